@@ -1,0 +1,1 @@
+//! What is done: one file per job kind.

@@ -1,0 +1,1 @@
+//! The agent behind the conversation: OpenClaw gateway client and the built-in echo.

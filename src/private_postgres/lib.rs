@@ -1,0 +1,1 @@
+//! A database when none is given: a private PostgreSQL cluster.

@@ -1,0 +1,1 @@
+//! The durable job queue on apalis and Postgres.

@@ -1,0 +1,1 @@
+//! What is remembered: all SQL over the channel's own tables.

@@ -1,0 +1,1 @@
+//! Twilio on the wire: webhooks and their signature, the REST client.
