@@ -1,0 +1,164 @@
+//! Wake-up: in this process directly, in other processes by a coalesced NOTIFY.
+//!
+//! A NOTIFY inside each enqueue's commit would make all commits wait for each other, so it is sent after the commit, from one
+//! connection, at once when it was quiet and at most every two milliseconds in a burst. A process that dies in between loses a
+//! wake-up and no job: the poll finds it.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tokio::sync::Notify;
+
+use crate::worker::pool::PoolState;
+
+/// The channel of LISTEN and NOTIFY. A payload is `origin|pool,pool`; an empty pool name means "a job in the future".
+pub(crate) const CHANNEL: &str = "queue";
+
+/// Notifications closer together than this are sent as one.
+const COALESCE: Duration = Duration::from_millis(2);
+
+/// A NOTIFY payload must stay under 8000 bytes; more pools than this become "look at everything".
+const PAYLOAD_LIMIT_BYTES: usize = 7000;
+
+/// One per process; clones ring the same bell.
+#[derive(Clone)]
+pub(crate) struct Bell(Arc<Inner>);
+
+struct Inner {
+    /// Marks this process's own notifications.
+    origin: u64,
+    pools: Mutex<Vec<Arc<PoolState>>>,
+    poller: Notify,
+    /// Whether anybody else could be listening; unknown counts as yes.
+    others: AtomicBool,
+    outgoing: Mutex<BTreeSet<String>>,
+    outgoing_ready: Notify,
+}
+
+impl Bell {
+    /// Starts the task that tells other processes; it ends with the last clone of the bell.
+    pub(crate) fn start(pg: PgPool) -> Self {
+        let inner = Arc::new(Inner {
+            origin: rand::random(),
+            pools: Mutex::default(),
+            poller: Notify::new(),
+            others: AtomicBool::new(true),
+            outgoing: Mutex::default(),
+            outgoing_ready: Notify::new(),
+        });
+        tokio::spawn(announce(Arc::downgrade(&inner), pg));
+        Self(inner)
+    }
+
+    /// Work is waiting in this pool.
+    pub(crate) fn ring(&self, pool: &str) {
+        self.ring_here(pool);
+        self.tell(pool);
+    }
+
+    /// A job was enqueued for later: every poller asks anew when its next one is due.
+    pub(crate) fn ring_later(&self) {
+        self.0.poller.notify_one();
+        self.tell("");
+    }
+
+    /// Wakes this process alone.
+    pub(crate) fn ring_here(&self, pool: &str) {
+        for state in lock(&self.0.pools).iter().filter(|state| state.name == pool) {
+            state.wake();
+        }
+    }
+
+    /// Wakes everything in this process: after a lost connection nobody knows what was missed.
+    pub(crate) fn ring_everything_here(&self) {
+        for state in lock(&self.0.pools).iter() {
+            state.wake();
+        }
+        self.0.poller.notify_one();
+    }
+
+    /// What another process said.
+    pub(crate) fn heard(&self, payload: &str) {
+        let Some((origin, pools)) = payload.split_once('|') else { return };
+        if origin == self.0.origin.to_string() {
+            return;
+        }
+        for pool in pools.split(',') {
+            match pool {
+                "" => self.0.poller.notify_one(),
+                "*" => self.ring_everything_here(),
+                pool => self.ring_here(pool),
+            }
+        }
+    }
+
+    /// Resolves when somebody wants the poller to look.
+    pub(crate) async fn poller_rung(&self) {
+        self.0.poller.notified().await;
+    }
+
+    /// Makes a pool of this process wakeable.
+    pub(crate) fn attach(&self, state: Arc<PoolState>) {
+        lock(&self.0.pools).push(state);
+    }
+
+    /// Forgets the pools of workers that stopped.
+    pub(crate) fn detach(&self, stopped: &[Arc<PoolState>]) {
+        lock(&self.0.pools).retain(|state| !stopped.iter().any(|other| Arc::ptr_eq(state, other)));
+        self.0.others.store(true, Ordering::Relaxed);
+    }
+
+    /// The poller knows whether another process works; while none does, nobody needs to be told.
+    pub(crate) fn set_others(&self, others: bool) {
+        self.0.others.store(others, Ordering::Relaxed);
+    }
+
+    fn tell(&self, pool: &str) {
+        if !self.0.others.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut outgoing = lock(&self.0.outgoing);
+        if !outgoing.contains(pool) {
+            outgoing.insert(pool.to_owned());
+        }
+        drop(outgoing);
+        self.0.outgoing_ready.notify_one();
+    }
+}
+
+async fn announce(bell: Weak<Inner>, pg: PgPool) {
+    loop {
+        let Some(inner) = bell.upgrade() else { return };
+        // Waiting must not keep the bell alive, so it is looked at once a second whether anybody still holds it.
+        let rung = tokio::time::timeout(Duration::from_secs(1), inner.outgoing_ready.notified()).await;
+        let pools = std::mem::take(&mut *lock(&inner.outgoing));
+        if rung.is_err() && pools.is_empty() {
+            continue;
+        }
+        let origin = inner.origin;
+        drop(inner);
+        if pools.is_empty() {
+            continue;
+        }
+        let names = Vec::from_iter(pools).join(",");
+        let names = if names.len() > PAYLOAD_LIMIT_BYTES { "*" } else { &names };
+        let sent = sqlx::query("SELECT pg_notify($1, $2)")
+            .bind(CHANNEL)
+            .bind(format!("{origin}|{names}"))
+            .execute(&pg)
+            .await;
+        if let Err(error) = sent {
+            // The poll of the others makes up for it.
+            tracing::debug!(error = %error, "Could not notify other workers");
+        }
+        tokio::time::sleep(COALESCE).await;
+    }
+}
+
+/// A panic elsewhere must not make the bell mute: what it guards is valid at every step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,118 @@
+//! Puts jobs into the queue, inside the caller's transaction.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgConnection;
+
+use crate::job::{Enqueued, JobId, NewJob};
+use crate::trace::TraceParent;
+
+/// Why a job could not be enqueued.
+#[derive(Debug, thiserror::Error)]
+pub enum EnqueueError {
+    /// The payload has no JSON form (a map with keys that are no strings, say).
+    #[error("the payload of job kind {kind} cannot be written as JSON")]
+    Payload {
+        /// The job's kind.
+        kind: &'static str,
+        /// What serde says.
+        source: serde_json::Error,
+    },
+    /// The database refused or was away.
+    #[error("cannot enqueue")]
+    Database(#[from] sqlx::Error),
+}
+
+/// Enqueues one job on a bare connection. Nobody is woken: whoever uses this either wakes the pool after the commit or leaves it
+/// to the poll. [`crate::transaction::Transaction`] does the former by itself.
+pub async fn insert(conn: &mut PgConnection, job: NewJob) -> Result<Enqueued, EnqueueError> {
+    if job.lane.is_some() || job.unique_key.is_some() {
+        let mut outcomes = insert_batch(conn, vec![job]).await?;
+        return Ok(outcomes.pop().expect("one job in, one outcome out"));
+    }
+    let payload = payload_of(job.kind, job.payload)?;
+    let id: JobId = sqlx::query_scalar(
+        "INSERT INTO queue.jobs (run_at, priority, max_attempts, state, kind, pool, traceparent, payload)
+         VALUES (coalesce($1, now()), $2, $3, (CASE WHEN $1 > now() THEN 'scheduled' ELSE 'waiting' END)::queue.state, $4, $5, $6, $7)
+         RETURNING id",
+    )
+    .bind(job.run_at)
+    .bind(job.priority)
+    .bind(as_smallint(job.max_attempts))
+    .bind(job.kind)
+    .bind(job.pool)
+    .bind(TraceParent::current().map(|trace| trace.as_str().to_owned()))
+    .bind(payload)
+    .fetch_one(conn)
+    .await?;
+    Ok(Enqueued::New(id))
+}
+
+/// Enqueues any number of jobs in one statement; the outcomes are in their order.
+pub async fn insert_batch(conn: &mut PgConnection, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, EnqueueError> {
+    if jobs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let columns = Columns::of(jobs)?;
+    let ids: Vec<Option<JobId>> =
+        sqlx::query_scalar("SELECT queue.enqueue($1, $2, $3, $4, $5, $6, $7, $8, $9)")
+            .bind(&columns.kinds)
+            .bind(&columns.pools)
+            .bind(&columns.payloads)
+            .bind(&columns.priorities)
+            .bind(&columns.run_ats)
+            .bind(&columns.lanes)
+            .bind(&columns.unique_keys)
+            .bind(&columns.max_attempts)
+            .bind(&columns.traceparents)
+            .fetch_one(conn)
+            .await?;
+    Ok(ids.into_iter().map(|id| id.map_or(Enqueued::Duplicate, Enqueued::New)).collect())
+}
+
+/// Makes the live job with this unique key due now; while it runs, its next snooze is cut short. Returns its pool.
+pub async fn wake(conn: &mut PgConnection, unique_key: &str) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar("SELECT queue.wake($1)").bind(unique_key).fetch_one(conn).await
+}
+
+/// The jobs of a batch, turned on their side: one array for each column.
+#[derive(Default)]
+struct Columns {
+    kinds: Vec<&'static str>,
+    pools: Vec<&'static str>,
+    payloads: Vec<Value>,
+    priorities: Vec<i16>,
+    run_ats: Vec<Option<DateTime<Utc>>>,
+    lanes: Vec<Option<String>>,
+    unique_keys: Vec<Option<String>>,
+    max_attempts: Vec<i16>,
+    traceparents: Vec<Option<String>>,
+}
+
+impl Columns {
+    fn of(jobs: Vec<NewJob>) -> Result<Self, EnqueueError> {
+        let trace = TraceParent::current().map(|trace| trace.as_str().to_owned());
+        let mut columns = Self::default();
+        for job in jobs {
+            columns.kinds.push(job.kind);
+            columns.pools.push(job.pool);
+            columns.payloads.push(payload_of(job.kind, job.payload)?);
+            columns.priorities.push(job.priority);
+            columns.run_ats.push(job.run_at);
+            columns.lanes.push(job.lane);
+            columns.unique_keys.push(job.unique_key);
+            columns.max_attempts.push(as_smallint(job.max_attempts));
+            columns.traceparents.push(trace.clone());
+        }
+        Ok(columns)
+    }
+}
+
+fn payload_of(kind: &'static str, payload: Result<Value, serde_json::Error>) -> Result<Value, EnqueueError> {
+    payload.map_err(|source| EnqueueError::Payload { kind, source })
+}
+
+/// Attempts are stored as SMALLINT; nobody waits for attempt 32 768.
+fn as_smallint(attempts: u16) -> i16 {
+    i16::try_from(attempts).unwrap_or(i16::MAX)
+}

@@ -1,0 +1,150 @@
+//! What a job is: a payload with a kind, and what running it means.
+
+use std::future::Future;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::backoff::Backoff;
+use crate::claim::Claim;
+use crate::failure::Failure;
+
+/// The number of a job, unique for ever.
+pub type JobId = i64;
+
+/// A kind of durable work. The payload is ids, since rows outlive deploys; give new fields `#[serde(default)]`.
+pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// What handlers need: connections, clients, settings.
+    type App: Clone + Send + Sync + 'static;
+
+    /// The kind's name in the database. It is for ever: rows outlive deploys.
+    const KIND: &'static str;
+    /// The pool whose workers run it.
+    const POOL: &'static str;
+    /// Attempts until it is dead.
+    const MAX_ATTEMPTS: u16 = 10;
+    /// The wait between attempts.
+    const BACKOFF: Backoff = Backoff::DEFAULT;
+    /// Its own time limit for one attempt; without one the pool's holds.
+    const TIMEOUT: Option<Duration> = None;
+    /// The job that is enqueued when one of this kind dies or is cancelled: its kind and pool. It gets an [`Ended`]
+    /// as payload, in the transaction that ends this one, so that nobody waits on a dead job.
+    const ON_END: Option<(&'static str, &'static str)> = None;
+
+    /// Does the work once. It may be called again for the same job after a crash, so each effect is either repeatable or
+    /// committed together with the job's end by [`Claim::complete`].
+    fn run(self, app: Self::App, claim: Claim) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// What a follow-up job (see [`Job::ON_END`]) is told of the job that ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ended<P> {
+    /// The job that ended.
+    pub job_id: JobId,
+    /// Its kind.
+    pub kind: String,
+    /// `dead` or `cancelled`.
+    pub state: String,
+    /// The last error, or why it was cancelled.
+    pub reason: Option<String>,
+    /// Its payload.
+    pub payload: P,
+}
+
+/// A job to be enqueued, with how and when.
+#[derive(Debug)]
+pub struct NewJob {
+    pub(crate) kind: &'static str,
+    pub(crate) pool: &'static str,
+    pub(crate) max_attempts: u16,
+    pub(crate) payload: Result<serde_json::Value, serde_json::Error>,
+    pub(crate) priority: i16,
+    pub(crate) run_at: Option<DateTime<Utc>>,
+    pub(crate) lane: Option<String>,
+    pub(crate) unique_key: Option<String>,
+}
+
+impl NewJob {
+    /// A job that is due at once, in its kind's pool, in no lane.
+    pub fn of<J: Job>(job: &J) -> Self {
+        Self {
+            kind: J::KIND,
+            pool: J::POOL,
+            max_attempts: J::MAX_ATTEMPTS,
+            payload: serde_json::to_value(job),
+            priority: 0,
+            run_at: None,
+            lane: None,
+            unique_key: None,
+        }
+    }
+
+    /// In another pool than the kind's own.
+    #[must_use]
+    pub fn pool(mut self, pool: &'static str) -> Self {
+        self.pool = pool;
+        self
+    }
+
+    /// Jobs of one lane run one at a time, in the order in which their transactions committed, over all processes.
+    #[must_use]
+    pub fn lane(mut self, lane: impl Into<String>) -> Self {
+        self.lane = Some(lane.into());
+        self
+    }
+
+    /// Not before this moment.
+    #[must_use]
+    pub fn run_at(mut self, moment: DateTime<Utc>) -> Self {
+        self.run_at = Some(moment);
+        self
+    }
+
+    /// Higher goes first; 0 unless set. In a lane it also goes before what waits there with less.
+    #[must_use]
+    pub fn priority(mut self, priority: i16) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// While a job with this key is live, another is reported as a duplicate instead of being enqueued. It is also the name
+    /// by which the job can be woken. The key is free again when the job ends: it proves no uniqueness beyond that.
+    #[must_use]
+    pub fn unique_key(mut self, key: impl Into<String>) -> Self {
+        self.unique_key = Some(key.into());
+        self
+    }
+}
+
+impl<J: Job> From<&J> for NewJob {
+    fn from(job: &J) -> Self {
+        Self::of(job)
+    }
+}
+
+/// What became of an enqueue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enqueued {
+    /// A new job.
+    New(JobId),
+    /// A live job has the same unique key; nothing was added.
+    Duplicate,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_follow_up_is_told_in_camel_case() {
+        let told = serde_json::json!({"jobId": 7, "kind": "send_chunk", "state": "dead", "reason": "gone", "payload": {"chunk": 3}});
+
+        let ended: Ended<serde_json::Value> = serde_json::from_value(told.clone()).unwrap();
+
+        assert_eq!(ended.job_id, 7);
+        assert_eq!(serde_json::to_value(ended).unwrap(), told);
+    }
+}

@@ -1,0 +1,79 @@
+//! Which kinds this process can run, and how.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use sqlx::PgConnection;
+
+use crate::backoff::Backoff;
+use crate::claim::Claim;
+use crate::failure::Failure;
+use crate::job::Job;
+
+type HandlerFuture = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
+type Handler = Arc<dyn Fn(&RawValue, Claim) -> HandlerFuture + Send + Sync>;
+
+/// The kinds of a process, by name.
+#[derive(Clone, Default)]
+pub(crate) struct Registry {
+    kinds: HashMap<&'static str, Kind>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Kind {
+    handler: Handler,
+    pub(crate) backoff: Backoff,
+    pub(crate) timeout: Option<Duration>,
+    on_end: Option<(&'static str, &'static str)>,
+}
+
+impl Registry {
+    pub(crate) fn add<J: Job>(&mut self, app: &J::App) {
+        let app = app.clone();
+        let handler: Handler =
+            Arc::new(move |payload, claim| match serde_json::from_str::<J>(payload.get()) {
+                Ok(job) => Box::pin(job.run(app.clone(), claim)),
+                Err(error) => {
+                    Box::pin(std::future::ready(Err(Failure::Abort(format!("undecodable payload: {error}")))))
+                }
+            });
+        let kind = Kind { handler, backoff: J::BACKOFF, timeout: J::TIMEOUT, on_end: J::ON_END };
+        let before = self.kinds.insert(J::KIND, kind);
+        assert!(before.is_none(), "job kind {} is registered twice", J::KIND);
+    }
+
+    pub(crate) fn get(&self, kind: &str) -> Option<&Kind> {
+        self.kinds.get(kind)
+    }
+
+    /// Tells the database what each kind's end leads to, so that any process, also one that knows no kind, can end a job properly.
+    pub(crate) async fn publish(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
+        let mut kinds: Vec<_> = self.kinds.iter().collect();
+        kinds.sort_unstable_by_key(|(name, _)| **name); // one order for all processes: no deadlock
+        let (names, on_end): (Vec<&str>, Vec<_>) =
+            kinds.into_iter().map(|(name, kind)| (*name, kind.on_end)).unzip();
+        let (on_end_kinds, on_end_pools): (Vec<Option<&str>>, Vec<Option<&str>>) =
+            on_end.into_iter().map(|end| (end.map(|(kind, _)| kind), end.map(|(_, pool)| pool))).unzip();
+        sqlx::query(
+            "INSERT INTO queue.kinds (kind, on_end_kind, on_end_pool)
+             SELECT * FROM unnest($1::TEXT[], $2::TEXT[], $3::TEXT[])
+             ON CONFLICT (kind) DO UPDATE SET on_end_kind = EXCLUDED.on_end_kind, on_end_pool = EXCLUDED.on_end_pool
+             WHERE (queue.kinds.on_end_kind, queue.kinds.on_end_pool) IS DISTINCT FROM (EXCLUDED.on_end_kind, EXCLUDED.on_end_pool)",
+        )
+        .bind(names)
+        .bind(on_end_kinds)
+        .bind(on_end_pools)
+        .execute(conn)
+        .await?;
+        Ok(())
+    }
+}
+
+impl Kind {
+    pub(crate) fn run(&self, payload: &RawValue, claim: Claim) -> HandlerFuture {
+        (self.handler)(payload, claim)
+    }
+}

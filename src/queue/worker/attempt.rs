@@ -1,0 +1,201 @@
+//! One attempt: the handler on a task of its own, and the verdict on how it ended.
+//!
+//! A panic, a timeout, a lost lease and a cancelled job end here, so that apalis sees every attempt as a success: what it would
+//! do about a failure (nothing that survives a crash) is the completer's work.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use apalis_core::error::{AbortError, BoxDynError, RetryAfterError};
+use apalis_core::layers::Layer;
+use apalis_core::task::Task;
+use futures::future::BoxFuture;
+use tokio::task::JoinError;
+use tower::Service;
+use tracing::Instrument;
+
+use crate::failure::{Snoozed, describe};
+use crate::registry::Registry;
+use crate::trace::TraceParent;
+use crate::worker::claimed::{ClaimedJob, ClaimedRow};
+use crate::worker::completer::{Completer, Completion, Verdict};
+use crate::worker::pool::PoolState;
+use crate::worker::session::Incarnation;
+
+#[derive(Clone)]
+pub(crate) struct AttemptLayer {
+    pub(crate) pool: Arc<PoolState>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) completer: Completer,
+    pub(crate) cancel_grace: Duration,
+}
+
+impl<S> Layer<S> for AttemptLayer {
+    type Service = Attempts<S>;
+
+    fn layer(&self, inner: S) -> Attempts<S> {
+        Attempts { inner, around: self.clone() }
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Attempts<S> {
+    inner: S,
+    around: AttemptLayer,
+}
+
+impl<S> Service<Task<ClaimedJob>> for Attempts<S>
+where
+    S: Service<Task<ClaimedJob>, Response = (), Error = BoxDynError>,
+    S::Future: Send + 'static,
+{
+    type Response = ();
+    type Error = BoxDynError;
+    type Future = BoxFuture<'static, Result<(), BoxDynError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxDynError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, task: Task<ClaimedJob>) -> Self::Future {
+        let job = &task.args;
+        let limits = Limits {
+            timeout: self
+                .around
+                .registry
+                .get(&job.row.kind)
+                .and_then(|kind| kind.timeout)
+                .unwrap_or(self.around.pool.timeout),
+            cancel: job.cancel.clone(),
+            cancel_grace: self.around.cancel_grace,
+            incarnation: job.incarnation.clone(),
+        };
+        let (row, hold) = (job.row.clone(), job.hold.clone());
+        let completion = Completion::of(job, Verdict::Done);
+        let (registry, completer) = (self.around.registry.clone(), self.around.completer.clone());
+        let handler = self.inner.call(task);
+        Box::pin(async move {
+            let span =
+                tracing::info_span!("job", kind = %row.kind, job.id = row.id, attempt = row.attempt + 1);
+            let trace = row
+                .traceparent
+                .as_deref()
+                .and_then(TraceParent::parse)
+                .map_or_else(TraceParent::root, |from| from.child());
+            let handler = trace.scope(handler.instrument(span.clone()));
+            if let Some(verdict) = limits.run(handler, &row, &registry).await {
+                span.in_scope(|| log(&row, &verdict));
+                completer.send(completion.with(verdict));
+            }
+            drop(hold);
+            Ok(())
+        })
+    }
+}
+
+/// What can end an attempt besides its handler.
+struct Limits {
+    timeout: Duration,
+    cancel: tokio_util::sync::CancellationToken,
+    cancel_grace: Duration,
+    incarnation: Arc<Incarnation>,
+}
+
+impl Limits {
+    /// Runs the handler; `None` when the lease was lost, and with it the right to a verdict.
+    async fn run(
+        self,
+        handler: impl Future<Output = Result<(), BoxDynError>> + Send + 'static,
+        row: &ClaimedRow,
+        registry: &Registry,
+    ) -> Option<Verdict> {
+        // On a task of its own: it may run on any core, and a panic stays inside.
+        let mut running = AbortOnDrop(tokio::spawn(handler));
+        let cancel_over = async {
+            self.cancel.cancelled().await;
+            tokio::time::sleep(self.cancel_grace).await;
+        };
+        let ended = tokio::select! {
+            ended = &mut running.0 => ended,
+            () = tokio::time::sleep(self.timeout) => {
+                let error = format!("timed out after {:?}", self.timeout);
+                return Some(failed(row, registry, None, error));
+            }
+            () = self.incarnation.lost.cancelled() => return None,
+            () = cancel_over => return Some(Verdict::Cancelled("cancelled while it ran; it did not stop by itself".to_owned())),
+        };
+        if self.incarnation.lost.is_cancelled() {
+            return None;
+        }
+        Some(match ended {
+            Ok(Ok(())) => Verdict::Done,
+            Ok(Err(error)) if self.cancel.is_cancelled() => {
+                Verdict::Cancelled(format!("cancelled while it ran: {}", describe(&*error)))
+            }
+            Ok(Err(error)) => judge(row, registry, &error),
+            Err(panic) => failed(row, registry, None, describe_panic(panic)),
+        })
+    }
+}
+
+/// What an error of the handler means. The errors are apalis' own where it has one of that meaning.
+fn judge(row: &ClaimedRow, registry: &Registry, error: &BoxDynError) -> Verdict {
+    if let Some(snoozed) = error.downcast_ref::<Snoozed>() {
+        return Verdict::Snoozed(snoozed.0);
+    }
+    if error.is::<AbortError>() {
+        return Verdict::Aborted(error.source().map_or_else(|| error.to_string(), describe));
+    }
+    if let Some(retry) = error.downcast_ref::<RetryAfterError>() {
+        let text = error.source().map_or_else(|| error.to_string(), describe);
+        return failed(row, registry, Some(retry.get_duration()), text);
+    }
+    failed(row, registry, None, describe(&**error))
+}
+
+fn failed(row: &ClaimedRow, registry: &Registry, delay: Option<Duration>, error: String) -> Verdict {
+    let failed_attempts = u16::try_from(row.attempt).unwrap_or(0) + 1;
+    let backoff = registry.get(&row.kind).map_or(crate::backoff::Backoff::DEFAULT, |kind| kind.backoff);
+    Verdict::Failed { delay: delay.unwrap_or_else(|| backoff.delay(failed_attempts, rand::random())), error }
+}
+
+fn describe_panic(ended: JoinError) -> String {
+    match ended.try_into_panic() {
+        Ok(panic) => {
+            let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+            let text = text
+                .or_else(|| panic.downcast_ref::<String>().cloned())
+                .unwrap_or_else(|| "no message".to_owned());
+            describe(&*BoxDynError::from(format!("panicked: {text}")))
+        }
+        Err(_) => "its task was stopped".to_owned(),
+    }
+}
+
+fn log(row: &ClaimedRow, verdict: &Verdict) {
+    let (kind, id, attempt) = (&row.kind, row.id, row.attempt + 1);
+    match verdict {
+        Verdict::Done => tracing::debug!("Did {kind} {id}"),
+        Verdict::Snoozed(delay) => tracing::debug!("Put off {kind} {id} for {delay:?}"),
+        Verdict::HandedBack => tracing::debug!("Handed back {kind} {id}"),
+        Verdict::Failed { error, .. } if attempt >= row.max_attempts => {
+            tracing::error!(error, "Gave up {kind} {id} after attempt {attempt}: {error}");
+        }
+        Verdict::Failed { delay, error } => {
+            tracing::warn!(error, "Attempt {attempt} of {kind} {id} failed, again in {delay:.1?}: {error}");
+        }
+        Verdict::Aborted(reason) => tracing::error!(reason, "Gave up {kind} {id}: {reason}"),
+        Verdict::Cancelled(reason) => tracing::info!(reason, "Cancelled {kind} {id}: {reason}"),
+    }
+}
+
+/// The handler's task ends with its attempt, however that one ends.
+struct AbortOnDrop(tokio::task::JoinHandle<Result<(), BoxDynError>>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,189 @@
+//! The apalis backend of one pool: claims exactly as many jobs as there are free slots, and never fails.
+//!
+//! An error of the database is logged and slept on, since an apalis worker ends with the first error of its backend. What apalis'
+//! own Postgres storage does in the same place (heartbeats, acknowledgements, decoding) is done elsewhere here: by the session,
+//! the completer and the dispatch.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use apalis_core::backend::finalize::Ephemeral;
+use apalis_core::backend::{Backend, BackendConfig};
+use apalis_core::task::Task;
+use apalis_core::worker::context::WorkerContext;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tower::layer::util::Identity;
+
+use crate::worker::claimed::{self, ClaimedJob};
+use crate::worker::completer::{Completer, Completion, Verdict};
+use crate::worker::pool::PoolState;
+use crate::worker::session::Session;
+
+/// After a failed claim the pool waits this long; then it looks again.
+const CLAIM_PAUSE: Duration = Duration::from_millis(250);
+
+pub(crate) struct PoolBackend {
+    session: Arc<Session>,
+    pool: Arc<PoolState>,
+    completer: Completer,
+    ready: VecDeque<ClaimedJob>,
+    claiming: Option<BoxFuture<'static, Vec<ClaimedJob>>>,
+    suspecting: Option<BoxFuture<'static, Vec<ClaimedJob>>>,
+}
+
+impl PoolBackend {
+    pub(crate) fn new(session: Arc<Session>, pool: Arc<PoolState>, completer: Completer) -> Self {
+        Self { session, pool, completer, ready: VecDeque::new(), claiming: None, suspecting: None }
+    }
+
+    fn hand_back(&mut self) {
+        for job in self.ready.drain(..) {
+            self.completer.send(Completion::of(&job, Verdict::HandedBack));
+        }
+    }
+
+    /// Drives a claim that is under way; true when it brought jobs.
+    fn poll_claims(&mut self, cx: &mut Context<'_>) -> bool {
+        for claim in [&mut self.claiming, &mut self.suspecting] {
+            let Some(future) = claim else { continue };
+            if let Poll::Ready(jobs) = future.poll_unpin(cx) {
+                *claim = None;
+                self.ready.extend(jobs);
+            }
+        }
+        !self.ready.is_empty()
+    }
+
+    /// Begins claims where there is hunger and room; true when one was begun.
+    fn begin_claims(&mut self) -> bool {
+        let free = self.pool.free_slots();
+        let mut begun = false;
+        if free > 0 && self.claiming.is_none() && self.pool.take_hunger() {
+            let slots = free.min(self.session.queue.settings().batch);
+            self.claiming = Some(claim(self.session.clone(), self.pool.clone(), slots).boxed());
+            begun = true;
+        }
+        if free > 1 || (free == 1 && self.claiming.is_none()) {
+            begun |= self.begin_suspect();
+        }
+        begun
+    }
+
+    fn begin_suspect(&mut self) -> bool {
+        if self.suspecting.is_some() || !self.pool.take_suspects() {
+            return false;
+        }
+        // Not now: the poller raises the flag again.
+        let Some(leave) = self.session.suspects.ask() else { return false };
+        let (session, pool) = (self.session.clone(), self.pool.clone());
+        self.suspecting = Some(
+            async move {
+                let claimed = within(&session, claimed::claim_suspect(&session, &pool, leave))
+                    .await
+                    .unwrap_or_default();
+                if !claimed.is_empty() {
+                    pool.wake_for_suspects();
+                }
+                claimed
+            }
+            .boxed(),
+        );
+        true
+    }
+}
+
+/// One claim of up to `slots` jobs. A full one leaves the pool hungry; a failed one too, after a pause.
+async fn claim(session: Arc<Session>, pool: Arc<PoolState>, slots: usize) -> Vec<ClaimedJob> {
+    match within(&session, claimed::claim(&session, &pool, slots)).await {
+        Some(jobs) => {
+            if jobs.len() == slots {
+                pool.wake();
+            }
+            jobs
+        }
+        None => {
+            tokio::time::sleep(CLAIM_PAUSE).await;
+            pool.wake();
+            Vec::new()
+        }
+    }
+}
+
+async fn within<T>(session: &Session, claim: impl Future<Output = sqlx::Result<T>>) -> Option<T> {
+    match tokio::time::timeout(session.queue.settings().statement_timeout, claim).await {
+        Ok(Ok(claimed)) => Some(claimed),
+        Ok(Err(error)) => {
+            tracing::warn!(error = %error, "Could not claim jobs; trying again");
+            None
+        }
+        Err(_) => {
+            tracing::warn!("Could not claim jobs: the database does not answer; trying again");
+            None
+        }
+    }
+}
+
+impl Backend for PoolBackend {
+    type Task = Task<ClaimedJob>;
+    type Error = Infallible;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Option<Result<Self::Task, Infallible>>> {
+        // Registered before anything is looked at, so that a ring in between is not missed.
+        self.pool.waker.register(cx.waker());
+        if self.pool.is_closing() {
+            // What has not started goes back now, not when the last running job has ended.
+            self.hand_back();
+            return Poll::Ready(None);
+        }
+        loop {
+            if let Some(job) = self.ready.pop_front() {
+                return Poll::Ready(Some(Ok(Task::new(job))));
+            }
+            let begun = self.begin_claims();
+            if !self.poll_claims(cx) && !begun {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
+        // A claim under way is waited for, or its jobs would be held by nobody.
+        for claim in [&mut self.claiming, &mut self.suspecting] {
+            if let Some(future) = claim {
+                let jobs = ready!(future.poll_unpin(cx));
+                *claim = None;
+                self.ready.extend(jobs);
+            }
+        }
+        self.hand_back();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl BackendConfig for PoolBackend {
+    type Args = ClaimedJob;
+    type Id = i64;
+    type Kind = Ephemeral;
+    type Config = ();
+    type Layer = Identity;
+
+    fn config(&self) -> &() {
+        &()
+    }
+
+    fn middleware(&mut self, _: &mut WorkerContext) -> Identity {
+        Identity::new()
+    }
+}

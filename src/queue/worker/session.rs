@@ -1,0 +1,160 @@
+//! This process as a worker: its row, and the lease that all its claims stand on.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::Queue;
+use crate::job::JobId;
+use crate::worker::suspects::Suspects;
+
+/// The process's presence in the database. When its lease is lost it comes back under a new id; what it ran before is lost.
+pub(crate) struct Session {
+    pub(crate) queue: Queue,
+    pub(crate) suspects: Arc<Suspects>,
+    /// What people see: host and process id.
+    name: String,
+    present: Mutex<Present>,
+    /// How a running job of this process is asked to stop.
+    running: Mutex<HashMap<JobId, CancellationToken>>,
+}
+
+struct Present {
+    incarnation: Option<Arc<Incarnation>>,
+    renewed_at: Instant,
+}
+
+/// One lease, from its registration to its loss or the stop.
+pub(crate) struct Incarnation {
+    pub(crate) worker_id: i64,
+    /// Cancelled when the lease is lost: handlers stop, their verdicts count no more.
+    pub(crate) lost: CancellationToken,
+}
+
+impl Session {
+    pub(crate) fn new(queue: Queue, name: String) -> Arc<Self> {
+        let suspects = Suspects::new(queue.settings().suspect_stagger);
+        let present = Present { incarnation: None, renewed_at: Instant::now() };
+        Arc::new(Self { queue, suspects, name, present: Mutex::new(present), running: Mutex::default() })
+    }
+
+    /// The present lease; `None` while there is none.
+    pub(crate) fn incarnation(&self) -> Option<Arc<Incarnation>> {
+        lock(&self.present).incarnation.clone()
+    }
+
+    /// How long ago the lease was last renewed: what liveness is judged by.
+    pub(crate) fn silent_for(&self) -> std::time::Duration {
+        lock(&self.present).renewed_at.elapsed()
+    }
+
+    pub(crate) fn note_running(&self, job_id: JobId, cancel: CancellationToken) {
+        lock(&self.running).insert(job_id, cancel);
+    }
+
+    pub(crate) fn note_ended(&self, job_id: JobId) {
+        lock(&self.running).remove(&job_id);
+    }
+
+    pub(crate) fn ask_to_stop(&self, job_id: JobId) {
+        if let Some(cancel) = lock(&self.running).get(&job_id) {
+            cancel.cancel();
+        }
+    }
+
+    /// Registers, renews, and registers anew after a loss, until `stop`. It depends on nothing that handlers can hold up.
+    pub(crate) async fn keep(self: Arc<Self>, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let pause = match self.incarnation() {
+                None => self.join().await,
+                Some(incarnation) => self.renew(&incarnation).await,
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// Takes a new lease; returns how long to wait before the next step.
+    pub(crate) async fn join(&self) -> std::time::Duration {
+        let settings = self.queue.settings();
+        let asked_at = Instant::now();
+        let joined = sqlx::query_scalar("INSERT INTO queue.workers (name, lease_until) VALUES ($1, now() + make_interval(secs => $2)) RETURNING id")
+            .bind(&self.name)
+            .bind(settings.lease.as_secs_f64())
+            .fetch_one(self.queue.pg());
+        match tokio::time::timeout(settings.statement_timeout, joined).await {
+            Ok(Ok(worker_id)) => {
+                let incarnation = Incarnation { worker_id, lost: CancellationToken::new() };
+                *lock(&self.present) =
+                    Present { incarnation: Some(Arc::new(incarnation)), renewed_at: asked_at };
+                tracing::debug!(worker.id = worker_id, "Joined the queue as worker {worker_id}");
+                self.queue.bell().ring_everything_here();
+                settings.renew_every
+            }
+            Ok(Err(error)) => self.complain("join the queue", &error),
+            Err(_) => self.complain("join the queue", &"the database does not answer"),
+        }
+    }
+
+    async fn renew(&self, incarnation: &Arc<Incarnation>) -> std::time::Duration {
+        let settings = self.queue.settings();
+        let asked_at = Instant::now();
+        let renewed =
+            sqlx::query("UPDATE queue.workers SET lease_until = now() + make_interval(secs => $2) WHERE id = $1 AND lease_until > now()")
+                .bind(incarnation.worker_id)
+                .bind(settings.lease.as_secs_f64())
+                .execute(self.queue.pg());
+        let pause =
+            match tokio::time::timeout(settings.statement_timeout.min(settings.lease / 3), renewed).await {
+                Ok(Ok(done)) if done.rows_affected() == 1 => {
+                    lock(&self.present).renewed_at = asked_at;
+                    return settings.renew_every;
+                }
+                Ok(Ok(_)) => {
+                    self.lose(incarnation, "it had run out");
+                    return std::time::Duration::ZERO;
+                }
+                Ok(Err(error)) => self.complain("renew the lease", &error),
+                Err(_) => self.complain("renew the lease", &"the database does not answer"),
+            };
+        // By this process's own clock nobody may rely on the lease any more, whatever the database says later.
+        if self.silent_for() >= settings.lease {
+            self.lose(incarnation, "the database was away for longer than the lease");
+        }
+        pause
+    }
+
+    fn lose(&self, incarnation: &Arc<Incarnation>, why: &str) {
+        tracing::warn!(
+            worker.id = incarnation.worker_id,
+            "Lost the lease of worker {}: {why}",
+            incarnation.worker_id
+        );
+        lock(&self.present).incarnation = None;
+        incarnation.lost.cancel();
+    }
+
+    fn complain(&self, deed: &str, error: &dyn std::fmt::Display) -> std::time::Duration {
+        tracing::warn!(error = %error, "Could not {deed}; trying again");
+        (self.queue.settings().renew_every / 4).min(std::time::Duration::from_secs(1))
+    }
+
+    /// Hands everything back and forgets the worker; the number of jobs that were handed back.
+    pub(crate) async fn leave(&self) -> sqlx::Result<i32> {
+        let Some(incarnation) = lock(&self.present).incarnation.take() else { return Ok(0) };
+        incarnation.lost.cancel();
+        sqlx::query_scalar("SELECT queue.leave($1)")
+            .bind(incarnation.worker_id)
+            .fetch_one(self.queue.pg())
+            .await
+    }
+}
+
+/// What is guarded is valid at every step, also after a panic elsewhere.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

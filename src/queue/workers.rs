@@ -1,0 +1,178 @@
+//! The workers of a process: which pools and kinds it serves, from start to stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apalis::prelude::{Monitor, WorkerBuilder};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::Queue;
+use crate::job::Job;
+use crate::registry::Registry;
+use crate::worker::attempt::AttemptLayer;
+use crate::worker::backend::PoolBackend;
+use crate::worker::completer::Completer;
+use crate::worker::dispatch::Dispatch;
+use crate::worker::pool::PoolState;
+use crate::worker::session::Session;
+use crate::worker::{listener, poller};
+
+/// Collects pools and kinds; nothing runs before [`Workers::start`].
+pub struct Workers<App> {
+    queue: Queue,
+    app: App,
+    registry: Registry,
+    pools: Vec<Arc<PoolState>>,
+}
+
+impl<App: Clone + Send + Sync + 'static> Workers<App> {
+    /// No pools and no kinds yet. Every handler gets a clone of `app`.
+    pub fn new(queue: &Queue, app: App) -> Self {
+        Self { queue: queue.clone(), app, registry: Registry::default(), pools: Vec::new() }
+    }
+
+    /// Serves a pool: at most `concurrency` of its jobs run at a time in this process, each for `timeout` at most.
+    #[must_use]
+    pub fn pool(mut self, name: impl Into<String>, concurrency: usize, timeout: Duration) -> Self {
+        self.pools.push(Arc::new(PoolState::new(name.into(), concurrency, timeout)));
+        self
+    }
+
+    /// Knows a kind.
+    ///
+    /// # Panics
+    /// When a kind of that name is known already: two meanings of one name are a mistake in the program.
+    #[must_use]
+    pub fn register<J: Job<App = App>>(mut self) -> Self {
+        self.registry.add::<J>(&self.app);
+        self
+    }
+
+    /// Makes the kinds known, takes a lease and begins to work.
+    ///
+    /// # Errors
+    /// When the database does not answer now. Later absences are waited out.
+    pub async fn start(self) -> sqlx::Result<RunningWorkers> {
+        let mut conn = self.queue.pg().acquire().await?;
+        self.registry.publish(&mut conn).await?;
+        sqlx::query("SELECT queue.prepare_history(3)").execute(&mut *conn).await?;
+        drop(conn);
+        let session = Session::new(self.queue.clone(), process_name());
+        session.join().await;
+        let (completer, completing) = Completer::start(self.queue.clone());
+        for pool in &self.pools {
+            self.queue.bell().attach(pool.clone());
+        }
+        let stop = CancellationToken::new();
+        let beside = vec![
+            tokio::spawn(session.clone().keep(stop.clone())),
+            tokio::spawn(poller::poll(session.clone(), self.pools.clone(), stop.clone())),
+            tokio::spawn(listener::listen(self.queue.clone(), stop.clone())),
+        ];
+        let monitor = monitor(&self.pools, &session, &Arc::new(self.registry), &completer);
+        let working = tokio::spawn(async move {
+            if let Err(error) = monitor.run().await {
+                tracing::error!(error = %error, "The workers ended: {error}");
+            }
+        });
+        Ok(RunningWorkers {
+            queue: self.queue,
+            session,
+            pools: self.pools,
+            stop,
+            beside,
+            working,
+            completing,
+            _completer: completer,
+        })
+    }
+}
+
+/// One apalis worker for each pool.
+fn monitor(
+    pools: &[Arc<PoolState>],
+    session: &Arc<Session>,
+    registry: &Arc<Registry>,
+    completer: &Completer,
+) -> Monitor {
+    // A backend that cannot fail leaves only a panic inside apalis itself to end a worker; then it starts again.
+    let mut monitor = Monitor::new().should_restart(|worker, error| {
+        tracing::error!(error = %error, "Worker {} ended and starts again: {error}", worker.name());
+        true
+    });
+    for pool in pools {
+        let (pool, session, registry, completer) =
+            (pool.clone(), session.clone(), registry.clone(), completer.clone());
+        monitor = monitor.register(move |_| {
+            let attempts = AttemptLayer {
+                pool: pool.clone(),
+                registry: registry.clone(),
+                completer: completer.clone(),
+                cancel_grace: session.queue.settings().cancel_grace,
+            };
+            WorkerBuilder::new(&*pool.name)
+                .backend(PoolBackend::new(session.clone(), pool.clone(), completer.clone()))
+                .layer(attempts)
+                .build(Dispatch { session: session.clone(), registry: registry.clone() })
+        });
+    }
+    monitor
+}
+
+/// Workers at work. Dropping it stops nothing: call [`RunningWorkers::stop`].
+pub struct RunningWorkers {
+    queue: Queue,
+    session: Arc<Session>,
+    pools: Vec<Arc<PoolState>>,
+    stop: CancellationToken,
+    beside: Vec<JoinHandle<()>>,
+    working: JoinHandle<()>,
+    completing: JoinHandle<()>,
+    _completer: Completer,
+}
+
+impl RunningWorkers {
+    /// How long ago the lease was last renewed. More than the lease: this process works no more, whatever else it does.
+    #[must_use]
+    pub fn silent_for(&self) -> Duration {
+        self.session.silent_for()
+    }
+
+    /// Claims no more, gives running jobs `grace` to end, and hands the rest back at once without costing an attempt. Returns how
+    /// many were handed back.
+    ///
+    /// # Errors
+    /// When the database is away at the end: the jobs come back when the lease has run out.
+    pub async fn stop(mut self, grace: Duration) -> sqlx::Result<i32> {
+        for pool in &self.pools {
+            pool.close();
+        }
+        self.queue.bell().detach(&self.pools);
+        if tokio::time::timeout(grace, &mut self.working).await.is_err() {
+            tracing::warn!("Jobs still run after the grace time of {grace:?}; handing them back");
+            self.working.abort();
+            let _ = (&mut self.working).await;
+        }
+        // The last senders are gone with the workers: the completer ends when everything is written.
+        drop(self._completer);
+        let flushed =
+            tokio::time::timeout(self.queue.settings().statement_timeout, &mut self.completing).await;
+        if flushed.is_err() {
+            tracing::warn!("The database did not take all completions before the stop");
+        }
+        self.stop.cancel();
+        for task in self.beside {
+            let _ = task.await;
+        }
+        self.session.leave().await
+    }
+}
+
+/// What people see as the worker's name: host and process id.
+fn process_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .or_else(|_| std::env::var("HOSTNAME").map_err(std::io::Error::other));
+    let host = host.map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned());
+    format!("{host}:{}", std::process::id())
+}
