@@ -1,0 +1,203 @@
+//! Drives the queue from outside, one duty per process, so that any other queue can be driven beside it by one script.
+//!
+//! `DATABASE_URL` names an empty database; every answer is one JSON object on a line of stdout.
+//!
+//! ```text
+//! driver setup                  makes the tables
+//! driver enqueue-batch N        N no-op jobs by the batch call
+//! driver enqueue-single N C     N jobs by C callers, each waiting for its call
+//! driver produce N MS           a job every MS milliseconds
+//! driver work N                 a worker process, until stdin says a line or closes
+//! driver pending-sql|done-sql   the statements that count unfinished and finished jobs
+//! ```
+#![allow(clippy::print_stdout, reason = "stdout is the driver's interface")]
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use queue::Queue;
+use queue::claim::Claim;
+use queue::failure::Failure;
+use queue::job::{Job, NewJob};
+use queue::settings::Settings;
+use queue::workers::Workers;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+use tokio::io::AsyncReadExt;
+use tokio::sync::Notify;
+
+/// Jobs enqueued by one call of the batch form: one transaction each.
+const BATCH: usize = 5000;
+
+/// Jobs in flight in the worker: claims come in batches, and the handler costs nothing.
+const CONCURRENCY: usize = 2000;
+
+/// The no-op job. `t` is when it was enqueued, in µs since the epoch, or 0.
+#[derive(Serialize, Deserialize)]
+struct Noop {
+    id: u64,
+    t: u64,
+}
+
+impl Job for Noop {
+    type App = Arc<Tally>;
+
+    const KIND: &'static str = "noop";
+    const POOL: &'static str = "bench";
+
+    async fn run(self, tally: Arc<Tally>, _: Claim) -> Result<(), Failure> {
+        tally.count(&self);
+        Ok(())
+    }
+}
+
+/// What the handler notes.
+struct Tally {
+    expected: usize,
+    seen: Mutex<Seen>,
+    all_seen: Notify,
+}
+
+#[derive(Default)]
+struct Seen {
+    ids: Vec<u64>,
+    latencies_us: Vec<u64>,
+    start_us: u64,
+    handled_us: u64,
+}
+
+impl Tally {
+    fn count(&self, job: &Noop) {
+        let now = now_us();
+        let mut seen = self.seen.lock().expect("the tally never panics");
+        seen.ids.push(job.id);
+        if job.t > 0 {
+            seen.latencies_us.push(now.saturating_sub(job.t));
+        }
+        if seen.ids.len() == self.expected {
+            seen.handled_us = now;
+            println!("{}", json!({"ev": "handled", "t_us": now}));
+            self.all_seen.notify_one();
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize| -> anyhow::Result<usize> {
+        let text = args.get(at).ok_or_else(|| anyhow::anyhow!("argument {at} is missing; see the head of this file"))?;
+        Ok(text.parse()?)
+    };
+    match args.first().map(String::as_str) {
+        Some("setup") => setup().await,
+        Some("enqueue-batch") => enqueue_batch(number(1)?).await,
+        Some("enqueue-single") => enqueue_single(number(1)?, number(2)?).await,
+        Some("produce") => produce(number(1)?, number(2)?).await,
+        Some("work") => work(number(1)?).await,
+        Some("pending-sql") => {
+            println!("SELECT count(*) FROM queue.jobs");
+            Ok(())
+        }
+        Some("done-sql") => {
+            println!("SELECT count(*) FROM queue.finished");
+            Ok(())
+        }
+        other => anyhow::bail!("unknown duty {other:?}; see the head of this file"),
+    }
+}
+
+async fn setup() -> anyhow::Result<()> {
+    sqlx::migrate!("../../migrations").run(&pool(1).await?).await?;
+    done(0, Duration::ZERO);
+    Ok(())
+}
+
+async fn enqueue_batch(number: usize) -> anyhow::Result<()> {
+    let queue = Queue::open(pool(1).await?, Settings::default());
+    let begun = Instant::now();
+    let ids: Vec<u64> = (0..number as u64).collect();
+    for batch in ids.chunks(BATCH) {
+        queue.enqueue_batch(batch.iter().map(|id| NewJob::of(&Noop { id: *id, t: 0 })).collect()).await?;
+    }
+    done(number, begun.elapsed());
+    Ok(())
+}
+
+async fn enqueue_single(number: usize, callers: usize) -> anyhow::Result<()> {
+    let queue = Queue::open(pool(u32::try_from(callers)?).await?, Settings::default());
+    let begun = Instant::now();
+    let tasks: Vec<_> = (0..callers)
+        .map(|caller| {
+            let queue = queue.clone();
+            tokio::spawn(async move {
+                for id in (caller..number).step_by(callers) {
+                    queue.enqueue(&Noop { id: id as u64, t: 0 }).await?;
+                }
+                anyhow::Ok(())
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await??;
+    }
+    done(number, begun.elapsed());
+    Ok(())
+}
+
+async fn produce(number: usize, every_ms: usize) -> anyhow::Result<()> {
+    let queue = Queue::open(pool(2).await?, Settings::default());
+    let begun = Instant::now();
+    let mut ticks = tokio::time::interval(Duration::from_millis(every_ms as u64));
+    for id in 0..number as u64 {
+        ticks.tick().await;
+        queue.enqueue(&Noop { id, t: now_us() }).await?;
+    }
+    done(number, begun.elapsed());
+    // The last wake-up leaves within milliseconds of its commit; the process must live that long.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    Ok(())
+}
+
+async fn work(number: usize) -> anyhow::Result<()> {
+    let queue = Queue::open(pool(6).await?, Settings::default());
+    let tally = Arc::new(Tally { expected: number, seen: Mutex::default(), all_seen: Notify::new() });
+    let start_us = now_us();
+    tally.seen.lock().expect("the tally never panics").start_us = start_us;
+    println!("{}", json!({"ev": "ready", "t_us": start_us}));
+    let workers = Workers::new(&queue, tally.clone())
+        .pool(Noop::POOL, CONCURRENCY, Duration::from_secs(60))
+        .register::<Noop>()
+        .start()
+        .await?;
+    // A line or the end of stdin: enough.
+    let _ = tokio::io::stdin().read(&mut [0; 1]).await;
+    workers.stop(Duration::from_secs(10)).await?;
+    let seen = std::mem::take(&mut *tally.seen.lock().expect("the tally never panics"));
+    let mut distinct = seen.ids.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    println!(
+        "{}",
+        json!({"ev": "summary", "ran": seen.ids.len(), "distinct": distinct.len(), "dups": seen.ids.len() - distinct.len(),
+               "start_us": seen.start_us, "handled_us": seen.handled_us, "lat_us": seen.latencies_us})
+    );
+    Ok(())
+}
+
+async fn pool(connections: u32) -> anyhow::Result<PgPool> {
+    let url = std::env::var("DATABASE_URL").map_err(|_| anyhow::anyhow!("set DATABASE_URL to an empty database"))?;
+    let pool = PgPoolOptions::new().max_connections(connections).min_connections(connections).connect(&url).await?;
+    Ok(pool)
+}
+
+fn done(number: usize, took: Duration) {
+    println!("{}", json!({"ev": "done", "n": number, "seconds": took.as_secs_f64()}));
+}
+
+fn now_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+    u64::try_from(since.as_micros()).expect("the year 586000 is far")
+}
