@@ -1,14 +1,87 @@
-//! The durable job queue on apalis and Postgres.
+//! A durable job queue on apalis and Postgres: how work is tried. It knows no job kind.
+//!
+//! A job is a row. It is enqueued in the transaction that writes what it is about, so both exist or neither. Workers claim rows
+//! under a lease, run each on a task of its own, and store what came of it; what a handler's failure *means* is the handler's to
+//! say ([`failure::Failure`]), what is done about it is the queue's.
+//!
+//! ```text
+//!                    run_at later              its lane is busy
+//!      enqueue ───┬────────────────► scheduled ◄───┐   ┌────────── held
+//!                 │                      │ due     │   │ head of its lane ended
+//!                 └────────► waiting ◄───┴─────────│───┘
+//!                     ▲  ▲      │ claim            │
+//!    lease lost,      │  │      ▼                  │ Retry, RetryAfter (count an attempt), Snooze (does not)
+//!    handed back, ────┘  └── running ──────────────┘
+//!    kind unparked              │
+//!                               ├── Ok, or Claim::complete in a transaction ──► finished
+//!                               ├── a person cancels ─────────────────────────► finished (cancelled) + follow-up
+//!                               └── Abort, attempts used up, third crash ─────► dead + follow-up
+//! ```
+//!
+//! What holds, whatever dies when:
+//! - A committed job runs, at least once. Its effects in the database happen exactly once if its handler commits them together with
+//!   the job's end ([`claim::Claim::complete`]): a worker that lost its lease can neither complete nor commit.
+//! - A backoff is the row's `run_at`; no wait is kept in memory.
+//! - Jobs of one lane run one at a time, in the order in which their transactions committed, over all processes.
+//! - A panic, a timeout, an undecodable payload and an unknown kind are failures of that one job. A job that kills its process is
+//!   found out and ends dead; its neighbours lose nothing.
+//! - A database that goes away stops nothing for good.
+//!
+//! ```no_run
+//! use queue::{Queue, claim::Claim, failure::Failure, job::Job, settings::Settings, workers::Workers};
+//! use serde::{Deserialize, Serialize};
+//! use std::time::Duration;
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Greet {
+//!     name: String,
+//! }
+//!
+//! impl Job for Greet {
+//!     type App = sqlx::PgPool;
+//!     const KIND: &'static str = "greet";
+//!     const POOL: &'static str = "default";
+//!
+//!     async fn run(self, pg: sqlx::PgPool, claim: Claim) -> Result<(), Failure> {
+//!         let mut tx = claim.queue().begin(&pg).await?;
+//!         sqlx::query("INSERT INTO greetings (name) VALUES ($1)").bind(self.name).execute(&mut *tx).await?;
+//!         claim.complete(&mut tx).await?; // the greeting and the job's end commit together
+//!         tx.commit().await?;
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # async fn example(pg: sqlx::PgPool) -> Result<(), Box<dyn std::error::Error>> {
+//! let queue = Queue::open(pg.clone(), Settings::default());
+//! let workers = Workers::new(&queue, pg.clone()).pool("default", 16, Duration::from_secs(60)).register::<Greet>().start().await?;
+//!
+//! let mut tx = queue.begin(&pg).await?;
+//! tx.enqueue(&Greet { name: "Ada".into() }).await?;
+//! tx.commit().await?; // now the job exists, and a worker is woken
+//!
+//! workers.stop(Duration::from_secs(25)).await?;
+//! # Ok(())
+//! # }
+//! ```
 
-pub mod backoff;
-pub mod claim;
-pub mod enqueue;
-pub mod failure;
+/// What a job is.
 pub mod job;
-pub mod settings;
-pub mod trace;
+/// What a handler says of a run that did not succeed.
+pub mod failure;
+/// The wait between attempts.
+pub mod backoff;
+/// The right to complete a job.
+pub mod claim;
+/// Rows and jobs in one transaction.
 pub mod transaction;
+/// Enqueueing on a bare connection.
+pub mod enqueue;
+/// The workers of a process.
 pub mod workers;
+/// Times and sizes.
+pub mod settings;
+/// The trace a job carries.
+pub mod trace;
 
 mod bell;
 mod registry;

@@ -1,0 +1,150 @@
+//! What becomes of a job by what its handler says, or fails to say.
+
+use std::time::Duration;
+
+use queue::job::NewJob;
+
+use crate::support::{Act, Bench, Deed};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_succeeds_runs_once_and_is_kept_in_the_history() {
+    let bench = Bench::new().await;
+    let workers = bench.work(4).await;
+
+    bench.queue.enqueue(&Act::new("one", Deed::Succeed)).await.unwrap();
+    bench.drained().await;
+
+    assert_eq!(bench.record.all(), ["one"]);
+    assert_eq!(bench.count("SELECT count(*) FROM queue.finished WHERE kind = 'act' AND attempt = 1 AND NOT cancelled").await, 1);
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_job_backs_off_and_is_dead_when_its_attempts_are_used_up() {
+    let bench = Bench::new().await;
+    let workers = bench.work(4).await;
+
+    bench.queue.enqueue(&Act::new("bad", Deed::Fail)).await.unwrap();
+    bench.drained().await;
+
+    assert_eq!(bench.record.all(), ["bad", "bad", "bad", "bad is dead: it failed"]);
+    assert_eq!(bench.text("SELECT string_agg(outcome || ':' || attempt || ':' || error, ' ' ORDER BY attempt) FROM queue.attempts").await,
+        "failed:1:it failed failed:2:it failed dead:3:it failed");
+    assert_eq!(bench.count("SELECT count(*) FROM queue.attempts WHERE worker_id IS NOT NULL AND started_at <= ended_at").await, 3);
+    assert_eq!(bench.text("SELECT reason FROM queue.dead").await, "it failed");
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_recovers_is_not_dead() {
+    let bench = Bench::new().await;
+    let workers = bench.work(4).await;
+
+    bench.queue.enqueue(&Act::new("shaky", Deed::SucceedAt(3))).await.unwrap();
+    bench.drained().await;
+
+    assert_eq!(bench.record.all(), ["shaky", "shaky", "shaky"]);
+    assert_eq!(bench.count("SELECT attempt::BIGINT FROM queue.finished").await, 3);
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_after_waits_as_long_as_it_was_told() {
+    let bench = Bench::new().await;
+    let workers = bench.work(4).await;
+
+    bench.queue.enqueue(&Act::new("later", Deed::RetryAfterMs(400))).await.unwrap();
+    bench.drained().await;
+
+    assert_eq!(bench.record.all(), ["later", "later"]);
+    let waited_ms = bench
+        .count("SELECT (extract(epoch FROM f.claimed_at - a.ended_at) * 1000)::BIGINT FROM queue.finished f JOIN queue.attempts a ON a.job_id = f.id")
+        .await;
+    assert!((395..1500).contains(&waited_ms), "waited {waited_ms} ms");
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snooze_costs_no_attempt() {
+    let bench = Bench::new().await;
+    let workers = bench.work(4).await;
+
+    bench.queue.enqueue(&Act::new("sleepy", Deed::SnoozeOnceMs(100))).await.unwrap();
+    bench.drained().await;
+
+    assert_eq!(bench.record.all(), ["sleepy", "sleepy"]);
+    assert_eq!(bench.count("SELECT attempt::BIGINT FROM queue.finished").await, 1);
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_way_to_fail_ends_dead_with_its_reason_and_leaves_the_neighbours_alone() {
+    let bench = Bench::new().await;
+    for (name, deed) in [("aborts", Deed::Abort), ("panics", Deed::Panic)] {
+        bench.queue.enqueue(&Act::new(name, deed)).await.unwrap();
+    }
+    sqlx::query("INSERT INTO queue.jobs (max_attempts, state, kind, pool, payload) VALUES (3, 'waiting', 'act', 'test', '{\"name\": \"odd\"}'), (3, 'waiting', 'nobody_knows', 'test', '{}')")
+        .execute(&bench.pg)
+        .await
+        .unwrap();
+    for n in 0..20 {
+        bench.queue.enqueue(&Act::new(format!("neighbour {n}"), Deed::Succeed)).await.unwrap();
+    }
+
+    let workers = bench.work(32).await;
+    bench.drained().await;
+
+    let mut follow_ups: Vec<String> = bench.record.all().into_iter().filter(|line| line.contains("is dead")).collect();
+    follow_ups.sort();
+    assert_eq!(follow_ups, ["aborts is dead: no such thing", "odd is dead: undecodable payload: missing field `deed` at line 1 column 15", "panics is dead: panicked: it fell over"]);
+    assert_eq!(bench.text("SELECT reason FROM queue.dead WHERE kind = 'nobody_knows'").await, "unknown kind nobody_knows: no worker of this version can run it");
+    assert_eq!(bench.count("SELECT count(*) FROM queue.finished WHERE payload->>'name' LIKE 'neighbour%' AND attempt = 1 AND crashes = 0").await, 20);
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_hangs_times_out_and_counts_an_attempt() {
+    let bench = Bench::new().await;
+    let workers = bench.work(4).await;
+
+    bench.queue.enqueue(&Act::new("hangs", Deed::Hang)).await.unwrap();
+    bench
+        .until("the first attempt has timed out", || async {
+            bench.count("SELECT count(*) FROM queue.attempts WHERE error = 'timed out after 4s' AND outcome = 'failed'").await == 1
+        })
+        .await;
+
+    workers.stop(Duration::from_millis(10)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_future_job_runs_when_it_is_due_and_not_before() {
+    let bench = Bench::new().await;
+    let workers = bench.work(4).await;
+
+    let due = chrono::Utc::now() + Duration::from_millis(700);
+    bench.queue.enqueue(NewJob::of(&Act::new("future", Deed::Succeed)).run_at(due)).await.unwrap();
+    bench.drained().await;
+
+    let late_ms = bench.count("SELECT (extract(epoch FROM claimed_at) * 1000)::BIGINT FROM queue.finished").await - due.timestamp_millis();
+    assert!((0..1000).contains(&late_ms), "ran {late_ms} ms after it was due");
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_job_that_a_person_cancels_stops_and_is_kept_as_cancelled() {
+    let bench = Bench::new().await;
+    let workers = bench.work(4).await;
+    bench.queue.enqueue(&Act::new("polite", Deed::HangUntilCancelled)).await.unwrap();
+    bench.queue.enqueue(&Act::new("deaf", Deed::Hang)).await.unwrap();
+    bench.until("both run", || async { bench.record.all().len() == 2 }).await;
+
+    sqlx::query("UPDATE queue.jobs SET cancel_asked = TRUE").execute(&bench.pg).await.unwrap();
+    bench.drained().await;
+
+    assert_eq!(bench.count("SELECT count(*) FROM queue.finished WHERE cancelled AND kind = 'act'").await, 2);
+    let mut ends: Vec<String> = bench.record.all().into_iter().filter(|line| line.contains("is cancelled")).collect();
+    ends.sort();
+    assert_eq!(ends, ["deaf is cancelled: cancelled while it ran; it did not stop by itself", "polite is cancelled: cancelled while it ran: stopped as asked"]);
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}

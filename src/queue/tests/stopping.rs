@@ -1,0 +1,40 @@
+//! A stop: what has finished stays finished, the rest is back at once.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{Act, Bench, Deed};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_waits_for_running_jobs_and_claims_no_more() {
+    let bench = Bench::new().await;
+    for n in 0..20 {
+        bench.queue.enqueue(&Act::new(format!("{n}"), Deed::TakeMs(200))).await.unwrap();
+    }
+    let workers = bench.work(4).await;
+    bench.until("four run", || async { bench.record.all().len() >= 4 }).await;
+
+    let handed_back = workers.stop(Duration::from_secs(5)).await.unwrap();
+
+    assert_eq!(handed_back, 0);
+    let ended = bench.record.all().iter().filter(|line| line.ends_with("ended")).count() as i64;
+    assert_eq!(bench.count("SELECT count(*) FROM queue.finished").await, ended);
+    assert_eq!(bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'waiting' AND attempt = 0 AND crashes = 0").await, 20 - ended);
+    assert_eq!(bench.count("SELECT count(*) FROM queue.workers").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_outlasts_the_grace_time_is_handed_back_without_an_attempt_lost() {
+    let bench = Bench::new().await;
+    for n in 0..10 {
+        bench.queue.enqueue(&Act::new(format!("{n}"), Deed::TakeMs(3_000))).await.unwrap();
+    }
+    let workers = bench.work(4).await;
+    bench.until("four run", || async { bench.record.all().len() >= 4 }).await;
+
+    let begun = Instant::now();
+    let handed_back = workers.stop(Duration::from_millis(200)).await.unwrap();
+
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert_eq!(handed_back, 4);
+    assert_eq!(bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'waiting' AND attempt = 0 AND crashes = 0 AND suspicion = 0").await, 10);
+}

@@ -1,0 +1,188 @@
+//! A queue on a fresh database, and a job that does what its payload says.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use private_postgres::test_database::TestDatabase;
+use queue::Queue;
+use queue::backoff::Backoff;
+use queue::claim::Claim;
+use queue::failure::Failure;
+use queue::job::{Ended, Job};
+use queue::settings::Settings;
+use queue::workers::{RunningWorkers, Workers};
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+
+pub(crate) static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
+
+/// Nothing in these tests takes longer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Times that make a test short and keep its logic.
+pub(crate) fn settings() -> Settings {
+    Settings {
+        lease: Duration::from_millis(1500),
+        renew_every: Duration::from_millis(300),
+        poll_every: Duration::from_millis(100),
+        suspect_stagger: Duration::from_millis(100),
+        cancel_grace: Duration::from_millis(100),
+        ..Settings::default()
+    }
+}
+
+/// A database of its own with a queue on it.
+pub(crate) struct Bench {
+    pub(crate) database: TestDatabase,
+    pub(crate) pg: PgPool,
+    pub(crate) queue: Queue,
+    pub(crate) record: Record,
+}
+
+impl Bench {
+    pub(crate) async fn new() -> Self {
+        let database = TestDatabase::create(&MIGRATOR).await;
+        let pg = database.pool().await;
+        let queue = Queue::open(database.pool().await, settings());
+        Self { database, pg, queue, record: Record::default() }
+    }
+
+    /// Workers for [`Act`] and its follow-up in a pool of this many slots, under a lease of their own.
+    pub(crate) async fn work(&self, concurrency: usize) -> RunningWorkers {
+        let queue = Queue::open(self.database.pool().await, settings());
+        workers(&queue, self.record.clone(), concurrency).start().await.unwrap()
+    }
+
+    /// Waits until no job is live.
+    pub(crate) async fn drained(&self) {
+        self.until("every job has ended", || async { self.count("SELECT count(*) FROM queue.jobs").await == 0 }).await;
+    }
+
+    pub(crate) async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(&self.pg).await.unwrap()
+    }
+
+    /// One text value of the database.
+    pub(crate) async fn text(&self, sql: &'static str) -> String {
+        sqlx::query_scalar(sql).fetch_one(&self.pg).await.unwrap()
+    }
+
+    /// Asks again until the answer is yes.
+    pub(crate) async fn until<F: Future<Output = bool>>(&self, what: &str, mut is_so: impl FnMut() -> F) {
+        let begun = Instant::now();
+        while !is_so().await {
+            assert!(begun.elapsed() < PATIENCE, "waited in vain until {what}; did {:?}", self.record.all());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+pub(crate) fn workers(queue: &Queue, record: Record, concurrency: usize) -> Workers<Record> {
+    Workers::new(queue, record).pool("test", concurrency, Duration::from_secs(20)).register::<Act>().register::<AfterAct>()
+}
+
+/// What the handlers did, in order.
+#[derive(Clone, Default)]
+pub(crate) struct Record(Arc<Mutex<Vec<String>>>);
+
+impl Record {
+    pub(crate) fn note(&self, what: impl Into<String>) {
+        self.0.lock().unwrap().push(what.into());
+    }
+
+    pub(crate) fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+/// A job that does what its deed says, and notes its name when it does.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Act {
+    pub(crate) name: String,
+    pub(crate) deed: Deed,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Deed {
+    Succeed,
+    Fail,
+    /// Fails until this attempt.
+    SucceedAt(u16),
+    RetryAfterMs(u64),
+    Abort,
+    Panic,
+    /// Snoozes this long the first time it runs.
+    SnoozeOnceMs(u64),
+    /// Ends after this long.
+    TakeMs(u64),
+    /// Never ends.
+    Hang,
+    /// Ends when somebody cancels it.
+    HangUntilCancelled,
+    /// Takes the process with it.
+    KillProcess,
+}
+
+impl Act {
+    pub(crate) fn new(name: impl Into<String>, deed: Deed) -> Self {
+        Self { name: name.into(), deed }
+    }
+}
+
+impl Job for Act {
+    type App = Record;
+
+    const KIND: &'static str = "act";
+    const POOL: &'static str = "test";
+    const MAX_ATTEMPTS: u16 = 3;
+    const BACKOFF: Backoff = Backoff::exponential(Duration::from_millis(20), Duration::from_millis(50));
+    const TIMEOUT: Option<Duration> = Some(Duration::from_secs(4));
+    const ON_END: Option<(&'static str, &'static str)> = Some((AfterAct::KIND, AfterAct::POOL));
+
+    async fn run(self, record: Record, claim: Claim) -> Result<(), Failure> {
+        let first_time = !record.all().contains(&self.name);
+        record.note(&self.name);
+        match self.deed {
+            Deed::Succeed => Ok(()),
+            Deed::Fail => Err(Failure::retry("it failed")),
+            Deed::SucceedAt(attempt) if claim.attempt() >= attempt => Ok(()),
+            Deed::SucceedAt(_) => Err(Failure::retry("not yet")),
+            Deed::RetryAfterMs(ms) if first_time => Err(Failure::RetryAfter(Duration::from_millis(ms), "busy".into())),
+            Deed::RetryAfterMs(_) => Ok(()),
+            Deed::Abort => Err(Failure::abort("no such thing")),
+            Deed::Panic => panic!("it fell over"),
+            Deed::SnoozeOnceMs(ms) if first_time => Err(Failure::Snooze(Duration::from_millis(ms))),
+            Deed::SnoozeOnceMs(_) => Ok(()),
+            Deed::TakeMs(ms) => {
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                record.note(format!("{} ended", self.name));
+                Ok(())
+            }
+            Deed::Hang => std::future::pending().await,
+            Deed::HangUntilCancelled => {
+                claim.cancelled().await;
+                Err(Failure::retry("stopped as asked"))
+            }
+            Deed::KillProcess => std::process::abort(),
+        }
+    }
+}
+
+/// The follow-up of an [`Act`] that died or was cancelled.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct AfterAct(Ended<serde_json::Value>);
+
+impl Job for AfterAct {
+    type App = Record;
+
+    const KIND: &'static str = "after_act";
+    const POOL: &'static str = "test";
+
+    async fn run(self, record: Record, _: Claim) -> Result<(), Failure> {
+        let name = self.0.payload.get("name").and_then(|name| name.as_str()).unwrap_or("?").to_owned();
+        record.note(format!("{name} is {}: {}", self.0.state, self.0.reason.unwrap_or_default()));
+        Ok(())
+    }
+}
