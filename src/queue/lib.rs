@@ -64,24 +64,24 @@
 //! # }
 //! ```
 
-/// What a job is.
-pub mod job;
-/// What a handler says of a run that did not succeed.
-pub mod failure;
 /// The wait between attempts.
 pub mod backoff;
 /// The right to complete a job.
 pub mod claim;
-/// Rows and jobs in one transaction.
-pub mod transaction;
 /// Enqueueing on a bare connection.
 pub mod enqueue;
-/// The workers of a process.
-pub mod workers;
+/// What a handler says of a run that did not succeed.
+pub mod failure;
+/// What a job is.
+pub mod job;
 /// Times and sizes.
 pub mod settings;
 /// The trace a job carries.
 pub mod trace;
+/// Rows and jobs in one transaction.
+pub mod transaction;
+/// The workers of a process.
+pub mod workers;
 
 mod bell;
 mod registry;

@@ -88,7 +88,9 @@ impl Tally {
 async fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize| -> anyhow::Result<usize> {
-        let text = args.get(at).ok_or_else(|| anyhow::anyhow!("argument {at} is missing; see the head of this file"))?;
+        let text = args
+            .get(at)
+            .ok_or_else(|| anyhow::anyhow!("argument {at} is missing; see the head of this file"))?;
         Ok(text.parse()?)
     };
     match args.first().map(String::as_str) {
@@ -188,8 +190,10 @@ async fn work(number: usize) -> anyhow::Result<()> {
 }
 
 async fn pool(connections: u32) -> anyhow::Result<PgPool> {
-    let url = std::env::var("DATABASE_URL").map_err(|_| anyhow::anyhow!("set DATABASE_URL to an empty database"))?;
-    let pool = PgPoolOptions::new().max_connections(connections).min_connections(connections).connect(&url).await?;
+    let url = std::env::var("DATABASE_URL")
+        .map_err(|_| anyhow::anyhow!("set DATABASE_URL to an empty database"))?;
+    let pool =
+        PgPoolOptions::new().max_connections(connections).min_connections(connections).connect(&url).await?;
     Ok(pool)
 }
 

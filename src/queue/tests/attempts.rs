@@ -15,7 +15,12 @@ async fn a_job_that_succeeds_runs_once_and_is_kept_in_the_history() {
     bench.drained().await;
 
     assert_eq!(bench.record.all(), ["one"]);
-    assert_eq!(bench.count("SELECT count(*) FROM queue.finished WHERE kind = 'act' AND attempt = 1 AND NOT cancelled").await, 1);
+    assert_eq!(
+        bench
+            .count("SELECT count(*) FROM queue.finished WHERE kind = 'act' AND attempt = 1 AND NOT cancelled")
+            .await,
+        1
+    );
     workers.stop(Duration::from_secs(1)).await.unwrap();
 }
 
@@ -30,7 +35,14 @@ async fn a_failing_job_backs_off_and_is_dead_when_its_attempts_are_used_up() {
     assert_eq!(bench.record.all(), ["bad", "bad", "bad", "bad is dead: it failed"]);
     assert_eq!(bench.text("SELECT string_agg(outcome || ':' || attempt || ':' || error, ' ' ORDER BY attempt) FROM queue.attempts").await,
         "failed:1:it failed failed:2:it failed dead:3:it failed");
-    assert_eq!(bench.count("SELECT count(*) FROM queue.attempts WHERE worker_id IS NOT NULL AND started_at <= ended_at").await, 3);
+    assert_eq!(
+        bench
+            .count(
+                "SELECT count(*) FROM queue.attempts WHERE worker_id IS NOT NULL AND started_at <= ended_at"
+            )
+            .await,
+        3
+    );
     assert_eq!(bench.text("SELECT reason FROM queue.dead").await, "it failed");
     workers.stop(Duration::from_secs(1)).await.unwrap();
 }
@@ -94,10 +106,21 @@ async fn every_way_to_fail_ends_dead_with_its_reason_and_leaves_the_neighbours_a
     let workers = bench.work(32).await;
     bench.drained().await;
 
-    let mut follow_ups: Vec<String> = bench.record.all().into_iter().filter(|line| line.contains("is dead")).collect();
+    let mut follow_ups: Vec<String> =
+        bench.record.all().into_iter().filter(|line| line.contains("is dead")).collect();
     follow_ups.sort();
-    assert_eq!(follow_ups, ["aborts is dead: no such thing", "odd is dead: undecodable payload: missing field `deed` at line 1 column 15", "panics is dead: panicked: it fell over"]);
-    assert_eq!(bench.text("SELECT reason FROM queue.dead WHERE kind = 'nobody_knows'").await, "unknown kind nobody_knows: no worker of this version can run it");
+    assert_eq!(
+        follow_ups,
+        [
+            "aborts is dead: no such thing",
+            "odd is dead: undecodable payload: missing field `deed` at line 1 column 15",
+            "panics is dead: panicked: it fell over"
+        ]
+    );
+    assert_eq!(
+        bench.text("SELECT reason FROM queue.dead WHERE kind = 'nobody_knows'").await,
+        "unknown kind nobody_knows: no worker of this version can run it"
+    );
     assert_eq!(bench.count("SELECT count(*) FROM queue.finished WHERE payload->>'name' LIKE 'neighbour%' AND attempt = 1 AND crashes = 0").await, 20);
     workers.stop(Duration::from_secs(1)).await.unwrap();
 }
@@ -126,7 +149,9 @@ async fn a_future_job_runs_when_it_is_due_and_not_before() {
     bench.queue.enqueue(NewJob::of(&Act::new("future", Deed::Succeed)).run_at(due)).await.unwrap();
     bench.drained().await;
 
-    let late_ms = bench.count("SELECT (extract(epoch FROM claimed_at) * 1000)::BIGINT FROM queue.finished").await - due.timestamp_millis();
+    let late_ms =
+        bench.count("SELECT (extract(epoch FROM claimed_at) * 1000)::BIGINT FROM queue.finished").await
+            - due.timestamp_millis();
     assert!((0..1000).contains(&late_ms), "ran {late_ms} ms after it was due");
     workers.stop(Duration::from_secs(1)).await.unwrap();
 }
@@ -143,8 +168,15 @@ async fn a_running_job_that_a_person_cancels_stops_and_is_kept_as_cancelled() {
     bench.drained().await;
 
     assert_eq!(bench.count("SELECT count(*) FROM queue.finished WHERE cancelled AND kind = 'act'").await, 2);
-    let mut ends: Vec<String> = bench.record.all().into_iter().filter(|line| line.contains("is cancelled")).collect();
+    let mut ends: Vec<String> =
+        bench.record.all().into_iter().filter(|line| line.contains("is cancelled")).collect();
     ends.sort();
-    assert_eq!(ends, ["deaf is cancelled: cancelled while it ran; it did not stop by itself", "polite is cancelled: cancelled while it ran: stopped as asked"]);
+    assert_eq!(
+        ends,
+        [
+            "deaf is cancelled: cancelled while it ran; it did not stop by itself",
+            "polite is cancelled: cancelled while it ran: stopped as asked"
+        ]
+    );
     workers.stop(Duration::from_secs(1)).await.unwrap();
 }

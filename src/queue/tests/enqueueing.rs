@@ -29,7 +29,8 @@ async fn a_duplicate_key_is_reported_and_the_transaction_lives_on() {
     let mut tx = bench.queue.begin(&bench.pg).await.unwrap();
     let first = tx.enqueue(NewJob::of(&Act::new("first", Deed::Succeed)).unique_key("k")).await.unwrap();
     let second = tx.enqueue(NewJob::of(&Act::new("second", Deed::Succeed)).unique_key("k")).await.unwrap();
-    let in_lane = tx.enqueue(NewJob::of(&Act::new("third", Deed::Succeed)).unique_key("k").lane("l")).await.unwrap();
+    let in_lane =
+        tx.enqueue(NewJob::of(&Act::new("third", Deed::Succeed)).unique_key("k").lane("l")).await.unwrap();
     tx.commit().await.unwrap();
 
     assert!(matches!(first, Enqueued::New(_)));
@@ -43,7 +44,8 @@ async fn a_key_is_free_again_when_its_job_has_ended() {
     let workers = bench.work(1).await;
 
     for _ in 0..2 {
-        let enqueued = bench.queue.enqueue(NewJob::of(&Act::new("again", Deed::Succeed)).unique_key("k")).await.unwrap();
+        let enqueued =
+            bench.queue.enqueue(NewJob::of(&Act::new("again", Deed::Succeed)).unique_key("k")).await.unwrap();
         assert!(matches!(enqueued, Enqueued::New(_)));
         bench.drained().await;
     }
@@ -59,18 +61,32 @@ async fn a_batch_reports_each_outcome_in_its_place() {
 
     let outcomes = bench
         .queue
-        .enqueue_batch(vec![job("a").unique_key("x"), job("b").lane("z"), job("c").unique_key("x"), job("d").lane("z"), job("e")])
+        .enqueue_batch(vec![
+            job("a").unique_key("x"),
+            job("b").lane("z"),
+            job("c").unique_key("x"),
+            job("d").lane("z"),
+            job("e"),
+        ])
         .await
         .unwrap();
 
-    let ids: Vec<Option<i64>> = outcomes.iter().map(|outcome| match outcome { Enqueued::New(id) => Some(*id), Enqueued::Duplicate => None }).collect();
+    let ids: Vec<Option<i64>> = outcomes
+        .iter()
+        .map(|outcome| match outcome {
+            Enqueued::New(id) => Some(*id),
+            Enqueued::Duplicate => None,
+        })
+        .collect();
     assert!(ids[2].is_none() && ids.iter().filter(|id| id.is_some()).count() == 4, "{ids:?}");
     assert!(ids[1] < ids[3], "the lane keeps the order of the batch");
-    let names: Vec<String> = sqlx::query_scalar("SELECT payload->>'name' FROM queue.jobs WHERE id = ANY ($1) ORDER BY array_position($1, id)")
-        .bind(ids.into_iter().flatten().collect::<Vec<i64>>())
-        .fetch_all(&bench.pg)
-        .await
-        .unwrap();
+    let names: Vec<String> = sqlx::query_scalar(
+        "SELECT payload->>'name' FROM queue.jobs WHERE id = ANY ($1) ORDER BY array_position($1, id)",
+    )
+    .bind(ids.into_iter().flatten().collect::<Vec<i64>>())
+    .fetch_all(&bench.pg)
+    .await
+    .unwrap();
     assert_eq!(names, ["a", "b", "d", "e"]);
 }
 
@@ -79,7 +95,9 @@ async fn a_job_enqueued_on_a_bare_connection_is_found_by_the_poll() {
     let bench = Bench::new().await;
     let workers = bench.work(1).await;
 
-    enqueue::insert(&mut *bench.pg.acquire().await.unwrap(), NewJob::of(&Act::new("quiet", Deed::Succeed))).await.unwrap();
+    enqueue::insert(&mut *bench.pg.acquire().await.unwrap(), NewJob::of(&Act::new("quiet", Deed::Succeed)))
+        .await
+        .unwrap();
     bench.drained().await;
 
     assert_eq!(bench.record.all(), ["quiet"]);
@@ -105,7 +123,11 @@ async fn a_wake_makes_a_waiting_job_due_and_cuts_the_snooze_of_a_running_one() {
     let bench = Bench::new().await;
     let workers = bench.work(2).await;
     let far = chrono::Utc::now() + Duration::from_secs(3600);
-    bench.queue.enqueue(NewJob::of(&Act::new("waiting", Deed::Succeed)).run_at(far).unique_key("w")).await.unwrap();
+    bench
+        .queue
+        .enqueue(NewJob::of(&Act::new("waiting", Deed::Succeed)).run_at(far).unique_key("w"))
+        .await
+        .unwrap();
     let mut tx = bench.queue.begin(&bench.pg).await.unwrap();
     assert!(tx.wake("w").await.unwrap());
     assert!(!tx.wake("unknown").await.unwrap());

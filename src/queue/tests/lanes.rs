@@ -64,7 +64,13 @@ async fn a_lane_runs_in_the_order_of_commits() {
         let lane = format!("lane {}", round % 3);
         if round < 3 {
             // Some rounds meet an empty lane, the others one with a head that waits.
-            bench.queue.enqueue(NewJob::of(&Act::new("head", Deed::Succeed)).lane(&lane).run_at(busy).unique_key(&lane)).await.unwrap();
+            bench
+                .queue
+                .enqueue(
+                    NewJob::of(&Act::new("head", Deed::Succeed)).lane(&lane).run_at(busy).unique_key(&lane),
+                )
+                .await
+                .unwrap();
         }
         let mut first = bench.queue.begin(&bench.pg).await.unwrap();
         first.enqueue(NewJob::of(&Act::new(format!("{round} a"), Deed::Succeed)).lane(&lane)).await.unwrap();
@@ -72,12 +78,19 @@ async fn a_lane_runs_in_the_order_of_commits() {
             let (queue, pg, lane) = (bench.queue.clone(), bench.pg.clone(), lane.clone());
             tokio::spawn(async move {
                 let mut second = queue.begin(&pg).await.unwrap();
-                second.enqueue(NewJob::of(&Act::new(format!("{round} b"), Deed::Succeed)).lane(&lane)).await.unwrap();
+                second
+                    .enqueue(NewJob::of(&Act::new(format!("{round} b"), Deed::Succeed)).lane(&lane))
+                    .await
+                    .unwrap();
                 second.commit().await.unwrap();
             })
         };
         let rolls_back = round % 4 == 3;
-        if rolls_back { first.rollback().await.unwrap() } else { first.commit().await.unwrap() }
+        if rolls_back {
+            first.rollback().await.unwrap()
+        } else {
+            first.commit().await.unwrap()
+        }
         other.await.unwrap();
         if !rolls_back {
             expected.push((lane.clone(), format!("{round} a")));
@@ -94,7 +107,8 @@ async fn a_lane_runs_in_the_order_of_commits() {
 
     let all = bench.record.all();
     for lane in ["lane 0", "lane 1", "lane 2"] {
-        let wanted: Vec<&String> = expected.iter().filter(|(of, _)| of == lane).map(|(_, name)| name).collect();
+        let wanted: Vec<&String> =
+            expected.iter().filter(|(of, _)| of == lane).map(|(_, name)| name).collect();
         let got: Vec<&String> = all.iter().filter(|name| wanted.contains(name)).collect();
         assert_eq!(got, wanted, "{lane}");
     }
@@ -113,7 +127,12 @@ async fn a_lane_never_stalls_though_it_runs_empty_while_others_enqueue() {
             tokio::spawn(async move {
                 for n in 0..100 {
                     let mut tx = queue.begin(&pg).await.unwrap();
-                    tx.enqueue(NewJob::of(&Act::new(format!("{enqueuer}/{n}"), Deed::Succeed)).lane(format!("{}", n % 2))).await.unwrap();
+                    tx.enqueue(
+                        NewJob::of(&Act::new(format!("{enqueuer}/{n}"), Deed::Succeed))
+                            .lane(format!("{}", n % 2)),
+                    )
+                    .await
+                    .unwrap();
                     tx.commit().await.unwrap();
                 }
             })

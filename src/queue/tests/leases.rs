@@ -69,7 +69,12 @@ impl Job for Count {
         sqlx::query("UPDATE counter SET n = n + 1").execute(&mut *tx).await?;
         if self.lose_lease && claim.crashes() == 0 && !seen_before(&counter.pg, claim.job_id()).await? {
             // Somebody decides that this worker is gone, while it is not.
-            sqlx::query("UPDATE queue.jobs SET worker_id = NULL, claim = NULL, state = 'waiting' WHERE id = $1").bind(claim.job_id()).execute(&counter.pg).await?;
+            sqlx::query(
+                "UPDATE queue.jobs SET worker_id = NULL, claim = NULL, state = 'waiting' WHERE id = $1",
+            )
+            .bind(claim.job_id())
+            .execute(&counter.pg)
+            .await?;
             sqlx::query("INSERT INTO seen VALUES ($1)").bind(claim.job_id()).execute(&counter.pg).await?;
         }
         match claim.complete(&mut tx).await {
@@ -94,10 +99,20 @@ async fn seen_before(pg: &PgPool, job_id: i64) -> sqlx::Result<bool> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_zombie_commits_nothing() {
     let bench = Bench::new().await;
-    sqlx::raw_sql("CREATE TABLE counter (n BIGINT); INSERT INTO counter VALUES (0); CREATE TABLE seen (id BIGINT)").execute(&bench.pg).await.unwrap();
+    sqlx::raw_sql(
+        "CREATE TABLE counter (n BIGINT); INSERT INTO counter VALUES (0); CREATE TABLE seen (id BIGINT)",
+    )
+    .execute(&bench.pg)
+    .await
+    .unwrap();
     let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
     let queue = Queue::open(bench.database.pool().await, settings());
-    let workers = Workers::new(&queue, Counter { pg: bench.pg.clone(), told }).pool("test", 4, Duration::from_secs(5)).register::<Count>().start().await.unwrap();
+    let workers = Workers::new(&queue, Counter { pg: bench.pg.clone(), told })
+        .pool("test", 4, Duration::from_secs(5))
+        .register::<Count>()
+        .start()
+        .await
+        .unwrap();
 
     queue.enqueue(&Count { lose_lease: true }).await.unwrap();
     bench.drained().await;
@@ -110,10 +125,20 @@ async fn a_zombie_commits_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn effects_and_completion_commit_together() {
     let bench = Bench::new().await;
-    sqlx::raw_sql("CREATE TABLE counter (n BIGINT); INSERT INTO counter VALUES (0); CREATE TABLE seen (id BIGINT)").execute(&bench.pg).await.unwrap();
+    sqlx::raw_sql(
+        "CREATE TABLE counter (n BIGINT); INSERT INTO counter VALUES (0); CREATE TABLE seen (id BIGINT)",
+    )
+    .execute(&bench.pg)
+    .await
+    .unwrap();
     let (told, _heard) = tokio::sync::mpsc::unbounded_channel();
     let queue = Queue::open(bench.database.pool().await, settings());
-    let workers = Workers::new(&queue, Counter { pg: bench.pg.clone(), told }).pool("test", 4, Duration::from_secs(5)).register::<Count>().start().await.unwrap();
+    let workers = Workers::new(&queue, Counter { pg: bench.pg.clone(), told })
+        .pool("test", 4, Duration::from_secs(5))
+        .register::<Count>()
+        .start()
+        .await
+        .unwrap();
 
     for _ in 0..50 {
         queue.enqueue(NewJob::of(&Count { lose_lease: false }).lane("counter")).await.unwrap();
@@ -131,7 +156,11 @@ async fn a_worker_whose_lease_was_taken_comes_back_under_a_new_one() {
     let workers = bench.work(4).await;
 
     sqlx::query("DELETE FROM queue.workers").execute(&bench.pg).await.unwrap();
-    bench.until("it has joined again", || async { bench.count("SELECT count(*) FROM queue.workers").await == 1 }).await;
+    bench
+        .until("it has joined again", || async {
+            bench.count("SELECT count(*) FROM queue.workers").await == 1
+        })
+        .await;
     bench.queue.enqueue(&Act::new("after", Deed::Succeed)).await.unwrap();
     bench.drained().await;
 
@@ -174,6 +203,7 @@ async fn a_job_that_kills_its_process_ends_dead_and_its_neighbours_are_untouched
     while bench.count("SELECT count(*) FROM queue.jobs").await > 0 {
         let mut process = child(&bench);
         lives += 1;
+        let bench = &bench;
         bench
             .until("the process died or all is done", || {
                 let died = process.try_wait().unwrap().is_some();

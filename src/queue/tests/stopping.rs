@@ -18,7 +18,12 @@ async fn a_stop_waits_for_running_jobs_and_claims_no_more() {
     assert_eq!(handed_back, 0);
     let ended = bench.record.all().iter().filter(|line| line.ends_with("ended")).count() as i64;
     assert_eq!(bench.count("SELECT count(*) FROM queue.finished").await, ended);
-    assert_eq!(bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'waiting' AND attempt = 0 AND crashes = 0").await, 20 - ended);
+    assert_eq!(
+        bench
+            .count("SELECT count(*) FROM queue.jobs WHERE state = 'waiting' AND attempt = 0 AND crashes = 0")
+            .await,
+        20 - ended
+    );
     assert_eq!(bench.count("SELECT count(*) FROM queue.workers").await, 0);
 }
 

@@ -56,7 +56,10 @@ impl Bench {
 
     /// Waits until no job is live.
     pub(crate) async fn drained(&self) {
-        self.until("every job has ended", || async { self.count("SELECT count(*) FROM queue.jobs").await == 0 }).await;
+        self.until("every job has ended", || async {
+            self.count("SELECT count(*) FROM queue.jobs").await == 0
+        })
+        .await;
     }
 
     pub(crate) async fn count(&self, sql: &'static str) -> i64 {
@@ -79,7 +82,10 @@ impl Bench {
 }
 
 pub(crate) fn workers(queue: &Queue, record: Record, concurrency: usize) -> Workers<Record> {
-    Workers::new(queue, record).pool("test", concurrency, Duration::from_secs(20)).register::<Act>().register::<AfterAct>()
+    Workers::new(queue, record)
+        .pool("test", concurrency, Duration::from_secs(20))
+        .register::<Act>()
+        .register::<AfterAct>()
 }
 
 /// What the handlers did, in order.
@@ -148,7 +154,9 @@ impl Job for Act {
             Deed::Fail => Err(Failure::retry("it failed")),
             Deed::SucceedAt(attempt) if claim.attempt() >= attempt => Ok(()),
             Deed::SucceedAt(_) => Err(Failure::retry("not yet")),
-            Deed::RetryAfterMs(ms) if first_time => Err(Failure::RetryAfter(Duration::from_millis(ms), "busy".into())),
+            Deed::RetryAfterMs(ms) if first_time => {
+                Err(Failure::RetryAfter(Duration::from_millis(ms), "busy".into()))
+            }
             Deed::RetryAfterMs(_) => Ok(()),
             Deed::Abort => Err(Failure::abort("no such thing")),
             Deed::Panic => panic!("it fell over"),
