@@ -1,0 +1,86 @@
+//! What every job needs: connections, the ways out, and the settings that decide.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use queue::Queue;
+use queue::transaction::Transaction;
+use sqlx::PgPool;
+
+/// Shared by all handlers; clones are the same thing.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// What an [`App`] is made of.
+pub struct Parts {
+    /// The handlers' own connections: slow handlers cost neither webhooks nor leases.
+    pub pg: PgPool,
+    /// Where follow-up work goes.
+    pub queue: Queue,
+    /// The way out to WhatsApp.
+    pub twilio: twilio::client::Client,
+    /// The way out to the agent.
+    pub agent: agent::Agent,
+    /// What the operator decided.
+    pub settings: Settings,
+}
+
+/// The operator's decisions that jobs follow.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The sender, `whatsapp:+E164`.
+    pub whatsapp_number: String,
+    /// Where Twilio reports what became of a message; the chunk is added as a query. `None`: nowhere that Twilio could reach.
+    pub status_callback_url: Option<String>,
+    /// A person who still types is waited for: this long after the last message …
+    pub debounce: Duration,
+    /// … but no longer than this after the first.
+    pub debounce_cap: Duration,
+    /// One run of the agent.
+    pub agent_timeout: Duration,
+    /// Runs of the agent for one turn before the apology.
+    pub agent_attempts: u16,
+    /// A reply that could not be sent is dropped this long after the message it answers.
+    pub reply_expires: Duration,
+    /// How a send is kept from happening twice.
+    pub sending: Sending,
+}
+
+/// The times that keep a send from happening twice.
+#[derive(Clone, Debug)]
+pub struct Sending {
+    /// A request starts this long after `sending` was committed, or not at all.
+    pub start_within: Duration,
+    /// From that commit until the request is given up.
+    pub deadline: Duration,
+    /// After the deadline Twilio may still take the request in; its list proves nothing before this has passed as well.
+    pub in_doubt_grace: Duration,
+    /// Between the two lists that together prove a miss.
+    pub second_look: Duration,
+    /// After that a send in doubt is left for a person.
+    pub give_up: Duration,
+    /// The next chunk waits for the callback of the one before it, but no longer than this.
+    pub callback_wait: Duration,
+}
+
+impl App {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// Begins a transaction on the handlers' connections.
+    pub async fn begin(&self) -> sqlx::Result<Transaction> {
+        self.queue.begin(&self.pg).await
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}

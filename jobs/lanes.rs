@@ -1,0 +1,25 @@
+//! The names of lanes and keys, in one place: two jobs that must not run beside each other must spell them alike.
+
+/// Inbound messages of one person are worked off in order.
+#[must_use]
+pub fn inbound(address_id: i64) -> String {
+    format!("inbound:{address_id}")
+}
+
+/// One turn of a conversation at a time.
+#[must_use]
+pub fn conversation(conversation_id: i64) -> String {
+    format!("conversation:{conversation_id}")
+}
+
+/// Replies to one person leave in order.
+#[must_use]
+pub fn replies(address_id: i64) -> String {
+    format!("replies:{address_id}")
+}
+
+/// By this key a status callback wakes the job of a chunk that waits for it.
+#[must_use]
+pub fn chunk_key(chunk_id: i64) -> String {
+    format!("chunk:{chunk_id}")
+}

@@ -1,0 +1,79 @@
+//! What can go wrong, with remedies.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why there is no private database.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No PostgreSQL server on this machine.
+    #[error(
+        "no PostgreSQL server is installed here; do one of these:\n  \
+         set DATABASE_URL=postgres://user:password@host/database\n  \
+         apt-get install postgresql            (Debian, Ubuntu)\n  \
+         brew install postgresql@17            (macOS)"
+    )]
+    NoServer,
+    /// The data needs a server that is not installed.
+    #[error(
+        "the data in {data} was made by PostgreSQL {wanted}, but only {found} is installed; \
+         install version {wanted}, set DATABASE_URL, or move the data away to begin anew"
+    )]
+    WrongVersion {
+        /// The cluster's folder.
+        data: PathBuf,
+        /// Its major version.
+        wanted: u32,
+        /// What is installed, for people.
+        found: String,
+    },
+    /// A server refuses to run as root, and there is nobody else.
+    #[error("running as root, and there is no user `postgres` or `nobody` to run the database as; create one, or set DATABASE_URL")]
+    NoServerUser,
+    /// `initdb` failed.
+    #[error("initdb failed: {0}")]
+    InitDb(String),
+    /// The server ended while it was starting.
+    #[error("the PostgreSQL server did not start; the end of {log}:\n{tail}")]
+    ServerEnded {
+        /// Where it writes.
+        log: PathBuf,
+        /// Its last lines.
+        tail: String,
+    },
+    /// The server started, but not within a minute.
+    #[error("the PostgreSQL server was not ready after {seconds} s; see {log}")]
+    NotReady {
+        /// How long was waited.
+        seconds: u64,
+        /// Where it writes.
+        log: PathBuf,
+    },
+    /// A folder belongs to somebody else.
+    #[error("{path} must be a folder that belongs to user id {uid}; move it away or choose another data directory")]
+    ForeignFolder {
+        /// The folder.
+        path: PathBuf,
+        /// Who must own it.
+        uid: u32,
+    },
+    /// A file or a process could not be handled.
+    #[error("cannot {deed}")]
+    Io {
+        /// What was tried.
+        deed: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+/// Names what was tried when an operation fails.
+pub(crate) trait Doing<T> {
+    fn doing(self, deed: impl FnOnce() -> String) -> Result<T, Error>;
+}
+
+impl<T> Doing<T> for io::Result<T> {
+    fn doing(self, deed: impl FnOnce() -> String) -> Result<T, Error> {
+        self.map_err(|source| Error::Io { deed: deed(), source })
+    }
+}

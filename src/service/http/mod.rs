@@ -1,0 +1,61 @@
+//! The HTTP ways in.
+
+pub(crate) mod receiver;
+pub(crate) mod status;
+pub(crate) mod health;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use queue::Queue;
+use sqlx::PgPool;
+use twilio::webhook::SignatureCheck;
+
+use crate::public_url::PublicUrl;
+
+/// What the receiver needs. It has connections of its own: slow handlers cost no webhook.
+#[derive(Clone)]
+pub(crate) struct Receiver(pub(crate) Arc<ReceiverParts>);
+
+pub(crate) struct ReceiverParts {
+    pub(crate) pg: PgPool,
+    pub(crate) queue: Queue,
+    pub(crate) signature: SignatureCheck,
+    /// The URL that Twilio was given; `None`: as the request says.
+    pub(crate) public_url: Option<PublicUrl>,
+    pub(crate) account_sid: String,
+    pub(crate) whatsapp_number: String,
+    /// A webhook gets its answer within this, whatever the database does: Twilio's whole budget is 15 s.
+    pub(crate) database_timeout: std::time::Duration,
+}
+
+impl std::ops::Deref for Receiver {
+    type Target = ReceiverParts;
+
+    fn deref(&self) -> &ReceiverParts {
+        &self.0
+    }
+}
+
+/// Twilio's routes.
+pub(crate) fn webhooks(receiver: Receiver, body_limit_bytes: usize) -> Router {
+    Router::new()
+        .route("/webhooks/whatsapp", post(receiver::receive))
+        .route("/webhooks/whatsapp/status", post(status::receive))
+        .layer(DefaultBodyLimit::max(body_limit_bytes))
+        .with_state(receiver)
+}
+
+/// Operators' routes.
+pub(crate) fn health(health: health::Health) -> Router {
+    Router::new().route("/healthz", get(health::live)).route("/readyz", get(health::ready)).with_state(health)
+}
+
+/// A refusal in a word; Twilio shows it in its debugger. Never text/plain on success: Twilio would send that to the person.
+pub(crate) fn refuse(status: StatusCode, reason: &'static str) -> Response {
+    (status, reason).into_response()
+}

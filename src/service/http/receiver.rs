@@ -1,0 +1,134 @@
+//! `POST /webhooks/whatsapp`: a message arrives. It is verified, stored and handed to a job, and nothing else: the receiver never
+//! calls Twilio or the agent.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{OriginalUri, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jobs::lanes;
+use jobs::receive_message::ReceiveMessage;
+use queue::job::NewJob;
+use queue::trace::TraceParent;
+use store::messages::{Inserted, NewMessage};
+use twilio::inbound::InboundMessage;
+use twilio::webhook::{UnverifiedRequest, VerifiedForm, WebhookError};
+
+use super::{Receiver, refuse};
+
+/// Tells Twilio to do nothing.
+const EMPTY_TWIML: &str = r#"<?xml version="1.0" encoding="UTF-8"?><Response></Response>"#;
+
+pub(crate) async fn receive(
+    State(receiver): State<Receiver>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let form = match verify(&receiver, uri.path_and_query().map_or("/", |path| path.as_str()), &headers, body) {
+        Ok(form) => form,
+        Err(refusal) => return refusal,
+    };
+    let message = match InboundMessage::parse(&form) {
+        Ok(message) => message,
+        Err(error) => {
+            tracing::warn!(error = %error, "Refused a signed webhook that is no message: {error}");
+            return refuse(StatusCode::BAD_REQUEST, "not a message webhook");
+        }
+    };
+    if !is_ours(&receiver, &message) {
+        return refuse(StatusCode::FORBIDDEN, "not for this account");
+    }
+    let trace = headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(TraceParent::parse);
+    let trace = trace.map_or_else(TraceParent::root, |from| from.child());
+    match tokio::time::timeout(receiver.database_timeout, trace.scope(keep(&receiver, &form, &message))).await {
+        Ok(Ok(())) => ([(header::CONTENT_TYPE, "text/xml; charset=utf-8")], EMPTY_TWIML).into_response(),
+        Ok(Err(error)) => {
+            tracing::error!(error = %error, "Could not store message {}: {error}", message.sid);
+            refuse(StatusCode::SERVICE_UNAVAILABLE, "the database is away")
+        }
+        Err(_) => {
+            tracing::error!("Could not store message {} in time", message.sid);
+            refuse(StatusCode::SERVICE_UNAVAILABLE, "the database does not answer")
+        }
+    }
+}
+
+/// The body as a form whose signature was checked, or the refusal. Nothing is looked up before this.
+pub(crate) fn verify(
+    receiver: &Receiver,
+    path_and_query: &str,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<VerifiedForm, Response> {
+    let body = body.map_err(IntoResponse::into_response)?;
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let urls = match &receiver.public_url {
+        Some(public_url) => public_url.candidates(path_and_query),
+        None => crate::public_url::as_received(text("host").as_deref(), text("x-forwarded-proto").as_deref(), path_and_query),
+    };
+    let request = UnverifiedRequest {
+        urls,
+        content_type: text("content-type"),
+        signature: text("x-twilio-signature"),
+        body: body.to_vec(),
+    };
+    request.verify(&receiver.signature).map_err(|error| match error {
+        WebhookError::Signature(reason) => {
+            tracing::warn!(reason = %reason, "Refused a webhook: {reason}");
+            refuse(StatusCode::FORBIDDEN, "signature refused")
+        }
+        WebhookError::Form(reason) => {
+            tracing::warn!(reason = %reason, "Refused a signed webhook: {reason}");
+            refuse(StatusCode::BAD_REQUEST, "not a form")
+        }
+    })
+}
+
+/// A signed message of another account or for another number has strayed here.
+fn is_ours(receiver: &Receiver, message: &InboundMessage) -> bool {
+    let account = message.account_sid.as_deref().is_none_or(|sid| sid == receiver.account_sid);
+    let number = message.to.as_deref().is_none_or(|to| to == receiver.whatsapp_number);
+    if !(account && number) {
+        tracing::warn!("Refused message {}: its AccountSid or To is not ours", message.sid);
+    }
+    account && number
+}
+
+/// Message, sender and job in one transaction. A second webhook of the same message changes nothing.
+async fn keep(receiver: &Receiver, form: &VerifiedForm, message: &InboundMessage) -> Result<(), KeepError> {
+    let mut tx = receiver.queue.begin(&receiver.pg).await?;
+    let aliases: Vec<&str> = std::iter::once(message.from.as_str()).chain(message.external_user_id.as_deref()).collect();
+    let address = store::addresses::find_or_create(&mut tx, &aliases).await?;
+    let conversation_id = store::conversations::find_or_create(&mut tx, address.id).await?;
+    let new = NewMessage {
+        sid: &message.sid,
+        address_id: address.id,
+        conversation_id,
+        body: &message.body,
+        params: &form.to_json(),
+    };
+    let Inserted::New(id) = store::messages::insert(&mut tx, new).await? else {
+        tracing::info!("Had message {} already", message.sid);
+        return Ok(());
+    };
+    tx.enqueue(NewJob::of(&ReceiveMessage { message: id }).lane(lanes::inbound(address.id))).await?;
+    if let Err(error) = tx.commit().await {
+        // The answer to a COMMIT may be lost although it happened.
+        let mut conn = receiver.pg.acquire().await?;
+        if store::messages::exists(&mut conn, &message.sid).await? {
+            return Ok(());
+        }
+        return Err(error.into());
+    }
+    tracing::info!(message.id = id, message.sid = message.sid, "Took in message {id}");
+    Ok(())
+}
+
+#[derive(Debug, thiserror::Error)]
+enum KeepError {
+    #[error("{0}")]
+    Database(#[from] sqlx::Error),
+    #[error("{0}")]
+    Enqueue(#[from] queue::enqueue::EnqueueError),
+}

@@ -1,0 +1,286 @@
+//! `channel_chunks`: each is one Twilio message, sent once.
+//!
+//! `sending` is committed before the request, so whoever finds it later knows that Twilio may have the message. From there a chunk
+//! leaves only with proof: an answer, a callback, Twilio's own list, or two lists that do not have it.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// A chunk with what its delivery says about sending it.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct Chunk {
+    /// Its number.
+    pub id: i64,
+    /// The delivery it is a part of.
+    pub delivery_id: Uuid,
+    /// To whom.
+    pub address_id: i64,
+    /// Its place in the delivery, from 0.
+    pub index: i32,
+    /// Exactly what is sent.
+    pub body: String,
+    /// Counts against the allowance.
+    pub meter_proactive: bool,
+    /// Carries the footer.
+    pub proactive: bool,
+    /// `planned`, `sending`, `accepted`, `sent`, `delivered`, `read`, `failed`, `cancelled`, `blocked`, `expired` or `unknown`.
+    pub state: String,
+    /// The number of the last attempt to send it.
+    pub attempt: i32,
+    /// The alias that the last attempt wrote to.
+    pub sent_to: Option<String>,
+    /// When the last attempt's request is given up.
+    pub deadline_at: Option<DateTime<Utc>>,
+    /// When the last attempt began.
+    pub attempt_started_at: Option<DateTime<Utc>>,
+    /// Not sent any more after this.
+    pub expires_at: DateTime<Utc>,
+    /// The database's clock now.
+    pub now: DateTime<Utc>,
+}
+
+/// A chunk by its number; with `FOR UPDATE` semantics when the caller wants to change it: see [`lock`].
+pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Chunk>> {
+    sqlx::query_as(
+        "SELECT c.id, c.delivery_id, d.address_id, c.index, c.body, c.meter_proactive, c.proactive, c.state, c.attempt, c.sent_to, c.deadline_at,
+                a.started_at AS attempt_started_at, d.expires_at, clock_timestamp() AS now
+         FROM channel_chunks c JOIN channel_deliveries d ON d.id = c.delivery_id
+         LEFT JOIN channel_chunk_attempts a ON a.chunk_id = c.id AND a.attempt = c.attempt
+         WHERE c.id = $1",
+    )
+    .bind(id)
+    .fetch_optional(conn)
+    .await
+}
+
+/// Locks a chunk's delivery and the chunk itself, in this order, and reads it. The caller holds the address's lock if it needs it.
+pub async fn lock(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Chunk>> {
+    sqlx::query("SELECT FROM channel_deliveries d WHERE d.id = (SELECT delivery_id FROM channel_chunks WHERE id = $1) FOR UPDATE")
+        .bind(id)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query("SELECT FROM channel_chunks WHERE id = $1 FOR UPDATE").bind(id).execute(&mut *conn).await?;
+    get(conn, id).await
+}
+
+/// The chunk before this one in its delivery: its state, and how many seconds ago Twilio accepted it.
+pub async fn before(conn: &mut PgConnection, chunk: &Chunk) -> sqlx::Result<Option<(String, Option<f64>)>> {
+    sqlx::query_as(
+        "SELECT state, extract(epoch FROM clock_timestamp() - accepted_at)::DOUBLE PRECISION FROM channel_chunks WHERE delivery_id = $1 AND index = $2",
+    )
+    .bind(chunk.delivery_id)
+    .bind(chunk.index - 1)
+    .fetch_optional(conn)
+    .await
+}
+
+/// The chunk behind this one in its delivery.
+pub async fn after(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar(
+        "SELECT next.id FROM channel_chunks c JOIN channel_chunks next ON next.delivery_id = c.delivery_id AND next.index = c.index + 1 WHERE c.id = $1",
+    )
+    .bind(id)
+    .fetch_optional(conn)
+    .await
+}
+
+/// planned → sending, as a new attempt. Returns its number; `None`: the chunk is not planned any more.
+pub async fn begin_sending(conn: &mut PgConnection, id: i64, to: &str, deadline_secs: f64) -> sqlx::Result<Option<i32>> {
+    let begun: Option<(i32, DateTime<Utc>)> = sqlx::query_as(
+        "UPDATE channel_chunks
+         SET state = 'sending', attempt = attempt + 1, sent_to = $2, deadline_at = clock_timestamp() + make_interval(secs => $3),
+             error_code = NULL, error_message = NULL, updated_at = clock_timestamp()
+         WHERE id = $1 AND state = 'planned' RETURNING attempt, deadline_at",
+    )
+    .bind(id)
+    .bind(to)
+    .bind(deadline_secs)
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some((attempt, deadline_at)) = begun else { return Ok(None) };
+    sqlx::query("INSERT INTO channel_chunk_attempts (chunk_id, attempt, deadline_at) VALUES ($1, $2, $3)")
+        .bind(id)
+        .bind(attempt)
+        .bind(deadline_at)
+        .execute(conn)
+        .await?;
+    Ok(Some(attempt))
+}
+
+/// What a proof of acceptance led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// The chunk has this SID now.
+    Stored,
+    /// It had it already.
+    Already,
+    /// It has another one: the message went out twice.
+    DoubleSend {
+        /// The SID it had.
+        first_sid: String,
+    },
+}
+
+/// Twilio has accepted this chunk under this SID. It counts from `sending`, and also from an end that was reached without proof. The
+/// caller holds the chunk's lock.
+pub async fn accept(conn: &mut PgConnection, id: i64, attempt: i32, sid: &str) -> sqlx::Result<Accepted> {
+    let known: Option<String> = sqlx::query_scalar("SELECT sid FROM channel_chunks WHERE id = $1").bind(id).fetch_one(&mut *conn).await?;
+    end_attempt(conn, id, attempt, "accepted", Some(sid), None, None).await?;
+    match known {
+        Some(first_sid) if first_sid == sid => return Ok(Accepted::Already),
+        Some(first_sid) => {
+            sqlx::query("INSERT INTO channel_double_sends (sid, chunk_id, first_sid) VALUES ($1, $2, $3) ON CONFLICT (sid) DO NOTHING")
+                .bind(sid)
+                .bind(id)
+                .bind(&first_sid)
+                .execute(conn)
+                .await?;
+            return Ok(Accepted::DoubleSend { first_sid });
+        }
+        None => {}
+    }
+    sqlx::query(
+        "UPDATE channel_chunks SET state = 'accepted', sid = $2, accepted_at = clock_timestamp(), error_code = NULL, error_message = NULL,
+             updated_at = clock_timestamp()
+         WHERE id = $1",
+    )
+    .bind(id)
+    .bind(sid)
+    .execute(conn)
+    .await?;
+    Ok(Accepted::Stored)
+}
+
+/// sending → planned: this attempt is proven not to have reached Twilio (`not_sent`), or two lists did not have it (`missed`).
+pub async fn return_to_planned(conn: &mut PgConnection, id: i64, attempt: i32, outcome: Unsent, error: &str) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE channel_chunks SET state = 'planned', error_message = $3, updated_at = clock_timestamp() WHERE id = $1 AND attempt = $2 AND state = 'sending'",
+    )
+    .bind(id)
+    .bind(attempt)
+    .bind(error)
+    .execute(&mut *conn)
+    .await?;
+    let outcome = match outcome {
+        Unsent::NotSent => "not_sent",
+        Unsent::Missed => "missed",
+    };
+    end_attempt(conn, id, attempt, outcome, None, None, Some(error)).await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// How an attempt is proven to have sent nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsent {
+    /// The request never got through, or Twilio said that it did not process it.
+    NotSent,
+    /// Twilio's list does not have it, twice.
+    Missed,
+}
+
+/// Nobody knows whether this attempt reached Twilio; the chunk stays `sending`.
+pub async fn doubt(conn: &mut PgConnection, id: i64, attempt: i32, error: &str) -> sqlx::Result<()> {
+    end_attempt(conn, id, attempt, "in_doubt", None, None, Some(error)).await
+}
+
+/// A list did not have this attempt. Returns how many seconds ago the first such list was; 0 for the first.
+pub async fn note_miss(conn: &mut PgConnection, id: i64, attempt: i32) -> sqlx::Result<f64> {
+    sqlx::query_scalar(
+        "UPDATE channel_chunk_attempts SET first_miss_at = coalesce(first_miss_at, clock_timestamp()), outcome = coalesce(outcome, 'in_doubt')
+         WHERE chunk_id = $1 AND attempt = $2
+         RETURNING greatest(0, extract(epoch FROM clock_timestamp() - first_miss_at))::DOUBLE PRECISION",
+    )
+    .bind(id)
+    .bind(attempt)
+    .fetch_one(conn)
+    .await
+}
+
+/// planned or sending → an end, with its reason. False: it had left those states.
+pub async fn end(conn: &mut PgConnection, id: i64, state: End, code: Option<i32>, reason: &str) -> sqlx::Result<bool> {
+    let state = match state {
+        End::Failed => "failed",
+        End::Cancelled => "cancelled",
+        End::Expired => "expired",
+        End::Unknown => "unknown",
+    };
+    let ended: Option<i32> = sqlx::query_scalar(
+        "UPDATE channel_chunks SET state = $2, error_code = $3, error_message = $4, updated_at = clock_timestamp()
+         WHERE id = $1 AND state IN ('planned', 'sending') RETURNING attempt",
+    )
+    .bind(id)
+    .bind(state)
+    .bind(code)
+    .bind(reason)
+    .fetch_optional(&mut *conn)
+    .await?;
+    if let (Some(attempt), "failed") = (ended, state) {
+        end_attempt(conn, id, attempt, "refused", None, code, Some(reason)).await?;
+    }
+    Ok(ended.is_some())
+}
+
+/// How a chunk ends without having been accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Twilio refused it.
+    Failed,
+    /// It shall not be sent any more.
+    Cancelled,
+    /// It was not sent in time.
+    Expired,
+    /// It may have been sent or not; nobody will ever know.
+    Unknown,
+}
+
+/// The order of Twilio's statuses; a chunk only moves up. A failure counts only while nothing better is known.
+const STATUS_RANKS: &str = "array_position(ARRAY['planned', 'sending', 'cancelled', 'expired', 'unknown', 'accepted', 'sent', 'failed', 'delivered', 'read']";
+
+/// Moves an accepted chunk forward by a status that Twilio reported. False: it changes nothing. The caller holds the chunk's lock.
+pub async fn apply_status(conn: &mut PgConnection, id: i64, status: &str, code: Option<i32>, message: Option<&str>) -> sqlx::Result<bool> {
+    let state = match status {
+        "sent" | "delivered" | "read" | "failed" => status,
+        "undelivered" => "failed",
+        _ => return Ok(false),
+    };
+    let statement = format!(
+        "UPDATE channel_chunks SET state = $2, error_code = $3, error_message = $4, updated_at = clock_timestamp()
+         WHERE id = $1 AND sid IS NOT NULL AND {STATUS_RANKS}, $2) > {STATUS_RANKS}, state)"
+    );
+    let done = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(id).bind(state).bind(code).bind(message).execute(conn).await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Which of these SIDs belong to a chunk already.
+pub async fn owned_sids(conn: &mut PgConnection, sids: &[String]) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar("SELECT sid FROM channel_chunks WHERE sid = ANY ($1) UNION SELECT sid FROM channel_double_sends WHERE sid = ANY ($1)")
+        .bind(sids)
+        .fetch_all(conn)
+        .await
+}
+
+/// Writes an attempt's outcome. One that was in doubt may still be cleared up; any other outcome stands.
+async fn end_attempt(
+    conn: &mut PgConnection,
+    id: i64,
+    attempt: i32,
+    outcome: &str,
+    sid: Option<&str>,
+    code: Option<i32>,
+    message: Option<&str>,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE channel_chunk_attempts SET outcome = $3, sid = $4, error_code = $5, error_message = coalesce($6, error_message)
+         WHERE chunk_id = $1 AND attempt = $2 AND (outcome IS NULL OR outcome = 'in_doubt')",
+    )
+    .bind(id)
+    .bind(attempt)
+    .bind(outcome)
+    .bind(sid)
+    .bind(code)
+    .bind(message)
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! `channel_turns`: runs of the agent. A turn is opened with its messages and committed before the agent is called; each call is
+//! counted first, so a second one after a crash is seen as such; and once a reply is stored, nothing replaces it.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+/// A run of the agent.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct Turn {
+    /// Its number.
+    pub id: i64,
+    /// The thread it belongs to.
+    pub conversation_id: i64,
+    /// `running`, `replied`, `silent` or `failed`.
+    pub state: String,
+    /// Which call of the agent this is, from 1.
+    pub attempt: i32,
+    /// When the first call began.
+    pub started_at: DateTime<Utc>,
+}
+
+/// The running turn of a conversation: one that a crash or a failed call left behind. The caller holds the conversation's lock.
+pub async fn running(conn: &mut PgConnection, conversation_id: i64) -> sqlx::Result<Option<Turn>> {
+    sqlx::query_as("SELECT id, conversation_id, state, attempt, started_at FROM channel_turns WHERE conversation_id = $1 AND state = 'running'")
+        .bind(conversation_id)
+        .fetch_optional(conn)
+        .await
+}
+
+/// A turn by its number.
+pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Turn>> {
+    sqlx::query_as("SELECT id, conversation_id, state, attempt, started_at FROM channel_turns WHERE id = $1").bind(id).fetch_optional(conn).await
+}
+
+/// Opens a turn with these messages, at attempt 1. The caller holds the conversation's lock.
+pub async fn begin(conn: &mut PgConnection, conversation_id: i64, agent: &str, message_ids: &[i64]) -> sqlx::Result<Turn> {
+    let turn: Turn = sqlx::query_as(
+        "INSERT INTO channel_turns (conversation_id, agent) VALUES ($1, $2) RETURNING id, conversation_id, state, attempt, started_at",
+    )
+    .bind(conversation_id)
+    .bind(agent)
+    .fetch_one(&mut *conn)
+    .await?;
+    sqlx::query("UPDATE channel_messages SET turn_id = $1 WHERE id = ANY ($2) AND turn_id IS NULL AND outcome IS NULL")
+        .bind(turn.id)
+        .bind(message_ids)
+        .execute(&mut *conn)
+        .await?;
+    note_attempt(conn, &turn).await?;
+    Ok(turn)
+}
+
+/// Counts another call of the agent, before it is made.
+pub async fn count_attempt(conn: &mut PgConnection, id: i64) -> sqlx::Result<Turn> {
+    let turn: Turn = sqlx::query_as(
+        "UPDATE channel_turns SET attempt = attempt + 1 WHERE id = $1 AND state = 'running' RETURNING id, conversation_id, state, attempt, started_at",
+    )
+    .bind(id)
+    .fetch_one(&mut *conn)
+    .await?;
+    note_attempt(conn, &turn).await?;
+    Ok(turn)
+}
+
+async fn note_attempt(conn: &mut PgConnection, turn: &Turn) -> sqlx::Result<()> {
+    sqlx::query("INSERT INTO channel_turn_attempts (turn_id, attempt, started_at) VALUES ($1, $2, clock_timestamp())")
+        .bind(turn.id)
+        .bind(turn.attempt)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// A call of the agent failed.
+pub async fn end_attempt(conn: &mut PgConnection, id: i64, attempt: i32, error: &str) -> sqlx::Result<()> {
+    sqlx::query("UPDATE channel_turn_attempts SET ended_at = clock_timestamp(), error = $3 WHERE turn_id = $1 AND attempt = $2 AND ended_at IS NULL")
+        .bind(id)
+        .bind(attempt)
+        .bind(error)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// The agent has answered. False: the turn had ended before, and its first end stands.
+pub async fn finish_with_reply(conn: &mut PgConnection, id: i64, reply: &str) -> sqlx::Result<bool> {
+    finish(conn, id, "replied", Some(reply), None, "answered").await
+}
+
+/// The agent chose to say nothing. False: the turn had ended before.
+pub async fn finish_silent(conn: &mut PgConnection, id: i64) -> sqlx::Result<bool> {
+    finish(conn, id, "silent", None, None, "silent").await
+}
+
+/// The agent failed for good. False: the turn had ended before.
+pub async fn fail(conn: &mut PgConnection, id: i64, error: &str) -> sqlx::Result<bool> {
+    finish(conn, id, "failed", None, Some(error), "failed").await
+}
+
+/// Ends a running turn, its last attempt and its messages together.
+async fn finish(conn: &mut PgConnection, id: i64, state: &str, reply: Option<&str>, error: Option<&str>, outcome: &str) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE channel_turns SET state = $2, reply = $3, error = $4, finished_at = clock_timestamp() WHERE id = $1 AND state = 'running'",
+    )
+    .bind(id)
+    .bind(state)
+    .bind(reply)
+    .bind(error)
+    .execute(&mut *conn)
+    .await?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sqlx::query(
+        "UPDATE channel_turn_attempts a SET ended_at = clock_timestamp(), error = coalesce(a.error, $2)
+         FROM channel_turns t WHERE t.id = $1 AND a.turn_id = t.id AND a.attempt = t.attempt AND a.ended_at IS NULL",
+    )
+    .bind(id)
+    .bind(error)
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query(
+        "UPDATE channel_messages SET outcome = $2, outcome_reason = $3, outcome_at = clock_timestamp() WHERE turn_id = $1 AND outcome IS NULL",
+    )
+    .bind(id)
+    .bind(outcome)
+    .bind(error)
+    .execute(conn)
+    .await?;
+    Ok(true)
+}
