@@ -37,7 +37,13 @@ impl Settings {
     /// A durable cluster in this folder, on whatever server is installed.
     pub fn new(directory: impl Into<PathBuf>, name: impl Into<String>) -> Self {
         let search_path = server_binaries::search_path();
-        Self { directory: directory.into(), name: name.into(), durable: true, linger: Duration::ZERO, search_path }
+        Self {
+            directory: directory.into(),
+            name: name.into(),
+            durable: true,
+            linger: Duration::ZERO,
+            search_path,
+        }
     }
 }
 
@@ -62,9 +68,21 @@ impl PrivatePostgres {
         let socket_folder = socket_folder(&folder, &user, &settings.name)?;
         // One process starts the server; the others wait here and then join it.
         let gate = folder.join("start.lock");
-        let gate = OpenOptions::new().create(true).truncate(false).write(true).open(&gate).doing(|| format!("open {}", gate.display()))?;
+        let gate = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&gate)
+            .doing(|| format!("open {}", gate.display()))?;
         gate.lock().doing(|| "wait for another process that starts the database".to_owned())?;
-        let site = Site { settings, user, data: folder.join("pgdata"), lease: folder.join("lease"), socket_folder, folder };
+        let site = Site {
+            settings,
+            user,
+            data: folder.join("pgdata"),
+            lease: folder.join("lease"),
+            socket_folder,
+            folder,
+        };
         let (share, started) = match lease::join(&site.lease) {
             Some(share) => (share, false),
             None => (site.start()?, true),
@@ -73,7 +91,13 @@ impl PrivatePostgres {
             linger(settings.linger, &share)?;
         }
         let version = data_version(&site.data).unwrap_or_default();
-        Ok(Self { socket_folder: site.socket_folder, name: settings.name.clone(), version, started, _share: share })
+        Ok(Self {
+            socket_folder: site.socket_folder,
+            name: settings.name.clone(),
+            version,
+            started,
+            _share: share,
+        })
     }
 
     /// The database's address, for any PostgreSQL client.
@@ -85,7 +109,11 @@ impl PrivatePostgres {
     /// The address of another database in the cluster.
     #[must_use]
     pub fn url_of(&self, database: &str) -> String {
-        format!("postgres://{}@localhost/{database}?host={}&port={PORT}", self.name, percent_encode(&self.socket_folder))
+        format!(
+            "postgres://{}@localhost/{database}?host={}&port={PORT}",
+            self.name,
+            percent_encode(&self.socket_folder)
+        )
     }
 
     /// A command line that opens the database for a person.
@@ -134,7 +162,8 @@ impl Site<'_> {
             }
             launched => launched?,
         }
-        let share = lease::open(&self.lease, &self.user, &self.folder, &server.folder.join("pg_ctl"), &self.data)?;
+        let share =
+            lease::open(&self.lease, &self.user, &self.folder, &server.folder.join("pg_ctl"), &self.data)?;
         self.create_database(&server)?;
         Ok(share)
     }
@@ -145,7 +174,14 @@ impl Site<'_> {
         let _ = fs::remove_dir_all(&unfinished);
         let _ = fs::remove_dir_all(&self.data);
         let mut initdb = self.user.command(&server.folder.join("initdb"), &self.folder);
-        initdb.arg("-D").arg(&unfinished).args(["-U", &self.settings.name, "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-instructions"]);
+        initdb.arg("-D").arg(&unfinished).args([
+            "-U",
+            &self.settings.name,
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--no-locale",
+            "--no-instructions",
+        ]);
         if !self.settings.durable {
             initdb.arg("--no-sync");
         }
@@ -153,7 +189,8 @@ impl Site<'_> {
         if !output.status.success() {
             return Err(Error::InitDb(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
         }
-        fs::rename(&unfinished, &self.data).doing(|| format!("move the new cluster to {}", self.data.display()))
+        fs::rename(&unfinished, &self.data)
+            .doing(|| format!("move the new cluster to {}", self.data.display()))
     }
 
     /// Nobody holds the lease, so what `postmaster.pid` names is a server that is just stopping, one whose watcher was killed, or
@@ -169,9 +206,14 @@ impl Site<'_> {
 
     fn launch(&self, server: &ServerBinaries) -> Result<(), Error> {
         // A copied or unpacked project may have lost it, and the server insists.
-        fs::set_permissions(&self.data, fs::Permissions::from_mode(0o700)).doing(|| format!("close {} to others", self.data.display()))?;
+        fs::set_permissions(&self.data, fs::Permissions::from_mode(0o700))
+            .doing(|| format!("close {} to others", self.data.display()))?;
         let log_path = self.folder.join("server.log");
-        let log = OpenOptions::new().create(true).append(true).open(&log_path).doing(|| format!("open {}", log_path.display()))?;
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log_path)
+            .doing(|| format!("open {}", log_path.display()))?;
         let log_err = log.try_clone().doing(|| "share the server's log".to_owned())?;
         let mut postgres = self.user.command(&server.folder.join("postgres"), &self.folder);
         postgres.arg("-D").arg(&self.data).arg("-p").arg(PORT.to_string());
@@ -185,7 +227,13 @@ impl Site<'_> {
     }
 
     fn server_settings(&self) -> &'static [&'static str] {
-        const DURABLE: &[&str] = &["listen_addresses=", "unix_socket_permissions=0700", "timezone=UTC", "log_timezone=UTC", "max_connections=200"];
+        const DURABLE: &[&str] = &[
+            "listen_addresses=",
+            "unix_socket_permissions=0700",
+            "timezone=UTC",
+            "log_timezone=UTC",
+            "max_connections=200",
+        ];
         const FLEETING: &[&str] = &[
             "listen_addresses=",
             "unix_socket_permissions=0700",
@@ -232,7 +280,12 @@ fn run_with_input(command: &mut Command, input: &str) -> std::io::Result<std::pr
 fn linger(duration: Duration, share: &File) -> Result<(), Error> {
     let share = share.try_clone().doing(|| "share the lease".to_owned())?;
     let mut sleep = Command::new("sleep");
-    sleep.arg(duration.as_secs().to_string()).stdin(Stdio::null()).stdout(share).stderr(Stdio::null()).process_group(0);
+    sleep
+        .arg(duration.as_secs().to_string())
+        .stdin(Stdio::null())
+        .stdout(share)
+        .stderr(Stdio::null())
+        .process_group(0);
     sleep.spawn().map(drop).doing(|| "run sleep".to_owned())
 }
 
@@ -261,7 +314,8 @@ fn wait_until_ready(mut server: Child, data: &Path, log: &Path) -> Result<(), Er
 
 /// The folder that was asked for, or one under `/var/lib` when the server's user cannot reach it.
 fn reachable_folder(settings: &Settings, user: &ServerUser) -> Result<PathBuf, Error> {
-    let wanted = std::path::absolute(&settings.directory).doing(|| format!("resolve {}", settings.directory.display()))?;
+    let wanted = std::path::absolute(&settings.directory)
+        .doing(|| format!("resolve {}", settings.directory.display()))?;
     let parent = wanted.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(parent).doing(|| format!("make {}", parent.display()))?;
     if user.can_enter(parent) {
@@ -272,7 +326,11 @@ fn reachable_folder(settings: &Settings, user: &ServerUser) -> Result<PathBuf, E
     fs::create_dir_all(&home).doing(|| format!("make {}", home.display()))?;
     let elsewhere = home.join(format!("postgres-{:08x}", hash(&wanted)));
     user.private_folder(&elsewhere)?;
-    tracing::info!("The database lives in {}: its user cannot reach {}", elsewhere.display(), wanted.display());
+    tracing::info!(
+        "The database lives in {}: its user cannot reach {}",
+        elsewhere.display(),
+        wanted.display()
+    );
     Ok(elsewhere)
 }
 
@@ -293,10 +351,15 @@ fn data_version(data: &Path) -> Option<u32> {
 
 /// FNV-1a: the same folder must get the same name in every process and version.
 fn hash(path: &Path) -> u32 {
-    path.as_os_str().as_encoded_bytes().iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+    path.as_os_str()
+        .as_encoded_bytes()
+        .iter()
+        .fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 fn percent_encode(path: &Path) -> String {
-    let encode = |byte: &u8| if byte.is_ascii_alphanumeric() { char::from(*byte).to_string() } else { format!("%{byte:02X}") };
+    let encode = |byte: &u8| {
+        if byte.is_ascii_alphanumeric() { char::from(*byte).to_string() } else { format!("%{byte:02X}") }
+    };
     path.as_os_str().as_encoded_bytes().iter().map(encode).collect()
 }

@@ -28,7 +28,9 @@ pub enum Error {
         found: String,
     },
     /// A server refuses to run as root, and there is nobody else.
-    #[error("running as root, and there is no user `postgres` or `nobody` to run the database as; create one, or set DATABASE_URL")]
+    #[error(
+        "running as root, and there is no user `postgres` or `nobody` to run the database as; create one, or set DATABASE_URL"
+    )]
     NoServerUser,
     /// `initdb` failed.
     #[error("initdb failed: {0}")]
@@ -50,7 +52,9 @@ pub enum Error {
         log: PathBuf,
     },
     /// A folder belongs to somebody else.
-    #[error("{path} must be a folder that belongs to user id {uid}; move it away or choose another data directory")]
+    #[error(
+        "{path} must be a folder that belongs to user id {uid}; move it away or choose another data directory"
+    )]
     ForeignFolder {
         /// The folder.
         path: PathBuf,

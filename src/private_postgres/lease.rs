@@ -27,7 +27,13 @@ pub(crate) fn join(lease: &Path) -> Option<File> {
 }
 
 /// Makes the lease if need be, starts its watcher, and takes the first share.
-pub(crate) fn open(lease: &Path, user: &ServerUser, folder: &Path, pg_ctl: &Path, data: &Path) -> Result<File, Error> {
+pub(crate) fn open(
+    lease: &Path,
+    user: &ServerUser,
+    folder: &Path,
+    pg_ctl: &Path,
+    data: &Path,
+) -> Result<File, Error> {
     if !fs::symlink_metadata(lease).is_ok_and(|metadata| metadata.file_type().is_fifo()) {
         let _ = fs::remove_file(lease);
         make_fifo(lease).doing(|| format!("make the lease {}", lease.display()))?;

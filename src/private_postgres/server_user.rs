@@ -28,7 +28,8 @@ impl ServerUser {
         {
             return Ok(Self { uid: owner.uid(), drop_to: Some((owner.uid(), owner.gid())) });
         }
-        let somebody = ["postgres", "_postgres", "nobody"].into_iter().find_map(ids_of).ok_or(Error::NoServerUser)?;
+        let somebody =
+            ["postgres", "_postgres", "nobody"].into_iter().find_map(ids_of).ok_or(Error::NoServerUser)?;
         Ok(Self { uid: somebody.0, drop_to: Some(somebody) })
     }
 
@@ -52,31 +53,48 @@ impl ServerUser {
 
     /// Whether this user can reach a folder: a project under `/root` is out of its reach.
     pub(crate) fn can_enter(&self, folder: &Path) -> bool {
-        let enter = || self.command(Path::new("/bin/sh"), Path::new("/")).args(["-c", r#"cd "$0""#]).arg(folder).stderr(Stdio::null()).status();
+        let enter = || {
+            self.command(Path::new("/bin/sh"), Path::new("/"))
+                .args(["-c", r#"cd "$0""#])
+                .arg(folder)
+                .stderr(Stdio::null())
+                .status()
+        };
         self.drop_to.is_none() || enter().is_ok_and(|status| status.success())
     }
 
     /// Makes a folder that is this user's alone.
     pub(crate) fn private_folder(&self, folder: &Path) -> Result<(), Error> {
         if !folder.exists() {
-            DirBuilder::new().recursive(true).mode(0o700).create(folder).doing(|| format!("make {}", folder.display()))?;
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .doing(|| format!("make {}", folder.display()))?;
             self.own(folder)?;
         }
         let metadata = fs::symlink_metadata(folder).doing(|| format!("look at {}", folder.display()))?;
         if !metadata.is_dir() || metadata.uid() != self.uid {
             return Err(Error::ForeignFolder { path: folder.to_owned(), uid: self.uid });
         }
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).doing(|| format!("close {} to others", folder.display()))
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+            .doing(|| format!("close {} to others", folder.display()))
     }
 }
 
-#[expect(unsafe_code, reason = "std has no way to ask for the effective user id; the call has no preconditions")]
+#[expect(
+    unsafe_code,
+    reason = "std has no way to ask for the effective user id; the call has no preconditions"
+)]
 fn effective_uid() -> u32 {
     unsafe { libc::geteuid() }
 }
 
 /// User and group id of a user name; never root's.
-#[expect(unsafe_code, reason = "std cannot look up users; the result is read before anything else could call getpwnam")]
+#[expect(
+    unsafe_code,
+    reason = "std cannot look up users; the result is read before anything else could call getpwnam"
+)]
 fn ids_of(name: &str) -> Option<(u32, u32)> {
     let name = CString::new(name).ok()?;
     // SAFETY: the pointer is valid for the call, and the static result is copied at once.

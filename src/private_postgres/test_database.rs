@@ -78,10 +78,15 @@ struct Server {
 
 impl Server {
     async fn connect() -> Self {
-        let url_of: fn(&str) -> String = if given_url().is_some() { url_on_given_server } else { url_on_own_cluster };
+        let url_of: fn(&str) -> String =
+            if given_url().is_some() { url_on_given_server } else { url_on_own_cluster };
         // Starting a server blocks; it happens once.
-        let url = tokio::task::spawn_blocking(move || url_of("postgres")).await.expect("starting the tests' database");
-        let conn = PgConnection::connect(&url).await.unwrap_or_else(|error| panic!("connecting to the tests' database: {error}"));
+        let url = tokio::task::spawn_blocking(move || url_of("postgres"))
+            .await
+            .expect("starting the tests' database");
+        let conn = PgConnection::connect(&url)
+            .await
+            .unwrap_or_else(|error| panic!("connecting to the tests' database: {error}"));
         let mut server = Self { url_of, conn };
         static CLEANED: OnceLock<()> = OnceLock::new();
         if CLEANED.set(()).is_ok() {
@@ -96,18 +101,27 @@ impl Server {
         if self.exists(&name).await {
             return name;
         }
-        sqlx::query("SELECT pg_advisory_lock($1)").bind(MAINTENANCE_LOCK).execute(&mut self.conn).await.expect("locking the server");
+        sqlx::query("SELECT pg_advisory_lock($1)")
+            .bind(MAINTENANCE_LOCK)
+            .execute(&mut self.conn)
+            .await
+            .expect("locking the server");
         if !self.exists(&name).await {
             // Made under another name, so that a process killed half-way leaves no half template.
             let draft = format!("{name}_draft");
             self.run(format!("DROP DATABASE IF EXISTS {draft} WITH (FORCE)")).await;
             self.run(format!("CREATE DATABASE {draft}")).await;
-            let mut conn = PgConnection::connect(&(self.url_of)(&draft)).await.expect("connecting to the template");
+            let mut conn =
+                PgConnection::connect(&(self.url_of)(&draft)).await.expect("connecting to the template");
             migrator.run(&mut conn).await.unwrap_or_else(|error| panic!("the migrations fail: {error}"));
             conn.close().await.expect("closing the template");
             self.run(format!("ALTER DATABASE {draft} RENAME TO {name}")).await;
         }
-        sqlx::query("SELECT pg_advisory_unlock($1)").bind(MAINTENANCE_LOCK).execute(&mut self.conn).await.expect("unlocking the server");
+        sqlx::query("SELECT pg_advisory_unlock($1)")
+            .bind(MAINTENANCE_LOCK)
+            .execute(&mut self.conn)
+            .await
+            .expect("unlocking the server");
         name
     }
 
@@ -123,21 +137,28 @@ impl Server {
     }
 
     async fn exists(&mut self, name: &str) -> bool {
-        let found = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)").bind(name);
+        let found =
+            sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)").bind(name);
         found.fetch_one(&mut self.conn).await.expect("listing databases")
     }
 
     /// Drops the databases of test processes that are gone. Another process may be at it too; whoever is first does it.
     async fn drop_left_overs(&mut self) {
-        let names: Vec<String> = sqlx::query_scalar("SELECT datname FROM pg_database WHERE datname LIKE 'test\\_%\\_%'")
-            .fetch_all(&mut self.conn)
-            .await
-            .expect("listing databases");
+        let names: Vec<String> =
+            sqlx::query_scalar("SELECT datname FROM pg_database WHERE datname LIKE 'test\\_%\\_%'")
+                .fetch_all(&mut self.conn)
+                .await
+                .expect("listing databases");
         for name in names {
             let pid: Option<u32> = name.split('_').nth(1).and_then(|pid| pid.parse().ok());
-            let alive = pid.is_none_or(|pid| pid == std::process::id() || std::path::Path::new(&format!("/proc/{pid}")).exists());
+            let alive = pid.is_none_or(|pid| {
+                pid == std::process::id() || std::path::Path::new(&format!("/proc/{pid}")).exists()
+            });
             if !alive {
-                let _ = self.conn.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))).await;
+                let _ = self
+                    .conn
+                    .execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")))
+                    .await;
             }
         }
     }
@@ -173,8 +194,10 @@ fn url_on_given_server(database: &str) -> String {
 fn url_on_own_cluster(database: &str) -> String {
     static CLUSTER: OnceLock<PrivatePostgres> = OnceLock::new();
     let cluster = CLUSTER.get_or_init(|| {
-        let settings = Settings { durable: false, linger: LINGER, ..Settings::new(cluster_folder(), "cloudybot_tests") };
-        PrivatePostgres::start(&settings).unwrap_or_else(|error| panic!("starting the tests' database: {error}"))
+        let settings =
+            Settings { durable: false, linger: LINGER, ..Settings::new(cluster_folder(), "cloudybot_tests") };
+        PrivatePostgres::start(&settings)
+            .unwrap_or_else(|error| panic!("starting the tests' database: {error}"))
     });
     cluster.url_of(database)
 }
@@ -182,13 +205,16 @@ fn url_on_own_cluster(database: &str) -> String {
 /// In the checkout's target folder, so that two checkouts do not meet.
 fn cluster_folder() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = target.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")));
+    let target =
+        target.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")));
     target.join("tmp").join("postgres")
 }
 
 /// Changes with every change of a migration.
 fn template_name(migrator: &Migrator) -> String {
     let bytes = migrator.iter().flat_map(|migration| migration.checksum.iter());
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     format!("template_{hash:016x}")
 }

@@ -36,7 +36,11 @@ pub async fn find_or_create(conn: &mut PgConnection, aliases: &[&str]) -> sqlx::
     .await?;
     let id = match known {
         Some(id) => id,
-        None => sqlx::query_scalar("INSERT INTO channel_addresses DEFAULT VALUES RETURNING id").fetch_one(&mut *conn).await?,
+        None => {
+            sqlx::query_scalar("INSERT INTO channel_addresses DEFAULT VALUES RETURNING id")
+                .fetch_one(&mut *conn)
+                .await?
+        }
     };
     sqlx::query(
         "INSERT INTO channel_address_aliases (alias, address_id, last_seen_at)
@@ -55,13 +59,18 @@ pub async fn find_or_create(conn: &mut PgConnection, aliases: &[&str]) -> sqlx::
 
 /// Locks an address until the caller's transaction ends. Whatever is decided about a person is decided under this lock.
 pub async fn lock(conn: &mut PgConnection, id: i64) -> sqlx::Result<Address> {
-    sqlx::query_as("SELECT id, last_inbound_at FROM channel_addresses WHERE id = $1 FOR UPDATE").bind(id).fetch_one(conn).await
+    sqlx::query_as("SELECT id, last_inbound_at FROM channel_addresses WHERE id = $1 FOR UPDATE")
+        .bind(id)
+        .fetch_one(conn)
+        .await
 }
 
 /// Where to write to this person: the alias last written from.
 pub async fn send_to(conn: &mut PgConnection, id: i64) -> sqlx::Result<String> {
-    sqlx::query_scalar("SELECT alias FROM channel_address_aliases WHERE address_id = $1 ORDER BY last_seen_at DESC LIMIT 1")
-        .bind(id)
-        .fetch_one(conn)
-        .await
+    sqlx::query_scalar(
+        "SELECT alias FROM channel_address_aliases WHERE address_id = $1 ORDER BY last_seen_at DESC LIMIT 1",
+    )
+    .bind(id)
+    .fetch_one(conn)
+    .await
 }

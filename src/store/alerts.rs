@@ -15,6 +15,10 @@ pub async fn raise(conn: &mut PgConnection, cause: &str, detail: &str) -> sqlx::
     if counted.rows_affected() > 0 {
         return Ok(false);
     }
-    sqlx::query("INSERT INTO channel_alerts (cause, detail) VALUES ($1, $2)").bind(cause).bind(detail).execute(conn).await?;
+    sqlx::query("INSERT INTO channel_alerts (cause, detail) VALUES ($1, $2)")
+        .bind(cause)
+        .bind(detail)
+        .execute(conn)
+        .await?;
     Ok(true)
 }

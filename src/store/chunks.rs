@@ -86,7 +86,12 @@ pub async fn after(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<i64>
 }
 
 /// planned → sending, as a new attempt. Returns its number; `None`: the chunk is not planned any more.
-pub async fn begin_sending(conn: &mut PgConnection, id: i64, to: &str, deadline_secs: f64) -> sqlx::Result<Option<i32>> {
+pub async fn begin_sending(
+    conn: &mut PgConnection,
+    id: i64,
+    to: &str,
+    deadline_secs: f64,
+) -> sqlx::Result<Option<i32>> {
     let begun: Option<(i32, DateTime<Utc>)> = sqlx::query_as(
         "UPDATE channel_chunks
          SET state = 'sending', attempt = attempt + 1, sent_to = $2, deadline_at = clock_timestamp() + make_interval(secs => $3),
@@ -125,7 +130,10 @@ pub enum Accepted {
 /// Twilio has accepted this chunk under this SID. It counts from `sending`, and also from an end that was reached without proof. The
 /// caller holds the chunk's lock.
 pub async fn accept(conn: &mut PgConnection, id: i64, attempt: i32, sid: &str) -> sqlx::Result<Accepted> {
-    let known: Option<String> = sqlx::query_scalar("SELECT sid FROM channel_chunks WHERE id = $1").bind(id).fetch_one(&mut *conn).await?;
+    let known: Option<String> = sqlx::query_scalar("SELECT sid FROM channel_chunks WHERE id = $1")
+        .bind(id)
+        .fetch_one(&mut *conn)
+        .await?;
     end_attempt(conn, id, attempt, "accepted", Some(sid), None, None).await?;
     match known {
         Some(first_sid) if first_sid == sid => return Ok(Accepted::Already),
@@ -153,7 +161,13 @@ pub async fn accept(conn: &mut PgConnection, id: i64, attempt: i32, sid: &str) -
 }
 
 /// sending → planned: this attempt is proven not to have reached Twilio (`not_sent`), or two lists did not have it (`missed`).
-pub async fn return_to_planned(conn: &mut PgConnection, id: i64, attempt: i32, outcome: Unsent, error: &str) -> sqlx::Result<bool> {
+pub async fn return_to_planned(
+    conn: &mut PgConnection,
+    id: i64,
+    attempt: i32,
+    outcome: Unsent,
+    error: &str,
+) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "UPDATE channel_chunks SET state = 'planned', error_message = $3, updated_at = clock_timestamp() WHERE id = $1 AND attempt = $2 AND state = 'sending'",
     )
@@ -198,7 +212,13 @@ pub async fn note_miss(conn: &mut PgConnection, id: i64, attempt: i32) -> sqlx::
 }
 
 /// planned or sending → an end, with its reason. False: it had left those states.
-pub async fn end(conn: &mut PgConnection, id: i64, state: End, code: Option<i32>, reason: &str) -> sqlx::Result<bool> {
+pub async fn end(
+    conn: &mut PgConnection,
+    id: i64,
+    state: End,
+    code: Option<i32>,
+    reason: &str,
+) -> sqlx::Result<bool> {
     let state = match state {
         End::Failed => "failed",
         End::Cancelled => "cancelled",
@@ -238,7 +258,13 @@ pub enum End {
 const STATUS_RANKS: &str = "array_position(ARRAY['planned', 'sending', 'cancelled', 'expired', 'unknown', 'accepted', 'sent', 'failed', 'delivered', 'read']";
 
 /// Moves an accepted chunk forward by a status that Twilio reported. False: it changes nothing. The caller holds the chunk's lock.
-pub async fn apply_status(conn: &mut PgConnection, id: i64, status: &str, code: Option<i32>, message: Option<&str>) -> sqlx::Result<bool> {
+pub async fn apply_status(
+    conn: &mut PgConnection,
+    id: i64,
+    status: &str,
+    code: Option<i32>,
+    message: Option<&str>,
+) -> sqlx::Result<bool> {
     let state = match status {
         "sent" | "delivered" | "read" | "failed" => status,
         "undelivered" => "failed",
@@ -248,7 +274,13 @@ pub async fn apply_status(conn: &mut PgConnection, id: i64, status: &str, code: 
         "UPDATE channel_chunks SET state = $2, error_code = $3, error_message = $4, updated_at = clock_timestamp()
          WHERE id = $1 AND sid IS NOT NULL AND {STATUS_RANKS}, $2) > {STATUS_RANKS}, state)"
     );
-    let done = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(id).bind(state).bind(code).bind(message).execute(conn).await?;
+    let done = sqlx::query(sqlx::AssertSqlSafe(statement))
+        .bind(id)
+        .bind(state)
+        .bind(code)
+        .bind(message)
+        .execute(conn)
+        .await?;
     Ok(done.rows_affected() == 1)
 }
 

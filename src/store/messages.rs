@@ -68,7 +68,10 @@ pub async fn insert(conn: &mut PgConnection, message: NewMessage<'_>) -> sqlx::R
 
 /// Whether a message is stored, by Twilio's id.
 pub async fn exists(conn: &mut PgConnection, sid: &str) -> sqlx::Result<bool> {
-    sqlx::query_scalar("SELECT EXISTS (SELECT FROM channel_messages WHERE sid = $1)").bind(sid).fetch_one(conn).await
+    sqlx::query_scalar("SELECT EXISTS (SELECT FROM channel_messages WHERE sid = $1)")
+        .bind(sid)
+        .fetch_one(conn)
+        .await
 }
 
 /// A message by its number.

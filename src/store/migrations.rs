@@ -13,10 +13,12 @@ pub async fn run(pg: &PgPool) -> Result<(), MigrateError> {
 
 /// How many migrations the database still lacks; all of them if it has none of our tables.
 pub async fn missing(pg: &PgPool) -> sqlx::Result<usize> {
-    let known: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(pg).await?;
+    let known: bool =
+        sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(pg).await?;
     if !known {
         return Ok(MIGRATOR.iter().count());
     }
-    let applied: Vec<i64> = sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(pg).await?;
+    let applied: Vec<i64> =
+        sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(pg).await?;
     Ok(MIGRATOR.iter().filter(|migration| !applied.contains(&migration.version)).count())
 }

@@ -29,11 +29,19 @@ pub async fn running(conn: &mut PgConnection, conversation_id: i64) -> sqlx::Res
 
 /// A turn by its number.
 pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Turn>> {
-    sqlx::query_as("SELECT id, conversation_id, state, attempt, started_at FROM channel_turns WHERE id = $1").bind(id).fetch_optional(conn).await
+    sqlx::query_as("SELECT id, conversation_id, state, attempt, started_at FROM channel_turns WHERE id = $1")
+        .bind(id)
+        .fetch_optional(conn)
+        .await
 }
 
 /// Opens a turn with these messages, at attempt 1. The caller holds the conversation's lock.
-pub async fn begin(conn: &mut PgConnection, conversation_id: i64, agent: &str, message_ids: &[i64]) -> sqlx::Result<Turn> {
+pub async fn begin(
+    conn: &mut PgConnection,
+    conversation_id: i64,
+    agent: &str,
+    message_ids: &[i64],
+) -> sqlx::Result<Turn> {
     let turn: Turn = sqlx::query_as(
         "INSERT INTO channel_turns (conversation_id, agent) VALUES ($1, $2) RETURNING id, conversation_id, state, attempt, started_at",
     )
@@ -63,11 +71,13 @@ pub async fn count_attempt(conn: &mut PgConnection, id: i64) -> sqlx::Result<Tur
 }
 
 async fn note_attempt(conn: &mut PgConnection, turn: &Turn) -> sqlx::Result<()> {
-    sqlx::query("INSERT INTO channel_turn_attempts (turn_id, attempt, started_at) VALUES ($1, $2, clock_timestamp())")
-        .bind(turn.id)
-        .bind(turn.attempt)
-        .execute(conn)
-        .await?;
+    sqlx::query(
+        "INSERT INTO channel_turn_attempts (turn_id, attempt, started_at) VALUES ($1, $2, clock_timestamp())",
+    )
+    .bind(turn.id)
+    .bind(turn.attempt)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
@@ -98,7 +108,14 @@ pub async fn fail(conn: &mut PgConnection, id: i64, error: &str) -> sqlx::Result
 }
 
 /// Ends a running turn, its last attempt and its messages together.
-async fn finish(conn: &mut PgConnection, id: i64, state: &str, reply: Option<&str>, error: Option<&str>, outcome: &str) -> sqlx::Result<bool> {
+async fn finish(
+    conn: &mut PgConnection,
+    id: i64,
+    state: &str,
+    reply: Option<&str>,
+    error: Option<&str>,
+    outcome: &str,
+) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "UPDATE channel_turns SET state = $2, reply = $3, error = $4, finished_at = clock_timestamp() WHERE id = $1 AND state = 'running'",
     )

@@ -1,1 +1,19 @@
-//! Twilio on the wire: webhooks and their signature, the REST client.
+//! Twilio on the wire, as far as WhatsApp needs it: webhooks and their signature on the way in, the REST client on the way out. Knows
+//! nothing of users, deliveries or jobs.
+
+/// Who Twilio says something is from and to.
+pub mod address;
+/// The REST client.
+pub mod client;
+/// What Twilio's error codes mean.
+pub mod errors;
+/// The webhook of an inbound message.
+pub mod inbound;
+/// A message as Twilio's REST API has it.
+pub mod message;
+/// The signature of a webhook.
+pub mod signature;
+/// The webhook of a status change.
+pub mod status;
+/// A webhook before and after its signature is checked.
+pub mod webhook;

@@ -1,0 +1,52 @@
+//! WhatsApp addresses as Twilio spells them.
+
+/// Hides the middle of an address, for logs: `whatsapp:+1500…0100`. What is too short to hide anything in is hidden whole.
+#[must_use]
+pub fn masked(address: &str) -> String {
+    let (prefix, name) = address.split_once(':').map_or(("", address), |(channel, name)| (channel, name));
+    let separator = if prefix.is_empty() { "" } else { ":" };
+    let characters: Vec<char> = name.chars().collect();
+    if characters.len() < 11 {
+        return format!("{prefix}{separator}…");
+    }
+    let head: String = characters[..5].iter().collect();
+    let tail: String = characters[characters.len() - 4..].iter().collect();
+    format!("{prefix}{separator}{head}…{tail}")
+}
+
+/// The sender's number in any of the usual spellings (`+1…`, `1…`, `whatsapp:+1…`) as Twilio wants it: `whatsapp:+1…`.
+///
+/// `None`: it is no E.164 number.
+#[must_use]
+pub fn sender(number: &str) -> Option<String> {
+    let bare = number.trim();
+    let bare = bare.strip_prefix("whatsapp:").unwrap_or(bare);
+    let digits = bare.strip_prefix('+').unwrap_or(bare);
+    let valid = (7..=15).contains(&digits.len())
+        && digits.bytes().all(|b| b.is_ascii_digit())
+        && !digits.starts_with('0');
+    valid.then(|| format!("whatsapp:+{digits}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_masked_address_shows_its_ends_only() {
+        assert_eq!(masked("whatsapp:+15005550100"), "whatsapp:+1500…0100");
+        assert_eq!(masked("whatsapp:US.abcdefghijkl"), "whatsapp:US.ab…ijkl");
+        assert_eq!(masked("whatsapp:+1500"), "whatsapp:…");
+        assert_eq!(masked(""), "…");
+    }
+
+    #[test]
+    fn a_sender_is_understood_in_its_usual_spellings() {
+        for spelling in ["+14155238886", "14155238886", "whatsapp:+14155238886", " whatsapp:14155238886 "] {
+            assert_eq!(sender(spelling).as_deref(), Some("whatsapp:+14155238886"), "{spelling}");
+        }
+        for wrong in ["", "+", "whatsapp:", "+0155238886", "+1415523888612345", "+1 415 523 8886", "MG0123"] {
+            assert_eq!(sender(wrong), None, "{wrong}");
+        }
+    }
+}

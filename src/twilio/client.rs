@@ -1,0 +1,340 @@
+//! The REST client. What a failed send *proves* is its main business: a message that may have been taken in must not be sent again.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use chrono::NaiveDate;
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use crate::errors::{ErrorClass, class_of_answer};
+use crate::message::{AcceptedMessage, Content, ListedMessage, OutboundMessage};
+
+/// No answer of Twilio's is larger; a larger one is not read.
+const ANSWER_LIMIT_BYTES: usize = 4 << 20;
+
+/// A list is followed for this many pages at most.
+const PAGE_LIMIT: usize = 50;
+
+/// How to reach Twilio.
+#[derive(Clone)]
+pub struct Settings {
+    /// `AC…`
+    pub account_sid: String,
+    /// The account's auth token.
+    pub auth_token: String,
+    /// `https://api.twilio.com`, or another server that speaks the same.
+    pub api_base_url: Url,
+    /// Until a connection stands.
+    pub connect_timeout: Duration,
+    /// A look-up as a whole; a send has its own deadline.
+    pub request_timeout: Duration,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("account_sid", &self.account_sid)
+            .field("api_base_url", &self.api_base_url.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Twilio's REST API for one account. Clones share their connections.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    settings: Settings,
+}
+
+/// Why a message was not accepted, or why nobody knows.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// Twilio has nothing of it: the request did not get through, or was turned away unprocessed. Safe to send again.
+    #[error("not sent: {reason}")]
+    NotSent {
+        /// What happened.
+        reason: String,
+        /// When Twilio wants to be asked again.
+        retry_after: Option<Duration>,
+        /// [`ErrorClass::RateLimited`], [`ErrorClass::DailyCap`] or [`ErrorClass::Transient`].
+        class: ErrorClass,
+    },
+    /// Twilio may have it. Sending again could send it twice.
+    #[error("in doubt: {reason}")]
+    InDoubt {
+        /// What happened.
+        reason: String,
+    },
+    /// Twilio refused it.
+    #[error("refused with HTTP {status}, code {}: {message}", code.map_or_else(|| "none".to_owned(), |code| code.to_string()))]
+    Refused {
+        /// The answer's HTTP status.
+        status: u16,
+        /// Twilio's error code.
+        code: Option<i32>,
+        /// What Twilio says.
+        message: String,
+        /// What to do about it.
+        class: ErrorClass,
+    },
+}
+
+/// Why a look-up failed.
+#[derive(Debug, thiserror::Error)]
+pub enum LookupError {
+    /// No answer, or none that could be read.
+    #[error("Twilio does not answer: {0}")]
+    Unanswered(String),
+    /// An answer that is no success.
+    #[error("Twilio answered HTTP {status}, code {}", code.map_or_else(|| "none".to_owned(), |code| code.to_string()))]
+    Refused {
+        /// The answer's HTTP status.
+        status: u16,
+        /// Twilio's error code.
+        code: Option<i32>,
+    },
+    /// The list is longer than we follow it; what was asked for may stand further down.
+    #[error("the list has more than {PAGE_LIMIT} pages; narrow it")]
+    TooLong,
+}
+
+/// Which messages to list. Twilio compares days in GMT.
+#[derive(Clone, Debug, Default)]
+pub struct ListFilter<'a> {
+    /// Only to this address.
+    pub to: Option<&'a str>,
+    /// Only from this address.
+    pub from: Option<&'a str>,
+    /// Only sent on or after this day.
+    pub sent_since: Option<NaiveDate>,
+    /// Stop after this many messages, the newest first.
+    pub at_most: Option<usize>,
+}
+
+impl Client {
+    /// A client; connects when it is used.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up on this machine.
+    pub fn new(settings: Settings) -> Result<Self, reqwest::Error> {
+        let mut http = reqwest::Client::builder()
+            .connect_timeout(settings.connect_timeout)
+            // A redirect of an API call is nothing that Twilio does; credentials must not follow one.
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("cloudybot-whatsapp/", env!("CARGO_PKG_VERSION")));
+        if is_loopback(&settings.api_base_url) {
+            http = http.no_proxy();
+        }
+        Ok(Self { http: http.build()?, settings })
+    }
+
+    /// Hands a message to Twilio. The request is given up at `deadline`.
+    pub async fn send_whatsapp_message(
+        &self,
+        message: &OutboundMessage<'_>,
+        deadline: Instant,
+    ) -> Result<AcceptedMessage, SendError> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let request =
+            self.request(Method::POST, &self.url("Messages.json")).form(&fields(message)).timeout(left);
+        let answer = match tokio::time::timeout(left, request.send()).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) if error.is_connect() || error.is_builder() => return Err(unreachable(&error)),
+            Ok(Err(error)) => return Err(SendError::InDoubt { reason: causes(&error) }),
+            Err(_) => return Err(SendError::InDoubt { reason: "no answer before the deadline".to_owned() }),
+        };
+        let status = answer.status();
+        let retry_after = retry_after(&answer);
+        let body = read(answer).await;
+        if status.is_success() {
+            #[derive(Deserialize)]
+            struct Created {
+                sid: String,
+                #[serde(default)]
+                status: String,
+            }
+            let created = body.as_deref().ok().and_then(|body| serde_json::from_slice::<Created>(body).ok());
+            let created = created.filter(|created| !created.sid.is_empty());
+            return match created {
+                Some(created) => Ok(AcceptedMessage { sid: created.sid, status: created.status }),
+                None => Err(SendError::InDoubt { reason: format!("HTTP {status} without a readable SID") }),
+            };
+        }
+        Err(judge(status, retry_after, &body.unwrap_or_default()))
+    }
+
+    /// Messages as Twilio has them, the newest first.
+    pub async fn list_messages(&self, filter: &ListFilter<'_>) -> Result<Vec<ListedMessage>, LookupError> {
+        #[derive(Deserialize)]
+        struct Page {
+            messages: Vec<ListedMessage>,
+            next_page_uri: Option<String>,
+        }
+        let mut url = self.url("Messages.json");
+        {
+            let page_size = filter.at_most.unwrap_or(1000).clamp(1, 1000);
+            let mut query = url.query_pairs_mut();
+            query.append_pair("PageSize", &page_size.to_string());
+            filter.to.map(|to| query.append_pair("To", to));
+            filter.from.map(|from| query.append_pair("From", from));
+            filter.sent_since.map(|day| query.append_pair("DateSent>", &day.to_string()));
+        }
+        let mut messages = Vec::new();
+        for _ in 0..PAGE_LIMIT {
+            let page: Page = self.look_up(&url).await?;
+            messages.extend(page.messages);
+            if filter.at_most.is_some_and(|most| messages.len() >= most) {
+                messages.truncate(filter.at_most.unwrap_or_default());
+                return Ok(messages);
+            }
+            match page.next_page_uri.filter(|uri| !uri.is_empty()) {
+                None => return Ok(messages),
+                Some(uri) => url = self.page(&uri)?,
+            }
+        }
+        Err(LookupError::TooLong)
+    }
+
+    /// One message; `None`: Twilio does not have it.
+    pub async fn fetch_message(&self, sid: &str) -> Result<Option<ListedMessage>, LookupError> {
+        match self.look_up(&self.url(&format!("Messages/{sid}.json"))).await {
+            Err(LookupError::Refused { status: 404, .. }) => Ok(None),
+            answer => answer.map(Some),
+        }
+    }
+
+    async fn look_up<T: DeserializeOwned>(&self, url: &Url) -> Result<T, LookupError> {
+        let request = self.request(Method::GET, url).timeout(self.settings.request_timeout);
+        let answer = request.send().await.map_err(|error| LookupError::Unanswered(causes(&error)))?;
+        let status = answer.status();
+        let body = read(answer).await.map_err(LookupError::Unanswered)?;
+        if !status.is_success() {
+            return Err(LookupError::Refused { status: status.as_u16(), code: ErrorBody::read(&body).code });
+        }
+        serde_json::from_slice(&body)
+            .map_err(|error| LookupError::Unanswered(format!("an answer that cannot be read: {error}")))
+    }
+
+    fn request(&self, method: Method, url: &Url) -> RequestBuilder {
+        self.http
+            .request(method, url.clone())
+            .basic_auth(&self.settings.account_sid, Some(&self.settings.auth_token))
+    }
+
+    fn url(&self, resource: &str) -> Url {
+        let mut url = self.settings.api_base_url.clone();
+        let path = format!(
+            "{}/2010-04-01/Accounts/{}/{resource}",
+            url.path().trim_end_matches('/'),
+            self.settings.account_sid
+        );
+        url.set_path(&path);
+        url.set_query(None);
+        url
+    }
+
+    /// The next page of a list: a path on the same server. Credentials go nowhere else.
+    fn page(&self, uri: &str) -> Result<Url, LookupError> {
+        let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
+        if !path.starts_with('/') || path.starts_with("//") {
+            return Err(LookupError::Unanswered("a next page that is on no path of this server".to_owned()));
+        }
+        let mut url = self.settings.api_base_url.clone();
+        url.set_path(&format!("{}{path}", url.path().trim_end_matches('/')));
+        url.set_query(Some(query));
+        Ok(url)
+    }
+}
+
+fn fields<'a>(message: &'a OutboundMessage<'_>) -> Vec<(&'static str, std::borrow::Cow<'a, str>)> {
+    let mut fields = vec![("To", message.to.into()), ("From", message.from.into())];
+    match &message.content {
+        Content::Text(text) => fields.push(("Body", (*text).into())),
+        Content::Template { content_sid, variables } => {
+            fields.push(("ContentSid", (*content_sid).into()));
+            fields.push(("ContentVariables", (*variables).into()));
+        }
+    }
+    fields.extend(message.status_callback.map(|url| ("StatusCallback", url.into())));
+    fields.extend(
+        message.validity_period_secs.map(|secs| ("ValidityPeriod", secs.clamp(1, 36_000).to_string().into())),
+    );
+    fields
+}
+
+/// Nothing was written, so nothing was taken in.
+fn unreachable(error: &reqwest::Error) -> SendError {
+    SendError::NotSent { reason: causes(error), retry_after: None, class: ErrorClass::Transient }
+}
+
+fn judge(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> SendError {
+    let error = ErrorBody::read(body);
+    let class = class_of_answer(status.as_u16(), error.code);
+    let message = error.message.unwrap_or_default();
+    match class {
+        ErrorClass::InDoubt => SendError::InDoubt { reason: format!("HTTP {status}: {message}") },
+        // 429: turned away before it was processed, whatever the code.
+        _ if status == StatusCode::TOO_MANY_REQUESTS => {
+            SendError::NotSent { reason: format!("HTTP {status}: {message}"), retry_after, class }
+        }
+        class => SendError::Refused { status: status.as_u16(), code: error.code, message, class },
+    }
+}
+
+/// Twilio's error body; any of it may be missing.
+#[derive(Default, Deserialize)]
+struct ErrorBody {
+    code: Option<i32>,
+    message: Option<String>,
+}
+
+impl ErrorBody {
+    fn read(body: &[u8]) -> Self {
+        serde_json::from_slice(body).unwrap_or_default()
+    }
+}
+
+/// `Retry-After` in seconds; nobody is told to wait for more than a day.
+fn retry_after(answer: &Response) -> Option<Duration> {
+    let secs: u64 = answer.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(secs.min(86_400)))
+}
+
+async fn read(mut answer: Response) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(piece) = answer.chunk().await.map_err(|error| causes(&error))? {
+        if body.len() + piece.len() > ANSWER_LIMIT_BYTES {
+            return Err(format!("an answer of more than {ANSWER_LIMIT_BYTES} bytes"));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
+}
+
+/// What happened, with its causes and without the URL, which can hold an address.
+fn causes(error: &reqwest::Error) -> String {
+    let mut parts = vec![if error.is_timeout() {
+        "no answer in time".to_owned()
+    } else {
+        "the exchange failed".to_owned()
+    }];
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        parts.push(inner.to_string());
+        cause = inner.source();
+    }
+    parts.dedup();
+    parts.join(": ")
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}

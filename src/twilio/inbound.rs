@@ -1,0 +1,124 @@
+//! The webhook of an inbound message.
+
+use crate::webhook::{VerifiedForm, storable};
+
+/// Twilio's ids have 34 characters; nothing that is much longer is one.
+const SID_LIMIT: usize = 64;
+
+/// An inbound message as Twilio describes it. Only [`InboundMessage::sid`] and [`InboundMessage::from`] are always there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboundMessage {
+    /// Twilio's id, `SM…` or `MM…`: what makes a message the same message.
+    pub sid: String,
+    /// Who wrote it, `whatsapp:+E164`, or `whatsapp:` and an opaque id for a person who hides the number.
+    pub from: String,
+    /// Its text; empty for media and locations.
+    pub body: String,
+    /// The account it belongs to.
+    pub account_sid: Option<String>,
+    /// The sender of ours that it was written to.
+    pub to: Option<String>,
+    /// The opaque id of who wrote it, also when the number shows.
+    pub external_user_id: Option<String>,
+    /// How many attachments it has.
+    pub media: usize,
+}
+
+/// Why a form is no inbound message.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FormError {
+    /// A parameter must be there.
+    #[error("the parameter {0} is missing")]
+    Missing(&'static str),
+    /// A parameter is not what it must be.
+    #[error("the parameter {0} is malformed")]
+    Malformed(&'static str),
+}
+
+impl InboundMessage {
+    /// Reads a verified form.
+    pub fn parse(form: &VerifiedForm) -> Result<Self, FormError> {
+        let sid = ["MessageSid", "SmsMessageSid", "SmsSid"]
+            .into_iter()
+            .find_map(|name| form.filled(name))
+            .ok_or(FormError::Missing("MessageSid"))?;
+        if sid.len() > SID_LIMIT || !sid.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            return Err(FormError::Malformed("MessageSid"));
+        }
+        let from = form.filled("From").ok_or(FormError::Missing("From"))?;
+        let owned = |name: &str| form.filled(name).map(storable);
+        Ok(Self {
+            sid: sid.to_owned(),
+            from: whatsapp_address(from).ok_or(FormError::Malformed("From"))?,
+            body: storable(form.get("Body").unwrap_or_default()),
+            account_sid: owned("AccountSid"),
+            to: owned("To"),
+            external_user_id: form.filled("ExternalUserId").and_then(whatsapp_address),
+            media: form.filled("NumMedia").and_then(|number| number.parse().ok()).unwrap_or(0),
+        })
+    }
+}
+
+/// An address on WhatsApp. What stands behind the prefix is opaque: a number, or an id.
+fn whatsapp_address(text: &str) -> Option<String> {
+    let name = text.strip_prefix("whatsapp:")?;
+    let valid = (1..=200).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic());
+    valid.then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::webhook::{SignatureCheck, UnverifiedRequest};
+
+    fn parse(body: &str) -> Result<InboundMessage, FormError> {
+        let request = UnverifiedRequest {
+            urls: vec![],
+            content_type: None,
+            signature: None,
+            body: body.as_bytes().to_vec(),
+        };
+        InboundMessage::parse(&request.verify(&SignatureCheck::Skipped).unwrap())
+    }
+
+    #[test]
+    fn the_least_that_makes_a_message_is_a_sender_and_an_id() {
+        for name in ["MessageSid", "SmsMessageSid", "SmsSid"] {
+            let message = parse(&format!("From=whatsapp%3A%2B15005550100&{name}=SM1")).unwrap();
+
+            assert_eq!(
+                (message.sid.as_str(), message.from.as_str(), message.body.as_str()),
+                ("SM1", "whatsapp:+15005550100", "")
+            );
+        }
+    }
+
+    #[test]
+    fn a_person_who_hides_the_number_is_a_sender_too() {
+        let message = parse(
+            "From=whatsapp%3AUS.abcDEF123&ExternalUserId=whatsapp%3AUS.abcDEF123&MessageSid=SM1&Body=hi",
+        )
+        .unwrap();
+
+        assert_eq!(message.from, "whatsapp:US.abcDEF123");
+        assert_eq!(message.external_user_id.as_deref(), Some("whatsapp:US.abcDEF123"));
+    }
+
+    #[test]
+    fn what_is_missing_or_malformed_is_named() {
+        let from = "From=whatsapp%3A%2B15005550100";
+        let cases = [
+            (from.to_owned(), FormError::Missing("MessageSid")),
+            (format!("{from}&MessageSid="), FormError::Missing("MessageSid")),
+            (format!("{from}&MessageSid=SM%001"), FormError::Malformed("MessageSid")),
+            (format!("{from}&MessageSid={}", "S".repeat(65)), FormError::Malformed("MessageSid")),
+            ("MessageSid=SM1".to_owned(), FormError::Missing("From")),
+            ("MessageSid=SM1&From=%2B15005550100".to_owned(), FormError::Malformed("From")),
+            ("MessageSid=SM1&From=whatsapp%3A".to_owned(), FormError::Malformed("From")),
+        ];
+
+        for (body, expected) in cases {
+            assert_eq!(parse(&body), Err(expected), "{body}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! A message as Twilio's REST API has it.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer};
+
+/// A message to be sent.
+#[derive(Clone, Debug)]
+pub struct OutboundMessage<'a> {
+    /// The person, `whatsapp:…`.
+    pub to: &'a str,
+    /// Our sender, `whatsapp:+E164`.
+    pub from: &'a str,
+    /// What is said.
+    pub content: Content<'a>,
+    /// Where Twilio reports what becomes of it.
+    pub status_callback: Option<&'a str>,
+    /// Twilio drops it if it is not sent within this many seconds, 1 to 36 000.
+    pub validity_period_secs: Option<u32>,
+}
+
+/// What a message says.
+#[derive(Clone, Debug)]
+pub enum Content<'a> {
+    /// Free text, at most 1600 characters; allowed within 24 hours of the person's last message.
+    Text(&'a str),
+    /// An approved template.
+    Template {
+        /// `HX…`
+        content_sid: &'a str,
+        /// Its variables as a JSON object.
+        variables: &'a str,
+    },
+}
+
+/// A message that Twilio has taken in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptedMessage {
+    /// Twilio's id.
+    pub sid: String,
+    /// Its first status: `queued` or `accepted`.
+    pub status: String,
+}
+
+/// A message as Twilio lists it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct ListedMessage {
+    /// Twilio's id.
+    pub sid: String,
+    /// What became of it.
+    pub status: String,
+    /// `inbound`, `outbound-api`, …
+    pub direction: String,
+    /// Its text.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub body: String,
+    /// Who sent it.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub from: String,
+    /// To whom.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub to: String,
+    /// When Twilio took it in, to the second.
+    #[serde(deserialize_with = "rfc2822")]
+    pub date_created: DateTime<Utc>,
+    /// Why it failed.
+    pub error_code: Option<i32>,
+}
+
+/// Twilio writes `Mon, 23 Nov 2026 15:04:05 +0000`.
+fn rfc2822<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    DateTime::parse_from_rfc2822(&text).map(|date| date.with_timezone(&Utc)).map_err(serde::de::Error::custom)
+}
+
+fn null_is_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.unwrap_or_default())
+}
