@@ -40,7 +40,7 @@ pub struct Settings {
     /// One run of the agent.
     pub agent_timeout: Duration,
     /// Runs of the agent for one turn before the apology.
-    pub agent_attempts: u16,
+    pub agent_attempts: i32,
     /// A reply that could not be sent is dropped this long after the message it answers.
     pub reply_expires: Duration,
     /// How a send is kept from happening twice.

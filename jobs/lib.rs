@@ -1,1 +1,47 @@
-//! What is done: one file per job kind.
+//! What is done: one file per job kind. Start reading here.
+//!
+//! ```text
+//! webhook ─► receive_message ─► answer ─► send_chunk, one for each chunk ─► Twilio
+//!                                 │           └─ gives up ─► close_chunk
+//!                                 └─ gives up ─► apologise ─► send_chunk
+//! ```
+//!
+//! To add a job: a file with a payload of ids, its `KIND` and `POOL`, and a `run` that says what a failure means; a line below, and one
+//! in [`register`].
+
+/// Runs the agent and stores its reply.
+pub mod answer;
+/// Says sorry for a turn that came to nothing.
+pub mod apologise;
+/// Closes a chunk that will never be sent.
+pub mod close_chunk;
+/// Decides what an inbound message means.
+pub mod receive_message;
+/// Sends one chunk through Twilio, once.
+pub mod send_chunk;
+
+/// What every job needs.
+pub mod app;
+/// The names of lanes and keys.
+pub mod lanes;
+/// Plans a reply.
+pub mod replies;
+/// Splits a text into chunks.
+pub mod splitting;
+
+mod look_up;
+
+use queue::workers::Workers;
+
+use crate::app::App;
+
+/// Makes every kind known to the workers.
+#[must_use]
+pub fn register(workers: Workers<App>) -> Workers<App> {
+    workers
+        .register::<receive_message::ReceiveMessage>()
+        .register::<answer::Answer>()
+        .register::<apologise::Apologise>()
+        .register::<send_chunk::SendChunk>()
+        .register::<close_chunk::CloseChunk>()
+}

@@ -1,6 +1,6 @@
 //! Turns a text into a delivery with its chunks and their jobs: the one place where a reply is planned.
 
-use chrono::Utc;
+use queue::enqueue::EnqueueError;
 use queue::job::NewJob;
 use queue::transaction::Transaction;
 use store::deliveries::{NewChunk, NewDelivery, Purpose};
@@ -8,39 +8,56 @@ use store::messages::Message;
 use store::turns::Turn;
 
 use crate::app::App;
-use crate::planning::{self, Kind, Limits};
-use crate::send_chunk::SendChunk;
 use crate::lanes;
-use queue::failure::Failure;
+use crate::send_chunk::SendChunk;
+use crate::splitting::{CHUNK_LIMIT_UTF16, split};
 
-/// Stores the reply of a turn: the turn's end, the delivery, its chunks and their jobs, all in the caller's transaction.
-pub async fn store(app: &App, tx: &mut Transaction, turn: &Turn, messages: &[Message], text: &str) -> Result<(), Failure> {
+/// Why a reply could not be stored.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplyError {
+    /// The database refused or was away.
+    #[error("cannot store the reply")]
+    Database(#[from] sqlx::Error),
+    /// Its jobs could not be enqueued.
+    #[error("cannot enqueue the reply's chunks")]
+    Enqueue(#[from] EnqueueError),
+}
+
+/// Plans a text as the answer to a turn: the delivery, its chunks and their jobs, all in the caller's transaction. A turn is answered
+/// once; the caller has just ended it.
+pub(crate) async fn plan(
+    app: &App,
+    tx: &mut Transaction,
+    turn: &Turn,
+    messages: &[Message],
+    text: &str,
+) -> Result<(), ReplyError> {
     let Some(asked) = messages.last() else { return Ok(()) };
-    let address = store::addresses::lock(tx, asked.address_id).await?;
-    if !store::turns::finish_with_reply(tx, turn.id, text).await? {
+    let pieces = split(text, CHUNK_LIMIT_UTF16);
+    if pieces.is_empty() {
         return Ok(());
     }
-    let plan = planning::plan(text, Kind::Reply, &Limits::default());
-    let chunks = plan.chunks.iter().map(|chunk| NewChunk {
-        body: &chunk.body,
-        source: chunk.source.clone(),
-        meter_proactive: chunk.meter_proactive,
-        proactive: chunk.proactive,
+    let chunks = pieces.iter().map(|piece| NewChunk {
+        body: &piece.body,
+        source: piece.source.clone(),
+        meter_proactive: false,
+        proactive: false,
     });
     let delivery = NewDelivery {
-        address_id: address.id,
+        address_id: asked.address_id,
         conversation_id: Some(turn.conversation_id),
         turn_id: Some(turn.id),
         purpose: Purpose::Reply,
         text,
-        expires_at: Utc::now() + app.settings.reply_expires,
+        expires_at: asked.received_at + app.settings.reply_expires,
         chunks: chunks.collect(),
     };
-    let (_, chunk_ids) = store::deliveries::create(tx, delivery).await?;
-    let jobs = chunk_ids.iter().zip(&plan.chunks).map(|(id, chunk)| {
-        let job = SendChunk { chunk: *id, meter_proactive: chunk.meter_proactive, proactive: chunk.proactive };
-        NewJob::of(&job).lane(lanes::replies(address.id)).unique_key(lanes::chunk_key(*id))
+    let (delivery_id, chunk_ids) = store::deliveries::create(tx, delivery).await?;
+    let jobs = chunk_ids.iter().map(|chunk| {
+        let job = SendChunk { chunk: *chunk, meter_proactive: false, proactive: false };
+        NewJob::of(&job).lane(lanes::replies(asked.address_id)).unique_key(lanes::chunk_key(*chunk))
     });
     tx.enqueue_batch(jobs.collect()).await?;
+    tracing::info!(turn.id = turn.id, delivery.id = %delivery_id, "Planned the reply of turn {} in {} chunks", turn.id, chunk_ids.len());
     Ok(())
 }

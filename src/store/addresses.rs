@@ -65,6 +65,15 @@ pub async fn lock(conn: &mut PgConnection, id: i64) -> sqlx::Result<Address> {
         .await
 }
 
+/// Locks the address of a conversation, as [`lock`] does.
+pub async fn lock_of_conversation(conn: &mut PgConnection, conversation_id: i64) -> sqlx::Result<()> {
+    sqlx::query("SELECT FROM channel_addresses WHERE id = (SELECT address_id FROM channel_conversations WHERE id = $1) FOR UPDATE")
+        .bind(conversation_id)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Where to write to this person: the alias last written from.
 pub async fn send_to(conn: &mut PgConnection, id: i64) -> sqlx::Result<String> {
     sqlx::query_scalar(

@@ -115,10 +115,10 @@ pub async fn of_turn(conn: &mut PgConnection, turn_id: i64) -> sqlx::Result<Vec<
     .await
 }
 
-/// Ends a message that no turn will ever have. False: it has an outcome.
-pub async fn fail(conn: &mut PgConnection, id: i64, reason: &str) -> sqlx::Result<bool> {
+/// Ends a message that no turn will ever have. False: one has it, or it has an outcome.
+pub async fn fail_unanswered(conn: &mut PgConnection, id: i64, reason: &str) -> sqlx::Result<bool> {
     let done = sqlx::query(
-        "UPDATE channel_messages SET outcome = 'failed', outcome_reason = $2, outcome_at = clock_timestamp() WHERE id = $1 AND outcome IS NULL",
+        "UPDATE channel_messages SET outcome = 'failed', outcome_reason = $2, outcome_at = clock_timestamp() WHERE id = $1 AND outcome IS NULL AND turn_id IS NULL",
     )
     .bind(id)
     .bind(reason)

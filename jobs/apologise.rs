@@ -1,0 +1,74 @@
+//! Says sorry, once, for a turn that came to nothing.
+//!
+//! Enqueued by the queue when an `answer` died or was cancelled; an `answer` whose agent failed once too often has apologised already.
+//! Enqueues the apology's `send_chunk`. It may run twice: a turn that has
+//! ended is left alone, so a reply that was stored at the last moment stands.
+
+use queue::claim::Claim;
+use queue::failure::Failure;
+use queue::job::{Ended, Job};
+use queue::transaction::Transaction;
+use serde::{Deserialize, Serialize};
+use store::turns::Turn;
+
+use crate::answer::Answer;
+use crate::app::App;
+use crate::replies::{self, ReplyError};
+
+/// What a person reads when the agent failed for good.
+const APOLOGY: &str = "Sorry, I couldn't finish that. Please try again.";
+
+/// The `answer` that ended.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Apologise(pub Ended<Answer>);
+
+impl Job for Apologise {
+    type App = App;
+
+    const KIND: &'static str = "apologise";
+    const POOL: &'static str = "conversation";
+
+    async fn run(self, app: App, claim: Claim) -> Result<(), Failure> {
+        let Answer { conversation, message } = self.0.payload;
+        let reason = self.0.reason.as_deref().unwrap_or("the agent gave up");
+        let mut tx = app.begin().await?;
+        store::addresses::lock_of_conversation(&mut tx, conversation).await?;
+        store::conversations::lock(&mut tx, conversation).await?;
+        let turn = store::turns::running(&mut tx, conversation).await?;
+        match turn {
+            Some(turn)
+                if store::messages::get(&mut tx, message)
+                    .await?
+                    .is_some_and(|message| message.turn_id == Some(turn.id)) =>
+            {
+                apologise(&app, &mut tx, &turn, reason).await?;
+            }
+            // It died before it had a turn: its message must not wait for ever.
+            _ => {
+                if store::messages::fail_unanswered(&mut tx, message, reason).await? {
+                    tracing::error!(message.id = message, "Message {message} was never answered: {reason}");
+                }
+            }
+        }
+        claim.complete(&mut tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+/// Ends a turn as failed and plans the apology, in the caller's transaction. A turn that has ended is left alone. The caller holds the
+/// address's lock.
+pub(crate) async fn apologise(
+    app: &App,
+    tx: &mut Transaction,
+    turn: &Turn,
+    reason: &str,
+) -> Result<(), ReplyError> {
+    let messages = store::messages::of_turn(tx, turn.id).await?;
+    if store::turns::fail(tx, turn.id, reason).await? {
+        tracing::error!(turn.id = turn.id, "Gave up turn {}: {reason}", turn.id);
+        replies::plan(app, tx, turn, &messages, APOLOGY).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! Closes a chunk whose `send_chunk` will never run again.
+//!
+//! Enqueued by the queue when a `send_chunk` died or was cancelled. It enqueues nothing. It may run twice: a chunk that has its end is left
+//! alone. What was being sent just then ends as unknown, since Twilio may have it.
+
+use queue::claim::Claim;
+use queue::failure::Failure;
+use queue::job::{Ended, Job};
+use serde::{Deserialize, Serialize};
+use store::chunks::End;
+
+use crate::app::App;
+use crate::look_up::UNRESOLVED;
+use crate::send_chunk::SendChunk;
+
+/// The `send_chunk` that ended.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CloseChunk(pub Ended<SendChunk>);
+
+impl Job for CloseChunk {
+    type App = App;
+
+    const KIND: &'static str = "close_chunk";
+    const POOL: &'static str = "replies";
+
+    async fn run(self, app: App, claim: Claim) -> Result<(), Failure> {
+        let chunk_id = self.0.payload.chunk;
+        let reason = self.0.reason.as_deref().unwrap_or("its job ended");
+        let mut tx = app.begin().await?;
+        let Some(chunk) = store::chunks::lock(&mut tx, chunk_id).await? else { return Ok(()) };
+        let (end, reason) = match (chunk.state.as_str(), self.0.state.as_str()) {
+            ("sending", _) => UNRESOLVED,
+            (_, "cancelled") => (End::Cancelled, reason),
+            _ => (End::Failed, reason),
+        };
+        if store::chunks::end(&mut tx, chunk_id, end, None, reason).await? {
+            store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
+            tracing::warn!(
+                chunk.id = chunk_id,
+                "Closed chunk {chunk_id} without an answer of Twilio's: {reason}"
+            );
+        }
+        claim.complete(&mut tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,49 @@
+//! What is asked and answered.
+
+use std::time::Duration;
+
+/// One run of the agent.
+#[derive(Clone, Debug)]
+pub struct TurnRequest {
+    /// The thread; the agent keeps its history under this name.
+    pub conversation_id: String,
+    /// Where the person writes.
+    pub channel: Channel,
+    /// What the person said, in order.
+    pub parts: Vec<Part>,
+    /// When the run is given up.
+    pub timeout: Duration,
+}
+
+/// Where a person writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// WhatsApp.
+    Whatsapp,
+    /// The dashboard's chat.
+    Dashboard,
+}
+
+/// A part of what a person said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Words.
+    Text(String),
+}
+
+/// What the agent wants said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// This.
+    Text(String),
+    /// Nothing at all.
+    Silent,
+}
+
+impl Reply {
+    /// What an agent's text means: a lone `NO_REPLY`, in any case, is silence.
+    #[must_use]
+    pub fn of(text: String) -> Self {
+        if text.trim().eq_ignore_ascii_case("NO_REPLY") { Self::Silent } else { Self::Text(text) }
+    }
+}
