@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use crate::address::without_numbers;
 use crate::errors::{ErrorClass, class_of_answer};
 use crate::message::{AcceptedMessage, Content, ListedMessage, OutboundMessage};
 
@@ -17,6 +18,9 @@ const ANSWER_LIMIT_BYTES: usize = 4 << 20;
 
 /// A list is followed for this many pages at most.
 const PAGE_LIMIT: usize = 50;
+
+/// Connections that were idle for longer are not used again.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How to reach Twilio.
 #[derive(Clone)]
@@ -122,6 +126,8 @@ impl Client {
     pub fn new(settings: Settings) -> Result<Self, reqwest::Error> {
         let mut http = reqwest::Client::builder()
             .connect_timeout(settings.connect_timeout)
+            // A connection that the other side closed meanwhile takes a request and never answers: a send in doubt for nothing.
+            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             // A redirect of an API call is nothing that Twilio does; credentials must not follow one.
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("cloudybot-whatsapp/", env!("CARGO_PKG_VERSION")));
@@ -131,13 +137,18 @@ impl Client {
         Ok(Self { http: http.build()?, settings })
     }
 
-    /// Hands a message to Twilio. The request is given up at `deadline`.
+    /// Hands a message to Twilio. The request is given up at `deadline`; after it, none is made.
     pub async fn send_whatsapp_message(
         &self,
         message: &OutboundMessage<'_>,
         deadline: Instant,
     ) -> Result<AcceptedMessage, SendError> {
         let left = deadline.saturating_duration_since(Instant::now());
+        // A timer of zero would still let the request begin.
+        if left.is_zero() {
+            let reason = "the deadline had passed before the request".to_owned();
+            return Err(SendError::NotSent { reason, retry_after: None, class: ErrorClass::Transient });
+        }
         let request =
             self.request(Method::POST, &self.url("Messages.json")).form(&fields(message)).timeout(left);
         let answer = match tokio::time::timeout(left, request.send()).await {
@@ -273,12 +284,18 @@ fn unreachable(error: &reqwest::Error) -> SendError {
 fn judge(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> SendError {
     let error = ErrorBody::read(body);
     let class = class_of_answer(status.as_u16(), error.code);
-    let message = error.message.unwrap_or_default();
+    // Twilio quotes the number that it refuses.
+    let message = without_numbers(&error.message.unwrap_or_default());
+    let reason = format!("HTTP {status}: {message}");
     match class {
-        ErrorClass::InDoubt => SendError::InDoubt { reason: format!("HTTP {status}: {message}") },
+        ErrorClass::InDoubt => SendError::InDoubt { reason },
+        // Turned away for now, whatever the status: the same again may pass later.
+        ErrorClass::RateLimited | ErrorClass::DailyCap | ErrorClass::Transient => {
+            SendError::NotSent { reason, retry_after, class }
+        }
         // 429: turned away before it was processed, whatever the code.
         _ if status == StatusCode::TOO_MANY_REQUESTS => {
-            SendError::NotSent { reason: format!("HTTP {status}: {message}"), retry_after, class }
+            SendError::NotSent { reason, retry_after, class: ErrorClass::RateLimited }
         }
         class => SendError::Refused { status: status.as_u16(), code: error.code, message, class },
     }

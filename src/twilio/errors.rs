@@ -72,7 +72,8 @@ pub fn class_of(code: i32) -> Option<ErrorClass> {
 }
 
 /// The class of an HTTP answer that is no success. Where the code is unknown or absent, the status decides: 429 was not processed, a
-/// 5xx may have been, anything else was refused for what it says.
+/// 5xx may have been, and so may what a proxy gave up on (408); a redirect and the like come of a wrong base URL; anything else was
+/// refused for what it says.
 #[must_use]
 pub fn class_of_answer(status: u16, code: Option<i32>) -> ErrorClass {
     if status >= 500 {
@@ -81,7 +82,8 @@ pub fn class_of_answer(status: u16, code: Option<i32>) -> ErrorClass {
     match (code.and_then(class_of), status) {
         (Some(class), _) => class,
         (None, 429) => RateLimited,
-        (None, 401 | 403 | 404) => Configuration,
+        (None, 408) => InDoubt,
+        (None, 300..=399 | 401 | 403 | 404 | 405 | 407) => Configuration,
         (None, _) => Content,
     }
 }
@@ -108,6 +110,39 @@ mod tests {
     }
 
     #[test]
+    fn every_code_that_a_sender_meets_has_its_class() {
+        // By family, as Twilio's error dictionary groups them; the table above is by class.
+        #[rustfmt::skip]
+        let expected: &[(i32, ErrorClass)] = &[
+            (14107, RateLimited), (20003, Configuration), (20005, Configuration), (20404, Configuration),
+            (20429, RateLimited), (20500, InDoubt), (20503, InDoubt), (21211, Recipient), (21212, Recipient),
+            (21408, Recipient), (21602, Content), (21604, Recipient), (21606, Configuration), (21609, Configuration),
+            (21610, OptedOut), (21611, RateLimited), (21614, Recipient), (21617, Content), (21619, Content),
+            (21620, Content), (21623, Content), (21654, Content), (21655, Content), (21656, Content),
+            (21658, Content), (21659, Configuration), (21660, Configuration), (21661, Configuration),
+            (21701, Configuration), (21703, Configuration), (21704, Configuration), (21711, Configuration),
+            (30001, RateLimited), (30002, Configuration), (30003, Recipient), (30004, Recipient), (30005, Recipient),
+            (30006, Recipient), (30007, Recipient), (30008, Transient), (30020, Transient), (30021, Transient),
+            (30036, Expired), (30410, Transient), (30500, Transient), (63002, Configuration), (63003, Recipient),
+            (63005, Content), (63007, Configuration), (63008, Configuration), (63009, Transient), (63010, Transient),
+            (63012, Transient), (63013, Content), (63014, OptedOut), (63015, Recipient), (63016, OutsideWindow),
+            (63017, RateLimited), (63018, RateLimited), (63019, Content), (63020, Configuration), (63021, Content),
+            (63022, Configuration), (63023, Transient), (63024, Recipient), (63025, Content), (63027, Content),
+            (63028, Content), (63031, Recipient), (63032, Recipient), (63033, OptedOut), (63034, Content),
+            (63037, Transient), (63038, DailyCap), (63040, Configuration), (63041, Configuration),
+            (63042, Configuration), (63049, Recipient), (63050, OptedOut), (63051, Configuration), (63053, Transient),
+            (63054, Configuration), (63056, Configuration), (63058, Configuration), (63059, Configuration),
+            (63062, Configuration), (63112, Configuration), (92002, Content), (92007, Content),
+        ];
+
+        for (code, class) in expected {
+            assert_eq!(class_of(*code), Some(*class), "{code}");
+        }
+        let known: usize = TABLE.iter().map(|(_, codes)| codes.len()).sum();
+        assert_eq!(known, expected.len());
+    }
+
+    #[test]
     fn an_answer_is_judged_by_its_code_and_else_by_its_status() {
         let cases = [
             ((400, Some(21211)), Recipient),
@@ -115,6 +150,8 @@ mod tests {
             ((400, Some(21617)), Content),
             ((400, Some(99999)), Content),
             ((400, None), Content),
+            ((301, None), Configuration),
+            ((408, None), InDoubt),
             ((401, Some(20003)), Configuration),
             ((403, None), Configuration),
             ((404, Some(20404)), Configuration),

@@ -20,6 +20,8 @@ pub struct InboundMessage {
     pub to: Option<String>,
     /// The opaque id of who wrote it, also when the number shows.
     pub external_user_id: Option<String>,
+    /// `STOP`, `START` or `HELP`: Twilio took it for a keyword and has answered it already.
+    pub opt_out_type: Option<String>,
     /// How many attachments it has.
     pub media: usize,
 }
@@ -38,12 +40,12 @@ pub enum FormError {
 impl InboundMessage {
     /// Reads a verified form.
     pub fn parse(form: &VerifiedForm) -> Result<Self, FormError> {
-        let sid = ["MessageSid", "SmsMessageSid", "SmsSid"]
+        let (name, sid) = ["MessageSid", "SmsMessageSid", "SmsSid"]
             .into_iter()
-            .find_map(|name| form.filled(name))
+            .find_map(|name| Some((name, form.filled(name)?)))
             .ok_or(FormError::Missing("MessageSid"))?;
         if sid.len() > SID_LIMIT || !sid.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            return Err(FormError::Malformed("MessageSid"));
+            return Err(FormError::Malformed(name));
         }
         let from = form.filled("From").ok_or(FormError::Missing("From"))?;
         let owned = |name: &str| form.filled(name).map(storable);
@@ -54,6 +56,7 @@ impl InboundMessage {
             account_sid: owned("AccountSid"),
             to: owned("To"),
             external_user_id: form.filled("ExternalUserId").and_then(whatsapp_address),
+            opt_out_type: owned("OptOutType"),
             media: form.filled("NumMedia").and_then(|number| number.parse().ok()).unwrap_or(0),
         })
     }
@@ -105,12 +108,21 @@ mod tests {
     }
 
     #[test]
+    fn a_keyword_that_twilio_has_answered_says_so() {
+        let message =
+            parse("From=whatsapp%3A%2B15005550100&MessageSid=SM1&Body=stop&OptOutType=STOP").unwrap();
+
+        assert_eq!(message.opt_out_type.as_deref(), Some("STOP"));
+    }
+
+    #[test]
     fn what_is_missing_or_malformed_is_named() {
         let from = "From=whatsapp%3A%2B15005550100";
         let cases = [
             (from.to_owned(), FormError::Missing("MessageSid")),
             (format!("{from}&MessageSid="), FormError::Missing("MessageSid")),
             (format!("{from}&MessageSid=SM%001"), FormError::Malformed("MessageSid")),
+            (format!("{from}&SmsSid=SM-1"), FormError::Malformed("SmsSid")),
             (format!("{from}&MessageSid={}", "S".repeat(65)), FormError::Malformed("MessageSid")),
             ("MessageSid=SM1".to_owned(), FormError::Missing("From")),
             ("MessageSid=SM1&From=%2B15005550100".to_owned(), FormError::Malformed("From")),

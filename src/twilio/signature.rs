@@ -74,19 +74,21 @@ pub(crate) fn check(
     let signature = signature.filter(|signature| !signature.is_empty()).ok_or(SignatureError::Missing)?;
     // Strict: standard alphabet, padded.
     let signature = STANDARD.decode(signature).map_err(|_| SignatureError::Mismatch)?;
-    let suffix = match signed {
-        Signed::Form(pairs) => canonical_form(pairs),
+    let (urls, suffix): (Vec<&String>, String) = match signed {
+        Signed::Form(pairs) => (urls.iter().collect(), canonical_form(pairs)),
         Signed::Body(body) => {
             let hash: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
-            if !urls.iter().any(|url| body_hash(url) == Some(&hash)) {
+            // The hash must stand in the very URL that was signed: another candidate's query is anybody's to write.
+            let vouching: Vec<&String> = urls.iter().filter(|url| body_hash(url) == Some(&hash)).collect();
+            if vouching.is_empty() {
                 return Err(SignatureError::BodyHash);
             }
-            String::new()
+            (vouching, String::new())
         }
     };
-    let candidates = urls.iter().flat_map(|url| spellings(url));
-    let matched = candidates
-        .into_iter()
+    let matched = urls
+        .iter()
+        .flat_map(|url| spellings(url))
         .any(|url| tokens.0.iter().any(|token| verifies(token, &url, &suffix, &signature)));
     if matched { Ok(()) } else { Err(SignatureError::Mismatch) }
 }

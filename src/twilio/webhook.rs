@@ -207,6 +207,26 @@ mod tests {
     }
 
     #[test]
+    fn the_signature_of_one_url_does_not_lend_another_its_body_hash() {
+        let (bare, hashed) = (
+            "https://bot.example.com/webhooks/whatsapp",
+            "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862",
+        );
+        let request = UnverifiedRequest {
+            urls: vec![bare.to_owned(), format!("{bare}?bodySHA256={hashed}")],
+            content_type: Some("application/json".to_owned()),
+            // Made for an empty form at the bare URL, the vector `no-params`.
+            signature: Some("1Zc15HR6KRNL4L3SqjOHadgoIbg=".to_owned()),
+            body: br#"{"a":1}"#.to_vec(),
+        };
+        let tokens = AuthTokens::parse("0123456789abcdef0123456789abcdef").unwrap();
+
+        let verdict = request.verify(&SignatureCheck::Required(tokens));
+
+        assert!(matches!(verdict, Err(WebhookError::Signature(SignatureError::Mismatch))));
+    }
+
+    #[test]
     fn during_a_rotation_either_token_may_have_signed() {
         let file: serde_json::Value =
             serde_json::from_str(include_str!("tests/signature_vectors.json")).unwrap();
