@@ -1,1 +1,139 @@
-//! A Twilio that runs on this machine.
+//! A Twilio that runs on this machine: a real HTTP server that behaves like Twilio's REST API towards a client and like Twilio's webhooks
+//! towards a service. A newcomer talks through it, and tests prove on its list of messages what went out, also with faults on.
+//!
+//! It reads requests and signs webhooks with code of its own, so it is an independent check of whoever talks to it. Behaviour and shapes
+//! follow Twilio's documentation of the Messages resource and of webhooks, as of 2026.
+
+/// Faults on request.
+pub mod faults;
+/// A message as Twilio keeps it.
+pub mod message;
+/// What it is told at the start.
+pub mod settings;
+
+mod api_error;
+mod control;
+mod create;
+mod inbound;
+mod journal;
+mod list;
+mod resource;
+mod server;
+mod signing;
+mod state;
+mod status;
+mod webhook;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::faults::Faults;
+use crate::message::Message;
+use crate::settings::Settings;
+use crate::state::State;
+
+/// Why it cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// Anybody who reaches it can make it write to people's service; so it is for this machine alone.
+    #[error("the sandbox listens on loopback only, not on {0}")]
+    NotLoopback(SocketAddr),
+    /// The port is taken, say.
+    #[error("the sandbox cannot listen on {address}; another one may be running, or set [sandbox] listen")]
+    Listen {
+        /// Where it was to listen.
+        address: SocketAddr,
+        /// Why it cannot.
+        source: std::io::Error,
+    },
+    /// The journal cannot be read or written.
+    #[error("the sandbox cannot use its journal {path}")]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// No HTTP client can be made on this machine.
+    #[error("the sandbox cannot make an HTTP client")]
+    Client(#[from] reqwest::Error),
+}
+
+/// A running sandbox. Dropping it lets it run; see [`Sandbox::stop`].
+pub struct Sandbox {
+    state: Arc<State>,
+    address: SocketAddr,
+    stop: CancellationToken,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+impl Sandbox {
+    /// Reads the journal, listens, and resumes what was under way.
+    pub async fn start(settings: Settings) -> Result<Self, SandboxError> {
+        let wanted = settings.listen;
+        if !wanted.ip().is_loopback() {
+            return Err(SandboxError::NotLoopback(wanted));
+        }
+        let listener = tokio::net::TcpListener::bind(wanted)
+            .await
+            .map_err(|source| SandboxError::Listen { address: wanted, source })?;
+        let address =
+            listener.local_addr().map_err(|source| SandboxError::Listen { address: wanted, source })?;
+        let state = Arc::new(State::open(settings)?);
+        status::resume(&state);
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(server::serve(listener, state.clone(), stop.clone()));
+        Ok(Self { state, address, stop, serving })
+    }
+
+    /// Where it listens, `http://127.0.0.1:…`: what a client takes for Twilio's address.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where webhooks of inbound messages go from now on.
+    pub fn set_webhook_url(&self, url: impl Into<String>) {
+        self.state.set_webhook_url(url.into());
+    }
+
+    /// Everything that was said, in order.
+    #[must_use]
+    pub fn messages(&self) -> Vec<Message> {
+        self.state.messages()
+    }
+
+    /// What went out to this person, in order.
+    #[must_use]
+    pub fn sent_to(&self, address: &str) -> Vec<Message> {
+        self.messages().into_iter().filter(|message| !message.is_inbound() && message.to == address).collect()
+    }
+
+    /// Misbehaves like this from now on.
+    pub fn set_faults(&self, faults: Faults) {
+        self.state.set_faults(faults);
+    }
+
+    /// Waits until this is true of the messages. False: it was not within `patience`.
+    pub async fn wait_until(&self, patience: Duration, is_so: impl Fn(&[Message]) -> bool) -> bool {
+        let mut changes = self.state.changes();
+        let wait = async {
+            while !is_so(&self.messages()) {
+                if changes.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(patience, wait).await.is_ok()
+    }
+
+    /// Stops listening and forgets what is under way.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        let _ = self.serving.await;
+    }
+}

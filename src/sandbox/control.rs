@@ -1,0 +1,52 @@
+//! `/sandbox`: what is no part of Twilio.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract;
+use axum::http::StatusCode;
+
+use crate::faults::Faults;
+use crate::message::Message;
+use crate::state::State;
+
+const HELP: &str = "\
+A Twilio that runs on this machine.
+
+  write as a person     curl -d 'From=+15005550100' --data-urlencode 'Body=Hello' HERE/sandbox/inbound
+  see what was said     curl HERE/sandbox/messages
+  forget it             curl -X DELETE HERE/sandbox/messages
+  misbehave             curl -X PUT -H 'content-type: application/json' -d '{\"rate_limited\": 0.1}' HERE/sandbox/faults
+  behave again          curl -X DELETE HERE/sandbox/faults
+";
+
+pub(crate) async fn help(headers: axum::http::HeaderMap) -> String {
+    let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
+    HELP.replace("HERE", &format!("http://{host}"))
+}
+
+pub(crate) async fn messages(extract::State(sandbox): extract::State<Arc<State>>) -> Json<Vec<Message>> {
+    Json(sandbox.messages())
+}
+
+pub(crate) async fn clear(extract::State(sandbox): extract::State<Arc<State>>) -> StatusCode {
+    sandbox.clear();
+    StatusCode::NO_CONTENT
+}
+
+pub(crate) async fn faults(extract::State(sandbox): extract::State<Arc<State>>) -> Json<Faults> {
+    Json(sandbox.faults())
+}
+
+pub(crate) async fn set_faults(
+    extract::State(sandbox): extract::State<Arc<State>>,
+    Json(faults): Json<Faults>,
+) -> Json<Faults> {
+    sandbox.set_faults(faults.clone());
+    Json(faults)
+}
+
+pub(crate) async fn no_faults(extract::State(sandbox): extract::State<Arc<State>>) -> StatusCode {
+    sandbox.set_faults(Faults::default());
+    StatusCode::NO_CONTENT
+}

@@ -1,0 +1,164 @@
+//! `POST …/Messages.json`: takes a message in, with Twilio's checks, and with the faults that were asked for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use chrono::Utc;
+use url::Url;
+
+use crate::api_error::ApiError;
+use crate::message::Message;
+use crate::resource::random_hex;
+use crate::server::Hangup;
+use crate::state::State;
+use crate::status;
+
+/// Twilio's limit for a text, whatever the channel.
+const BODY_LIMIT: usize = 1600;
+
+pub(crate) async fn create(extract::State(sandbox): extract::State<Arc<State>>, body: Bytes) -> Response {
+    // On a task of its own: a message whose client has gone is taken in all the same.
+    let creating = tokio::spawn(async move { answer(&sandbox, &body).await });
+    creating.await.unwrap_or_else(|_| Hangup.into_response())
+}
+
+async fn answer(sandbox: &Arc<State>, body: &[u8]) -> Response {
+    let faults = sandbox.faults();
+    tokio::time::sleep(Duration::from_millis(faults.delay_ms)).await;
+    if sandbox.happens(faults.rate_limited) {
+        let mut error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, 20429, "Too Many Requests");
+        error.retry_after_secs = faults.retry_after_secs;
+        return error.into_response();
+    }
+    if sandbox.happens(faults.error_before) {
+        return internal_error();
+    }
+    if sandbox.happens(faults.drop_before) {
+        return Hangup.into_response();
+    }
+    let message = match read(sandbox, body) {
+        Ok(message) => message,
+        Err(error) => return error.into_response(),
+    };
+    if sandbox.happens(faults.refuse) {
+        let status = faults
+            .refuse_status
+            .and_then(|status| StatusCode::from_u16(status).ok())
+            .unwrap_or(StatusCode::BAD_REQUEST);
+        return ApiError::new(status, faults.refuse_code, "Refused on request").into_response();
+    }
+    if sandbox.happens(faults.accept_late) {
+        tokio::time::sleep(Duration::from_millis(faults.accept_late_ms)).await;
+    }
+    let message = Message { created_at: Utc::now(), updated_at: Utc::now(), ..message };
+    let resource = message.resource(&sandbox.settings.account_sid);
+    sandbox.add(message.clone());
+    status::begin(sandbox, message);
+    if sandbox.happens(faults.error_after) {
+        return internal_error();
+    }
+    if sandbox.happens(faults.drop_after) {
+        return Hangup.into_response();
+    }
+    (StatusCode::CREATED, Json(resource)).into_response()
+}
+
+fn internal_error() -> Response {
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, 20500, "Internal server error").into_response()
+}
+
+/// The message that a form describes, or Twilio's word for what is wrong with it.
+fn read(sandbox: &State, body: &[u8]) -> Result<Message, ApiError> {
+    let form: HashMap<String, String> = form_urlencoded::parse(body).into_owned().collect();
+    let field = |name: &str| form.get(name).map(String::as_str).filter(|value| !value.is_empty());
+    let to = field("To").ok_or_else(|| ApiError::bad(21604, "A 'To' phone number is required."))?;
+    if !is_whatsapp_address(to) {
+        return Err(ApiError::bad(21211, format!("The 'To' number {to} is not a valid phone number.")));
+    }
+    let from = field("From").ok_or_else(|| ApiError::bad(21603, "A 'From' phone number is required."))?;
+    if from != sandbox.settings.whatsapp_number {
+        return Err(ApiError::bad(
+            21606,
+            format!("The 'From' number {from} is not a valid sender for this account."),
+        ));
+    }
+    let content_sid = field("ContentSid").map(content_sid).transpose()?;
+    let content_variables = field("ContentVariables").map(content_variables).transpose()?;
+    let text = match (field("Body"), &content_sid) {
+        (_, Some(sid)) => format!("template {sid}: {}", content_variables.as_deref().unwrap_or("{}")),
+        (Some(body), None) => body.to_owned(),
+        (None, None) => return Err(ApiError::bad(21602, "Message body is required.")),
+    };
+    if content_sid.is_none() && text.encode_utf16().count() > BODY_LIMIT {
+        return Err(ApiError::bad(21617, "The concatenated message body exceeds the 1600 character limit."));
+    }
+    let status_callback = field("StatusCallback").map(status_callback).transpose()?;
+    let validity_period = field("ValidityPeriod").map(validity_period).transpose()?;
+    let now = Utc::now();
+    Ok(Message {
+        sid: format!("SM{}", random_hex()),
+        direction: "outbound-api".to_owned(),
+        from: from.to_owned(),
+        to: to.to_owned(),
+        body: text,
+        status: "queued".to_owned(),
+        error_code: None,
+        status_callback,
+        content_sid,
+        content_variables,
+        validity_period,
+        created_at: now,
+        updated_at: now,
+        sent_at: None,
+    })
+}
+
+/// A number, or the id of a person who hides it.
+fn is_whatsapp_address(to: &str) -> bool {
+    let Some(name) = to.strip_prefix("whatsapp:") else { return false };
+    let is_number = name
+        .strip_prefix('+')
+        .is_some_and(|digits| (7..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()));
+    let is_id = name.split_once('.').is_some_and(|(country, id)| {
+        country.len() == 2
+            && country.bytes().all(|b| b.is_ascii_uppercase())
+            && !id.is_empty()
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.')
+    });
+    is_number || is_id
+}
+
+fn content_sid(sid: &str) -> Result<String, ApiError> {
+    let hex =
+        sid.strip_prefix("HX").filter(|hex| hex.len() == 32 && hex.bytes().all(|b| b.is_ascii_hexdigit()));
+    hex.map(|_| sid.to_owned()).ok_or_else(|| ApiError::bad(21655, "The ContentSid is invalid."))
+}
+
+fn content_variables(json: &str) -> Result<String, ApiError> {
+    let variables: Result<HashMap<String, String>, _> = serde_json::from_str(json);
+    variables
+        .map(|_| json.to_owned())
+        .map_err(|_| ApiError::bad(21656, "The ContentVariables parameter is invalid."))
+}
+
+fn status_callback(url: &str) -> Result<String, ApiError> {
+    let valid = Url::parse(url).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|host| !host.contains('_'))
+    });
+    if valid {
+        Ok(url.to_owned())
+    } else {
+        Err(ApiError::bad(21609, format!("The StatusCallback URL {url} is not a valid URL.")))
+    }
+}
+
+fn validity_period(secs: &str) -> Result<u32, ApiError> {
+    let secs = secs.parse().ok().filter(|secs| (1..=36_000).contains(secs));
+    secs.ok_or_else(|| ApiError::bad(21664, "The ValidityPeriod must be between 1 and 36000."))
+}

@@ -1,0 +1,157 @@
+//! `POST /sandbox/inbound`: a person writes. The message is listed, and its webhook goes to the service with every parameter that Twilio
+//! sends.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use chrono::Utc;
+use serde_json::{Value, json};
+
+use crate::message::Message;
+use crate::resource::random_hex;
+use crate::state::State;
+use crate::webhook::{Answered, deliver};
+
+/// Who writes unless somebody else is named.
+const USUAL_PERSON: &str = "+15005550100";
+
+pub(crate) async fn inject(
+    extract::State(sandbox): extract::State<Arc<State>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let Some(given) = fields(&headers, &body) else {
+        return (
+            StatusCode::BAD_REQUEST,
+            Json(json!({"error": "send a form or a JSON object of texts, for example From and Body"})),
+        )
+            .into_response();
+    };
+    let field = |name: &str| given.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let deliver_it = field("deliver") != Some("false");
+    let params = params(&sandbox, &given);
+    let sid = value(&params, "MessageSid").to_owned();
+    let now = Utc::now();
+    let message = Message {
+        sid: sid.clone(),
+        direction: "inbound".to_owned(),
+        from: value(&params, "From").to_owned(),
+        to: value(&params, "To").to_owned(),
+        body: value(&params, "Body").to_owned(),
+        status: "received".to_owned(),
+        error_code: None,
+        status_callback: None,
+        content_sid: None,
+        content_variables: None,
+        validity_period: None,
+        created_at: now,
+        updated_at: now,
+        sent_at: Some(now),
+    };
+    // The same message again is a webhook that Twilio sends twice.
+    sandbox.add(message.clone());
+    if !deliver_it {
+        return Json(json!({"sid": sid, "webhook": null})).into_response();
+    }
+    // On a task of its own: Twilio goes on though whoever asked for this has gone.
+    let url = sandbox.webhook_url();
+    let delivering = {
+        let sandbox = sandbox.clone();
+        tokio::spawn(async move { deliver(&sandbox, &url, &params).await })
+    };
+    match delivering.await.unwrap_or_else(|error| Err(error.to_string())) {
+        Ok(answered) => {
+            say(&sandbox, &message, &answered);
+            Json(json!({"sid": sid, "webhook": {"status": answered.status.as_u16(), "body": answered.body}}))
+                .into_response()
+        }
+        Err(reason) => {
+            (StatusCode::BAD_GATEWAY, Json(json!({"sid": sid, "webhook": {"error": reason}}))).into_response()
+        }
+    }
+}
+
+/// What a webhook's answer makes Twilio say to the person: a text, or a `<Message>` of TwiML.
+fn say(sandbox: &State, message: &Message, answered: &Answered) {
+    let is = |kind: &str| answered.content_type.starts_with(kind);
+    let is_text = is("text/plain") && !answered.body.is_empty();
+    let is_twiml =
+        (is("text/xml") || is("application/xml") || is("text/html")) && answered.body.contains("<Message");
+    if !answered.status.is_success() || !(is_text || is_twiml) {
+        return;
+    }
+    let now = Utc::now();
+    sandbox.add(Message {
+        sid: format!("SM{}", random_hex()),
+        direction: "outbound-reply".to_owned(),
+        from: message.to.clone(),
+        to: message.from.clone(),
+        body: answered.body.clone(),
+        status: "delivered".to_owned(),
+        created_at: now,
+        updated_at: now,
+        sent_at: Some(now),
+        ..message.clone()
+    });
+}
+
+/// The captured set of parameters of a text, with what was given in its place.
+fn params(sandbox: &State, given: &[(String, String)]) -> Vec<(String, String)> {
+    let field = |name: &str| given.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let from = field("From").unwrap_or_else(|| USUAL_PERSON.to_owned());
+    let from =
+        if from.starts_with("whatsapp:") { from } else { format!("whatsapp:{}", from.replace(' ', "+")) };
+    let sid = field("MessageSid").unwrap_or_else(|| format!("SM{}", random_hex()));
+    let digits: String = from.chars().filter(char::is_ascii_digit).collect();
+    let usual = [
+        ("SmsMessageSid", sid.clone()),
+        ("NumMedia", "0".to_owned()),
+        ("ProfileName", "Sandbox Person".to_owned()),
+        ("MessageType", "text".to_owned()),
+        ("SmsSid", sid.clone()),
+        ("WaId", digits),
+        ("SmsStatus", "received".to_owned()),
+        ("Body", String::new()),
+        ("To", sandbox.settings.whatsapp_number.clone()),
+        ("NumSegments", "1".to_owned()),
+        ("ReferralNumMedia", "0".to_owned()),
+        ("AccountSid", sandbox.settings.account_sid.clone()),
+        ("ApiVersion", "2010-04-01".to_owned()),
+    ];
+    let mut params: Vec<(String, String)> =
+        usual.into_iter().map(|(name, value)| (name.to_owned(), field(name).unwrap_or(value))).collect();
+    params.push(("MessageSid".to_owned(), sid));
+    params.push(("From".to_owned(), from));
+    for (name, value) in given {
+        if name != "deliver" && !params.iter().any(|(known, _)| known == name) {
+            params.push((name.clone(), value.clone()));
+        }
+    }
+    params
+}
+
+fn value<'a>(params: &'a [(String, String)], name: &str) -> &'a str {
+    params.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+}
+
+/// A form or a flat JSON object.
+fn fields(headers: &HeaderMap, body: &[u8]) -> Option<Vec<(String, String)>> {
+    let is_json = headers
+        .get("content-type")
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.starts_with("application/json"));
+    if !is_json {
+        return Some(form_urlencoded::parse(body).into_owned().collect());
+    }
+    let object: serde_json::Map<String, Value> = serde_json::from_slice(body).ok()?;
+    Some(
+        object
+            .into_iter()
+            .map(|(name, value)| (name, value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+            .collect(),
+    )
+}

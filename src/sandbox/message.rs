@@ -1,0 +1,85 @@
+//! A message as Twilio keeps it.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// A message, inbound or outbound.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Message {
+    /// `SM` and 32 hex digits.
+    pub sid: String,
+    /// `inbound`, `outbound-api`, or `outbound-reply` for what a webhook's answer made Twilio say.
+    pub direction: String,
+    /// Who sent it.
+    pub from: String,
+    /// To whom.
+    pub to: String,
+    /// Its text.
+    pub body: String,
+    /// `queued`, `sent`, `delivered`, `undelivered`, `received`.
+    pub status: String,
+    /// Why it failed.
+    pub error_code: Option<i32>,
+    /// Where its statuses are reported.
+    pub status_callback: Option<String>,
+    /// The template it was made from.
+    pub content_sid: Option<String>,
+    /// The template's variables.
+    pub content_variables: Option<String>,
+    /// The validity that was asked for, in seconds.
+    pub validity_period: Option<u32>,
+    /// When it was taken in.
+    pub created_at: DateTime<Utc>,
+    /// When its status last changed.
+    pub updated_at: DateTime<Utc>,
+    /// When it left.
+    pub sent_at: Option<DateTime<Utc>>,
+}
+
+impl Message {
+    /// Whether a person wrote it.
+    #[must_use]
+    pub fn is_inbound(&self) -> bool {
+        self.direction == "inbound"
+    }
+
+    /// Whether its status will not change any more.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self.status.as_str(), "delivered" | "read" | "undelivered" | "failed" | "received")
+    }
+
+    /// Twilio's JSON of it.
+    pub(crate) fn resource(&self, account_sid: &str) -> Value {
+        let uri = format!("/2010-04-01/Accounts/{account_sid}/Messages/{}", self.sid);
+        json!({
+            "account_sid": account_sid,
+            "api_version": "2010-04-01",
+            "body": self.body,
+            "date_created": rfc2822(self.created_at),
+            "date_sent": self.sent_at.map(rfc2822),
+            "date_updated": rfc2822(self.updated_at),
+            "direction": self.direction,
+            "error_code": self.error_code,
+            "error_message": null,
+            "from": self.from,
+            "messaging_service_sid": null,
+            "num_media": "0",
+            "num_segments": "1",
+            "price": null,
+            "price_unit": null,
+            "sid": self.sid,
+            "status": self.status,
+            "subresource_uris": {"media": format!("{uri}/Media.json")},
+            "to": self.to,
+            "uri": format!("{uri}.json"),
+        })
+    }
+}
+
+/// `Mon, 23 Nov 2026 15:04:05 +0000`: Twilio's dates have whole seconds.
+fn rfc2822(date: DateTime<Utc>) -> String {
+    date.format("%a, %d %b %Y %H:%M:%S +0000").to_string()
+}

@@ -1,0 +1,82 @@
+//! What the routes under an account share, and the routes of one message.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{self, Path, RawPathParams, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::Utc;
+
+use crate::api_error::ApiError;
+use crate::state::State;
+
+/// Twilio's ids are 32 hex digits behind two letters.
+pub(crate) fn random_hex() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+/// Lets the account's own requests through. Twilio answers 401 to wrong credentials and 404 to another account's path.
+pub(crate) async fn authenticate(
+    extract::State(sandbox): extract::State<Arc<State>>,
+    params: RawPathParams,
+    request: Request,
+    next: Next,
+) -> Response {
+    let expected = format!("{}:{}", sandbox.settings.account_sid, sandbox.settings.auth_token);
+    if basic_credentials(request.headers()).as_deref() != Some(expected.as_bytes()) {
+        return ApiError::new(StatusCode::UNAUTHORIZED, 20003, "Authenticate").into_response();
+    }
+    let account = params.iter().find(|(name, _)| *name == "account").map(|(_, value)| value.to_owned());
+    if account.as_deref() != Some(sandbox.settings.account_sid.as_str()) {
+        return ApiError::not_found(request.uri().path()).into_response();
+    }
+    next.run(request).await
+}
+
+fn basic_credentials(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    STANDARD.decode(value.strip_prefix("Basic ")?).ok()
+}
+
+/// `GET …/Messages/{sid}.json`
+pub(crate) async fn fetch(
+    extract::State(sandbox): extract::State<Arc<State>>,
+    Path((_, name)): Path<(String, String)>,
+) -> Response {
+    let sid = name.trim_end_matches(".json");
+    match sandbox.message(sid).filter(|message| sandbox.is_listed(message, Utc::now())) {
+        Some(message) => Json(message.resource(&sandbox.settings.account_sid)).into_response(),
+        None => ApiError::not_found(&format!("/Messages/{name}")).into_response(),
+    }
+}
+
+/// `POST …/Messages/{sid}.json` with an empty `Body` redacts the text.
+pub(crate) async fn update(
+    extract::State(sandbox): extract::State<Arc<State>>,
+    Path((_, name)): Path<(String, String)>,
+    body: axum::body::Bytes,
+) -> Response {
+    let sid = name.trim_end_matches(".json");
+    let redacts = form_urlencoded::parse(&body).any(|(key, value)| key == "Body" && value.is_empty());
+    if !redacts {
+        return ApiError::bad(20001, "Only an empty Body is accepted").into_response();
+    }
+    match sandbox.change(sid, |message| message.body.clear()) {
+        Some(message) => Json(message.resource(&sandbox.settings.account_sid)).into_response(),
+        None => ApiError::not_found(&format!("/Messages/{name}")).into_response(),
+    }
+}
+
+/// `DELETE …/Messages/{sid}.json` is refused here: the list is what tests prove things on.
+pub(crate) async fn delete() -> Response {
+    ApiError::new(
+        StatusCode::FORBIDDEN,
+        20403,
+        "The sandbox keeps every message; DELETE /sandbox/messages forgets them all",
+    )
+    .into_response()
+}

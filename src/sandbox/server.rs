@@ -1,0 +1,93 @@
+//! Serves HTTP, and can close a connection without an answer, which an axum server cannot.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use crate::state::State;
+use crate::{control, create, inbound, list, resource};
+
+/// Put into a response's extensions, it closes the connection instead.
+#[derive(Clone)]
+pub(crate) struct Hangup;
+
+impl IntoResponse for Hangup {
+    fn into_response(self) -> Response {
+        let mut response = Response::default();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("closed on request")]
+struct Closed;
+
+pub(crate) async fn serve(listener: TcpListener, sandbox: Arc<State>, stop: CancellationToken) {
+    let router = router(sandbox);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, _)) => drop(tokio::spawn(answer(stream, router.clone(), stop.clone()))),
+            // Out of file descriptors, say: it passes.
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+        }
+    }
+}
+
+async fn answer(stream: TcpStream, router: Router, stop: CancellationToken) {
+    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        let router = router.clone();
+        async move {
+            let Ok(response) = router.oneshot(request.map(axum::body::Body::new)).await;
+            if response.extensions().get::<Hangup>().is_some() { Err(Closed) } else { Ok(response) }
+        }
+    });
+    let connection =
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        _ = connection => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+fn router(sandbox: Arc<State>) -> Router {
+    let account = Router::new()
+        .route("/Messages.json", post(create::create).get(list::list))
+        .route("/Messages/{sid}", get(resource::fetch).post(resource::update).delete(resource::delete))
+        .layer(axum::middleware::from_fn_with_state(sandbox.clone(), resource::authenticate))
+        .layer(axum::middleware::map_response(twilio_headers));
+    Router::new()
+        .nest("/2010-04-01/Accounts/{account}", account)
+        .route("/sandbox", get(control::help))
+        .route("/sandbox/inbound", post(inbound::inject))
+        .route("/sandbox/messages", get(control::messages).delete(control::clear))
+        .route("/sandbox/faults", get(control::faults).put(control::set_faults).delete(control::no_faults))
+        .fallback(not_found)
+        .with_state(sandbox)
+}
+
+async fn not_found(request: Request) -> Response {
+    crate::api_error::ApiError::not_found(request.uri().path()).into_response()
+}
+
+/// What Twilio adds to every answer of its API.
+async fn twilio_headers(mut response: Response) -> Response {
+    let request_id = format!("RQ{}", crate::resource::random_hex());
+    if let Ok(value) = request_id.parse() {
+        response.headers_mut().insert("Twilio-Request-Id", value);
+    }
+    response.headers_mut().insert("Twilio-Concurrent-Requests", 1.into());
+    response
+}

@@ -1,0 +1,26 @@
+//! What the sandbox is told at the start.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How the sandbox runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// A loopback address; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The only account it knows.
+    pub account_sid: String,
+    /// Its token: authenticates requests and signs webhooks.
+    pub auth_token: String,
+    /// Its only sender, `whatsapp:+E164`.
+    pub whatsapp_number: String,
+    /// Where webhooks of inbound messages go; a fragment like `#rc=3&rp=all` sets the retries.
+    pub webhook_url: String,
+    /// Everything is kept in this file, so that a killed process finds its messages again.
+    pub journal: Option<PathBuf>,
+    /// Between two statuses of a message.
+    pub status_delay: Duration,
+    /// Makes faults repeatable.
+    pub seed: u64,
+}

@@ -1,0 +1,98 @@
+//! What becomes of a message after it was taken in: queued → sent → delivered, each reported to its status callback. The initial status
+//! is not reported, as at Twilio.
+
+use std::sync::Arc;
+
+use chrono::Utc;
+
+use crate::message::Message;
+use crate::state::State;
+use crate::webhook::deliver;
+
+/// Lets a message take its course.
+pub(crate) fn begin(sandbox: &Arc<State>, message: Message) {
+    tokio::spawn(follow(sandbox.clone(), message.sid));
+}
+
+/// Lets the messages of an earlier life take their course.
+pub(crate) fn resume(sandbox: &Arc<State>) {
+    for message in sandbox.messages().into_iter().filter(|message| !message.is_final()) {
+        begin(sandbox, message);
+    }
+}
+
+async fn follow(sandbox: Arc<State>, sid: String) {
+    let faults = sandbox.faults();
+    let last = if sandbox.happens(faults.fail_later) {
+        ("undelivered", Some(faults.fail_later_code))
+    } else {
+        ("delivered", None)
+    };
+    let mut reports = Vec::new();
+    for (status, error_code) in [("sent", None), last] {
+        tokio::time::sleep(sandbox.settings.status_delay).await;
+        // A process that is killed here reports the next status of this message after its restart, and not this one: as at Twilio, a
+        // callback can be lost.
+        let changed = sandbox.change(&sid, |message| {
+            message.status = status.to_owned();
+            message.error_code = error_code;
+            message.sent_at = message.sent_at.or_else(|| Some(Utc::now()));
+        });
+        let Some(message) = changed else { return };
+        reports.push(message.clone());
+        if !sandbox.happens(faults.callback_reordered) {
+            for message in reports.drain(..).rev() {
+                report(&sandbox, &message).await;
+            }
+        }
+    }
+    for message in reports.drain(..).rev() {
+        report(&sandbox, &message).await;
+    }
+}
+
+/// One status callback, lost or doubled if that was asked for.
+async fn report(sandbox: &State, message: &Message) {
+    let Some(url) = &message.status_callback else { return };
+    let faults = sandbox.faults();
+    if sandbox.happens(faults.callback_lost) {
+        return;
+    }
+    let times = if sandbox.happens(faults.callback_doubled) { 2 } else { 1 };
+    for _ in 0..times {
+        if let Err(reason) = deliver(sandbox, url, &params(sandbox, message)).await {
+            tracing::debug!(sid = message.sid, reason, "The sandbox could not report a status");
+        }
+    }
+}
+
+fn params(sandbox: &State, message: &Message) -> Vec<(String, String)> {
+    let mut params = vec![
+        ("MessageSid", message.sid.clone()),
+        ("MessageStatus", message.status.clone()),
+        ("SmsSid", message.sid.clone()),
+        ("SmsStatus", message.status.clone()),
+        ("AccountSid", sandbox.settings.account_sid.clone()),
+        ("From", message.from.clone()),
+        ("To", message.to.clone()),
+        ("ApiVersion", "2010-04-01".to_owned()),
+        ("ChannelPrefix", "whatsapp".to_owned()),
+        ("ChannelInstallSid", format!("XE{}", "0".repeat(32))),
+        ("ChannelToAddress", masked(&message.to)),
+    ];
+    if let Some(code) = message.error_code {
+        params.push(("ErrorCode", code.to_string()));
+        params.push(("ChannelStatusMessage", "failed on request".to_owned()));
+    }
+    if matches!(message.status.as_str(), "delivered" | "undelivered") {
+        params.push(("EventType", message.status.to_uppercase()));
+    }
+    params.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// As Twilio shows it: `+1500555XXXX`.
+fn masked(to: &str) -> String {
+    let name = to.strip_prefix("whatsapp:").unwrap_or(to);
+    let kept = name.char_indices().rev().nth(3).map_or(0, |(at, _)| at);
+    format!("{}XXXX", &name[..kept])
+}
