@@ -133,10 +133,10 @@ pub struct RunningWorkers {
 }
 
 impl RunningWorkers {
-    /// How long ago the lease was last renewed. More than the lease: this process works no more, whatever else it does.
+    /// A view of the workers' pulse, for whoever watches over the process.
     #[must_use]
-    pub fn silent_for(&self) -> Duration {
-        self.session.silent_for()
+    pub fn pulse(&self) -> Pulse {
+        Pulse(self.session.clone())
     }
 
     /// Claims no more, gives running jobs `grace` to end, and hands the rest back at once without costing an attempt. Returns how
@@ -166,6 +166,18 @@ impl RunningWorkers {
             let _ = task.await;
         }
         self.session.leave().await
+    }
+}
+
+/// Whether the workers still live.
+#[derive(Clone)]
+pub struct Pulse(Arc<Session>);
+
+impl Pulse {
+    /// How long ago the lease was last renewed. More than the lease: this process works no more, whatever else it does.
+    #[must_use]
+    pub fn silent_for(&self) -> Duration {
+        self.0.silent_for()
     }
 }
 

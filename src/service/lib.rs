@@ -1,1 +1,16 @@
-//! The service.
+//! CloudyBot's WhatsApp channel: the process. Configuration, the HTTP ways in, and the wiring of everything below.
+
+/// Where the service is put together.
+pub mod app;
+/// What the operator decides.
+pub mod config;
+/// The program.
+pub mod program;
+/// The URL under which Twilio reaches us.
+pub mod public_url;
+
+mod check;
+mod command_line;
+mod database;
+mod http;
+mod log;

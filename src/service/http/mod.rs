@@ -1,8 +1,8 @@
 //! The HTTP ways in.
 
+pub(crate) mod health;
 pub(crate) mod receiver;
 pub(crate) mod status;
-pub(crate) mod health;
 
 use std::sync::Arc;
 
@@ -55,7 +55,16 @@ pub(crate) fn health(health: health::Health) -> Router {
     Router::new().route("/healthz", get(health::live)).route("/readyz", get(health::ready)).with_state(health)
 }
 
-/// A refusal in a word; Twilio shows it in its debugger. Never text/plain on success: Twilio would send that to the person.
+/// A refusal in a word; Twilio shows it in its debugger. A refusal may be plain text; a success never, since Twilio would send that to the
+/// person.
+pub(crate) struct Refusal(pub(crate) StatusCode, pub(crate) &'static str);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.0, self.1).into_response()
+    }
+}
+
 pub(crate) fn refuse(status: StatusCode, reason: &'static str) -> Response {
-    (status, reason).into_response()
+    Refusal(status, reason).into_response()
 }

@@ -4,7 +4,7 @@
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{OriginalUri, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use jobs::lanes;
 use jobs::receive_message::ReceiveMessage;
@@ -14,7 +14,7 @@ use store::messages::{Inserted, NewMessage};
 use twilio::inbound::InboundMessage;
 use twilio::webhook::{UnverifiedRequest, VerifiedForm, WebhookError};
 
-use super::{Receiver, refuse};
+use super::{Receiver, Refusal, refuse};
 
 /// Tells Twilio to do nothing.
 const EMPTY_TWIML: &str = r#"<?xml version="1.0" encoding="UTF-8"?><Response></Response>"#;
@@ -25,9 +25,9 @@ pub(crate) async fn receive(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let form = match verify(&receiver, uri.path_and_query().map_or("/", |path| path.as_str()), &headers, body) {
+    let form = match verify(&receiver, &uri, &headers, body) {
         Ok(form) => form,
-        Err(refusal) => return refusal,
+        Err(refusal) => return refusal.into_response(),
     };
     let message = match InboundMessage::parse(&form) {
         Ok(message) => message,
@@ -41,7 +41,8 @@ pub(crate) async fn receive(
     }
     let trace = headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(TraceParent::parse);
     let trace = trace.map_or_else(TraceParent::root, |from| from.child());
-    match tokio::time::timeout(receiver.database_timeout, trace.scope(keep(&receiver, &form, &message))).await {
+    match tokio::time::timeout(receiver.database_timeout, trace.scope(keep(&receiver, &form, &message))).await
+    {
         Ok(Ok(())) => ([(header::CONTENT_TYPE, "text/xml; charset=utf-8")], EMPTY_TWIML).into_response(),
         Ok(Err(error)) => {
             tracing::error!(error = %error, "Could not store message {}: {error}", message.sid);
@@ -57,15 +58,21 @@ pub(crate) async fn receive(
 /// The body as a form whose signature was checked, or the refusal. Nothing is looked up before this.
 pub(crate) fn verify(
     receiver: &Receiver,
-    path_and_query: &str,
+    uri: &Uri,
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
-) -> Result<VerifiedForm, Response> {
-    let body = body.map_err(IntoResponse::into_response)?;
+) -> Result<VerifiedForm, Refusal> {
+    let body =
+        body.map_err(|rejection| Refusal(rejection.status(), "the body cannot be read, or is too large"))?;
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let path_and_query = uri.path_and_query().map_or("/", |path| path.as_str());
     let urls = match &receiver.public_url {
         Some(public_url) => public_url.candidates(path_and_query),
-        None => crate::public_url::as_received(text("host").as_deref(), text("x-forwarded-proto").as_deref(), path_and_query),
+        None => crate::public_url::as_received(
+            text("host").as_deref(),
+            text("x-forwarded-proto").as_deref(),
+            path_and_query,
+        ),
     };
     let request = UnverifiedRequest {
         urls,
@@ -76,11 +83,11 @@ pub(crate) fn verify(
     request.verify(&receiver.signature).map_err(|error| match error {
         WebhookError::Signature(reason) => {
             tracing::warn!(reason = %reason, "Refused a webhook: {reason}");
-            refuse(StatusCode::FORBIDDEN, "signature refused")
+            Refusal(StatusCode::FORBIDDEN, "signature refused")
         }
-        WebhookError::Form(reason) => {
-            tracing::warn!(reason = %reason, "Refused a signed webhook: {reason}");
-            refuse(StatusCode::BAD_REQUEST, "not a form")
+        WebhookError::Form => {
+            tracing::warn!("Refused a signed webhook: it is not a form in UTF-8");
+            Refusal(StatusCode::BAD_REQUEST, "not a form")
         }
     })
 }
@@ -98,7 +105,8 @@ fn is_ours(receiver: &Receiver, message: &InboundMessage) -> bool {
 /// Message, sender and job in one transaction. A second webhook of the same message changes nothing.
 async fn keep(receiver: &Receiver, form: &VerifiedForm, message: &InboundMessage) -> Result<(), KeepError> {
     let mut tx = receiver.queue.begin(&receiver.pg).await?;
-    let aliases: Vec<&str> = std::iter::once(message.from.as_str()).chain(message.external_user_id.as_deref()).collect();
+    let aliases: Vec<&str> =
+        std::iter::once(message.from.as_str()).chain(message.external_user_id.as_deref()).collect();
     let address = store::addresses::find_or_create(&mut tx, &aliases).await?;
     let conversation_id = store::conversations::find_or_create(&mut tx, address.id).await?;
     let new = NewMessage {

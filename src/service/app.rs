@@ -1,0 +1,182 @@
+//! The service as a whole: put together, running, stopped.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use jobs::app::{App, Parts, Settings};
+use queue::Queue;
+use queue::workers::{RunningWorkers, Workers};
+use sandbox::Sandbox;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use twilio::webhook::SignatureCheck;
+use url::Url;
+
+use crate::config::{Config, Twilio};
+use crate::database::Database;
+use crate::http::health::Health;
+use crate::http::{self, Receiver, ReceiverParts};
+
+/// The service, running.
+pub struct Service {
+    address: SocketAddr,
+    sandbox: Option<Sandbox>,
+    workers: RunningWorkers,
+    serving: JoinHandle<std::io::Result<()>>,
+    stop_serving: CancellationToken,
+    grace: Duration,
+    database: Database,
+}
+
+impl Service {
+    /// Starts everything: database, migrations, sandbox if there is one, workers, and last the way in.
+    pub async fn start(config: &Config) -> anyhow::Result<Self> {
+        let keys = &config.keys;
+        let database = Database::open(config).await?;
+        let handlers = database.pool(keys.database.worker_connections, Duration::from_secs(30));
+        store::migrations::run(&handlers).await.context("the database cannot be brought up to date")?;
+        // Listening comes before anything is told our address; nothing is answered before the routes are there.
+        let listener = TcpListener::bind(keys.server.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", keys.server.listen))?;
+        let address = listener.local_addr()?;
+        let sandbox = if config.sandbox { Some(start_sandbox(config, address).await?) } else { None };
+        let queue = Queue::open(
+            database.pool(keys.database.queue_connections, Duration::from_secs(10)),
+            config.queue(),
+        );
+        let api_base_url = sandbox
+            .as_ref()
+            .map_or(Ok(config.twilio.api_base_url.clone()), |sandbox| sandbox.base_url().parse())?;
+        let app = App::new(Parts {
+            pg: handlers.clone(),
+            queue: queue.clone(),
+            twilio: client(config, api_base_url)?,
+            agent: agent::Agent::Echo,
+            settings: settings(config, address),
+        });
+        let workers = start_workers(config, &queue, app).await.context("the workers cannot start")?;
+        let receiver = receiver(config, &queue, &database);
+        let health = Health { pg: handlers, pulse: workers.pulse(), lease: config.queue().lease };
+        let router = http::webhooks(receiver, keys.server.body_limit_bytes).merge(http::health(health));
+        let stop_serving = CancellationToken::new();
+        let serving = tokio::spawn(serve(listener, router, stop_serving.clone()));
+        let grace = Duration::from_secs(keys.server.shutdown_grace_secs);
+        Ok(Self { address, sandbox, workers, serving, stop_serving, grace, database })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where the sandbox listens, if there is one.
+    #[must_use]
+    pub fn sandbox_url(&self) -> Option<String> {
+        self.sandbox.as_ref().map(Sandbox::base_url)
+    }
+
+    /// How a person opens the private database, if there is one.
+    #[must_use]
+    pub fn psql_line(&self) -> Option<String> {
+        self.database.private.as_ref().map(|private| private.psql_line())
+    }
+
+    /// Takes in no more, lets running jobs end within the grace time, hands the rest back.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.stop_serving.cancel();
+        let stopped = self.workers.stop(self.grace).await;
+        let _ = tokio::time::timeout(Duration::from_secs(5), self.serving).await;
+        if let Some(sandbox) = self.sandbox {
+            sandbox.stop().await;
+        }
+        let handed_back = stopped
+            .context("the last jobs could not be handed back; they come back when the lease has run out")?;
+        tracing::info!(jobs = handed_back, "Stopped; handed back {handed_back} jobs");
+        Ok(())
+    }
+}
+
+async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> std::io::Result<()> {
+    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+async fn start_sandbox(config: &Config, service: SocketAddr) -> anyhow::Result<Sandbox> {
+    let Twilio { account_sid, auth_tokens, whatsapp_number, .. } = &config.twilio;
+    let settings = sandbox::settings::Settings {
+        listen: config.keys.sandbox.listen,
+        account_sid: account_sid.clone(),
+        auth_token: auth_tokens.first().to_owned(),
+        whatsapp_number: whatsapp_number.clone(),
+        // The retries that the README recommends for the real webhook.
+        webhook_url: format!("http://{service}/webhooks/whatsapp#rc=5&rp=all"),
+        journal: Some(config.keys.database.data_directory.join("sandbox.jsonl")),
+        status_delay: Duration::from_millis(config.keys.sandbox.status_delay_ms),
+        seed: 1,
+    };
+    Ok(Sandbox::start(settings).await?)
+}
+
+fn client(config: &Config, api_base_url: Url) -> anyhow::Result<twilio::client::Client> {
+    let settings = twilio::client::Settings {
+        account_sid: config.twilio.account_sid.clone(),
+        auth_token: config.twilio.auth_tokens.first().to_owned(),
+        api_base_url,
+        connect_timeout: config.connect_timeout(),
+        request_timeout: config.sending().deadline,
+    };
+    twilio::client::Client::new(settings).context("no HTTP client can be made on this machine")
+}
+
+fn settings(config: &Config, address: SocketAddr) -> Settings {
+    let keys = &config.keys;
+    let public = config.twilio.public_url.as_ref().map(crate::public_url::PublicUrl::status_callback_url);
+    // Without a public URL only the sandbox, on this machine, can reach us.
+    let local = config.sandbox.then(|| format!("http://{address}/webhooks/whatsapp/status"));
+    Settings {
+        whatsapp_number: config.twilio.whatsapp_number.clone(),
+        status_callback_url: if config.sandbox { local } else { public },
+        debounce: Duration::from_millis(keys.agent.debounce_ms),
+        debounce_cap: Duration::from_millis(keys.agent.debounce_cap_ms),
+        agent_timeout: Duration::from_secs(keys.agent.timeout_secs),
+        agent_attempts: i32::from(keys.agent.attempts),
+        reply_expires: Duration::from_secs(keys.deliveries.reply_expires_hours * 3600),
+        sending: config.sending(),
+    }
+}
+
+async fn start_workers(config: &Config, queue: &Queue, app: App) -> sqlx::Result<RunningWorkers> {
+    let pools = &config.keys.pools;
+    let mut workers = Workers::new(queue, app);
+    for (name, pool) in
+        [("inbound", &pools.inbound), ("conversation", &pools.conversation), ("replies", &pools.replies)]
+    {
+        workers = workers.pool(name, pool.concurrency, Duration::from_secs(pool.timeout_secs));
+    }
+    jobs::register(workers).start().await
+}
+
+fn receiver(config: &Config, queue: &Queue, database: &Database) -> Receiver {
+    let twilio = &config.twilio;
+    let database_timeout = Duration::from_millis(config.keys.server.webhook_timeout_ms);
+    let check = if twilio.skip_signature {
+        SignatureCheck::Skipped
+    } else {
+        SignatureCheck::Required(twilio.auth_tokens.clone())
+    };
+    Receiver(Arc::new(ReceiverParts {
+        pg: database.pool(config.keys.database.receiver_connections, database_timeout),
+        queue: queue.clone(),
+        signature: check,
+        // The sandbox calls us at our own address, whatever the world is told.
+        public_url: twilio.public_url.clone().filter(|_| !config.sandbox),
+        account_sid: twilio.account_sid.clone(),
+        whatsapp_number: twilio.whatsapp_number.clone(),
+        database_timeout,
+    }))
+}

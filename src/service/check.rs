@@ -1,0 +1,86 @@
+//! `cloudybot check`: what is wrong, and how to mend it.
+
+use std::time::Duration;
+
+use twilio::client::{Client, ListFilter, LookupError, Settings};
+
+use crate::config::{Config, Mode};
+use crate::database::Database;
+
+/// One thing that was looked at.
+pub(crate) struct Finding {
+    pub(crate) what: &'static str,
+    pub(crate) result: Result<String, String>,
+}
+
+/// Looks at everything; the configuration itself is valid, or nobody would get here.
+pub(crate) async fn run(config: &Config) -> Vec<Finding> {
+    let mode = if config.mode == Mode::Production { "production" } else { "development" };
+    vec![
+        Finding { what: "configuration", result: Ok(format!("valid, {mode}")) },
+        Finding { what: "database", result: database(config).await },
+        Finding { what: "twilio", result: twilio(config).await },
+        Finding { what: "webhook address", result: webhook_address(config) },
+    ]
+}
+
+async fn database(config: &Config) -> Result<String, String> {
+    let database = Database::open(config).await.map_err(|error| format!("{error:#}"))?;
+    let pg = database.pool(1, Duration::from_secs(5));
+    let max: String = sqlx::query_scalar("SHOW max_connections")
+        .fetch_one(&pg)
+        .await
+        .map_err(|error| format!("does not answer: {error}; check DATABASE_URL"))?;
+    let missing = store::migrations::missing(&pg).await.map_err(|error| error.to_string())?;
+    let keys = &config.keys.database;
+    // One more for LISTEN.
+    let wanted = keys.receiver_connections + keys.worker_connections + keys.queue_connections + 1;
+    let allowed: u32 = max.parse().unwrap_or(u32::MAX);
+    if wanted > allowed {
+        return Err(format!(
+            "one process may open {wanted} connections, the server allows {allowed}: lower database.*_connections or raise max_connections"
+        ));
+    }
+    if missing > 0 {
+        return Err(format!(
+            "{missing} migrations are missing: run `cloudybot migrate`, or just start the service"
+        ));
+    }
+    let place = database.private.as_ref().map_or_else(
+        || "up to date".to_owned(),
+        |private| format!("private, PostgreSQL {}, up to date", private.version()),
+    );
+    Ok(format!("{place}; a process opens up to {wanted} of {allowed} connections"))
+}
+
+async fn twilio(config: &Config) -> Result<String, String> {
+    if config.sandbox {
+        return Ok("the built-in sandbox; set TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_WHATSAPP_NUMBER for the real one".to_owned());
+    }
+    let settings = Settings {
+        account_sid: config.twilio.account_sid.clone(),
+        auth_token: config.twilio.auth_tokens.first().to_owned(),
+        api_base_url: config.twilio.api_base_url.clone(),
+        connect_timeout: config.connect_timeout(),
+        request_timeout: Duration::from_secs(10),
+    };
+    let client = Client::new(settings).map_err(|error| error.to_string())?;
+    match client.list_messages(&ListFilter { at_most: Some(1), ..ListFilter::default() }).await {
+        Ok(_) => Ok("the credentials are accepted".to_owned()),
+        Err(LookupError::Refused { status: 401, .. }) => {
+            Err("the credentials are refused: check TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN".to_owned())
+        }
+        Err(LookupError::Refused { status: 404, .. }) => {
+            Err("the account is unknown: check TWILIO_ACCOUNT_SID".to_owned())
+        }
+        Err(error) => Err(format!("{error}: check TWILIO_API_BASE_URL and the way to it")),
+    }
+}
+
+fn webhook_address(config: &Config) -> Result<String, String> {
+    match &config.twilio.public_url {
+        Some(public_url) => Ok(format!("statuses are reported to {}", public_url.status_callback_url())),
+        None if config.sandbox => Ok("the sandbox calls this machine".to_owned()),
+        None => Err("TWILIO_WEBHOOK_PUBLIC_URL is not set: signatures are checked over the address as received, and no status is reported".to_owned()),
+    }
+}

@@ -1,0 +1,38 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// CloudyBot's WhatsApp channel. Without a command it runs.
+#[derive(Debug, Parser)]
+#[command(name = "cloudybot", version, about)]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) options: Options,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// A file with keys that replace the defaults of config.toml
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// Use the built-in Twilio, whatever credentials are given
+    #[arg(long, global = true)]
+    pub(crate) sandbox: bool,
+    /// Where to listen, instead of server.listen
+    #[arg(long, value_name = "ADDRESS", global = true)]
+    pub(crate) listen: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the service (what it does without a command)
+    Run,
+    /// Say what is wrong with configuration, database and Twilio, and how to mend it
+    Check,
+    /// Bring the database up to date and end
+    Migrate,
+}

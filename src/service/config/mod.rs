@@ -1,0 +1,259 @@
+//! The configuration: the compiled-in defaults, a file over them, the environment over both. Whatever is wrong is reported at once, each
+//! with the key and the remedy.
+
+/// Merging, and what is wrong with a key.
+mod overlay;
+/// What a deployment must have.
+mod rules;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use twilio::signature::AuthTokens;
+use url::Url;
+
+use crate::public_url::PublicUrl;
+
+/// The file at the top of the repository; it is its own documentation.
+pub const DEFAULTS: &str = include_str!("../../../config.toml");
+
+/// The sandbox's account, in the shape of a real one. Its token protects nothing: only this machine reaches the sandbox.
+const SANDBOX_ACCOUNT_SID: &str = "AC00000000000000000000000000005a9d";
+const SANDBOX_AUTH_TOKEN: &str = "sandbox0sandbox0sandbox0sandbox0";
+const SANDBOX_NUMBER: &str = "whatsapp:+14155238886";
+
+/// Where the service runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// On a developer's machine: everything it lacks is put in its place.
+    Development,
+    /// For real: nothing is assumed.
+    Production,
+}
+
+/// Everything the operator decides.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the service runs.
+    pub mode: Mode,
+    /// The account and sender, real or the sandbox's.
+    pub twilio: Twilio,
+    /// Whether Twilio is the built-in sandbox.
+    pub sandbox: bool,
+    /// The rest, as it stands in the file.
+    pub keys: Keys,
+}
+
+/// Twilio, ready to be used.
+#[derive(Clone)]
+pub struct Twilio {
+    /// `AC…`
+    pub account_sid: String,
+    /// What signs webhooks; the first authenticates requests.
+    pub auth_tokens: AuthTokens,
+    /// `whatsapp:+E164`
+    pub whatsapp_number: String,
+    /// Where the REST API is; the sandbox's is known once it listens.
+    pub api_base_url: Url,
+    /// The webhook's URL at Twilio.
+    pub public_url: Option<PublicUrl>,
+    /// Believe anybody.
+    pub skip_signature: bool,
+}
+
+impl fmt::Debug for Twilio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Twilio")
+            .field("account_sid", &self.account_sid)
+            .field("auth_tokens", &self.auth_tokens)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The keys of `config.toml`; each is described there.
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Keys {
+    pub server: Server,
+    pub database: Database,
+    twilio: TwilioKeys,
+    pub sandbox: Sandbox,
+    pub agent: Agent,
+    pub deliveries: Deliveries,
+    pub queue: Queue,
+    pub pools: Pools,
+    pub log: Log,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Server {
+    pub listen: SocketAddr,
+    pub body_limit_bytes: usize,
+    pub webhook_timeout_ms: u64,
+    pub shutdown_grace_secs: u64,
+}
+
+#[derive(Clone, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Database {
+    pub url: String,
+    pub data_directory: PathBuf,
+    pub receiver_connections: u32,
+    pub worker_connections: u32,
+    pub queue_connections: u32,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL can hold a password.
+        f.debug_struct("Database").field("data_directory", &self.data_directory).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Deserialize)]
+struct TwilioKeys {
+    account_sid: String,
+    auth_token: String,
+    whatsapp_number: String,
+    api_base_url: String,
+    webhook_public_url: String,
+    webhook_skip_signature_validation: bool,
+    connect_timeout_ms: u64,
+    send_start_within_ms: u64,
+    send_deadline_ms: u64,
+    in_doubt_grace_ms: u64,
+    in_doubt_second_look_ms: u64,
+    in_doubt_give_up_hours: u64,
+}
+
+impl fmt::Debug for TwilioKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TwilioKeys").field("account_sid", &self.account_sid).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Sandbox {
+    pub listen: SocketAddr,
+    pub status_delay_ms: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Agent {
+    pub debounce_ms: u64,
+    pub debounce_cap_ms: u64,
+    pub timeout_secs: u64,
+    pub attempts: u16,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Deliveries {
+    pub reply_expires_hours: u64,
+    pub callback_wait_ms: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Queue {
+    pub lease_ms: u64,
+    pub renew_ms: u64,
+    pub poll_ms: u64,
+    pub crash_limit: u16,
+    pub history_days: u16,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Pools {
+    pub inbound: Pool,
+    pub conversation: Pool,
+    pub replies: Pool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Pool {
+    pub concurrency: usize,
+    pub timeout_secs: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Log {
+    pub format: String,
+    pub filter: String,
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration is not usable:\n  - {}", .0.join("\n  - "))]
+pub struct ConfigErrors(pub Vec<String>);
+
+impl Config {
+    /// Reads the defaults, then `file`, then the environment. `sandbox` asks for the built-in Twilio whatever credentials are given.
+    pub fn load(
+        file: Option<&Path>,
+        env: impl IntoIterator<Item = (String, String)>,
+        sandbox: bool,
+    ) -> Result<Self, ConfigErrors> {
+        let env: Vec<(String, String)> = env.into_iter().collect();
+        let mut errors = Vec::new();
+        let keys = overlay::merge(file, &env, &mut errors);
+        let mode = overlay::mode(&env, &mut errors);
+        let Some(keys) = keys.filter(|_| errors.is_empty()) else { return Err(ConfigErrors(errors)) };
+        let (twilio, sandbox) = rules::twilio(&keys, sandbox, &mut errors);
+        rules::contradictions(&keys, &mut errors);
+        match mode {
+            Mode::Production => rules::production(&keys, sandbox, &mut errors),
+            Mode::Development => rules::development(&keys, sandbox, &mut errors),
+        }
+        match twilio {
+            Some(twilio) if errors.is_empty() => Ok(Self { mode, twilio, sandbox, keys }),
+            _ => Err(ConfigErrors(errors)),
+        }
+    }
+
+    /// The times that keep a send from happening twice.
+    #[must_use]
+    pub fn sending(&self) -> jobs::app::Sending {
+        let twilio = &self.keys.twilio;
+        jobs::app::Sending {
+            start_within: Duration::from_millis(twilio.send_start_within_ms),
+            deadline: Duration::from_millis(twilio.send_deadline_ms),
+            in_doubt_grace: Duration::from_millis(twilio.in_doubt_grace_ms),
+            second_look: Duration::from_millis(twilio.in_doubt_second_look_ms),
+            give_up: Duration::from_secs(twilio.in_doubt_give_up_hours * 3600),
+            callback_wait: Duration::from_millis(self.keys.deliveries.callback_wait_ms),
+        }
+    }
+
+    /// How the queue behaves.
+    #[must_use]
+    pub fn queue(&self) -> queue::settings::Settings {
+        let queue = &self.keys.queue;
+        queue::settings::Settings {
+            lease: Duration::from_millis(queue.lease_ms),
+            renew_every: Duration::from_millis(queue.renew_ms),
+            poll_every: Duration::from_millis(queue.poll_ms),
+            crash_limit: queue.crash_limit,
+            history_days: queue.history_days,
+            ..queue::settings::Settings::default()
+        }
+    }
+
+    /// Until a connection to Twilio stands.
+    #[must_use]
+    pub fn connect_timeout(&self) -> Duration {
+        Duration::from_millis(self.keys.twilio.connect_timeout_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests;

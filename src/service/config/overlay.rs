@@ -1,0 +1,151 @@
+//! Merging: a key of the file or the environment replaces the default of the same name and type; any other is an error.
+
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::{DEFAULTS, Keys, Mode};
+
+/// The environment's own names for keys.
+const NAMED: [(&str, &str); 8] = [
+    ("DATABASE_URL", "database.url"),
+    ("TWILIO_ACCOUNT_SID", "twilio.account_sid"),
+    ("TWILIO_AUTH_TOKEN", "twilio.auth_token"),
+    ("TWILIO_WHATSAPP_NUMBER", "twilio.whatsapp_number"),
+    ("TWILIO_WEBHOOK_PUBLIC_URL", "twilio.webhook_public_url"),
+    ("TWILIO_WEBHOOK_SKIP_SIGNATURE_VALIDATION", "twilio.webhook_skip_signature_validation"),
+    ("TWILIO_API_BASE_URL", "twilio.api_base_url"),
+    ("RUST_LOG", "log.filter"),
+];
+
+/// How any other key is spelled in the environment.
+const PREFIX: &str = "CLOUDYBOT__";
+
+/// The merged keys; `None`, or with errors, when something is wrong.
+pub(super) fn merge(file: Option<&Path>, env: &[(String, String)], errors: &mut Vec<String>) -> Option<Keys> {
+    let mut keys: Table = DEFAULTS.parse().expect("the compiled-in config.toml is valid; a test reads it");
+    if let Some(path) = file {
+        match read(path) {
+            Ok(overlay) => overlay_table(&mut keys, overlay, &path.display().to_string(), "", errors),
+            Err(error) => errors.push(error),
+        }
+    }
+    for (name, text) in env.iter().filter(|(_, text)| !text.is_empty()) {
+        let named = NAMED.iter().find(|(known, _)| known == name).map(|(_, key)| (*key).to_owned());
+        let key =
+            named.or_else(|| name.strip_prefix(PREFIX).map(|rest| rest.to_lowercase().replace("__", ".")));
+        if let Some(key) = key {
+            set(&mut keys, &key, text, name, errors);
+        }
+    }
+    match Keys::deserialize_from(keys) {
+        Ok(keys) => Some(keys),
+        Err(error) => {
+            errors.push(error);
+            None
+        }
+    }
+}
+
+impl Keys {
+    fn deserialize_from(table: Table) -> Result<Self, String> {
+        fn read<T: serde::de::DeserializeOwned>(table: Table) -> Result<T, toml::de::Error> {
+            table.try_into()
+        }
+        read(table).map_err(|error| error.to_string().replace('\n', " ").trim().to_owned())
+    }
+}
+
+/// `CLOUDYBOT_ENV`.
+pub(super) fn mode(env: &[(String, String)], errors: &mut Vec<String>) -> Mode {
+    let given = env.iter().find(|(name, _)| name == "CLOUDYBOT_ENV").map_or("", |(_, value)| value.as_str());
+    match given {
+        "" | "development" => Mode::Development,
+        "production" => Mode::Production,
+        other => {
+            errors.push(format!("CLOUDYBOT_ENV is {other:?}; it must be \"development\" or \"production\""));
+            Mode::Production
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Table, String> {
+    let text =
+        std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    text.parse().map_err(|error: toml::de::Error| format!("{}: {}", path.display(), error.to_string().trim()))
+}
+
+fn overlay_table(into: &mut Table, overlay: Table, source: &str, at: &str, errors: &mut Vec<String>) {
+    for (name, value) in overlay {
+        let key = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
+        match (into.get_mut(&name), value) {
+            (None, _) => errors.push(unknown(source, &key, into)),
+            (Some(Value::Table(inner)), Value::Table(value)) => {
+                overlay_table(inner, value, source, &key, errors)
+            }
+            (Some(old), value) if old.same_type(&value) => *old = value,
+            (Some(old), value) => {
+                errors.push(format!(
+                    "{source}: {key} is {} {value}; it must be {}",
+                    article(&value),
+                    article(old)
+                ));
+            }
+        }
+    }
+}
+
+/// A key by its dotted name, from text.
+fn set(keys: &mut Table, key: &str, text: &str, source: &str, errors: &mut Vec<String>) {
+    let (path, name) = key.rsplit_once('.').unwrap_or(("", key));
+    let mut table = keys;
+    for part in path.split('.').filter(|part| !part.is_empty()) {
+        match table.get(part) {
+            Some(Value::Table(_)) => {}
+            _ => return errors.push(unknown(source, key, table)),
+        }
+        let Some(Value::Table(inner)) = table.get_mut(part) else { return };
+        table = inner;
+    }
+    let value = match table.get(name) {
+        None => return errors.push(unknown(source, key, table)),
+        Some(Value::String(_)) => Some(Value::String(text.to_owned())),
+        Some(Value::Integer(_)) => text.trim().parse().ok().map(Value::Integer),
+        Some(Value::Float(_)) => text.trim().parse().ok().map(Value::Float),
+        Some(Value::Boolean(_)) => boolean(text).map(Value::Boolean),
+        Some(_) => None,
+    };
+    match value {
+        Some(value) => drop(table.insert(name.to_owned(), value)),
+        None => {
+            let wanted = table.get(name).map_or("a value", article);
+            errors.push(format!("{source} is {text:?}; it must be {wanted}"));
+        }
+    }
+}
+
+fn boolean(text: &str) -> Option<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Some(true),
+        "false" | "0" | "no" | "off" | "" => Some(false),
+        _ => None,
+    }
+}
+
+fn article(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "a text",
+        Value::Integer(_) => "a whole number",
+        Value::Float(_) => "a number",
+        Value::Boolean(_) => "true or false",
+        Value::Table(_) => "a section",
+        Value::Array(_) => "a list",
+        Value::Datetime(_) => "a date",
+    }
+}
+
+/// Names the key and the ones that would have been known in its place.
+fn unknown(source: &str, key: &str, known: &Table) -> String {
+    let known: Vec<&str> = known.keys().map(String::as_str).collect();
+    format!("{source}: {key} is not known; known here are {}", known.join(", "))
+}

@@ -1,0 +1,171 @@
+//! What a deployment must have, and what contradicts itself.
+
+use twilio::signature::AuthTokens;
+use url::Url;
+
+use super::{Keys, SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, SANDBOX_NUMBER, Twilio};
+use crate::public_url::PublicUrl;
+
+/// Twilio as it will be used, and whether it is the sandbox: when it was asked for, or when nothing is said of Twilio at all.
+pub(super) fn twilio(
+    keys: &Keys,
+    asked_for_sandbox: bool,
+    errors: &mut Vec<String>,
+) -> (Option<Twilio>, bool) {
+    let given = &keys.twilio;
+    let parts = [
+        ("TWILIO_ACCOUNT_SID", &given.account_sid),
+        ("TWILIO_AUTH_TOKEN", &given.auth_token),
+        ("TWILIO_WHATSAPP_NUMBER", &given.whatsapp_number),
+    ];
+    let missing: Vec<&str> =
+        parts.iter().filter(|(_, value)| value.is_empty()).map(|(name, _)| *name).collect();
+    let sandbox = asked_for_sandbox || missing.len() == parts.len();
+    if !sandbox && !missing.is_empty() {
+        errors.push(format!(
+            "Twilio's credentials are incomplete: set {} too, or none of the three to use the sandbox",
+            missing.join(" and ")
+        ));
+        return (None, false);
+    }
+    let or = |given: &str, usual: &str| if given.is_empty() { usual.to_owned() } else { given.to_owned() };
+    let number = or(&given.whatsapp_number, SANDBOX_NUMBER);
+    let whatsapp_number = twilio::address::sender(&number);
+    if whatsapp_number.is_none() {
+        errors.push(format!("TWILIO_WHATSAPP_NUMBER is {number:?}; it must be a number like +14155238886"));
+    }
+    let auth_tokens = AuthTokens::parse(&or(&given.auth_token, SANDBOX_AUTH_TOKEN));
+    if auth_tokens.is_none() {
+        errors.push("TWILIO_AUTH_TOKEN holds no token".to_owned());
+    }
+    let api_base_url = Url::parse(&given.api_base_url)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if api_base_url.is_none() {
+        errors.push(format!(
+            "TWILIO_API_BASE_URL is {:?}; it must be a URL like https://api.twilio.com",
+            given.api_base_url
+        ));
+    }
+    let public_url = Some(given.webhook_public_url.as_str())
+        .filter(|url| !url.is_empty())
+        .map(PublicUrl::parse)
+        .transpose();
+    if let Err(error) = &public_url {
+        errors.push(format!("TWILIO_WEBHOOK_PUBLIC_URL: {error}"));
+    }
+    let account_sid = or(&given.account_sid, SANDBOX_ACCOUNT_SID);
+    let is_sid = account_sid
+        .strip_prefix("AC")
+        .is_some_and(|hex| hex.len() == 32 && hex.bytes().all(|b| b.is_ascii_alphanumeric()));
+    if !is_sid {
+        errors.push(
+            "TWILIO_ACCOUNT_SID must be AC and 32 letters and digits, as on Twilio's console".to_owned(),
+        );
+    }
+    let skip_signature = given.webhook_skip_signature_validation;
+    let (Some(whatsapp_number), Some(auth_tokens), Some(api_base_url), Ok(public_url)) =
+        (whatsapp_number, auth_tokens, api_base_url, public_url)
+    else {
+        return (None, sandbox);
+    };
+    (
+        Some(Twilio { account_sid, auth_tokens, whatsapp_number, api_base_url, public_url, skip_signature }),
+        sandbox,
+    )
+}
+
+/// Values that no deployment can have.
+pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
+    let mut must = |holds: bool, message: &str| {
+        if !holds {
+            errors.push(message.to_owned());
+        }
+    };
+    let pools = [
+        ("inbound", &keys.pools.inbound),
+        ("conversation", &keys.pools.conversation),
+        ("replies", &keys.pools.replies),
+    ];
+    for (name, pool) in pools {
+        must(pool.concurrency > 0, &format!("pools.{name}.concurrency must be at least 1"));
+        must(pool.timeout_secs > 0, &format!("pools.{name}.timeout_secs must be at least 1"));
+    }
+    must(
+        keys.queue.renew_ms > 0 && keys.queue.renew_ms <= keys.queue.lease_ms / 3,
+        "queue.renew_ms must be at most a third of queue.lease_ms",
+    );
+    must(keys.queue.poll_ms > 0, "queue.poll_ms must be at least 1");
+    must(keys.queue.crash_limit > 0, "queue.crash_limit must be at least 1");
+    must(keys.agent.attempts > 0, "agent.attempts must be at least 1");
+    must(keys.agent.timeout_secs > 0, "agent.timeout_secs must be at least 1");
+    must(
+        keys.pools.conversation.timeout_secs > keys.agent.timeout_secs,
+        "pools.conversation.timeout_secs must be longer than agent.timeout_secs",
+    );
+    must(
+        keys.twilio.send_start_within_ms < keys.twilio.send_deadline_ms,
+        "twilio.send_start_within_ms must be shorter than twilio.send_deadline_ms",
+    );
+    must(
+        keys.pools.replies.timeout_secs * 1000 > keys.twilio.send_deadline_ms,
+        "pools.replies.timeout_secs must be longer than twilio.send_deadline_ms",
+    );
+    let connections = [keys.database.receiver_connections, keys.database.worker_connections];
+    must(
+        connections.iter().all(|connections| *connections > 0),
+        "database.receiver_connections and worker_connections must be at least 1",
+    );
+    must(keys.database.queue_connections >= 4, "database.queue_connections must be at least 4");
+    must(matches!(keys.log.format.as_str(), "text" | "json"), "log.format must be \"text\" or \"json\"");
+}
+
+/// In production nothing is assumed.
+pub(super) fn production(keys: &Keys, sandbox: bool, errors: &mut Vec<String>) {
+    let given = &keys.twilio;
+    let required = [
+        ("DATABASE_URL", &keys.database.url),
+        ("TWILIO_ACCOUNT_SID", &given.account_sid),
+        ("TWILIO_AUTH_TOKEN", &given.auth_token),
+        ("TWILIO_WHATSAPP_NUMBER", &given.whatsapp_number),
+        ("TWILIO_WEBHOOK_PUBLIC_URL", &given.webhook_public_url),
+    ];
+    errors.extend(
+        required
+            .iter()
+            .filter(|(_, value)| value.is_empty())
+            .map(|(name, _)| format!("production needs {name}")),
+    );
+    if given.auth_token.contains(SANDBOX_AUTH_TOKEN) || given.account_sid == SANDBOX_ACCOUNT_SID {
+        errors.push("production does not take the sandbox's credentials".to_owned());
+    }
+    if given.webhook_skip_signature_validation {
+        errors.push("production does not start with TWILIO_WEBHOOK_SKIP_SIGNATURE_VALIDATION on: anybody could write as anybody".to_owned());
+    }
+    if sandbox && !given.account_sid.is_empty() {
+        errors.push("production does not start with --sandbox".to_owned());
+    }
+    let public_url = &given.webhook_public_url;
+    if !public_url.is_empty() && !public_url.starts_with("https://") {
+        errors.push("TWILIO_WEBHOOK_PUBLIC_URL must begin with https:// in production".to_owned());
+    }
+}
+
+/// In development the defaults are known to everybody, so nobody else may reach the service.
+pub(super) fn development(keys: &Keys, sandbox: bool, errors: &mut Vec<String>) {
+    if keys.server.listen.ip().is_loopback() {
+        return;
+    }
+    if keys.twilio.webhook_skip_signature_validation {
+        errors.push(format!(
+            "server.listen is {}, and the signature check is off: listen on 127.0.0.1, or turn the check on",
+            keys.server.listen
+        ));
+    }
+    if sandbox {
+        errors.push(format!(
+            "server.listen is {}, and webhooks are signed with the sandbox's token, which everybody knows: listen on 127.0.0.1, or set Twilio's credentials",
+            keys.server.listen
+        ));
+    }
+}

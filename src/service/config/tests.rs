@@ -1,0 +1,174 @@
+use super::*;
+
+fn load(env: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+    load_with(None, env, false)
+}
+
+fn load_with(file: Option<&str>, env: &[(&str, &str)], sandbox: bool) -> Result<Config, ConfigErrors> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("own.toml");
+    let path = file.map(|text| {
+        std::fs::write(&path, text).unwrap();
+        path.as_path()
+    });
+    Config::load(path, env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())), sandbox)
+}
+
+fn errors(result: Result<Config, ConfigErrors>) -> Vec<String> {
+    result.map(|_| ()).unwrap_err().0
+}
+
+const CREDENTIALS: [(&str, &str); 3] = [
+    ("TWILIO_ACCOUNT_SID", "AC0123456789abcdef0123456789abcdef"),
+    ("TWILIO_AUTH_TOKEN", "one, two"),
+    ("TWILIO_WHATSAPP_NUMBER", "14155550123"),
+];
+
+#[test]
+fn with_nothing_set_it_is_development_on_the_sandbox() {
+    let config = load(&[]).unwrap();
+
+    assert_eq!(config.mode, Mode::Development);
+    assert!(config.sandbox);
+    assert_eq!(config.keys.server.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.twilio.whatsapp_number, "whatsapp:+14155238886");
+}
+
+#[test]
+fn the_environment_goes_over_the_file_and_the_file_over_the_defaults() {
+    let file = "[pools.replies]\nconcurrency = 7\ntimeout_secs = 90\n[agent]\nattempts = 5\n";
+
+    let config = load_with(
+        Some(file),
+        &[("CLOUDYBOT__POOLS__REPLIES__CONCURRENCY", "9"), ("CLOUDYBOT__AGENT__DEBOUNCE_MS", "")],
+        false,
+    )
+    .unwrap();
+
+    assert_eq!((config.keys.pools.replies.concurrency, config.keys.pools.replies.timeout_secs), (9, 90));
+    assert_eq!((config.keys.agent.attempts, config.keys.agent.debounce_ms), (5, 1500));
+}
+
+#[test]
+fn whatever_is_wrong_is_told_at_once_and_by_name() {
+    let file = "[agent]\ndebounce = 3\nattempts = \"three\"\n[nonsense]\nx = 1\n";
+
+    let told = errors(load_with(
+        Some(file),
+        &[
+            ("CLOUDYBOT__QUEUE__LEASE_MS", "soon"),
+            ("CLOUDYBOT__QUEUE__LEES_MS", "1"),
+            ("CLOUDYBOT_ENV", "prod"),
+        ],
+        false,
+    ));
+
+    assert_eq!(told.len(), 6, "{told:#?}");
+    let expected = [
+        "agent.attempts is a text \"three\"; it must be a whole number",
+        "agent.debounce is not known; known here are debounce_ms, debounce_cap_ms, timeout_secs, attempts",
+        "nonsense is not known; known here are server, ",
+        "CLOUDYBOT__QUEUE__LEASE_MS is \"soon\"; it must be a whole number",
+        "CLOUDYBOT__QUEUE__LEES_MS: queue.lees_ms is not known; known here are lease_ms, ",
+        "CLOUDYBOT_ENV is \"prod\"; it must be \"development\" or \"production\"",
+    ];
+    for (told, expected) in told.iter().zip(expected) {
+        assert!(
+            told.contains(expected.trim_end()) || told.replace("attempts, ", "").contains(expected),
+            "{told} / {expected}"
+        );
+    }
+}
+
+#[test]
+fn some_but_not_all_of_twilios_credentials_name_the_missing() {
+    let told = errors(load(&CREDENTIALS[..1]));
+
+    assert_eq!(
+        told,
+        [
+            "Twilio's credentials are incomplete: set TWILIO_AUTH_TOKEN and TWILIO_WHATSAPP_NUMBER too, or none of the three to use the sandbox"
+        ]
+    );
+}
+
+#[test]
+fn credentials_lead_to_twilio_and_the_flag_back_to_the_sandbox() {
+    let real = load(&CREDENTIALS).unwrap();
+    let sandboxed = load_with(None, &CREDENTIALS, true).unwrap();
+
+    assert!(!real.sandbox && sandboxed.sandbox);
+    assert_eq!(real.twilio.auth_tokens.first(), "one");
+    assert_eq!(sandboxed.twilio.whatsapp_number, "whatsapp:+14155550123");
+}
+
+#[test]
+fn production_lists_everything_it_lacks() {
+    let told =
+        errors(load(&[("CLOUDYBOT_ENV", "production"), ("TWILIO_WEBHOOK_SKIP_SIGNATURE_VALIDATION", "Yes")]));
+
+    let needs = [
+        "DATABASE_URL",
+        "TWILIO_ACCOUNT_SID",
+        "TWILIO_AUTH_TOKEN",
+        "TWILIO_WHATSAPP_NUMBER",
+        "TWILIO_WEBHOOK_PUBLIC_URL",
+    ];
+    for name in needs {
+        assert!(told.contains(&format!("production needs {name}")), "{name}: {told:#?}");
+    }
+    assert!(told.iter().any(|error| error.contains("SKIP_SIGNATURE_VALIDATION")), "{told:#?}");
+    assert_eq!(told.len(), needs.len() + 1);
+}
+
+#[test]
+fn production_starts_with_everything_in_place() {
+    let mut env = CREDENTIALS.to_vec();
+    env.extend([
+        ("CLOUDYBOT_ENV", "production"),
+        ("DATABASE_URL", "postgres://db/x"),
+        ("TWILIO_WEBHOOK_PUBLIC_URL", "https://bot.example.com/webhooks/whatsapp#rc=5&rp=all"),
+        ("CLOUDYBOT__SERVER__LISTEN", "0.0.0.0:8080"),
+    ]);
+
+    let config = load(&env).unwrap();
+
+    assert_eq!(config.mode, Mode::Production);
+    assert!(!config.sandbox);
+}
+
+#[test]
+fn in_development_nobody_else_reaches_a_service_with_known_tokens() {
+    let told = errors(load(&[("CLOUDYBOT__SERVER__LISTEN", "0.0.0.0:8080")]));
+
+    assert!(told[0].contains("listen on 127.0.0.1"), "{told:?}");
+}
+
+#[test]
+fn the_switch_of_the_signature_check_is_read_strictly() {
+    for (text, skips) in [
+        ("true", true),
+        ("1", true),
+        ("YES", true),
+        ("on", true),
+        ("false", false),
+        ("0", false),
+        ("No", false),
+        ("off", false),
+        ("", false),
+    ] {
+        let config = load(&[("TWILIO_WEBHOOK_SKIP_SIGNATURE_VALIDATION", text)]).unwrap();
+        assert_eq!(config.twilio.skip_signature, skips, "{text}");
+    }
+    assert!(load(&[("TWILIO_WEBHOOK_SKIP_SIGNATURE_VALIDATION", "maybe")]).is_err());
+}
+
+#[test]
+fn no_secret_is_shown() {
+    let mut env = CREDENTIALS.to_vec();
+    env.push(("DATABASE_URL", "postgres://u:hunter2@db/x"));
+
+    let shown = format!("{:?}", load(&env).unwrap());
+
+    assert!(!shown.contains("hunter2") && !shown.contains("one") && !shown.contains("two"), "{shown}");
+}

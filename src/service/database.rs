@@ -1,0 +1,43 @@
+//! The database: the one that is given, or a private cluster, and the connections of each part.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use private_postgres::cluster::{PrivatePostgres, Settings};
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::config::Config;
+
+/// An open database.
+pub(crate) struct Database {
+    options: PgConnectOptions,
+    /// The private cluster runs for as long as this is held.
+    pub(crate) private: Option<PrivatePostgres>,
+}
+
+impl Database {
+    /// Finds or starts the database; connects to nothing yet.
+    pub(crate) async fn open(config: &Config) -> anyhow::Result<Self> {
+        let keys = config.keys.database.clone();
+        let (url, private) = if keys.url.is_empty() {
+            let settings = Settings::new(keys.data_directory.join("postgres"), "cloudybot");
+            let private = tokio::task::spawn_blocking(move || PrivatePostgres::start(&settings)).await??;
+            (private.url(), Some(private))
+        } else {
+            (keys.url, None)
+        };
+        let options = PgConnectOptions::from_str(&url)
+            .context("DATABASE_URL must look like postgres://user:password@host/database")?;
+        Ok(Self { options: options.application_name("cloudybot"), private })
+    }
+
+    /// A pool that connects when it is used. `patience`: how long to wait for a free connection.
+    pub(crate) fn pool(&self, connections: u32, patience: Duration) -> PgPool {
+        PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(patience)
+            .connect_lazy_with(self.options.clone())
+    }
+}

@@ -1,0 +1,121 @@
+//! `POST /webhooks/whatsapp/status`: what became of a message. Forward only, harmless when it comes twice or late.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{OriginalUri, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use jobs::lanes;
+use store::chunks::Accepted;
+use store::status_callbacks::NewStatusCallback;
+use twilio::status::StatusCallback;
+use twilio::webhook::VerifiedForm;
+
+use super::{Receiver, receiver, refuse};
+
+pub(crate) async fn receive(
+    State(receiver): State<Receiver>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let form = match receiver::verify(&receiver, &uri, &headers, body) {
+        Ok(form) => form,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let callback = match StatusCallback::parse(&form) {
+        Ok(callback) => callback,
+        Err(error) => {
+            tracing::warn!(error = %error, "Refused a signed status callback: {error}");
+            return refuse(StatusCode::BAD_REQUEST, "not a status callback");
+        }
+    };
+    if callback.account_sid.as_deref().is_some_and(|sid| sid != receiver.account_sid) {
+        tracing::warn!(sid = callback.sid, "Refused a status callback of another account");
+        return refuse(StatusCode::FORBIDDEN, "not for this account");
+    }
+    let names = Names::read(uri.query().unwrap_or_default());
+    match tokio::time::timeout(receiver.database_timeout, apply(&receiver, &form, &callback, names)).await {
+        Ok(Ok(())) => StatusCode::NO_CONTENT.into_response(),
+        Ok(Err(error)) => {
+            tracing::error!(error = %error, "Could not store a status callback: {error}");
+            refuse(StatusCode::SERVICE_UNAVAILABLE, "the database is away")
+        }
+        Err(_) => refuse(StatusCode::SERVICE_UNAVAILABLE, "the database does not answer"),
+    }
+}
+
+/// What our own URL says the callback is about; Twilio's signature covers it.
+#[derive(Clone, Copy, Default)]
+struct Names {
+    chunk: Option<i64>,
+    attempt: Option<i32>,
+}
+
+impl Names {
+    fn read(query: &str) -> Self {
+        let value = |name: &str| {
+            query
+                .split('&')
+                .filter_map(|pair| pair.split_once('='))
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| value)
+        };
+        Self {
+            chunk: value("chunk").and_then(|id| id.parse().ok()),
+            attempt: value("attempt").and_then(|number| number.parse().ok()),
+        }
+    }
+}
+
+/// Keeps the callback; moves its chunk, which it may prove to have been sent; wakes the jobs that wait for it.
+async fn apply(
+    receiver: &Receiver,
+    form: &VerifiedForm,
+    callback: &StatusCallback,
+    names: Names,
+) -> sqlx::Result<()> {
+    let mut tx = receiver.queue.begin(&receiver.pg).await?;
+    let chunk = match names.chunk {
+        Some(id) => store::chunks::lock(&mut tx, id).await?,
+        None => None,
+    };
+    let kept = NewStatusCallback {
+        chunk_id: chunk.as_ref().map(|chunk| chunk.id),
+        attempt: names.attempt,
+        sid: &callback.sid,
+        status: &callback.status,
+        error_code: callback.error_code,
+        params: &form.to_json(),
+    };
+    store::status_callbacks::insert(&mut tx, kept).await?;
+    if let Some(chunk) = chunk {
+        let attempt = names.attempt.unwrap_or(chunk.attempt);
+        if let Accepted::DoubleSend { first_sid } =
+            store::chunks::accept(&mut tx, chunk.id, attempt, &callback.sid).await?
+        {
+            let detail = format!("chunk {} went out as {first_sid} and again as {}", chunk.id, callback.sid);
+            store::alerts::raise(&mut tx, "double_send", &detail).await?;
+            tracing::error!(chunk.id = chunk.id, "Double send: {detail}");
+        } else {
+            let message = callback.error_message.as_deref();
+            if store::chunks::apply_status(&mut tx, chunk.id, &callback.status, callback.error_code, message)
+                .await?
+            {
+                tracing::info!(
+                    chunk.id = chunk.id,
+                    status = callback.status,
+                    "Chunk {} is {}",
+                    chunk.id,
+                    callback.status
+                );
+            }
+        }
+        store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
+        tx.wake(&lanes::chunk_key(chunk.id)).await?;
+        if let Some(next) = store::chunks::after(&mut tx, chunk.id).await? {
+            tx.wake(&lanes::chunk_key(next)).await?;
+        }
+    }
+    tx.commit().await
+}

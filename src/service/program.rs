@@ -1,0 +1,109 @@
+//! The program: the command line, from its words to its exit code.
+
+use std::future::Future;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::Service;
+use crate::command_line::{Command, CommandLine};
+use crate::config::{Config, Mode};
+use crate::database::Database;
+use crate::{check, log};
+
+/// Runs the command line; an error is for a person.
+pub async fn run() -> anyhow::Result<()> {
+    let line = CommandLine::parse();
+    let mut env: Vec<(String, String)> = std::env::vars().collect();
+    env.extend(line.options.listen.map(|address| ("CLOUDYBOT__SERVER__LISTEN".to_owned(), address)));
+    let config = Config::load(line.options.config.as_deref(), env, line.options.sandbox)?;
+    log::start(&config.keys.log)?;
+    match line.command.unwrap_or(Command::Run) {
+        Command::Run => serve(&config).await,
+        Command::Check => report(&config).await,
+        Command::Migrate => migrate(&config).await,
+    }
+}
+
+async fn serve(config: &Config) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let service = tokio::select! {
+        service = Service::start(config) => service?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    greet(config, &service);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    let grace = Duration::from_secs(config.keys.server.shutdown_grace_secs);
+    tracing::info!("Stopping; running jobs have {grace:?} to end. A second Ctrl-C ends at once");
+    unless_again(service.stop(), async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+    .await
+}
+
+/// Whoever asks a second time does not want to wait: the leases bring the jobs back.
+async fn unless_again(
+    stopping: impl Future<Output = anyhow::Result<()>>,
+    again: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        stopped = stopping => stopped,
+        () = again => std::process::exit(130),
+    }
+}
+
+/// What is running, where, and what to try next.
+#[expect(clippy::print_stdout, reason = "this is for the person at the terminal")]
+fn greet(config: &Config, service: &Service) {
+    let address = service.address();
+    tracing::info!("Listening on {address}");
+    if config.mode == Mode::Production {
+        return;
+    }
+    println!("CloudyBot's WhatsApp channel runs (development).");
+    println!("  webhooks   http://{address}/webhooks/whatsapp    health http://{address}/healthz");
+    if let Some(psql) = service.psql_line() {
+        println!("  database   private; open it with: {psql}");
+    }
+    match service.sandbox_url() {
+        Some(sandbox) => {
+            println!("  twilio     the built-in sandbox, {sandbox}/sandbox    agent: echo");
+            println!("Write to it as a person, then see what was said:");
+            println!("  curl -d From=+15005550100 -d Body=Hello {sandbox}/sandbox/inbound");
+            println!("  curl {sandbox}/sandbox/messages");
+        }
+        None => println!("  twilio     account {}", config.twilio.account_sid),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the report is what was asked for")]
+async fn report(config: &Config) -> anyhow::Result<()> {
+    let findings = check::run(config).await;
+    for finding in &findings {
+        match &finding.result {
+            Ok(good) => println!("ok     {:<16} {good}", finding.what),
+            Err(bad) => println!("WRONG  {:<16} {bad}", finding.what),
+        }
+    }
+    anyhow::ensure!(findings.iter().all(|finding| finding.result.is_ok()), "something is wrong; see above");
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "this is for the person at the terminal")]
+async fn migrate(config: &Config) -> anyhow::Result<()> {
+    let database = Database::open(config).await?;
+    let pg = database.pool(1, Duration::from_secs(30));
+    store::migrations::run(&pg).await.context("the database cannot be brought up to date")?;
+    println!("The database is up to date.");
+    Ok(())
+}
