@@ -1,1 +1,10 @@
-//! Integration tests.
+//! The service from outside: the real program as a process of its own, a real Postgres, and the sandbox in Twilio's place.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod support;
+
+mod conversation;
+mod crashes;
+mod outages;
+mod sending;
+mod webhooks;

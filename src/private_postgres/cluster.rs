@@ -50,6 +50,7 @@ impl Settings {
 /// A share in a running cluster; the server runs for as long as anybody holds one.
 #[derive(Debug)]
 pub struct PrivatePostgres {
+    data_folder: PathBuf,
     socket_folder: PathBuf,
     name: String,
     version: u32,
@@ -92,6 +93,7 @@ impl PrivatePostgres {
         }
         let version = data_version(&site.data).unwrap_or_default();
         Ok(Self {
+            data_folder: site.data,
             socket_folder: site.socket_folder,
             name: settings.name.clone(),
             version,
@@ -120,6 +122,12 @@ impl PrivatePostgres {
     #[must_use]
     pub fn psql_line(&self) -> String {
         format!("psql -h {} -p {PORT} -U {} {}", self.socket_folder.display(), self.name, self.name)
+    }
+
+    /// Where the server keeps its data.
+    #[must_use]
+    pub fn data_folder(&self) -> &Path {
+        &self.data_folder
     }
 
     /// The server's major version.

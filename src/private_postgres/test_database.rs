@@ -218,3 +218,66 @@ fn template_name(migrator: &Migrator) -> String {
     });
     format!("template_{hash:016x}")
 }
+
+/// A cluster of one test's own, which the test may stop and start again under the same address.
+pub struct ScratchCluster {
+    settings: Settings,
+    running: Option<PrivatePostgres>,
+    folder: PathBuf,
+}
+
+impl ScratchCluster {
+    /// Makes and starts it.
+    ///
+    /// # Panics
+    /// When there is no server, with its remedies.
+    #[must_use]
+    pub fn start() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("scratch-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let folder = cluster_folder().with_file_name(name);
+        // Nothing may be lost by a stop, and a crash of the machine ends the test anyway.
+        let settings = Settings { durable: false, ..Settings::new(folder.clone(), "scratch") };
+        let mut cluster = Self { settings, running: None, folder };
+        cluster.start_again();
+        cluster
+    }
+
+    /// Its address; the same after every start.
+    ///
+    /// # Panics
+    /// While it is stopped.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.running.as_ref().expect("the cluster runs").url()
+    }
+
+    /// Stops the server; whoever is connected loses the connection. Returns when it is gone.
+    pub fn stop(&mut self) {
+        let Some(running) = self.running.take() else { return };
+        let pid_file = running.data_folder().join("postmaster.pid");
+        // The last share is gone: the watcher stops the server.
+        drop(running);
+        while pid_file.exists() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Starts it again with its data.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_again(&mut self) {
+        self.running = Some(
+            PrivatePostgres::start(&self.settings)
+                .unwrap_or_else(|error| panic!("starting a cluster: {error}")),
+        );
+    }
+}
+
+impl Drop for ScratchCluster {
+    fn drop(&mut self) {
+        self.stop();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}

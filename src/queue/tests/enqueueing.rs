@@ -95,7 +95,7 @@ async fn a_job_enqueued_on_a_bare_connection_is_found_by_the_poll() {
     let bench = Bench::new().await;
     let workers = bench.work(1).await;
 
-    enqueue::insert(&mut *bench.pg.acquire().await.unwrap(), NewJob::of(&Act::new("quiet", Deed::Succeed)))
+    enqueue::insert(&mut bench.pg.acquire().await.unwrap(), NewJob::of(&Act::new("quiet", Deed::Succeed)))
         .await
         .unwrap();
     bench.drained().await;

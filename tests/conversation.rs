@@ -1,0 +1,127 @@
+//! A person writes, the agent answers.
+
+use crate::support::{PERSON, TestApp};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_answered_through_twilio() {
+    let app = TestApp::start().await;
+
+    assert_eq!(app.write(PERSON, "Hello").await, Some(200));
+    let replies = app.replies(PERSON, 1).await;
+    app.until("the delivery is known to have arrived", async || {
+        app.count(
+            "SELECT count(*) FROM channel_deliveries WHERE state = 'delivered' AND closed_at IS NOT NULL",
+        )
+        .await
+            == Some(1)
+    })
+    .await;
+    app.drained_well().await;
+
+    assert_eq!(replies[0].body, "You said: Hello");
+    assert_eq!(app.text("SELECT state FROM channel_chunks").await, "delivered");
+    assert_eq!(app.text("SELECT outcome FROM channel_messages").await, "answered");
+    assert_eq!(app.text("SELECT reply FROM channel_turns").await, "You said: Hello");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_who_hides_the_number_is_answered_too() {
+    let app = TestApp::start().await;
+
+    app.write("whatsapp:US.abcDEF123456", "Hello").await;
+
+    assert_eq!(app.replies("whatsapp:US.abcDEF123456", 1).await[0].body, "You said: Hello");
+    app.drained_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_in_quick_succession_are_answered_in_one_turn() {
+    let app = TestApp::start_with(&[
+        ("CLOUDYBOT__AGENT__DEBOUNCE_MS", "500"),
+        ("CLOUDYBOT__AGENT__DEBOUNCE_CAP_MS", "3000"),
+    ])
+    .await;
+
+    for body in ["one", "two", "three"] {
+        app.write(PERSON, body).await;
+    }
+    let replies = app.replies(PERSON, 1).await;
+    app.drained_well().await;
+
+    assert_eq!(replies[0].body, "You said: one\ntwo\nthree");
+    assert_eq!(app.sandbox.sent_to(PERSON).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_while_a_turn_runs_is_answered_by_the_next() {
+    let app = TestApp::start().await;
+
+    app.write(PERSON, "/slow 800 first").await;
+    app.until("the turn runs", async || {
+        app.count("SELECT count(*) FROM channel_turns WHERE state = 'running'").await == Some(1)
+    })
+    .await;
+    app.write(PERSON, "second").await;
+    app.write(PERSON, "third").await;
+    let replies = app.replies(PERSON, 2).await;
+    app.drained_well().await;
+
+    let bodies: Vec<&str> = replies.iter().map(|message| message.body.as_str()).collect();
+    assert_eq!(bodies, ["You said: /slow 800 first", "You said: second\nthird"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_answer_arrives_in_order_and_complete() {
+    let app = TestApp::start().await;
+
+    app.write(PERSON, "/long 6000").await;
+    let replies = app.replies(PERSON, 4).await;
+    app.drained_well().await;
+
+    assert!(replies.iter().all(|message| message.body.encode_utf16().count() <= 1550));
+    let text: String = replies.iter().map(|message| message.body.as_str()).collect::<Vec<_>>().join(" ");
+    let numbers: Vec<u32> = text
+        .split("sentence ")
+        .skip(1)
+        .map(|rest| rest.split(' ').next().unwrap().parse().unwrap())
+        .collect();
+    assert!(
+        numbers.len() > 100 && numbers.iter().copied().eq(1..=u32::try_from(numbers.len()).unwrap()),
+        "{numbers:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_fails_three_times_leads_to_one_apology() {
+    let app = TestApp::start().await;
+
+    app.write(PERSON, "/fail please").await;
+    let replies = app.replies(PERSON, 1).await;
+    app.drained().await;
+    app.write(PERSON, "still there?").await;
+    let all = app.replies(PERSON, 2).await;
+
+    assert_eq!(replies[0].body, "Sorry, I couldn't finish that. Please try again.");
+    assert_eq!(all[1].body, "You said: still there?");
+    assert_eq!(
+        app.count("SELECT count(*) FROM channel_turn_attempts WHERE error IS NOT NULL").await,
+        Some(3)
+    );
+    assert_eq!(app.text("SELECT outcome FROM channel_messages ORDER BY id LIMIT 1").await, "failed");
+    app.drained().await;
+    assert_eq!(app.sandbox.sent_to(PERSON).len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_has_nothing_to_say_says_nothing() {
+    let app = TestApp::start().await;
+
+    app.write(PERSON, "/silent").await;
+    app.until("the message has its outcome", async || {
+        app.count("SELECT count(*) FROM channel_messages WHERE outcome = 'silent'").await == Some(1)
+    })
+    .await;
+    app.drained_well().await;
+
+    assert!(app.sandbox.sent_to(PERSON).is_empty());
+}

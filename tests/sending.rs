@@ -1,0 +1,140 @@
+//! The way out, with Twilio misbehaving: each chunk goes out once.
+
+use sandbox::faults::Faults;
+
+use crate::support::{PERSON, TestApp};
+
+/// Writes under these faults; whatever happens, one reply goes out.
+async fn one_reply_despite(faults: Faults, still_faulty: impl AsyncFn(&TestApp)) -> TestApp {
+    let app = TestApp::start().await;
+    app.sandbox.set_faults(faults);
+    app.write(PERSON, "Hello").await;
+    still_faulty(&app).await;
+    app.sandbox.set_faults(Faults::default());
+    app.replies(PERSON, 1).await;
+    app.drained_well().await;
+    assert_eq!(app.sandbox.sent_to(PERSON).len(), 1);
+    app
+}
+
+/// Until the first attempt has ended in this way.
+async fn first_attempt_is(app: &TestApp, outcome: &'static str) {
+    app.until("the first attempt has ended", async || {
+        let ended: Option<Option<String>> =
+            sqlx::query_scalar("SELECT outcome FROM channel_chunk_attempts WHERE attempt = 1")
+                .fetch_optional(&app.pg)
+                .await
+                .unwrap();
+        ended.flatten().is_some_and(|ended| ended == outcome)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_send_that_was_turned_away_is_sent_again() {
+    let faults = Faults { rate_limited: 1.0, retry_after_secs: Some(1), ..Faults::default() };
+
+    let app = one_reply_despite(faults, async |app: &TestApp| first_attempt_is(app, "not_sent").await).await;
+
+    assert_eq!(
+        app.text("SELECT string_agg(outcome, ' ' ORDER BY attempt) FROM channel_chunk_attempts").await,
+        "not_sent accepted"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_send_that_arrived_although_it_was_answered_with_an_error_is_not_sent_again() {
+    let faults = Faults { error_after: 1.0, callback_lost: 1.0, ..Faults::default() };
+
+    let app = one_reply_despite(faults, async |app: &TestApp| first_attempt_is(app, "in_doubt").await).await;
+
+    assert_eq!(app.count("SELECT attempt::BIGINT FROM channel_chunks").await, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_send_whose_connection_broke_after_it_arrived_is_found_in_the_list() {
+    let faults = Faults { drop_after: 1.0, callback_lost: 1.0, ..Faults::default() };
+
+    let app = one_reply_despite(faults, async |app: &TestApp| first_attempt_is(app, "in_doubt").await).await;
+
+    assert_eq!(app.count("SELECT attempt::BIGINT FROM channel_chunks").await, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_proves_a_send_whose_answer_was_lost() {
+    let faults = Faults { drop_after: 1.0, ..Faults::default() };
+    let app = TestApp::start_with(&[("CLOUDYBOT__TWILIO__IN_DOUBT_GRACE_MS", "3600000")]).await;
+    app.sandbox.set_faults(faults);
+
+    app.write(PERSON, "Hello").await;
+    app.until("the chunk is delivered", async || {
+        app.count("SELECT count(*) FROM channel_chunks WHERE state = 'delivered'").await == Some(1)
+    })
+    .await;
+    app.drained_well().await;
+
+    assert_eq!(app.sandbox.sent_to(PERSON).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_send_that_never_arrived_is_sent_again_after_two_lists_without_it() {
+    let faults = Faults { drop_before: 1.0, ..Faults::default() };
+
+    let app = one_reply_despite(faults, async |app: &TestApp| first_attempt_is(app, "in_doubt").await).await;
+
+    assert_eq!(
+        app.text("SELECT string_agg(outcome, ' ' ORDER BY attempt) FROM channel_chunk_attempts").await,
+        "missed accepted"
+    );
+    let apart = app.count("SELECT (extract(epoch FROM b.started_at - a.first_miss_at) * 1000)::BIGINT FROM channel_chunk_attempts a, channel_chunk_attempts b WHERE a.attempt = 1 AND b.attempt = 2").await;
+    assert!(apart >= Some(500), "the lists were {apart:?} ms apart");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_send_that_arrives_after_its_client_gave_up_is_not_sent_again() {
+    let faults = Faults { accept_late: 1.0, accept_late_ms: 2200, callback_lost: 1.0, ..Faults::default() };
+
+    let app = one_reply_despite(faults, async |app: &TestApp| {
+        first_attempt_is(app, "in_doubt").await;
+    })
+    .await;
+
+    assert_eq!(app.count("SELECT attempt::BIGINT FROM channel_chunks").await, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_twilio_refuses_fails_its_delivery() {
+    let app = TestApp::start().await;
+    app.sandbox.set_faults(Faults { refuse: 1.0, refuse_code: 63024, ..Faults::default() });
+
+    app.write(PERSON, "/long 4000").await;
+    app.until("the delivery has failed", async || {
+        app.count("SELECT count(*) FROM channel_deliveries WHERE state = 'failed' AND reason IS NOT NULL")
+            .await
+            == Some(1)
+    })
+    .await;
+    app.drained().await;
+
+    assert_eq!(
+        app.text("SELECT string_agg(state, ' ' ORDER BY index) FROM channel_chunks").await,
+        "failed cancelled cancelled"
+    );
+    assert_eq!(app.text("SELECT error_code::TEXT FROM channel_chunks WHERE index = 0").await, "63024");
+    assert!(app.sandbox.sent_to(PERSON).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callbacks_that_come_twice_or_in_the_wrong_order_do_no_harm() {
+    let app = TestApp::start().await;
+    app.sandbox.set_faults(Faults { callback_doubled: 1.0, callback_reordered: 1.0, ..Faults::default() });
+
+    app.write(PERSON, "Hello").await;
+    app.until("all four callbacks have come", async || {
+        app.count("SELECT count(*) FROM channel_status_callbacks").await == Some(4)
+    })
+    .await;
+    app.drained_well().await;
+
+    assert_eq!(app.text("SELECT state FROM channel_chunks").await, "delivered");
+}

@@ -1,0 +1,238 @@
+//! `TestApp`: the program as a user starts it, with everything around it.
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use private_postgres::test_database::TestDatabase;
+use sandbox::Sandbox;
+use sandbox::message::Message;
+use sha1::Sha1;
+use sqlx::PgPool;
+
+pub(crate) const ACCOUNT_SID: &str = "AC0123456789abcdef0123456789abcdef";
+pub(crate) const AUTH_TOKEN: &str = "a-token-of-the-tests";
+pub(crate) const NUMBER: &str = "whatsapp:+14155238886";
+pub(crate) const PERSON: &str = "whatsapp:+15005550100";
+
+/// Nothing in these tests takes longer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+
+/// The program, its database, and Twilio.
+pub(crate) struct TestApp {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) pg: PgPool,
+    pub(crate) http: reqwest::Client,
+    address: SocketAddr,
+    database_url: String,
+    env: Vec<(String, String)>,
+    process: Option<Child>,
+    // Held so that the database outlives the test's last look at it.
+    _database: Option<TestDatabase>,
+}
+
+impl TestApp {
+    /// The program with short times, on a database of its own.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with keys of the test's own, spelled as in the environment.
+    pub(crate) async fn start_with(env: &[(&str, &str)]) -> Self {
+        let database = TestDatabase::create(&store::migrations::MIGRATOR).await;
+        let url = database.url().to_owned();
+        Self::on_database(url, Some(database), env).await
+    }
+
+    /// The same on a database that the test brings.
+    pub(crate) async fn on_database(
+        database_url: String,
+        database: Option<TestDatabase>,
+        env: &[(&str, &str)],
+    ) -> Self {
+        let address = free_address();
+        let settings = sandbox::settings::Settings {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            account_sid: ACCOUNT_SID.to_owned(),
+            auth_token: AUTH_TOKEN.to_owned(),
+            whatsapp_number: NUMBER.to_owned(),
+            webhook_url: format!("http://{address}/webhooks/whatsapp#rc=5&rp=all"),
+            journal: None,
+            status_delay: Duration::from_millis(10),
+            seed: 7,
+        };
+        let mut app = Self {
+            sandbox: Sandbox::start(settings).await.unwrap(),
+            pg: PgPool::connect_lazy(&database_url).unwrap(),
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            address,
+            database_url,
+            env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            process: None,
+            _database: database,
+        };
+        app.launch().await;
+        app
+    }
+
+    /// Starts the program, and waits until it is ready.
+    pub(crate) async fn launch(&mut self) {
+        let short = [
+            ("AGENT__DEBOUNCE_MS", "0"),
+            ("AGENT__DEBOUNCE_CAP_MS", "0"),
+            ("QUEUE__LEASE_MS", "1500"),
+            ("QUEUE__RENEW_MS", "300"),
+            ("QUEUE__POLL_MS", "100"),
+            ("TWILIO__SEND_DEADLINE_MS", "1500"),
+            ("TWILIO__SEND_START_WITHIN_MS", "1000"),
+            ("TWILIO__IN_DOUBT_GRACE_MS", "1500"),
+            ("TWILIO__IN_DOUBT_SECOND_LOOK_MS", "500"),
+            ("DELIVERIES__CALLBACK_WAIT_MS", "1000"),
+            ("SERVER__SHUTDOWN_GRACE_SECS", "5"),
+        ];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cloudybot"));
+        for (name, _) in
+            std::env::vars().filter(|(name, _)| name.starts_with("CLOUDYBOT") || name.starts_with("TWILIO"))
+        {
+            command.env_remove(name);
+        }
+        command.envs(short.map(|(name, value)| (format!("CLOUDYBOT__{name}"), value)));
+        command
+            .env("DATABASE_URL", &self.database_url)
+            .env("TWILIO_ACCOUNT_SID", ACCOUNT_SID)
+            .env("TWILIO_AUTH_TOKEN", AUTH_TOKEN)
+            .env("TWILIO_WHATSAPP_NUMBER", NUMBER)
+            .env("TWILIO_API_BASE_URL", self.sandbox.base_url())
+            .env("TWILIO_WEBHOOK_PUBLIC_URL", format!("http://{}", self.address))
+            .env("CLOUDYBOT__SERVER__LISTEN", self.address.to_string())
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        if std::env::var_os("SHOW_LOGS").is_none() {
+            command.stderr(Stdio::null());
+        }
+        self.process = Some(command.spawn().unwrap());
+        self.until("the program is ready", async || {
+            let answer = self.http.get(format!("http://{}/readyz", self.address)).send().await;
+            answer.is_ok_and(|answer| answer.status().is_success())
+        })
+        .await;
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    /// SIGTERM; returns the exit code.
+    pub(crate) async fn terminate(&mut self) -> Option<i32> {
+        let mut process = self.process.take().unwrap();
+        Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap();
+        tokio::task::spawn_blocking(move || process.wait().unwrap().code()).await.unwrap()
+    }
+
+    /// A person writes, through Twilio; returns the webhook's status, `None` when it never got an answer.
+    pub(crate) async fn write(&self, from: &str, body: &str) -> Option<u64> {
+        let form = [("From", from), ("Body", body)];
+        let answer = self
+            .http
+            .post(format!("{}/sandbox/inbound", self.sandbox.base_url()))
+            .form(&form)
+            .send()
+            .await
+            .unwrap();
+        let answer: serde_json::Value = answer.json().await.unwrap();
+        answer["webhook"]["status"].as_u64()
+    }
+
+    /// A webhook by hand: any form, any signature.
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        form: &[(&str, &str)],
+        signature: Option<&str>,
+    ) -> reqwest::Response {
+        let mut request = self.http.post(format!("http://{}{path}", self.address)).form(form);
+        if let Some(signature) = signature {
+            request = request.header("X-Twilio-Signature", signature);
+        }
+        request.send().await.unwrap()
+    }
+
+    /// What Twilio would sign for this form at this path.
+    pub(crate) fn sign(&self, path: &str, form: &[(&str, &str)]) -> String {
+        self.sign_with(AUTH_TOKEN, path, form)
+    }
+
+    pub(crate) fn sign_with(&self, token: &str, path: &str, form: &[(&str, &str)]) -> String {
+        let mut form = form.to_vec();
+        form.sort_unstable();
+        let mut mac = Hmac::<Sha1>::new_from_slice(token.as_bytes()).unwrap();
+        mac.update(format!("http://{}{path}", self.address).as_bytes());
+        form.iter().for_each(|(name, value)| mac.update(format!("{name}{value}").as_bytes()));
+        STANDARD.encode(mac.finalize().into_bytes())
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Waits until this many messages went out to a person; returns them.
+    pub(crate) async fn replies(&self, to: &str, number: usize) -> Vec<Message> {
+        let sent = |messages: &[Message]| {
+            messages.iter().filter(|message| !message.is_inbound() && message.to == to).count()
+        };
+        let came = self.sandbox.wait_until(PATIENCE, |messages| sent(messages) >= number).await;
+        assert!(came, "{number} replies to {to} were expected; said: {:#?}", self.sandbox.messages());
+        self.sandbox.sent_to(to)
+    }
+
+    /// Waits until no job is live: from here on nothing more will happen by itself.
+    pub(crate) async fn drained(&self) {
+        self.until("every job has ended", async || {
+            self.count("SELECT count(*) FROM queue.jobs").await == Some(0)
+        })
+        .await;
+    }
+
+    /// Drained, and nothing died on the way.
+    pub(crate) async fn drained_well(&self) {
+        self.drained().await;
+        assert_eq!(self.count("SELECT count(*) FROM queue.dead").await, Some(0), "jobs died");
+    }
+
+    /// A number of the database; `None` while it is away.
+    pub(crate) async fn count(&self, sql: &'static str) -> Option<i64> {
+        sqlx::query_scalar(sql).fetch_one(&self.pg).await.ok()
+    }
+
+    pub(crate) async fn text(&self, sql: &'static str) -> String {
+        sqlx::query_scalar(sql).fetch_one(&self.pg).await.unwrap()
+    }
+
+    /// Asks again until the answer is yes.
+    pub(crate) async fn until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
+        let begun = Instant::now();
+        while !is_so().await {
+            assert!(begun.elapsed() < PATIENCE, "waited in vain until {what}");
+            tokio::time::sleep(Duration::from_millis(15)).await;
+        }
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port that is free now. Another process may take it before the program does; then the program says so and the test fails.
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}

@@ -1,0 +1,123 @@
+//! The way in: who is believed, and what is stored.
+
+use crate::support::{ACCOUNT_SID, NUMBER, PERSON, TestApp};
+
+const PATH: &str = "/webhooks/whatsapp";
+
+fn form(sid: &'static str) -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("MessageSid", sid),
+        ("From", PERSON),
+        ("To", NUMBER),
+        ("AccountSid", ACCOUNT_SID),
+        ("Body", "Hello"),
+    ]
+}
+
+async fn stored(app: &TestApp) -> i64 {
+    app.count("SELECT (SELECT count(*) FROM channel_messages) + (SELECT count(*) FROM channel_addresses) + (SELECT count(*) FROM queue.jobs)").await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_twilio_did_not_sign_is_refused_and_not_stored() {
+    let app = TestApp::start().await;
+    let form = form("SM1");
+    let good = app.sign(PATH, &form);
+    let tampered = [&form[..4], &[("Body", "STOP")]].concat();
+
+    let refused = [
+        ("no signature", app.post(PATH, &form, None).await),
+        ("an empty signature", app.post(PATH, &form, Some("")).await),
+        ("another body", app.post(PATH, &tampered, Some(&good)).await),
+        ("another URL", app.post(&format!("{PATH}?x=1"), &form, Some(&good)).await),
+        ("another token", app.post(PATH, &form, Some(&app.sign_with("other", PATH, &form))).await),
+        ("no signature on a status", app.post("/webhooks/whatsapp/status", &form, None).await),
+    ];
+
+    for (what, answer) in refused {
+        assert_eq!(answer.status(), 403, "{what}");
+    }
+    assert_eq!(stored(&app).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_signed_but_no_message_of_ours_is_refused_and_not_stored() {
+    let app = TestApp::start().await;
+    let cases: [(&str, Vec<(&str, &str)>, u16); 5] = [
+        ("no From", vec![("MessageSid", "SM1")], 400),
+        ("no SID", vec![("From", PERSON)], 400),
+        ("a From that is no WhatsApp address", vec![("MessageSid", "SM1"), ("From", "+15005550100")], 400),
+        (
+            "a foreign account",
+            vec![
+                ("MessageSid", "SM1"),
+                ("From", PERSON),
+                ("AccountSid", "AC00000000000000000000000000000000"),
+            ],
+            403,
+        ),
+        (
+            "a foreign number",
+            vec![("MessageSid", "SM1"), ("From", PERSON), ("To", "whatsapp:+14155550000")],
+            403,
+        ),
+    ];
+
+    for (what, form, status) in cases {
+        let answer = app.post(PATH, &form, Some(&app.sign(PATH, &form))).await;
+        assert_eq!(answer.status(), status, "{what}");
+    }
+    let large = "x".repeat(70_000);
+    let form = [("MessageSid", "SM1"), ("From", PERSON), ("Body", &large)];
+    assert_eq!(app.post(PATH, &form, Some(&app.sign(PATH, &form))).await.status(), 413);
+    assert_eq!(stored(&app).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_message_gets_an_empty_answer_in_twiml() {
+    let app = TestApp::start().await;
+    let form = [("SmsSid", "SM1"), ("From", PERSON)];
+
+    let answer = app.post(PATH, &form, Some(&app.sign(PATH, &form))).await;
+
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["content-type"], "text/xml; charset=utf-8");
+    assert_eq!(
+        answer.text().await.unwrap(),
+        r#"<?xml version="1.0" encoding="UTF-8"?><Response></Response>"#
+    );
+    assert_eq!(app.replies(PERSON, 1).await[0].body, "You sent something without words.");
+    app.drained_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_answered_once_though_its_webhook_comes_fifty_times_at_once() {
+    let app = TestApp::start().await;
+    let form = form("SMfifty");
+    let signature = app.sign(PATH, &form);
+
+    let answers = futures::future::join_all((0..50).map(|_| app.post(PATH, &form, Some(&signature)))).await;
+    app.replies(PERSON, 1).await;
+    let again = app.post(PATH, &form, Some(&signature)).await;
+    app.drained_well().await;
+
+    assert!(answers.iter().all(|answer| answer.status() == 200), "{answers:?}");
+    assert_eq!(again.status(), 200);
+    assert_eq!(app.sandbox.sent_to(PERSON).len(), 1);
+    assert_eq!(app.count("SELECT count(*) FROM channel_messages").await, Some(1));
+    assert_eq!(app.count("SELECT count(*) FROM channel_addresses").await, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_that_twilio_sent_is_kept() {
+    let app = TestApp::start().await;
+    let form =
+        [("MessageSid", "SM1"), ("From", PERSON), ("Body", "hi\u{0}there 👋"), ("BrandNewParameter", "x y")];
+
+    app.post(PATH, &form, Some(&app.sign(PATH, &form))).await;
+
+    assert_eq!(app.text("SELECT params->>'BrandNewParameter' FROM channel_messages").await, "x y");
+    assert_eq!(app.text("SELECT body FROM channel_messages").await, "hi\u{fffd}there 👋");
+    app.replies(PERSON, 1).await;
+    app.drained_well().await;
+}
