@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use agent::error::AgentError;
+use agent::error::{AgentError, ErrorClass};
 use agent::turn::{Channel, Part, Reply, TurnRequest};
 use chrono::{DateTime, Utc};
 use queue::backoff::Backoff;
@@ -71,12 +71,18 @@ async fn fail(app: &App, turn: &Turn, error: AgentError) -> Result<Failure, Fail
     let mut tx = app.begin().await?;
     store::addresses::lock_of_conversation(&mut tx, turn.conversation_id).await?;
     store::turns::end_attempt(&mut tx, turn.id, turn.attempt, &error.to_string()).await?;
-    let last = turn.attempt >= app.settings.agent_attempts;
+    // What another call cannot change is not called again.
+    let hopeless = matches!(error.class(), ErrorClass::Configuration | ErrorClass::Permanent);
+    let last = hopeless || turn.attempt >= app.settings.agent_attempts;
     if last {
         apologise(app, &mut tx, turn, &error.to_string()).await?;
     }
     tx.commit().await?;
-    Ok(if last { Failure::abort(error.to_string()) } else { error.into() })
+    Ok(match error {
+        error if last => Failure::abort(error.to_string()),
+        AgentError::RateLimited { retry_after: Some(delay), .. } => Failure::RetryAfter(delay, error.into()),
+        error => error.into(),
+    })
 }
 
 impl Answer {

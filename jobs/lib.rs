@@ -24,10 +24,10 @@ pub mod send_chunk;
 pub mod app;
 /// The names of lanes and keys.
 pub mod lanes;
+/// Plans a text: its chunks, footer and limits.
+pub mod planning;
 /// Plans a reply.
 pub mod replies;
-/// Splits a text into chunks.
-pub mod splitting;
 
 mod look_up;
 

@@ -9,8 +9,8 @@ use store::turns::Turn;
 
 use crate::app::App;
 use crate::lanes;
+use crate::planning::{self, Kind, Limits};
 use crate::send_chunk::SendChunk;
-use crate::splitting::{CHUNK_LIMIT_UTF16, split};
 
 /// Why a reply could not be stored.
 #[derive(Debug, thiserror::Error)]
@@ -33,15 +33,15 @@ pub(crate) async fn plan(
     text: &str,
 ) -> Result<(), ReplyError> {
     let Some(asked) = messages.last() else { return Ok(()) };
-    let pieces = split(text, CHUNK_LIMIT_UTF16);
-    if pieces.is_empty() {
+    let planned = planning::plan(text, Kind::Reply, &Limits::default()).chunks;
+    if planned.is_empty() {
         return Ok(());
     }
-    let chunks = pieces.iter().map(|piece| NewChunk {
-        body: &piece.body,
-        source: piece.source.clone(),
-        meter_proactive: false,
-        proactive: false,
+    let chunks = planned.iter().map(|chunk| NewChunk {
+        body: &chunk.body,
+        source: chunk.source.clone(),
+        meter_proactive: chunk.meter_proactive,
+        proactive: chunk.proactive,
     });
     let delivery = NewDelivery {
         address_id: asked.address_id,
@@ -53,9 +53,10 @@ pub(crate) async fn plan(
         chunks: chunks.collect(),
     };
     let (delivery_id, chunk_ids) = store::deliveries::create(tx, delivery).await?;
-    let jobs = chunk_ids.iter().map(|chunk| {
-        let job = SendChunk { chunk: *chunk, meter_proactive: false, proactive: false };
-        NewJob::of(&job).lane(lanes::replies(asked.address_id)).unique_key(lanes::chunk_key(*chunk))
+    let jobs = chunk_ids.iter().zip(&planned).map(|(id, chunk)| {
+        let job =
+            SendChunk { chunk: *id, meter_proactive: chunk.meter_proactive, proactive: chunk.proactive };
+        NewJob::of(&job).lane(lanes::replies(asked.address_id)).unique_key(lanes::chunk_key(*id))
     });
     tx.enqueue_batch(jobs.collect()).await?;
     tracing::info!(turn.id = turn.id, delivery.id = %delivery_id, "Planned the reply of turn {} in {} chunks", turn.id, chunk_ids.len());

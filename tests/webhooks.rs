@@ -43,7 +43,7 @@ async fn what_twilio_did_not_sign_is_refused_and_not_stored() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_signed_but_no_message_of_ours_is_refused_and_not_stored() {
     let app = TestApp::start().await;
-    let cases: [(&str, Vec<(&str, &str)>, u16); 5] = [
+    let cases = [
         ("no From", vec![("MessageSid", "SM1")], 400),
         ("no SID", vec![("From", PERSON)], 400),
         ("a From that is no WhatsApp address", vec![("MessageSid", "SM1"), ("From", "+15005550100")], 400),

@@ -3,7 +3,7 @@
 //!
 //! | words | what it does |
 //! |---|---|
-//! | `/slow 2500` | answers after so many milliseconds |
+//! | `/slow 2s`, `/slow 2500` | takes that long (`ms`, `s` or `m`; milliseconds without a unit; 2 s without a number), then goes on with what follows |
 //! | `/fail` | fails |
 //! | `/empty` | answers with nothing |
 //! | `/long 5000` | answers with about so many characters |
@@ -12,25 +12,30 @@
 use std::time::Duration;
 
 use crate::error::AgentError;
-use crate::turn::{Part, Reply, TurnRequest};
+use crate::turn::{Reply, TurnRequest};
 
 /// The longest text it makes up, in characters.
 const LONG_LIMIT: usize = 100_000;
 
 /// Answers a turn.
 pub(crate) async fn answer(turn: &TurnRequest) -> Result<Reply, AgentError> {
-    let said: Vec<&str> = turn.parts.iter().map(|Part::Text(text)| text.trim()).collect();
-    let last = said.last().copied().unwrap_or_default();
-    let (word, rest) = last.split_once(char::is_whitespace).unwrap_or((last, ""));
-    let number = rest.split_whitespace().next().and_then(|number| number.parse::<u64>().ok());
-    match word {
-        "/fail" => return Err(AgentError::Transient("it was told to".to_owned())),
-        "/empty" => return Err(AgentError::Empty),
-        "/silent" => return Ok(Reply::of("NO_REPLY".to_owned())),
-        "/long" => {
-            return Ok(Reply::Text(long_text(usize::try_from(number.unwrap_or(5000)).unwrap_or(LONG_LIMIT))));
+    let said: Vec<String> = turn.parts.iter().map(|part| part.in_words().trim().to_owned()).collect();
+    let mut words = said.last().map(String::as_str).unwrap_or_default().split_whitespace().peekable();
+    while words.next_if_eq(&"/slow").is_some() {
+        let pause = words.peek().and_then(|word| duration(word));
+        if pause.is_some() {
+            words.next();
         }
-        "/slow" => tokio::time::sleep(Duration::from_millis(number.unwrap_or(2000))).await,
+        tokio::time::sleep(pause.unwrap_or(Duration::from_secs(2))).await;
+    }
+    match words.next() {
+        Some("/fail") => return Err(AgentError::Transient("it was told to".to_owned())),
+        Some("/empty") => return Err(AgentError::Empty),
+        Some("/silent") => return Ok(Reply::of("NO_REPLY".to_owned())),
+        Some("/long") => {
+            let characters = words.next().and_then(|number| number.parse().ok()).unwrap_or(5000);
+            return Ok(Reply::Text(long_text(characters)));
+        }
         _ => {}
     }
     let said = said.join("\n");
@@ -39,6 +44,19 @@ pub(crate) async fn answer(turn: &TurnRequest) -> Result<Reply, AgentError> {
     } else {
         format!("You said: {said}")
     }))
+}
+
+/// `1500`, `1500ms`, `2s` or `1m`.
+fn duration(word: &str) -> Option<Duration> {
+    let unit = word.trim_start_matches(|char: char| char.is_ascii_digit());
+    let number: u64 = word[..word.len() - unit.len()].parse().ok()?;
+    let millis = match unit {
+        "" | "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        _ => return None,
+    };
+    Some(Duration::from_millis(number.saturating_mul(millis)))
 }
 
 /// Readable paragraphs, numbered so that a reader sees what is missing or out of order.
@@ -59,7 +77,7 @@ fn long_text(characters: usize) -> String {
 mod tests {
     use super::*;
     use crate::Agent;
-    use crate::turn::Channel;
+    use crate::turn::{Channel, Part};
 
     async fn ask(parts: &[&str]) -> Result<Reply, AgentError> {
         let turn = TurnRequest {
@@ -77,13 +95,41 @@ mod tests {
         assert_eq!(ask(&[""]).await.unwrap(), Reply::Text("You sent something without words.".into()));
     }
 
+    #[tokio::test]
+    async fn it_names_a_picture() {
+        let mime = "image/png".to_owned();
+        let parts = vec![Part::Image { mime, bytes: vec![0; 3000] }];
+        let turn = TurnRequest {
+            conversation_id: "c".into(),
+            channel: Channel::Dashboard,
+            parts,
+            timeout: Duration::from_secs(5),
+        };
+
+        let reply = Agent::Echo.send_to_openclaw(&turn).await.unwrap();
+
+        assert_eq!(reply, Reply::Text("You said: picture (image/png, 3 KB)".into()));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn it_misbehaves_when_it_is_told_to() {
         assert!(matches!(ask(&["/fail now"]).await, Err(AgentError::Transient(_))));
-        assert!(matches!(ask(&["/empty"]).await, Err(AgentError::Empty)));
-        assert!(matches!(ask(&["/slow 6000"]).await, Err(AgentError::TimedOut(_))));
+        assert!(matches!(ask(&["hi", "/empty"]).await, Err(AgentError::Empty)));
         assert_eq!(ask(&["/silent"]).await.unwrap(), Reply::Silent);
         let Reply::Text(long) = ask(&["/long 5000"]).await.unwrap() else { panic!("it is a text") };
         assert!((4900..5100).contains(&long.len()), "{}", long.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_as_slow_as_it_is_told_and_then_goes_on() {
+        for slow in ["/slow 6000", "/slow 6s", "/slow 1m hello", "/slow 4s /slow 4s"] {
+            assert!(matches!(ask(&[slow]).await, Err(AgentError::TimedOut(_))), "{slow}");
+        }
+        let begun = tokio::time::Instant::now();
+
+        assert!(matches!(ask(&["/slow 3s /fail"]).await, Err(AgentError::Transient(_))));
+        assert_eq!(begun.elapsed().as_secs(), 3);
+        assert!(matches!(ask(&["/slow soon"]).await, Ok(Reply::Text(_))));
+        assert_eq!(begun.elapsed().as_secs(), 5);
     }
 }

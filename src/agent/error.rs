@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Why there is no reply.
+/// Why there is no reply. The texts hold no token and nothing of the conversation, unless a gateway quotes it in its own error.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// It did not answer in time.
@@ -14,4 +14,44 @@ pub enum AgentError {
     /// It failed; the same may work next time.
     #[error("the agent failed: {0}")]
     Transient(String),
+    /// It is busy.
+    #[error("the agent is busy: {reason}")]
+    RateLimited {
+        /// When it wants to be asked again, if it said so.
+        retry_after: Option<Duration>,
+        /// Who said what.
+        reason: String,
+    },
+    /// Nothing will work before the operator has changed something.
+    #[error("the agent is not set up: {0}")]
+    Configuration(String),
+    /// It will not take this turn, however often it is asked.
+    #[error("the agent refused the turn: {0}")]
+    Permanent(String),
+}
+
+/// What an error is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// Ask again after a while.
+    Transient,
+    /// Ask again when the gateway wants it.
+    RateLimited,
+    /// Tell the operator.
+    Configuration,
+    /// Give up.
+    Permanent,
+}
+
+impl AgentError {
+    /// What the error is good for.
+    #[must_use]
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::TimedOut(_) | Self::Empty | Self::Transient(_) => ErrorClass::Transient,
+            Self::RateLimited { .. } => ErrorClass::RateLimited,
+            Self::Configuration(_) => ErrorClass::Configuration,
+            Self::Permanent(_) => ErrorClass::Permanent,
+        }
+    }
 }

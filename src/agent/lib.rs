@@ -1,13 +1,32 @@
 //! The agent behind the conversation: who is asked when a person writes. Knows no job and no table.
 
+/// The end of an agent's browser session.
+pub mod browser;
+/// The request of a turn, as OpenAI has it.
+mod chat;
+/// The client of an OpenClaw gateway.
+pub mod client;
+/// The answer, whole or in a stream.
+mod completion;
 /// The agent that needs nobody.
 pub mod echo;
 /// What can go wrong.
 pub mod error;
+/// Server-sent events.
+mod event_stream;
+/// What a gateway means by an error.
+mod refusal;
+/// Whom a turn is for.
+pub mod target;
 /// What is asked and answered.
 pub mod turn;
 
+use std::time::Duration;
+
+use crate::browser::BrowserStop;
+use crate::client::{Client, IDLE_TIMEOUT};
 use crate::error::AgentError;
+use crate::target::Target;
 use crate::turn::{Reply, TurnRequest};
 
 /// The agent of a deployment.
@@ -15,6 +34,8 @@ use crate::turn::{Reply, TurnRequest};
 pub enum Agent {
     /// The built-in one.
     Echo,
+    /// A gateway, or any server that speaks OpenAI's chat completions.
+    OpenClaw(Client),
 }
 
 impl Agent {
@@ -23,19 +44,63 @@ impl Agent {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Echo => "echo",
+            Self::OpenClaw(_) => "openclaw",
+        }
+    }
+
+    /// The agent as one user has it: what `target` leaves open stays as it is. A user with a gateway of their own has it even where
+    /// the others have the built-in agent.
+    ///
+    /// # Errors
+    /// [`AgentError::Configuration`] if no client can be made, which this machine's TLS set-up decides.
+    pub fn asking(&self, target: &Target) -> Result<Self, AgentError> {
+        match (self, &target.endpoint) {
+            (Self::OpenClaw(client), _) => Ok(Self::OpenClaw(client.asking(target))),
+            (Self::Echo, None) => Ok(Self::Echo),
+            (Self::Echo, Some(endpoint)) => {
+                Ok(Self::OpenClaw(Client::new(endpoint.clone(), IDLE_TIMEOUT)?.asking(target)))
+            }
         }
     }
 
     /// Runs one turn: everything a person has said since the last reply, and what to reply.
     ///
+    /// A gateway may take minutes. It stops the run when this call is given up, so a second call begins the turn anew, and the agent's
+    /// tools may act twice.
+    ///
     /// # Errors
     /// [`AgentError`]; after any of them the same turn may be asked again, as long as no reply was stored.
     pub async fn send_to_openclaw(&self, turn: &TurnRequest) -> Result<Reply, AgentError> {
-        let answer = async {
+        within(turn.timeout, async {
             match self {
                 Self::Echo => echo::answer(turn).await,
+                Self::OpenClaw(client) => client.complete(turn).await,
             }
-        };
-        tokio::time::timeout(turn.timeout, answer).await.unwrap_or(Err(AgentError::TimedOut(turn.timeout)))
+        })
+        .await
     }
+
+    /// Ends the browser session that belongs to a session of the gateway. Asked twice with the same `idempotency_key`, it acts once.
+    ///
+    /// # Errors
+    /// [`AgentError`], as for a turn.
+    pub async fn stop_browser_session(
+        &self,
+        session_key: &str,
+        idempotency_key: &str,
+    ) -> Result<BrowserStop, AgentError> {
+        match self {
+            Self::Echo => Ok(BrowserStop::NotRunning),
+            Self::OpenClaw(client) => {
+                within(browser::TIMEOUT, client.stop_browser(session_key, idempotency_key)).await
+            }
+        }
+    }
+}
+
+async fn within<T>(
+    timeout: Duration,
+    answer: impl Future<Output = Result<T, AgentError>>,
+) -> Result<T, AgentError> {
+    tokio::time::timeout(timeout, answer).await.unwrap_or(Err(AgentError::TimedOut(timeout)))
 }

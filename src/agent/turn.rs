@@ -29,6 +29,24 @@ pub enum Channel {
 pub enum Part {
     /// Words.
     Text(String),
+    /// A picture. Other media are named in words, since no gateway takes them.
+    Image {
+        /// Its media type.
+        mime: String,
+        /// The file.
+        bytes: Vec<u8>,
+    },
+}
+
+impl Part {
+    /// The words; of a picture its kind and size, for whoever cannot see it.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Image { mime, bytes } => format!("picture ({mime}, {} KB)", bytes.len().div_ceil(1024)),
+        }
+    }
 }
 
 /// What the agent wants said.

@@ -56,7 +56,7 @@ impl Service {
             pg: handlers.clone(),
             queue: queue.clone(),
             twilio: client(config, api_base_url)?,
-            agent: agent::Agent::Echo,
+            agent: config.agent.clone(),
             settings: settings(config, address),
         });
         let workers = start_workers(config, &queue, app).await.context("the workers cannot start")?;

@@ -77,12 +77,17 @@ fn greet(config: &Config, service: &Service) {
     }
     match service.sandbox_url() {
         Some(sandbox) => {
-            println!("  twilio     the built-in sandbox, {sandbox}/sandbox    agent: echo");
+            println!(
+                "  twilio     the built-in sandbox, {sandbox}/sandbox    agent: {}",
+                config.agent.name()
+            );
             println!("Write to it as a person, then see what was said:");
             println!("  curl -d From=+15005550100 -d Body=Hello {sandbox}/sandbox/inbound");
             println!("  curl {sandbox}/sandbox/messages");
         }
-        None => println!("  twilio     account {}", config.twilio.account_sid),
+        None => {
+            println!("  twilio     account {}    agent: {}", config.twilio.account_sid, config.agent.name())
+        }
     }
 }
 

@@ -43,8 +43,10 @@ pub async fn find_or_create(conn: &mut PgConnection, aliases: &[&str]) -> sqlx::
         }
     };
     sqlx::query(
-        "INSERT INTO channel_address_aliases (alias, address_id, last_seen_at)
-         SELECT alias, $2, clock_timestamp() + place * interval '-1 microsecond' FROM unnest($1::TEXT[]) WITH ORDINALITY AS given (alias, place)
+        "WITH arrival AS MATERIALIZED (SELECT clock_timestamp() AS at)
+         INSERT INTO channel_address_aliases (alias, address_id, last_seen_at)
+         SELECT alias, $2, arrival.at - place * interval '1 microsecond'
+         FROM arrival, unnest($1::TEXT[]) WITH ORDINALITY AS given (alias, place)
          ON CONFLICT (alias) DO UPDATE SET last_seen_at = EXCLUDED.last_seen_at",
     )
     .bind(aliases)

@@ -41,6 +41,8 @@ pub struct Config {
     pub mode: Mode,
     /// The account and sender, real or the sandbox's.
     pub twilio: Twilio,
+    /// Who answers.
+    pub agent: agent::Agent,
     /// Whether Twilio is the built-in sandbox.
     pub sandbox: bool,
     /// The rest, as it stands in the file.
@@ -81,6 +83,7 @@ pub struct Keys {
     pub database: Database,
     twilio: TwilioKeys,
     pub sandbox: Sandbox,
+    openclaw: OpenClaw,
     pub agent: Agent,
     pub deliveries: Deliveries,
     pub queue: Queue,
@@ -141,6 +144,20 @@ impl fmt::Debug for TwilioKeys {
 pub struct Sandbox {
     pub listen: SocketAddr,
     pub status_delay_ms: u64,
+}
+
+#[derive(Clone, Deserialize)]
+struct OpenClaw {
+    base_url: String,
+    token: String,
+    agent_id: String,
+    model: String,
+}
+
+impl fmt::Debug for OpenClaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenClaw").field("agent_id", &self.agent_id).finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -209,13 +226,16 @@ impl Config {
         let mode = overlay::mode(&env, &mut errors);
         let Some(keys) = keys.filter(|_| errors.is_empty()) else { return Err(ConfigErrors(errors)) };
         let (twilio, sandbox) = rules::twilio(&keys, sandbox, &mut errors);
+        let agent = rules::agent(&keys, &mut errors);
         rules::contradictions(&keys, &mut errors);
         match mode {
             Mode::Production => rules::production(&keys, sandbox, &mut errors),
             Mode::Development => rules::development(&keys, sandbox, &mut errors),
         }
-        match twilio {
-            Some(twilio) if errors.is_empty() => Ok(Self { mode, twilio, sandbox, keys }),
+        match (twilio, agent) {
+            (Some(twilio), Some(agent)) if errors.is_empty() => {
+                Ok(Self { mode, twilio, agent, sandbox, keys })
+            }
             _ => Err(ConfigErrors(errors)),
         }
     }

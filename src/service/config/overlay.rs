@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use super::{DEFAULTS, Keys, Mode};
 
 /// The environment's own names for keys.
-const NAMED: [(&str, &str); 8] = [
+const NAMED: [(&str, &str); 10] = [
     ("DATABASE_URL", "database.url"),
     ("TWILIO_ACCOUNT_SID", "twilio.account_sid"),
     ("TWILIO_AUTH_TOKEN", "twilio.auth_token"),
@@ -15,6 +15,8 @@ const NAMED: [(&str, &str); 8] = [
     ("TWILIO_WEBHOOK_PUBLIC_URL", "twilio.webhook_public_url"),
     ("TWILIO_WEBHOOK_SKIP_SIGNATURE_VALIDATION", "twilio.webhook_skip_signature_validation"),
     ("TWILIO_API_BASE_URL", "twilio.api_base_url"),
+    ("OPENCLAW_BASE_URL", "openclaw.base_url"),
+    ("OPENCLAW_TOKEN", "openclaw.token"),
     ("RUST_LOG", "log.filter"),
 ];
 

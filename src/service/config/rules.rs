@@ -1,5 +1,8 @@
 //! What a deployment must have, and what contradicts itself.
 
+use agent::Agent;
+use agent::client::{Client, IDLE_TIMEOUT};
+use agent::target::{Endpoint, Target};
 use twilio::signature::AuthTokens;
 use url::Url;
 
@@ -73,6 +76,28 @@ pub(super) fn twilio(
         Some(Twilio { account_sid, auth_tokens, whatsapp_number, api_base_url, public_url, skip_signature }),
         sandbox,
     )
+}
+
+/// The gateway that is configured, or the echo agent.
+pub(super) fn agent(keys: &Keys, errors: &mut Vec<String>) -> Option<Agent> {
+    let given = &keys.openclaw;
+    if given.base_url.is_empty() {
+        if !given.token.is_empty() {
+            errors.push("OPENCLAW_TOKEN is set, but OPENCLAW_BASE_URL is not: set both, or none to use the echo agent".to_owned());
+        }
+        return Some(Agent::Echo);
+    }
+    let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let target = Target { endpoint: None, agent_id: some(&given.agent_id), model: some(&given.model) };
+    let client =
+        Endpoint::new(&given.base_url, &given.token).and_then(|endpoint| Client::new(endpoint, IDLE_TIMEOUT));
+    match client {
+        Ok(client) => Some(Agent::OpenClaw(client.asking(&target))),
+        Err(error) => {
+            errors.push(format!("OPENCLAW_BASE_URL, OPENCLAW_TOKEN: {error}"));
+            None
+        }
+    }
 }
 
 /// Values that no deployment can have.

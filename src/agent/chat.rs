@@ -1,0 +1,157 @@
+//! The request of a turn: `POST /v1/chat/completions` as OpenAI has it, with the headers that OpenClaw adds.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Value, json};
+
+use crate::error::AgentError;
+use crate::target::Target;
+use crate::turn::{Channel, Part, TurnRequest};
+
+/// A gateway answers 400 to more images than this, to larger ones, and to other kinds.
+const IMAGES: usize = 8;
+const IMAGE_BYTES: usize = 10 * 1024 * 1024;
+const IMAGE_TYPES: [&str; 6] =
+    ["image/jpeg", "image/png", "image/gif", "image/webp", "image/heic", "image/heif"];
+/// What all images of a turn may have in base64, so that a body stays below a gateway's 20 MB.
+const ENCODED_BYTES: usize = 18 * 1024 * 1024;
+
+/// Sessions of these names are the gateway's own, and it answers 400.
+const RESERVED: [&str; 3] = ["subagent:", "cron:", "acp:"];
+
+/// The body. It holds this turn alone: the gateway keeps the history of the session that `user` names.
+pub(crate) fn body(turn: &TurnRequest, target: &Target) -> Value {
+    json!({
+        "model": model(target),
+        "user": session(&turn.conversation_id),
+        "stream": true,
+        "messages": [{ "role": "user", "content": content(&turn.parts) }],
+    })
+}
+
+/// The headers of OpenClaw, which other servers ignore.
+pub(crate) fn headers(turn: &TurnRequest, target: &Target) -> Result<HeaderMap, AgentError> {
+    let channel = match turn.channel {
+        Channel::Whatsapp => "whatsapp",
+        Channel::Dashboard => "dashboard",
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert("x-openclaw-message-channel", HeaderValue::from_static(channel));
+    if let Some(agent_id) = &target.agent_id {
+        headers.insert(HeaderName::from_static("x-openclaw-agent-id"), header(agent_id, "agent id")?);
+        if let Some(model) = &target.model {
+            headers.insert(HeaderName::from_static("x-openclaw-model"), header(model, "model")?);
+        }
+    }
+    Ok(headers)
+}
+
+/// On OpenClaw `model` chooses the agent, elsewhere the model.
+fn model(target: &Target) -> String {
+    match (&target.agent_id, &target.model) {
+        (Some(agent_id), _) => format!("openclaw/{agent_id}"),
+        (None, Some(model)) => model.clone(),
+        (None, None) => "openclaw".to_owned(),
+    }
+}
+
+fn session(conversation_id: &str) -> String {
+    let is_reserved = RESERVED
+        .iter()
+        .any(|name| conversation_id.get(..name.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(name)));
+    if is_reserved { format!("conversation:{conversation_id}") } else { conversation_id.to_owned() }
+}
+
+/// A plain text where there is no image, since not every server knows parts.
+fn content(parts: &[Part]) -> Value {
+    let mut texts: Vec<String> = Vec::new();
+    let mut images = Vec::new();
+    let mut room = ENCODED_BYTES;
+    for part in parts {
+        match part {
+            Part::Text(text) if text.trim().is_empty() => {}
+            Part::Text(text) => texts.push(text.clone()),
+            Part::Image { mime, bytes } => match image(mime, bytes, room).filter(|_| images.len() < IMAGES) {
+                Some(url) => {
+                    room -= url.len();
+                    images.push(json!({ "type": "image_url", "image_url": { "url": url } }));
+                }
+                // Named, so that nothing is silently lost.
+                None => texts.push(format!(
+                    "[{}, not shown: too large, too many, or of an unknown kind]",
+                    part.in_words()
+                )),
+            },
+        }
+    }
+    let mut text = texts.join("\n");
+    if images.is_empty() {
+        if text.is_empty() {
+            text.push_str("[an empty message]");
+        }
+        return Value::String(text);
+    }
+    if !text.is_empty() {
+        images.insert(0, json!({ "type": "text", "text": text }));
+    }
+    Value::Array(images)
+}
+
+/// An image as a data URI, if a gateway takes it.
+fn image(mime: &str, bytes: &[u8], room: usize) -> Option<String> {
+    let kind = mime.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let fits = (1..=IMAGE_BYTES).contains(&bytes.len()) && bytes.len() / 3 * 4 + 64 <= room;
+    (fits && IMAGE_TYPES.contains(&kind.as_str()))
+        .then(|| format!("data:{kind};base64,{}", STANDARD.encode(bytes)))
+}
+
+fn header(text: &str, name: &str) -> Result<HeaderValue, AgentError> {
+    HeaderValue::from_str(text.trim())
+        .map_err(|_| AgentError::Configuration(format!("the {name} has characters that no header can hold")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image_part(mime: &str, size_bytes: usize) -> Part {
+        Part::Image { mime: mime.to_owned(), bytes: vec![7; size_bytes] }
+    }
+
+    #[test]
+    fn an_image_that_a_gateway_would_refuse_is_named_instead() {
+        let parts = [
+            Part::Text("look".to_owned()),
+            image_part("image/bmp", 3),
+            image_part("image/png", IMAGE_BYTES + 1),
+        ];
+
+        let Value::String(text) = content(&parts) else { panic!("no image is left") };
+
+        assert!(text.starts_with("look\n[picture (image/bmp, 1 KB), not shown"), "{text}");
+        assert_eq!(text.lines().count(), 3);
+    }
+
+    #[test]
+    fn images_beyond_the_limits_of_a_request_are_named_instead() {
+        let many: Vec<Part> = (0..9).map(|_| image_part("image/png", 10)).collect();
+        let large: Vec<Part> = (0..3).map(|_| image_part("image/png", IMAGE_BYTES / 2)).collect();
+
+        for (parts, images) in [(many, 8), (large, 2)] {
+            let content = content(&parts);
+
+            assert_eq!(content.as_array().map(Vec::len), Some(images + 1));
+            assert!(content[0]["text"].as_str().unwrap().contains("not shown"));
+        }
+    }
+
+    #[test]
+    fn a_conversation_never_takes_a_name_that_belongs_to_the_gateway() {
+        for (conversation_id, name) in
+            [("whatsapp-7", "whatsapp-7"), ("cron:7", "conversation:cron:7"), ("ACP:x", "conversation:ACP:x")]
+        {
+            assert_eq!(session(conversation_id), name);
+        }
+    }
+}

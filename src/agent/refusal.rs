@@ -1,0 +1,154 @@
+//! What a gateway means by an error.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::{Response, StatusCode};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::completion::read_body;
+use crate::error::AgentError;
+use crate::target::Endpoint;
+
+/// How much of an error is read, and for how long.
+const BODY_LIMIT_BYTES: usize = 64 * 1024;
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How much of a gateway's own words is kept, in characters.
+const MESSAGE_LIMIT: usize = 300;
+/// Nobody is made to wait longer, whatever a gateway asks for.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The error document of OpenAI's API, or the plain text that some servers put there.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Problem {
+    Document {
+        message: Option<String>,
+        #[serde(rename = "type")]
+        kind: Option<String>,
+        code: Option<Value>,
+    },
+    Text(String),
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    error: Problem,
+}
+
+/// What the status of an answer to a turn means. The remedy of a configuration error is in its text.
+pub(crate) async fn of_turn(response: Response, endpoint: &Endpoint) -> AgentError {
+    let remedy = match response.status() {
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+            "the gateway's chat completions are off by default: set gateway.http.endpoints.chatCompletions.enabled to true \
+             in its configuration, and check the agent's base URL"
+        }
+        _ => "check the agent's base URL",
+    };
+    of(response, endpoint, remedy).await
+}
+
+/// What the status of an answer means; `remedy` mends an address that is not there.
+pub(crate) async fn of(response: Response, endpoint: &Endpoint, remedy: &str) -> AgentError {
+    let status = response.status();
+    let retry_after = retry_after(response.headers(), SystemTime::now());
+    let message = match timeout(BODY_TIMEOUT, read_body(response, endpoint, BODY_LIMIT_BYTES)).await {
+        Ok(Ok(body)) => message(&body),
+        _ => None,
+    };
+    let said = message.map(|message| format!(" ({})", tidy(&message, endpoint))).unwrap_or_default();
+    let reason = format!("{endpoint} answered {status}{said}");
+    let configuration = |remedy: &str| AgentError::Configuration(format!("{reason}; {remedy}"));
+    match status.as_u16() {
+        401 => configuration("check the agent's token (OPENCLAW_TOKEN, or the user's own)"),
+        403 => configuration("the agent's token is valid but may not do this: give one with operator access"),
+        402 => configuration("the account behind the agent has to be paid for"),
+        404 | 405 => configuration(remedy),
+        300..=399 => {
+            configuration("it sends callers elsewhere: set the agent's base URL to the final address")
+        }
+        429 => AgentError::RateLimited { retry_after, reason },
+        408 | 425 | 500..=599 => AgentError::Transient(reason),
+        _ => AgentError::Permanent(reason),
+    }
+}
+
+/// What an error in the middle of a stream, or under a 200, means.
+pub(crate) fn in_band(problem: &Problem, endpoint: &Endpoint) -> AgentError {
+    let (message, kind) = match problem {
+        Problem::Text(text) => (text.as_str(), String::new()),
+        Problem::Document { message, kind, code } => {
+            let code = code.as_ref().map(Value::to_string).unwrap_or_default();
+            (
+                message.as_deref().unwrap_or_default(),
+                format!("{} {code}", kind.as_deref().unwrap_or_default()),
+            )
+        }
+    };
+    let reason = format!("{endpoint} said in its answer: {}", tidy(message, endpoint));
+    if kind.contains("rate_limit") || kind.contains("429") {
+        AgentError::RateLimited { retry_after: None, reason }
+    } else if kind.contains("invalid_request") {
+        AgentError::Permanent(reason)
+    } else {
+        AgentError::Transient(reason)
+    }
+}
+
+/// A gateway's own words on one line, without its token and of limited length.
+pub(crate) fn tidy(message: &str, endpoint: &Endpoint) -> String {
+    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    endpoint.redact(&line).chars().take(MESSAGE_LIMIT).collect()
+}
+
+fn message(body: &[u8]) -> Option<String> {
+    match serde_json::from_slice::<Refusal>(body).ok()?.error {
+        Problem::Document { message, .. } => message,
+        Problem::Text(text) => Some(text),
+    }
+}
+
+/// `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3).
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok()?,
+        Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or(Duration::ZERO),
+    };
+    Some(wait.min(LONGEST_WAIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_read_in_seconds_and_as_a_date() {
+        let now = httpdate::parse_http_date("Wed, 21 Oct 2026 07:28:00 GMT").unwrap();
+        let cases = [
+            ("7", Some(7)),
+            ("Wed, 21 Oct 2026 07:29:30 GMT", Some(90)),
+            ("Wed, 21 Oct 2026 07:00:00 GMT", Some(0)),
+            ("99999999", Some(86400)),
+            ("-1", None),
+            ("soon", None),
+        ];
+        for (text, seconds) in cases {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
+
+            assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_gateways_words_are_short_and_never_show_its_token() {
+        let endpoint = Endpoint::new("http://a.example", "s3cret").unwrap();
+
+        let tidied = tidy(&format!("bad key\n s3cret {}", "x".repeat(900)), &endpoint);
+
+        assert!(tidied.starts_with("bad key *** x"), "{tidied}");
+        assert_eq!(tidied.chars().count(), MESSAGE_LIMIT);
+    }
+}

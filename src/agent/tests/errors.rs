@@ -1,0 +1,118 @@
+//! Answers that are errors, and those that are none of ours.
+
+use std::time::Duration;
+
+use agent::Agent;
+use agent::client::Client;
+use agent::error::{AgentError, ErrorClass};
+use agent::target::Endpoint;
+use axum::response::{IntoResponse, Redirect};
+use serde_json::json;
+
+use crate::gateway::{Gateway, TOKEN, completion, refusal, text, turn};
+
+#[tokio::test]
+async fn every_status_has_its_class_and_configuration_errors_name_the_remedy() {
+    let cases = [
+        (400, ErrorClass::Permanent, ""),
+        (401, ErrorClass::Configuration, "OPENCLAW_TOKEN"),
+        (403, ErrorClass::Configuration, "operator access"),
+        (404, ErrorClass::Configuration, "gateway.http.endpoints.chatCompletions.enabled"),
+        (405, ErrorClass::Configuration, "gateway.http.endpoints.chatCompletions.enabled"),
+        (408, ErrorClass::Transient, ""),
+        (413, ErrorClass::Permanent, ""),
+        (429, ErrorClass::RateLimited, ""),
+        (500, ErrorClass::Transient, "internal error"),
+        (503, ErrorClass::Transient, ""),
+    ];
+    for (status, class, remedy) in cases {
+        let gateway = Gateway::answering(move || refusal(status, "internal error")).await;
+
+        let error = gateway.ask("hi").await.unwrap_err();
+
+        assert_eq!(error.class(), class, "{error}");
+        assert!(error.to_string().contains(remedy), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_busy_gateway_says_when_to_come_back() {
+    let gateway =
+        Gateway::answering(|| ([("retry-after", "17")], refusal(429, "slow down")).into_response()).await;
+
+    let error = gateway.ask("hi").await.unwrap_err();
+
+    let AgentError::RateLimited { retry_after, reason } = error else { panic!("{error}") };
+    assert_eq!(retry_after, Some(Duration::from_secs(17)));
+    assert!(reason.contains("slow down"), "{reason}");
+}
+
+#[tokio::test]
+async fn an_error_never_shows_the_token_that_it_quotes() {
+    let gateway = Gateway::answering(|| refusal(401, &format!("bad token {TOKEN}"))).await;
+
+    let error = gateway.ask("hi").await.unwrap_err();
+
+    assert!(error.to_string().contains("bad token ***"), "{error}");
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_away_is_asked_again() {
+    let gateway = Gateway::answering(|| completion("Hello.")).await;
+    let endpoint = Endpoint::new("http://127.0.0.1:1", TOKEN).unwrap();
+    let agent = Agent::OpenClaw(Client::new(endpoint, Duration::from_secs(1)).unwrap());
+
+    let error = agent.send_to_openclaw(&turn("hi")).await.unwrap_err();
+
+    assert!(
+        matches!(&error, AgentError::Transient(text) if text.contains("cannot reach http://127.0.0.1:1")),
+        "{error}"
+    );
+    assert_eq!(text(gateway.ask("hi").await), "Hello.");
+}
+
+#[tokio::test]
+async fn an_empty_or_failed_run_is_no_reply_in_a_whole_answer_either() {
+    let empty = Gateway::answering(|| completion("No response from OpenClaw.")).await;
+    let failed = Gateway::answering(|| completion("Error: internal error")).await;
+    let nothing = Gateway::answering(|| axum::Json(json!({ "choices": [] })).into_response()).await;
+    let in_band =
+        Gateway::answering(|| axum::Json(json!({ "error": { "message": "boom" } })).into_response()).await;
+
+    assert!(matches!(empty.ask("hi").await, Err(AgentError::Empty)));
+    assert!(matches!(failed.ask("hi").await, Err(AgentError::Transient(_))));
+    assert!(matches!(nothing.ask("hi").await, Err(AgentError::Empty)));
+    assert!(matches!(in_band.ask("hi").await, Err(AgentError::Transient(text)) if text.contains("boom")));
+}
+
+#[tokio::test]
+async fn what_is_no_completion_is_no_reply() {
+    let page = Gateway::answering(|| axum::response::Html("<h1>Control</h1>").into_response()).await;
+    let nonsense =
+        Gateway::answering(|| ([("content-type", "application/json")], "{\"choi").into_response()).await;
+    let elsewhere = Gateway::answering(|| Redirect::permanent("https://a.example/").into_response()).await;
+
+    for (gateway, class) in [
+        (page, ErrorClass::Configuration),
+        (nonsense, ErrorClass::Transient),
+        (elsewhere, ErrorClass::Configuration),
+    ] {
+        let error = gateway.ask("hi").await.unwrap_err();
+
+        assert_eq!(error.class(), class, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_in_parts_and_one_taken_by_a_filter_are_understood() {
+    let choice = |content: serde_json::Value, reason: &str| {
+        axum::Json(json!({ "choices": [{ "message": { "content": content }, "finish_reason": reason }] }))
+            .into_response()
+    };
+    let parts = json!([{ "type": "text", "text": "Hel" }, { "type": "text", "text": "lo." }]);
+    let in_parts = Gateway::answering(move || choice(parts.clone(), "stop")).await;
+    let filtered = Gateway::answering(move || choice(json!(null), "content_filter")).await;
+
+    assert_eq!(text(in_parts.ask("hi").await), "Hello.");
+    assert!(matches!(filtered.ask("hi").await, Err(AgentError::Permanent(_))));
+}

@@ -1,0 +1,144 @@
+//! A gateway that answers as it is told, and remembers what it was asked.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use agent::Agent;
+use agent::client::Client;
+use agent::error::AgentError;
+use agent::target::Endpoint;
+use agent::turn::{Channel, Part, Reply, TurnRequest};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+pub(crate) const TOKEN: &str = "gateway-token";
+
+/// Runs until it is dropped.
+pub(crate) struct Gateway {
+    pub(crate) url: String,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    server: JoinHandle<()>,
+}
+
+/// A request as it came.
+#[derive(Clone)]
+pub(crate) struct Asked {
+    pub(crate) line: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Gateway {
+    pub(crate) async fn answering(answer: impl Fn() -> Response + Clone + Send + Sync + 'static) -> Self {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let remembered = asked.clone();
+        let handler = async move |request: Request| {
+            let (parts, body) = request.into_parts();
+            let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+            let body = serde_json::from_slice(&body).unwrap();
+            let line = format!("{} {}", parts.method, parts.uri);
+            remembered.lock().unwrap().push(Asked { line, headers: parts.headers, body });
+            answer()
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().fallback(handler);
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { url, asked, server }
+    }
+
+    pub(crate) fn agent(&self) -> Agent {
+        self.agent_with_patience(Duration::from_secs(30))
+    }
+
+    pub(crate) fn agent_with_patience(&self, idle_timeout: Duration) -> Agent {
+        Agent::OpenClaw(Client::new(self.endpoint(), idle_timeout).unwrap())
+    }
+
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        Endpoint::new(&self.url, TOKEN).unwrap()
+    }
+
+    /// Runs a turn with the default agent.
+    pub(crate) async fn ask(&self, text: &str) -> Result<Reply, AgentError> {
+        self.agent().send_to_openclaw(&turn(text)).await
+    }
+
+    /// The last request.
+    pub(crate) fn asked(&self) -> Asked {
+        self.asked.lock().unwrap().last().cloned().expect("the gateway was asked")
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Asked {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+pub(crate) fn turn(text: &str) -> TurnRequest {
+    TurnRequest {
+        conversation_id: "whatsapp-7".to_owned(),
+        channel: Channel::Whatsapp,
+        parts: vec![Part::Text(text.to_owned())],
+        timeout: Duration::from_secs(20),
+    }
+}
+
+pub(crate) fn text(reply: Result<Reply, AgentError>) -> String {
+    match reply {
+        Ok(Reply::Text(text)) => text,
+        other => panic!("not a text: {other:?}"),
+    }
+}
+
+/// A whole completion.
+pub(crate) fn completion(content: &str) -> Response {
+    let choice = json!({ "index": 0, "message": { "role": "assistant", "content": content }, "finish_reason": "stop" });
+    axum::Json(json!({ "id": "chatcmpl_1", "object": "chat.completion", "choices": [choice] }))
+        .into_response()
+}
+
+/// An error in OpenAI's form.
+pub(crate) fn refusal(status: u16, message: &str) -> Response {
+    let body = json!({ "error": { "message": message, "type": "api_error" } });
+    (StatusCode::from_u16(status).unwrap(), axum::Json(body)).into_response()
+}
+
+/// A stream of these packets.
+pub(crate) fn stream(
+    packets: impl futures::Stream<Item = Result<String, std::io::Error>> + Send + 'static,
+) -> Response {
+    let packets = futures::StreamExt::map(packets, |packet| packet.map(Bytes::from));
+    ([("content-type", "text/event-stream; charset=utf-8")], Body::from_stream(packets)).into_response()
+}
+
+/// A stream of these packets that ends properly.
+pub(crate) fn packets(packets: &[&str]) -> Response {
+    let packets: Vec<_> = packets.iter().map(|packet| Ok((*packet).to_owned())).collect();
+    stream(futures::stream::iter(packets))
+}
+
+/// An event with a piece of text.
+pub(crate) fn piece(content: &str) -> String {
+    format!(
+        "data: {}\n\n",
+        json!({ "choices": [{ "index": 0, "delta": { "content": content }, "finish_reason": null }] })
+    )
+}
+
+pub(crate) const STOP: &str =
+    "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+pub(crate) const DONE: &str = "data: [DONE]\n\n";

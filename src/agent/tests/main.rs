@@ -1,0 +1,9 @@
+//! The client against a gateway that runs on this machine and misbehaves in every way that gateways are known to.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests may panic as tests do")]
+
+mod browser;
+mod errors;
+mod gateway;
+mod requests;
+mod streams;

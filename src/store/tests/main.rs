@@ -1,0 +1,265 @@
+//! The tables' promises, on a real Postgres.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use chrono::{TimeDelta, Utc};
+use private_postgres::test_database::TestDatabase;
+use serde_json::json;
+use sqlx::PgPool;
+use store::chunks::{self, Accepted, End, Unsent};
+use store::deliveries::{self, NewChunk, NewDelivery, Purpose};
+use store::messages::{self, Inserted, NewMessage};
+use store::{addresses, alerts, conversations, migrations, turns};
+
+const PERSON: &str = "whatsapp:+15005550100";
+
+struct Tables {
+    _database: TestDatabase,
+    pg: PgPool,
+}
+
+impl Tables {
+    async fn new() -> Self {
+        let database = TestDatabase::create(&migrations::MIGRATOR).await;
+        let pg = database.pool().await;
+        Self { _database: database, pg }
+    }
+
+    /// A person with a conversation: the address's id and the conversation's.
+    async fn person(&self) -> (i64, i64) {
+        let mut tx = self.pg.begin().await.unwrap();
+        let address = addresses::find_or_create(&mut tx, &[PERSON]).await.unwrap();
+        let conversation = conversations::find_or_create(&mut tx, address.id).await.unwrap();
+        tx.commit().await.unwrap();
+        (address.id, conversation)
+    }
+
+    /// An accepted message; its id.
+    async fn message(&self, sid: &str) -> i64 {
+        let (address_id, conversation_id) = self.person().await;
+        let mut conn = self.pg.acquire().await.unwrap();
+        let new = NewMessage { sid, address_id, conversation_id, body: "hi", params: &json!({}) };
+        let Inserted::New(id) = messages::insert(&mut conn, new).await.unwrap() else {
+            panic!("{sid} is new")
+        };
+        messages::accept(&mut conn, id).await.unwrap();
+        id
+    }
+
+    /// A delivery of so many chunks; their ids.
+    async fn chunks(&self, number: usize) -> Vec<i64> {
+        let (address_id, _) = self.person().await;
+        let chunk = || NewChunk { body: "hi", source: 0..2, meter_proactive: false, proactive: false };
+        let delivery = NewDelivery {
+            address_id,
+            conversation_id: None,
+            turn_id: None,
+            purpose: Purpose::Reply,
+            text: "hi",
+            expires_at: Utc::now() + TimeDelta::hours(1),
+            chunks: (0..number).map(|_| chunk()).collect(),
+        };
+        deliveries::create(&mut self.pg.acquire().await.unwrap(), delivery).await.unwrap().1
+    }
+
+    /// A chunk that is being sent, at attempt 1.
+    async fn sending_chunk(&self) -> i64 {
+        let id = self.chunks(1).await[0];
+        let attempt =
+            chunks::begin_sending(&mut self.pg.acquire().await.unwrap(), id, PERSON, 20.0).await.unwrap();
+        assert_eq!(attempt, Some(1));
+        id
+    }
+
+    async fn state(&self, chunk: i64) -> String {
+        chunks::get(&mut self.pg.acquire().await.unwrap(), chunk).await.unwrap().unwrap().state
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_processes_may_migrate_at_once() {
+    let database = TestDatabase::empty().await;
+    let pg = database.pool().await;
+
+    let migrated = futures::future::join_all((0..5).map(|_| migrations::run(&pg))).await;
+
+    assert!(migrated.iter().all(Result::is_ok), "{migrated:?}");
+    assert_eq!(migrations::missing(&pg).await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_first_webhooks_of_one_person_make_one_address() {
+    let tables = Tables::new().await;
+    let (number, id) = (PERSON, "whatsapp:US.abc");
+
+    let arrivals = (0..50).map(|n| {
+        let pg = tables.pg.clone();
+        tokio::spawn(async move {
+            let mut tx = pg.begin().await.unwrap();
+            let aliases: &[&str] = if n % 2 == 0 { &[number, id] } else { &[id, number] };
+            let address = addresses::find_or_create(&mut tx, aliases).await.unwrap();
+            conversations::find_or_create(&mut tx, address.id).await.unwrap();
+            tx.commit().await.unwrap();
+            address.id
+        })
+    });
+    let mut ids: Vec<i64> =
+        futures::future::join_all(arrivals).await.into_iter().map(Result::unwrap).collect();
+    ids.dedup();
+
+    assert_eq!(ids.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_is_written_to_where_the_last_message_came_from() {
+    let tables = Tables::new().await;
+    let mut conn = tables.pg.acquire().await.unwrap();
+
+    let address = addresses::find_or_create(&mut conn, &[PERSON, "whatsapp:US.abc"]).await.unwrap();
+    assert_eq!(addresses::send_to(&mut conn, address.id).await.unwrap(), PERSON);
+    addresses::find_or_create(&mut conn, &["whatsapp:US.abc"]).await.unwrap();
+
+    assert_eq!(addresses::send_to(&mut conn, address.id).await.unwrap(), "whatsapp:US.abc");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_taken_in_once() {
+    let tables = Tables::new().await;
+    let (address_id, conversation_id) = tables.person().await;
+    let mut conn = tables.pg.acquire().await.unwrap();
+    let params = json!({});
+    let mut insert = async || {
+        let new = NewMessage { sid: "SM1", address_id, conversation_id, body: "hi", params: &params };
+        messages::insert(&mut conn, new).await.unwrap()
+    };
+
+    let (first, second) = (insert().await, insert().await);
+
+    assert!(matches!(first, Inserted::New(_)));
+    assert_eq!(second, Inserted::Duplicate);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_ends_once_and_its_messages_with_it() {
+    let tables = Tables::new().await;
+    let message = tables.message("SM1").await;
+    let (_, conversation) = tables.person().await;
+    let mut conn = tables.pg.acquire().await.unwrap();
+
+    let turn = turns::begin(&mut conn, conversation, "echo", &[message]).await.unwrap();
+    let again = turns::count_attempt(&mut conn, turn.id).await.unwrap();
+    let replied = turns::finish_with_reply(&mut conn, turn.id, "yes").await.unwrap();
+    let failed = turns::fail(&mut conn, turn.id, "no").await.unwrap();
+
+    assert_eq!((turn.attempt, again.attempt), (1, 2));
+    assert_eq!((replied, failed), (true, false));
+    assert_eq!(
+        messages::get(&mut conn, message).await.unwrap().unwrap().outcome.as_deref(),
+        Some("answered")
+    );
+    assert!(messages::unanswered(&mut conn, conversation).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_has_one_running_turn() {
+    let tables = Tables::new().await;
+    let (_, conversation) = tables.person().await;
+    let mut conn = tables.pg.acquire().await.unwrap();
+
+    turns::begin(&mut conn, conversation, "echo", &[]).await.unwrap();
+
+    assert!(turns::begin(&mut conn, conversation, "echo", &[]).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_planned_chunk_begins_to_be_sent() {
+    let tables = Tables::new().await;
+    let chunk = tables.sending_chunk().await;
+    let mut conn = tables.pg.acquire().await.unwrap();
+
+    assert_eq!(chunks::begin_sending(&mut conn, chunk, PERSON, 20.0).await.unwrap(), None);
+    assert!(chunks::return_to_planned(&mut conn, chunk, 1, Unsent::NotSent, "no connection").await.unwrap());
+    assert_eq!(chunks::begin_sending(&mut conn, chunk, PERSON, 20.0).await.unwrap(), Some(2));
+    assert!(
+        !chunks::return_to_planned(&mut conn, chunk, 1, Unsent::NotSent, "an old attempt").await.unwrap()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_sid_for_one_chunk_is_a_double_send() {
+    let tables = Tables::new().await;
+    let chunk = tables.sending_chunk().await;
+    let mut conn = tables.pg.acquire().await.unwrap();
+
+    assert_eq!(chunks::accept(&mut conn, chunk, 1, "SM1").await.unwrap(), Accepted::Stored);
+    assert_eq!(chunks::accept(&mut conn, chunk, 1, "SM1").await.unwrap(), Accepted::Already);
+    assert_eq!(
+        chunks::accept(&mut conn, chunk, 1, "SM2").await.unwrap(),
+        Accepted::DoubleSend { first_sid: "SM1".into() }
+    );
+
+    let owned = chunks::owned_sids(&mut conn, &["SM1".into(), "SM2".into(), "SM3".into()]).await.unwrap();
+    assert_eq!(owned.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statuses_only_move_a_chunk_forward() {
+    let tables = Tables::new().await;
+    // Each row: the statuses that come, and where that leads.
+    let cases: [(&[&str], &str); 8] = [
+        (&["sent", "delivered", "read"], "read"),
+        (&["read", "delivered", "sent"], "read"),
+        (&["delivered", "failed"], "delivered"),
+        (&["sent", "undelivered"], "failed"),
+        (&["failed", "sent"], "failed"),
+        (&["queued", "sending", "teleported"], "accepted"),
+        (&["delivered", "delivered"], "delivered"),
+        (&["undelivered", "delivered"], "delivered"),
+    ];
+
+    for (number, (statuses, expected)) in cases.into_iter().enumerate() {
+        let chunk = tables.sending_chunk().await;
+        let mut conn = tables.pg.acquire().await.unwrap();
+        chunks::accept(&mut conn, chunk, 1, &format!("SM{number}")).await.unwrap();
+        for status in statuses {
+            chunks::apply_status(&mut conn, chunk, status, None, None).await.unwrap();
+        }
+        assert_eq!(tables.state(chunk).await, expected, "{statuses:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_in_the_middle_cancels_the_rest_of_its_delivery() {
+    let tables = Tables::new().await;
+    let ids = tables.chunks(3).await;
+    let mut conn = tables.pg.acquire().await.unwrap();
+
+    chunks::begin_sending(&mut conn, ids[0], PERSON, 20.0).await.unwrap();
+    chunks::accept(&mut conn, ids[0], 1, "SM1").await.unwrap();
+    chunks::begin_sending(&mut conn, ids[1], PERSON, 20.0).await.unwrap();
+    chunks::end(&mut conn, ids[1], End::Failed, Some(63024), "refused").await.unwrap();
+    let delivery = chunks::get(&mut conn, ids[0]).await.unwrap().unwrap().delivery_id;
+    deliveries::follow_chunks(&mut conn, delivery).await.unwrap();
+
+    assert_eq!(tables.state(ids[2]).await, "cancelled");
+    let (state, reason): (String, String) =
+        sqlx::query_as("SELECT state, reason FROM channel_deliveries WHERE id = $1")
+            .bind(delivery)
+            .fetch_one(&tables.pg)
+            .await
+            .unwrap();
+    assert_eq!((state.as_str(), reason.as_str()), ("failed", "refused"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_is_new_once_an_hour() {
+    let tables = Tables::new().await;
+    let mut conn = tables.pg.acquire().await.unwrap();
+
+    assert!(alerts::raise(&mut conn, "cause", "first").await.unwrap());
+    assert!(!alerts::raise(&mut conn, "cause", "second").await.unwrap());
+    sqlx::query("UPDATE channel_alerts SET opened_at = now() - interval '61 minutes'")
+        .execute(&tables.pg)
+        .await
+        .unwrap();
+    assert!(alerts::raise(&mut conn, "cause", "third").await.unwrap());
+}
