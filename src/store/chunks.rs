@@ -64,6 +64,11 @@ pub async fn lock(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Chunk
     get(conn, id).await
 }
 
+/// The chunk that Twilio knows by this SID.
+pub async fn find_by_sid(conn: &mut PgConnection, sid: &str) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar("SELECT id FROM channel_chunks WHERE sid = $1").bind(sid).fetch_optional(conn).await
+}
+
 /// The chunk before this one in its delivery: its state, and how many seconds ago Twilio accepted it.
 pub async fn before(conn: &mut PgConnection, chunk: &Chunk) -> sqlx::Result<Option<(String, Option<f64>)>> {
     sqlx::query_as(

@@ -77,13 +77,12 @@ where
         let (registry, completer) = (self.around.registry.clone(), self.around.completer.clone());
         let handler = self.inner.call(task);
         Box::pin(async move {
-            let span =
-                tracing::info_span!("job", kind = %row.kind, job.id = row.id, attempt = row.attempt + 1);
             let trace = row
                 .traceparent
                 .as_deref()
                 .and_then(TraceParent::parse)
                 .map_or_else(TraceParent::root, |from| from.child());
+            let span = tracing::info_span!("job", kind = %row.kind, job.id = row.id, attempt = row.attempt + 1, trace = trace.trace_id());
             let handler = trace.scope(handler.instrument(span.clone()));
             if let Some(verdict) = limits.run(handler, &row, &registry).await {
                 span.in_scope(|| log(&row, &verdict));

@@ -11,6 +11,7 @@ use jobs::receive_message::ReceiveMessage;
 use queue::job::NewJob;
 use queue::trace::TraceParent;
 use store::messages::{Inserted, NewMessage};
+use tracing::Instrument as _;
 use twilio::inbound::InboundMessage;
 use twilio::webhook::{UnverifiedRequest, VerifiedForm, WebhookError};
 

@@ -76,7 +76,12 @@ async fn apply(
     names: Names,
 ) -> sqlx::Result<()> {
     let mut tx = receiver.queue.begin(&receiver.pg).await?;
-    let chunk = match names.chunk {
+    let named = match names.chunk {
+        Some(id) => Some(id),
+        // Reported to another URL than the one we gave: the SID may still be one of ours.
+        None => store::chunks::find_by_sid(&mut tx, &callback.sid).await?,
+    };
+    let chunk = match named {
         Some(id) => store::chunks::lock(&mut tx, id).await?,
         None => None,
     };
