@@ -5,6 +5,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::journal::NotKept;
+
 /// An answer that is no success.
 #[derive(Debug)]
 pub(crate) struct ApiError {
@@ -25,6 +27,14 @@ impl ApiError {
 
     pub(crate) fn not_found(path: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, 20404, format!("The requested resource {path} was not found"))
+    }
+}
+
+/// What could not be kept did not happen, and whoever asked for it must know.
+impl From<NotKept> for ApiError {
+    fn from(error: NotKept) -> Self {
+        tracing::error!(error = %error, "The sandbox refused a request that it could not keep");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, 20500, "Internal server error")
     }
 }
 

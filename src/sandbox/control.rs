@@ -5,7 +5,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
 
+use crate::api_error::ApiError;
 use crate::faults::Faults;
 use crate::message::Message;
 use crate::state::State;
@@ -29,9 +32,11 @@ pub(crate) async fn messages(extract::State(sandbox): extract::State<Arc<State>>
     Json(sandbox.messages())
 }
 
-pub(crate) async fn clear(extract::State(sandbox): extract::State<Arc<State>>) -> StatusCode {
-    sandbox.clear();
-    StatusCode::NO_CONTENT
+pub(crate) async fn clear(
+    extract::State(sandbox): extract::State<Arc<State>>,
+) -> Result<StatusCode, ApiError> {
+    sandbox.clear()?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 pub(crate) async fn faults(extract::State(sandbox): extract::State<Arc<State>>) -> Json<Faults> {
@@ -41,9 +46,12 @@ pub(crate) async fn faults(extract::State(sandbox): extract::State<Arc<State>>) 
 pub(crate) async fn set_faults(
     extract::State(sandbox): extract::State<Arc<State>>,
     Json(faults): Json<Faults>,
-) -> Json<Faults> {
+) -> Response {
+    if let Err(error) = faults.check() {
+        return (StatusCode::BAD_REQUEST, Json(json!({"error": error.to_string()}))).into_response();
+    }
     sandbox.set_faults(faults.clone());
-    Json(faults)
+    Json(faults).into_response()
 }
 
 pub(crate) async fn no_faults(extract::State(sandbox): extract::State<Arc<State>>) -> StatusCode {

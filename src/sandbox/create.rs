@@ -24,8 +24,9 @@ const BODY_LIMIT: usize = 1600;
 
 pub(crate) async fn create(extract::State(sandbox): extract::State<Arc<State>>, body: Bytes) -> Response {
     // On a task of its own: a message whose client has gone is taken in all the same.
-    let creating = tokio::spawn(async move { answer(&sandbox, &body).await });
-    creating.await.unwrap_or_else(|_| Hangup.into_response())
+    let creating =
+        tokio::spawn(async move { sandbox.stop.run_until_cancelled(answer(&sandbox, &body)).await });
+    creating.await.ok().flatten().unwrap_or_else(|| Hangup.into_response())
 }
 
 async fn answer(sandbox: &Arc<State>, body: &[u8]) -> Response {
@@ -58,7 +59,9 @@ async fn answer(sandbox: &Arc<State>, body: &[u8]) -> Response {
     }
     let message = Message { created_at: Utc::now(), updated_at: Utc::now(), ..message };
     let resource = message.resource(&sandbox.settings.account_sid);
-    sandbox.add(message.clone());
+    if let Err(error) = sandbox.add(message.clone()) {
+        return ApiError::from(error).into_response();
+    }
     status::begin(sandbox, message);
     if sandbox.happens(faults.error_after) {
         return internal_error();
@@ -75,8 +78,12 @@ fn internal_error() -> Response {
 
 /// The message that a form describes, or Twilio's word for what is wrong with it.
 fn read(sandbox: &State, body: &[u8]) -> Result<Message, ApiError> {
-    let form: HashMap<String, String> = form_urlencoded::parse(body).into_owned().collect();
-    let field = |name: &str| form.get(name).map(String::as_str).filter(|value| !value.is_empty());
+    let form: Vec<(String, String)> = form_urlencoded::parse(body).into_owned().collect();
+    let fields = |name: &str| {
+        let named = form.iter().filter(move |(key, value)| key == name && !value.is_empty());
+        named.map(|(_, value)| value.as_str()).collect::<Vec<_>>()
+    };
+    let field = |name: &str| fields(name).last().copied();
     let to = field("To").ok_or_else(|| ApiError::bad(21604, "A 'To' phone number is required."))?;
     if !is_whatsapp_address(to) {
         return Err(ApiError::bad(21211, format!("The 'To' number {to} is not a valid phone number.")));
@@ -90,9 +97,11 @@ fn read(sandbox: &State, body: &[u8]) -> Result<Message, ApiError> {
     }
     let content_sid = field("ContentSid").map(content_sid).transpose()?;
     let content_variables = field("ContentVariables").map(content_variables).transpose()?;
+    let media_url = media_url(&fields("MediaUrl"))?;
     let text = match (field("Body"), &content_sid) {
         (_, Some(sid)) => format!("template {sid}: {}", content_variables.as_deref().unwrap_or("{}")),
         (Some(body), None) => body.to_owned(),
+        (None, None) if media_url.is_some() => String::new(),
         (None, None) => return Err(ApiError::bad(21602, "Message body is required.")),
     };
     if content_sid.is_none() && text.encode_utf16().count() > BODY_LIMIT {
@@ -102,7 +111,7 @@ fn read(sandbox: &State, body: &[u8]) -> Result<Message, ApiError> {
     let validity_period = field("ValidityPeriod").map(validity_period).transpose()?;
     let now = Utc::now();
     Ok(Message {
-        sid: format!("SM{}", random_hex()),
+        sid: format!("{}{}", if media_url.is_some() { "MM" } else { "SM" }, random_hex()),
         direction: "outbound-api".to_owned(),
         from: from.to_owned(),
         to: to.to_owned(),
@@ -112,10 +121,12 @@ fn read(sandbox: &State, body: &[u8]) -> Result<Message, ApiError> {
         status_callback,
         content_sid,
         content_variables,
+        media_url,
         validity_period,
         created_at: now,
         updated_at: now,
         sent_at: None,
+        deleted: false,
     })
 }
 
@@ -148,17 +159,63 @@ fn content_variables(json: &str) -> Result<String, ApiError> {
 }
 
 fn status_callback(url: &str) -> Result<String, ApiError> {
-    let valid = Url::parse(url).is_ok_and(|url| {
-        matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|host| !host.contains('_'))
-    });
-    if valid {
+    if is_web_address(url) {
         Ok(url.to_owned())
     } else {
         Err(ApiError::bad(21609, format!("The StatusCallback URL {url} is not a valid URL.")))
     }
 }
 
+/// WhatsApp carries one picture or file a message.
+fn media_url(urls: &[&str]) -> Result<Option<String>, ApiError> {
+    match urls {
+        [] => Ok(None),
+        [url] if is_web_address(url) => Ok(Some((*url).to_owned())),
+        [url] => Err(ApiError::bad(21620, format!("The media URL {url} is not a valid URL."))),
+        _ => Err(ApiError::bad(21623, "Number of media files exceeds allowed limit.")),
+    }
+}
+
+/// Twilio takes no host with an underscore.
+fn is_web_address(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|host| !host.contains('_'))
+    })
+}
+
 fn validity_period(secs: &str) -> Result<u32, ApiError> {
     let secs = secs.parse().ok().filter(|secs| (1..=36_000).contains(secs));
-    secs.ok_or_else(|| ApiError::bad(21664, "The ValidityPeriod must be between 1 and 36000."))
+    secs.ok_or_else(|| {
+        ApiError::bad(21624, "Invalid validity period value: it must be between 1 and 36000 seconds.")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Journal;
+    use crate::settings::Settings;
+
+    #[tokio::test]
+    async fn a_message_that_cannot_be_kept_is_answered_500_and_not_taken_in() {
+        let settings = Settings {
+            listen: ([127, 0, 0, 1], 0).into(),
+            account_sid: "AC1".to_owned(),
+            auth_token: "token".to_owned(),
+            whatsapp_number: "whatsapp:+14155238886".to_owned(),
+            webhook_url: "http://127.0.0.1:1/".to_owned(),
+            journal: None,
+            status_delay: Duration::ZERO,
+            seed: 1,
+        };
+        let sandbox = Arc::new(State::open(settings).unwrap());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        sandbox.set_journal(Journal::unwritable(file.path()));
+
+        let response =
+            answer(&sandbox, b"To=whatsapp:%2B15005550100&From=whatsapp:%2B14155238886&Body=hi").await;
+
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(sandbox.messages(), []);
+    }
 }

@@ -38,8 +38,48 @@ pub struct Faults {
     pub callback_lost: f64,
     /// A status callback is sent twice.
     pub callback_doubled: f64,
-    /// The callbacks of a message come in the wrong order.
+    /// The callbacks of a message come in the wrong order, all after its last status.
     pub callback_reordered: f64,
-    /// Lists and fetches show a message only so long after it was taken in.
+    /// A message that was delivered is read as well. No fault, but on request all the same: people may turn these receipts off.
+    pub read: f64,
+    /// Lists and fetches show a message only so long after it was taken in. The value in force when they are asked counts.
     pub list_lag_ms: u64,
+}
+
+/// Why a set of faults makes no sense.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum FaultsError {
+    /// A probability below 0 or above 1.
+    #[error("{0} is a probability: set it from 0 to 1")]
+    Probability(&'static str),
+    /// A refusal that is no refusal.
+    #[error("refuse_status must be an error's status, from 400 to 599, and not {0}")]
+    RefuseStatus(u16),
+}
+
+impl Faults {
+    /// Looks for values that make no sense.
+    pub fn check(&self) -> Result<(), FaultsError> {
+        let probabilities = [
+            ("rate_limited", self.rate_limited),
+            ("error_before", self.error_before),
+            ("error_after", self.error_after),
+            ("drop_before", self.drop_before),
+            ("drop_after", self.drop_after),
+            ("accept_late", self.accept_late),
+            ("refuse", self.refuse),
+            ("fail_later", self.fail_later),
+            ("callback_lost", self.callback_lost),
+            ("callback_doubled", self.callback_doubled),
+            ("callback_reordered", self.callback_reordered),
+            ("read", self.read),
+        ];
+        if let Some((name, _)) = probabilities.iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
+            return Err(FaultsError::Probability(name));
+        }
+        match self.refuse_status {
+            Some(status) if !(400..=599).contains(&status) => Err(FaultsError::RefuseStatus(status)),
+            _ => Ok(()),
+        }
+    }
 }

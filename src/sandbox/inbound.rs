@@ -11,6 +11,8 @@ use axum::response::{IntoResponse, Response};
 use chrono::Utc;
 use serde_json::{Value, json};
 
+use crate::api_error::ApiError;
+use crate::journal::NotKept;
 use crate::message::Message;
 use crate::resource::random_hex;
 use crate::state::State;
@@ -47,13 +49,17 @@ pub(crate) async fn inject(
         status_callback: None,
         content_sid: None,
         content_variables: None,
+        media_url: field("MediaUrl0").map(str::to_owned),
         validity_period: None,
         created_at: now,
         updated_at: now,
         sent_at: Some(now),
+        deleted: false,
     };
     // The same message again is a webhook that Twilio sends twice.
-    sandbox.add(message.clone());
+    if let Err(error) = sandbox.add(message.clone()) {
+        return ApiError::from(error).into_response();
+    }
     if !deliver_it {
         return Json(json!({"sid": sid, "webhook": null})).into_response();
     }
@@ -61,11 +67,16 @@ pub(crate) async fn inject(
     let url = sandbox.webhook_url();
     let delivering = {
         let sandbox = sandbox.clone();
-        tokio::spawn(async move { deliver(&sandbox, &url, &params).await })
+        tokio::spawn(async move {
+            let delivered = sandbox.stop.run_until_cancelled(deliver(&sandbox, &url, &params)).await;
+            delivered.unwrap_or_else(|| Err("the sandbox was stopped".to_owned()))
+        })
     };
     match delivering.await.unwrap_or_else(|error| Err(error.to_string())) {
         Ok(answered) => {
-            say(&sandbox, &message, &answered);
+            if let Err(error) = say(&sandbox, &message, &answered) {
+                return ApiError::from(error).into_response();
+            }
             Json(json!({"sid": sid, "webhook": {"status": answered.status.as_u16(), "body": answered.body}}))
                 .into_response()
         }
@@ -76,13 +87,13 @@ pub(crate) async fn inject(
 }
 
 /// What a webhook's answer makes Twilio say to the person: a text, or a `<Message>` of TwiML.
-fn say(sandbox: &State, message: &Message, answered: &Answered) {
+fn say(sandbox: &State, message: &Message, answered: &Answered) -> Result<(), NotKept> {
     let is = |kind: &str| answered.content_type.starts_with(kind);
     let is_text = is("text/plain") && !answered.body.is_empty();
     let is_twiml =
         (is("text/xml") || is("application/xml") || is("text/html")) && answered.body.contains("<Message");
     if !answered.status.is_success() || !(is_text || is_twiml) {
-        return;
+        return Ok(());
     }
     let now = Utc::now();
     sandbox.add(Message {
@@ -95,25 +106,25 @@ fn say(sandbox: &State, message: &Message, answered: &Answered) {
         created_at: now,
         updated_at: now,
         sent_at: Some(now),
+        media_url: None,
         ..message.clone()
-    });
+    })
 }
 
 /// The captured set of parameters of a text, with what was given in its place.
 fn params(sandbox: &State, given: &[(String, String)]) -> Vec<(String, String)> {
     let field = |name: &str| given.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-    let from = field("From").unwrap_or_else(|| USUAL_PERSON.to_owned());
-    let from =
-        if from.starts_with("whatsapp:") { from } else { format!("whatsapp:{}", from.replace(' ', "+")) };
+    let from = whatsapp_address(&field("From").unwrap_or_else(|| USUAL_PERSON.to_owned()));
     let sid = field("MessageSid").unwrap_or_else(|| format!("SM{}", random_hex()));
-    let digits: String = from.chars().filter(char::is_ascii_digit).collect();
+    // A person who hides the number has an id instead, and no `WaId`.
+    let digits = from.strip_prefix("whatsapp:+");
     let usual = [
         ("SmsMessageSid", sid.clone()),
         ("NumMedia", "0".to_owned()),
         ("ProfileName", "Sandbox Person".to_owned()),
         ("MessageType", "text".to_owned()),
         ("SmsSid", sid.clone()),
-        ("WaId", digits),
+        ("WaId", digits.unwrap_or_default().to_owned()),
         ("SmsStatus", "received".to_owned()),
         ("Body", String::new()),
         ("To", sandbox.settings.whatsapp_number.clone()),
@@ -125,6 +136,9 @@ fn params(sandbox: &State, given: &[(String, String)]) -> Vec<(String, String)> 
     let mut params: Vec<(String, String)> =
         usual.into_iter().map(|(name, value)| (name.to_owned(), field(name).unwrap_or(value))).collect();
     params.push(("MessageSid".to_owned(), sid));
+    if digits.is_none() && field("ExternalUserId").is_none() {
+        params.push(("ExternalUserId".to_owned(), from.clone()));
+    }
     params.push(("From".to_owned(), from));
     for (name, value) in given {
         if name != "deliver" && !params.iter().any(|(known, _)| known == name) {
@@ -132,6 +146,13 @@ fn params(sandbox: &State, given: &[(String, String)]) -> Vec<(String, String)> 
         }
     }
     params
+}
+
+/// `whatsapp:+15005550100` or `whatsapp:US.123`, from whatever of it was given. A form that was not encoded has a space for the `+`.
+fn whatsapp_address(given: &str) -> String {
+    let name = given.strip_prefix("whatsapp:").unwrap_or(given).replace([' ', '+'], "");
+    let is_number = !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit());
+    format!("whatsapp:{}{name}", if is_number { "+" } else { "" })
 }
 
 fn value<'a>(params: &'a [(String, String)], name: &str) -> &'a str {

@@ -9,6 +9,11 @@ use crate::message::Message;
 
 pub(crate) struct Journal(File);
 
+/// A change that could not be kept; so it did not happen.
+#[derive(Debug, thiserror::Error)]
+#[error("the sandbox cannot write its journal: {0}")]
+pub(crate) struct NotKept(#[from] std::io::Error);
+
 impl Journal {
     /// Opens the file; returns what it holds, in the order in which messages were taken in.
     pub(crate) fn open(path: &Path) -> std::io::Result<(Self, Vec<Message>)> {
@@ -29,21 +34,25 @@ impl Journal {
                 }
             }
         }
-        let mut journal = Self(file);
-        journal.0.write_all(b"\n")?; // ends a half line
-        Ok((journal, messages))
+        Ok((Self(file), messages))
     }
 
-    /// Keeps a change before anybody hears of it.
-    pub(crate) fn write(&mut self, message: &Message) -> std::io::Result<()> {
-        let mut line = serde_json::to_vec(message)?;
-        line.push(b'\n');
-        self.0.write_all(&line)?;
-        self.0.flush()
+    /// Keeps a change before anybody hears of it. The line break comes first: it ends the half line of a write that failed, or of a
+    /// process that was killed.
+    pub(crate) fn write(&mut self, message: &Message) -> Result<(), NotKept> {
+        let mut line = vec![b'\n'];
+        serde_json::to_writer(&mut line, message).map_err(std::io::Error::from)?;
+        Ok(self.0.write_all(&line)?)
     }
 
     /// Forgets everything.
-    pub(crate) fn clear(&mut self) -> std::io::Result<()> {
-        self.0.set_len(0)
+    pub(crate) fn clear(&mut self) -> Result<(), NotKept> {
+        Ok(self.0.set_len(0)?)
+    }
+
+    /// A journal that takes nothing, like one on a full disk.
+    #[cfg(test)]
+    pub(crate) fn unwritable(path: &Path) -> Self {
+        Self(File::open(path).unwrap())
     }
 }

@@ -29,8 +29,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
 use crate::faults::Faults;
 use crate::message::Message;
 use crate::settings::Settings;
@@ -67,7 +65,6 @@ pub enum SandboxError {
 pub struct Sandbox {
     state: Arc<State>,
     address: SocketAddr,
-    stop: CancellationToken,
     serving: tokio::task::JoinHandle<()>,
 }
 
@@ -85,9 +82,8 @@ impl Sandbox {
             listener.local_addr().map_err(|source| SandboxError::Listen { address: wanted, source })?;
         let state = Arc::new(State::open(settings)?);
         status::resume(&state);
-        let stop = CancellationToken::new();
-        let serving = tokio::spawn(server::serve(listener, state.clone(), stop.clone()));
-        Ok(Self { state, address, stop, serving })
+        let serving = tokio::spawn(server::serve(listener, state.clone()));
+        Ok(Self { state, address, serving })
     }
 
     /// Where it listens, `http://127.0.0.1:…`: what a client takes for Twilio's address.
@@ -113,7 +109,7 @@ impl Sandbox {
         self.messages().into_iter().filter(|message| !message.is_inbound() && message.to == address).collect()
     }
 
-    /// Misbehaves like this from now on.
+    /// Misbehaves like this from now on. A probability outside 0 to 1 counts as the nearer of the two.
     pub fn set_faults(&self, faults: Faults) {
         self.state.set_faults(faults);
     }
@@ -131,9 +127,9 @@ impl Sandbox {
         tokio::time::timeout(patience, wait).await.is_ok()
     }
 
-    /// Stops listening and forgets what is under way.
+    /// Stops listening and forgets what is under way: a sandbox that starts on the same journal goes on with it.
     pub async fn stop(self) {
-        self.stop.cancel();
+        self.state.stop.cancel();
         let _ = self.serving.await;
     }
 }

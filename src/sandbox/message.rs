@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
-    /// `SM` and 32 hex digits.
+    /// `SM` and 32 hex digits; `MM` and 32 hex digits for an outbound message with media.
     pub sid: String,
     /// `inbound`, `outbound-api`, or `outbound-reply` for what a webhook's answer made Twilio say.
     pub direction: String,
@@ -18,7 +18,7 @@ pub struct Message {
     pub to: String,
     /// Its text.
     pub body: String,
-    /// `queued`, `sent`, `delivered`, `undelivered`, `received`.
+    /// `queued`, `sent`, `delivered`, `read`, `undelivered`, `received`.
     pub status: String,
     /// Why it failed.
     pub error_code: Option<i32>,
@@ -28,6 +28,9 @@ pub struct Message {
     pub content_sid: Option<String>,
     /// The template's variables.
     pub content_variables: Option<String>,
+    /// Its picture or file; WhatsApp carries one.
+    #[serde(default)]
+    pub media_url: Option<String>,
     /// The validity that was asked for, in seconds.
     pub validity_period: Option<u32>,
     /// When it was taken in.
@@ -36,6 +39,9 @@ pub struct Message {
     pub updated_at: DateTime<Utc>,
     /// When it left.
     pub sent_at: Option<DateTime<Utc>>,
+    /// The account deleted it: Twilio's routes show it no more. It stays here, since a person has read it all the same.
+    #[serde(default)]
+    pub deleted: bool,
 }
 
 impl Message {
@@ -66,7 +72,7 @@ impl Message {
             "error_message": null,
             "from": self.from,
             "messaging_service_sid": null,
-            "num_media": "0",
+            "num_media": if self.media_url.is_some() { "1" } else { "0" },
             "num_segments": "1",
             "price": null,
             "price_unit": null,

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::Utc;
 
 use crate::api_error::ApiError;
+use crate::message::Message;
 use crate::state::State;
 
 /// Twilio's ids are 32 hex digits behind two letters.
@@ -60,23 +61,30 @@ pub(crate) async fn update(
     Path((_, name)): Path<(String, String)>,
     body: axum::body::Bytes,
 ) -> Response {
-    let sid = name.trim_end_matches(".json");
     let redacts = form_urlencoded::parse(&body).any(|(key, value)| key == "Body" && value.is_empty());
     if !redacts {
         return ApiError::bad(20001, "Only an empty Body is accepted").into_response();
     }
-    match sandbox.change(sid, |message| message.body.clear()) {
-        Some(message) => Json(message.resource(&sandbox.settings.account_sid)).into_response(),
-        None => ApiError::not_found(&format!("/Messages/{name}")).into_response(),
-    }
+    change(&sandbox, &name, |message| message.body.clear())
+        .map(|message| Json(message.resource(&sandbox.settings.account_sid)))
+        .into_response()
 }
 
-/// `DELETE …/Messages/{sid}.json` is refused here: the list is what tests prove things on.
-pub(crate) async fn delete() -> Response {
-    ApiError::new(
-        StatusCode::FORBIDDEN,
-        20403,
-        "The sandbox keeps every message; DELETE /sandbox/messages forgets them all",
-    )
-    .into_response()
+/// `DELETE …/Messages/{sid}.json` takes a message from Twilio's routes, also one that is still under way; `/sandbox/messages` keeps it,
+/// with its mark.
+pub(crate) async fn delete(
+    extract::State(sandbox): extract::State<Arc<State>>,
+    Path((_, name)): Path<(String, String)>,
+) -> Response {
+    change(&sandbox, &name, |message| message.deleted = true).map(|_| StatusCode::NO_CONTENT).into_response()
+}
+
+/// Changes the message of this name, `SM….json`, unless it was deleted.
+fn change(sandbox: &State, name: &str, change: impl FnOnce(&mut Message)) -> Result<Message, ApiError> {
+    let sid = name.trim_end_matches(".json");
+    let changed = match sandbox.message(sid) {
+        Some(message) if !message.deleted => sandbox.change(sid, change)?,
+        _ => None,
+    };
+    changed.ok_or_else(|| ApiError::not_found(&format!("/Messages/{name}")))
 }

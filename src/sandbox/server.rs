@@ -9,7 +9,6 @@ use axum::routing::{get, post};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::state::State;
@@ -31,22 +30,22 @@ impl IntoResponse for Hangup {
 #[error("closed on request")]
 struct Closed;
 
-pub(crate) async fn serve(listener: TcpListener, sandbox: Arc<State>, stop: CancellationToken) {
-    let router = router(sandbox);
+pub(crate) async fn serve(listener: TcpListener, sandbox: Arc<State>) {
+    let router = router(sandbox.clone());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = stop.cancelled() => return,
+            () = sandbox.stop.cancelled() => return,
         };
         match accepted {
-            Ok((stream, _)) => drop(tokio::spawn(answer(stream, router.clone(), stop.clone()))),
+            Ok((stream, _)) => drop(tokio::spawn(answer(stream, router.clone(), sandbox.clone()))),
             // Out of file descriptors, say: it passes.
             Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
         }
     }
 }
 
-async fn answer(stream: TcpStream, router: Router, stop: CancellationToken) {
+async fn answer(stream: TcpStream, router: Router, sandbox: Arc<State>) {
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         let router = router.clone();
         async move {
@@ -58,7 +57,7 @@ async fn answer(stream: TcpStream, router: Router, stop: CancellationToken) {
         hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     tokio::select! {
         _ = connection => {}
-        () = stop.cancelled() => {}
+        () = sandbox.stop.cancelled() => {}
     }
 }
 

@@ -7,10 +7,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::SandboxError;
 use crate::faults::Faults;
-use crate::journal::Journal;
+use crate::journal::{Journal, NotKept};
 use crate::message::Message;
 use crate::settings::Settings;
 
@@ -18,6 +19,8 @@ use crate::settings::Settings;
 pub(crate) struct State {
     pub(crate) settings: Settings,
     pub(crate) http: reqwest::Client,
+    /// Ends everything that is under way.
+    pub(crate) stop: CancellationToken,
     known: Mutex<Known>,
     changed: watch::Sender<u64>,
 }
@@ -54,7 +57,8 @@ impl State {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent("TwilioProxy/1.1")
             .build()?;
-        Ok(Self { settings, http, known: Mutex::new(known), changed: watch::Sender::new(0) })
+        let stop = CancellationToken::new();
+        Ok(Self { settings, http, stop, known: Mutex::new(known), changed: watch::Sender::new(0) })
     }
 
     pub(crate) fn messages(&self) -> Vec<Message> {
@@ -66,52 +70,57 @@ impl State {
         known.places.get(sid).map(|place| known.messages[*place].clone())
     }
 
-    /// Whether lists show it yet.
+    /// Whether Twilio's routes show it yet, and still. The lag is the one in force when they are asked, not the one when the message was
+    /// taken in: whoever takes the lag away sees everything at once.
     pub(crate) fn is_listed(&self, message: &Message, now: DateTime<Utc>) -> bool {
+        if message.deleted {
+            return false;
+        }
         let lag = i64::try_from(self.lock().faults.list_lag_ms).unwrap_or(i64::MAX);
         TimeDelta::try_milliseconds(lag).is_some_and(|lag| message.created_at + lag <= now)
     }
 
-    /// Takes a message in; false: there is one with this SID.
-    pub(crate) fn add(&self, message: Message) -> bool {
+    /// Takes a message in, unless there is one with this SID.
+    pub(crate) fn add(&self, message: Message) -> Result<(), NotKept> {
         let mut known = self.lock();
         if known.places.contains_key(&message.sid) {
-            return false;
+            return Ok(());
         }
-        known.keep(&message);
+        known.keep(&message)?;
         let place = known.messages.len();
         known.places.insert(message.sid.clone(), place);
         known.messages.push(message);
         drop(known);
         self.announce();
-        true
+        Ok(())
     }
 
     /// Changes a message; `None`: there is none with this SID.
-    pub(crate) fn change(&self, sid: &str, change: impl FnOnce(&mut Message)) -> Option<Message> {
+    pub(crate) fn change(
+        &self,
+        sid: &str,
+        change: impl FnOnce(&mut Message),
+    ) -> Result<Option<Message>, NotKept> {
         let mut known = self.lock();
-        let place = *known.places.get(sid)?;
-        let message = &mut known.messages[place];
-        change(message);
+        let Some(place) = known.places.get(sid).copied() else { return Ok(None) };
+        let mut message = known.messages[place].clone();
+        change(&mut message);
         message.updated_at = Utc::now();
-        let message = message.clone();
-        known.keep(&message);
+        known.keep(&message)?;
+        known.messages[place] = message.clone();
         drop(known);
         self.announce();
-        Some(message)
+        Ok(Some(message))
     }
 
-    pub(crate) fn clear(&self) {
+    pub(crate) fn clear(&self) -> Result<(), NotKept> {
         let mut known = self.lock();
+        known.journal.as_mut().map_or(Ok(()), Journal::clear)?;
         known.messages.clear();
         known.places.clear();
-        if let Some(journal) = &mut known.journal
-            && let Err(error) = journal.clear()
-        {
-            tracing::error!(error = %error, "The sandbox cannot clear its journal");
-        }
         drop(known);
         self.announce();
+        Ok(())
     }
 
     pub(crate) fn faults(&self) -> Faults {
@@ -141,6 +150,11 @@ impl State {
         changes
     }
 
+    #[cfg(test)]
+    pub(crate) fn set_journal(&self, journal: Journal) {
+        self.lock().journal = Some(journal);
+    }
+
     fn announce(&self) {
         self.changed.send_modify(|version| *version += 1);
     }
@@ -151,11 +165,7 @@ impl State {
 }
 
 impl Known {
-    fn keep(&mut self, message: &Message) {
-        if let Some(journal) = &mut self.journal
-            && let Err(error) = journal.write(message)
-        {
-            tracing::error!(error = %error, "The sandbox cannot write its journal");
-        }
+    fn keep(&mut self, message: &Message) -> Result<(), NotKept> {
+        self.journal.as_mut().map_or(Ok(()), |journal| journal.write(message))
     }
 }

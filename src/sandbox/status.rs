@@ -1,5 +1,5 @@
-//! What becomes of a message after it was taken in: queued → sent → delivered, each reported to its status callback. The initial status
-//! is not reported, as at Twilio.
+//! What becomes of a message after it was taken in: queued → sent → delivered (→ read), each reported to its status callback. The
+//! initial status is not reported, as at Twilio.
 
 use std::sync::Arc;
 
@@ -11,7 +11,8 @@ use crate::webhook::deliver;
 
 /// Lets a message take its course.
 pub(crate) fn begin(sandbox: &Arc<State>, message: Message) {
-    tokio::spawn(follow(sandbox.clone(), message.sid));
+    let sandbox = sandbox.clone();
+    tokio::spawn(async move { sandbox.stop.run_until_cancelled(follow(&sandbox, message.sid)).await });
 }
 
 /// Lets the messages of an earlier life take their course.
@@ -21,15 +22,19 @@ pub(crate) fn resume(sandbox: &Arc<State>) {
     }
 }
 
-async fn follow(sandbox: Arc<State>, sid: String) {
+async fn follow(sandbox: &State, sid: String) {
     let faults = sandbox.faults();
-    let last = if sandbox.happens(faults.fail_later) {
-        ("undelivered", Some(faults.fail_later_code))
+    let mut course = vec![("sent", None)];
+    if sandbox.happens(faults.fail_later) {
+        course.push(("undelivered", Some(faults.fail_later_code)));
     } else {
-        ("delivered", None)
-    };
+        course.push(("delivered", None));
+        if sandbox.happens(faults.read) {
+            course.push(("read", None));
+        }
+    }
     let mut reports = Vec::new();
-    for (status, error_code) in [("sent", None), last] {
+    for (status, error_code) in course {
         tokio::time::sleep(sandbox.settings.status_delay).await;
         // A process that is killed here reports the next status of this message after its restart, and not this one: as at Twilio, a
         // callback can be lost.
@@ -38,16 +43,24 @@ async fn follow(sandbox: Arc<State>, sid: String) {
             message.error_code = error_code;
             message.sent_at = message.sent_at.or_else(|| Some(Utc::now()));
         });
-        let Some(message) = changed else { return };
-        reports.push(message.clone());
+        let message = match changed {
+            Ok(Some(message)) => message,
+            // Forgotten meanwhile.
+            Ok(None) => return,
+            Err(error) => {
+                tracing::error!(error = %error, sid, "The sandbox cannot keep a status of message {sid}");
+                return;
+            }
+        };
+        reports.push(message);
         if !sandbox.happens(faults.callback_reordered) {
             for message in reports.drain(..).rev() {
-                report(&sandbox, &message).await;
+                report(sandbox, &message).await;
             }
         }
     }
     for message in reports.drain(..).rev() {
-        report(&sandbox, &message).await;
+        report(sandbox, &message).await;
     }
 }
 
@@ -84,7 +97,7 @@ fn params(sandbox: &State, message: &Message) -> Vec<(String, String)> {
         params.push(("ErrorCode", code.to_string()));
         params.push(("ChannelStatusMessage", "failed on request".to_owned()));
     }
-    if matches!(message.status.as_str(), "delivered" | "undelivered") {
+    if matches!(message.status.as_str(), "delivered" | "read" | "undelivered") {
         params.push(("EventType", message.status.to_uppercase()));
     }
     params.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()

@@ -42,8 +42,9 @@ pub(crate) async fn receive(
     }
     let trace = headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(TraceParent::parse);
     let trace = trace.map_or_else(TraceParent::root, |from| from.child());
-    match tokio::time::timeout(receiver.database_timeout, trace.scope(keep(&receiver, &form, &message))).await
-    {
+    let span = tracing::info_span!("webhook", trace = trace.trace_id());
+    let keeping = trace.scope(keep(&receiver, &form, &message).instrument(span));
+    match tokio::time::timeout(receiver.database_timeout, keeping).await {
         Ok(Ok(())) => ([(header::CONTENT_TYPE, "text/xml; charset=utf-8")], EMPTY_TWIML).into_response(),
         Ok(Err(error)) => {
             tracing::error!(error = %error, "Could not store message {}: {error}", message.sid);

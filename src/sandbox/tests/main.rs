@@ -1,0 +1,14 @@
+//! The sandbox over HTTP, as a client of Twilio and as a service that receives webhooks meet it.
+
+#![expect(clippy::unwrap_used, reason = "a panic in a helper fails its test")]
+
+mod account;
+mod receiver;
+
+mod callbacks;
+mod create;
+mod faults;
+mod inbound;
+mod journal;
+mod list;
+mod resource;
