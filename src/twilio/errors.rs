@@ -118,7 +118,7 @@ mod tests {
             (20429, RateLimited), (20500, InDoubt), (20503, InDoubt), (21211, Recipient), (21212, Recipient),
             (21408, Recipient), (21602, Content), (21604, Recipient), (21606, Configuration), (21609, Configuration),
             (21610, OptedOut), (21611, RateLimited), (21614, Recipient), (21617, Content), (21619, Content),
-            (21620, Content), (21623, Content), (21654, Content), (21655, Content), (21656, Content),
+            (21620, Content), (21623, Content), (21624, Content), (21654, Content), (21655, Content), (21656, Content),
             (21658, Content), (21659, Configuration), (21660, Configuration), (21661, Configuration),
             (21701, Configuration), (21703, Configuration), (21704, Configuration), (21711, Configuration),
             (30001, RateLimited), (30002, Configuration), (30003, Recipient), (30004, Recipient), (30005, Recipient),
