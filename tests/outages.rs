@@ -2,25 +2,25 @@
 
 use std::time::{Duration, Instant};
 
-use private_postgres::test_database::ScratchCluster;
+use private_postgres::scratch_cluster::ScratchCluster;
 
 use crate::support::{PERSON, TestApp};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_database_a_webhook_is_refused_in_time_and_the_service_goes_on_by_itself_afterwards() {
-    let mut cluster = ScratchCluster::start();
-    let app = TestApp::on_database(cluster.url(), None, &[]).await;
+    let cluster = ScratchCluster::empty().await;
+    let app = TestApp::on_database(cluster.url().to_owned(), None, &[]).await;
     app.write(PERSON, "before").await;
     app.replies(PERSON, 1).await;
     app.drained_well().await;
 
-    cluster.stop();
+    cluster.stop().await;
     let form = [("MessageSid", "SMaway"), ("From", PERSON), ("Body", "while away")];
     let begun = Instant::now();
     let answer = app.post("/webhooks/whatsapp", &form, Some(&app.sign("/webhooks/whatsapp", &form))).await;
     let took = begun.elapsed();
     let ready = app.http.get(app.url("/readyz")).send().await.unwrap();
-    cluster.start_again();
+    cluster.start_again().await;
 
     assert_eq!(answer.status(), 503);
     assert!(took < Duration::from_millis(2500), "{took:?}");

@@ -29,12 +29,24 @@ pub enum Error {
     },
     /// A server refuses to run as root, and there is nobody else.
     #[error(
-        "running as root, and there is no user `postgres` or `nobody` to run the database as; create one, or set DATABASE_URL"
+        "running as root, and there is no user `postgres` or `nobody` to run the database as; \
+         create one, or set DATABASE_URL"
     )]
     NoServerUser,
+    /// The name is used in SQL, in a path and in an address, so it has to be plain.
+    #[error("database name {0:?}: use lower-case letters, digits and underscores, and begin with a letter")]
+    Name(String),
     /// `initdb` failed.
-    #[error("initdb failed: {0}")]
+    #[error("cannot make a cluster: initdb says: {0}")]
     InitDb(String),
+    /// The database could not be created in the cluster.
+    #[error("cannot create database {name}: the server says: {answer}")]
+    CreateDatabase {
+        /// The database.
+        name: String,
+        /// The end of what the server said.
+        answer: String,
+    },
     /// The server ended while it was starting.
     #[error("the PostgreSQL server did not start; the end of {log}:\n{tail}")]
     ServerEnded {
@@ -43,9 +55,11 @@ pub enum Error {
         /// Its last lines.
         tail: String,
     },
-    /// The server started, but not within a minute.
-    #[error("the PostgreSQL server was not ready after {seconds} s; see {log}")]
-    NotReady {
+    /// The server did not get ready, or did not stop, in the time it has.
+    #[error("the PostgreSQL server was not {state} after {seconds} s; see {log}")]
+    TooSlow {
+        /// What was waited for: `ready` or `stopped`.
+        state: &'static str,
         /// How long was waited.
         seconds: u64,
         /// Where it writes.
@@ -62,12 +76,12 @@ pub enum Error {
         uid: u32,
     },
     /// A file or a process could not be handled.
-    #[error("cannot {deed}")]
+    #[error("cannot {deed}: {reason}")]
     Io {
         /// What was tried.
         deed: String,
-        /// Why it failed.
-        source: io::Error,
+        /// Why it failed; part of the message, so it is not repeated as a source.
+        reason: io::Error,
     },
 }
 
@@ -78,6 +92,6 @@ pub(crate) trait Doing<T> {
 
 impl<T> Doing<T> for io::Result<T> {
     fn doing(self, deed: impl FnOnce() -> String) -> Result<T, Error> {
-        self.map_err(|source| Error::Io { deed: deed(), source })
+        self.map_err(|reason| Error::Io { deed: deed(), reason })
     }
 }

@@ -1,66 +1,129 @@
-//! Who still needs the server. The lease is a FIFO: every process that uses the server holds its write end, and a small `sh` holds the
-//! read end. The kernel closes the write end of a process however it ends, so the `sh` sees end-of-file exactly when nobody is left,
-//! and stops the server.
+//! Who still needs the server. The lease is a FIFO: every process that uses the server holds its write end, and a small shell
+//! script, the watcher, holds the read end. The kernel closes the write end of a process however it ends, so the watcher sees
+//! end-of-file exactly when nobody is left, and stops the server.
 
-use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
-use std::io;
-use std::os::fd::AsRawFd;
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::OFlags;
 
 use crate::error::{Doing, Error};
-use crate::server_user::ServerUser;
+use crate::place::Place;
+use crate::process;
 
-/// Waits for the end of the lease, then stops the server. Arguments: the lease, `pg_ctl`, the data folder.
-const WATCHER: &str = r#"cat <"$1" >/dev/null; exec "$2" -D "$3" -m fast -w stop >/dev/null 2>&1"#;
+/// What the watcher runs.
+const WATCHER: &str = include_str!("watcher.sh");
 
-/// Takes a share of a lease that is being watched; `None` when nobody watches, so no server can be relied on.
-pub(crate) fn join(lease: &Path) -> Option<File> {
-    // Without a reader the open fails (ENXIO) instead of waiting for one.
-    let share = OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(lease).ok()?;
-    // The watcher may have seen end-of-file just before we came; then it is about to close its end, which shows as an error here.
-    let mut watch = libc::pollfd { fd: share.as_raw_fd(), events: 0, revents: 0 };
-    (poll(&mut watch, 20) == 0).then_some(share)
+/// The watcher answers within milliseconds; one that is silent for so long is not well.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The lease of one cluster.
+pub(crate) struct Lease {
+    fifo: PathBuf,
+    /// Where the watcher writes the shares that it has counted.
+    shares: PathBuf,
 }
 
-/// Makes the lease if need be, starts its watcher, and takes the first share.
-pub(crate) fn open(
-    lease: &Path,
-    user: &ServerUser,
-    folder: &Path,
-    pg_ctl: &Path,
-    data: &Path,
-) -> Result<File, Error> {
-    if !fs::symlink_metadata(lease).is_ok_and(|metadata| metadata.file_type().is_fifo()) {
-        let _ = fs::remove_file(lease);
-        make_fifo(lease).doing(|| format!("make the lease {}", lease.display()))?;
-        user.own(lease)?;
+impl Lease {
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        Self { fifo: folder.join("lease"), shares: folder.join("shares") }
     }
-    user.command(Path::new("/bin/sh"), folder)
-        .args(["-c", WATCHER, "private-postgres-watcher"])
-        .args([lease, pg_ctl, data])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0) // Ctrl-C in the terminal is for the program, not for its database
-        .spawn()
-        .doing(|| "start the database's watcher".to_owned())?;
-    // Opening for writing waits until the watcher reads.
-    OpenOptions::new().write(true).open(lease).doing(|| format!("open the lease {}", lease.display()))
+
+    /// Takes a share of a lease that is being watched; `None` when nobody watches, so no server can be relied on.
+    pub(crate) fn join(&self) -> Result<Option<File>, Error> {
+        // Without a reader the open fails (ENXIO) instead of waiting for one.
+        let Ok(share) = self.open_end(OpenOptions::new().write(true).custom_flags(no_wait())) else {
+            return Ok(None);
+        };
+        Ok(self.is_counted(&share)?.then_some(share))
+    }
+
+    /// Whether the last watcher was killed. One that stops the server removes the list of shares before it leaves.
+    pub(crate) fn is_orphaned(&self) -> bool {
+        self.shares.exists()
+    }
+
+    /// Starts a watcher and takes a share.
+    pub(crate) fn open(&self, place: &Place, linger: Duration) -> Result<File, Error> {
+        let deed = || format!("open the lease {}", self.fifo.display());
+        self.make_fifo(place)?;
+        // Either end alone would wait for the other, and a watcher that waits to open its end would wait for ever if this
+        // process were killed now. So it gets an open one, and there is a writer before there is a watcher.
+        let placeholder = self.open_end(OpenOptions::new().read(true).custom_flags(no_wait())).doing(deed)?;
+        let share = self.open_end(OpenOptions::new().write(true).custom_flags(no_wait())).doing(deed)?;
+        let read_end = self.open_end(OpenOptions::new().read(true)).doing(deed)?;
+        drop(placeholder);
+        self.watch(place, read_end, linger)?;
+        if self.is_counted(&share)? {
+            return Ok(share);
+        }
+        Err(io::Error::other("its watcher ended at once")).doing(deed)
+    }
+
+    fn make_fifo(&self, place: &Place) -> Result<(), Error> {
+        if fs::symlink_metadata(&self.fifo).is_ok_and(|metadata| metadata.file_type().is_fifo()) {
+            return Ok(());
+        }
+        let _ = fs::remove_file(&self.fifo);
+        let mut mkfifo = place.user.command(Path::new("mkfifo"), &place.folder);
+        let made = mkfifo.args(["-m", "600"]).arg(&self.fifo).stdin(Stdio::null()).output();
+        let made = made.and_then(|output| match output.status.success() {
+            true => Ok(()),
+            false => Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+        });
+        made.doing(|| format!("make the lease {}", self.fifo.display()))
+    }
+
+    fn watch(&self, place: &Place, read_end: File, linger: Duration) -> Result<(), Error> {
+        let mut watcher = place.user.command(Path::new("/bin/sh"), &place.folder);
+        watcher.args(["-c", WATCHER, "private-postgres-watcher"]);
+        watcher.args([&self.fifo, &self.shares, &place.data]).arg(linger.as_secs().to_string());
+        // In a group of its own: Ctrl-C in the terminal is for the program, not for its database.
+        watcher.stdin(read_end).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        let watcher = watcher.spawn().doing(|| "start the database's watcher".to_owned())?;
+        process::reap(watcher, "database's watcher");
+        Ok(())
+    }
+
+    /// Tells the watcher of a share, and waits until it has counted it. An open write end alone proves nothing: the watcher may
+    /// have seen end-of-file just before, and be about to close its end.
+    fn is_counted(&self, mut share: &File) -> Result<bool, Error> {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let name = format!("{}-{}", std::process::id(), since_epoch.as_nanos());
+        let mut told = share.write_all(format!("{name}\n").as_bytes());
+        let begun = Instant::now();
+        loop {
+            match told {
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(false),
+                Err(error) if error.kind() != ErrorKind::WouldBlock => {
+                    return Err(error).doing(|| "join the running database".to_owned());
+                }
+                _ => {}
+            }
+            if fs::read_to_string(&self.shares).is_ok_and(|shares| shares.lines().any(|line| line == name)) {
+                return Ok(true);
+            }
+            if begun.elapsed() > ANSWER_TIMEOUT {
+                return Err(io::Error::from(ErrorKind::TimedOut))
+                    .doing(|| "reach the database's watcher".to_owned());
+            }
+            thread::sleep(Duration::from_millis(2));
+            // Fails once the watcher has closed its end.
+            told = share.write_all(b"\n");
+        }
+    }
+
+    fn open_end(&self, options: &OpenOptions) -> io::Result<File> {
+        options.open(&self.fifo)
+    }
 }
 
-#[expect(unsafe_code, reason = "std cannot make a FIFO; the path is a valid C string for the call")]
-fn make_fifo(path: &Path) -> io::Result<()> {
-    let path = CString::new(path.as_os_str().as_encoded_bytes()).map_err(io::Error::other)?;
-    // SAFETY: `path` is NUL-terminated and lives through the call.
-    if unsafe { libc::mkfifo(path.as_ptr(), 0o600) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-#[expect(unsafe_code, reason = "std cannot poll a file; one valid pollfd is passed with its count")]
-fn poll(watch: &mut libc::pollfd, timeout_ms: i32) -> i32 {
-    // SAFETY: the pointer is to one pollfd that lives through the call.
-    unsafe { libc::poll(watch, 1, timeout_ms) }
+fn no_wait() -> i32 {
+    OFlags::NONBLOCK.bits().cast_signed()
 }

@@ -1,4 +1,4 @@
-//! Finds the installed server: PATH first, then where distributions, Homebrew and Postgres.app put it.
+//! Finds the installed server: in `PATH`, and where distributions, Homebrew and Postgres.app put it.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ pub fn search_path() -> Vec<PathBuf> {
     env::split_paths(&from_path).chain(USUAL_PLACES.iter().flat_map(|place| expand(place))).collect()
 }
 
-/// The newest server in these folders, or the one of the version that existing data needs.
+/// The newest server in these folders, or the one of the version that existing data needs; of equals the first.
 pub(crate) fn find(folders: &[PathBuf], data: &Path, wanted: Option<u32>) -> Result<ServerBinaries, Error> {
     let mut found: Vec<ServerBinaries> = Vec::new();
     for folder in folders {
@@ -44,7 +44,8 @@ pub(crate) fn find(folders: &[PathBuf], data: &Path, wanted: Option<u32>) -> Res
         }
     }
     let fits = found.iter().filter(|server| wanted.is_none_or(|version| server.version == version));
-    match (fits.max_by_key(|server| server.version), wanted) {
+    // The last of equal maxima is taken, hence the reversal.
+    match (fits.rev().max_by_key(|server| server.version), wanted) {
         (Some(server), _) => Ok(server.clone()),
         (None, Some(wanted)) if !found.is_empty() => {
             let versions: Vec<String> = found.iter().map(|server| server.version.to_string()).collect();

@@ -1,8 +1,9 @@
 //! Whom the server runs as. PostgreSQL refuses to run as root; then it runs as the owner of its existing folder, else as
 //! `postgres`, else as `nobody`.
 
-use std::ffi::CString;
+use std::env;
 use std::fs::{self, DirBuilder};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -11,17 +12,18 @@ use std::process::{Command, Stdio};
 use crate::error::{Doing, Error};
 
 /// The user of all the server's processes and files.
+#[derive(Debug)]
 pub(crate) struct ServerUser {
     pub(crate) uid: u32,
-    /// Set when this process is root and must become somebody else.
+    /// User and group id; set when this process is root and must become somebody else.
     drop_to: Option<(u32, u32)>,
 }
 
 impl ServerUser {
     pub(crate) fn for_folder(folder: &Path) -> Result<Self, Error> {
-        let own_uid = effective_uid();
-        if own_uid != 0 {
-            return Ok(Self { uid: own_uid, drop_to: None });
+        let own_uid = rustix::process::geteuid();
+        if !own_uid.is_root() {
+            return Ok(Self { uid: own_uid.as_raw(), drop_to: None });
         }
         if let Ok(owner) = fs::metadata(folder)
             && owner.uid() != 0
@@ -33,19 +35,25 @@ impl ServerUser {
         Ok(Self { uid: somebody.0, drop_to: Some(somebody) })
     }
 
-    /// A command that runs as this user, unimpressed by the environment's PostgreSQL variables.
+    /// A command that runs as this user. Of the environment it gets only what programs need to run: PostgreSQL's own variables
+    /// would mislead it, and secrets are not its business.
     pub(crate) fn command(&self, program: &Path, folder: &Path) -> Command {
         let mut command = Command::new(program);
         if let Some((uid, gid)) = self.drop_to {
             command.uid(uid).gid(gid);
         }
-        command.current_dir(folder);
-        for variable in ["PGDATA", "PGPORT", "PGHOST", "PGUSER", "PGDATABASE", "PGOPTIONS"] {
-            command.env_remove(variable);
+        command.current_dir(folder).env_clear();
+        for variable in ["PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"] {
+            if let Some(value) = env::var_os(variable) {
+                command.env(variable, value);
+            }
         }
+        // Set, because macOS otherwise asks a framework that starts threads, which the server does not survive.
+        command.env("LC_ALL", "C");
         command
     }
 
+    /// Gives a file of root's to this user.
     pub(crate) fn own(&self, path: &Path) -> Result<(), Error> {
         let Some((uid, gid)) = self.drop_to else { return Ok(()) };
         chown(path, Some(uid), Some(gid)).doing(|| format!("give {} to user id {uid}", path.display()))
@@ -53,24 +61,24 @@ impl ServerUser {
 
     /// Whether this user can reach a folder: a project under `/root` is out of its reach.
     pub(crate) fn can_enter(&self, folder: &Path) -> bool {
-        let enter = || {
-            self.command(Path::new("/bin/sh"), Path::new("/"))
-                .args(["-c", r#"cd "$0""#])
-                .arg(folder)
-                .stderr(Stdio::null())
-                .status()
-        };
-        self.drop_to.is_none() || enter().is_ok_and(|status| status.success())
+        if self.drop_to.is_none() {
+            return true;
+        }
+        let mut enter = self.command(Path::new("/bin/sh"), Path::new("/"));
+        enter.args(["-c", r#"cd "$0""#]).arg(folder).stdin(Stdio::null()).stderr(Stdio::null());
+        enter.status().is_ok_and(|status| status.success())
     }
 
-    /// Makes a folder that is this user's alone.
+    /// Makes a folder that is this user's alone. Its parent must exist.
     pub(crate) fn private_folder(&self, folder: &Path) -> Result<(), Error> {
-        if !folder.exists() {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(folder)
-                .doing(|| format!("make {}", folder.display()))?;
+        match DirBuilder::new().mode(0o700).create(folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(error).doing(|| format!("make {}", folder.display()));
+            }
+            _ => {}
+        }
+        // Nothing but root's own is given away: in `/tmp` somebody else may have been quicker.
+        if self.drop_to.is_some() && is_empty_folder_of_root(folder) {
             self.own(folder)?;
         }
         let metadata = fs::symlink_metadata(folder).doing(|| format!("look at {}", folder.display()))?;
@@ -82,22 +90,18 @@ impl ServerUser {
     }
 }
 
-#[expect(
-    unsafe_code,
-    reason = "std has no way to ask for the effective user id; the call has no preconditions"
-)]
-fn effective_uid() -> u32 {
-    unsafe { libc::geteuid() }
+/// A folder that an image or a script of root's has prepared.
+fn is_empty_folder_of_root(folder: &Path) -> bool {
+    let is_root_s =
+        fs::symlink_metadata(folder).is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == 0);
+    is_root_s && fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
-/// User and group id of a user name; never root's.
-#[expect(
-    unsafe_code,
-    reason = "std cannot look up users; the result is read before anything else could call getpwnam"
-)]
+/// User and group id of a user name; never root's. Users may come from a directory service, which `id` knows how to ask.
 fn ids_of(name: &str) -> Option<(u32, u32)> {
-    let name = CString::new(name).ok()?;
-    // SAFETY: the pointer is valid for the call, and the static result is copied at once.
-    let ids = unsafe { libc::getpwnam(name.as_ptr()).as_ref().map(|entry| (entry.pw_uid, entry.pw_gid)) };
-    ids.filter(|(uid, _)| *uid != 0)
+    let ask = |option: &str| {
+        let answer = Command::new("id").args([option, name]).stdin(Stdio::null()).output().ok()?;
+        String::from_utf8_lossy(&answer.stdout).trim().parse::<u32>().ok()
+    };
+    Some((ask("-u")?, ask("-g")?)).filter(|(uid, _)| *uid != 0)
 }

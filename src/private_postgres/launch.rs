@@ -1,0 +1,210 @@
+//! Making a cluster, creating its database, and launching its server.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::cluster::Settings;
+use crate::error::{Doing, Error};
+use crate::place::Place;
+use crate::postmaster::{POLL, PORT, Postmaster};
+use crate::process;
+use crate::server_binaries::{self, ServerBinaries};
+
+/// A first start on a slow disk takes seconds; a minute means that something is wrong.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long the children of a server that was killed may take to notice it and go.
+const ORPHANS_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// For every cluster: no TCP, a socket for its own user, one time zone.
+const SETTINGS: [&str; 4] =
+    ["listen_addresses=", "unix_socket_permissions=0700", "timezone=UTC", "log_timezone=UTC"];
+
+/// Several processes of the service, each with its pools.
+const DURABLE: [&str; 1] = ["max_connections=200"];
+
+/// Many tests at once, each with its pools, and nothing that has to survive the machine.
+const FLEETING: [&str; 5] = [
+    "max_connections=400",
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "shared_buffers=64MB",
+];
+
+/// A cluster whose server is about to be started.
+pub(crate) struct Launch<'a> {
+    settings: &'a Settings,
+    place: &'a Place,
+    server: ServerBinaries,
+}
+
+impl<'a> Launch<'a> {
+    /// Finds a server for the cluster, and ends what is left of the last one. Only for the process that passed the gate, when
+    /// nobody uses the cluster.
+    pub(crate) fn prepare(settings: &'a Settings, place: &'a Place) -> Result<Self, Error> {
+        let find = |version| server_binaries::find(&settings.search_path, &place.data, version);
+        let server = match find(place.data_version()) {
+            Err(Error::WrongVersion { .. }) if !settings.durable => {
+                Postmaster { place }.stop()?;
+                remove_data(place)?;
+                find(None)?
+            }
+            found => found?,
+        };
+        Postmaster { place }.stop()?;
+        Ok(Self { settings, place, server })
+    }
+
+    /// Returns when clients can connect.
+    pub(crate) fn run(&self) -> Result<(), Error> {
+        if self.place.data_version().is_none() {
+            self.init()?;
+        }
+        match self.start_when_orphans_are_gone() {
+            // Without fsync a crash of the machine can leave files that no server reads; tests want a cluster, not this one.
+            Err(error @ Error::ServerEnded { .. }) if !self.settings.durable => {
+                tracing::warn!(%error, "The cluster for tests is made anew");
+                remove_data(self.place)?;
+                self.init()?;
+                self.start()
+            }
+            started => started,
+        }
+    }
+
+    /// Makes the cluster beside its place and moves it there, so that a killed `initdb` leaves no half cluster behind.
+    fn init(&self) -> Result<(), Error> {
+        self.remove_unfinished();
+        // The id keeps away an `initdb` that outlived its parent and still writes.
+        let unfinished = self.place.folder.join(format!("pgdata.new-{}", std::process::id()));
+        let mut initdb = self.program("initdb");
+        initdb.arg("-D").arg(&unfinished).args(["-U", &self.settings.name]);
+        initdb.args(["--auth=trust", "--encoding=UTF8", "--no-locale", "--no-instructions"]);
+        if !self.settings.durable {
+            initdb.arg("--no-sync");
+        }
+        let output = initdb.stdin(Stdio::null()).output().doing(|| "run initdb".to_owned())?;
+        if !output.status.success() {
+            return Err(Error::InitDb(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+        }
+        let data = &self.place.data;
+        fs::rename(&unfinished, data).doing(|| format!("move the new cluster to {}", data.display()))
+    }
+
+    fn remove_unfinished(&self) {
+        let entries = fs::read_dir(&self.place.folder).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("pgdata.new")) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+
+    /// The children of a killed server hold its memory until they notice, and a new one refuses to start beside them.
+    fn start_when_orphans_are_gone(&self) -> Result<(), Error> {
+        let begun = Instant::now();
+        loop {
+            match self.start() {
+                Err(Error::ServerEnded { tail, .. })
+                    if tail.contains("shared memory block") && begun.elapsed() < ORPHANS_TIMEOUT =>
+                {
+                    thread::sleep(POLL * 10);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn start(&self) -> Result<(), Error> {
+        // A copied or unpacked project may have lost it, and the server insists.
+        fs::set_permissions(&self.place.data, fs::Permissions::from_mode(0o700))
+            .doing(|| format!("close {} to others", self.place.data.display()))?;
+        self.create_database()?;
+        let log = self.place.open_log()?;
+        let log_too = log.try_clone().doing(|| "share the server's log".to_owned())?;
+        let mut postgres = self.program("postgres");
+        postgres.arg("-D").arg(&self.place.data).arg("-p").arg(PORT.to_string());
+        postgres.arg("-c").arg(format!("unix_socket_directories={}", self.place.socket_folder.display()));
+        for setting in SETTINGS.iter().chain(self.own_settings()) {
+            postgres.args(["-c", setting]);
+        }
+        // In a group of its own: Ctrl-C in the terminal is for the program, not for its database.
+        let spawned = postgres.stdin(Stdio::null()).stdout(log).stderr(log_too).process_group(0).spawn();
+        let mut postgres =
+            spawned.doing(|| format!("start {}", self.server.folder.join("postgres").display()))?;
+        let ready = self.wait_until_ready(&mut postgres);
+        process::reap(postgres, "database server");
+        ready
+    }
+
+    /// Creates the program's own database if it is not there, through a server without a socket: no client program has to be
+    /// installed, and nobody can connect before the database exists.
+    fn create_database(&self) -> Result<(), Error> {
+        let name = &self.settings.name;
+        let mut single = self.program("postgres");
+        single.arg("--single").arg("-D").arg(&self.place.data);
+        for setting in self.own_settings() {
+            single.args(["-c", setting]);
+        }
+        single.arg("postgres").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut single = single.spawn().doing(|| "run postgres --single".to_owned())?;
+        if let Some(mut stdin) = single.stdin.take() {
+            // That it exists already is an error to the server and none to us: the last line is the proof.
+            let statements =
+                format!("CREATE DATABASE {name}\nSELECT datname FROM pg_database WHERE datname = '{name}'\n");
+            // One that ends at once does not read; its own words, below, are a better message than a broken pipe.
+            let _ = stdin.write_all(statements.as_bytes());
+        }
+        let output = single.wait_with_output().doing(|| "wait for postgres --single".to_owned())?;
+        let answer = last_lines(&String::from_utf8_lossy(&output.stderr));
+        if !output.status.success() {
+            let _ = self.place.open_log()?.write_all(&output.stderr);
+            return Err(Error::ServerEnded { log: self.place.log_path(), tail: answer });
+        }
+        if String::from_utf8_lossy(&output.stdout).contains(&format!("datname = \"{name}\"")) {
+            return Ok(());
+        }
+        Err(Error::CreateDatabase { name: name.clone(), answer })
+    }
+
+    fn wait_until_ready(&self, server: &mut Child) -> Result<(), Error> {
+        let begun = Instant::now();
+        let postmaster = Postmaster { place: self.place };
+        let log = self.place.log_path();
+        loop {
+            let is_ours = postmaster.recorded_pid() == Some(rustix::process::Pid::from_child(server));
+            if is_ours && postmaster.is_ready() {
+                return Ok(());
+            }
+            if server.try_wait().doing(|| "watch the server start".to_owned())?.is_some() {
+                let tail = last_lines(&fs::read_to_string(&log).unwrap_or_default());
+                return Err(Error::ServerEnded { log, tail });
+            }
+            if begun.elapsed() > START_TIMEOUT {
+                return Err(Error::TooSlow { state: "ready", seconds: START_TIMEOUT.as_secs(), log });
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    fn own_settings(&self) -> &'static [&'static str] {
+        if self.settings.durable { &DURABLE } else { &FLEETING }
+    }
+
+    fn program(&self, name: &str) -> Command {
+        self.place.user.command(&self.server.folder.join(name), &self.place.folder)
+    }
+}
+
+fn remove_data(place: &Place) -> Result<(), Error> {
+    fs::remove_dir_all(&place.data).doing(|| format!("remove {}", place.data.display()))
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(8)..].join("\n")
+}

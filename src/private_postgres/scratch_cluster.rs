@@ -1,0 +1,137 @@
+//! A server of its own for a test that stops or kills it: nobody else uses it, and it keeps its address and its data until the
+//! test is over.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::process::{Pid, Signal};
+use sqlx::migrate::Migrator;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, Executor, PgConnection, PgPool};
+
+use crate::cluster::{PrivatePostgres, Settings};
+use crate::process::is_alive;
+use crate::test_server::{self, blocking};
+
+const NAME: &str = "cloudybot_scratch";
+
+/// A running or stopped server with one database. It takes about a second to make.
+#[derive(Debug)]
+pub struct ScratchCluster {
+    settings: Settings,
+    /// Held while the server is down too, so that whatever happens to this process its server goes with it.
+    share: Arc<PrivatePostgres>,
+    url: String,
+}
+
+impl ScratchCluster {
+    /// A fresh server whose database has these migrations.
+    ///
+    /// # Panics
+    /// When there is no server, with the remedies, or when a migration fails: no test can go on from there.
+    pub async fn create(migrator: &Migrator) -> Self {
+        let cluster = Self::empty().await;
+        let mut conn = cluster.connect().await;
+        migrator.run(&mut conn).await.unwrap_or_else(|error| panic!("the migrations fail: {error}"));
+        cluster
+    }
+
+    /// A fresh server whose database has no tables.
+    ///
+    /// # Panics
+    /// As [`ScratchCluster::create`].
+    pub async fn empty() -> Self {
+        let settings = Settings { durable: false, ..Settings::new(new_folder(), NAME) };
+        let share = start(settings.clone()).await;
+        let cluster = Self { settings, url: share.url(), share: Arc::new(share) };
+        // Without it a killed server forgets the commits of its last half second, like a machine that lost its power.
+        let statement = "ALTER DATABASE cloudybot_scratch SET synchronous_commit = on";
+        cluster.connect().await.execute(statement).await.expect("the owner may set this");
+        cluster
+    }
+
+    /// Its address: the same after every start.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// How to connect to it.
+    #[must_use]
+    pub fn connect_options(&self) -> PgConnectOptions {
+        test_server::connect_options(&self.url)
+    }
+
+    /// A new pool of a few connections, made when they are needed, for the runtime that calls.
+    #[must_use]
+    pub async fn pool(&self) -> PgPool {
+        test_server::pool_options().connect_lazy_with(self.connect_options())
+    }
+
+    /// Stops the server as an administrator would: clients are disconnected, and find no server.
+    ///
+    /// # Panics
+    /// When it does not stop.
+    pub async fn stop(&self) {
+        let share = Arc::clone(&self.share);
+        blocking(move || share.postmaster().stop()).await.expect("the scratch server stops");
+    }
+
+    /// Ends the server as a crash would. What was committed is there after the next start.
+    pub async fn kill(&self) {
+        let share = Arc::clone(&self.share);
+        blocking(move || share.postmaster().end_at_once(Signal::KILL)).await;
+    }
+
+    /// Starts the server after [`ScratchCluster::stop`] or [`ScratchCluster::kill`].
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_again(&self) {
+        start(self.settings.clone()).await;
+    }
+
+    async fn connect(&self) -> PgConnection {
+        PgConnection::connect_with(&self.connect_options()).await.expect("the scratch server can be reached")
+    }
+}
+
+impl Drop for ScratchCluster {
+    fn drop(&mut self) {
+        // Nobody needs its data, so nobody waits until they are written.
+        self.share.postmaster().end_at_once(Signal::QUIT);
+        let _ = fs::remove_dir_all(self.share.folder());
+    }
+}
+
+async fn start(settings: Settings) -> PrivatePostgres {
+    blocking(move || {
+        PrivatePostgres::start(&settings).unwrap_or_else(|error| panic!("starting a scratch server: {error}"))
+    })
+    .await
+}
+
+/// A folder for this process alone. Those of processes that are gone are removed on the way.
+fn new_folder() -> PathBuf {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let all = env::temp_dir();
+    if number == 0 {
+        let entries = fs::read_dir(&all).into_iter().flatten().flatten().map(|entry| entry.path());
+        for folder in entries.filter(|folder| is_left_over(folder)) {
+            let _ = fs::remove_dir_all(folder);
+        }
+    }
+    all.join(format!("{NAME}_{}_{number}", process::id()))
+}
+
+fn is_left_over(folder: &Path) -> bool {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let ids = name.strip_prefix(NAME).and_then(|rest| rest.strip_prefix('_'));
+    let owner = ids.and_then(|ids| ids.split('_').next()?.parse().ok()).and_then(Pid::from_raw);
+    owner.is_some_and(|owner| !is_alive(owner))
+}

@@ -1,0 +1,2 @@
+-- What the tests of test databases write into.
+CREATE TABLE things (name TEXT PRIMARY KEY);
