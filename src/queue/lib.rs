@@ -72,6 +72,8 @@ pub mod claim;
 pub mod enqueue;
 /// What a handler says of a run that did not succeed.
 pub mod failure;
+/// What administrators see and do.
+pub mod inspection;
 /// What a job is.
 pub mod job;
 /// Times and sizes.

@@ -16,7 +16,7 @@ use crate::worker::completer::Completer;
 use crate::worker::dispatch::Dispatch;
 use crate::worker::pool::PoolState;
 use crate::worker::session::Session;
-use crate::worker::{listener, poller};
+use crate::worker::{listener, poller, upkeep};
 
 /// Collects pools and kinds; nothing runs before [`Workers::start`].
 pub struct Workers<App> {
@@ -69,6 +69,7 @@ impl<App: Clone + Send + Sync + 'static> Workers<App> {
             tokio::spawn(session.clone().keep(stop.clone())),
             tokio::spawn(poller::poll(session.clone(), self.pools.clone(), stop.clone())),
             tokio::spawn(listener::listen(self.queue.clone(), stop.clone())),
+            tokio::spawn(upkeep::keep(session.clone(), stop.clone())),
         ];
         let monitor = monitor(&self.pools, &session, &Arc::new(self.registry), &completer);
         let working = tokio::spawn(async move {

@@ -5,6 +5,7 @@ mod support;
 
 mod attempts;
 mod enqueueing;
+mod inspection;
 mod lanes;
 mod leases;
 mod stopping;

@@ -14,3 +14,4 @@ pub(crate) mod poller;
 pub(crate) mod pool;
 pub(crate) mod session;
 pub(crate) mod suspects;
+pub(crate) mod upkeep;

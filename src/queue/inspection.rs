@@ -1,0 +1,338 @@
+//! What administrators see and do: list, show, count, retry, cancel, pause, resume. Each action leaves a row in `queue.audit`.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::{PgConnection, Postgres, QueryBuilder};
+
+use crate::Queue;
+use crate::job::JobId;
+
+/// Which jobs are meant; what is left out does not narrow.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// `held`, `scheduled`, `parked`, `waiting`, `running`, `done`, `cancelled` or `dead`.
+    pub state: Option<String>,
+    /// One kind.
+    pub kind: Option<String>,
+    /// One pool.
+    pub pool: Option<String>,
+    /// One lane.
+    pub lane: Option<String>,
+    /// Enqueued at this moment or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Enqueued before this moment.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// A job as a list shows it.
+#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+pub struct JobSummary {
+    /// Its number.
+    pub id: JobId,
+    /// Where it stands.
+    pub state: String,
+    /// What it does.
+    pub kind: String,
+    /// Whose workers do it.
+    pub pool: String,
+    /// What it is in line with.
+    pub lane: Option<String>,
+    /// Attempts that failed.
+    pub failed_attempts: i32,
+    /// Not before this moment.
+    pub run_at: Option<DateTime<Utc>>,
+    /// When it was enqueued.
+    pub created_at: DateTime<Utc>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Why it died or was cancelled.
+    pub reason: Option<String>,
+}
+
+/// A job with everything that is known of it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobDetail {
+    /// The list's row.
+    #[serde(flatten)]
+    pub summary: JobSummary,
+    /// The rest of the row.
+    #[serde(flatten)]
+    pub rest: JobRest,
+    /// Every attempt that did not simply succeed, in order.
+    pub attempts: Vec<AttemptRow>,
+}
+
+/// What a list leaves out.
+#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+pub struct JobRest {
+    /// What at most one live job has.
+    pub unique_key: Option<String>,
+    /// Higher goes first.
+    pub priority: Option<i32>,
+    /// Attempts until it is dead.
+    pub max_attempts: Option<i32>,
+    /// How often its process died under it.
+    pub crashes: i32,
+    /// How often it put itself off.
+    pub snoozes: Option<i32>,
+    /// When the present or last attempt began.
+    pub claimed_at: Option<DateTime<Utc>>,
+    /// Which worker has or had it.
+    pub worker_id: Option<i64>,
+    /// A person wants it to stop.
+    pub cancel_asked: bool,
+    /// The trace it belongs to.
+    pub traceparent: Option<String>,
+    /// What it is about.
+    pub payload: Value,
+}
+
+/// An attempt that did not simply succeed.
+#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+pub struct AttemptRow {
+    /// Its number, from 1; a snooze or a crash repeats it.
+    pub attempt: i16,
+    /// `failed`, `dead`, `snoozed`, `crashed`, `handed_back` or `cancelled`.
+    pub outcome: String,
+    /// Which worker ran it.
+    pub worker_id: Option<i64>,
+    /// When it began.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub ended_at: DateTime<Utc>,
+    /// What went wrong.
+    pub error: Option<String>,
+}
+
+/// How many jobs of a pool and kind stand where.
+#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+pub struct Count {
+    /// The pool.
+    pub pool: String,
+    /// The kind.
+    pub kind: String,
+    /// The state.
+    pub state: String,
+    /// How many.
+    pub jobs: i64,
+    /// When the oldest of them was enqueued.
+    pub oldest: Option<DateTime<Utc>>,
+    /// Whether the pool or the kind is paused.
+    pub paused: bool,
+}
+
+/// What came of an action on one job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outcome {
+    /// The job.
+    pub id: JobId,
+    /// In words: `retried`, `cancelled`, `asked to stop`, `put away`, or why nothing was done.
+    pub outcome: String,
+}
+
+/// What is done to jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// A dead job is tried again.
+    Retry,
+    /// A waiting job ends, a running one is asked to stop, a dead one is put away.
+    Cancel,
+}
+
+/// What is paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All jobs of a pool.
+    Pool,
+    /// All jobs of a kind.
+    Kind,
+}
+
+impl Scope {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Pool => "pool",
+            Self::Kind => "kind",
+        }
+    }
+}
+
+/// Jobs that one bulk action touches at most; a second one takes the next.
+const BULK_LIMIT: i64 = 10_000;
+
+/// Jobs that one transaction of a bulk action touches.
+const BULK_STEP: usize = 500;
+
+const SUMMARY: &str = "SELECT id, state, kind, pool, lane, failed_attempts, run_at, created_at, finished_at, reason FROM queue.every_job";
+
+impl Queue {
+    /// The newest jobs that fit, at most `limit`.
+    pub async fn list(&self, filter: &Filter, limit: i64) -> sqlx::Result<Vec<JobSummary>> {
+        let mut query = QueryBuilder::new(SUMMARY);
+        narrow(&mut query, filter);
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
+        query.build_query_as().fetch_all(self.pg()).await
+    }
+
+    /// One job; `None`: it is not remembered.
+    pub async fn show(&self, id: JobId) -> sqlx::Result<Option<JobDetail>> {
+        let mut query = QueryBuilder::<Postgres>::new(SUMMARY);
+        query.push(" WHERE id = ").push_bind(id);
+        let Some(summary) = query.build_query_as().fetch_optional(self.pg()).await? else { return Ok(None) };
+        let rest = sqlx::query_as(
+            "SELECT unique_key, priority, max_attempts, crashes, snoozes, claimed_at, worker_id, cancel_asked, traceparent, payload
+             FROM queue.every_job WHERE id = $1",
+        )
+        .bind(id)
+        .fetch_optional(self.pg())
+        .await?;
+        let Some(rest) = rest else { return Ok(None) };
+        let attempts = sqlx::query_as(
+            "SELECT attempt, outcome, worker_id, started_at, ended_at, error FROM queue.attempts WHERE job_id = $1 ORDER BY ended_at, attempt",
+        )
+        .bind(id)
+        .fetch_all(self.pg())
+        .await?;
+        Ok(Some(JobDetail { summary, rest, attempts }))
+    }
+
+    /// Live and dead jobs by pool, kind and state. What ended well is not counted: that would read the whole history.
+    pub async fn stats(&self) -> sqlx::Result<Vec<Count>> {
+        sqlx::query_as(
+            "SELECT pool, kind, state, count(*) AS jobs, min(created_at) AS oldest,
+                    EXISTS (SELECT FROM queue.pauses p WHERE (p.scope, p.name) IN (('pool', pool), ('kind', kind))) AS paused
+             FROM (SELECT pool, kind, state::TEXT, created_at FROM queue.jobs UNION ALL SELECT pool, kind, 'dead', created_at FROM queue.dead) AS j
+             GROUP BY pool, kind, state ORDER BY pool, kind, state",
+        )
+        .fetch_all(self.pg())
+        .await
+    }
+
+    /// Does something to one job.
+    pub async fn act_on(&self, action: Action, id: JobId, actor: &str) -> sqlx::Result<Outcome> {
+        let mut outcomes = self.act_on_all(action, &[id], actor).await?;
+        Ok(outcomes.pop().expect("one job, one outcome"))
+    }
+
+    /// Does something to every job that fits: dead ones for a retry; live ones, or dead ones if they are asked for, for a cancel.
+    pub async fn act_on_fitting(
+        &self,
+        action: Action,
+        filter: &Filter,
+        actor: &str,
+    ) -> sqlx::Result<Vec<Outcome>> {
+        let mut query = QueryBuilder::<Postgres>::new("SELECT id FROM queue.every_job");
+        narrow(&mut query, filter);
+        query.push(match action {
+            Action::Retry => " AND state = 'dead'",
+            Action::Cancel if filter.state.as_deref() == Some("dead") => "",
+            Action::Cancel => " AND state NOT IN ('done', 'cancelled', 'dead')",
+        });
+        query.push(" ORDER BY id LIMIT ").push_bind(BULK_LIMIT);
+        let ids: Vec<JobId> = query.build_query_scalar().fetch_all(self.pg()).await?;
+        self.act_on_all(action, &ids, actor).await
+    }
+
+    async fn act_on_all(&self, action: Action, ids: &[JobId], actor: &str) -> sqlx::Result<Vec<Outcome>> {
+        let mut outcomes = Vec::with_capacity(ids.len());
+        for step in ids.chunks(BULK_STEP) {
+            let mut tx = self.pg().begin().await?;
+            for id in step {
+                let outcome: String = match action {
+                    Action::Retry => {
+                        sqlx::query_scalar("SELECT queue.retry_dead($1)").bind(id).fetch_one(&mut *tx).await?
+                    }
+                    Action::Cancel => {
+                        let why = format!("cancelled by {actor}");
+                        sqlx::query_scalar("SELECT queue.cancel($1, $2)")
+                            .bind(id)
+                            .bind(why)
+                            .fetch_one(&mut *tx)
+                            .await?
+                    }
+                };
+                let name = if action == Action::Retry { "retry" } else { "cancel" };
+                note(&mut tx, actor, name, &format!("job {id}"), &outcome).await?;
+                outcomes.push(Outcome { id: *id, outcome });
+            }
+            tx.commit().await?;
+        }
+        self.bell().ring_later();
+        Ok(outcomes)
+    }
+
+    /// Pauses a pool or a kind for all processes: what runs goes on, nothing new begins. False: it was paused already.
+    pub async fn pause(&self, scope: Scope, name: &str, actor: &str) -> sqlx::Result<bool> {
+        let mut tx = self.pg().begin().await?;
+        let done = sqlx::query(
+            "INSERT INTO queue.pauses (scope, name, paused_by) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        )
+        .bind(scope.as_str())
+        .bind(name)
+        .bind(actor)
+        .execute(&mut *tx)
+        .await?;
+        let changed = done.rows_affected() == 1;
+        let outcome = if changed { "paused" } else { "was paused" };
+        note(&mut tx, actor, "pause", &format!("{} {name}", scope.as_str()), outcome).await?;
+        tx.commit().await?;
+        Ok(changed)
+    }
+
+    /// Lets a pool or a kind go on. False: it was not paused.
+    pub async fn resume(&self, scope: Scope, name: &str, actor: &str) -> sqlx::Result<bool> {
+        let mut tx = self.pg().begin().await?;
+        let done = sqlx::query("DELETE FROM queue.pauses WHERE scope = $1 AND name = $2")
+            .bind(scope.as_str())
+            .bind(name)
+            .execute(&mut *tx)
+            .await?;
+        let changed = done.rows_affected() == 1;
+        let outcome = if changed { "resumed" } else { "was not paused" };
+        note(&mut tx, actor, "resume", &format!("{} {name}", scope.as_str()), outcome).await?;
+        tx.commit().await?;
+        self.bell().ring_later();
+        Ok(changed)
+    }
+}
+
+async fn note(
+    conn: &mut PgConnection,
+    actor: &str,
+    action: &str,
+    target: &str,
+    outcome: &str,
+) -> sqlx::Result<()> {
+    sqlx::query("INSERT INTO queue.audit (actor, action, target, outcome) VALUES ($1, $2, $3, $4)")
+        .bind(actor)
+        .bind(action)
+        .bind(target)
+        .bind(outcome)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+fn narrow(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
+    query.push(" WHERE TRUE");
+    for (column, value) in
+        [("state", &filter.state), ("kind", &filter.kind), ("pool", &filter.pool), ("lane", &filter.lane)]
+    {
+        if let Some(value) = value {
+            query.push(format!(" AND {column} = ")).push_bind(value.clone());
+        }
+    }
+    if let Some(since) = filter.since {
+        query.push(" AND created_at >= ").push_bind(since);
+    }
+    if let Some(until) = filter.until {
+        query.push(" AND created_at < ").push_bind(until);
+    }
+}

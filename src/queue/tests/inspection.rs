@@ -1,0 +1,181 @@
+//! What administrators see and do.
+
+use std::time::Duration;
+
+use queue::inspection::{Action, Filter, Scope};
+use queue::job::{Enqueued, NewJob};
+
+use crate::support::{Act, Bench, Deed};
+
+fn id(enqueued: Enqueued) -> i64 {
+    let Enqueued::New(id) = enqueued else { panic!("it is new") };
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_shown_with_every_attempt() {
+    let bench = Bench::new().await;
+    let workers = bench.work(2).await;
+    let dead = id(bench.queue.enqueue(&Act::new("bad", Deed::Fail)).await.unwrap());
+    bench.drained().await;
+
+    let shown = bench.queue.show(dead).await.unwrap().unwrap();
+
+    assert_eq!((shown.summary.state.as_str(), shown.summary.reason.as_deref()), ("dead", Some("it failed")));
+    assert_eq!(shown.rest.payload["name"], "bad");
+    let outcomes: Vec<&str> = shown.attempts.iter().map(|attempt| attempt.outcome.as_str()).collect();
+    assert_eq!(outcomes, ["failed", "failed", "dead"]);
+    assert!(
+        shown
+            .attempts
+            .iter()
+            .all(|attempt| attempt.worker_id.is_some() && attempt.started_at.unwrap() <= attempt.ended_at)
+    );
+    assert!(bench.queue.show(999_999).await.unwrap().is_none());
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_jobs_are_retried_one_by_one_and_in_bulk_under_their_own_numbers() {
+    let bench = Bench::new().await;
+    let workers = bench.work(2).await;
+    let mut ids = Vec::new();
+    for n in 0..5 {
+        ids.push(id(bench
+            .queue
+            .enqueue(NewJob::of(&Act::new(format!("{n}"), Deed::Abort)).lane("l"))
+            .await
+            .unwrap()));
+    }
+    bench.drained().await;
+    assert_eq!(bench.count("SELECT count(*) FROM queue.dead").await, 5);
+    sqlx::query("UPDATE queue.dead SET payload = jsonb_set(payload, '{deed}', '\"Succeed\"')")
+        .execute(&bench.pg)
+        .await
+        .unwrap();
+
+    let one = bench.queue.act_on(Action::Retry, ids[0], "tester").await.unwrap();
+    let rest = bench
+        .queue
+        .act_on_fitting(Action::Retry, &Filter { kind: Some("act".into()), ..Filter::default() }, "tester")
+        .await
+        .unwrap();
+    bench.drained().await;
+
+    assert_eq!(one.outcome, "retried");
+    assert_eq!(rest.len(), 4);
+    assert_eq!(bench.count("SELECT count(*) FROM queue.dead").await, 0);
+    let shown = bench.queue.show(ids[0]).await.unwrap().unwrap();
+    assert_eq!((shown.summary.state.as_str(), shown.attempts.len()), ("done", 1));
+    assert_eq!(bench.count("SELECT count(*) FROM queue.audit WHERE actor = 'tester' AND action = 'retry' AND outcome = 'retried'").await, 5);
+    assert_eq!(bench.queue.act_on(Action::Retry, ids[0], "tester").await.unwrap().outcome, "not dead");
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_jobs_are_cancelled_at_once_and_their_lane_goes_on() {
+    let bench = Bench::new().await;
+    let far = chrono::Utc::now() + Duration::from_secs(3600);
+    let head = id(bench
+        .queue
+        .enqueue(NewJob::of(&Act::new("head", Deed::Succeed)).lane("l").run_at(far))
+        .await
+        .unwrap());
+    let held = id(bench.queue.enqueue(NewJob::of(&Act::new("held", Deed::Succeed)).lane("l")).await.unwrap());
+    bench.queue.enqueue(NewJob::of(&Act::new("last", Deed::Succeed)).lane("l")).await.unwrap();
+    let workers = bench.work(2).await;
+
+    for job in [held, head] {
+        assert_eq!(bench.queue.act_on(Action::Cancel, job, "tester").await.unwrap().outcome, "cancelled");
+    }
+    bench.drained().await;
+
+    let mut all = bench.record.all();
+    all.sort();
+    assert_eq!(
+        all,
+        ["head is cancelled: cancelled by tester", "held is cancelled: cancelled by tester", "last"]
+    );
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_job_is_asked_to_stop_through_the_same_door() {
+    let bench = Bench::new().await;
+    let workers = bench.work(2).await;
+    let job = id(bench.queue.enqueue(&Act::new("polite", Deed::HangUntilCancelled)).await.unwrap());
+    bench.until("it runs", || async { bench.record.all().len() == 1 }).await;
+
+    assert_eq!(bench.queue.act_on(Action::Cancel, job, "tester").await.unwrap().outcome, "asked to stop");
+    bench.drained().await;
+
+    assert_eq!(bench.queue.show(job).await.unwrap().unwrap().summary.state, "cancelled");
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_pool_and_a_paused_kind_wait_and_go_on() {
+    let bench = Bench::new().await;
+    let workers = bench.work(4).await;
+
+    for (scope, name) in [(Scope::Pool, "test"), (Scope::Kind, "act")] {
+        assert!(bench.queue.pause(scope, name, "tester").await.unwrap());
+        assert!(!bench.queue.pause(scope, name, "tester").await.unwrap());
+        let before = bench.record.all().len();
+        for n in 0..3 {
+            bench.queue.enqueue(&Act::new(format!("{name} {n}"), Deed::Succeed)).await.unwrap();
+        }
+        // Two looks of the poller later they would have run.
+        bench
+            .until("the poller has looked", || async {
+                bench.queue.stats().await.unwrap().iter().any(|count| count.paused && count.jobs == 3)
+            })
+            .await;
+        assert_eq!(bench.record.all().len(), before, "{name}");
+        assert!(bench.queue.resume(scope, name, "tester").await.unwrap());
+        bench.drained().await;
+        assert_eq!(bench.record.all().len(), before + 3, "{name}");
+    }
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_are_narrowed_by_every_filter() {
+    let bench = Bench::new().await;
+    let far = chrono::Utc::now() + Duration::from_secs(3600);
+    bench.queue.enqueue(NewJob::of(&Act::new("a", Deed::Succeed)).lane("l")).await.unwrap();
+    bench.queue.enqueue(NewJob::of(&Act::new("b", Deed::Succeed)).lane("l")).await.unwrap();
+    bench.queue.enqueue(NewJob::of(&Act::new("c", Deed::Succeed)).run_at(far)).await.unwrap();
+    let now = chrono::Utc::now();
+
+    let number = async |filter: Filter| bench.queue.list(&filter, 100).await.unwrap().len();
+
+    assert_eq!(number(Filter::default()).await, 3);
+    assert_eq!(number(Filter { state: Some("held".into()), ..Filter::default() }).await, 1);
+    assert_eq!(number(Filter { state: Some("scheduled".into()), ..Filter::default() }).await, 1);
+    assert_eq!(number(Filter { lane: Some("l".into()), ..Filter::default() }).await, 2);
+    assert_eq!(number(Filter { pool: Some("other".into()), ..Filter::default() }).await, 0);
+    assert_eq!(number(Filter { kind: Some("act".into()), until: Some(now), ..Filter::default() }).await, 3);
+    assert_eq!(number(Filter { since: Some(now), ..Filter::default() }).await, 0);
+    assert_eq!(bench.queue.list(&Filter::default(), 2).await.unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_past_is_pruned_by_age_and_dead_jobs_stay() {
+    let bench = Bench::new().await;
+    sqlx::raw_sql(
+        "CREATE TABLE queue.finished_20250101 PARTITION OF queue.finished FOR VALUES FROM ('2025-01-01') TO ('2025-01-02');
+         INSERT INTO queue.dead (id, created_at, attempt, max_attempts, crashes, priority, kind, pool, reason, payload)
+         VALUES (1, '2025-01-01', 1, 1, 0, 0, 'act', 'test', 'old', '{}');
+         INSERT INTO queue.attempts (job_id, attempt, outcome, ended_at) VALUES (1, 1, 'dead', '2025-01-01'), (2, 1, 'failed', '2025-01-01')",
+    )
+    .execute(&bench.pg)
+    .await
+    .unwrap();
+
+    let dropped = bench.count("SELECT queue.prune(14)::BIGINT").await;
+
+    assert_eq!(dropped, 1);
+    assert_eq!(bench.count("SELECT count(*) FROM queue.dead").await, 1);
+    assert_eq!(bench.count("SELECT job_id FROM queue.attempts").await, 1);
+}
