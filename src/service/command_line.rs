@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::jobs_command::JobsCommand;
+
 /// CloudyBot's WhatsApp channel. Without a command it runs.
 #[derive(Debug, Parser)]
 #[command(name = "cloudybot", version, about)]
@@ -35,4 +37,12 @@ pub(crate) enum Command {
     Check,
     /// Bring the database up to date and end
     Migrate,
+    /// See and mend the jobs of the queue
+    Jobs {
+        #[command(subcommand)]
+        command: JobsCommand,
+        /// JSON for a program instead of a table
+        #[arg(long, global = true)]
+        json: bool,
+    },
 }

@@ -13,4 +13,5 @@ mod check;
 mod command_line;
 mod database;
 mod http;
+mod jobs_command;
 mod log;

@@ -1,0 +1,285 @@
+//! `cloudybot jobs …`: the queue, for an administrator at a terminal.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand, ValueEnum};
+use queue::Queue;
+use queue::inspection::{Action, Count, Filter, JobDetail, JobSummary, Outcome, Scope};
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::database::Database;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JobsCommand {
+    /// The newest jobs
+    List {
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// How many at most
+        #[arg(long, default_value_t = 50)]
+        limit: i64,
+    },
+    /// One job: payload, state, every attempt with its error
+    Show {
+        /// The job's number
+        id: i64,
+    },
+    /// Try dead jobs again
+    Retry(Chosen),
+    /// End waiting jobs, ask running ones to stop, put dead ones away
+    Cancel(Chosen),
+    /// How many jobs stand where
+    Stats,
+    /// Begin nothing new of a pool or a kind, in all processes
+    Pause(Paused),
+    /// Let a pool or a kind go on
+    Resume(Paused),
+}
+
+/// One job, or all that fit a filter.
+#[derive(Debug, Args)]
+pub(crate) struct Chosen {
+    /// Jobs by number; without one, a filter is needed
+    ids: Vec<i64>,
+    #[command(flatten)]
+    filter: FilterArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Paused {
+    /// What is paused
+    scope: ScopeArg,
+    /// Its name
+    name: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ScopeArg {
+    Pool,
+    Kind,
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct FilterArgs {
+    /// held, scheduled, parked, waiting, running, done, cancelled or dead
+    #[arg(long)]
+    state: Option<String>,
+    /// A job kind, send_chunk say
+    #[arg(long)]
+    kind: Option<String>,
+    /// A pool
+    #[arg(long)]
+    pool: Option<String>,
+    /// A lane
+    #[arg(long)]
+    lane: Option<String>,
+    /// Enqueued at this moment or later, 2026-11-23T15:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<DateTime<Utc>>,
+    /// Enqueued before this moment
+    #[arg(long, value_name = "TIME")]
+    until: Option<DateTime<Utc>>,
+}
+
+const STATES: [&str; 8] = ["held", "scheduled", "parked", "waiting", "running", "done", "cancelled", "dead"];
+
+impl FilterArgs {
+    fn filter(self) -> anyhow::Result<Filter> {
+        if let Some(state) = &self.state {
+            anyhow::ensure!(
+                STATES.contains(&state.as_str()),
+                "--state {state:?} is no state; the states are {}",
+                STATES.join(", ")
+            );
+        }
+        let Self { state, kind, pool, lane, since, until } = self;
+        Ok(Filter { state, kind, pool, lane, since, until })
+    }
+
+    fn is_empty(&self) -> bool {
+        let texts = [&self.state, &self.kind, &self.pool, &self.lane];
+        texts.iter().all(|text| text.is_none()) && self.since.is_none() && self.until.is_none()
+    }
+}
+
+/// Does what was asked; prints tables, or JSON for a program.
+pub(crate) async fn run(config: &Config, command: JobsCommand, as_json: bool) -> anyhow::Result<()> {
+    let database = Database::open(config).await?;
+    let queue = Queue::open(database.pool(2, Duration::from_secs(10)), config.queue());
+    let actor = std::env::var("USER").unwrap_or_else(|_| "command line".to_owned());
+    match command {
+        JobsCommand::List { filter, limit } => {
+            let jobs = queue.list(&filter.filter()?, limit).await.context(UNANSWERED)?;
+            print(as_json, &jobs, || table(&LIST_HEAD, jobs.iter().map(list_row)))
+        }
+        JobsCommand::Show { id } => {
+            let job = queue
+                .show(id)
+                .await
+                .context(UNANSWERED)?
+                .with_context(|| format!("job {id} is not remembered"))?;
+            print(as_json, &job, || detail(&job))
+        }
+        JobsCommand::Retry(chosen) => report(as_json, &act(&queue, Action::Retry, chosen, &actor).await?),
+        JobsCommand::Cancel(chosen) => report(as_json, &act(&queue, Action::Cancel, chosen, &actor).await?),
+        JobsCommand::Stats => {
+            let counts = queue.stats().await.context(UNANSWERED)?;
+            print(as_json, &counts, || table(&STATS_HEAD, counts.iter().map(stats_row)))
+        }
+        JobsCommand::Pause(paused) => {
+            let changed = queue.pause(paused.scope(), &paused.name, &actor).await.context(UNANSWERED)?;
+            print(as_json, &changed, || {
+                if changed { "paused\n".to_owned() } else { "was paused already\n".to_owned() }
+            })
+        }
+        JobsCommand::Resume(paused) => {
+            let changed = queue.resume(paused.scope(), &paused.name, &actor).await.context(UNANSWERED)?;
+            print(as_json, &changed, || {
+                if changed { "resumed\n".to_owned() } else { "was not paused\n".to_owned() }
+            })
+        }
+    }
+}
+
+const UNANSWERED: &str = "the queue cannot be asked; `cloudybot check` says why";
+
+impl Paused {
+    fn scope(&self) -> Scope {
+        match self.scope {
+            ScopeArg::Pool => Scope::Pool,
+            ScopeArg::Kind => Scope::Kind,
+        }
+    }
+}
+
+async fn act(queue: &Queue, action: Action, chosen: Chosen, actor: &str) -> anyhow::Result<Vec<Outcome>> {
+    if chosen.ids.is_empty() {
+        anyhow::ensure!(
+            !chosen.filter.is_empty(),
+            "say which jobs: numbers, or a filter like --kind send_chunk"
+        );
+        return queue.act_on_fitting(action, &chosen.filter.filter()?, actor).await.context(UNANSWERED);
+    }
+    anyhow::ensure!(chosen.filter.is_empty(), "say numbers or a filter, not both");
+    let mut outcomes = Vec::new();
+    for id in chosen.ids {
+        outcomes.push(queue.act_on(action, id, actor).await.context(UNANSWERED)?);
+    }
+    Ok(outcomes)
+}
+
+fn report(as_json: bool, outcomes: &[Outcome]) -> anyhow::Result<()> {
+    print(as_json, &outcomes, || {
+        if outcomes.is_empty() {
+            return "no job fits\n".to_owned();
+        }
+        table(
+            &["JOB", "OUTCOME"],
+            outcomes.iter().map(|outcome| vec![outcome.id.to_string(), outcome.outcome.clone()]),
+        )
+    })
+}
+
+#[expect(clippy::print_stdout, reason = "this is what was asked for")]
+fn print(as_json: bool, value: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
+    if as_json {
+        println!("{}", serde_json::to_string_pretty(value)?)
+    } else {
+        print!("{}", text())
+    }
+    Ok(())
+}
+
+const LIST_HEAD: [&str; 8] = ["JOB", "STATE", "KIND", "POOL", "LANE", "FAILED", "CREATED", "REASON"];
+const STATS_HEAD: [&str; 6] = ["POOL", "KIND", "STATE", "JOBS", "OLDEST", ""];
+
+fn list_row(job: &JobSummary) -> Vec<String> {
+    vec![
+        job.id.to_string(),
+        job.state.clone(),
+        job.kind.clone(),
+        job.pool.clone(),
+        job.lane.clone().unwrap_or_default(),
+        job.failed_attempts.to_string(),
+        moment(job.created_at),
+        job.reason.clone().unwrap_or_default().chars().take(60).collect(),
+    ]
+}
+
+fn stats_row(count: &Count) -> Vec<String> {
+    let paused = if count.paused { "paused" } else { "" };
+    let oldest = count.oldest.map(moment).unwrap_or_default();
+    vec![
+        count.pool.clone(),
+        count.kind.clone(),
+        count.state.clone(),
+        count.jobs.to_string(),
+        oldest,
+        paused.to_owned(),
+    ]
+}
+
+fn detail(job: &JobDetail) -> String {
+    let (summary, rest) = (&job.summary, &job.rest);
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let lines = [
+        ("job", format!("{} {} ({})", summary.kind, summary.id, summary.state)),
+        ("pool", summary.pool.clone()),
+        ("lane", or_none(summary.lane.clone())),
+        ("key", or_none(rest.unique_key.clone())),
+        (
+            "attempts",
+            format!(
+                "{} failed of {}",
+                summary.failed_attempts,
+                or_none(rest.max_attempts.map(|most| most.to_string()))
+            ),
+        ),
+        ("crashes", rest.crashes.to_string()),
+        ("created", moment(summary.created_at)),
+        ("run at", or_none(summary.run_at.map(moment))),
+        ("claimed", or_none(rest.claimed_at.map(moment))),
+        ("finished", or_none(summary.finished_at.map(moment))),
+        ("worker", or_none(rest.worker_id.map(|id| id.to_string()))),
+        ("reason", or_none(summary.reason.clone())),
+        ("trace", or_none(rest.traceparent.clone())),
+        ("payload", rest.payload.to_string()),
+    ];
+    let mut text: String = lines.iter().map(|(name, value)| format!("{name:<10}{value}\n")).collect();
+    if !job.attempts.is_empty() {
+        text.push('\n');
+        let rows = job.attempts.iter().map(|attempt| {
+            vec![
+                attempt.attempt.to_string(),
+                attempt.outcome.clone(),
+                or_none(attempt.worker_id.map(|id| id.to_string())),
+                or_none(attempt.started_at.map(moment)),
+                moment(attempt.ended_at),
+                attempt.error.clone().unwrap_or_default(),
+            ]
+        });
+        text.push_str(&table(&["ATTEMPT", "OUTCOME", "WORKER", "STARTED", "ENDED", "ERROR"], rows));
+    }
+    text
+}
+
+fn moment(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+/// Columns as wide as their widest cell.
+fn table<const N: usize>(head: &[&str; N], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let rows: Vec<Vec<String>> =
+        std::iter::once(head.iter().map(|cell| (*cell).to_owned()).collect()).chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells: String =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}  ")).collect();
+        format!("{}\n", cells.trim_end())
+    };
+    rows.iter().map(line).collect()
+}
