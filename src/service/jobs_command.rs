@@ -1,5 +1,6 @@
 //! `cloudybot jobs …`: the queue, for an administrator at a terminal.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -183,14 +184,13 @@ fn report(as_json: bool, outcomes: &[Outcome]) -> anyhow::Result<()> {
     })
 }
 
-#[expect(clippy::print_stdout, reason = "this is what was asked for")]
+/// Writes the answer. Whoever reads it may have had enough, `head` say; that is no error.
 fn print(as_json: bool, value: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
-    if as_json {
-        println!("{}", serde_json::to_string_pretty(value)?)
-    } else {
-        print!("{}", text())
+    let answer = if as_json { serde_json::to_string_pretty(value)? + "\n" } else { text() };
+    match std::io::stdout().write_all(answer.as_bytes()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
     }
-    Ok(())
 }
 
 const LIST_HEAD: [&str; 8] = ["JOB", "STATE", "KIND", "POOL", "LANE", "FAILED", "CREATED", "REASON"];
