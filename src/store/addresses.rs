@@ -42,11 +42,13 @@ pub async fn find_or_create(conn: &mut PgConnection, aliases: &[&str]) -> sqlx::
                 .await?
         }
     };
+    // An alias may be given twice: where a number is hidden, Twilio fills both of its fields with the same id.
     sqlx::query(
         "WITH arrival AS MATERIALIZED (SELECT clock_timestamp() AS at)
          INSERT INTO channel_address_aliases (alias, address_id, last_seen_at)
-         SELECT alias, $2, arrival.at - place * interval '1 microsecond'
+         SELECT alias, $2, arrival.at - min(place) * interval '1 microsecond'
          FROM arrival, unnest($1::TEXT[]) WITH ORDINALITY AS given (alias, place)
+         GROUP BY alias, arrival.at
          ON CONFLICT (alias) DO UPDATE SET last_seen_at = EXCLUDED.last_seen_at",
     )
     .bind(aliases)

@@ -4,6 +4,11 @@ use sqlx::PgConnection;
 
 /// Raises an alert, or counts it to the one of the same cause that is younger than an hour. True: it is new, and worth an `error!`.
 pub async fn raise(conn: &mut PgConnection, cause: &str, detail: &str) -> sqlx::Result<bool> {
+    // Two processes that meet the same trouble at once must not both find nothing.
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('alert ' || $1, 0))")
+        .bind(cause)
+        .execute(&mut *conn)
+        .await?;
     let counted = sqlx::query(
         "UPDATE channel_alerts SET times = times + 1, last_seen_at = now(), detail = $2 WHERE id = (
              SELECT id FROM channel_alerts WHERE cause = $1 AND opened_at > now() - interval '1 hour' ORDER BY opened_at DESC LIMIT 1)",

@@ -40,7 +40,7 @@ pub struct Chunk {
     pub now: DateTime<Utc>,
 }
 
-/// A chunk by its number; with `FOR UPDATE` semantics when the caller wants to change it: see [`lock`].
+/// A chunk by its number. Who wants to change it reads it by [`lock`].
 pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Chunk>> {
     sqlx::query_as(
         "SELECT c.id, c.delivery_id, d.address_id, c.index, c.body, c.meter_proactive, c.proactive, c.state, c.attempt, c.sent_to, c.deadline_at,
@@ -206,9 +206,10 @@ pub async fn doubt(conn: &mut PgConnection, id: i64, attempt: i32, error: &str) 
 /// A list did not have this attempt. Returns how many seconds ago the first such list was; 0 for the first.
 pub async fn note_miss(conn: &mut PgConnection, id: i64, attempt: i32) -> sqlx::Result<f64> {
     sqlx::query_scalar(
-        "UPDATE channel_chunk_attempts SET first_miss_at = coalesce(first_miss_at, clock_timestamp()), outcome = coalesce(outcome, 'in_doubt')
+        "UPDATE channel_chunk_attempts
+         SET first_miss_at = coalesce(first_miss_at, statement_timestamp()), outcome = coalesce(outcome, 'in_doubt')
          WHERE chunk_id = $1 AND attempt = $2
-         RETURNING greatest(0, extract(epoch FROM clock_timestamp() - first_miss_at))::DOUBLE PRECISION",
+         RETURNING greatest(0, extract(epoch FROM statement_timestamp() - first_miss_at))::DOUBLE PRECISION",
     )
     .bind(id)
     .bind(attempt)
@@ -259,10 +260,9 @@ pub enum End {
     Unknown,
 }
 
-/// The order of Twilio's statuses; a chunk only moves up. A failure counts only while nothing better is known.
-const STATUS_RANKS: &str = "array_position(ARRAY['planned', 'sending', 'cancelled', 'expired', 'unknown', 'accepted', 'sent', 'failed', 'delivered', 'read']";
-
-/// Moves an accepted chunk forward by a status that Twilio reported. False: it changes nothing. The caller holds the chunk's lock.
+/// Moves an accepted chunk forward by a status that Twilio reported. False: it changes nothing, because the chunk is as far already or
+/// nobody knows the status. Callbacks overtake each other, so a chunk may skip states, and a failure counts only while nothing better is
+/// known. The caller holds the chunk's lock.
 pub async fn apply_status(
     conn: &mut PgConnection,
     id: i64,
@@ -270,22 +270,24 @@ pub async fn apply_status(
     code: Option<i32>,
     message: Option<&str>,
 ) -> sqlx::Result<bool> {
-    let state = match status {
-        "sent" | "delivered" | "read" | "failed" => status,
-        "undelivered" => "failed",
+    let (state, from): (&str, &[&str]) = match status {
+        "sent" => ("sent", &["accepted"]),
+        "delivered" => ("delivered", &["accepted", "sent", "failed"]),
+        "read" => ("read", &["accepted", "sent", "failed", "delivered"]),
+        "failed" | "undelivered" => ("failed", &["accepted", "sent"]),
         _ => return Ok(false),
     };
-    let statement = format!(
+    let done = sqlx::query(
         "UPDATE channel_chunks SET state = $2, error_code = $3, error_message = $4, updated_at = clock_timestamp()
-         WHERE id = $1 AND sid IS NOT NULL AND {STATUS_RANKS}, $2) > {STATUS_RANKS}, state)"
-    );
-    let done = sqlx::query(sqlx::AssertSqlSafe(statement))
-        .bind(id)
-        .bind(state)
-        .bind(code)
-        .bind(message)
-        .execute(conn)
-        .await?;
+         WHERE id = $1 AND sid IS NOT NULL AND state = ANY ($5)",
+    )
+    .bind(id)
+    .bind(state)
+    .bind(code)
+    .bind(message)
+    .bind(from)
+    .execute(conn)
+    .await?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -297,7 +299,8 @@ pub async fn owned_sids(conn: &mut PgConnection, sids: &[String]) -> sqlx::Resul
         .await
 }
 
-/// Writes an attempt's outcome. One that was in doubt may still be cleared up; any other outcome stands.
+/// Writes an attempt's outcome. One that was in doubt may still be cleared up, and a SID proves every other outcome wrong; else the first
+/// one stands.
 async fn end_attempt(
     conn: &mut PgConnection,
     id: i64,
@@ -309,7 +312,8 @@ async fn end_attempt(
 ) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE channel_chunk_attempts SET outcome = $3, sid = $4, error_code = $5, error_message = coalesce($6, error_message)
-         WHERE chunk_id = $1 AND attempt = $2 AND (outcome IS NULL OR outcome = 'in_doubt')",
+         WHERE chunk_id = $1 AND attempt = $2
+           AND (outcome IS NULL OR outcome = 'in_doubt' OR ($3 = 'accepted' AND outcome <> 'accepted'))",
     )
     .bind(id)
     .bind(attempt)

@@ -1,6 +1,10 @@
 //! The tables' promises, on a real Postgres.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod proofs;
+mod races;
+mod states;
+
 use chrono::{TimeDelta, Utc};
 use private_postgres::test_database::TestDatabase;
 use serde_json::json;

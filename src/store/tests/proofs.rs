@@ -1,0 +1,78 @@
+//! What proves a send, and what proves a miss.
+
+use store::chunks::{self, Accepted, End, Unsent};
+
+use crate::{PERSON, Tables};
+
+#[tokio::test]
+async fn an_attempt_in_doubt_stays_sending_until_two_lists_missed_it() {
+    let tables = Tables::new().await;
+    let chunk = tables.sending_chunk().await;
+    let mut conn = tables.pg.acquire().await.unwrap();
+    chunks::doubt(&mut conn, chunk, 1, "no answer in time").await.unwrap();
+    assert_eq!(tables.state(chunk).await, "sending");
+
+    let first = chunks::note_miss(&mut conn, chunk, 1).await.unwrap();
+    sqlx::query("UPDATE channel_chunk_attempts SET first_miss_at = first_miss_at - interval '30 seconds'")
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+    let second = chunks::note_miss(&mut conn, chunk, 1).await.unwrap();
+
+    assert_eq!(first, 0.0);
+    assert!(second >= 30.0, "{second}");
+    assert!(chunks::return_to_planned(&mut conn, chunk, 1, Unsent::Missed, "missed").await.unwrap());
+    assert_eq!(attempt(&tables).await, ("missed".to_owned(), None));
+}
+
+#[tokio::test]
+async fn a_sid_proves_a_send_that_was_thought_missed() {
+    let tables = Tables::new().await;
+    let chunk = tables.sending_chunk().await;
+    let mut conn = tables.pg.acquire().await.unwrap();
+    chunks::return_to_planned(&mut conn, chunk, 1, Unsent::Missed, "missed").await.unwrap();
+
+    assert_eq!(chunks::accept(&mut conn, chunk, 1, "SM1").await.unwrap(), Accepted::Stored);
+
+    assert_eq!(chunks::begin_sending(&mut conn, chunk, PERSON, 20.0).await.unwrap(), None);
+    assert_eq!(attempt(&tables).await, ("accepted".to_owned(), Some("SM1".to_owned())));
+}
+
+#[tokio::test]
+async fn a_sid_proves_a_send_that_was_given_up() {
+    for end in [End::Failed, End::Cancelled, End::Expired, End::Unknown] {
+        let tables = Tables::new().await;
+        let chunk = tables.sending_chunk().await;
+        let mut conn = tables.pg.acquire().await.unwrap();
+        chunks::end(&mut conn, chunk, end, None, "given up").await.unwrap();
+
+        assert_eq!(chunks::accept(&mut conn, chunk, 1, "SM1").await.unwrap(), Accepted::Stored);
+
+        assert_eq!(tables.state(chunk).await, "accepted", "{end:?}");
+        assert_eq!(attempt(&tables).await, ("accepted".to_owned(), Some("SM1".to_owned())), "{end:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_sid_stands_and_a_second_one_is_kept_once() {
+    let tables = Tables::new().await;
+    let chunk = tables.sending_chunk().await;
+    let mut conn = tables.pg.acquire().await.unwrap();
+    chunks::accept(&mut conn, chunk, 1, "SM1").await.unwrap();
+
+    for _ in 0..2 {
+        let double = Accepted::DoubleSend { first_sid: "SM1".to_owned() };
+        assert_eq!(chunks::accept(&mut conn, chunk, 1, "SM2").await.unwrap(), double);
+    }
+
+    assert_eq!(chunks::find_by_sid(&mut conn, "SM1").await.unwrap(), Some(chunk));
+    assert_eq!(attempt(&tables).await.1.as_deref(), Some("SM1"));
+    let kept: Vec<(String, i64)> =
+        sqlx::query_as("SELECT sid, chunk_id FROM channel_double_sends").fetch_all(&tables.pg).await.unwrap();
+    assert_eq!(kept, [("SM2".to_owned(), chunk)]);
+}
+
+/// The outcome and the SID of the only attempt.
+async fn attempt(tables: &Tables) -> (String, Option<String>) {
+    sqlx::query_as("SELECT outcome, sid FROM channel_chunk_attempts").fetch_one(&tables.pg).await.unwrap()
+}
