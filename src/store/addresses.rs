@@ -35,7 +35,8 @@ pub async fn find_or_create(conn: &mut PgConnection, aliases: &[&str]) -> sqlx::
     .fetch_optional(&mut *conn)
     .await?;
     let id = match known {
-        Some(id) => id,
+        // Before anything refers to the row: whoever refers to it first and locks it then can meet another who does the same.
+        Some(id) => lock(&mut *conn, id).await?.id,
         None => {
             sqlx::query_scalar("INSERT INTO channel_addresses DEFAULT VALUES RETURNING id")
                 .fetch_one(&mut *conn)
@@ -61,9 +62,10 @@ pub async fn find_or_create(conn: &mut PgConnection, aliases: &[&str]) -> sqlx::
         .await
 }
 
-/// Locks an address until the caller's transaction ends. Whatever is decided about a person is decided under this lock.
+/// Locks an address until the caller's transaction ends. Whatever is decided about a person is decided under this lock. It is the
+/// weaker lock of the two that exclude each other, so that a row that refers to the address never waits for it.
 pub async fn lock(conn: &mut PgConnection, id: i64) -> sqlx::Result<Address> {
-    sqlx::query_as("SELECT id, last_inbound_at FROM channel_addresses WHERE id = $1 FOR UPDATE")
+    sqlx::query_as("SELECT id, last_inbound_at FROM channel_addresses WHERE id = $1 FOR NO KEY UPDATE")
         .bind(id)
         .fetch_one(conn)
         .await
@@ -71,7 +73,7 @@ pub async fn lock(conn: &mut PgConnection, id: i64) -> sqlx::Result<Address> {
 
 /// Locks the address of a conversation, as [`lock`] does.
 pub async fn lock_of_conversation(conn: &mut PgConnection, conversation_id: i64) -> sqlx::Result<()> {
-    sqlx::query("SELECT FROM channel_addresses WHERE id = (SELECT address_id FROM channel_conversations WHERE id = $1) FOR UPDATE")
+    sqlx::query("SELECT FROM channel_addresses WHERE id = (SELECT address_id FROM channel_conversations WHERE id = $1) FOR NO KEY UPDATE")
         .bind(conversation_id)
         .execute(conn)
         .await?;

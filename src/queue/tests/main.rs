@@ -9,3 +9,4 @@ mod inspection;
 mod lanes;
 mod leases;
 mod stopping;
+mod storms;

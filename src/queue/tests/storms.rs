@@ -1,0 +1,206 @@
+//! Several processes at once, some of them killed, and a database that throws everybody out: every effect is there exactly once.
+
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use queue::Queue;
+use queue::backoff::Backoff;
+use queue::claim::Claim;
+use queue::failure::Failure;
+use queue::job::{Job, NewJob};
+use queue::workers::Workers;
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+
+use crate::support::{Bench, settings};
+
+/// Leaves one row in `effects`, in the transaction that completes it. Some attempts fail first.
+#[derive(Serialize, Deserialize)]
+struct Step {
+    lane: String,
+    number: i32,
+}
+
+impl Job for Step {
+    type App = PgPool;
+
+    const KIND: &'static str = "step";
+    const POOL: &'static str = "storm";
+    const MAX_ATTEMPTS: u16 = 1000;
+    const BACKOFF: Backoff = Backoff::exponential(Duration::from_millis(5), Duration::from_millis(40));
+
+    async fn run(self, pg: PgPool, claim: Claim) -> Result<(), Failure> {
+        // A second run of the lane beside this one would violate the primary key.
+        let begun = sqlx::query("INSERT INTO busy (lane, by_process) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+            .bind(&self.lane)
+            .bind(i32::try_from(std::process::id()).unwrap_or_default())
+            .execute(&pg)
+            .await?;
+        if begun.rows_affected() == 0 {
+            sqlx::query("INSERT INTO collisions (lane, number) VALUES ($1, $2)")
+                .bind(&self.lane)
+                .bind(self.number)
+                .execute(&pg)
+                .await?;
+        }
+        let fails = rand::random::<f64>() < 0.1;
+        let mut tx = claim.queue().begin(&pg).await?;
+        sqlx::query("DELETE FROM busy WHERE lane = $1").bind(&self.lane).execute(&mut *tx).await?;
+        if fails {
+            tx.commit().await?;
+            return Err(Failure::retry("by chance"));
+        }
+        sqlx::query("INSERT INTO effects (lane, number) VALUES ($1, $2)")
+            .bind(&self.lane)
+            .bind(self.number)
+            .execute(&mut *tx)
+            .await?;
+        claim.complete(&mut tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+async fn tables(bench: &Bench) {
+    sqlx::raw_sql(
+        "CREATE TABLE effects (at BIGINT GENERATED ALWAYS AS IDENTITY, lane TEXT, number INTEGER);
+         CREATE TABLE busy (lane TEXT PRIMARY KEY, by_process INTEGER);
+         CREATE TABLE collisions (lane TEXT, number INTEGER)",
+    )
+    .execute(&bench.pg)
+    .await
+    .unwrap();
+}
+
+async fn enqueue(bench: &Bench, lanes: usize, each: i32) {
+    for number in 0..each {
+        let jobs = (0..lanes).map(|lane| {
+            let step = Step { lane: format!("lane {lane}"), number };
+            NewJob::of(&step).lane(step.lane.clone())
+        });
+        bench.queue.enqueue_batch(jobs.collect()).await.unwrap();
+    }
+}
+
+/// Every step once, and in order in its lane.
+async fn every_step_once_in_order(bench: &Bench, lanes: usize, each: i32) {
+    let expected = i64::try_from(lanes).unwrap() * i64::from(each);
+    assert_eq!(bench.count("SELECT count(*) FROM effects").await, expected);
+    assert_eq!(bench.count("SELECT count(DISTINCT (lane, number)) FROM effects").await, expected);
+    assert_eq!(
+        bench.count("SELECT count(*) FROM (SELECT number, lag(number) OVER (PARTITION BY lane ORDER BY at) AS before FROM effects) e WHERE before >= number").await,
+        0,
+        "steps out of order"
+    );
+    assert_eq!(bench.count("SELECT count(*) FROM queue.finished").await, expected);
+    assert_eq!(bench.count("SELECT count(*) FROM queue.dead").await, 0);
+}
+
+/// Not a test by itself: a worker in a process of its own, until it is killed.
+#[tokio::test(flavor = "multi_thread")]
+async fn child_that_steps() {
+    let Ok(url) = std::env::var("QUEUE_STORM_DATABASE") else { return };
+    let pool = |size| PgPoolOptions::new().max_connections(size).connect_lazy(&url).unwrap();
+    let queue = Queue::open(pool(6), settings());
+    let workers = Workers::new(&queue, pool(16))
+        .pool("storm", 16, Duration::from_secs(10))
+        .register::<Step>()
+        .start()
+        .await
+        .unwrap();
+    std::future::pending::<()>().await;
+    drop(workers);
+}
+
+fn child(bench: &Bench) -> Child {
+    std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "storms::child_that_steps", "--nocapture"])
+        .env("QUEUE_STORM_DATABASE", bench.database.url())
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn end(mut process: Child) {
+    process.kill().unwrap();
+    process.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_processes_run_two_hundred_lanes_without_an_overlap() {
+    let bench = Bench::new().await;
+    tables(&bench).await;
+    enqueue(&bench, 200, 20).await;
+
+    let processes = [child(&bench), child(&bench), child(&bench)];
+    bench.drained().await;
+    processes.into_iter().for_each(end);
+
+    every_step_once_in_order(&bench, 200, 20).await;
+    assert_eq!(bench.count("SELECT count(*) FROM collisions").await, 0);
+}
+
+/// One of three processes is killed every second, while they work.
+async fn killed_every_second(seconds: u64, lanes: usize, each: i32) {
+    let bench = Bench::new().await;
+    tables(&bench).await;
+    enqueue(&bench, lanes, each).await;
+
+    let mut processes = vec![child(&bench), child(&bench), child(&bench)];
+    let begun = Instant::now();
+    let mut next_kill = Duration::from_secs(1);
+    while begun.elapsed() < Duration::from_secs(seconds)
+        && bench.count("SELECT count(*) FROM queue.jobs").await > 0
+    {
+        if begun.elapsed() > next_kill {
+            end(processes.remove(0));
+            processes.push(child(&bench));
+            next_kill += Duration::from_secs(1);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    bench.drained().await;
+    processes.into_iter().for_each(end);
+
+    every_step_once_in_order(&bench, lanes, each).await;
+    assert_eq!(
+        bench.count("SELECT count(*) FROM queue.finished WHERE crashes > 0").await,
+        0,
+        "somebody innocent was blamed"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_or_doubled_while_workers_are_killed_every_second() {
+    killed_every_second(6, 100, 40).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes a minute; run it with `cargo test -p queue --test contract -- --ignored`"]
+async fn nothing_is_lost_or_doubled_while_workers_are_killed_every_second_for_half_a_minute() {
+    killed_every_second(30, 300, 100).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_throws_everybody_out_five_times_a_second_stops_nothing_for_good() {
+    let bench = Bench::new().await;
+    tables(&bench).await;
+    enqueue(&bench, 50, 40).await;
+    let processes = [child(&bench), child(&bench)];
+
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(4) {
+        // Everybody but who says it.
+        let _ = sqlx::query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+            .execute(&bench.pg)
+            .await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    bench.drained().await;
+    processes.into_iter().for_each(end);
+
+    every_step_once_in_order(&bench, 50, 40).await;
+}
