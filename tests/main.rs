@@ -3,6 +3,7 @@
 
 mod support;
 
+mod administration;
 mod conversation;
 mod crashes;
 mod outages;

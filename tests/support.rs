@@ -8,13 +8,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use private_postgres::test_database::TestDatabase;
+use reqwest::Method;
 use sandbox::Sandbox;
 use sandbox::message::Message;
+use serde_json::Value;
 use sha1::Sha1;
 use sqlx::PgPool;
 
 pub(crate) const ACCOUNT_SID: &str = "AC0123456789abcdef0123456789abcdef";
 pub(crate) const AUTH_TOKEN: &str = "a-token-of-the-tests";
+pub(crate) const ADMIN_TOKEN: &str = "of-administrators";
 pub(crate) const NUMBER: &str = "whatsapp:+14155238886";
 pub(crate) const PERSON: &str = "whatsapp:+15005550100";
 
@@ -102,6 +105,7 @@ impl TestApp {
         command.envs(short.map(|(name, value)| (format!("CLOUDYBOT__{name}"), value)));
         command
             .env("DATABASE_URL", &self.database_url)
+            .env("CLOUDYBOT_ADMIN_TOKEN", ADMIN_TOKEN)
             .env("TWILIO_ACCOUNT_SID", ACCOUNT_SID)
             .env("TWILIO_AUTH_TOKEN", AUTH_TOKEN)
             .env("TWILIO_WHATSAPP_NUMBER", NUMBER)
@@ -177,6 +181,20 @@ impl TestApp {
         mac.update(format!("http://{}{path}", self.address).as_bytes());
         form.iter().for_each(|(name, value)| mac.update(format!("{name}{value}").as_bytes()));
         STANDARD.encode(mac.finalize().into_bytes())
+    }
+
+    /// What an administrator gets: status and JSON. `Null` in `body` sends none.
+    pub(crate) async fn admin(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+        self.call(method, &format!("/admin/api{path}"), ADMIN_TOKEN, body).await
+    }
+
+    /// A call of the interface with this token.
+    pub(crate) async fn call(&self, method: Method, path: &str, token: &str, body: Value) -> (u16, Value) {
+        let request = self.http.request(method, self.url(path)).bearer_auth(token);
+        let request = if body.is_null() { request } else { request.json(&body) };
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.json().await.unwrap_or(Value::Null))
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -23,10 +23,16 @@ pub struct Filter {
     pub since: Option<DateTime<Utc>>,
     /// Enqueued before this moment.
     pub until: Option<DateTime<Utc>>,
+    /// Of a lower number: the next page of a list.
+    pub before: Option<JobId>,
 }
 
+/// Every state a job is in, for people.
+pub const STATES: [&str; 8] =
+    ["held", "scheduled", "parked", "waiting", "running", "done", "cancelled", "dead"];
+
 /// A job as a list shows it.
-#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema, sqlx::FromRow)]
 #[serde(rename_all = "camelCase")]
 pub struct JobSummary {
     /// Its number.
@@ -52,7 +58,7 @@ pub struct JobSummary {
 }
 
 /// A job with everything that is known of it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobDetail {
     /// The list's row.
@@ -66,7 +72,7 @@ pub struct JobDetail {
 }
 
 /// What a list leaves out.
-#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema, sqlx::FromRow)]
 #[serde(rename_all = "camelCase")]
 pub struct JobRest {
     /// What at most one live job has.
@@ -92,7 +98,7 @@ pub struct JobRest {
 }
 
 /// An attempt that did not simply succeed.
-#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema, sqlx::FromRow)]
 #[serde(rename_all = "camelCase")]
 pub struct AttemptRow {
     /// Its number, from 1; a snooze or a crash repeats it.
@@ -110,7 +116,7 @@ pub struct AttemptRow {
 }
 
 /// How many jobs of a pool and kind stand where.
-#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema, sqlx::FromRow)]
 #[serde(rename_all = "camelCase")]
 pub struct Count {
     /// The pool.
@@ -128,7 +134,7 @@ pub struct Count {
 }
 
 /// What came of an action on one job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Outcome {
     /// The job.
@@ -334,5 +340,8 @@ fn narrow(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
     }
     if let Some(until) = filter.until {
         query.push(" AND created_at < ").push_bind(until);
+    }
+    if let Some(before) = filter.before {
+        query.push(" AND id < ").push_bind(before);
     }
 }

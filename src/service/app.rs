@@ -18,8 +18,13 @@ use url::Url;
 
 use crate::config::{Config, Twilio};
 use crate::database::Database;
+use crate::http::admin::{self, Admin};
+use crate::http::bearer::BearerToken;
 use crate::http::health::Health;
-use crate::http::{self, Receiver, ReceiverParts};
+use crate::http::{self, Receiver, ReceiverParts, openapi};
+
+/// A program waits this long for a connection before it is told to try again.
+const API_DATABASE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The service, running.
 pub struct Service {
@@ -62,7 +67,9 @@ impl Service {
         let workers = start_workers(config, &queue, app).await.context("the workers cannot start")?;
         let receiver = receiver(config, &queue, &database);
         let health = Health { pg: handlers, pulse: workers.pulse(), lease: config.queue().lease };
-        let router = http::webhooks(receiver, keys.server.body_limit_bytes).merge(http::health(health));
+        let router = http::webhooks(receiver, keys.server.body_limit_bytes)
+            .merge(http::health(health))
+            .merge(api(config, &database));
         let stop_serving = CancellationToken::new();
         let serving = tokio::spawn(serve(listener, router, stop_serving.clone()));
         let grace = Duration::from_secs(keys.server.shutdown_grace_secs);
@@ -159,6 +166,13 @@ async fn start_workers(config: &Config, queue: &Queue, app: App) -> sqlx::Result
         workers = workers.pool(name, pool.concurrency, Duration::from_secs(pool.timeout_secs));
     }
     jobs::register(workers).start().await
+}
+
+/// The interface for programs and administrators, on connections of its own.
+fn api(config: &Config, database: &Database) -> Router {
+    let pg = database.pool(config.keys.database.api_connections, API_DATABASE_TIMEOUT);
+    let admin = Admin { queue: Queue::open(pg, config.queue()) };
+    openapi::described(admin::routes(admin, BearerToken::new(config.admin_token())))
 }
 
 fn receiver(config: &Config, queue: &Queue, database: &Database) -> Receiver {

@@ -34,7 +34,11 @@ async fn database(config: &Config) -> Result<String, String> {
     let missing = store::migrations::missing(&pg).await.map_err(|error| error.to_string())?;
     let keys = &config.keys.database;
     // One more for LISTEN.
-    let wanted = keys.receiver_connections + keys.worker_connections + keys.queue_connections + 1;
+    let wanted = keys.receiver_connections
+        + keys.worker_connections
+        + keys.queue_connections
+        + keys.api_connections
+        + 1;
     let allowed: u32 = max.parse().unwrap_or(u32::MAX);
     if wanted > allowed {
         return Err(format!(

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 use queue::Queue;
-use queue::inspection::{Action, Count, Filter, JobDetail, JobSummary, Outcome, Scope};
+use queue::inspection::{Action, Count, Filter, JobDetail, JobSummary, Outcome, STATES, Scope};
 use serde::Serialize;
 
 use crate::config::Config;
@@ -83,9 +83,10 @@ pub(crate) struct FilterArgs {
     /// Enqueued before this moment
     #[arg(long, value_name = "TIME")]
     until: Option<DateTime<Utc>>,
+    /// Of a lower number than this; the next page of a list
+    #[arg(long, value_name = "JOB")]
+    before: Option<i64>,
 }
-
-const STATES: [&str; 8] = ["held", "scheduled", "parked", "waiting", "running", "done", "cancelled", "dead"];
 
 impl FilterArgs {
     fn filter(self) -> anyhow::Result<Filter> {
@@ -96,13 +97,16 @@ impl FilterArgs {
                 STATES.join(", ")
             );
         }
-        let Self { state, kind, pool, lane, since, until } = self;
-        Ok(Filter { state, kind, pool, lane, since, until })
+        let Self { state, kind, pool, lane, since, until, before } = self;
+        Ok(Filter { state, kind, pool, lane, since, until, before })
     }
 
     fn is_empty(&self) -> bool {
         let texts = [&self.state, &self.kind, &self.pool, &self.lane];
-        texts.iter().all(|text| text.is_none()) && self.since.is_none() && self.until.is_none()
+        texts.iter().all(|text| text.is_none())
+            && self.since.is_none()
+            && self.until.is_none()
+            && self.before.is_none()
     }
 }
 

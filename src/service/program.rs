@@ -73,6 +73,11 @@ fn greet(config: &Config, service: &Service) {
     }
     println!("CloudyBot's WhatsApp channel runs (development).");
     println!("  webhooks   http://{address}/webhooks/whatsapp    health http://{address}/healthz");
+    println!(
+        "  tokens     of programs: {}    of administrators: {}",
+        config.api_token(),
+        config.admin_token()
+    );
     if let Some(psql) = service.psql_line() {
         println!("  database   private; open it with: {psql}");
     }

@@ -25,6 +25,10 @@ const SANDBOX_ACCOUNT_SID: &str = "AC00000000000000000000000000005a9d";
 const SANDBOX_AUTH_TOKEN: &str = "sandbox0sandbox0sandbox0sandbox0";
 const SANDBOX_NUMBER: &str = "whatsapp:+14155238886";
 
+/// What development takes where none is given; only this machine reaches the service then.
+const DEVELOPMENT_API_TOKEN: &str = "development-api-token";
+const DEVELOPMENT_ADMIN_TOKEN: &str = "development-admin-token";
+
 /// Where the service runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -91,13 +95,21 @@ pub struct Keys {
     pub log: Log,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[expect(missing_docs, reason = "config.toml documents every key")]
 pub struct Server {
     pub listen: SocketAddr,
     pub body_limit_bytes: usize,
     pub webhook_timeout_ms: u64,
+    api_token: String,
+    admin_token: String,
     pub shutdown_grace_secs: u64,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("listen", &self.listen).finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Deserialize)]
@@ -108,6 +120,7 @@ pub struct Database {
     pub receiver_connections: u32,
     pub worker_connections: u32,
     pub queue_connections: u32,
+    pub api_connections: u32,
 }
 
 impl fmt::Debug for Database {
@@ -268,11 +281,27 @@ impl Config {
         }
     }
 
+    /// What the product's programs authenticate with.
+    #[must_use]
+    pub fn api_token(&self) -> &str {
+        given_or(&self.keys.server.api_token, DEVELOPMENT_API_TOKEN)
+    }
+
+    /// What administrators authenticate with.
+    #[must_use]
+    pub fn admin_token(&self) -> &str {
+        given_or(&self.keys.server.admin_token, DEVELOPMENT_ADMIN_TOKEN)
+    }
+
     /// Until a connection to Twilio stands.
     #[must_use]
     pub fn connect_timeout(&self) -> Duration {
         Duration::from_millis(self.keys.twilio.connect_timeout_ms)
     }
+}
+
+fn given_or<'a>(given: &'a str, usual: &'a str) -> &'a str {
+    if given.is_empty() { usual } else { given }
 }
 
 #[cfg(test)]

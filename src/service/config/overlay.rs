@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use super::{DEFAULTS, Keys, Mode};
 
 /// The environment's own names for keys.
-const NAMED: [(&str, &str); 10] = [
+const NAMED: [(&str, &str); 12] = [
     ("DATABASE_URL", "database.url"),
     ("TWILIO_ACCOUNT_SID", "twilio.account_sid"),
     ("TWILIO_AUTH_TOKEN", "twilio.auth_token"),
@@ -17,6 +17,8 @@ const NAMED: [(&str, &str); 10] = [
     ("TWILIO_API_BASE_URL", "twilio.api_base_url"),
     ("OPENCLAW_BASE_URL", "openclaw.base_url"),
     ("OPENCLAW_TOKEN", "openclaw.token"),
+    ("CLOUDYBOT_API_TOKEN", "server.api_token"),
+    ("CLOUDYBOT_ADMIN_TOKEN", "server.admin_token"),
     ("RUST_LOG", "log.filter"),
 ];
 

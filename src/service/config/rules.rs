@@ -6,7 +6,10 @@ use agent::target::{Endpoint, Target};
 use twilio::signature::AuthTokens;
 use url::Url;
 
-use super::{Keys, SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, SANDBOX_NUMBER, Twilio};
+use super::{
+    DEVELOPMENT_ADMIN_TOKEN, DEVELOPMENT_API_TOKEN, Keys, SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN,
+    SANDBOX_NUMBER, Twilio,
+};
 use crate::public_url::PublicUrl;
 
 /// Twilio as it will be used, and whether it is the sandbox: when it was asked for, or when nothing is said of Twilio at all.
@@ -136,10 +139,11 @@ pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
         keys.pools.replies.timeout_secs * 1000 > keys.twilio.send_deadline_ms,
         "pools.replies.timeout_secs must be longer than twilio.send_deadline_ms",
     );
-    let connections = [keys.database.receiver_connections, keys.database.worker_connections];
+    let database = &keys.database;
+    let connections = [database.receiver_connections, database.worker_connections, database.api_connections];
     must(
         connections.iter().all(|connections| *connections > 0),
-        "database.receiver_connections and worker_connections must be at least 1",
+        "database.receiver_connections, worker_connections and api_connections must be at least 1",
     );
     must(keys.database.queue_connections >= 4, "database.queue_connections must be at least 4");
     must(matches!(keys.log.format.as_str(), "text" | "json"), "log.format must be \"text\" or \"json\"");
@@ -154,7 +158,17 @@ pub(super) fn production(keys: &Keys, sandbox: bool, errors: &mut Vec<String>) {
         ("TWILIO_AUTH_TOKEN", &given.auth_token),
         ("TWILIO_WHATSAPP_NUMBER", &given.whatsapp_number),
         ("TWILIO_WEBHOOK_PUBLIC_URL", &given.webhook_public_url),
+        ("CLOUDYBOT_API_TOKEN", &keys.server.api_token),
+        ("CLOUDYBOT_ADMIN_TOKEN", &keys.server.admin_token),
     ];
+    for (name, token, known) in tokens(keys) {
+        if token == known {
+            errors.push(format!("{name} is the one of development, which everybody knows: choose another"));
+        }
+    }
+    if !keys.server.api_token.is_empty() && keys.server.api_token == keys.server.admin_token {
+        errors.push("CLOUDYBOT_API_TOKEN and CLOUDYBOT_ADMIN_TOKEN are the same: the product's programs are no administrators".to_owned());
+    }
     errors.extend(
         required
             .iter()
@@ -176,6 +190,14 @@ pub(super) fn production(keys: &Keys, sandbox: bool, errors: &mut Vec<String>) {
     }
 }
 
+/// The tokens with what development takes in their place.
+fn tokens(keys: &Keys) -> [(&'static str, &str, &'static str); 2] {
+    [
+        ("CLOUDYBOT_API_TOKEN", keys.server.api_token.as_str(), DEVELOPMENT_API_TOKEN),
+        ("CLOUDYBOT_ADMIN_TOKEN", keys.server.admin_token.as_str(), DEVELOPMENT_ADMIN_TOKEN),
+    ]
+}
+
 /// In development the defaults are known to everybody, so nobody else may reach the service.
 pub(super) fn development(keys: &Keys, sandbox: bool, errors: &mut Vec<String>) {
     if keys.server.listen.ip().is_loopback() {
@@ -186,6 +208,14 @@ pub(super) fn development(keys: &Keys, sandbox: bool, errors: &mut Vec<String>) 
             "server.listen is {}, and the signature check is off: listen on 127.0.0.1, or turn the check on",
             keys.server.listen
         ));
+    }
+    for (name, token, known) in tokens(keys) {
+        if token.is_empty() || token == known {
+            errors.push(format!(
+                "server.listen is {}, and {name} is the one that everybody knows: listen on 127.0.0.1, or set {name}",
+                keys.server.listen
+            ));
+        }
     }
     if sandbox {
         errors.push(format!(

@@ -110,6 +110,8 @@ fn production_lists_everything_it_lacks() {
         "TWILIO_AUTH_TOKEN",
         "TWILIO_WHATSAPP_NUMBER",
         "TWILIO_WEBHOOK_PUBLIC_URL",
+        "CLOUDYBOT_API_TOKEN",
+        "CLOUDYBOT_ADMIN_TOKEN",
     ];
     for name in needs {
         assert!(told.contains(&format!("production needs {name}")), "{name}: {told:#?}");
@@ -126,12 +128,33 @@ fn production_starts_with_everything_in_place() {
         ("DATABASE_URL", "postgres://db/x"),
         ("TWILIO_WEBHOOK_PUBLIC_URL", "https://bot.example.com/webhooks/whatsapp#rc=5&rp=all"),
         ("CLOUDYBOT__SERVER__LISTEN", "0.0.0.0:8080"),
+        ("CLOUDYBOT_API_TOKEN", "of the product"),
+        ("CLOUDYBOT_ADMIN_TOKEN", "of administrators"),
     ]);
 
     let config = load(&env).unwrap();
 
     assert_eq!(config.mode, Mode::Production);
     assert!(!config.sandbox);
+}
+
+#[test]
+fn production_wants_tokens_of_its_own() {
+    let mut env = CREDENTIALS.to_vec();
+    env.extend([
+        ("CLOUDYBOT_ENV", "production"),
+        ("DATABASE_URL", "postgres://db/x"),
+        ("TWILIO_WEBHOOK_PUBLIC_URL", "https://bot.example.com/webhooks/whatsapp"),
+    ]);
+    let with = |api, admin| {
+        let tokens = [("CLOUDYBOT_API_TOKEN", api), ("CLOUDYBOT_ADMIN_TOKEN", admin)];
+        errors(load(&[env.clone(), tokens.to_vec()].concat()))
+    };
+
+    assert!(
+        with("development-api-token", "secret")[0].contains("CLOUDYBOT_API_TOKEN is the one of development")
+    );
+    assert!(with("same", "same")[0].contains("are the same"));
 }
 
 #[test]
@@ -163,7 +186,7 @@ fn the_switch_of_the_signature_check_is_read_strictly() {
 #[test]
 fn no_secret_is_shown() {
     let mut env = CREDENTIALS.to_vec();
-    env.push(("DATABASE_URL", "postgres://u:hunter2@db/x"));
+    env.extend([("DATABASE_URL", "postgres://u:hunter2@db/x"), ("CLOUDYBOT_API_TOKEN", "hunter2")]);
 
     let shown = format!("{:?}", load(&env).unwrap());
 

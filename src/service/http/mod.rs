@@ -1,7 +1,20 @@
 //! The HTTP ways in.
 
+/// What administrators see and do.
+pub(crate) mod admin;
+/// Who may.
+pub(crate) mod bearer;
+/// What operators' machines ask.
 pub(crate) mod health;
+/// What requests bring.
+pub(crate) mod input;
+/// The description of all that.
+pub(crate) mod openapi;
+/// Why a request was not done.
+pub(crate) mod problem;
+/// Twilio's webhook: a message arrives.
 pub(crate) mod receiver;
+/// Twilio's webhook: what became of a message.
 pub(crate) mod status;
 
 use std::sync::Arc;

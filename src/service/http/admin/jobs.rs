@@ -1,0 +1,225 @@
+//! `/admin/api/jobs`: the queue, as `cloudybot jobs` shows it at a terminal.
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use queue::inspection::{Action, Count, Filter, JobDetail, JobSummary, Outcome, STATES, Scope};
+use queue::job::JobId;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{ACTOR, Admin};
+use crate::http::input;
+use crate::http::problem::Problem;
+
+/// Which jobs are meant; what is left out does not narrow.
+#[derive(Debug, Default, Deserialize, IntoParams, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct JobFilter {
+    /// `held`, `scheduled`, `parked`, `waiting`, `running`, `done`, `cancelled` or `dead`.
+    state: Option<String>,
+    /// A job kind, `send_chunk` say.
+    kind: Option<String>,
+    /// A pool.
+    pool: Option<String>,
+    /// A lane.
+    lane: Option<String>,
+    /// Enqueued at this moment or later.
+    since: Option<DateTime<Utc>>,
+    /// Enqueued before this moment.
+    until: Option<DateTime<Utc>>,
+}
+
+impl JobFilter {
+    fn filter(self, before: Option<JobId>) -> Result<Filter, Problem> {
+        if let Some(state) = self.state.as_deref().filter(|state| !STATES.contains(state)) {
+            let known = STATES.join(", ");
+            return Err(Problem::invalid(format!("state: {state:?} is none; the states are {known}")));
+        }
+        let Self { state, kind, pool, lane, since, until } = self;
+        Ok(Filter { state, kind, pool, lane, since, until, before })
+    }
+
+    fn is_empty(&self) -> bool {
+        let texts = [&self.state, &self.kind, &self.pool, &self.lane];
+        texts.iter().all(|text| text.is_none()) && self.since.is_none() && self.until.is_none()
+    }
+}
+
+/// Which page of a list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// How many at most, up to 1000.
+    #[serde(default = "usual_limit")]
+    #[param(default = 50)]
+    limit: i64,
+    /// Of a lower number than this: `next` of the page before.
+    before: Option<JobId>,
+    // The filter's fields stand here again, since a query string knows no nesting.
+    state: Option<String>,
+    kind: Option<String>,
+    pool: Option<String>,
+    lane: Option<String>,
+    since: Option<DateTime<Utc>>,
+    until: Option<DateTime<Utc>>,
+}
+
+fn usual_limit() -> i64 {
+    50
+}
+
+/// A page of jobs, the newest first.
+#[derive(Serialize, ToSchema)]
+pub(super) struct JobList {
+    jobs: Vec<JobSummary>,
+    /// `before` of the next page; null: there is none.
+    next: Option<JobId>,
+}
+
+/// The newest jobs that fit.
+#[utoipa::path(get, path = "", operation_id = "listJobs", tag = "jobs", params(ListQuery), responses((status = 200, body = JobList), (status = 401, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn list(
+    State(admin): State<Admin>,
+    input::Query(query): input::Query<ListQuery>,
+) -> Result<Json<JobList>, Problem> {
+    let ListQuery { limit, before, state, kind, pool, lane, since, until } = query;
+    if !(1..=1000).contains(&limit) {
+        return Err(Problem::invalid(format!("limit: {limit} is not between 1 and 1000")));
+    }
+    let filter = JobFilter { state, kind, pool, lane, since, until }.filter(before)?;
+    let jobs = admin.queue.list(&filter, limit).await?;
+    let full = i64::try_from(jobs.len()).is_ok_and(|found| found == limit);
+    let next = jobs.last().filter(|_| full).map(|job| job.id);
+    Ok(Json(JobList { jobs, next }))
+}
+
+/// How many jobs stand where.
+#[derive(Serialize, ToSchema)]
+pub(super) struct JobStats {
+    counts: Vec<Count>,
+}
+
+/// Live and dead jobs by pool, kind and state.
+#[utoipa::path(get, path = "/stats", operation_id = "jobStats", tag = "jobs", responses((status = 200, body = JobStats), (status = 401, body = Problem)))]
+pub(super) async fn stats(State(admin): State<Admin>) -> Result<Json<JobStats>, Problem> {
+    Ok(Json(JobStats { counts: admin.queue.stats().await? }))
+}
+
+/// One job with everything that is known of it.
+#[utoipa::path(get, path = "/{id}", operation_id = "showJob", tag = "jobs", params(("id" = i64, Path, description = "The job's number")), responses((status = 200, body = JobDetail), (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub(super) async fn show(
+    State(admin): State<Admin>,
+    input::Path(id): input::Path<JobId>,
+) -> Result<Json<JobDetail>, Problem> {
+    let job = admin.queue.show(id).await?;
+    job.map(Json).ok_or_else(|| Problem::not_found(format!("job {id} is not remembered")))
+}
+
+/// Tries a dead job again, under its own number.
+#[utoipa::path(post, path = "/{id}/retry", operation_id = "retryJob", tag = "jobs", params(("id" = i64, Path, description = "The job's number")), responses((status = 200, body = Outcome), (status = 401, body = Problem)))]
+pub(super) async fn retry(
+    State(admin): State<Admin>,
+    input::Path(id): input::Path<JobId>,
+) -> Result<Json<Outcome>, Problem> {
+    Ok(Json(admin.queue.act_on(Action::Retry, id, ACTOR).await?))
+}
+
+/// Ends a waiting job, asks a running one to stop, puts a dead one away.
+#[utoipa::path(post, path = "/{id}/cancel", operation_id = "cancelJob", tag = "jobs", params(("id" = i64, Path, description = "The job's number")), responses((status = 200, body = Outcome), (status = 401, body = Problem)))]
+pub(super) async fn cancel(
+    State(admin): State<Admin>,
+    input::Path(id): input::Path<JobId>,
+) -> Result<Json<Outcome>, Problem> {
+    Ok(Json(admin.queue.act_on(Action::Cancel, id, ACTOR).await?))
+}
+
+/// What came of an action on many jobs.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Outcomes {
+    /// At most 10,000; a second request takes the next.
+    outcomes: Vec<Outcome>,
+}
+
+/// Tries every dead job again that fits; at least one field must be given.
+#[utoipa::path(post, path = "/retry", operation_id = "retryJobs", tag = "jobs", request_body = JobFilter, responses((status = 200, body = Outcomes), (status = 401, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn retry_fitting(
+    State(admin): State<Admin>,
+    input::Json(filter): input::Json<JobFilter>,
+) -> Result<Json<Outcomes>, Problem> {
+    act_on_fitting(&admin, Action::Retry, filter).await
+}
+
+/// Cancels every live job that fits, or every dead one with `"state": "dead"`; at least one field must be given.
+#[utoipa::path(post, path = "/cancel", operation_id = "cancelJobs", tag = "jobs", request_body = JobFilter, responses((status = 200, body = Outcomes), (status = 401, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn cancel_fitting(
+    State(admin): State<Admin>,
+    input::Json(filter): input::Json<JobFilter>,
+) -> Result<Json<Outcomes>, Problem> {
+    act_on_fitting(&admin, Action::Cancel, filter).await
+}
+
+async fn act_on_fitting(admin: &Admin, action: Action, filter: JobFilter) -> Result<Json<Outcomes>, Problem> {
+    // An empty body by mistake must not end everything.
+    if filter.is_empty() {
+        return Err(Problem::invalid("say which jobs: state, kind, pool, lane, since or until"));
+    }
+    let outcomes = admin.queue.act_on_fitting(action, &filter.filter(None)?, ACTOR).await?;
+    Ok(Json(Outcomes { outcomes }))
+}
+
+/// What is paused or goes on.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct PauseRequest {
+    /// What the name is of.
+    scope: PauseScope,
+    /// Of the pool or the kind.
+    name: String,
+}
+
+/// What a pause is about.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum PauseScope {
+    /// All jobs of a pool.
+    Pool,
+    /// All jobs of a kind.
+    Kind,
+}
+
+impl From<PauseScope> for Scope {
+    fn from(scope: PauseScope) -> Self {
+        match scope {
+            PauseScope::Pool => Self::Pool,
+            PauseScope::Kind => Self::Kind,
+        }
+    }
+}
+
+/// Whether a pause or its end changed anything.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Changed {
+    changed: bool,
+}
+
+/// Begins nothing new of a pool or a kind, in all processes.
+#[utoipa::path(post, path = "/pause", operation_id = "pauseJobs", tag = "jobs", request_body = PauseRequest, responses((status = 200, body = Changed), (status = 401, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn pause(
+    State(admin): State<Admin>,
+    input::Json(request): input::Json<PauseRequest>,
+) -> Result<Json<Changed>, Problem> {
+    let changed = admin.queue.pause(request.scope.into(), &request.name, ACTOR).await?;
+    Ok(Json(Changed { changed }))
+}
+
+/// Lets a pool or a kind go on.
+#[utoipa::path(post, path = "/resume", operation_id = "resumeJobs", tag = "jobs", request_body = PauseRequest, responses((status = 200, body = Changed), (status = 401, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn resume(
+    State(admin): State<Admin>,
+    input::Json(request): input::Json<PauseRequest>,
+) -> Result<Json<Changed>, Problem> {
+    let changed = admin.queue.resume(request.scope.into(), &request.name, ACTOR).await?;
+    Ok(Json(Changed { changed }))
+}

@@ -1,0 +1,40 @@
+//! `/admin/api`: what administrators see and do, as JSON.
+
+mod jobs;
+
+use axum::middleware;
+use queue::Queue;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::bearer::{self, BearerToken};
+use super::problem::Problem;
+
+/// What these routes need. Their connections are their own: a long list costs no lease.
+#[derive(Clone)]
+pub(crate) struct Admin {
+    pub(crate) queue: Queue,
+}
+
+/// Who an action's audit row names: the token is one for all administrators.
+const ACTOR: &str = "administrator";
+
+/// The routes, behind the administrator's token.
+pub(crate) fn routes(admin: Admin, token: BearerToken) -> OpenApiRouter {
+    let jobs = OpenApiRouter::new()
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::stats))
+        .routes(routes!(jobs::retry_fitting))
+        .routes(routes!(jobs::cancel_fitting))
+        .routes(routes!(jobs::pause))
+        .routes(routes!(jobs::resume))
+        .routes(routes!(jobs::show))
+        .routes(routes!(jobs::retry))
+        .routes(routes!(jobs::cancel));
+    let routes = OpenApiRouter::new()
+        .nest("/jobs", jobs)
+        .fallback(async || Problem::not_found("no such path; see /openapi.json"))
+        .with_state(admin)
+        .layer(middleware::from_fn_with_state(token, bearer::require));
+    OpenApiRouter::new().nest("/admin/api", routes)
+}

@@ -1,0 +1,42 @@
+//! Bearer tokens: who may use a part of the interface.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::problem::Problem;
+
+/// The one token of a part of the interface; only its hash is kept, so that nothing can show it.
+#[derive(Clone)]
+pub(crate) struct BearerToken(Arc<[u8; 32]>);
+
+impl BearerToken {
+    pub(crate) fn new(token: &str) -> Self {
+        Self(Arc::new(Sha256::digest(token.as_bytes()).into()))
+    }
+
+    /// Hashes have one length, so the time that this takes tells neither the token's length nor how much of it was right.
+    fn is(&self, given: &str) -> bool {
+        let given: [u8; 32] = Sha256::digest(given.as_bytes()).into();
+        bool::from(self.0.ct_eq(&given))
+    }
+}
+
+/// Lets a request with this token pass. Nothing of it is read before.
+pub(crate) async fn require(State(token): State<BearerToken>, request: Request, next: Next) -> Response {
+    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let Some((scheme, given)) = given.and_then(|value| value.split_once(' ')) else {
+        return Problem::unauthorized("send the header `Authorization: Bearer TOKEN`").into_response();
+    };
+    if !scheme.eq_ignore_ascii_case("bearer") || !token.is(given.trim()) {
+        tracing::warn!(path = request.uri().path(), "Refused a request: wrong bearer token");
+        return Problem::unauthorized("the bearer token is not the one of this part of the interface")
+            .into_response();
+    }
+    next.run(request).await
+}

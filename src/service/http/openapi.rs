@@ -1,0 +1,42 @@
+//! `/openapi.json`: the interface's description, made from the handlers.
+
+use axum::routing::get;
+use axum::{Json, Router};
+use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+
+use super::problem::Problem;
+
+/// What the handlers do not say themselves.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "CloudyBot's WhatsApp channel", description = "Errors are application/problem+json."),
+    modifiers(&Tokens),
+    security(("token" = []))
+)]
+struct Description;
+
+struct Tokens;
+
+impl utoipa::Modify for Tokens {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("/v1 takes CLOUDYBOT_API_TOKEN, /admin/api takes CLOUDYBOT_ADMIN_TOKEN"))
+            .build();
+        openapi
+            .components
+            .get_or_insert_with(Default::default)
+            .add_security_scheme("token", SecurityScheme::Http(scheme));
+    }
+}
+
+/// The described routes, with their description beside them.
+pub(crate) fn described(routes: OpenApiRouter) -> Router {
+    let (router, description) =
+        OpenApiRouter::with_openapi(Description::openapi()).merge(routes).split_for_parts();
+    router
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .route("/openapi.json", get(async move || Json(description)))
+}

@@ -1,0 +1,79 @@
+//! Errors of `/v1` and `/admin/api`: `application/problem+json` (RFC 9457). Every status code of those routes comes from here.
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// Why a request was not done, and what would help.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Problem {
+    /// The HTTP status code.
+    status: u16,
+    /// The status in words.
+    title: &'static str,
+    /// What is wrong with this request, and the remedy.
+    detail: String,
+    /// What a program needs to know besides.
+    #[serde(flatten)]
+    more: Map<String, Value>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        let title = status.canonical_reason().unwrap_or("Error");
+        Self { status: status.as_u16(), title, detail: detail.into(), more: Map::new() }
+    }
+
+    /// 400, or what else the extractor found: the request cannot be read.
+    pub(crate) fn unreadable(status: StatusCode, detail: String) -> Self {
+        Self::new(status, detail)
+    }
+
+    /// 401: no token, or a wrong one.
+    pub(crate) fn unauthorized(detail: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, detail)
+    }
+
+    /// 404: what the path names is not there.
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    /// 405: the path is there, the method is not.
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "this path has other methods; see /openapi.json")
+    }
+
+    /// 422: it can be read, and makes no sense. The detail names the field.
+    pub(crate) fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+    }
+
+    /// 503: the database is away. Logged here, since no caller can do more about it.
+    pub(crate) fn unavailable(error: &sqlx::Error) -> Self {
+        tracing::error!(error = %error, "A request was not answered, the database said: {error}");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the database does not answer; try again")
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        Self::unavailable(&error)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_string(&self).expect("a map of texts is JSON");
+        let mut response =
+            (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

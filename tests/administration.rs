@@ -1,0 +1,148 @@
+//! What administrators see and mend over HTTP.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{PERSON, TestApp};
+
+/// A job of a kind that nobody knows; it dies at once.
+async fn dead_job(app: &TestApp) -> i64 {
+    let ids: Vec<i64> = sqlx::query_scalar(
+        "SELECT queue.enqueue(ARRAY['sing'], ARRAY['inbound'], ARRAY['{}'::JSONB], ARRAY[0::SMALLINT], ARRAY[NULL::TIMESTAMPTZ],
+                              ARRAY[NULL], ARRAY[NULL], ARRAY[1::SMALLINT], ARRAY[NULL])",
+    )
+    .fetch_one(&app.pg)
+    .await
+    .unwrap();
+    app.until("the job is dead", async || {
+        app.count("SELECT count(*) FROM queue.dead").await.is_some_and(|dead| dead > 0)
+    })
+    .await;
+    ids[0]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_administrators_token_opens_the_interface() {
+    let app = TestApp::start().await;
+
+    let without = app.http.get(app.url("/admin/api/jobs")).send().await.unwrap();
+    let wrong = app.call(Method::GET, "/admin/api/jobs", "development-api-token", Value::Null).await;
+    let nowhere = app.call(Method::GET, "/admin/api/nothing", "wrong", Value::Null).await;
+    let right = app.admin(Method::GET, "/jobs", Value::Null).await;
+
+    assert_eq!(without.status(), 401);
+    assert_eq!(without.headers()["www-authenticate"], "Bearer");
+    assert_eq!(without.headers()["content-type"], "application/problem+json");
+    assert_eq!((wrong.0, nowhere.0), (401, 401));
+    assert_eq!(right, (200, json!({ "jobs": [], "next": null })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_pool_begins_nothing_until_it_is_resumed() {
+    let app = TestApp::start().await;
+    let pool = json!({ "scope": "pool", "name": "inbound" });
+
+    let paused = app.admin(Method::POST, "/jobs/pause", pool.clone()).await;
+    app.write(PERSON, "Hello").await;
+    let (_, waiting) = app.admin(Method::GET, "/jobs?kind=receive_message", Value::Null).await;
+    let (_, stats) = app.admin(Method::GET, "/jobs/stats", Value::Null).await;
+    let again = app.admin(Method::POST, "/jobs/pause", pool.clone()).await;
+    let resumed = app.admin(Method::POST, "/jobs/resume", pool).await;
+
+    assert_eq!((paused, again), ((200, json!({ "changed": true })), (200, json!({ "changed": false }))));
+    assert_eq!(waiting["jobs"][0]["state"], "waiting");
+    assert_eq!(stats["counts"][0]["paused"], true);
+    assert_eq!(resumed, (200, json!({ "changed": true })));
+    app.replies(PERSON, 1).await;
+    app.drained_well().await;
+    assert_eq!(
+        app.text("SELECT string_agg(action, ' ' ORDER BY id) FROM queue.audit").await,
+        "pause pause resume"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_job_shows_its_story_and_can_be_tried_again_and_put_away() {
+    let app = TestApp::start().await;
+    let id = dead_job(&app).await;
+
+    let (status, shown) = app.admin(Method::GET, &format!("/jobs/{id}"), Value::Null).await;
+    let (_, retried) = app.admin(Method::POST, "/jobs/retry", json!({ "kind": "sing" })).await;
+    app.until("it is dead again", async || app.count("SELECT count(*) FROM queue.dead").await == Some(1))
+        .await;
+    let (_, cancelled) = app.admin(Method::POST, &format!("/jobs/{id}/cancel"), Value::Null).await;
+    let (_, gone) = app.admin(Method::POST, &format!("/jobs/{id}/retry"), Value::Null).await;
+
+    assert_eq!((status, &shown["state"]), (200, &json!("dead")));
+    assert!(shown["attempts"][0]["error"].as_str().is_some_and(|error| error.contains("sing")), "{shown}");
+    assert_eq!(retried, json!({ "outcomes": [{ "id": id, "outcome": "retried" }] }));
+    assert_eq!(cancelled["outcome"], "put away");
+    assert_eq!(gone["outcome"], "not dead");
+    let audit =
+        "SELECT string_agg(action || ' ' || target || ': ' || outcome, ', ' ORDER BY id) FROM queue.audit";
+    assert_eq!(
+        app.text(audit).await,
+        format!("retry job {id}: retried, cancel job {id}: put away, retry job {id}: not dead")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_makes_no_sense_is_refused_by_the_name_of_what_is_wrong() {
+    let app = TestApp::start().await;
+    let id = dead_job(&app).await;
+    let refused = [
+        (Method::GET, "/jobs?state=lost", Value::Null, 422, "state"),
+        (Method::GET, "/jobs?limit=0", Value::Null, 422, "limit"),
+        (Method::GET, "/jobs?since=yesterday", Value::Null, 400, "since"),
+        (Method::GET, "/jobs/one", Value::Null, 400, "one"),
+        (Method::GET, "/jobs/9999999", Value::Null, 404, "9999999"),
+        (Method::GET, "/nothing", Value::Null, 404, "no such path"),
+        (Method::DELETE, "/jobs", Value::Null, 405, "openapi"),
+        (Method::POST, "/jobs/cancel", json!({}), 422, "which jobs"),
+        (Method::POST, "/jobs/cancel", json!({ "kin": "sing" }), 422, "kin"),
+        (Method::POST, "/jobs/pause", json!({ "scope": "lane", "name": "x" }), 422, "scope"),
+    ];
+
+    for (method, path, body, status, names) in refused {
+        let (found, problem) = app.admin(method.clone(), path, body).await;
+
+        assert_eq!(found, status, "{method} {path}: {problem}");
+        assert_eq!(problem["status"], status, "{method} {path}: {problem}");
+        let detail = problem["detail"].as_str().unwrap_or_default();
+        assert!(detail.contains(names), "{method} {path}: {detail}");
+    }
+    assert_eq!(app.admin(Method::GET, &format!("/jobs/{id}"), Value::Null).await.1["state"], "dead");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_list_is_read_page_by_page() {
+    let app = TestApp::start().await;
+    app.admin(Method::POST, "/jobs/pause", json!({ "scope": "pool", "name": "inbound" })).await;
+    for number in 0..5 {
+        app.write(&format!("whatsapp:+1500555010{number}"), "Hello").await;
+    }
+
+    let mut seen = Vec::new();
+    let mut page = "/jobs?limit=2".to_owned();
+    loop {
+        let (_, list) = app.admin(Method::GET, &page, Value::Null).await;
+        seen.extend(list["jobs"].as_array().unwrap().iter().map(|job| job["id"].as_i64().unwrap()));
+        let Some(next) = list["next"].as_i64() else { break };
+        page = format!("/jobs?limit=2&before={next}");
+    }
+
+    assert_eq!(seen.len(), 5);
+    assert!(seen.is_sorted_by(|newer, older| newer > older), "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_interface_describes_itself() {
+    let app = TestApp::start().await;
+
+    let description: Value =
+        app.http.get(app.url("/openapi.json")).send().await.unwrap().json().await.unwrap();
+
+    assert!(description["openapi"].as_str().is_some_and(|version| version.starts_with("3.")));
+    assert_eq!(description["paths"]["/admin/api/jobs/{id}"]["get"]["operationId"], "showJob");
+    assert_eq!(description["components"]["securitySchemes"]["token"]["scheme"], "bearer");
+}
