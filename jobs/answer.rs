@@ -128,9 +128,14 @@ fn still_typing(messages: &[Message], app: &App, now: DateTime<Utc>) -> Option<D
 
 fn request(app: &App, turn: &Turn, messages: &[Message]) -> TurnRequest {
     TurnRequest {
-        conversation_id: format!("whatsapp-{}", turn.conversation_id),
+        conversation_id: session_key(turn.conversation_id),
         channel: Channel::Whatsapp,
         parts: messages.iter().map(|message| Part::Text(message.body.clone())).collect(),
         timeout: app.settings.agent_timeout,
     }
+}
+
+/// What the agent calls a conversation.
+pub(crate) fn session_key(conversation_id: i64) -> String {
+    format!("conversation-{conversation_id}")
 }

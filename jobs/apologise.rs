@@ -14,9 +14,7 @@ use store::turns::Turn;
 use crate::answer::Answer;
 use crate::app::App;
 use crate::replies::{self, ReplyError};
-
-/// What a person reads when the agent failed for good.
-const APOLOGY: &str = "Sorry, I couldn't finish that. Please try again.";
+use crate::texts;
 
 /// The `answer` that ended.
 #[derive(Debug, Serialize, Deserialize)]
@@ -68,7 +66,7 @@ pub(crate) async fn apologise(
     let messages = store::messages::of_turn(tx, turn.id).await?;
     if store::turns::fail(tx, turn.id, reason).await? {
         tracing::error!(turn.id = turn.id, "Gave up turn {}: {reason}", turn.id);
-        replies::plan(app, tx, turn, &messages, APOLOGY).await?;
+        replies::plan(app, tx, turn, &messages, texts::APOLOGY).await?;
     }
     Ok(())
 }

@@ -7,6 +7,10 @@ use std::time::Duration;
 use queue::Queue;
 use queue::transaction::Transaction;
 use sqlx::PgPool;
+use store::secret_keys::SecretKeys;
+
+use crate::inbound::limits::Limits;
+use crate::plans::Plans;
 
 /// Shared by all handlers; clones are the same thing.
 #[derive(Clone)]
@@ -23,7 +27,7 @@ pub struct Parts {
     /// The way out to the agent.
     pub agent: agent::Agent,
     /// What the operator decided.
-    pub settings: Settings,
+    pub settings: Arc<Settings>,
 }
 
 /// The operator's decisions that jobs follow.
@@ -45,6 +49,14 @@ pub struct Settings {
     pub reply_expires: Duration,
     /// How a send is kept from happening twice.
     pub sending: Sending,
+    /// Whether the channel is open at all.
+    pub whatsapp_enabled: bool,
+    /// What users may do.
+    pub plans: Plans,
+    /// How fast they may write.
+    pub limits: Limits,
+    /// What keys the hashes of tokens and numbers.
+    pub secret_keys: SecretKeys,
 }
 
 /// The times that keep a send from happening twice.

@@ -6,6 +6,12 @@ pub fn inbound(address_id: i64) -> String {
     format!("inbound:{address_id}")
 }
 
+/// Browser phrases of one person, beside what they say to the agent.
+#[must_use]
+pub fn browser(address_id: i64) -> String {
+    format!("browser:{address_id}")
+}
+
 /// One turn of a conversation at a time.
 #[must_use]
 pub fn conversation(conversation_id: i64) -> String {

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! webhook ─► receive_message ─► answer ─► send_chunk, one for each chunk ─► Twilio
-//!                                 │           └─ gives up ─► close_chunk
-//!                                 └─ gives up ─► apologise ─► send_chunk
+//!                  │              │           └─ gives up ─► close_chunk
+//!                  │              └─ gives up ─► apologise ─► send_chunk
+//!                  └─ gives up ─► close_message ─► send_chunk
 //! ```
 //!
 //! To add a job: a file with a payload of ids, its `KIND` and `POOL`, and a `run` that says what a failure means; a line below, and one
@@ -15,6 +16,8 @@ pub mod answer;
 pub mod apologise;
 /// Closes a chunk that will never be sent.
 pub mod close_chunk;
+/// Gives a message its outcome when nobody could decide about it.
+pub mod close_message;
 /// Decides what an inbound message means.
 pub mod receive_message;
 /// Sends one chunk through Twilio, once.
@@ -22,14 +25,21 @@ pub mod send_chunk;
 
 /// What every job needs.
 pub mod app;
+/// What arrives: taken in, understood, decided on.
+pub mod inbound;
 /// The names of lanes and keys.
 pub mod lanes;
 /// Plans a text: its chunks, footer and limits.
 pub mod planning;
+/// What the operator sells.
+pub mod plans;
 /// Plans a reply.
 pub mod replies;
+/// What people read from the channel itself.
+pub mod texts;
 
 mod look_up;
+mod notices;
 
 use queue::workers::Workers;
 
@@ -40,6 +50,7 @@ use crate::app::App;
 pub fn register(workers: Workers<App>) -> Workers<App> {
     workers
         .register::<receive_message::ReceiveMessage>()
+        .register::<close_message::CloseMessage>()
         .register::<answer::Answer>()
         .register::<apologise::Apologise>()
         .register::<send_chunk::SendChunk>()

@@ -1,16 +1,27 @@
 //! Decides what an inbound message means.
 //!
-//! Enqueued by the receiver in the webhook's own transaction, in the sender's lane. Enqueues `answer` for a message that the agent
-//! shall see. It may run twice after a crash: a message that has its outcome already is left alone.
+//! Enqueued by the receiver in the webhook's own transaction, in the sender's lane; STOP and START never get here. A claim token links the
+//! phone, a browser phrase ends the browser session, and what the sender may ask the agent is accepted and gets an `answer`. Everything
+//! else ends here with its outcome. When it gives up, `close_message` follows. It may run twice after a crash: a message that has its
+//! outcome already is left alone.
 
+use std::time::Duration;
+
+use agent::browser::BrowserStop;
+use queue::backoff::Backoff;
 use queue::claim::Claim;
 use queue::failure::Failure;
 use queue::job::{Job, NewJob};
+use queue::transaction::Transaction;
 use serde::{Deserialize, Serialize};
+use store::messages::{Message, Outcome};
 
-use crate::answer::Answer;
+use crate::answer::{self, Answer};
 use crate::app::App;
-use crate::lanes;
+use crate::close_message::CloseMessage;
+use crate::inbound::commands::Command;
+use crate::inbound::{admission, claims};
+use crate::{lanes, texts};
 
 /// The message to decide on.
 #[derive(Debug, Serialize, Deserialize)]
@@ -24,21 +35,79 @@ impl Job for ReceiveMessage {
 
     const KIND: &'static str = "receive_message";
     const POOL: &'static str = "inbound";
+    const MAX_ATTEMPTS: u16 = 12;
+    const BACKOFF: Backoff = Backoff::exponential(Duration::from_millis(500), Duration::from_secs(60));
+    const ON_END: Option<(&'static str, &'static str)> = Some((CloseMessage::KIND, CloseMessage::POOL));
 
     async fn run(self, app: App, claim: Claim) -> Result<(), Failure> {
-        let mut tx = app.begin().await?;
-        let Some(message) = store::messages::get(&mut tx, self.message).await? else { return Ok(()) };
-        if message.outcome.is_some() {
+        let Some(message) = waiting(&mut *app.pg.acquire().await?, self.message).await? else {
             return Ok(());
-        }
-        // Until identity exists every sender is answered.
-        store::conversations::lock(&mut tx, message.conversation_id).await?;
-        store::messages::accept(&mut tx, message.id).await?;
-        let answer = Answer { conversation: message.conversation_id, message: message.id };
-        tx.enqueue(NewJob::of(&answer).lane(lanes::conversation(message.conversation_id))).await?;
+        };
+        let command = Command::of(&message.body);
+        // What needs somebody else's answer is asked before anything is locked.
+        let browser = match command {
+            Command::EndBrowserSession => stop_browser(&app, &message).await?,
+            _ => None,
+        };
+        let mut tx = app.begin().await?;
+        store::addresses::lock(&mut tx, message.address_id).await?;
+        let Some(message) = waiting(&mut tx, self.message).await? else { return Ok(()) };
+        decide(&app, &mut tx, &message, command, browser).await?;
         claim.complete(&mut tx).await?;
         tx.commit().await?;
-        tracing::info!(message.id = message.id, "Accepted message {}", message.id);
         Ok(())
     }
+}
+
+/// The message, if nothing has been decided about it.
+async fn waiting(conn: &mut sqlx::PgConnection, id: i64) -> sqlx::Result<Option<Message>> {
+    let message = store::messages::get(conn, id).await?;
+    Ok(message.filter(|message| message.outcome.is_none() && message.accepted_at.is_none()))
+}
+
+async fn decide(
+    app: &App,
+    tx: &mut Transaction,
+    message: &Message,
+    command: Command,
+    browser: Option<BrowserStop>,
+) -> Result<(), Failure> {
+    if admission::is_late(tx, message).await? {
+        return Ok(());
+    }
+    if let Command::Claim(token) = command {
+        return claims::redeem(app, tx, message, &token).await;
+    }
+    let Some(link) = admission::user(app, tx, message).await? else { return Ok(()) };
+    if command == Command::EndBrowserSession {
+        let text = match browser {
+            Some(BrowserStop::Ended) => texts::BROWSER_ENDED,
+            Some(BrowserStop::NotRunning) => texts::NO_BROWSER,
+            // The sender was linked while we looked: now there is somebody to ask about.
+            None => return Err(Failure::retry("the sender has just been linked")),
+        };
+        admission::tell(app, tx, message, text).await?;
+        store::messages::end(tx, message.id, Outcome::Browser, text).await?;
+        return Ok(());
+    }
+    if !admission::pace(app, tx, message).await? {
+        return Ok(());
+    }
+    let conversation = store::conversations::of_user(tx, &link.user_id).await?;
+    store::conversations::lock(tx, conversation).await?;
+    store::messages::accept(tx, message.id, conversation).await?;
+    let answer = Answer { conversation, message: message.id };
+    tx.enqueue(NewJob::of(&answer).lane(lanes::conversation(conversation))).await?;
+    tracing::info!(message.id = message.id, "Accepted message {}", message.id);
+    Ok(())
+}
+
+/// Ends the browser session of the sender's conversation. `None`: the sender is nobody's phone. Asked twice, it acts once.
+async fn stop_browser(app: &App, message: &Message) -> Result<Option<BrowserStop>, Failure> {
+    let mut conn = app.pg.acquire().await?;
+    let Some(link) = store::links::of_address(&mut conn, message.address_id).await? else { return Ok(None) };
+    let conversation = store::conversations::of_user(&mut conn, &link.user_id).await?;
+    drop(conn);
+    let session = answer::session_key(conversation);
+    Ok(Some(app.agent.stop_browser_session(&session, &message.sid).await?))
 }

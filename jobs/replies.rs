@@ -43,13 +43,17 @@ pub(crate) async fn plan(
         meter_proactive: chunk.meter_proactive,
         proactive: chunk.proactive,
     });
+    // A number that changed hands meanwhile gets nothing of its former owner's.
+    let link_id = store::links::latest_of_conversation(tx, turn.conversation_id, asked.address_id).await?;
     let delivery = NewDelivery {
         address_id: asked.address_id,
         conversation_id: Some(turn.conversation_id),
         turn_id: Some(turn.id),
+        message_id: None,
+        link_id,
         purpose: Purpose::Reply,
         text,
-        expires_at: asked.received_at + app.settings.reply_expires,
+        expires_at: asked.written_at + app.settings.reply_expires,
         chunks: chunks.collect(),
     };
     let (delivery_id, chunk_ids) = store::deliveries::create(tx, delivery).await?;

@@ -10,6 +10,7 @@ use queue::backoff::Backoff;
 use queue::claim::Claim;
 use queue::failure::Failure;
 use queue::job::Job;
+use queue::transaction::Transaction;
 use serde::{Deserialize, Serialize};
 use store::chunks::{Accepted, Chunk, End, Unsent};
 use twilio::client::SendError;
@@ -111,17 +112,29 @@ struct Attempt {
 /// planned → sending under the address's lock, committed. `None`: it shall not be sent, or not any more.
 async fn begin(app: &App, chunk: &Chunk) -> Result<Option<(Attempt, String)>, Failure> {
     let mut tx = app.begin().await?;
-    store::addresses::lock(&mut tx, chunk.address_id).await?;
+    let address = store::addresses::lock(&mut tx, chunk.address_id).await?;
     let Some(locked) = store::chunks::lock(&mut tx, chunk.id).await? else { return Ok(None) };
-    if locked.now >= locked.expires_at
-        && store::chunks::end(&mut tx, chunk.id, End::Expired, None, "it was not sent in time").await?
-    {
+    let to = store::addresses::send_to(&mut tx, address.id).await?;
+    let (end, reason) = match to {
+        _ if locked.now >= locked.expires_at => (End::Expired, "it was not sent in time"),
+        Some(to) if !locked.link_ended => return mark(app, tx, chunk, to).await,
+        _ => (End::Blocked, "not_linked"),
+    };
+    if store::chunks::end(&mut tx, chunk.id, end, None, reason).await? {
         store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
         tx.commit().await?;
-        tracing::warn!(chunk.id = chunk.id, "Chunk {} was not sent in time", chunk.id);
-        return Ok(None);
+        tracing::warn!(chunk.id = chunk.id, "Chunk {} is not sent: {reason}", chunk.id);
     }
-    let to = store::addresses::send_to(&mut tx, chunk.address_id).await?;
+    Ok(None)
+}
+
+/// Commits the mark that Twilio may have the chunk from now on.
+async fn mark(
+    app: &App,
+    mut tx: Transaction,
+    chunk: &Chunk,
+    to: String,
+) -> Result<Option<(Attempt, String)>, Failure> {
     let begun = Instant::now();
     let Some(number) =
         store::chunks::begin_sending(&mut tx, chunk.id, &to, app.settings.sending.deadline.as_secs_f64())

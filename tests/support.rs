@@ -1,7 +1,10 @@
 //! `TestApp`: the program as a user starts it, with everything around it.
 
+use std::collections::HashSet;
+use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -18,6 +21,7 @@ use sqlx::PgPool;
 pub(crate) const ACCOUNT_SID: &str = "AC0123456789abcdef0123456789abcdef";
 pub(crate) const AUTH_TOKEN: &str = "a-token-of-the-tests";
 pub(crate) const ADMIN_TOKEN: &str = "of-administrators";
+pub(crate) const API_TOKEN: &str = "of-the-product";
 pub(crate) const NUMBER: &str = "whatsapp:+14155238886";
 pub(crate) const PERSON: &str = "whatsapp:+15005550100";
 
@@ -33,6 +37,9 @@ pub(crate) struct TestApp {
     database_url: String,
     env: Vec<(String, String)>,
     process: Option<Child>,
+    others: Vec<Child>,
+    log: tempfile::NamedTempFile,
+    linked: Mutex<HashSet<String>>,
     // Held so that the database outlives the test's last look at it.
     _database: Option<TestDatabase>,
 }
@@ -75,6 +82,9 @@ impl TestApp {
             database_url,
             env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             process: None,
+            others: Vec::new(),
+            log: tempfile::NamedTempFile::new().unwrap(),
+            linked: Mutex::default(),
             _database: database,
         };
         app.launch().await;
@@ -83,6 +93,18 @@ impl TestApp {
 
     /// Starts the program, and waits until it is ready.
     pub(crate) async fn launch(&mut self) {
+        self.process = Some(self.spawn(self.address).await);
+    }
+
+    /// Starts the program once more, on the same database; returns where this process listens.
+    pub(crate) async fn launch_another(&mut self) -> SocketAddr {
+        let address = free_address();
+        let process = self.spawn(address).await;
+        self.others.push(process);
+        address
+    }
+
+    async fn spawn(&self, listen: SocketAddr) -> Child {
         let short = [
             ("AGENT__DEBOUNCE_MS", "0"),
             ("AGENT__DEBOUNCE_CAP_MS", "0"),
@@ -106,24 +128,33 @@ impl TestApp {
         command
             .env("DATABASE_URL", &self.database_url)
             .env("CLOUDYBOT_ADMIN_TOKEN", ADMIN_TOKEN)
+            .env("CLOUDYBOT_API_TOKEN", API_TOKEN)
+            .env("CLOUDYBOT_SECRET_KEY", "of the hashes")
             .env("TWILIO_ACCOUNT_SID", ACCOUNT_SID)
             .env("TWILIO_AUTH_TOKEN", AUTH_TOKEN)
             .env("TWILIO_WHATSAPP_NUMBER", NUMBER)
             .env("TWILIO_API_BASE_URL", self.sandbox.base_url())
             .env("TWILIO_WEBHOOK_PUBLIC_URL", format!("http://{}", self.address))
-            .env("CLOUDYBOT__SERVER__LISTEN", self.address.to_string())
+            .env("CLOUDYBOT__SERVER__LISTEN", listen.to_string())
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         if std::env::var_os("SHOW_LOGS").is_none() {
-            command.stderr(Stdio::null());
+            let log = File::options().create(true).append(true).open(self.log.path()).unwrap();
+            command.stderr(log);
         }
-        self.process = Some(command.spawn().unwrap());
+        let process = command.spawn().unwrap();
         self.until("the program is ready", async || {
-            let answer = self.http.get(format!("http://{}/readyz", self.address)).send().await;
+            let answer = self.http.get(format!("http://{listen}/readyz")).send().await;
             answer.is_ok_and(|answer| answer.status().is_success())
         })
         .await;
+        process
+    }
+
+    /// Everything that the program has logged; nothing with `SHOW_LOGS`, which sends it to the terminal.
+    pub(crate) fn logged(&self) -> String {
+        std::fs::read_to_string(self.log.path()).unwrap()
     }
 
     /// `kill -9`.
@@ -141,13 +172,34 @@ impl TestApp {
         tokio::task::spawn_blocking(move || process.wait().unwrap().code()).await.unwrap()
     }
 
-    /// A person writes, through Twilio; returns the webhook's status, `None` when it never got an answer.
+    /// A user on the plan pro who has this phone, as if claimed long ago; the user's id is the phone's name.
+    pub(crate) async fn link(&self, phone: &str) {
+        if !self.linked.lock().unwrap().insert(phone.to_owned()) {
+            return;
+        }
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+            "WITH address AS (INSERT INTO channel_addresses DEFAULT VALUES RETURNING id)
+             INSERT INTO channel_address_aliases (alias, canonical, address_id) SELECT '{phone}', '{phone}', id FROM address;
+             INSERT INTO channel_users (id, plan) VALUES ('{phone}', 'pro');
+             INSERT INTO channel_links (user_id, address_id) SELECT '{phone}', address_id FROM channel_address_aliases WHERE alias = '{phone}'"
+        )))
+        .execute(&self.pg)
+        .await
+        .unwrap();
+    }
+
+    /// A user writes, through Twilio; returns the webhook's status, `None` when it never got an answer.
     pub(crate) async fn write(&self, from: &str, body: &str) -> Option<u64> {
-        let form = [("From", from), ("Body", body)];
+        self.link(from).await;
+        self.inject(&[("From", from), ("Body", body)]).await
+    }
+
+    /// Anybody writes; Twilio's webhook has these parameters and the usual ones.
+    pub(crate) async fn inject(&self, form: &[(&str, &str)]) -> Option<u64> {
         let answer = self
             .http
             .post(format!("{}/sandbox/inbound", self.sandbox.base_url()))
-            .form(&form)
+            .form(form)
             .send()
             .await
             .unwrap();
@@ -188,6 +240,11 @@ impl TestApp {
         self.call(method, &format!("/admin/api{path}"), ADMIN_TOKEN, body).await
     }
 
+    /// What the product gets: status and JSON. `Null` in `body` sends none.
+    pub(crate) async fn product(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+        self.call(method, &format!("/v1{path}"), API_TOKEN, body).await
+    }
+
     /// A call of the interface with this token.
     pub(crate) async fn call(&self, method: Method, path: &str, token: &str, body: Value) -> (u16, Value) {
         let request = self.http.request(method, self.url(path)).bearer_auth(token);
@@ -195,6 +252,34 @@ impl TestApp {
         let answer = request.send().await.unwrap();
         let status = answer.status().as_u16();
         (status, answer.json().await.unwrap_or(Value::Null))
+    }
+
+    /// A claim token for a user, made before on the plan pro unless it is known.
+    pub(crate) async fn token(&self, user: &str, request: Value) -> String {
+        if self.product(Method::GET, &format!("/users/{user}"), Value::Null).await.0 == 404 {
+            self.product(Method::PUT, &format!("/users/{user}"), serde_json::json!({ "plan": "pro" })).await;
+        }
+        let (status, claim) =
+            self.product(Method::POST, &format!("/users/{user}/whatsapp/claims"), request).await;
+        assert_eq!(status, 201, "{claim}");
+        claim["token"].as_str().unwrap().to_owned()
+    }
+
+    /// A user claims a phone in the real way, and reads the confirmation.
+    pub(crate) async fn claim(&self, user: &str, phone: &str) {
+        let token = self.token(user, Value::Null).await;
+        self.inject(&[("From", phone), ("Body", &token)]).await;
+        self.drained().await;
+    }
+
+    /// What was said to a person, in order.
+    pub(crate) fn said_to(&self, phone: &str) -> Vec<String> {
+        self.sandbox.sent_to(phone).into_iter().map(|message| message.body).collect()
+    }
+
+    /// What the product knows of a user.
+    pub(crate) async fn user(&self, user: &str) -> Value {
+        self.product(Method::GET, &format!("/users/{user}"), Value::Null).await.1
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -247,6 +332,10 @@ impl TestApp {
 impl Drop for TestApp {
     fn drop(&mut self) {
         self.kill();
+        for process in &mut self.others {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
     }
 }
 

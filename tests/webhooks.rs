@@ -76,6 +76,7 @@ async fn what_is_signed_but_no_message_of_ours_is_refused_and_not_stored() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signed_message_gets_an_empty_answer_in_twiml() {
     let app = TestApp::start().await;
+    app.link(PERSON).await;
     let form = [("SmsSid", "SM1"), ("From", PERSON)];
 
     let answer = app.post(PATH, &form, Some(&app.sign(PATH, &form))).await;

@@ -9,7 +9,11 @@ use axum::Router;
 use jobs::app::{App, Parts, Settings};
 use queue::Queue;
 use queue::workers::{RunningWorkers, Workers};
+use rand::Rng as _;
+use rand::distr::Alphanumeric;
 use sandbox::Sandbox;
+use sqlx::PgPool;
+use store::secret_keys::SecretKeys;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +25,7 @@ use crate::database::Database;
 use crate::http::admin::{self, Admin};
 use crate::http::bearer::BearerToken;
 use crate::http::health::Health;
+use crate::http::product::{self, Product};
 use crate::http::{self, Receiver, ReceiverParts, openapi};
 
 /// A program waits this long for a connection before it is told to try again.
@@ -57,19 +62,20 @@ impl Service {
         let api_base_url = sandbox
             .as_ref()
             .map_or(Ok(config.twilio.api_base_url.clone()), |sandbox| sandbox.base_url().parse())?;
+        let settings = Arc::new(settings(config, address, secret_keys(config, &handlers).await?));
         let app = App::new(Parts {
             pg: handlers.clone(),
             queue: queue.clone(),
             twilio: client(config, api_base_url)?,
             agent: config.agent.clone(),
-            settings: settings(config, address),
+            settings: settings.clone(),
         });
         let workers = start_workers(config, &queue, app).await.context("the workers cannot start")?;
-        let receiver = receiver(config, &queue, &database);
+        let receiver = receiver(config, &queue, &database, settings.clone());
         let health = Health { pg: handlers, pulse: workers.pulse(), lease: config.queue().lease };
         let router = http::webhooks(receiver, keys.server.body_limit_bytes)
             .merge(http::health(health))
-            .merge(api(config, &database));
+            .merge(api(config, &database, settings));
         let stop_serving = CancellationToken::new();
         let serving = tokio::spawn(serve(listener, router, stop_serving.clone()));
         let grace = Duration::from_secs(keys.server.shutdown_grace_secs);
@@ -140,7 +146,17 @@ fn client(config: &Config, api_base_url: Url) -> anyhow::Result<twilio::client::
     twilio::client::Client::new(settings).context("no HTTP client can be made on this machine")
 }
 
-fn settings(config: &Config, address: SocketAddr) -> Settings {
+/// The keys that were given, or the one that the database keeps for itself.
+async fn secret_keys(config: &Config, pg: &PgPool) -> anyhow::Result<SecretKeys> {
+    if let Some(keys) = &config.secret_keys {
+        return Ok(keys.clone());
+    }
+    let fresh: String = rand::rng().sample_iter(Alphanumeric).take(48).map(char::from).collect();
+    let kept = store::secret_keys::kept(&mut *pg.acquire().await?, &fresh).await?;
+    SecretKeys::parse(&kept).context("the database keeps an empty secret key; set CLOUDYBOT_SECRET_KEY")
+}
+
+fn settings(config: &Config, address: SocketAddr, secret_keys: SecretKeys) -> Settings {
     let keys = &config.keys;
     let public = config.twilio.public_url.as_ref().map(crate::public_url::PublicUrl::status_callback_url);
     // Without a public URL only the sandbox, on this machine, can reach us.
@@ -154,6 +170,10 @@ fn settings(config: &Config, address: SocketAddr) -> Settings {
         agent_attempts: i32::from(keys.agent.attempts),
         reply_expires: Duration::from_secs(keys.deliveries.reply_expires_hours * 3600),
         sending: config.sending(),
+        whatsapp_enabled: keys.whatsapp.enabled,
+        plans: config.plans.clone(),
+        limits: config.limits(),
+        secret_keys,
     }
 }
 
@@ -169,13 +189,16 @@ async fn start_workers(config: &Config, queue: &Queue, app: App) -> sqlx::Result
 }
 
 /// The interface for programs and administrators, on connections of its own.
-fn api(config: &Config, database: &Database) -> Router {
+fn api(config: &Config, database: &Database, settings: Arc<Settings>) -> Router {
     let pg = database.pool(config.keys.database.api_connections, API_DATABASE_TIMEOUT);
+    let product = Product { pg: pg.clone(), settings };
     let admin = Admin { queue: Queue::open(pg, config.queue()) };
-    openapi::described(admin::routes(admin, BearerToken::new(config.admin_token())))
+    let product = product::routes(product, BearerToken::new(config.api_token()));
+    let admin = admin::routes(admin, BearerToken::new(config.admin_token()));
+    openapi::described(product.merge(admin))
 }
 
-fn receiver(config: &Config, queue: &Queue, database: &Database) -> Receiver {
+fn receiver(config: &Config, queue: &Queue, database: &Database, settings: Arc<Settings>) -> Receiver {
     let twilio = &config.twilio;
     let database_timeout = Duration::from_millis(config.keys.server.webhook_timeout_ms);
     let check = if twilio.skip_signature {
@@ -186,6 +209,7 @@ fn receiver(config: &Config, queue: &Queue, database: &Database) -> Receiver {
     Receiver(Arc::new(ReceiverParts {
         pg: database.pool(config.keys.database.receiver_connections, database_timeout),
         queue: queue.clone(),
+        settings,
         signature: check,
         // The sandbox calls us at our own address, whatever the world is told.
         public_url: twilio.public_url.clone().filter(|_| !config.sandbox),

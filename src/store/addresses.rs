@@ -3,6 +3,23 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+/// A name under which a person writes.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Name {
+    /// As Twilio spells it, `whatsapp:+E164` or `whatsapp:CC.id`; it is written to under this name.
+    pub alias: String,
+    /// One spelling for all that mean the same person.
+    pub canonical: String,
+}
+
+impl Name {
+    /// The number as E.164; `None` where the person hides it.
+    #[must_use]
+    pub fn phone(&self) -> Option<&str> {
+        self.alias.strip_prefix("whatsapp:").filter(|name| name.starts_with('+'))
+    }
+}
+
 /// One WhatsApp person.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Address {
@@ -12,80 +29,198 @@ pub struct Address {
     pub last_inbound_at: Option<DateTime<Utc>>,
 }
 
-/// The address that has one of these aliases, made if there is none, and locked until the caller's transaction ends. Aliases that
-/// come together belong to one person, so unseen ones are added to it. Where they already belong to two, the first one's address is
-/// taken; the two stay apart until they are merged.
+/// What a webhook's names lead to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The person, locked until the caller's transaction ends.
+    pub address: Address,
+    /// Other rows that these names prove to be the same person, locked too; the caller merges them.
+    pub twins: Vec<i64>,
+}
+
+/// The person who has one of these names, made if there is none, and locked until the caller's transaction ends. Names that come together
+/// belong to one person, so unseen ones are added to the row.
 ///
 /// # Errors
-/// Database errors. `aliases` must not be empty.
-pub async fn find_or_create(conn: &mut PgConnection, aliases: &[&str]) -> sqlx::Result<Address> {
+/// Database errors. `names` must not be empty.
+pub async fn find_or_create(conn: &mut PgConnection, names: &[Name]) -> sqlx::Result<Found> {
+    let aliases: Vec<&str> = names.iter().map(|name| name.alias.as_str()).collect();
+    let canonical: Vec<&str> = names.iter().map(|name| name.canonical.as_str()).collect();
     // Two first webhooks of one person must not make two addresses; without a row there is nothing else to lock.
-    // The keys are locked in one order, so that two webhooks with the same aliases cannot wait for each other.
+    // The keys are locked in one order, so that two webhooks with the same names cannot wait for each other.
     sqlx::query(
         "SELECT pg_advisory_xact_lock(key) FROM (SELECT DISTINCT hashtextextended('address ' || a, 0) AS key FROM unnest($1::TEXT[]) a ORDER BY key) k",
     )
-    .bind(aliases)
+    .bind(&canonical)
     .execute(&mut *conn)
     .await?;
-    let known: Option<i64> = sqlx::query_scalar(
-        "SELECT a.address_id FROM unnest($1::TEXT[]) WITH ORDINALITY AS given (alias, place)
-         JOIN channel_address_aliases a USING (alias) ORDER BY given.place LIMIT 1",
-    )
-    .bind(aliases)
-    .fetch_optional(&mut *conn)
-    .await?;
-    let id = match known {
-        // Before anything refers to the row: whoever refers to it first and locks it then can meet another who does the same.
-        Some(id) => lock(&mut *conn, id).await?.id,
+    // Before anything refers to the rows: whoever refers to one first and locks it then can meet another who does the same.
+    let mut known = named(conn, &canonical).await?;
+    loop {
+        for id in &known {
+            sqlx::query("SELECT FROM channel_addresses WHERE id = $1 FOR NO KEY UPDATE")
+                .bind(id)
+                .execute(&mut *conn)
+                .await?;
+        }
+        // Somebody may have merged them while we waited.
+        let now = named(conn, &canonical).await?;
+        if now == known {
+            break;
+        }
+        known = now;
+    }
+    let id = match known.first() {
+        Some(id) => *id,
         None => {
             sqlx::query_scalar("INSERT INTO channel_addresses DEFAULT VALUES RETURNING id")
                 .fetch_one(&mut *conn)
                 .await?
         }
     };
-    // An alias may be given twice: where a number is hidden, Twilio fills both of its fields with the same id.
+    // A name may be given twice: where a number is hidden, Twilio fills both of its fields with the same id.
     sqlx::query(
         "WITH arrival AS MATERIALIZED (SELECT clock_timestamp() AS at)
-         INSERT INTO channel_address_aliases (alias, address_id, last_seen_at)
-         SELECT alias, $2, arrival.at - min(place) * interval '1 microsecond'
-         FROM arrival, unnest($1::TEXT[]) WITH ORDINALITY AS given (alias, place)
+         INSERT INTO channel_address_aliases (alias, canonical, address_id, last_seen_at)
+         SELECT alias, min(canonical), $3, arrival.at - min(place) * interval '1 microsecond'
+         FROM arrival, unnest($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS given (alias, canonical, place)
          GROUP BY alias, arrival.at
          ON CONFLICT (alias) DO UPDATE SET last_seen_at = EXCLUDED.last_seen_at",
     )
-    .bind(aliases)
+    .bind(&aliases)
+    .bind(&canonical)
     .bind(id)
     .execute(&mut *conn)
     .await?;
-    sqlx::query_as("UPDATE channel_addresses SET last_inbound_at = clock_timestamp() WHERE id = $1 RETURNING id, last_inbound_at")
+    let address = sqlx::query_as("UPDATE channel_addresses SET last_inbound_at = clock_timestamp() WHERE id = $1 RETURNING id, last_inbound_at")
         .bind(id)
         .fetch_one(conn)
-        .await
-}
-
-/// Locks an address until the caller's transaction ends. Whatever is decided about a person is decided under this lock. It is the
-/// weaker lock of the two that exclude each other, so that a row that refers to the address never waits for it.
-pub async fn lock(conn: &mut PgConnection, id: i64) -> sqlx::Result<Address> {
-    sqlx::query_as("SELECT id, last_inbound_at FROM channel_addresses WHERE id = $1 FOR NO KEY UPDATE")
-        .bind(id)
-        .fetch_one(conn)
-        .await
-}
-
-/// Locks the address of a conversation, as [`lock`] does.
-pub async fn lock_of_conversation(conn: &mut PgConnection, conversation_id: i64) -> sqlx::Result<()> {
-    sqlx::query("SELECT FROM channel_addresses WHERE id = (SELECT address_id FROM channel_conversations WHERE id = $1) FOR NO KEY UPDATE")
-        .bind(conversation_id)
-        .execute(conn)
         .await?;
+    Ok(Found { address, twins: known.into_iter().skip(1).collect() })
+}
+
+/// The rows that have one of these names, the oldest first.
+async fn named(conn: &mut PgConnection, canonical: &[&str]) -> sqlx::Result<Vec<i64>> {
+    sqlx::query_scalar(
+        "SELECT DISTINCT address_id FROM channel_address_aliases WHERE coalesce(canonical, alias) = ANY ($1) ORDER BY address_id",
+    )
+    .bind(canonical)
+    .fetch_all(conn)
+    .await
+}
+
+/// Locks an address until the caller's transaction ends; one that was merged leads to the row that it became. Whatever is decided about a
+/// person is decided under this lock. It is the weaker lock of the two that exclude each other, so that a row that refers to the address
+/// never waits for it.
+pub async fn lock(conn: &mut PgConnection, id: i64) -> sqlx::Result<Address> {
+    let mut id = id;
+    loop {
+        let (address, merged_into): (_, Option<i64>) = {
+            let row: (i64, Option<DateTime<Utc>>, Option<i64>) = sqlx::query_as(
+                "SELECT id, last_inbound_at, merged_into FROM channel_addresses WHERE id = $1 FOR NO KEY UPDATE",
+            )
+            .bind(id)
+            .fetch_one(&mut *conn)
+            .await?;
+            (Address { id: row.0, last_inbound_at: row.1 }, row.2)
+        };
+        match merged_into {
+            Some(survivor) => id = survivor,
+            None => return Ok(address),
+        }
+    }
+}
+
+/// Locks the address that the user of a conversation is linked to, as [`lock`] does; nothing where there is none.
+pub async fn lock_of_conversation(conn: &mut PgConnection, conversation_id: i64) -> sqlx::Result<()> {
+    sqlx::query(
+        "SELECT FROM channel_addresses WHERE id = (
+             SELECT l.address_id FROM channel_conversations c JOIN channel_links l ON l.user_id = c.user_id AND l.ended_at IS NULL WHERE c.id = $1)
+         FOR NO KEY UPDATE",
+    )
+    .bind(conversation_id)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
-/// Where to write to this person: the alias last written from.
-pub async fn send_to(conn: &mut PgConnection, id: i64) -> sqlx::Result<String> {
+/// Every name of a person, the one last written from first.
+pub async fn names(conn: &mut PgConnection, id: i64) -> sqlx::Result<Vec<Name>> {
+    sqlx::query_as(
+        "SELECT alias, coalesce(canonical, alias) AS canonical FROM channel_address_aliases WHERE address_id = $1 ORDER BY last_seen_at DESC",
+    )
+    .bind(id)
+    .fetch_all(conn)
+    .await
+}
+
+/// Where to write to this person: the alias last written from. `None`: the person was erased.
+pub async fn send_to(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar(
         "SELECT alias FROM channel_address_aliases WHERE address_id = $1 ORDER BY last_seen_at DESC LIMIT 1",
     )
     .bind(id)
-    .fetch_one(conn)
+    .fetch_optional(conn)
     .await
+}
+
+/// A keyword as it is remembered: whichever word was used, it says one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keyword {
+    /// No proactive messages any more.
+    Stop,
+    /// Proactive messages again.
+    Start,
+}
+
+impl Keyword {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "STOP",
+            Self::Start => "START",
+        }
+    }
+}
+
+/// Takes note of a keyword that was written at this moment. `None`: a later one, or a claim, is known, so this one changes nothing. Else
+/// the keyword before it. The caller holds the address's lock.
+pub async fn note_keyword(
+    conn: &mut PgConnection,
+    id: i64,
+    keyword: Keyword,
+    written_at: DateTime<Utc>,
+) -> sqlx::Result<Option<Before>> {
+    let (last, last_at): (Option<String>, Option<DateTime<Utc>>) =
+        sqlx::query_as("SELECT last_keyword, last_keyword_at FROM channel_addresses WHERE id = $1")
+            .bind(id)
+            .fetch_one(&mut *conn)
+            .await?;
+    if last_at.is_some_and(|last_at| last_at >= written_at) {
+        return Ok(None);
+    }
+    sqlx::query("UPDATE channel_addresses SET last_keyword = $2, last_keyword_at = $3 WHERE id = $1")
+        .bind(id)
+        .bind(keyword.as_str())
+        .bind(written_at)
+        .execute(conn)
+        .await?;
+    Ok(Some(Before { same: last.as_deref() == Some(keyword.as_str()) }))
+}
+
+/// What stood before a keyword.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Before {
+    /// The same keyword, so it has been confirmed already.
+    pub same: bool,
+}
+
+/// A claim settles what keywords before it said.
+pub async fn settle_keywords(conn: &mut PgConnection, id: i64) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE channel_addresses SET last_keyword = NULL, last_keyword_at = clock_timestamp() WHERE id = $1",
+    )
+    .bind(id)
+    .execute(conn)
+    .await?;
+    Ok(())
 }

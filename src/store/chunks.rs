@@ -34,6 +34,8 @@ pub struct Chunk {
     pub deadline_at: Option<DateTime<Utc>>,
     /// When the last attempt began.
     pub attempt_started_at: Option<DateTime<Utc>>,
+    /// The link under which it is sent has ended.
+    pub link_ended: bool,
     /// Not sent any more after this.
     pub expires_at: DateTime<Utc>,
     /// The database's clock now.
@@ -44,8 +46,9 @@ pub struct Chunk {
 pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Chunk>> {
     sqlx::query_as(
         "SELECT c.id, c.delivery_id, d.address_id, c.index, c.body, c.meter_proactive, c.proactive, c.state, c.attempt, c.sent_to, c.deadline_at,
-                a.started_at AS attempt_started_at, d.expires_at, clock_timestamp() AS now
+                a.started_at AS attempt_started_at, l.ended_at IS NOT NULL AS link_ended, d.expires_at, clock_timestamp() AS now
          FROM channel_chunks c JOIN channel_deliveries d ON d.id = c.delivery_id
+         LEFT JOIN channel_links l ON l.id = d.link_id
          LEFT JOIN channel_chunk_attempts a ON a.chunk_id = c.id AND a.attempt = c.attempt
          WHERE c.id = $1",
     )
@@ -227,6 +230,7 @@ pub async fn end(
 ) -> sqlx::Result<bool> {
     let state = match state {
         End::Failed => "failed",
+        End::Blocked => "blocked",
         End::Cancelled => "cancelled",
         End::Expired => "expired",
         End::Unknown => "unknown",
@@ -252,6 +256,8 @@ pub async fn end(
 pub enum End {
     /// Twilio refused it.
     Failed,
+    /// It must not be sent.
+    Blocked,
     /// It shall not be sent any more.
     Cancelled,
     /// It was not sent in time.

@@ -1,16 +1,15 @@
-//! `channel_conversations`: one thread with the agent for each person.
+//! `channel_conversations`: one thread with the agent for each user, whatever phone the user writes from.
 
 use sqlx::PgConnection;
 
-/// The conversation of an address, made if there is none. The caller holds the address's lock.
-pub async fn find_or_create(conn: &mut PgConnection, address_id: i64) -> sqlx::Result<i64> {
-    let known =
-        sqlx::query_scalar("SELECT id FROM channel_conversations WHERE address_id = $1").bind(address_id);
-    if let Some(id) = known.fetch_optional(&mut *conn).await? {
-        return Ok(id);
-    }
-    sqlx::query_scalar("INSERT INTO channel_conversations (address_id) VALUES ($1) RETURNING id")
-        .bind(address_id)
+/// The conversation of a user, made if there is none.
+pub async fn of_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<i64> {
+    sqlx::query("INSERT INTO channel_conversations (user_id) VALUES ($1) ON CONFLICT (user_id) DO NOTHING")
+        .bind(user_id)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query_scalar("SELECT id FROM channel_conversations WHERE user_id = $1")
+        .bind(user_id)
         .fetch_one(conn)
         .await
 }

@@ -10,14 +10,17 @@ use uuid::Uuid;
 /// Why something is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// It answers a message: not metered, no footer.
+    /// The agent's answer to a message: not metered, no footer.
     Reply,
+    /// The channel's own word about a message, a confirmation say: not metered, no footer.
+    Notice,
 }
 
 impl Purpose {
     fn as_str(self) -> &'static str {
         match self {
             Self::Reply => "reply",
+            Self::Notice => "notice",
         }
     }
 }
@@ -31,6 +34,10 @@ pub struct NewDelivery<'a> {
     pub conversation_id: Option<i64>,
     /// Which turn it answers; a turn is answered once.
     pub turn_id: Option<i64>,
+    /// Which message a notice answers; a message gets one notice.
+    pub message_id: Option<i64>,
+    /// It is sent only while this link holds; `None`: to whoever has the address.
+    pub link_id: Option<i64>,
     /// Why.
     pub purpose: Purpose,
     /// The author's text.
@@ -58,12 +65,15 @@ pub struct NewChunk<'a> {
 pub async fn create(conn: &mut PgConnection, delivery: NewDelivery<'_>) -> sqlx::Result<(Uuid, Vec<i64>)> {
     let id = Uuid::now_v7();
     sqlx::query(
-        "INSERT INTO channel_deliveries (id, address_id, conversation_id, turn_id, purpose, text, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO channel_deliveries (id, address_id, conversation_id, turn_id, message_id, link_id, purpose, text, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(id)
     .bind(delivery.address_id)
     .bind(delivery.conversation_id)
     .bind(delivery.turn_id)
+    .bind(delivery.message_id)
+    .bind(delivery.link_id)
     .bind(delivery.purpose.as_str())
     .bind(delivery.text)
     .bind(delivery.expires_at)
@@ -87,6 +97,28 @@ pub async fn create(conn: &mut PgConnection, delivery: NewDelivery<'_>) -> sqlx:
         chunk_ids.push(chunk_id);
     }
     Ok((id, chunk_ids))
+}
+
+/// Cancels what is still to be sent under a link that has ended. What Twilio may have already stays to be cleared up. The caller holds the
+/// address's lock.
+pub async fn cancel_of_link(conn: &mut PgConnection, link_id: i64, reason: &str) -> sqlx::Result<()> {
+    let open: Vec<Uuid> = sqlx::query_scalar(
+        "SELECT id FROM channel_deliveries WHERE link_id = $1 AND state = 'open' ORDER BY id FOR UPDATE",
+    )
+    .bind(link_id)
+    .fetch_all(&mut *conn)
+    .await?;
+    for id in open {
+        sqlx::query(
+            "UPDATE channel_chunks SET state = 'cancelled', error_message = $2, updated_at = clock_timestamp() WHERE delivery_id = $1 AND state = 'planned'",
+        )
+        .bind(id)
+        .bind(reason)
+        .execute(&mut *conn)
+        .await?;
+        follow_chunks(conn, id).await?;
+    }
+    Ok(())
 }
 
 /// Lets a delivery's state follow its chunks: open while one is still to be sent; then the worst that happened to any of them. After a

@@ -7,17 +7,41 @@
 pub mod addresses;
 /// What a person must look at.
 pub mod alerts;
+/// What a user may still be sent.
+pub mod allowances;
 /// Their parts, each one Twilio message.
 pub mod chunks;
+/// By which a phone proves whose it is.
+pub mod claim_tokens;
+/// What people agreed to and took back.
+pub mod consents;
 /// Threads with the agent.
 pub mod conversations;
 /// Logical outbound messages.
 pub mod deliveries;
+/// Forgetting a user.
+pub mod erasure;
+/// Which user writes from which address.
+pub mod links;
+/// Two rows that prove to be one person.
+pub mod merging;
 /// What people wrote.
 pub mod messages;
 /// Makes the tables.
 pub mod migrations;
+/// What is not told at every message.
+pub mod notices;
+/// Who wants no proactive messages.
+pub mod opt_outs;
+/// When that begins anew.
+pub mod periods;
+/// How fast messages may come.
+pub mod rate_buckets;
+/// Keys of the hashes.
+pub mod secret_keys;
 /// What Twilio reported.
 pub mod status_callbacks;
 /// Runs of the agent.
 pub mod turns;
+/// CloudyBot's accounts.
+pub mod users;

@@ -10,12 +10,12 @@ pub struct NewMessage<'a> {
     pub sid: &'a str,
     /// Who wrote it.
     pub address_id: i64,
-    /// The thread it belongs to.
-    pub conversation_id: i64,
     /// Its text; empty for media and locations.
     pub body: &'a str,
     /// Every parameter that Twilio sent.
     pub params: &'a serde_json::Value,
+    /// When Twilio got it; `None`: just now, by its webhook.
+    pub written_at: Option<DateTime<Utc>>,
 }
 
 /// A stored message.
@@ -27,43 +27,55 @@ pub struct Message {
     pub sid: String,
     /// Who wrote it.
     pub address_id: i64,
-    /// The thread it belongs to.
-    pub conversation_id: i64,
+    /// The thread it belongs to, once its sender is known to be a user.
+    pub conversation_id: Option<i64>,
     /// Its text.
     pub body: String,
     /// When it reached us.
     pub received_at: DateTime<Utc>,
+    /// When the person wrote it, as far as Twilio tells.
+    pub written_at: DateTime<Utc>,
+    /// The limits have let it through.
+    pub admitted_at: Option<DateTime<Utc>>,
     /// Whether the agent shall see it, and since when.
     pub accepted_at: Option<DateTime<Utc>>,
     /// The turn that has it.
     pub turn_id: Option<i64>,
     /// How it ended.
     pub outcome: Option<String>,
+    /// Its webhook never came; Twilio's list had it.
+    pub backfilled: bool,
 }
 
 /// Whether a message was new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inserted {
-    /// Its number.
-    New(i64),
+    /// It is stored now.
+    New {
+        /// Its number.
+        id: i64,
+        /// When the person wrote it, as far as Twilio tells.
+        written_at: DateTime<Utc>,
+    },
     /// It was taken in before; nothing changed.
     Duplicate,
 }
 
 /// Stores a message unless it is known.
 pub async fn insert(conn: &mut PgConnection, message: NewMessage<'_>) -> sqlx::Result<Inserted> {
-    let id = sqlx::query_scalar(
-        "INSERT INTO channel_messages (sid, address_id, conversation_id, body, params) VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (sid) DO NOTHING RETURNING id",
+    let new: Option<(i64, DateTime<Utc>)> = sqlx::query_as(
+        "INSERT INTO channel_messages (sid, address_id, body, params, written_at, backfilled)
+         VALUES ($1, $2, $3, $4, coalesce($5, clock_timestamp()), $5 IS NOT NULL)
+         ON CONFLICT (sid) DO NOTHING RETURNING id, written_at",
     )
     .bind(message.sid)
     .bind(message.address_id)
-    .bind(message.conversation_id)
     .bind(message.body)
     .bind(message.params)
+    .bind(message.written_at)
     .fetch_optional(conn)
     .await?;
-    Ok(id.map_or(Inserted::Duplicate, Inserted::New))
+    Ok(new.map_or(Inserted::Duplicate, |(id, written_at)| Inserted::New { id, written_at }))
 }
 
 /// Whether a message is stored, by Twilio's id.
@@ -77,26 +89,93 @@ pub async fn exists(conn: &mut PgConnection, sid: &str) -> sqlx::Result<bool> {
 /// A message by its number.
 pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Message>> {
     sqlx::query_as(
-        "SELECT id, sid, address_id, conversation_id, body, received_at, accepted_at, turn_id, outcome FROM channel_messages WHERE id = $1",
+        "SELECT id, sid, address_id, conversation_id, body, received_at, written_at, admitted_at, accepted_at, turn_id, outcome, backfilled FROM channel_messages WHERE id = $1",
     )
     .bind(id)
     .fetch_optional(conn)
     .await
 }
 
-/// Marks a message for the agent. False: it is marked already, or has ended.
-pub async fn accept(conn: &mut PgConnection, id: i64) -> sqlx::Result<bool> {
-    let done = sqlx::query("UPDATE channel_messages SET accepted_at = clock_timestamp() WHERE id = $1 AND accepted_at IS NULL AND outcome IS NULL")
+/// The limits let a message through; it is not counted again.
+pub async fn admit(conn: &mut PgConnection, id: i64) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE channel_messages SET admitted_at = clock_timestamp() WHERE id = $1 AND admitted_at IS NULL",
+    )
+    .bind(id)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Marks a message for the agent, in this conversation. False: it is marked already, or has ended.
+pub async fn accept(conn: &mut PgConnection, id: i64, conversation_id: i64) -> sqlx::Result<bool> {
+    let done = sqlx::query("UPDATE channel_messages SET accepted_at = clock_timestamp(), conversation_id = $2 WHERE id = $1 AND accepted_at IS NULL AND outcome IS NULL")
         .bind(id)
+        .bind(conversation_id)
         .execute(conn)
         .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// How a message ends that the agent does not see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// STOP, START or HELP.
+    Keyword,
+    /// It held a claim token.
+    Claim,
+    /// It was about the browser session.
+    Browser,
+    /// Its sender is no user.
+    NotLinked,
+    /// The user's plan has no WhatsApp.
+    Plan,
+    /// The user's assistant is paused.
+    Paused,
+    /// The operator has closed the channel.
+    Disabled,
+    /// There were too many.
+    RateLimited,
+    /// It must not reach the agent.
+    Moderated,
+    /// It reached us too late to be answered.
+    Late,
+}
+
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Keyword => "keyword",
+            Self::Claim => "claim",
+            Self::Browser => "browser",
+            Self::NotLinked => "not_linked",
+            Self::Plan => "plan",
+            Self::Paused => "paused",
+            Self::Disabled => "disabled",
+            Self::RateLimited => "rate_limited",
+            Self::Moderated => "moderated",
+            Self::Late => "late",
+        }
+    }
+}
+
+/// Ends a message that the agent does not see. False: it has ended before, or the agent shall see it.
+pub async fn end(conn: &mut PgConnection, id: i64, outcome: Outcome, reason: &str) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE channel_messages SET outcome = $2, outcome_reason = $3, outcome_at = clock_timestamp() WHERE id = $1 AND outcome IS NULL AND accepted_at IS NULL",
+    )
+    .bind(id)
+    .bind(outcome.as_str())
+    .bind(reason)
+    .execute(conn)
+    .await?;
     Ok(done.rows_affected() == 1)
 }
 
 /// The accepted messages of a conversation that no turn has, in order. The caller holds the conversation's lock.
 pub async fn unanswered(conn: &mut PgConnection, conversation_id: i64) -> sqlx::Result<Vec<Message>> {
     sqlx::query_as(
-        "SELECT id, sid, address_id, conversation_id, body, received_at, accepted_at, turn_id, outcome FROM channel_messages
+        "SELECT id, sid, address_id, conversation_id, body, received_at, written_at, admitted_at, accepted_at, turn_id, outcome, backfilled FROM channel_messages
          WHERE conversation_id = $1 AND turn_id IS NULL AND outcome IS NULL AND accepted_at IS NOT NULL ORDER BY id",
     )
     .bind(conversation_id)
@@ -107,7 +186,7 @@ pub async fn unanswered(conn: &mut PgConnection, conversation_id: i64) -> sqlx::
 /// The messages of a turn, in order.
 pub async fn of_turn(conn: &mut PgConnection, turn_id: i64) -> sqlx::Result<Vec<Message>> {
     sqlx::query_as(
-        "SELECT id, sid, address_id, conversation_id, body, received_at, accepted_at, turn_id, outcome FROM channel_messages
+        "SELECT id, sid, address_id, conversation_id, body, received_at, written_at, admitted_at, accepted_at, turn_id, outcome, backfilled FROM channel_messages
          WHERE turn_id = $1 ORDER BY id",
     )
     .bind(turn_id)

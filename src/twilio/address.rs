@@ -1,5 +1,27 @@
 //! WhatsApp addresses as Twilio spells them.
 
+/// One spelling for an address and all that mean the same person. WhatsApp names some numbers in two ways: Mexican ones with and without
+/// the 1 behind +52, Argentine ones with and without the 9 behind +54, Brazilian mobile ones with and without the ninth digit. The shorter
+/// spelling stands for both. It is for comparing only; people are written to as they write to us.
+#[must_use]
+pub fn canonical(address: &str) -> String {
+    let Some(digits) =
+        address.strip_prefix("whatsapp:+").filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
+    else {
+        return address.to_owned();
+    };
+    let shorter = match digits.len() {
+        13 if digits.starts_with("521") => Some(format!("52{}", &digits[3..])),
+        13 if digits.starts_with("549") => Some(format!("54{}", &digits[3..])),
+        // +55, two digits of the area, the ninth digit, and eight that begin with 6 to 9 where they are a mobile's.
+        13 if digits.starts_with("55") && digits.as_bytes()[4] == b'9' && digits.as_bytes()[5] >= b'6' => {
+            Some(format!("{}{}", &digits[..4], &digits[5..]))
+        }
+        _ => None,
+    };
+    shorter.map_or_else(|| address.to_owned(), |shorter| format!("whatsapp:+{shorter}"))
+}
+
 /// Hides the middle of an address, for logs: `whatsapp:+1500…0100`. What is too short to hide anything in is hidden whole.
 #[must_use]
 pub fn masked(address: &str) -> String {
@@ -52,6 +74,33 @@ pub fn sender(number: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_that_has_two_spellings_has_one_canonical() {
+        for (one, other) in [
+            ("+5215512345678", "+525512345678"),
+            ("+5491123456789", "+541123456789"),
+            ("+5511987654321", "+551187654321"),
+        ] {
+            let (one, other) = (format!("whatsapp:{one}"), format!("whatsapp:{other}"));
+            assert_eq!(canonical(&one), canonical(&other), "{one}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_different_people_stay_apart() {
+        for address in [
+            "whatsapp:+15005550100",
+            "whatsapp:+525512345678",
+            "whatsapp:+551132345678",
+            "whatsapp:+5511932345678",
+            "whatsapp:MX.5215512345678",
+            "whatsapp:US.abc",
+            "whatsapp:+",
+        ] {
+            assert_eq!(canonical(address), address);
+        }
+    }
 
     #[test]
     fn a_masked_address_shows_its_ends_only() {

@@ -6,12 +6,16 @@ mod overlay;
 /// What a deployment must have.
 mod rules;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jobs::inbound::limits::Limits;
+use jobs::plans::Plans;
 use serde::Deserialize;
+use store::secret_keys::SecretKeys;
 use twilio::signature::AuthTokens;
 use url::Url;
 
@@ -47,6 +51,10 @@ pub struct Config {
     pub twilio: Twilio,
     /// Who answers.
     pub agent: agent::Agent,
+    /// What users may do.
+    pub plans: Plans,
+    /// What keys the hashes; `None`: the database keeps one, in development.
+    pub secret_keys: Option<SecretKeys>,
     /// Whether Twilio is the built-in sandbox.
     pub sandbox: bool,
     /// The rest, as it stands in the file.
@@ -88,6 +96,9 @@ pub struct Keys {
     twilio: TwilioKeys,
     pub sandbox: Sandbox,
     openclaw: OpenClaw,
+    pub whatsapp: Whatsapp,
+    plans: PlanKeys,
+    limits: LimitKeys,
     pub agent: Agent,
     pub deliveries: Deliveries,
     pub queue: Queue,
@@ -103,6 +114,7 @@ pub struct Server {
     pub webhook_timeout_ms: u64,
     api_token: String,
     admin_token: String,
+    secret_key: String,
     pub shutdown_grace_secs: u64,
 }
 
@@ -175,6 +187,33 @@ impl fmt::Debug for OpenClaw {
 
 #[derive(Clone, Debug, Deserialize)]
 #[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Whatsapp {
+    pub enabled: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct PlanKeys {
+    default: String,
+    #[serde(flatten)]
+    plans: BTreeMap<String, PlanKey>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct PlanKey {
+    whatsapp_sends: u32,
+    whatsapp: bool,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct LimitKeys {
+    per_sender_per_min: u32,
+    per_sender_burst: u32,
+    unlinked_per_hour: u32,
+    total_per_min: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
 pub struct Agent {
     pub debounce_ms: u64,
     pub debounce_cap_ms: u64,
@@ -240,14 +279,16 @@ impl Config {
         let Some(keys) = keys.filter(|_| errors.is_empty()) else { return Err(ConfigErrors(errors)) };
         let (twilio, sandbox) = rules::twilio(&keys, sandbox, &mut errors);
         let agent = rules::agent(&keys, &mut errors);
+        let plans = rules::plans(&keys, &mut errors);
+        let secret_keys = SecretKeys::parse(&keys.server.secret_key);
         rules::contradictions(&keys, &mut errors);
         match mode {
             Mode::Production => rules::production(&keys, sandbox, &mut errors),
             Mode::Development => rules::development(&keys, sandbox, &mut errors),
         }
-        match (twilio, agent) {
-            (Some(twilio), Some(agent)) if errors.is_empty() => {
-                Ok(Self { mode, twilio, agent, sandbox, keys })
+        match (twilio, agent, plans) {
+            (Some(twilio), Some(agent), Some(plans)) if errors.is_empty() => {
+                Ok(Self { mode, twilio, agent, plans, secret_keys, sandbox, keys })
             }
             _ => Err(ConfigErrors(errors)),
         }
@@ -265,6 +306,14 @@ impl Config {
             give_up: Duration::from_secs(twilio.in_doubt_give_up_hours * 3600),
             callback_wait: Duration::from_millis(self.keys.deliveries.callback_wait_ms),
         }
+    }
+
+    /// How fast people may write.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        let LimitKeys { per_sender_per_min, per_sender_burst, unlinked_per_hour, total_per_min } =
+            self.keys.limits;
+        Limits { per_sender_per_min, per_sender_burst, unlinked_per_hour, total_per_min }
     }
 
     /// How the queue behaves.

@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use super::{DEFAULTS, Keys, Mode};
 
 /// The environment's own names for keys.
-const NAMED: [(&str, &str); 12] = [
+const NAMED: [(&str, &str); 13] = [
     ("DATABASE_URL", "database.url"),
     ("TWILIO_ACCOUNT_SID", "twilio.account_sid"),
     ("TWILIO_AUTH_TOKEN", "twilio.auth_token"),
@@ -19,6 +19,7 @@ const NAMED: [(&str, &str); 12] = [
     ("OPENCLAW_TOKEN", "openclaw.token"),
     ("CLOUDYBOT_API_TOKEN", "server.api_token"),
     ("CLOUDYBOT_ADMIN_TOKEN", "server.admin_token"),
+    ("CLOUDYBOT_SECRET_KEY", "server.secret_key"),
     ("RUST_LOG", "log.filter"),
 ];
 
@@ -81,6 +82,7 @@ fn read(path: &Path) -> Result<Table, String> {
 
 fn overlay_table(into: &mut Table, overlay: Table, source: &str, at: &str, errors: &mut Vec<String>) {
     for (name, value) in overlay {
+        let name = plan_name(into, at, name, value.is_table());
         let key = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
         match (into.get_mut(&name), value) {
             (None, _) => errors.push(unknown(source, &key, into)),
@@ -97,6 +99,20 @@ fn overlay_table(into: &mut Table, overlay: Table, source: &str, at: &str, error
             }
         }
     }
+}
+
+/// The keys below `plans`: an operator may add plans, spells them in any case, and may write `whatsappSends` as the product does. Any other
+/// key keeps its name.
+fn plan_name(into: &mut Table, at: &str, name: String, is_table: bool) -> String {
+    if at == "plans" && is_table {
+        let name = name.to_lowercase();
+        into.entry(name.clone()).or_insert_with(|| {
+            let new = [("whatsapp_sends", Value::Integer(0)), ("whatsapp", Value::Boolean(true))];
+            Value::Table(new.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+        });
+        return name;
+    }
+    if at.starts_with("plans.") && name == "whatsappSends" { "whatsapp_sends".to_owned() } else { name }
 }
 
 /// A key by its dotted name, from text.

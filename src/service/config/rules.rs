@@ -3,11 +3,12 @@
 use agent::Agent;
 use agent::client::{Client, IDLE_TIMEOUT};
 use agent::target::{Endpoint, Target};
+use jobs::plans::{Plan, Plans};
 use twilio::signature::AuthTokens;
 use url::Url;
 
 use super::{
-    DEVELOPMENT_ADMIN_TOKEN, DEVELOPMENT_API_TOKEN, Keys, SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN,
+    DEVELOPMENT_ADMIN_TOKEN, DEVELOPMENT_API_TOKEN, Keys, PlanKey, SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN,
     SANDBOX_NUMBER, Twilio,
 };
 use crate::public_url::PublicUrl;
@@ -103,6 +104,22 @@ pub(super) fn agent(keys: &Keys, errors: &mut Vec<String>) -> Option<Agent> {
     }
 }
 
+/// The plans, with the default one among them.
+pub(super) fn plans(keys: &Keys, errors: &mut Vec<String>) -> Option<Plans> {
+    let given = &keys.plans;
+    let plan = |(name, key): (&String, &PlanKey)| Plan {
+        name: name.to_lowercase(),
+        whatsapp_sends: key.whatsapp_sends,
+        whatsapp: key.whatsapp,
+    };
+    let plans = Plans::new(given.plans.iter().map(plan).collect(), &given.default);
+    if plans.is_none() {
+        let known: Vec<&str> = given.plans.keys().map(String::as_str).collect();
+        errors.push(format!("plans.default is {:?}; the plans are {}", given.default, known.join(", ")));
+    }
+    plans
+}
+
 /// Values that no deployment can have.
 pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
     let mut must = |holds: bool, message: &str| {
@@ -160,6 +177,7 @@ pub(super) fn production(keys: &Keys, sandbox: bool, errors: &mut Vec<String>) {
         ("TWILIO_WEBHOOK_PUBLIC_URL", &given.webhook_public_url),
         ("CLOUDYBOT_API_TOKEN", &keys.server.api_token),
         ("CLOUDYBOT_ADMIN_TOKEN", &keys.server.admin_token),
+        ("CLOUDYBOT_SECRET_KEY", &keys.server.secret_key),
     ];
     for (name, token, known) in tokens(keys) {
         if token == known {

@@ -112,6 +112,7 @@ fn production_lists_everything_it_lacks() {
         "TWILIO_WEBHOOK_PUBLIC_URL",
         "CLOUDYBOT_API_TOKEN",
         "CLOUDYBOT_ADMIN_TOKEN",
+        "CLOUDYBOT_SECRET_KEY",
     ];
     for name in needs {
         assert!(told.contains(&format!("production needs {name}")), "{name}: {told:#?}");
@@ -130,12 +131,35 @@ fn production_starts_with_everything_in_place() {
         ("CLOUDYBOT__SERVER__LISTEN", "0.0.0.0:8080"),
         ("CLOUDYBOT_API_TOKEN", "of the product"),
         ("CLOUDYBOT_ADMIN_TOKEN", "of administrators"),
+        ("CLOUDYBOT_SECRET_KEY", "of hashes"),
     ]);
 
     let config = load(&env).unwrap();
 
     assert_eq!(config.mode, Mode::Production);
     assert!(!config.sandbox);
+}
+
+#[test]
+fn an_operator_changes_and_adds_plans() {
+    let file = "[plans]\ndefault = \"Team\"\n[plans.Team]\nwhatsappSends = 50\n[plans.PRO]\nwhatsapp = false";
+
+    let config = load_with(Some(file), &[("CLOUDYBOT__PLANS__MAX__WHATSAPP_SENDS", "7")], false).unwrap();
+
+    let (team, pro) = (config.plans.default(), config.plans.find("pro").unwrap());
+    assert_eq!((team.name.as_str(), team.whatsapp_sends, team.whatsapp), ("team", 50, true));
+    assert_eq!((pro.whatsapp_sends, pro.whatsapp), (200, false));
+    assert_eq!(config.plans.find("MAX").unwrap().whatsapp_sends, 7);
+    assert_eq!(config.plans.of("gone").name, "team");
+}
+
+#[test]
+fn a_plan_that_is_none_and_a_key_that_is_none_are_named() {
+    let told = errors(load(&[("CLOUDYBOT__PLANS__DEFAULT", "gold")]));
+    assert_eq!(told, ["plans.default is \"gold\"; the plans are free, growth, max, pro"]);
+
+    let told = errors(load_with(Some("[plans.team]\nsends = 5"), &[], false));
+    assert!(told[0].contains("plans.team.sends"), "{told:?}");
 }
 
 #[test]

@@ -12,6 +12,8 @@ pub(crate) mod input;
 pub(crate) mod openapi;
 /// Why a request was not done.
 pub(crate) mod problem;
+/// What the product does.
+pub(crate) mod product;
 /// Twilio's webhook: a message arrives.
 pub(crate) mod receiver;
 /// Twilio's webhook: what became of a message.
@@ -37,6 +39,7 @@ pub(crate) struct Receiver(pub(crate) Arc<ReceiverParts>);
 pub(crate) struct ReceiverParts {
     pub(crate) pg: PgPool,
     pub(crate) queue: Queue,
+    pub(crate) settings: Arc<jobs::app::Settings>,
     pub(crate) signature: SignatureCheck,
     /// The URL that Twilio was given; `None`: as the request says.
     pub(crate) public_url: Option<PublicUrl>,

@@ -1,5 +1,6 @@
 //! `/openapi.json`: the interface's description, made from the handlers.
 
+use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 use axum::{Json, Router};
 use utoipa::OpenApi;
@@ -7,6 +8,9 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::problem::Problem;
+
+/// No request of this interface needs more.
+const BODY_LIMIT_BYTES: usize = 64 * 1024;
 
 /// What the handlers do not say themselves.
 #[derive(OpenApi)]
@@ -37,6 +41,7 @@ pub(crate) fn described(routes: OpenApiRouter) -> Router {
     let (router, description) =
         OpenApiRouter::with_openapi(Description::openapi()).merge(routes).split_for_parts();
     router
+        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .route("/openapi.json", get(async move || Json(description)))
 }

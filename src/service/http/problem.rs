@@ -35,6 +35,21 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, detail)
     }
 
+    /// 403: the request is understood, and the answer is no. `code` is the reason for a program.
+    pub(crate) fn forbidden(code: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, detail).with_code(code)
+    }
+
+    /// 409: it does not fit what is there. `code` is the reason for a program.
+    pub(crate) fn conflict(code: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, detail).with_code(code)
+    }
+
+    fn with_code(mut self, code: &str) -> Self {
+        self.more.insert("code".to_owned(), code.into());
+        self
+    }
+
     /// 404: what the path names is not there.
     pub(crate) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)

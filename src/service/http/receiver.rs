@@ -6,11 +6,8 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use jobs::lanes;
-use jobs::receive_message::ReceiveMessage;
-use queue::job::NewJob;
+use jobs::inbound::intake::{self, Arrival, IntakeError, TakenIn};
 use queue::trace::TraceParent;
-use store::messages::{Inserted, NewMessage};
 use tracing::Instrument as _;
 use twilio::inbound::InboundMessage;
 use twilio::webhook::{UnverifiedRequest, VerifiedForm, WebhookError};
@@ -107,22 +104,12 @@ fn is_ours(receiver: &Receiver, message: &InboundMessage) -> bool {
 /// Message, sender and job in one transaction. A second webhook of the same message changes nothing.
 async fn keep(receiver: &Receiver, form: &VerifiedForm, message: &InboundMessage) -> Result<(), KeepError> {
     let mut tx = receiver.queue.begin(&receiver.pg).await?;
-    let aliases: Vec<&str> =
-        std::iter::once(message.from.as_str()).chain(message.external_user_id.as_deref()).collect();
-    let address = store::addresses::find_or_create(&mut tx, &aliases).await?;
-    let conversation_id = store::conversations::find_or_create(&mut tx, address.id).await?;
-    let new = NewMessage {
-        sid: &message.sid,
-        address_id: address.id,
-        conversation_id,
-        body: &message.body,
-        params: &form.to_json(),
-    };
-    let Inserted::New(id) = store::messages::insert(&mut tx, new).await? else {
+    let taken =
+        intake::take_in(&mut tx, &receiver.settings, message, &form.to_json(), Arrival::Webhook).await?;
+    let TakenIn::New(id) = taken else {
         tracing::info!("Had message {} already", message.sid);
         return Ok(());
     };
-    tx.enqueue(NewJob::of(&ReceiveMessage { message: id }).lane(lanes::inbound(address.id))).await?;
     if let Err(error) = tx.commit().await {
         // The answer to a COMMIT may be lost although it happened.
         let mut conn = receiver.pg.acquire().await?;
@@ -140,5 +127,5 @@ enum KeepError {
     #[error("{0}")]
     Database(#[from] sqlx::Error),
     #[error("{0}")]
-    Enqueue(#[from] queue::enqueue::EnqueueError),
+    Intake(#[from] IntakeError),
 }

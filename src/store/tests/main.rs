@@ -1,6 +1,7 @@
 //! The tables' promises, on a real Postgres.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod identity;
 mod proofs;
 mod races;
 mod states;
@@ -8,13 +9,30 @@ mod states;
 use chrono::{TimeDelta, Utc};
 use private_postgres::test_database::TestDatabase;
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
+use store::addresses::{Found, Name};
 use store::chunks::{self, Accepted, End, Unsent};
 use store::deliveries::{self, NewChunk, NewDelivery, Purpose};
 use store::messages::{self, Inserted, NewMessage};
-use store::{addresses, alerts, conversations, migrations, turns};
+use store::{addresses, alerts, conversations, links, migrations, turns, users};
 
 const PERSON: &str = "whatsapp:+15005550100";
+
+/// The person with these names, each its own canonical spelling.
+async fn find(conn: &mut PgConnection, names: &[&str]) -> sqlx::Result<Found> {
+    let name = |name: &&str| Name { alias: (*name).to_owned(), canonical: (*name).to_owned() };
+    addresses::find_or_create(conn, &names.iter().map(name).collect::<Vec<_>>()).await
+}
+
+/// The conversation of the one user who has this address.
+async fn conversation(conn: &mut PgConnection, address_id: i64) -> i64 {
+    let user = format!("user of {address_id}");
+    users::create_or_lock(conn, &user, "pro").await.unwrap();
+    if links::of_user(conn, &user).await.unwrap().is_none() {
+        links::create(conn, &user, address_id).await.unwrap();
+    }
+    conversations::of_user(conn, &user).await.unwrap()
+}
 
 struct Tables {
     _database: TestDatabase,
@@ -31,8 +49,8 @@ impl Tables {
     /// A person with a conversation: the address's id and the conversation's.
     async fn person(&self) -> (i64, i64) {
         let mut tx = self.pg.begin().await.unwrap();
-        let address = addresses::find_or_create(&mut tx, &[PERSON]).await.unwrap();
-        let conversation = conversations::find_or_create(&mut tx, address.id).await.unwrap();
+        let address = find(&mut tx, &[PERSON]).await.unwrap().address;
+        let conversation = conversation(&mut tx, address.id).await;
         tx.commit().await.unwrap();
         (address.id, conversation)
     }
@@ -41,11 +59,11 @@ impl Tables {
     async fn message(&self, sid: &str) -> i64 {
         let (address_id, conversation_id) = self.person().await;
         let mut conn = self.pg.acquire().await.unwrap();
-        let new = NewMessage { sid, address_id, conversation_id, body: "hi", params: &json!({}) };
-        let Inserted::New(id) = messages::insert(&mut conn, new).await.unwrap() else {
+        let new = NewMessage { sid, address_id, body: "hi", params: &json!({}), written_at: None };
+        let Inserted::New { id, .. } = messages::insert(&mut conn, new).await.unwrap() else {
             panic!("{sid} is new")
         };
-        messages::accept(&mut conn, id).await.unwrap();
+        messages::accept(&mut conn, id, conversation_id).await.unwrap();
         id
     }
 
@@ -57,6 +75,8 @@ impl Tables {
             address_id,
             conversation_id: None,
             turn_id: None,
+            message_id: None,
+            link_id: None,
             purpose: Purpose::Reply,
             text: "hi",
             expires_at: Utc::now() + TimeDelta::hours(1),
@@ -100,8 +120,8 @@ async fn fifty_first_webhooks_of_one_person_make_one_address() {
         tokio::spawn(async move {
             let mut tx = pg.begin().await.unwrap();
             let aliases: &[&str] = if n % 2 == 0 { &[number, id] } else { &[id, number] };
-            let address = addresses::find_or_create(&mut tx, aliases).await.unwrap();
-            conversations::find_or_create(&mut tx, address.id).await.unwrap();
+            let address = find(&mut tx, aliases).await.unwrap().address;
+            conversation(&mut tx, address.id).await;
             tx.commit().await.unwrap();
             address.id
         })
@@ -118,27 +138,27 @@ async fn a_person_is_written_to_where_the_last_message_came_from() {
     let tables = Tables::new().await;
     let mut conn = tables.pg.acquire().await.unwrap();
 
-    let address = addresses::find_or_create(&mut conn, &[PERSON, "whatsapp:US.abc"]).await.unwrap();
-    assert_eq!(addresses::send_to(&mut conn, address.id).await.unwrap(), PERSON);
-    addresses::find_or_create(&mut conn, &["whatsapp:US.abc"]).await.unwrap();
+    let address = find(&mut conn, &[PERSON, "whatsapp:US.abc"]).await.unwrap().address;
+    assert_eq!(addresses::send_to(&mut conn, address.id).await.unwrap().as_deref(), Some(PERSON));
+    find(&mut conn, &["whatsapp:US.abc"]).await.unwrap().address;
 
-    assert_eq!(addresses::send_to(&mut conn, address.id).await.unwrap(), "whatsapp:US.abc");
+    assert_eq!(addresses::send_to(&mut conn, address.id).await.unwrap().as_deref(), Some("whatsapp:US.abc"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_is_taken_in_once() {
     let tables = Tables::new().await;
-    let (address_id, conversation_id) = tables.person().await;
+    let (address_id, _) = tables.person().await;
     let mut conn = tables.pg.acquire().await.unwrap();
     let params = json!({});
     let mut insert = async || {
-        let new = NewMessage { sid: "SM1", address_id, conversation_id, body: "hi", params: &params };
+        let new = NewMessage { sid: "SM1", address_id, body: "hi", params: &params, written_at: None };
         messages::insert(&mut conn, new).await.unwrap()
     };
 
     let (first, second) = (insert().await, insert().await);
 
-    assert!(matches!(first, Inserted::New(_)));
+    assert!(matches!(first, Inserted::New { .. }));
     assert_eq!(second, Inserted::Duplicate);
 }
 

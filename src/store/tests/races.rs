@@ -7,19 +7,19 @@ use store::messages::{self, Inserted, NewMessage};
 use store::{addresses, alerts, chunks};
 use tokio::task::JoinSet;
 
-use crate::{PERSON, Tables};
+use crate::{PERSON, Tables, find};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_is_taken_in_once_though_fifty_webhooks_bring_it() {
     let tables = Tables::new().await;
-    let (address_id, conversation_id) = tables.person().await;
+    let (address_id, _) = tables.person().await;
     let pg = tables.pg.clone();
 
     let inserted = at_once(50, |_| {
         let pg = pg.clone();
         async move {
             let params = json!({});
-            let new = NewMessage { sid: "SM1", address_id, conversation_id, body: "hi", params: &params };
+            let new = NewMessage { sid: "SM1", address_id, body: "hi", params: &params, written_at: None };
             messages::insert(&mut pg.acquire().await.unwrap(), new).await.unwrap()
         }
     });
@@ -35,7 +35,7 @@ async fn webhooks_and_sends_of_one_person_never_wait_for_each_other_for_ever() {
     // Known aliases of one person have no lock in common but the person's own.
     let known: Vec<String> = (0..30).map(|number| format!("{PERSON}{number}")).collect();
     let together: Vec<&str> = std::iter::once(PERSON).chain(known.iter().map(String::as_str)).collect();
-    addresses::find_or_create(&mut tables.pg.acquire().await.unwrap(), &together).await.unwrap();
+    find(&mut tables.pg.acquire().await.unwrap(), &together).await.unwrap();
 
     let ended = at_once(60, |number| {
         let (pg, known) = (tables.pg.clone(), known[number / 2].clone());
@@ -43,7 +43,7 @@ async fn webhooks_and_sends_of_one_person_never_wait_for_each_other_for_ever() {
             let mut tx = pg.begin().await?;
             if number % 2 == 0 {
                 let unseen = format!("whatsapp:US.{number}");
-                addresses::find_or_create(&mut tx, &[&known, &unseen]).await?;
+                find(&mut tx, &[&known, &unseen]).await?;
             } else {
                 addresses::lock(&mut tx, address).await?;
                 addresses::send_to(&mut tx, address).await?;

@@ -1,0 +1,42 @@
+//! Gives a message its outcome when nobody could decide about it.
+//!
+//! Enqueued by the queue when a `receive_message` died or was cancelled. It may run twice: a message that has its outcome, or that the agent
+//! shall see, is left alone.
+
+use queue::claim::Claim;
+use queue::failure::Failure;
+use queue::job::{Ended, Job};
+use serde::{Deserialize, Serialize};
+
+use crate::app::App;
+use crate::inbound::admission;
+use crate::receive_message::ReceiveMessage;
+use crate::texts;
+
+/// The `receive_message` that ended.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CloseMessage(pub Ended<ReceiveMessage>);
+
+impl Job for CloseMessage {
+    type App = App;
+
+    const KIND: &'static str = "close_message";
+    const POOL: &'static str = "inbound";
+
+    async fn run(self, app: App, claim: Claim) -> Result<(), Failure> {
+        let id = self.0.payload.message;
+        let reason = self.0.reason.as_deref().unwrap_or("nobody could decide about it");
+        let mut tx = app.begin().await?;
+        let Some(message) = store::messages::get(&mut tx, id).await? else { return Ok(()) };
+        store::addresses::lock(&mut tx, message.address_id).await?;
+        let undecided = message.accepted_at.is_none();
+        if undecided && store::messages::fail_unanswered(&mut tx, id, reason).await? {
+            admission::tell(&app, &mut tx, &message, texts::APOLOGY).await?;
+            tracing::error!(message.id = id, "Gave up message {id}: {reason}");
+        }
+        claim.complete(&mut tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,125 @@
+//! Claim tokens: a user gets one from the product and sends it from a phone; the number is proven because Twilio says who sent it. Whatever
+//! goes wrong, the phone reads the same neutral words.
+
+use std::time::Duration;
+
+use queue::failure::Failure;
+use queue::transaction::Transaction;
+use sqlx::PgConnection;
+use store::claim_tokens::Ending;
+use store::consents::{Action, Method, NewConsent};
+use store::links;
+use store::messages::{Message, Outcome};
+use store::secret_keys::Sort;
+
+use super::commands::ClaimToken;
+use crate::app::{App, Settings};
+use crate::notices::{self, Notice};
+use crate::texts;
+
+/// A token is worth nothing after this.
+pub const LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// Wrong tries in an hour after which every further one is refused unseen.
+const WRONG_TRIES: i64 = 5;
+
+/// Hands out a token for a user; the one before it is voided. Returns it with the time when it expires.
+pub async fn create(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    user_id: &str,
+    replaces: bool,
+) -> sqlx::Result<(ClaimToken, chrono::DateTime<chrono::Utc>)> {
+    let token = ClaimToken::generate(&mut rand::rng());
+    let hash = settings.secret_keys.hash(Sort::ClaimToken, token.symbols());
+    let expires_at =
+        store::claim_tokens::create(conn, user_id, &hash, replaces, LIFETIME.as_secs_f64()).await?;
+    Ok((token, expires_at))
+}
+
+/// Redeems the token of a message, or says why not: everything in the caller's transaction, which holds the sender's lock.
+pub(crate) async fn redeem(
+    app: &App,
+    tx: &mut Transaction,
+    message: &Message,
+    token: &ClaimToken,
+) -> Result<(), Failure> {
+    let refused = match claim(app, tx, message, token).await? {
+        Ok(()) => return Ok(()),
+        Err(reason) => reason,
+    };
+    tell(app, tx, message, texts::TOKEN_REFUSED).await?;
+    store::messages::end(tx, message.id, Outcome::Claim, refused).await?;
+    tracing::warn!(message.id = message.id, "Refused the claim of message {}: {refused}", message.id);
+    Ok(())
+}
+
+/// The inner result says why the token is refused.
+async fn claim(
+    app: &App,
+    tx: &mut Transaction,
+    message: &Message,
+    token: &ClaimToken,
+) -> Result<Result<(), &'static str>, Failure> {
+    let (keys, address_id) = (&app.settings.secret_keys, message.address_id);
+    // Also a right one: whoever tries out tokens must not find one.
+    if store::claim_tokens::wrong_tries(tx, address_id, message.written_at).await? >= WRONG_TRIES {
+        return Ok(Err("refused: too many wrong tokens in an hour"));
+    }
+    let hashes = keys.hashes(Sort::ClaimToken, token.symbols());
+    let Some(live) = store::claim_tokens::lock_live(tx, &hashes, message.written_at).await? else {
+        store::claim_tokens::note_wrong_try(tx, message.id, address_id, message.written_at).await?;
+        return Ok(Err("refused: no live token"));
+    };
+    let plan = store::users::get(tx, &live.user_id).await?.map(|user| user.plan).unwrap_or_default();
+    if !app.settings.whatsapp_enabled || !app.settings.plans.of(&plan).whatsapp {
+        store::claim_tokens::end(tx, live.id, Ending::Plan).await?;
+        return Ok(Err("refused: the user's plan has no WhatsApp"));
+    }
+    let held = links::of_address(tx, address_id).await?;
+    if let Some(link) = held.as_ref().filter(|link| link.user_id != live.user_id) {
+        if !live.replaces {
+            store::claim_tokens::end(tx, live.id, Ending::NumberLinkedElsewhere).await?;
+            return Ok(Err("refused: the number is linked to another user"));
+        }
+        links::end(tx, keys, link, links::Ending::Moved).await?;
+    }
+    let own = links::of_user(tx, &live.user_id).await?;
+    if let Some(link) = own.as_ref().filter(|link| link.address_id != address_id) {
+        store::addresses::lock(tx, link.address_id).await?;
+        links::end(tx, keys, link, links::Ending::Replaced).await?;
+    }
+    if own.is_none_or(|link| link.address_id != address_id) {
+        links::create(tx, &live.user_id, address_id).await?;
+    }
+    store::claim_tokens::end(tx, live.id, Ending::Redeemed).await?;
+    let names = store::addresses::names(tx, address_id).await?;
+    let consent = NewConsent {
+        user_id: &live.user_id,
+        names: &names,
+        method: Method::ClaimFlow,
+        action: Action::Granted,
+        text: texts::CONSENT,
+        version: texts::CONSENT_VERSION,
+        message_sid: Some(&message.sid),
+    };
+    store::consents::insert(tx, keys, consent).await?;
+    store::opt_outs::lift(tx, keys, &names).await?;
+    store::addresses::settle_keywords(tx, address_id).await?;
+    store::conversations::of_user(tx, &live.user_id).await?;
+    tell(app, tx, message, texts::LINKED).await?;
+    store::messages::end(tx, message.id, Outcome::Claim, "linked").await?;
+    tracing::info!(
+        message.id = message.id,
+        user.id = live.user_id,
+        "Linked the sender of message {}",
+        message.id
+    );
+    Ok(Ok(()))
+}
+
+async fn tell(app: &App, tx: &mut Transaction, message: &Message, text: &str) -> Result<(), Failure> {
+    let Message { id: message_id, address_id, written_at, .. } = *message;
+    let notice = Notice { address_id, message_id, written_at, text, urgent: false };
+    Ok(notices::tell(tx, &app.settings, notice).await?)
+}

@@ -1,0 +1,14 @@
+//! What arrives: taken in once, understood, and decided on.
+
+/// Who may talk to the agent.
+pub(crate) mod admission;
+/// Tokens by which a phone proves whose it is.
+pub mod claims;
+/// What a message says to the channel itself.
+pub mod commands;
+/// Takes a message in, in the webhook's own transaction.
+pub mod intake;
+/// STOP and START.
+mod keywords;
+/// How fast people may write.
+pub mod limits;

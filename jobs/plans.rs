@@ -1,0 +1,53 @@
+//! What the operator sells: which plan may use the channel, and how much of it.
+
+/// A plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Its name, in small letters.
+    pub name: String,
+    /// Metered messages in a billing period.
+    pub whatsapp_sends: u32,
+    /// Whether its users may use the channel at all.
+    pub whatsapp: bool,
+}
+
+/// All plans, and which one a user has of whom nothing else is said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plans {
+    plans: Vec<Plan>,
+    default: String,
+}
+
+impl Plans {
+    /// Puts plans together. `None`: the default is none of them.
+    #[must_use]
+    pub fn new(plans: Vec<Plan>, default: &str) -> Option<Self> {
+        let default = default.to_lowercase();
+        plans.iter().any(|plan| plan.name == default).then_some(Self { plans, default })
+    }
+
+    /// A plan by its name, in any case.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Plan> {
+        let name = name.to_lowercase();
+        self.plans.iter().find(|plan| plan.name == name)
+    }
+
+    /// The plan of a user. One that the operator has taken away since counts as the default one.
+    #[must_use]
+    pub fn of(&self, name: &str) -> &Plan {
+        self.find(name).unwrap_or_else(|| self.default())
+    }
+
+    /// The plan of a user of whom nothing else is said.
+    #[must_use]
+    pub fn default(&self) -> &Plan {
+        self.plans.iter().find(|plan| plan.name == self.default).expect("new() looked for it")
+    }
+
+    /// Every plan.
+    #[must_use]
+    pub fn all(&self) -> &[Plan] {
+        &self.plans
+    }
+}

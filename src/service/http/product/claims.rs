@@ -1,0 +1,88 @@
+//! `/v1/users/{user}/whatsapp`: a user claims a phone, and lets it go.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use jobs::inbound::claims;
+use jobs::texts;
+use serde::{Deserialize, Serialize};
+use store::links::{self, Ending};
+use utoipa::ToSchema;
+
+use super::{Product, claim_link, known_user};
+use crate::http::input;
+use crate::http::problem::Problem;
+
+/// How a phone is claimed.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct ClaimRequest {
+    /// Takes the number even from another user who has it.
+    replace: Option<bool>,
+}
+
+/// A token for a phone; whoever sends it is linked to the user.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ClaimView {
+    /// `LINK-XXXX-XXXX`, to be sent from the phone as a message.
+    token: String,
+    /// Worth nothing from then on.
+    expires_at: DateTime<Utc>,
+    /// Opens WhatsApp with the token ready to be sent.
+    link: String,
+    /// The link as a QR code, an SVG document.
+    qr_svg: String,
+    /// What must be shown beside it: by sending the token the user agrees to this.
+    consent_text: &'static str,
+}
+
+/// Hands out a claim token; the one before it is voided.
+#[utoipa::path(post, path = "/users/{user}/whatsapp/claims", operation_id = "claimWhatsapp", tag = "users", params(("user" = String, Path, description = "CloudyBot's id")), request_body = ClaimRequest, responses((status = 201, body = ClaimView), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn create(
+    State(product): State<Product>,
+    input::Path(user): input::Path<String>,
+    input::OptionalJson(request): input::OptionalJson<ClaimRequest>,
+) -> Result<(StatusCode, Json<ClaimView>), Problem> {
+    let settings = &product.settings;
+    let mut tx = product.pg.begin().await?;
+    let user = known_user(&mut tx, &user).await?;
+    if !settings.whatsapp_enabled {
+        return Err(Problem::forbidden("disabled", "WhatsApp is closed for everybody at the moment"));
+    }
+    let plan = settings.plans.of(&user.plan);
+    if !plan.whatsapp {
+        return Err(Problem::forbidden("plan", format!("WhatsApp is not part of the plan {}", plan.name)));
+    }
+    let latest = store::claim_tokens::latest(&mut tx, &user.id).await?;
+    let refused = latest.is_some_and(|token| token.ending.as_deref() == Some("number_linked_elsewhere"));
+    if refused && request.replace.is_none() {
+        return Err(Problem::conflict(
+            "number_linked_elsewhere",
+            "the phone that sent the last token is linked to another user: ask again with \"replace\": true to move it, or with false to claim another phone",
+        ));
+    }
+    let replaces = request.replace.unwrap_or(false);
+    let (token, expires_at) = claims::create(&mut tx, settings, &user.id, replaces).await?;
+    tx.commit().await?;
+    let link = claim_link::link(&settings.whatsapp_number, &token);
+    let qr_svg = claim_link::qr_svg(&link);
+    let view = ClaimView { token: token.to_text(), expires_at, link, qr_svg, consent_text: texts::CONSENT };
+    Ok((StatusCode::CREATED, Json(view)))
+}
+
+/// Unlinks the user's phone; what is still to be sent to it is cancelled. An opt-out stays.
+#[utoipa::path(delete, path = "/users/{user}/whatsapp", operation_id = "unlinkWhatsapp", tag = "users", params(("user" = String, Path, description = "CloudyBot's id")), responses((status = 204), (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub(super) async fn unlink(
+    State(product): State<Product>,
+    input::Path(user): input::Path<String>,
+) -> Result<StatusCode, Problem> {
+    let mut tx = product.pg.begin().await?;
+    let user = known_user(&mut tx, &user).await?;
+    if let Some(link) = links::lock_of_user(&mut tx, &user.id).await? {
+        links::end(&mut tx, &product.settings.secret_keys, &link, Ending::Unlinked).await?;
+        tx.commit().await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}

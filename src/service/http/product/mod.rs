@@ -1,0 +1,53 @@
+//! `/v1`: what the product's dashboard and its internal workflows do.
+
+mod claim_link;
+mod claims;
+mod plans;
+pub(crate) mod users;
+
+use std::sync::Arc;
+
+use axum::middleware;
+use jobs::app::Settings;
+use sqlx::{PgConnection, PgPool};
+use store::users::User;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::bearer::{self, BearerToken};
+use super::problem::Problem;
+
+/// What these routes need. Their connections are their own: a busy dashboard costs no webhook.
+#[derive(Clone)]
+pub(crate) struct Product {
+    pub(crate) pg: PgPool,
+    pub(crate) settings: Arc<Settings>,
+}
+
+/// The routes, behind the product's token.
+pub(crate) fn routes(product: Product, token: BearerToken) -> OpenApiRouter {
+    let routes = OpenApiRouter::new()
+        .routes(routes!(users::put, users::get, users::erase))
+        .routes(routes!(users::usage))
+        .routes(routes!(users::opt_out))
+        .routes(routes!(claims::create))
+        .routes(routes!(claims::unlink))
+        .routes(routes!(plans::list))
+        .fallback(async || Problem::not_found("no such path; see /openapi.json"))
+        .with_state(product)
+        .layer(middleware::from_fn_with_state(token, bearer::require));
+    OpenApiRouter::new().nest("/v1", routes)
+}
+
+/// CloudyBot's ids are opaque; what cannot be one is a mistake of the caller's.
+fn user_id(id: &str) -> Result<&str, Problem> {
+    if id.chars().count() > 200 || id.trim().is_empty() || id.chars().any(char::is_control) {
+        return Err(Problem::invalid("user: an id has 1 to 200 characters, and no control characters"));
+    }
+    Ok(id)
+}
+
+async fn known_user(conn: &mut PgConnection, id: &str) -> Result<User, Problem> {
+    let user = store::users::get(conn, user_id(id)?).await?;
+    user.ok_or_else(|| Problem::not_found("no such user; create it with PUT /v1/users/{user}"))
+}

@@ -1,0 +1,315 @@
+//! `/v1/users/{user}`: a CloudyBot account, as far as this channel knows it.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
+use jobs::app::Settings;
+use serde::{Deserialize, Deserializer, Serialize};
+use sqlx::PgConnection;
+use store::consents::{Action, Consent, Method, NewConsent};
+use store::users::User;
+use utoipa::ToSchema;
+
+use super::{Product, known_user, user_id};
+use crate::http::input;
+use crate::http::problem::Problem;
+
+/// What changes; what is left out stays as it is.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct UserRequest {
+    /// A plan by its name, in any case. A new user without one gets the default plan.
+    plan: Option<String>,
+    /// On which day of the month billing periods begin, 1 to 31 or a date; null: calendar months. A change holds from the end of the running
+    /// period.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u32>)]
+    period_anchor: Option<Option<PeriodAnchor>>,
+    /// The assistant is silent; STOP and START still work.
+    paused: Option<bool>,
+}
+
+/// Tells null from nothing.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged)]
+enum PeriodAnchor {
+    Day(u32),
+    Date(NaiveDate),
+    Moment(DateTime<Utc>),
+}
+
+impl PeriodAnchor {
+    fn day(self) -> Result<u32, Problem> {
+        let day = match self {
+            Self::Day(day) => day,
+            Self::Date(date) => date.day(),
+            Self::Moment(moment) => moment.day(),
+        };
+        if (1..=31).contains(&day) {
+            return Ok(day);
+        }
+        Err(Problem::invalid(format!(
+            "periodAnchor: {day} is no day of a month; it must be 1 to 31, or a date"
+        )))
+    }
+}
+
+/// All we know of a user.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UserView {
+    user: String,
+    plan: String,
+    /// On which day billing periods begin; null: calendar months.
+    period_anchor: Option<u32>,
+    paused: bool,
+    /// The linked phone; null: none.
+    whatsapp: Option<LinkView>,
+    /// Wants no scheduled and proactive messages.
+    opted_out: bool,
+    /// The latest claim token; null: there never was one.
+    claim: Option<ClaimState>,
+    /// Everything the user agreed to and took back, in order.
+    consents: Vec<ConsentView>,
+    usage: UsageView,
+    created_at: DateTime<Utc>,
+}
+
+/// A linked phone.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct LinkView {
+    /// As Twilio spells it: `whatsapp:+E164`, or `whatsapp:` and an opaque id.
+    address: String,
+    linked_at: DateTime<Utc>,
+}
+
+/// What became of a claim token.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ClaimState {
+    /// `waiting`, `expired`, `redeemed`, `voided`, `number_linked_elsewhere` or `plan`.
+    state: String,
+    expires_at: DateTime<Utc>,
+    /// What helps, where something does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<&'static str>,
+}
+
+/// Something the user agreed to or took back.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ConsentView {
+    phone: Option<String>,
+    /// `claim_flow`, `inbound_start`, `inbound_stop`, `admin` or `provider`.
+    method: String,
+    /// `granted` or `revoked`.
+    action: String,
+    text: String,
+    version: String,
+    message_sid: Option<String>,
+    created_at: DateTime<Utc>,
+}
+
+impl From<Consent> for ConsentView {
+    fn from(consent: Consent) -> Self {
+        let Consent { phone, method, action, text, version, message_sid, created_at } = consent;
+        Self { phone, method, action, text, version, message_sid, created_at }
+    }
+}
+
+/// What a user has used of the running billing period.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UsageView {
+    plan: String,
+    whatsapp_sends: SendsView,
+    period: PeriodView,
+}
+
+/// Metered messages.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct SendsView {
+    /// Accepted by Twilio.
+    used: i32,
+    /// Planned, not yet accepted.
+    reserved: i32,
+    /// Accepted, and failed for good afterwards.
+    credited: i32,
+    cap: u32,
+    remaining: u32,
+}
+
+/// A billing period, half-open.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct PeriodView {
+    start: DateTime<Utc>,
+    end: DateTime<Utc>,
+}
+
+/// Creates or changes a user.
+#[utoipa::path(put, path = "/users/{user}", operation_id = "putUser", tag = "users", params(("user" = String, Path, description = "CloudyBot's id")), request_body = UserRequest, responses((status = 200, body = UserView), (status = 201, body = UserView), (status = 401, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn put(
+    State(product): State<Product>,
+    input::Path(id): input::Path<String>,
+    input::OptionalJson(request): input::OptionalJson<UserRequest>,
+) -> Result<(StatusCode, Json<UserView>), Problem> {
+    let settings = &product.settings;
+    let mut tx = product.pg.begin().await?;
+    let (mut user, new) =
+        store::users::create_or_lock(&mut tx, user_id(&id)?, &settings.plans.default().name).await?;
+    if let Some(plan) = &request.plan {
+        user.plan = plan_name(settings, plan)?;
+    }
+    if let Some(anchor) = request.period_anchor {
+        let day = anchor.map(PeriodAnchor::day).transpose()?;
+        // A new user has no period that could be cut short.
+        user.anchor = if new {
+            store::periods::Anchor { day, ..store::periods::Anchor::default() }
+        } else {
+            user.anchor.set(day, Utc::now())
+        };
+    }
+    user.paused = request.paused.unwrap_or(user.paused);
+    store::users::update(&mut tx, &user).await?;
+    let view = view(&mut tx, settings, user).await?;
+    tx.commit().await?;
+    Ok((if new { StatusCode::CREATED } else { StatusCode::OK }, Json(view)))
+}
+
+/// The name of a plan as the configuration has it.
+pub(crate) fn plan_name(settings: &Settings, plan: &str) -> Result<String, Problem> {
+    let known = || settings.plans.all().iter().map(|plan| plan.name.as_str()).collect::<Vec<_>>().join(", ");
+    settings
+        .plans
+        .find(plan)
+        .map(|plan| plan.name.clone())
+        .ok_or_else(|| Problem::invalid(format!("plan: {plan:?} is none; the plans are {}", known())))
+}
+
+/// All we know of a user.
+#[utoipa::path(get, path = "/users/{user}", operation_id = "getUser", tag = "users", params(("user" = String, Path, description = "CloudyBot's id")), responses((status = 200, body = UserView), (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub(super) async fn get(
+    State(product): State<Product>,
+    input::Path(id): input::Path<String>,
+) -> Result<Json<UserView>, Problem> {
+    let mut conn = product.pg.acquire().await?;
+    let user = known_user(&mut conn, &id).await?;
+    Ok(Json(view(&mut conn, &product.settings, user).await?))
+}
+
+/// Forgets a user: bodies and numbers go, a keyed hash stays as the proof of an opt-out.
+#[utoipa::path(delete, path = "/users/{user}", operation_id = "eraseUser", tag = "users", params(("user" = String, Path, description = "CloudyBot's id")), responses((status = 204), (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub(super) async fn erase(
+    State(product): State<Product>,
+    input::Path(id): input::Path<String>,
+) -> Result<StatusCode, Problem> {
+    let mut tx = product.pg.begin().await?;
+    let user = known_user(&mut tx, &id).await?;
+    store::erasure::erase(&mut tx, &product.settings.secret_keys, &user.id).await?;
+    tx.commit().await?;
+    tracing::info!(user.id = user.id, "Erased a user");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What a user has used of the running billing period.
+#[utoipa::path(get, path = "/users/{user}/usage", operation_id = "getUsage", tag = "users", params(("user" = String, Path, description = "CloudyBot's id")), responses((status = 200, body = UsageView), (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub(super) async fn usage(
+    State(product): State<Product>,
+    input::Path(id): input::Path<String>,
+) -> Result<Json<UsageView>, Problem> {
+    let mut conn = product.pg.acquire().await?;
+    let user = known_user(&mut conn, &id).await?;
+    Ok(Json(usage_view(&mut conn, &product.settings, &user).await?))
+}
+
+/// Opts a user out of scheduled and proactive messages; only START or a claim from the phone lifts that.
+#[utoipa::path(put, path = "/users/{user}/opt-out", operation_id = "optOutUser", tag = "users", params(("user" = String, Path, description = "CloudyBot's id")), responses((status = 204), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn opt_out(
+    State(product): State<Product>,
+    input::Path(id): input::Path<String>,
+) -> Result<StatusCode, Problem> {
+    let keys = &product.settings.secret_keys;
+    let mut tx = product.pg.begin().await?;
+    let user = known_user(&mut tx, &id).await?;
+    let Some(link) = store::links::lock_of_user(&mut tx, &user.id).await? else {
+        return Err(Problem::conflict("not_linked", "the user has no phone that could be opted out"));
+    };
+    let names = store::addresses::names(&mut tx, link.address_id).await?;
+    if store::opt_outs::put(&mut tx, keys, &names, Some(&user.id), "admin").await? {
+        let consent = NewConsent {
+            user_id: &user.id,
+            names: &names,
+            method: Method::Admin,
+            action: Action::Revoked,
+            text: "opted out by support",
+            version: "",
+            message_sid: None,
+        };
+        store::consents::insert(&mut tx, keys, consent).await?;
+        // A START that was written before must not lift this when it arrives late.
+        store::addresses::settle_keywords(&mut tx, link.address_id).await?;
+    }
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A user as the interface and the command line show it.
+pub(crate) async fn view(conn: &mut PgConnection, settings: &Settings, user: User) -> sqlx::Result<UserView> {
+    let link = store::links::of_user(conn, &user.id).await?;
+    let (mut whatsapp, mut opted_out) = (None, false);
+    if let Some(link) = link {
+        let names = store::addresses::names(conn, link.address_id).await?;
+        opted_out = store::opt_outs::exists(conn, &settings.secret_keys, &names).await?;
+        let address = names.into_iter().next().map(|name| name.alias).unwrap_or_default();
+        whatsapp = Some(LinkView { address, linked_at: link.linked_at });
+    }
+    let claim = store::claim_tokens::latest(conn, &user.id).await?.map(|token| {
+        let open = if token.expired { "expired" } else { "waiting" };
+        let state = token.ending.unwrap_or_else(|| open.to_owned());
+        let remedy = (state == "number_linked_elsewhere")
+            .then_some("the phone is linked to another user; a claim with \"replace\": true moves it");
+        ClaimState { state, expires_at: token.expires_at, remedy }
+    });
+    let consents = store::consents::of_user(conn, &user.id).await?;
+    let usage = usage_view(conn, settings, &user).await?;
+    Ok(UserView {
+        whatsapp,
+        opted_out,
+        claim,
+        consents: consents.into_iter().map(ConsentView::from).collect(),
+        usage,
+        user: user.id,
+        plan: user.plan,
+        period_anchor: user.anchor.day,
+        paused: user.paused,
+        created_at: user.created_at,
+    })
+}
+
+async fn usage_view(conn: &mut PgConnection, settings: &Settings, user: &User) -> sqlx::Result<UsageView> {
+    let period = user.anchor.period(Utc::now());
+    let usage = store::allowances::usage(conn, &user.id, period).await?;
+    let plan = settings.plans.of(&user.plan);
+    let left = i64::from(plan.whatsapp_sends) + i64::from(usage.credited)
+        - i64::from(usage.used)
+        - i64::from(usage.reserved);
+    Ok(UsageView {
+        plan: plan.name.clone(),
+        whatsapp_sends: SendsView {
+            used: usage.used,
+            reserved: usage.reserved,
+            credited: usage.credited,
+            cap: plan.whatsapp_sends,
+            remaining: u32::try_from(left).unwrap_or(0),
+        },
+        period: PeriodView { start: period.start, end: period.end },
+    })
+}

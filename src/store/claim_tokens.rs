@@ -1,0 +1,138 @@
+//! `channel_claim_tokens`: by which a phone proves whose it is. Only hashes are kept.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+/// A token that is worth something.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct LiveToken {
+    /// Its number.
+    pub id: i64,
+    /// For whom.
+    pub user_id: String,
+    /// May take the number from another user, or the user from another phone.
+    pub replaces: bool,
+}
+
+/// How a token ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Its phone is linked.
+    Redeemed,
+    /// The phone is another user's, and the token may not replace.
+    NumberLinkedElsewhere,
+    /// The user's plan has no WhatsApp.
+    Plan,
+}
+
+impl Ending {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Redeemed => "redeemed",
+            Self::NumberLinkedElsewhere => "number_linked_elsewhere",
+            Self::Plan => "plan",
+        }
+    }
+}
+
+/// A user's latest token, for the dashboard.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct LatestToken {
+    /// Worth nothing from then on.
+    pub expires_at: DateTime<Utc>,
+    /// `redeemed`, `voided`, `number_linked_elsewhere` or `plan`; `None`: it waits.
+    pub ending: Option<String>,
+    /// Whether it is past its time.
+    pub expired: bool,
+}
+
+/// Hands out a token; the user's one before it is voided. Returns when it expires.
+pub async fn create(
+    conn: &mut PgConnection,
+    user_id: &str,
+    token_hash: &[u8],
+    replaces: bool,
+    lifetime_secs: f64,
+) -> sqlx::Result<DateTime<Utc>> {
+    sqlx::query("UPDATE channel_claim_tokens SET ended_at = clock_timestamp(), ending = 'voided' WHERE user_id = $1 AND ended_at IS NULL")
+        .bind(user_id)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query_scalar(
+        "INSERT INTO channel_claim_tokens (token_hash, user_id, replaces, expires_at)
+         VALUES ($1, $2, $3, clock_timestamp() + make_interval(secs => $4)) RETURNING expires_at",
+    )
+    .bind(token_hash)
+    .bind(user_id)
+    .bind(replaces)
+    .bind(lifetime_secs)
+    .fetch_one(conn)
+    .await
+}
+
+/// The token with one of these hashes if it is worth something, locked: of two phones that send it at once, one waits and finds it used up.
+/// `written_at`: when the token was sent to us, which is what counts when we were slow to look.
+pub async fn lock_live(
+    conn: &mut PgConnection,
+    hashes: &[Vec<u8>],
+    written_at: DateTime<Utc>,
+) -> sqlx::Result<Option<LiveToken>> {
+    sqlx::query_as(
+        "SELECT id, user_id, replaces FROM channel_claim_tokens WHERE token_hash = ANY ($1) AND ended_at IS NULL AND expires_at > $2 FOR UPDATE",
+    )
+    .bind(hashes)
+    .bind(written_at)
+    .fetch_optional(conn)
+    .await
+}
+
+/// Ends a token that the caller has locked.
+pub async fn end(conn: &mut PgConnection, id: i64, how: Ending) -> sqlx::Result<()> {
+    sqlx::query("UPDATE channel_claim_tokens SET ended_at = clock_timestamp(), ending = $2 WHERE id = $1 AND ended_at IS NULL")
+        .bind(id)
+        .bind(how.as_str())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// The latest token of a user.
+pub async fn latest(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Option<LatestToken>> {
+    sqlx::query_as(
+        "SELECT expires_at, ending, expires_at <= clock_timestamp() AS expired FROM channel_claim_tokens WHERE user_id = $1 ORDER BY id DESC LIMIT 1",
+    )
+    .bind(user_id)
+    .fetch_optional(conn)
+    .await
+}
+
+/// How often this phone was wrong within the hour before.
+pub async fn wrong_tries(
+    conn: &mut PgConnection,
+    address_id: i64,
+    before: DateTime<Utc>,
+) -> sqlx::Result<i64> {
+    sqlx::query_scalar(
+        "SELECT count(*) FROM channel_claim_tries WHERE address_id = $1 AND tried_at > $2 - interval '1 hour' AND tried_at <= $2",
+    )
+    .bind(address_id)
+    .bind(before)
+    .fetch_one(conn)
+    .await
+}
+
+/// Counts a wrong try, once for each message.
+pub async fn note_wrong_try(
+    conn: &mut PgConnection,
+    message_id: i64,
+    address_id: i64,
+    tried_at: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query("INSERT INTO channel_claim_tries (message_id, address_id, tried_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+        .bind(message_id)
+        .bind(address_id)
+        .bind(tried_at)
+        .execute(conn)
+        .await?;
+    Ok(())
+}

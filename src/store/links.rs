@@ -1,0 +1,125 @@
+//! `channel_links`: which user writes from which address, from claim to unlink. One number per user, one user per number.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use crate::consents::{self, Action, Method, NewConsent};
+use crate::secret_keys::SecretKeys;
+use crate::{addresses, deliveries};
+
+/// A link that holds.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct Link {
+    /// Its number.
+    pub id: i64,
+    /// Whose.
+    pub user_id: String,
+    /// Which person on WhatsApp.
+    pub address_id: i64,
+    /// Since when.
+    pub linked_at: DateTime<Utc>,
+}
+
+/// How a link ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The product said so.
+    Unlinked,
+    /// The user has claimed another phone.
+    Replaced,
+    /// Another user has claimed this phone.
+    Moved,
+    /// Its address proved to be one that another user has claimed later.
+    Merged,
+    /// The user is erased.
+    Erased,
+}
+
+impl Ending {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Unlinked => "unlinked",
+            Self::Replaced => "replaced",
+            Self::Moved => "moved",
+            Self::Merged => "merged",
+            Self::Erased => "erased",
+        }
+    }
+}
+
+/// The link of a user.
+pub async fn of_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Option<Link>> {
+    sqlx::query_as("SELECT id, user_id, address_id, linked_at FROM channel_links WHERE user_id = $1 AND ended_at IS NULL")
+        .bind(user_id)
+        .fetch_optional(conn)
+        .await
+}
+
+/// The link of a user, with its address locked until the caller's transaction ends.
+pub async fn lock_of_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Option<Link>> {
+    let Some(seen) = of_user(conn, user_id).await? else { return Ok(None) };
+    let address = addresses::lock(conn, seen.address_id).await?;
+    // It may have ended, or its address may have been merged, while we waited.
+    Ok(of_user(conn, user_id).await?.filter(|link| link.address_id == address.id))
+}
+
+/// The link of an address.
+pub async fn of_address(conn: &mut PgConnection, address_id: i64) -> sqlx::Result<Option<Link>> {
+    sqlx::query_as("SELECT id, user_id, address_id, linked_at FROM channel_links WHERE address_id = $1 AND ended_at IS NULL")
+        .bind(address_id)
+        .fetch_optional(conn)
+        .await
+}
+
+/// The latest link between the user of a conversation and an address, whether it holds or not: what a reply is sent under.
+pub async fn latest_of_conversation(
+    conn: &mut PgConnection,
+    conversation_id: i64,
+    address_id: i64,
+) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar(
+        "SELECT max(l.id) FROM channel_links l JOIN channel_conversations c ON c.user_id = l.user_id WHERE c.id = $1 AND l.address_id = $2",
+    )
+    .bind(conversation_id)
+    .bind(address_id)
+    .fetch_one(conn)
+    .await
+}
+
+/// Links a user and an address that have no link. The caller holds the address's lock.
+pub async fn create(conn: &mut PgConnection, user_id: &str, address_id: i64) -> sqlx::Result<i64> {
+    sqlx::query_scalar("INSERT INTO channel_links (user_id, address_id) VALUES ($1, $2) RETURNING id")
+        .bind(user_id)
+        .bind(address_id)
+        .fetch_one(conn)
+        .await
+}
+
+/// Ends a link, writes that into the consents, and cancels what is still open for it. The caller holds the address's lock. A link that has
+/// ended is left alone.
+pub async fn end(conn: &mut PgConnection, keys: &SecretKeys, link: &Link, how: Ending) -> sqlx::Result<()> {
+    let done = sqlx::query("UPDATE channel_links SET ended_at = clock_timestamp(), ended_why = $2 WHERE id = $1 AND ended_at IS NULL")
+        .bind(link.id)
+        .bind(how.as_str())
+        .execute(&mut *conn)
+        .await?;
+    if done.rows_affected() == 0 {
+        return Ok(());
+    }
+    let names = addresses::names(conn, link.address_id).await?;
+    let method = match how {
+        Ending::Replaced | Ending::Moved | Ending::Merged => Method::ClaimFlow,
+        Ending::Unlinked | Ending::Erased => Method::Admin,
+    };
+    let consent = NewConsent {
+        user_id: &link.user_id,
+        names: &names,
+        method,
+        action: Action::Revoked,
+        text: how.as_str(),
+        version: "",
+        message_sid: None,
+    };
+    consents::insert(conn, keys, consent).await?;
+    deliveries::cancel_of_link(conn, link.id, "not_linked").await
+}

@@ -1,0 +1,25 @@
+//! `channel_notices`: what a person must not be told at every message.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+/// Whether a person may be told this again, and if so notes that it happens now. The caller holds the address's lock.
+pub async fn due(
+    conn: &mut PgConnection,
+    address_id: i64,
+    about: &str,
+    every_secs: f64,
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
+    let due: Option<bool> = sqlx::query_scalar(
+        "INSERT INTO channel_notices AS n (address_id, about, told_at) VALUES ($1, $2, $4)
+         ON CONFLICT (address_id, about) DO UPDATE SET told_at = $4 WHERE n.told_at <= $4 - make_interval(secs => $3) RETURNING TRUE",
+    )
+    .bind(address_id)
+    .bind(about)
+    .bind(every_secs)
+    .bind(now)
+    .fetch_optional(conn)
+    .await?;
+    Ok(due.is_some())
+}

@@ -1,0 +1,75 @@
+//! `whatsapp_proactive_opt_outs`: who wants no proactive messages. A row exists = opted out.
+//!
+//! A person is looked up by the hash of every name that is known, so a STOP under one name counts for all of them, and still counts
+//! when an erasure has left nothing but the hash.
+
+use sqlx::PgConnection;
+
+use crate::addresses::Name;
+use crate::consents::principal;
+use crate::secret_keys::{SecretKeys, Sort};
+
+/// Opts a person out. False: it was so already. The caller holds the address's lock.
+pub async fn put(
+    conn: &mut PgConnection,
+    keys: &SecretKeys,
+    names: &[Name],
+    user_id: Option<&str>,
+    keyword: &str,
+) -> sqlx::Result<bool> {
+    let Some(name) = principal(names) else { return Ok(false) };
+    if exists(conn, keys, names).await? {
+        return Ok(false);
+    }
+    let done = sqlx::query(
+        "INSERT INTO whatsapp_proactive_opt_outs (phone_hash, phone, user_id, keyword) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+    )
+    .bind(keys.hash(Sort::Person, &name.canonical))
+    .bind(name.phone())
+    .bind(user_id)
+    .bind(keyword)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Lets proactive messages through again. False: nothing stood in their way. The caller holds the address's lock.
+pub async fn lift(conn: &mut PgConnection, keys: &SecretKeys, names: &[Name]) -> sqlx::Result<bool> {
+    let done = sqlx::query("DELETE FROM whatsapp_proactive_opt_outs WHERE phone_hash = ANY ($1)")
+        .bind(hashes(keys, names))
+        .execute(conn)
+        .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Whether a person is opted out.
+pub async fn exists(conn: &mut PgConnection, keys: &SecretKeys, names: &[Name]) -> sqlx::Result<bool> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT FROM whatsapp_proactive_opt_outs WHERE phone_hash = ANY ($1))")
+        .bind(hashes(keys, names))
+        .fetch_one(conn)
+        .await
+}
+
+fn hashes(keys: &SecretKeys, names: &[Name]) -> Vec<Vec<u8>> {
+    names.iter().flat_map(|name| keys.hashes(Sort::Person, &name.canonical)).collect()
+}
+
+/// Keeps the proof and forgets the number: every name gets a row of its hash alone, since nothing else will say that they are one person.
+pub(crate) async fn erase(conn: &mut PgConnection, keys: &SecretKeys, names: &[Name]) -> sqlx::Result<()> {
+    if !exists(conn, keys, names).await? {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE whatsapp_proactive_opt_outs SET phone = NULL, user_id = NULL WHERE phone_hash = ANY ($1)",
+    )
+    .bind(hashes(keys, names))
+    .execute(&mut *conn)
+    .await?;
+    for name in names {
+        sqlx::query("INSERT INTO whatsapp_proactive_opt_outs (phone_hash, keyword) VALUES ($1, 'erased') ON CONFLICT DO NOTHING")
+            .bind(keys.hash(Sort::Person, &name.canonical))
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}

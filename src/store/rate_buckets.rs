@@ -1,0 +1,46 @@
+//! `channel_rate_buckets`: token buckets that all processes share.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+/// How fast a bucket fills and how much it holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate {
+    /// What may come at once.
+    pub capacity: f64,
+    /// What may come each second in the long run.
+    pub per_sec: f64,
+}
+
+/// Takes a token for something that arrived at this moment. False: there is none.
+pub async fn take(conn: &mut PgConnection, name: &str, rate: Rate, at: DateTime<Utc>) -> sqlx::Result<bool> {
+    let taken: Option<bool> = sqlx::query_scalar(
+        "INSERT INTO channel_rate_buckets AS b (name, tokens, filled_at) VALUES ($1, $2 - 1, $4)
+         ON CONFLICT (name) DO UPDATE SET
+             tokens = least($2, b.tokens + greatest(0, extract(epoch FROM $4 - b.filled_at)) * $3) - 1,
+             filled_at = greatest(b.filled_at, $4)
+         WHERE least($2, b.tokens + greatest(0, extract(epoch FROM $4 - b.filled_at)) * $3) >= 1
+         RETURNING TRUE",
+    )
+    .bind(name)
+    .bind(rate.capacity)
+    .bind(rate.per_sec)
+    .bind(at)
+    .fetch_optional(conn)
+    .await?;
+    Ok(taken.is_some())
+}
+
+/// In how many seconds there will be a token.
+pub async fn wait_secs(conn: &mut PgConnection, name: &str, rate: Rate) -> sqlx::Result<f64> {
+    let missing: Option<f64> = sqlx::query_scalar(
+        "SELECT 1 - least($2, tokens + greatest(0, extract(epoch FROM clock_timestamp() - filled_at)) * $3)
+         FROM channel_rate_buckets WHERE name = $1",
+    )
+    .bind(name)
+    .bind(rate.capacity)
+    .bind(rate.per_sec)
+    .fetch_optional(conn)
+    .await?;
+    Ok(missing.map_or(0.0, |missing| (missing / rate.per_sec).max(0.0)))
+}

@@ -1,0 +1,93 @@
+//! `channel_users`: the CloudyBot accounts that this channel knows.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use crate::periods::Anchor;
+
+/// An account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// CloudyBot's id.
+    pub id: String,
+    /// Its plan, as the configuration spells it.
+    pub plan: String,
+    /// When its billing periods begin.
+    pub anchor: Anchor,
+    /// The assistant is silent.
+    pub paused: bool,
+    /// When we first heard of it.
+    pub created_at: DateTime<Utc>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    plan: String,
+    anchor_day: Option<i16>,
+    anchor_since: Option<DateTime<Utc>>,
+    former_anchor_day: Option<i16>,
+    paused: bool,
+    created_at: DateTime<Utc>,
+}
+
+impl From<Row> for User {
+    fn from(row: Row) -> Self {
+        let day = |day: Option<i16>| day.and_then(|day| u32::try_from(day).ok());
+        let anchor = Anchor {
+            day: day(row.anchor_day),
+            since: row.anchor_since,
+            former_day: day(row.former_anchor_day),
+        };
+        Self { id: row.id, plan: row.plan, anchor, paused: row.paused, created_at: row.created_at }
+    }
+}
+
+/// A user by its id.
+pub async fn get(conn: &mut PgConnection, id: &str) -> sqlx::Result<Option<User>> {
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT id, plan, anchor_day, anchor_since, former_anchor_day, paused, created_at FROM channel_users WHERE id = $1",
+    )
+    .bind(id)
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(User::from))
+}
+
+/// Makes a user unless there is one, and locks it until the caller's transaction ends. True: it is new.
+pub async fn create_or_lock(conn: &mut PgConnection, id: &str, plan: &str) -> sqlx::Result<(User, bool)> {
+    let made = sqlx::query("INSERT INTO channel_users (id, plan) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+        .bind(id)
+        .bind(plan)
+        .execute(&mut *conn)
+        .await?;
+    let row: Row = sqlx::query_as(
+        "SELECT id, plan, anchor_day, anchor_since, former_anchor_day, paused, created_at FROM channel_users WHERE id = $1 FOR NO KEY UPDATE",
+    )
+    .bind(id)
+    .fetch_one(conn)
+    .await?;
+    Ok((User::from(row), made.rows_affected() == 1))
+}
+
+/// Writes what may change of a user.
+pub async fn update(conn: &mut PgConnection, user: &User) -> sqlx::Result<()> {
+    let day = |day: Option<u32>| day.and_then(|day| i16::try_from(day).ok());
+    sqlx::query(
+        "UPDATE channel_users SET plan = $2, anchor_day = $3, anchor_since = $4, former_anchor_day = $5, paused = $6, updated_at = now() WHERE id = $1",
+    )
+    .bind(&user.id)
+    .bind(&user.plan)
+    .bind(day(user.anchor.day))
+    .bind(user.anchor.since)
+    .bind(day(user.anchor.former_day))
+    .bind(user.paused)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// How many users there are.
+pub async fn count(conn: &mut PgConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar("SELECT count(*) FROM channel_users").fetch_one(conn).await
+}
