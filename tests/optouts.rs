@@ -125,6 +125,21 @@ async fn support_opts_a_person_out_and_start_lifts_it() {
     assert_eq!(methods, ["claim_flow", "admin", "inbound_start"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_opt_out_outlives_the_link_and_a_new_claim_ends_it() {
+    let app = TestApp::start().await;
+    app.claim("alice", PERSON).await;
+    app.inject(&[("From", PERSON), ("Body", "STOP")]).await;
+
+    app.product(Method::DELETE, "/users/alice/whatsapp", Value::Null).await;
+    let unlinked = app.user("alice").await;
+    app.claim("alice", PERSON).await;
+    let linked = app.user("alice").await;
+
+    assert_eq!((&unlinked["whatsapp"], &unlinked["optedOut"]), (&Value::Null, &json!(true)));
+    assert_eq!(linked["optedOut"], false);
+}
+
 /// Opt-out and consents of one phone and two users, as the rules have them.
 #[derive(Debug, Default)]
 struct Model {

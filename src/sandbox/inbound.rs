@@ -33,9 +33,30 @@ pub(crate) async fn inject(
         )
             .into_response();
     };
+    match write(&sandbox, &given).await {
+        Err(error) => ApiError::from(error).into_response(),
+        Ok(Written { sid, webhook: None }) => Json(json!({"sid": sid, "webhook": null})).into_response(),
+        Ok(Written { sid, webhook: Some(Ok(answered)) }) => {
+            Json(json!({"sid": sid, "webhook": {"status": answered.status.as_u16(), "body": answered.body}}))
+                .into_response()
+        }
+        Ok(Written { sid, webhook: Some(Err(reason)) }) => {
+            (StatusCode::BAD_GATEWAY, Json(json!({"sid": sid, "webhook": {"error": reason}}))).into_response()
+        }
+    }
+}
+
+/// A message that a person wrote.
+pub(crate) struct Written {
+    sid: String,
+    /// What its webhook was answered, or why it was not; `None`: it was not to be delivered.
+    pub(crate) webhook: Option<Result<Answered, String>>,
+}
+
+/// A person writes: these parameters, and the usual ones for the rest.
+pub(crate) async fn write(sandbox: &Arc<State>, given: &[(String, String)]) -> Result<Written, NotKept> {
     let field = |name: &str| given.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-    let deliver_it = field("deliver") != Some("false");
-    let params = params(&sandbox, &given);
+    let params = params(sandbox, given);
     let sid = value(&params, "MessageSid").to_owned();
     let now = Utc::now();
     let message = Message {
@@ -57,11 +78,9 @@ pub(crate) async fn inject(
         deleted: false,
     };
     // The same message again is a webhook that Twilio sends twice.
-    if let Err(error) = sandbox.add(message.clone()) {
-        return ApiError::from(error).into_response();
-    }
-    if !deliver_it {
-        return Json(json!({"sid": sid, "webhook": null})).into_response();
+    sandbox.add(message.clone())?;
+    if field("deliver") == Some("false") {
+        return Ok(Written { sid, webhook: None });
     }
     // On a task of its own: Twilio goes on though whoever asked for this has gone.
     let url = sandbox.webhook_url();
@@ -72,18 +91,11 @@ pub(crate) async fn inject(
             delivered.unwrap_or_else(|| Err("the sandbox was stopped".to_owned()))
         })
     };
-    match delivering.await.unwrap_or_else(|error| Err(error.to_string())) {
-        Ok(answered) => {
-            if let Err(error) = say(&sandbox, &message, &answered) {
-                return ApiError::from(error).into_response();
-            }
-            Json(json!({"sid": sid, "webhook": {"status": answered.status.as_u16(), "body": answered.body}}))
-                .into_response()
-        }
-        Err(reason) => {
-            (StatusCode::BAD_GATEWAY, Json(json!({"sid": sid, "webhook": {"error": reason}}))).into_response()
-        }
+    let webhook = delivering.await.unwrap_or_else(|error| Err(error.to_string()));
+    if let Ok(answered) = &webhook {
+        say(sandbox, &message, answered)?;
     }
+    Ok(Written { sid, webhook: Some(webhook) })
 }
 
 /// What a webhook's answer makes Twilio say to the person: a text, or a `<Message>` of TwiML.

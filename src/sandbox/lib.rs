@@ -97,6 +97,17 @@ impl Sandbox {
         self.state.set_webhook_url(url.into());
     }
 
+    /// A person writes. Returns the HTTP status of the webhook's answer.
+    ///
+    /// # Errors
+    /// In words, why the message could not be kept or its webhook was not answered.
+    pub async fn write(&self, from: &str, body: &str) -> Result<u16, String> {
+        let given = [("From".to_owned(), from.to_owned()), ("Body".to_owned(), body.to_owned())];
+        let written = inbound::write(&self.state, &given).await.map_err(|error| error.to_string())?;
+        let answered = written.webhook.unwrap_or_else(|| Err("it was not delivered".to_owned()))?;
+        Ok(answered.status.as_u16())
+    }
+
     /// Everything that was said, in order.
     #[must_use]
     pub fn messages(&self) -> Vec<Message> {

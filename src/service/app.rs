@@ -22,6 +22,7 @@ use url::Url;
 
 use crate::config::{Config, Twilio};
 use crate::database::Database;
+use crate::demo_user;
 use crate::http::admin::{self, Admin};
 use crate::http::bearer::BearerToken;
 use crate::http::health::Health;
@@ -72,12 +73,15 @@ impl Service {
         });
         let workers = start_workers(config, &queue, app).await.context("the workers cannot start")?;
         let receiver = receiver(config, &queue, &database, settings.clone());
-        let health = Health { pg: handlers, pulse: workers.pulse(), lease: config.queue().lease };
+        let health = Health { pg: handlers.clone(), pulse: workers.pulse(), lease: config.queue().lease };
         let router = http::webhooks(receiver, keys.server.body_limit_bytes)
             .merge(http::health(health))
-            .merge(api(config, &database, settings));
+            .merge(api(config, &database, settings.clone()));
         let stop_serving = CancellationToken::new();
         let serving = tokio::spawn(serve(listener, router, stop_serving.clone()));
+        if let Some(sandbox) = sandbox.as_ref().filter(|_| config.welcomes) {
+            demo_user::welcome(&handlers, &settings, sandbox).await?;
+        }
         let grace = Duration::from_secs(keys.server.shutdown_grace_secs);
         Ok(Self { address, sandbox, workers, serving, stop_serving, grace, database })
     }
@@ -147,7 +151,7 @@ fn client(config: &Config, api_base_url: Url) -> anyhow::Result<twilio::client::
 }
 
 /// The keys that were given, or the one that the database keeps for itself.
-async fn secret_keys(config: &Config, pg: &PgPool) -> anyhow::Result<SecretKeys> {
+pub(crate) async fn secret_keys(config: &Config, pg: &PgPool) -> anyhow::Result<SecretKeys> {
     if let Some(keys) = &config.secret_keys {
         return Ok(keys.clone());
     }
@@ -156,7 +160,7 @@ async fn secret_keys(config: &Config, pg: &PgPool) -> anyhow::Result<SecretKeys>
     SecretKeys::parse(&kept).context("the database keeps an empty secret key; set CLOUDYBOT_SECRET_KEY")
 }
 
-fn settings(config: &Config, address: SocketAddr, secret_keys: SecretKeys) -> Settings {
+pub(crate) fn settings(config: &Config, address: SocketAddr, secret_keys: SecretKeys) -> Settings {
     let keys = &config.keys;
     let public = config.twilio.public_url.as_ref().map(crate::public_url::PublicUrl::status_callback_url);
     // Without a public URL only the sandbox, on this machine, can reach us.

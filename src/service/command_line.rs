@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::jobs_command::JobsCommand;
+use crate::users_command::UsersCommand;
 
 /// CloudyBot's WhatsApp channel. Without a command it runs.
 #[derive(Debug, Parser)]
@@ -42,6 +43,14 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: JobsCommand,
         /// JSON for a program instead of a table
+        #[arg(long, global = true)]
+        json: bool,
+    },
+    /// See users, change their plan, forget them
+    Users {
+        #[command(subcommand)]
+        command: UsersCommand,
+        /// JSON for a program instead of lines
         #[arg(long, global = true)]
         json: bool,
     },

@@ -12,6 +12,8 @@ pub mod public_url;
 mod check;
 mod command_line;
 mod database;
+mod demo_user;
 mod http;
 mod jobs_command;
 mod log;
+mod users_command;

@@ -11,7 +11,7 @@ use crate::app::Service;
 use crate::command_line::{Command, CommandLine};
 use crate::config::{Config, Mode};
 use crate::database::Database;
-use crate::{check, jobs_command, log};
+use crate::{check, jobs_command, log, users_command};
 
 /// Runs the command line; an error is for a person.
 pub async fn run() -> anyhow::Result<()> {
@@ -24,6 +24,7 @@ pub async fn run() -> anyhow::Result<()> {
         Command::Run => serve(&config).await,
         Command::Check => report(&config).await,
         Command::Migrate => migrate(&config).await,
+        Command::Users { command, json } => users_command::run(&config, command, json).await,
         Command::Jobs { command, json } => jobs_command::run(&config, command, json).await,
     }
 }
@@ -87,7 +88,7 @@ fn greet(config: &Config, service: &Service) {
                 "  twilio     the built-in sandbox, {sandbox}/sandbox    agent: {}",
                 config.agent.name()
             );
-            println!("Write to it as a person, then see what was said:");
+            println!("Write to it as the phone of the user `demo`, then see what was said:");
             println!("  curl -d From=+15005550100 -d Body=Hello {sandbox}/sandbox/inbound");
             println!("  curl {sandbox}/sandbox/messages");
         }

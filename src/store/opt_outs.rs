@@ -50,6 +50,14 @@ pub async fn exists(conn: &mut PgConnection, keys: &SecretKeys, names: &[Name]) 
         .await
 }
 
+/// Whether a user without a phone opted out with the last one.
+pub async fn exists_for_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT FROM whatsapp_proactive_opt_outs WHERE user_id = $1)")
+        .bind(user_id)
+        .fetch_one(conn)
+        .await
+}
+
 fn hashes(keys: &SecretKeys, names: &[Name]) -> Vec<Vec<u8>> {
     names.iter().flat_map(|name| keys.hashes(Sort::Person, &name.canonical)).collect()
 }

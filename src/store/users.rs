@@ -87,7 +87,7 @@ pub async fn update(conn: &mut PgConnection, user: &User) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// How many users there are.
-pub async fn count(conn: &mut PgConnection) -> sqlx::Result<i64> {
-    sqlx::query_scalar("SELECT count(*) FROM channel_users").fetch_one(conn).await
+/// How many users there are besides this one.
+pub async fn count_others(conn: &mut PgConnection, id: &str) -> sqlx::Result<i64> {
+    sqlx::query_scalar("SELECT count(*) FROM channel_users WHERE id <> $1").bind(id).fetch_one(conn).await
 }

@@ -57,6 +57,8 @@ pub struct Config {
     pub secret_keys: Option<SecretKeys>,
     /// Whether Twilio is the built-in sandbox.
     pub sandbox: bool,
+    /// Whether a newcomer is meant to find a linked phone: the sandbox stands in because nothing at all is said of Twilio.
+    pub welcomes: bool,
     /// The rest, as it stands in the file.
     pub keys: Keys,
 }
@@ -277,6 +279,7 @@ impl Config {
         let keys = overlay::merge(file, &env, &mut errors);
         let mode = overlay::mode(&env, &mut errors);
         let Some(keys) = keys.filter(|_| errors.is_empty()) else { return Err(ConfigErrors(errors)) };
+        let welcomes = mode == Mode::Development && keys.twilio.account_sid.is_empty();
         let (twilio, sandbox) = rules::twilio(&keys, sandbox, &mut errors);
         let agent = rules::agent(&keys, &mut errors);
         let plans = rules::plans(&keys, &mut errors);
@@ -288,7 +291,7 @@ impl Config {
         }
         match (twilio, agent, plans) {
             (Some(twilio), Some(agent), Some(plans)) if errors.is_empty() => {
-                Ok(Self { mode, twilio, agent, plans, secret_keys, sandbox, keys })
+                Ok(Self { mode, twilio, agent, plans, secret_keys, sandbox, welcomes, keys })
             }
             _ => Err(ConfigErrors(errors)),
         }

@@ -210,9 +210,15 @@ fn the_switch_of_the_signature_check_is_read_strictly() {
 #[test]
 fn no_secret_is_shown() {
     let mut env = CREDENTIALS.to_vec();
-    env.extend([("DATABASE_URL", "postgres://u:hunter2@db/x"), ("CLOUDYBOT_API_TOKEN", "hunter2")]);
+    env.extend([
+        ("DATABASE_URL", "postgres://u:hunter1@db/x"),
+        ("TWILIO_AUTH_TOKEN", "hunter2,hunter3"),
+        ("CLOUDYBOT_API_TOKEN", "hunter4"),
+        ("CLOUDYBOT_ADMIN_TOKEN", "hunter5"),
+        ("CLOUDYBOT_SECRET_KEY", "hunter6"),
+    ]);
 
     let shown = format!("{:?}", load(&env).unwrap());
 
-    assert!(!shown.contains("hunter2") && !shown.contains("one") && !shown.contains("two"), "{shown}");
+    assert!(!shown.contains("hunter"), "{shown}");
 }

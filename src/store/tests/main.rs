@@ -140,7 +140,7 @@ async fn a_person_is_written_to_where_the_last_message_came_from() {
 
     let address = find(&mut conn, &[PERSON, "whatsapp:US.abc"]).await.unwrap().address;
     assert_eq!(addresses::send_to(&mut conn, address.id).await.unwrap().as_deref(), Some(PERSON));
-    find(&mut conn, &["whatsapp:US.abc"]).await.unwrap().address;
+    find(&mut conn, &["whatsapp:US.abc"]).await.unwrap();
 
     assert_eq!(addresses::send_to(&mut conn, address.id).await.unwrap().as_deref(), Some("whatsapp:US.abc"));
 }

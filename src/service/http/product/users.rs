@@ -264,13 +264,15 @@ pub(super) async fn opt_out(
 /// A user as the interface and the command line show it.
 pub(crate) async fn view(conn: &mut PgConnection, settings: &Settings, user: User) -> sqlx::Result<UserView> {
     let link = store::links::of_user(conn, &user.id).await?;
-    let (mut whatsapp, mut opted_out) = (None, false);
-    if let Some(link) = link {
-        let names = store::addresses::names(conn, link.address_id).await?;
-        opted_out = store::opt_outs::exists(conn, &settings.secret_keys, &names).await?;
-        let address = names.into_iter().next().map(|name| name.alias).unwrap_or_default();
-        whatsapp = Some(LinkView { address, linked_at: link.linked_at });
-    }
+    let (whatsapp, opted_out) = match link {
+        None => (None, store::opt_outs::exists_for_user(conn, &user.id).await?),
+        Some(link) => {
+            let names = store::addresses::names(conn, link.address_id).await?;
+            let opted_out = store::opt_outs::exists(conn, &settings.secret_keys, &names).await?;
+            let address = names.into_iter().next().map(|name| name.alias).unwrap_or_default();
+            (Some(LinkView { address, linked_at: link.linked_at }), opted_out)
+        }
+    };
     let claim = store::claim_tokens::latest(conn, &user.id).await?.map(|token| {
         let open = if token.expired { "expired" } else { "waiting" };
         let state = token.ending.unwrap_or_else(|| open.to_owned());

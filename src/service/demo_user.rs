@@ -1,0 +1,28 @@
+//! A newcomer's first message is answered: where the sandbox stands in for Twilio and nobody is known yet, the user `demo` claims a phone
+//! in the real way.
+
+use jobs::app::Settings;
+use jobs::inbound::claims;
+use sandbox::Sandbox;
+use sqlx::PgPool;
+
+const USER: &str = "demo";
+const PLAN: &str = "pro";
+const PHONE: &str = "+15005550100";
+
+/// Makes the user and lets the sandbox's phone send the token. A service that has users already is left alone.
+pub(crate) async fn welcome(pg: &PgPool, settings: &Settings, sandbox: &Sandbox) -> anyhow::Result<()> {
+    let mut tx = pg.begin().await?;
+    // A first start that was cut short is made good by the next.
+    let others = store::users::count_others(&mut tx, USER).await?;
+    if others > 0 || !store::consents::of_user(&mut tx, USER).await?.is_empty() {
+        return Ok(());
+    }
+    let plan = settings.plans.of(PLAN).name.clone();
+    store::users::create_or_lock(&mut tx, USER, &plan).await?;
+    let (token, _) = claims::create(&mut tx, settings, USER, false).await?;
+    tx.commit().await?;
+    let answered = sandbox.write(PHONE, &token.to_text()).await;
+    anyhow::ensure!(answered == Ok(200), "the claim of the user demo was answered {answered:?}");
+    Ok(())
+}
