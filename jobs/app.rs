@@ -10,6 +10,7 @@ use sqlx::PgPool;
 use store::secret_keys::SecretKeys;
 
 use crate::inbound::limits::Limits;
+use crate::inbound::moderation::Moderation;
 use crate::plans::Plans;
 
 /// Shared by all handlers; clones are the same thing.
@@ -55,6 +56,8 @@ pub struct Settings {
     pub plans: Plans,
     /// How fast they may write.
     pub limits: Limits,
+    /// What they may say to the agent.
+    pub moderation: Moderation,
     /// What keys the hashes of tokens and numbers.
     pub secret_keys: SecretKeys,
 }

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use agent::browser::BrowserStop;
+use agent::error::ErrorClass;
 use queue::backoff::Backoff;
 use queue::claim::Claim;
 use queue::failure::Failure;
@@ -20,6 +21,7 @@ use crate::answer::{self, Answer};
 use crate::app::App;
 use crate::close_message::CloseMessage;
 use crate::inbound::commands::Command;
+use crate::inbound::moderation::Verdict;
 use crate::inbound::{admission, claims};
 use crate::{lanes, texts};
 
@@ -49,14 +51,33 @@ impl Job for ReceiveMessage {
             Command::EndBrowserSession => stop_browser(&app, &message).await?,
             _ => None,
         };
-        let mut tx = app.begin().await?;
-        store::addresses::lock(&mut tx, message.address_id).await?;
-        let Some(message) = waiting(&mut tx, self.message).await? else { return Ok(()) };
-        decide(&app, &mut tx, &message, command, browser).await?;
-        claim.complete(&mut tx).await?;
-        tx.commit().await?;
-        Ok(())
+        let mut verdict = app.settings.moderation.by_rules(&message);
+        loop {
+            let mut tx = app.begin().await?;
+            store::addresses::lock(&mut tx, message.address_id).await?;
+            let Some(message) = waiting(&mut tx, self.message).await? else { return Ok(()) };
+            match decide(&app, &mut tx, &message, &command, browser, verdict.as_ref()).await? {
+                Decided::Yes => {
+                    claim.complete(&mut tx).await?;
+                    tx.commit().await?;
+                    return Ok(());
+                }
+                Decided::AskModerator => {
+                    // That it was let through is kept, so that it is not counted again.
+                    tx.commit().await?;
+                    verdict = Some(app.settings.moderation.ask(&claim, &message).await?);
+                }
+            }
+        }
     }
+}
+
+/// Whether everything about a message could be decided.
+enum Decided {
+    /// It has its outcome, or the agent shall see it.
+    Yes,
+    /// Only a moderator can say whether the agent may see it.
+    AskModerator,
 }
 
 /// The message, if nothing has been decided about it.
@@ -69,17 +90,19 @@ async fn decide(
     app: &App,
     tx: &mut Transaction,
     message: &Message,
-    command: Command,
+    command: &Command,
     browser: Option<BrowserStop>,
-) -> Result<(), Failure> {
+    verdict: Option<&Verdict>,
+) -> Result<Decided, Failure> {
     if admission::is_late(tx, message).await? {
-        return Ok(());
+        return Ok(Decided::Yes);
     }
     if let Command::Claim(token) = command {
-        return claims::redeem(app, tx, message, &token).await;
+        claims::redeem(app, tx, message, token).await?;
+        return Ok(Decided::Yes);
     }
-    let Some(link) = admission::user(app, tx, message).await? else { return Ok(()) };
-    if command == Command::EndBrowserSession {
+    let Some(link) = admission::user(app, tx, message).await? else { return Ok(Decided::Yes) };
+    if *command == Command::EndBrowserSession {
         let text = match browser {
             Some(BrowserStop::Ended) => texts::BROWSER_ENDED,
             Some(BrowserStop::NotRunning) => texts::NO_BROWSER,
@@ -88,10 +111,19 @@ async fn decide(
         };
         admission::tell(app, tx, message, text).await?;
         store::messages::end(tx, message.id, Outcome::Browser, text).await?;
-        return Ok(());
+        return Ok(Decided::Yes);
     }
     if !admission::pace(app, tx, message).await? {
-        return Ok(());
+        return Ok(Decided::Yes);
+    }
+    match verdict {
+        None => return Ok(Decided::AskModerator),
+        Some(Verdict::Blocked(reason)) => {
+            admission::tell(app, tx, message, texts::MODERATED).await?;
+            store::messages::end(tx, message.id, Outcome::Moderated, reason).await?;
+            return Ok(Decided::Yes);
+        }
+        Some(Verdict::Pass) => {}
     }
     let conversation = store::conversations::of_user(tx, &link.user_id).await?;
     store::conversations::lock(tx, conversation).await?;
@@ -99,7 +131,7 @@ async fn decide(
     let answer = Answer { conversation, message: message.id };
     tx.enqueue(NewJob::of(&answer).lane(lanes::conversation(conversation))).await?;
     tracing::info!(message.id = message.id, "Accepted message {}", message.id);
-    Ok(())
+    Ok(Decided::Yes)
 }
 
 /// Ends the browser session of the sender's conversation. `None`: the sender is nobody's phone. Asked twice, it acts once.
@@ -109,5 +141,12 @@ async fn stop_browser(app: &App, message: &Message) -> Result<Option<BrowserStop
     let conversation = store::conversations::of_user(&mut conn, &link.user_id).await?;
     drop(conn);
     let session = answer::session_key(conversation);
-    Ok(Some(app.agent.stop_browser_session(&session, &message.sid).await?))
+    match app.agent.stop_browser_session(&session, &message.sid).await {
+        Ok(stop) => Ok(Some(stop)),
+        // What asking again cannot change is not asked again: somebody waits for an answer.
+        Err(error) if matches!(error.class(), ErrorClass::Configuration | ErrorClass::Permanent) => {
+            Err(Failure::abort(error.to_string()))
+        }
+        Err(error) => Err(error.into()),
+    }
 }

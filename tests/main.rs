@@ -1,13 +1,16 @@
 //! The service from outside: the real program as a process of its own, a real Postgres, and the sandbox in Twilio's place.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod gateway;
 mod support;
 
 mod administration;
+mod browser;
 mod conversation;
 mod crashes;
 mod identity;
 mod limits;
+mod moderation;
 mod optouts;
 mod outages;
 mod sending;

@@ -12,3 +12,5 @@ pub mod intake;
 mod keywords;
 /// How fast people may write.
 pub mod limits;
+/// What may be said to the agent.
+pub mod moderation;

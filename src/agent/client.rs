@@ -12,6 +12,7 @@ use url::Url;
 
 use crate::browser::{self, BrowserStop};
 use crate::error::AgentError;
+use crate::moderation::{self, Verdict};
 use crate::target::{Endpoint, Target};
 use crate::turn::{Reply, TurnRequest};
 use crate::{chat, completion, refusal};
@@ -92,6 +93,13 @@ impl Client {
             _ => completion::whole(response, &self.endpoint).await?,
         };
         completion::judge(text)
+    }
+
+    /// Has a text judged.
+    pub(crate) async fn moderate(&self, text: &str) -> Result<Verdict, AgentError> {
+        let body = moderation::body(text, self.target.model.as_deref());
+        let response = self.post(self.endpoint.moderations(), HeaderMap::new(), &body).await?;
+        moderation::read(response, &self.endpoint).await
     }
 
     /// Ends a browser session.

@@ -14,6 +14,8 @@ pub mod echo;
 pub mod error;
 /// Server-sent events.
 mod event_stream;
+/// Whether a text may reach the agent.
+pub mod moderation;
 /// What a gateway means by an error.
 mod refusal;
 /// Whom a turn is for.

@@ -23,6 +23,7 @@ pub struct Target {
 pub struct Endpoint {
     chat: Url,
     tools: Option<Url>,
+    moderations: Url,
     authorization: Option<HeaderValue>,
     token: String,
 }
@@ -56,9 +57,11 @@ impl Endpoint {
             None if root != path => (path.clone(), None),
             None => (format!("{root}/v1/chat/completions"), Some(format!("{root}/tools/invoke"))),
         };
+        let moderations = format!("{}/v1/moderations", root.strip_suffix("/v1").unwrap_or(root));
         let token = token.trim().to_owned();
         let authorization = (!token.is_empty()).then(|| bearer(&token)).transpose()?;
-        Ok(Self { chat: at(&chat), tools: tools.map(|path| at(&path)), authorization, token })
+        let (chat, tools, moderations) = (at(&chat), tools.map(|path| at(&path)), at(&moderations));
+        Ok(Self { chat, tools, moderations, authorization, token })
     }
 
     /// Where turns go.
@@ -69,6 +72,11 @@ impl Endpoint {
     /// Where tools are called; no server but a gateway has that.
     pub(crate) fn tools(&self) -> Option<&Url> {
         self.tools.as_ref()
+    }
+
+    /// Where texts are judged; OpenAI and servers like it have that.
+    pub(crate) fn moderations(&self) -> &Url {
+        &self.moderations
     }
 
     /// The `Authorization` header.

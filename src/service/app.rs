@@ -177,6 +177,7 @@ pub(crate) fn settings(config: &Config, address: SocketAddr, secret_keys: Secret
         whatsapp_enabled: keys.whatsapp.enabled,
         plans: config.plans.clone(),
         limits: config.limits(),
+        moderation: config.moderation.clone(),
         secret_keys,
     }
 }

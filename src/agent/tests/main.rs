@@ -5,5 +5,6 @@
 mod browser;
 mod errors;
 mod gateway;
+mod moderation;
 mod requests;
 mod streams;

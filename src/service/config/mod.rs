@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jobs::inbound::limits::Limits;
+use jobs::inbound::moderation::Moderation;
 use jobs::plans::Plans;
 use serde::Deserialize;
 use store::secret_keys::SecretKeys;
@@ -53,6 +54,8 @@ pub struct Config {
     pub agent: agent::Agent,
     /// What users may do.
     pub plans: Plans,
+    /// What users may say to the agent.
+    pub moderation: Moderation,
     /// What keys the hashes; `None`: the database keeps one, in development.
     pub secret_keys: Option<SecretKeys>,
     /// Whether Twilio is the built-in sandbox.
@@ -101,6 +104,7 @@ pub struct Keys {
     pub whatsapp: Whatsapp,
     plans: PlanKeys,
     limits: LimitKeys,
+    moderation: ModerationKeys,
     pub agent: Agent,
     pub deliveries: Deliveries,
     pub queue: Queue,
@@ -206,6 +210,22 @@ struct PlanKey {
     whatsapp: bool,
 }
 
+#[derive(Clone, Deserialize)]
+struct ModerationKeys {
+    mode: String,
+    rules: Vec<String>,
+    base_url: String,
+    token: String,
+    model: String,
+    timeout_ms: u64,
+}
+
+impl fmt::Debug for ModerationKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModerationKeys").field("mode", &self.mode).finish_non_exhaustive()
+    }
+}
+
 #[derive(Clone, Copy, Debug, Deserialize)]
 struct LimitKeys {
     per_sender_per_min: u32,
@@ -283,15 +303,16 @@ impl Config {
         let (twilio, sandbox) = rules::twilio(&keys, sandbox, &mut errors);
         let agent = rules::agent(&keys, &mut errors);
         let plans = rules::plans(&keys, &mut errors);
+        let moderation = rules::moderation(&keys, &mut errors);
         let secret_keys = SecretKeys::parse(&keys.server.secret_key);
         rules::contradictions(&keys, &mut errors);
         match mode {
             Mode::Production => rules::production(&keys, sandbox, &mut errors),
             Mode::Development => rules::development(&keys, sandbox, &mut errors),
         }
-        match (twilio, agent, plans) {
-            (Some(twilio), Some(agent), Some(plans)) if errors.is_empty() => {
-                Ok(Self { mode, twilio, agent, plans, secret_keys, sandbox, welcomes, keys })
+        match (twilio, agent, plans, moderation) {
+            (Some(twilio), Some(agent), Some(plans), Some(moderation)) if errors.is_empty() => {
+                Ok(Self { mode, twilio, agent, plans, moderation, secret_keys, sandbox, welcomes, keys })
             }
             _ => Err(ConfigErrors(errors)),
         }

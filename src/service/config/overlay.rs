@@ -133,6 +133,12 @@ fn set(keys: &mut Table, key: &str, text: &str, source: &str, errors: &mut Vec<S
         Some(Value::Integer(_)) => text.trim().parse().ok().map(Value::Integer),
         Some(Value::Float(_)) => text.trim().parse().ok().map(Value::Float),
         Some(Value::Boolean(_)) => boolean(text).map(Value::Boolean),
+        // Spelled as in the file: ["one", "two"].
+        Some(Value::Array(_)) => format!("list = {text}")
+            .parse::<Table>()
+            .ok()
+            .and_then(|mut table| table.remove("list"))
+            .filter(Value::is_array),
         Some(_) => None,
     };
     match value {

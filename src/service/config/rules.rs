@@ -1,9 +1,14 @@
 //! What a deployment must have, and what contradicts itself.
 
+use std::time::Duration;
+
 use agent::Agent;
 use agent::client::{Client, IDLE_TIMEOUT};
+use agent::moderation::Moderator;
 use agent::target::{Endpoint, Target};
+use jobs::inbound::moderation::{Mode, Moderation};
 use jobs::plans::{Plan, Plans};
+use regex::{Regex, RegexSetBuilder};
 use twilio::signature::AuthTokens;
 use url::Url;
 
@@ -118,6 +123,38 @@ pub(super) fn plans(keys: &Keys, errors: &mut Vec<String>) -> Option<Plans> {
         errors.push(format!("plans.default is {:?}; the plans are {}", given.default, known.join(", ")));
     }
     plans
+}
+
+/// What people may say, and who is asked.
+pub(super) fn moderation(keys: &Keys, errors: &mut Vec<String>) -> Option<Moderation> {
+    let given = &keys.moderation;
+    let mode = match given.mode.as_str() {
+        "off" => Some(Mode::Off),
+        "log" => Some(Mode::Log),
+        "block" => Some(Mode::Block),
+        other => {
+            errors.push(format!("moderation.mode is {other:?}; it must be \"off\", \"log\" or \"block\""));
+            None
+        }
+    };
+    for (number, rule) in (1..).zip(&given.rules) {
+        if let Err(error) = Regex::new(rule) {
+            // The reason is the last line; what is before shows the expression.
+            let reason = error.to_string().lines().last().unwrap_or_default().to_owned();
+            let number: u32 = number;
+            errors.push(format!("moderation.rules, number {number}, is no regular expression: {reason}"));
+        }
+    }
+    let rules = RegexSetBuilder::new(&given.rules).case_insensitive(true).build();
+    let model = Some(given.model.clone()).filter(|model| !model.is_empty());
+    let timeout = Duration::from_millis(given.timeout_ms.max(1));
+    let moderator = (!given.base_url.is_empty())
+        .then(|| Moderator::new(&given.base_url, &given.token, model, timeout))
+        .transpose();
+    if let Err(error) = &moderator {
+        errors.push(format!("moderation.base_url, moderation.token: {error}"));
+    }
+    Some(Moderation { mode: mode?, rules: rules.ok()?, moderator: moderator.ok()? })
 }
 
 /// Values that no deployment can have.

@@ -163,6 +163,18 @@ fn a_plan_that_is_none_and_a_key_that_is_none_are_named() {
 }
 
 #[test]
+fn moderation_that_makes_no_sense_is_named() {
+    let file = "[moderation]\nmode = \"maybe\"\nrules = [\"fine\", \"(\"]\nbase_url = \"nowhere\"";
+
+    let told = errors(load_with(Some(file), &[], false));
+
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told[0].contains("moderation.mode is \"maybe\""), "{told:?}");
+    assert!(told[1].contains("moderation.rules, number 2"), "{told:?}");
+    assert!(told[2].contains("moderation.base_url"), "{told:?}");
+}
+
+#[test]
 fn production_wants_tokens_of_its_own() {
     let mut env = CREDENTIALS.to_vec();
     env.extend([

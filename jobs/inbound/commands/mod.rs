@@ -122,3 +122,6 @@ impl fmt::Debug for ClaimToken {
         f.write_str("ClaimToken(…)")
     }
 }
+
+#[cfg(test)]
+mod tests;
