@@ -1,0 +1,78 @@
+//! How long a job waits for its worker when there is nothing else to do. Who enqueues and who works know of each other through Postgres
+//! alone, as two processes do.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use queue::claim::Claim;
+use queue::failure::Failure;
+use queue::job::Job;
+use queue::workers::Workers;
+use serde::{Deserialize, Serialize};
+
+use crate::server::Server;
+
+/// In milliseconds.
+pub(crate) struct Latency {
+    pub(crate) p50: f64,
+    pub(crate) p95: f64,
+    pub(crate) p99: f64,
+}
+
+#[derive(Clone)]
+struct Clock {
+    begun: Instant,
+    waited_us: Arc<Mutex<Vec<u64>>>,
+}
+
+impl Clock {
+    fn now_us(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Ping {
+    sent_us: u64,
+}
+
+impl Job for Ping {
+    type App = Clock;
+
+    const KIND: &'static str = "ping";
+    const POOL: &'static str = "ping";
+
+    async fn run(self, clock: Clock, _: Claim) -> Result<(), Failure> {
+        let waited = clock.now_us().saturating_sub(self.sent_us);
+        clock.waited_us.lock().expect("a handler never panics here").push(waited);
+        Ok(())
+    }
+}
+
+/// So many jobs a second for so long. The clock of a job starts before its enqueuing call.
+pub(crate) async fn at(server: &Server, per_sec: u64, seconds: u64) -> anyhow::Result<Latency> {
+    server.clear().await?;
+    let clock = Clock { begun: Instant::now(), waited_us: Arc::default() };
+    let workers = Workers::new(&server.queue(6).await?, clock.clone())
+        .pool(Ping::POOL, 100, Duration::from_secs(60))
+        .register::<Ping>()
+        .start()
+        .await?;
+    let sender = server.queue(2).await?;
+    let mut ticks = tokio::time::interval(Duration::from_micros(1_000_000 / per_sec));
+    let jobs = usize::try_from(per_sec * seconds)?;
+    for _ in 0..jobs {
+        ticks.tick().await;
+        sender.enqueue(&Ping { sent_us: clock.now_us() }).await?;
+    }
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while clock.waited_us.lock().expect("a handler never panics here").len() < jobs {
+        anyhow::ensure!(Instant::now() < deadline, "jobs were lost");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    workers.stop(Duration::from_secs(5)).await?;
+    let mut waited = clock.waited_us.lock().expect("a handler never panics here").clone();
+    waited.sort_unstable();
+    let at = |percent: usize| waited[(waited.len() - 1) * percent / 100] as f64 / 1000.0;
+    Ok(Latency { p50: at(50), p95: at(95), p99: at(99) })
+}

@@ -1,0 +1,175 @@
+//! How fast the queue is, and how fast Postgres would let it be, in the same run on the same server.
+//!
+//! ```text
+//! cargo bench -p queue --bench throughput -- --jobs 20000 [--database-url URL] [--seconds 10] [--rounds 3] [--waiting 0] [--json]
+//! ```
+//!
+//! Without a URL a private cluster is started, with every write synchronous as in production. What is compared with each other is measured in
+//! turns, and the median of the rounds counts, so that the machine's other work hits both. After each drain it is checked that every job ran
+//! exactly once.
+#![allow(clippy::print_stdout, reason = "the table is what was asked for")]
+
+mod latency;
+mod raw;
+mod server;
+mod workload;
+
+use clap::Parser;
+use serde::Serialize;
+
+use crate::server::Server;
+
+#[derive(Parser)]
+struct Options {
+    /// Jobs in each measurement
+    #[arg(long, default_value_t = 20_000)]
+    jobs: usize,
+    /// A server where a database may be created; without it a private cluster is started
+    #[arg(long)]
+    database_url: Option<String>,
+    /// How long latency is measured at each rate
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// How often the rest is measured; the median counts
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Further jobs that wait in another pool while the tables are large
+    #[arg(long, default_value_t = 0)]
+    waiting: i64,
+    /// One JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+    /// What cargo itself adds
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// A line of the table.
+#[derive(Serialize)]
+struct Measure {
+    what: &'static str,
+    value: f64,
+    unit: &'static str,
+    /// What the bare statements reached in this run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ratio: Option<f64>,
+}
+
+impl Measure {
+    fn new(what: &'static str, unit: &'static str, value: f64) -> Self {
+        Self { what, value, unit, limit: None, ratio: None }
+    }
+
+    fn against(self, limit: f64) -> Self {
+        Self { limit: Some(limit), ratio: Some(self.value / limit), ..self }
+    }
+}
+
+const FINISHED: i64 = 1_000_000;
+const FUTURE: i64 = 200_000;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    let server = Server::start(options.database_url.as_deref()).await?;
+    let measured = measure(&options, &server).await;
+    let version = server.version().await?;
+    server.end().await?;
+    let measures = measured?;
+    if options.json {
+        println!("{}", serde_json::json!({ "server": version, "jobs": options.jobs, "measures": measures }));
+        return Ok(());
+    }
+    println!("{version}, {} jobs, median of {}\n", options.jobs, options.rounds);
+    println!("| measure | value | bare statements | ratio |\n|---|--:|--:|--:|");
+    for measure in measures {
+        let digits = usize::from(measure.value < 100.0);
+        let value = format!("{:.digits$} {}", measure.value, measure.unit);
+        let limit = measure.limit.map(|limit| format!("{limit:.0} {}", measure.unit)).unwrap_or_default();
+        let ratio = measure.ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
+        println!("| {} | {value} | {limit} | {ratio} |", measure.what);
+    }
+    Ok(())
+}
+
+async fn measure(options: &Options, server: &Server) -> anyhow::Result<Vec<Measure>> {
+    let jobs = options.jobs;
+    let mut rounds = Vec::new();
+    for _ in 0..options.rounds.max(1) {
+        rounds.push(round(server, jobs).await?);
+    }
+    let median = |pick: fn(&Round) -> f64| median(rounds.iter().map(pick).collect());
+    let mut measures = vec![
+        Measure::new("enqueue, one batch", "/s", median(|r| r.batch)).against(median(|r| r.raw_batch)),
+        Measure::new("enqueue, batches of 1000", "/s", median(|r| r.thousands))
+            .against(median(|r| r.raw_batch)),
+        Measure::new("enqueue, 8 callers, one by one", "/s", median(|r| r.single))
+            .against(median(|r| r.raw_single)),
+        Measure::new("drain", "/s", median(|r| r.drain)).against(median(|r| r.raw_drain)),
+        Measure::new("drain, each job in a lane of its own", "/s", median(|r| r.lanes))
+            .against(median(|r| r.raw_drain)),
+        Measure::new("WAL of a drained job", "bytes", median(|r| r.wal_bytes)),
+    ];
+    for (rate, names) in [
+        (50, ["start after enqueue at 50/s, p50", "p95", "p99"]),
+        (200, ["start after enqueue at 200/s, p50", "p95", "p99"]),
+    ] {
+        let latency = latency::at(server, rate, options.seconds).await?;
+        for (name, value) in names.into_iter().zip([latency.p50, latency.p95, latency.p99]) {
+            measures.push(Measure::new(name, "ms", value));
+        }
+    }
+    server.fill(FINISHED, FUTURE, options.waiting).await?;
+    let (mut full, mut bare) = (Vec::new(), Vec::new());
+    for _ in 0..options.rounds.max(1) {
+        full.push(workload::drain(server, jobs, workload::Lanes::None).await?.per_sec);
+        bare.push(raw::drain(server, jobs).await?);
+    }
+    measures.push(
+        Measure::new("drain beside 1 M finished and 200 k future", "/s", self::median(full))
+            .against(self::median(bare)),
+    );
+    Ok(measures)
+}
+
+/// One of each, in turns.
+struct Round {
+    batch: f64,
+    raw_batch: f64,
+    thousands: f64,
+    single: f64,
+    raw_single: f64,
+    drain: f64,
+    wal_bytes: f64,
+    raw_drain: f64,
+    lanes: f64,
+}
+
+async fn round(server: &Server, jobs: usize) -> anyhow::Result<Round> {
+    let raw_batch = raw::enqueue_batch(server, jobs).await?;
+    let batch = workload::enqueue_batches(server, jobs, jobs).await?;
+    let thousands = workload::enqueue_batches(server, jobs, 1000).await?;
+    let raw_single = raw::enqueue_single(server, jobs, 8).await?;
+    let single = workload::enqueue_single(server, jobs, 8).await?;
+    let raw_drain = raw::drain(server, jobs).await?;
+    let drained = workload::drain(server, jobs, workload::Lanes::None).await?;
+    let lanes = workload::drain(server, jobs, workload::Lanes::Own).await?.per_sec;
+    Ok(Round {
+        batch,
+        raw_batch,
+        thousands,
+        single,
+        raw_single,
+        drain: drained.per_sec,
+        wal_bytes: drained.wal_bytes,
+        raw_drain,
+        lanes,
+    })
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

@@ -1,0 +1,145 @@
+//! The queue at work on jobs that do nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use queue::claim::Claim;
+use queue::failure::Failure;
+use queue::job::{Job, NewJob};
+use queue::workers::Workers;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+use crate::server::Server;
+
+/// Jobs in flight: claims come in batches, and the handler costs nothing.
+const CONCURRENCY: usize = 2000;
+
+/// Connections of a worker: claims, completions, upkeep.
+const CONNECTIONS: u32 = 6;
+
+/// Whether jobs stand in lanes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lanes {
+    /// They do not.
+    None,
+    /// Each in one of its own.
+    Own,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Noop {
+    id: usize,
+}
+
+impl Job for Noop {
+    type App = Arc<Tally>;
+
+    const KIND: &'static str = "noop";
+    const POOL: &'static str = "bench";
+
+    async fn run(self, tally: Arc<Tally>, _: Claim) -> Result<(), Failure> {
+        tally.runs[self.id].fetch_add(1, Ordering::Relaxed);
+        if tally.ran.fetch_add(1, Ordering::Relaxed) + 1 == tally.runs.len() {
+            tally.all_ran.notify_one();
+        }
+        Ok(())
+    }
+}
+
+/// How often each job ran.
+struct Tally {
+    runs: Vec<AtomicU8>,
+    ran: AtomicUsize,
+    all_ran: Notify,
+}
+
+/// All jobs, so many in a call.
+pub(crate) async fn enqueue_batches(server: &Server, jobs: usize, batch: usize) -> anyhow::Result<f64> {
+    server.clear().await?;
+    let queue = server.queue(1).await?;
+    let begun = Instant::now();
+    let ids: Vec<usize> = (0..jobs).collect();
+    for ids in ids.chunks(batch) {
+        queue.enqueue_batch(ids.iter().map(|id| NewJob::of(&Noop { id: *id })).collect()).await?;
+    }
+    Ok(jobs as f64 / begun.elapsed().as_secs_f64())
+}
+
+/// One job a call, by so many callers.
+pub(crate) async fn enqueue_single(server: &Server, jobs: usize, callers: usize) -> anyhow::Result<f64> {
+    server.clear().await?;
+    let queue = server.queue(u32::try_from(callers)?).await?;
+    let begun = Instant::now();
+    let tasks = (0..callers).map(|caller| {
+        let queue = queue.clone();
+        tokio::spawn(async move {
+            for id in (caller..jobs).step_by(callers) {
+                queue.enqueue(&Noop { id }).await?;
+            }
+            anyhow::Ok(())
+        })
+    });
+    for task in futures::future::join_all(tasks).await {
+        task??;
+    }
+    Ok(jobs as f64 / begun.elapsed().as_secs_f64())
+}
+
+/// What a drain took.
+pub(crate) struct Drained {
+    pub(crate) per_sec: f64,
+    pub(crate) wal_bytes: f64,
+}
+
+/// One worker process with all jobs waiting when it starts, until the last is completed.
+pub(crate) async fn drain(server: &Server, jobs: usize, lanes: Lanes) -> anyhow::Result<Drained> {
+    server.clear().await?;
+    let queue = server.queue(CONNECTIONS).await?;
+    let new = |id: usize| {
+        let job = NewJob::of(&Noop { id });
+        if lanes == Lanes::Own { job.lane(format!("lane {id}")) } else { job }
+    };
+    queue.enqueue_batch((0..jobs).map(new).collect()).await?;
+    let finished_before = finished(server).await?;
+    sqlx::raw_sql("VACUUM ANALYZE queue.jobs").execute(&server.pg).await?;
+    sqlx::raw_sql("CHECKPOINT").execute(&server.pg).await?;
+    let wal_before = wal(server).await?;
+    let runs = std::iter::repeat_with(|| AtomicU8::new(0)).take(jobs).collect();
+    let tally = Arc::new(Tally { runs, ran: AtomicUsize::new(0), all_ran: Notify::new() });
+    let begun = Instant::now();
+    let workers = Workers::new(&queue, tally.clone())
+        .pool(Noop::POOL, CONCURRENCY, Duration::from_secs(60))
+        .register::<Noop>()
+        .start()
+        .await?;
+    tally.all_ran.notified().await;
+    // The last handler has run; the drain ends when the last completion is committed.
+    while sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM queue.jobs WHERE pool = 'bench' AND state <> 'scheduled')",
+    )
+    .fetch_one(&server.pg)
+    .await?
+    {
+        tokio::task::yield_now().await;
+    }
+    let took = begun.elapsed();
+    let wal_bytes = (wal(server).await? - wal_before) / jobs as f64;
+    workers.stop(Duration::from_secs(5)).await?;
+    let once = tally.runs.iter().all(|runs| runs.load(Ordering::Relaxed) == 1);
+    let kept = finished(server).await? - finished_before;
+    anyhow::ensure!(
+        once && kept == i64::try_from(jobs)?,
+        "not every job ran exactly once: {kept} of {jobs} kept"
+    );
+    Ok(Drained { per_sec: jobs as f64 / took.as_secs_f64(), wal_bytes })
+}
+
+async fn finished(server: &Server) -> sqlx::Result<i64> {
+    sqlx::query_scalar("SELECT count(*) FROM queue.finished WHERE id > 0").fetch_one(&server.pg).await
+}
+
+async fn wal(server: &Server) -> sqlx::Result<f64> {
+    sqlx::query_scalar("SELECT (pg_current_wal_lsn() - '0/0')::DOUBLE PRECISION").fetch_one(&server.pg).await
+}
