@@ -8,5 +8,6 @@ mod enqueueing;
 mod inspection;
 mod lanes;
 mod leases;
+mod plans;
 mod stopping;
 mod storms;

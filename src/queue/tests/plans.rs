@@ -1,0 +1,110 @@
+//! What the statements read, whatever the backlog: as much as they work on, never a table.
+
+use std::time::Instant;
+
+use sqlx::{Connection as _, PgConnection};
+
+use crate::support::Bench;
+
+/// A million finished jobs, 200,000 in the future, 50,000 parked, and 100,000 due, 10,000 of these in one lane.
+const BACKLOG: &str = "
+    INSERT INTO queue.finished (id, created_at, claimed_at, worker_id, claim, attempt, crashes, cancelled, kind, pool, payload)
+    SELECT -n, now(), now(), 1, n, 1, 0, FALSE, 'act', 'test', '{}' FROM generate_series(1, 1000000) n;
+    INSERT INTO queue.jobs (run_at, max_attempts, state, kind, pool, payload)
+    SELECT now() + interval '1 day', 5, 'scheduled', 'act', 'test', '{}' FROM generate_series(1, 200000);
+    INSERT INTO queue.pauses (scope, name, paused_by) VALUES ('kind', 'paused', 'test');
+    INSERT INTO queue.jobs (max_attempts, state, kind, pool, payload)
+    SELECT 5, 'parked', 'paused', 'test', '{}' FROM generate_series(1, 50000);
+    INSERT INTO queue.jobs (max_attempts, state, kind, pool, lane, payload)
+    SELECT 5, (CASE WHEN n = 1 THEN 'waiting' ELSE 'held' END)::queue.state, 'act', 'test', 'the lane', '{}' FROM generate_series(1, 10000) n;
+    INSERT INTO queue.jobs (max_attempts, state, kind, pool, payload)
+    SELECT 5, 'waiting', 'act', 'test', '{}' FROM generate_series(1, 90000);
+    INSERT INTO queue.workers (name, lease_until) VALUES ('this', now() + interval '1 hour')";
+
+/// Each statement with the rows that it may fetch at most.
+const STATEMENTS: &[(&str, &str, i64)] = &[
+    ("claim", "SELECT count(*) FROM queue.claim((SELECT max(id) FROM queue.workers), 'test', 500)", 2_500),
+    (
+        "claim a suspect",
+        "SELECT count(*) FROM queue.claim_suspect((SELECT max(id) FROM queue.workers), 'test', 2::SMALLINT)",
+        50,
+    ),
+    (
+        "finish",
+        "SELECT queue.finish(array_agg(j.id), array_agg(j.claim), FALSE) FROM (SELECT id, claim FROM queue.jobs WHERE state = 'running' AND worker_id = (SELECT max(id) FROM queue.workers) LIMIT 400) j",
+        4_000,
+    ),
+    (
+        "settle",
+        "SELECT queue.settle(j.id, j.claim, 'failed', 5, 'no') FROM (SELECT id, claim FROM queue.jobs WHERE state = 'running' AND worker_id = (SELECT max(id) FROM queue.workers) LIMIT 10) j",
+        200,
+    ),
+    (
+        "bury",
+        "SELECT queue.settle(j.id, j.claim, 'aborted', 5, 'no') FROM (SELECT id, claim FROM queue.jobs WHERE state = 'running' AND worker_id = (SELECT max(id) FROM queue.workers) LIMIT 10) j",
+        200,
+    ),
+    ("tick", "SELECT queue.tick((SELECT max(id) FROM queue.workers), ARRAY['test', 'other'], 3)", 400),
+    ("rescue", "SELECT queue.rescue(3)", 50),
+    (
+        "enqueue",
+        "SELECT queue.enqueue(ARRAY['act'], ARRAY['test'], ARRAY['{}'::JSONB], ARRAY[0::SMALLINT], ARRAY[NULL::TIMESTAMPTZ], ARRAY[NULL], ARRAY[NULL], ARRAY[3::SMALLINT], ARRAY[NULL])",
+        10,
+    ),
+    (
+        "enqueue into the lane, with a key",
+        "SELECT queue.enqueue(ARRAY['act'], ARRAY['test'], ARRAY['{}'::JSONB], ARRAY[0::SMALLINT], ARRAY[NULL::TIMESTAMPTZ], ARRAY['the lane'], ARRAY['the key'], ARRAY[3::SMALLINT], ARRAY[NULL])",
+        10,
+    ),
+    (
+        "enqueue a duplicate",
+        "SELECT queue.enqueue(ARRAY['act'], ARRAY['test'], ARRAY['{}'::JSONB], ARRAY[0::SMALLINT], ARRAY[NULL::TIMESTAMPTZ], ARRAY[NULL], ARRAY['the key'], ARRAY[3::SMALLINT], ARRAY[NULL])",
+        10,
+    ),
+    ("wake", "SELECT queue.wake('the key')", 10),
+    ("cancel", "SELECT queue.cancel((SELECT id FROM queue.jobs WHERE unique_key = 'the key'), 'test')", 100),
+    (
+        "advance the lane",
+        "DELETE FROM queue.jobs WHERE lane = 'the lane' AND state <> 'held'; SELECT queue.advance(ARRAY['no such lane', 'the lane'])",
+        10,
+    ),
+    ("leave", "SELECT queue.leave((SELECT max(id) FROM queue.workers))", 2_000),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_statement_of_the_queue_reads_a_table_whatever_the_backlog() {
+    let bench = Bench::new().await;
+    let mut conn = PgConnection::connect(bench.database.url()).await.unwrap();
+    sqlx::raw_sql(BACKLOG).execute(&mut conn).await.unwrap();
+
+    // First as after a sudden load, with no statistics of it, then with.
+    for analyzed in [false, true] {
+        if analyzed {
+            sqlx::raw_sql("ANALYZE queue.jobs; ANALYZE queue.finished").execute(&mut conn).await.unwrap();
+        }
+        let mut tx = conn.begin().await.unwrap();
+        for (name, statement, most) in STATEMENTS {
+            let (scanned, fetched) = read(&mut tx).await;
+            let begun = Instant::now();
+            sqlx::raw_sql(*statement).execute(&mut *tx).await.unwrap();
+            let took = begun.elapsed();
+            let (scanned_after, fetched_after) = read(&mut tx).await;
+
+            println!("{name}: {} rows by index, {took:?}, analyzed: {analyzed}", fetched_after - fetched);
+            assert_eq!(scanned_after - scanned, 0, "{name} reads a table, analyzed: {analyzed}");
+            assert!(fetched_after - fetched <= *most, "{name} fetched {} rows", fetched_after - fetched);
+        }
+        tx.rollback().await.unwrap();
+    }
+}
+
+/// What this transaction has read of jobs and history: rows by sequential scans, rows by indexes.
+async fn read(conn: &mut PgConnection) -> (i64, i64) {
+    sqlx::query_as(
+        "SELECT coalesce(sum(seq_tup_read), 0)::BIGINT, coalesce(sum(idx_tup_fetch), 0)::BIGINT FROM pg_stat_xact_user_tables
+         WHERE schemaname = 'queue' AND (relname = 'jobs' OR relname LIKE 'finished%')",
+    )
+    .fetch_one(conn)
+    .await
+    .unwrap()
+}
