@@ -5,9 +5,12 @@ mod support;
 
 mod attempts;
 mod enqueueing;
+mod histories;
 mod inspection;
 mod lanes;
 mod leases;
+mod outages;
 mod plans;
 mod stopping;
 mod storms;
+mod wake_ups;

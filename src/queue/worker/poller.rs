@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::Postgres;
+use sqlx::pool::PoolConnection;
 use tokio_util::sync::CancellationToken;
 
 use crate::job::JobId;
@@ -23,8 +25,10 @@ struct Tick {
 
 pub(crate) async fn poll(session: Arc<Session>, pools: Vec<Arc<PoolState>>, stop: CancellationToken) {
     let names: Vec<String> = pools.iter().map(|pool| pool.name.clone()).collect();
+    // Kept from look to look: taking it from the pool and giving it back would cost the idle server two more round trips each time.
+    let mut held = None;
     while !stop.is_cancelled() {
-        let pause = match look(&session, &names).await {
+        let pause = match look(&session, &names, &mut held).await {
             Ok(tick) => act(&session, &pools, tick),
             Err(error) => {
                 tracing::warn!(error, "Could not look for due jobs; trying again");
@@ -39,18 +43,33 @@ pub(crate) async fn poll(session: Arc<Session>, pools: Vec<Arc<PoolState>>, stop
     }
 }
 
-async fn look(session: &Session, pools: &[String]) -> Result<Tick, String> {
+async fn look(
+    session: &Session,
+    pools: &[String],
+    held: &mut Option<PoolConnection<Postgres>>,
+) -> Result<Tick, String> {
     let settings = session.queue.settings();
     let worker_id = session.incarnation().map(|incarnation| incarnation.worker_id);
-    let tick = sqlx::query_as(
-        "SELECT ready, suspects, cancels, rescued, others, next_ms FROM queue.tick($1, $2, $3)",
-    )
-    .bind(worker_id.unwrap_or_default())
-    .bind(pools)
-    .bind(i32::from(settings.crash_limit))
-    .fetch_one(session.queue.pg());
+    let tick = async {
+        let mut connection = match held.take() {
+            Some(connection) => connection,
+            None => session.queue.pg().acquire().await?,
+        };
+        // Whatever goes wrong from here on, this connection is not used again.
+        connection.close_on_drop();
+        let tick: Tick = sqlx::query_as(
+            "SELECT ready, suspects, cancels, rescued, others, next_ms FROM queue.tick($1, $2, $3)",
+        )
+        .bind(worker_id.unwrap_or_default())
+        .bind(pools)
+        .bind(i32::from(settings.crash_limit))
+        .fetch_one(&mut *connection)
+        .await?;
+        *held = Some(connection);
+        sqlx::Result::Ok(tick)
+    };
     match tokio::time::timeout(settings.statement_timeout, tick).await {
-        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Ok(answer) => answer.map_err(|error: sqlx::Error| error.to_string()),
         Err(_) => Err("the database does not answer".to_owned()),
     }
 }

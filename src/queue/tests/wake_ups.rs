@@ -1,0 +1,149 @@
+//! Who is woken when, and what it costs to wait.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use queue::Queue;
+use queue::claim::Claim;
+use queue::failure::Failure;
+use queue::job::{Job, NewJob};
+use queue::settings::Settings;
+use queue::workers::{RunningWorkers, Workers};
+use serde::{Deserialize, Serialize};
+use sqlx::{Connection as _, PgConnection};
+
+use crate::support::{Bench, PATIENCE};
+
+/// Notes how much later than its time it starts.
+#[derive(Serialize, Deserialize)]
+struct Due {
+    at: DateTime<Utc>,
+}
+
+#[derive(Clone, Default)]
+struct Lateness(Arc<Mutex<Vec<TimeDelta>>>);
+
+impl Job for Due {
+    type App = Lateness;
+
+    const KIND: &'static str = "due";
+    const POOL: &'static str = "due";
+
+    async fn run(self, lateness: Lateness, _: Claim) -> Result<(), Failure> {
+        lateness.0.lock().unwrap().push(Utc::now() - self.at);
+        Ok(())
+    }
+}
+
+impl Lateness {
+    async fn of(&self, jobs: usize) -> Vec<TimeDelta> {
+        let all = async {
+            while self.0.lock().unwrap().len() < jobs {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, all).await.expect("every job starts");
+        let mut late = self.0.lock().unwrap().clone();
+        late.sort();
+        late
+    }
+}
+
+/// A worker that polls so seldom that only being woken in time explains a start in time.
+async fn worker(bench: &Bench) -> (Queue, Lateness, RunningWorkers) {
+    let settings = Settings { poll_every: Duration::from_secs(20), ..Settings::default() };
+    let queue = Queue::open(bench.database.pool().await, settings);
+    let lateness = Lateness::default();
+    let workers = Workers::new(&queue, lateness.clone())
+        .pool("due", 20, Duration::from_secs(10))
+        .pool("inbound", 4, Duration::from_secs(10))
+        .pool("conversation", 4, Duration::from_secs(10))
+        .pool("replies", 4, Duration::from_secs(10))
+        .pool("proactive", 4, Duration::from_secs(10))
+        .register::<Due>()
+        .start()
+        .await
+        .unwrap();
+    (queue, lateness, workers)
+}
+
+fn due_in(milliseconds: i64) -> NewJob {
+    let at = Utc::now() + TimeDelta::milliseconds(milliseconds);
+    NewJob::of(&Due { at }).run_at(at)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_of_the_future_start_on_time() {
+    let bench = Bench::new().await;
+    let (queue, lateness, workers) = worker(&bench).await;
+
+    for number in 0..20 {
+        queue.enqueue(due_in(400 + 53 * number)).await.unwrap();
+    }
+    // One that comes from another process, and is due before those that are known.
+    bench.queue.enqueue(due_in(200)).await.unwrap();
+
+    let late = lateness.of(21).await;
+    println!(
+        "late by {} ms at most, {} ms in the middle",
+        late[20].num_milliseconds(),
+        late[10].num_milliseconds()
+    );
+    assert!(late[0] >= TimeDelta::zero(), "too early: {late:?}");
+    // Half of them within 50 ms, and all before any poll, on a machine that is busy with other tests.
+    assert!(late[10] <= TimeDelta::milliseconds(50), "{late:?}");
+    assert!(late[20] <= TimeDelta::seconds(5), "{late:?}");
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_another_process_starts_at_once() {
+    let bench = Bench::new().await;
+    let (_queue, lateness, workers) = worker(&bench).await;
+
+    let at = Utc::now();
+    bench.queue.enqueue(&Due { at }).await.unwrap();
+
+    assert!(lateness.of(1).await[0] < TimeDelta::seconds(5), "it was woken, not found by a poll");
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_process_asks_less_than_twice_a_second() {
+    let bench = Bench::new().await;
+    let queue = Queue::open(bench.database.pool().await, Settings::default());
+    let workers = Workers::new(&queue, Lateness::default())
+        .pool("due", 20, Duration::from_secs(10))
+        .pool("inbound", 4, Duration::from_secs(10))
+        .pool("conversation", 4, Duration::from_secs(10))
+        .pool("replies", 4, Duration::from_secs(10))
+        .pool("proactive", 4, Duration::from_secs(10))
+        .register::<Due>()
+        .start()
+        .await
+        .unwrap();
+    // Counted from another database, so that counting is not counted.
+    let options = bench.database.connect_options();
+    let database = options.get_database().unwrap().to_owned();
+    let mut other = PgConnection::connect_with(&options.clone().database("postgres")).await.unwrap();
+    bench.pg.close().await;
+    let mut transactions = async || -> i64 {
+        sqlx::query_scalar("SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = $1")
+            .bind(&database)
+            .fetch_one(&mut other)
+            .await
+            .unwrap()
+    };
+
+    // Sessions tell their statistics with a delay of up to ten seconds, so the count begins when the start has been told.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let before = transactions().await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let asked = transactions().await - before;
+
+    println!("{asked} transactions in ten seconds of idleness");
+    assert!(asked > 0, "statistics are told");
+    assert!(asked < 20, "{asked} transactions in ten seconds");
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}
