@@ -10,6 +10,7 @@ use queue::backoff::Backoff;
 use queue::claim::Claim;
 use queue::failure::Failure;
 use queue::job::Job;
+use queue::trace::TraceParent;
 use queue::transaction::Transaction;
 use serde::{Deserialize, Serialize};
 use store::chunks::{Accepted, Chunk, End, Unsent};
@@ -136,9 +137,10 @@ async fn mark(
     to: String,
 ) -> Result<Option<(Attempt, String)>, Failure> {
     let begun = Instant::now();
-    let Some(number) =
-        store::chunks::begin_sending(&mut tx, chunk.id, &to, app.settings.sending.deadline.as_secs_f64())
-            .await?
+    let trace = TraceParent::current();
+    let trace = trace.as_ref().map(TraceParent::as_str);
+    let deadline_secs = app.settings.sending.deadline.as_secs_f64();
+    let Some(number) = store::chunks::begin_sending(&mut tx, chunk.id, &to, deadline_secs, trace).await?
     else {
         return Ok(None);
     };

@@ -125,3 +125,25 @@ async fn an_agent_that_has_nothing_to_say_says_nothing() {
 
     assert!(app.sandbox.sent_to(PERSON).is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_trace_spans_the_webhook_its_jobs_the_send_and_twilios_callbacks() {
+    let app = TestApp::start().await;
+    app.write(PERSON, "Hello").await;
+    app.drained_well().await;
+    app.until("the reply is delivered", async || {
+        app.count("SELECT count(*) FROM channel_chunks WHERE state = 'delivered'").await == Some(1)
+    })
+    .await;
+
+    let logged = app.logged();
+    let trace_of = |line: &str| {
+        let line =
+            logged.lines().find(|logged| logged.contains(line)).unwrap_or_else(|| panic!("{line}: {logged}"));
+        line.split_once("trace=\"").unwrap().1[..32].to_owned()
+    };
+    let webhook = trace_of("Took in message");
+    for later in ["Accepted message", "Planned the reply", "Twilio accepted chunk", "is delivered"] {
+        assert_eq!(trace_of(later), webhook, "{later}");
+    }
+}

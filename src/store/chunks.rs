@@ -99,6 +99,7 @@ pub async fn begin_sending(
     id: i64,
     to: &str,
     deadline_secs: f64,
+    traceparent: Option<&str>,
 ) -> sqlx::Result<Option<i32>> {
     let begun: Option<(i32, DateTime<Utc>)> = sqlx::query_as(
         "UPDATE channel_chunks
@@ -112,13 +113,30 @@ pub async fn begin_sending(
     .fetch_optional(&mut *conn)
     .await?;
     let Some((attempt, deadline_at)) = begun else { return Ok(None) };
-    sqlx::query("INSERT INTO channel_chunk_attempts (chunk_id, attempt, deadline_at) VALUES ($1, $2, $3)")
+    sqlx::query("INSERT INTO channel_chunk_attempts (chunk_id, attempt, deadline_at, traceparent) VALUES ($1, $2, $3, $4)")
         .bind(id)
         .bind(attempt)
         .bind(deadline_at)
+        .bind(traceparent)
         .execute(conn)
         .await?;
     Ok(Some(attempt))
+}
+
+/// The trace that an attempt belongs to, so that what Twilio reports about it can belong to it too.
+pub async fn trace_of_attempt(
+    conn: &mut PgConnection,
+    id: i64,
+    attempt: i32,
+) -> sqlx::Result<Option<String>> {
+    let trace: Option<Option<String>> = sqlx::query_scalar(
+        "SELECT traceparent FROM channel_chunk_attempts WHERE chunk_id = $1 AND attempt = $2",
+    )
+    .bind(id)
+    .bind(attempt)
+    .fetch_optional(conn)
+    .await?;
+    Ok(trace.flatten())
 }
 
 /// What a proof of acceptance led to.

@@ -6,8 +6,10 @@ use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jobs::lanes;
+use queue::trace::TraceParent;
 use store::chunks::Accepted;
 use store::status_callbacks::NewStatusCallback;
+use tracing::Instrument as _;
 use twilio::status::StatusCallback;
 use twilio::webhook::VerifiedForm;
 
@@ -35,7 +37,13 @@ pub(crate) async fn receive(
         return refuse(StatusCode::FORBIDDEN, "not for this account");
     }
     let names = Names::read(uri.query().unwrap_or_default());
-    match tokio::time::timeout(receiver.database_timeout, apply(&receiver, &form, &callback, names)).await {
+    let applying = async {
+        // What Twilio reports about a send belongs to the trace that led to it.
+        let trace = trace_of(&receiver, names).await?.unwrap_or_else(TraceParent::root);
+        let span = tracing::info_span!("callback", trace = trace.trace_id());
+        trace.scope(apply(&receiver, &form, &callback, names).instrument(span)).await
+    };
+    match tokio::time::timeout(receiver.database_timeout, applying).await {
         Ok(Ok(())) => StatusCode::NO_CONTENT.into_response(),
         Ok(Err(error)) => {
             tracing::error!(error = %error, "Could not store a status callback: {error}");
@@ -66,6 +74,12 @@ impl Names {
             attempt: value("attempt").and_then(|number| number.parse().ok()),
         }
     }
+}
+
+async fn trace_of(receiver: &Receiver, names: Names) -> sqlx::Result<Option<TraceParent>> {
+    let (Some(chunk), Some(attempt)) = (names.chunk, names.attempt) else { return Ok(None) };
+    let trace = store::chunks::trace_of_attempt(&mut *receiver.pg.acquire().await?, chunk, attempt).await?;
+    Ok(trace.as_deref().and_then(TraceParent::parse).map(|sent| sent.child()))
 }
 
 /// Keeps the callback; moves its chunk, which it may prove to have been sent; wakes the jobs that wait for it.

@@ -88,8 +88,9 @@ impl Tables {
     /// A chunk that is being sent, at attempt 1.
     async fn sending_chunk(&self) -> i64 {
         let id = self.chunks(1).await[0];
-        let attempt =
-            chunks::begin_sending(&mut self.pg.acquire().await.unwrap(), id, PERSON, 20.0).await.unwrap();
+        let attempt = chunks::begin_sending(&mut self.pg.acquire().await.unwrap(), id, PERSON, 20.0, None)
+            .await
+            .unwrap();
         assert_eq!(attempt, Some(1));
         id
     }
@@ -200,9 +201,9 @@ async fn only_a_planned_chunk_begins_to_be_sent() {
     let chunk = tables.sending_chunk().await;
     let mut conn = tables.pg.acquire().await.unwrap();
 
-    assert_eq!(chunks::begin_sending(&mut conn, chunk, PERSON, 20.0).await.unwrap(), None);
+    assert_eq!(chunks::begin_sending(&mut conn, chunk, PERSON, 20.0, None).await.unwrap(), None);
     assert!(chunks::return_to_planned(&mut conn, chunk, 1, Unsent::NotSent, "no connection").await.unwrap());
-    assert_eq!(chunks::begin_sending(&mut conn, chunk, PERSON, 20.0).await.unwrap(), Some(2));
+    assert_eq!(chunks::begin_sending(&mut conn, chunk, PERSON, 20.0, None).await.unwrap(), Some(2));
     assert!(
         !chunks::return_to_planned(&mut conn, chunk, 1, Unsent::NotSent, "an old attempt").await.unwrap()
     );
@@ -257,9 +258,9 @@ async fn a_failure_in_the_middle_cancels_the_rest_of_its_delivery() {
     let ids = tables.chunks(3).await;
     let mut conn = tables.pg.acquire().await.unwrap();
 
-    chunks::begin_sending(&mut conn, ids[0], PERSON, 20.0).await.unwrap();
+    chunks::begin_sending(&mut conn, ids[0], PERSON, 20.0, None).await.unwrap();
     chunks::accept(&mut conn, ids[0], 1, "SM1").await.unwrap();
-    chunks::begin_sending(&mut conn, ids[1], PERSON, 20.0).await.unwrap();
+    chunks::begin_sending(&mut conn, ids[1], PERSON, 20.0, None).await.unwrap();
     chunks::end(&mut conn, ids[1], End::Failed, Some(63024), "refused").await.unwrap();
     let delivery = chunks::get(&mut conn, ids[0]).await.unwrap().unwrap().delivery_id;
     deliveries::follow_chunks(&mut conn, delivery).await.unwrap();

@@ -34,7 +34,7 @@ async fn a_sid_proves_a_send_that_was_thought_missed() {
 
     assert_eq!(chunks::accept(&mut conn, chunk, 1, "SM1").await.unwrap(), Accepted::Stored);
 
-    assert_eq!(chunks::begin_sending(&mut conn, chunk, PERSON, 20.0).await.unwrap(), None);
+    assert_eq!(chunks::begin_sending(&mut conn, chunk, PERSON, 20.0, None).await.unwrap(), None);
     assert_eq!(attempt(&tables).await, ("accepted".to_owned(), Some("SM1".to_owned())));
 }
 

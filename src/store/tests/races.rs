@@ -64,7 +64,9 @@ async fn one_of_many_senders_gets_the_chunk() {
 
     let begun = at_once(20, |_| {
         let pg = tables.pg.clone();
-        async move { chunks::begin_sending(&mut pg.acquire().await.unwrap(), chunk, PERSON, 20.0).await.unwrap() }
+        async move {
+            chunks::begin_sending(&mut pg.acquire().await.unwrap(), chunk, PERSON, 20.0, None).await.unwrap()
+        }
     });
 
     assert_eq!(begun.await.into_iter().flatten().collect::<Vec<_>>(), [1]);

@@ -20,7 +20,7 @@ async fn a_chunk_begins_to_be_sent_only_from_planned() {
         let chunk = tables.chunks(1).await[0];
         force(&tables, chunk, state, sid).await;
 
-        let begun = chunks::begin_sending(&mut conn, chunk, PERSON, 20.0).await.unwrap();
+        let begun = chunks::begin_sending(&mut conn, chunk, PERSON, 20.0, None).await.unwrap();
 
         assert_eq!(begun, (state == "planned").then_some(1), "{state}");
         let after = if state == "planned" { "sending" } else { state };
