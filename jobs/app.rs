@@ -50,6 +50,20 @@ pub struct Settings {
     pub reply_expires: Duration,
     /// How a send is kept from happening twice.
     pub sending: Sending,
+    /// The sender's messages in a second; a fifth of them is kept for replies.
+    pub sender_per_sec: f64,
+    /// One person gets so many messages at once …
+    pub recipient_burst: u32,
+    /// … and then one in this time.
+    pub recipient_every: Duration,
+    /// How often a sender that Twilio refuses is tried again.
+    pub probe_every: Duration,
+    /// The same, when its daily cap is reached.
+    pub daily_cap_probe_every: Duration,
+    /// Free text is only sent within 24 hours of the person's last message, as WhatsApp has it.
+    pub enforce_window: bool,
+    /// What was accepted and then failed for good is given back to the allowance.
+    pub credit_failed: bool,
     /// Whether the channel is open at all.
     pub whatsapp_enabled: bool,
     /// What users may do.

@@ -24,6 +24,18 @@ pub fn replies(address_id: i64) -> String {
     format!("replies:{address_id}")
 }
 
+/// What is sent to one person of our own accord leaves in order.
+#[must_use]
+pub fn proactive(address_id: i64) -> String {
+    format!("proactive:{address_id}")
+}
+
+/// The workers of what is sent of our own accord: a broadcast never delays an answer.
+pub const PROACTIVE_POOL: &str = "proactive";
+
+/// The pools that call Twilio to send.
+pub const SENDING_POOLS: [&str; 2] = ["replies", PROACTIVE_POOL];
+
 /// By this key a status callback wakes the job of a chunk that waits for it.
 #[must_use]
 pub fn chunk_key(chunk_id: i64) -> String {

@@ -5,6 +5,9 @@
 //!                  │              │           └─ gives up ─► close_chunk
 //!                  │              └─ gives up ─► apologise ─► send_chunk
 //!                  └─ gives up ─► close_message ─► send_chunk
+//!
+//! notification ─► send_chunk, one for each chunk ─► Twilio          upkeep ─► messages whose webhook never came
+//!                     └─ Twilio refuses our sender ─► probe_sender
 //! ```
 //!
 //! To add a job: a file with a payload of ids, its `KIND` and `POOL`, and a `run` that says what a failure means; a line below, and one
@@ -18,10 +21,16 @@ pub mod apologise;
 pub mod close_chunk;
 /// Gives a message its outcome when nobody could decide about it.
 pub mod close_message;
+/// Plans what has waited for a person's next message.
+pub mod plan_waiting;
+/// Holds a sender back that Twilio refuses.
+pub mod probe_sender;
 /// Decides what an inbound message means.
 pub mod receive_message;
 /// Sends one chunk through Twilio, once.
 pub mod send_chunk;
+/// What must be looked after every few minutes.
+pub mod upkeep;
 
 /// What every job needs.
 pub mod app;
@@ -33,10 +42,15 @@ pub mod lanes;
 pub mod planning;
 /// What the operator sells.
 pub mod plans;
+/// Plans what we say of our own accord.
+pub mod proactive;
 /// Plans a reply.
 pub mod replies;
 /// What people read from the channel itself.
 pub mod texts;
+
+/// An attempt to send a chunk.
+pub mod sending;
 
 mod look_up;
 mod notices;
@@ -54,5 +68,8 @@ pub fn register(workers: Workers<App>) -> Workers<App> {
         .register::<answer::Answer>()
         .register::<apologise::Apologise>()
         .register::<send_chunk::SendChunk>()
+        .register::<plan_waiting::PlanWaiting>()
+        .register::<probe_sender::ProbeSender>()
+        .register::<upkeep::Upkeep>()
         .register::<close_chunk::CloseChunk>()
 }

@@ -12,7 +12,7 @@ use twilio::client::{ListFilter, LookupError};
 use twilio::message::ListedMessage;
 
 use crate::app::App;
-use crate::send_chunk;
+use crate::sending;
 
 /// Twilio's dates have whole seconds, and its clock is not ours.
 const CLOCK_SLACK: chrono::TimeDelta = chrono::TimeDelta::seconds(5);
@@ -37,7 +37,7 @@ pub(crate) async fn resolve(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(
     }
     if let Some(sid) = find(app, chunk, started_at).await? {
         tracing::info!(chunk.id = chunk.id, sid, "Found chunk {} in Twilio's list", chunk.id);
-        return send_chunk::accept(app, Some(claim), chunk.id, chunk.attempt, &sid).await;
+        return sending::accept(app, Some(claim), chunk.id, chunk.attempt, &sid).await;
     }
     let mut tx = app.begin().await?;
     let locked = store::chunks::lock(&mut tx, chunk.id).await?;

@@ -40,6 +40,7 @@ pub(crate) async fn tell(
         source: 0..notice.text.len(),
         meter_proactive: false,
         proactive: false,
+        is_template: false,
     };
     let expires_in = TimeDelta::from_std(settings.reply_expires).unwrap_or(TimeDelta::hours(24));
     let delivery = NewDelivery {

@@ -42,6 +42,7 @@ pub(crate) async fn plan(
         source: chunk.source.clone(),
         meter_proactive: chunk.meter_proactive,
         proactive: chunk.proactive,
+        is_template: false,
     });
     // A number that changed hands meanwhile gets nothing of its former owner's.
     let link_id = store::links::latest_of_conversation(tx, turn.conversation_id, asked.address_id).await?;

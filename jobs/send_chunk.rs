@@ -1,26 +1,23 @@
 //! Sends one chunk through Twilio, once.
 //!
-//! Enqueued with its delivery, in the address's lane, so chunks and deliveries to one person leave in order. `sending` is committed before
-//! the request; a run that finds `sending` does not know whether Twilio has the message, and asks Twilio's list before anything else. When
-//! it gives up, `close_chunk` follows. A status callback wakes it by its key.
+//! Enqueued with its delivery, in a lane of the person: one for replies, one for what is sent of our own accord, so that either leaves in
+//! order. A run that finds `sending` does not know whether Twilio has the message, and asks Twilio's list before anything else. When it gives
+//! up, `close_chunk` follows. A status callback wakes it by its key. Enqueues `probe_sender` when Twilio refuses our account or sender.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use chrono::Utc;
 use queue::backoff::Backoff;
 use queue::claim::Claim;
 use queue::failure::Failure;
 use queue::job::Job;
-use queue::trace::TraceParent;
-use queue::transaction::Transaction;
 use serde::{Deserialize, Serialize};
-use store::chunks::{Accepted, Chunk, End, Unsent};
-use twilio::client::SendError;
-use twilio::errors::ErrorClass;
-use twilio::message::{Content, OutboundMessage};
+use store::chunks::Chunk;
+use store::rate_buckets::{self, Rate};
 
 use crate::app::App;
 use crate::close_chunk::CloseChunk;
-use crate::{lanes, look_up};
+use crate::{look_up, sending};
 
 /// The chunk to send. The flags are the row's, repeated for whoever reads the job.
 #[derive(Debug, Serialize, Deserialize)]
@@ -50,187 +47,80 @@ impl Job for SendChunk {
             return Ok(());
         };
         match chunk.state.as_str() {
-            "planned" => {
-                if let Some(pause) = too_early(&app, &chunk).await? {
-                    return Err(Failure::Snooze(pause));
-                }
-                send(&app, &claim, &chunk).await
-            }
+            "planned" => match turn(&app, &chunk).await? {
+                Turn::Now => sending::send(&app, &claim, &chunk).await,
+                Turn::Later(pause) => Err(Failure::Snooze(pause)),
+                Turn::AfterVerdict => Ok(()),
+            },
             "sending" => look_up::resolve(&app, &claim, &chunk).await,
             _ => Ok(()),
         }
     }
 }
 
-/// How long to wait for the chunk before this one to be on its way, so that they arrive in order: until its callback, or a few seconds.
-async fn too_early(app: &App, chunk: &Chunk) -> sqlx::Result<Option<Duration>> {
-    let before = store::chunks::before(&mut *app.pg.acquire().await?, chunk).await?;
-    let Some((state, Some(accepted_secs_ago))) = before else { return Ok(None) };
-    let left = app.settings.sending.callback_wait.as_secs_f64() - accepted_secs_ago;
-    Ok((state == "accepted" && left > 0.0).then(|| Duration::from_secs_f64(left)))
+/// Whether it is a chunk's turn.
+enum Turn {
+    Now,
+    Later(Duration),
+    /// The chunk before it is in doubt and waits for a person; whoever clears that up enqueues this one again.
+    AfterVerdict,
 }
 
-async fn send(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(), Failure> {
-    let times = &app.settings.sending;
-    let Some((attempt, to)) = begin(app, chunk).await? else { return Ok(()) };
-    // The clock starts before the commit that `begin` made could be seen by anybody, so the deadline here is never later than the row's.
-    let callback = app
-        .settings
-        .status_callback_url
-        .as_ref()
-        .map(|url| format!("{url}?chunk={}&attempt={}", chunk.id, attempt.number));
-    let validity = (chunk.expires_at - chunk.now).num_seconds().clamp(1, 36_000);
-    let message = OutboundMessage {
-        to: &to,
-        from: &app.settings.whatsapp_number,
-        content: Content::Text(&chunk.body),
-        status_callback: callback.as_deref(),
-        validity_period_secs: u32::try_from(validity).ok(),
-    };
-    let sent = if attempt.begun.elapsed() > times.start_within {
-        let reason = "the request would have started too late".to_owned();
-        Err(SendError::NotSent { reason, retry_after: None, class: ErrorClass::Transient })
-    } else {
-        app.twilio.send_whatsapp_message(&message, attempt.begun + times.deadline).await
-    };
-    match sent {
-        Ok(accepted) => {
-            accept(app, Some(claim), chunk.id, attempt.number, &accepted.sid).await?;
-            tracing::info!(chunk.id = chunk.id, sid = accepted.sid, "Twilio accepted chunk {}", chunk.id);
-            Ok(())
+/// While something else to the same person is under way, it is looked at this often.
+const LET_PASS: Duration = Duration::from_millis(500);
+
+async fn turn(app: &App, chunk: &Chunk) -> Result<Turn, Failure> {
+    let mut conn = app.pg.acquire().await?;
+    // In order: until the callback of the chunk before this one, or a few seconds.
+    if let Some((state, accepted_secs_ago)) = store::chunks::before(&mut conn, chunk).await? {
+        let left = app.settings.sending.callback_wait.as_secs_f64() - accepted_secs_ago.unwrap_or(f64::MAX);
+        if state == "accepted" && left > 0.0 {
+            return Ok(Turn::Later(Duration::from_secs_f64(left)));
         }
-        Err(error) => Err(judge(app, chunk, attempt.number, error).await?),
-    }
-}
-
-/// An attempt that is under way.
-struct Attempt {
-    number: i32,
-    /// Taken before `sending` was committed.
-    begun: Instant,
-}
-
-/// planned → sending under the address's lock, committed. `None`: it shall not be sent, or not any more.
-async fn begin(app: &App, chunk: &Chunk) -> Result<Option<(Attempt, String)>, Failure> {
-    let mut tx = app.begin().await?;
-    let address = store::addresses::lock(&mut tx, chunk.address_id).await?;
-    let Some(locked) = store::chunks::lock(&mut tx, chunk.id).await? else { return Ok(None) };
-    let to = store::addresses::send_to(&mut tx, address.id).await?;
-    let (end, reason) = match to {
-        _ if locked.now >= locked.expires_at => (End::Expired, "it was not sent in time"),
-        Some(to) if !locked.link_ended => return mark(app, tx, chunk, to).await,
-        _ => (End::Blocked, "not_linked"),
-    };
-    if store::chunks::end(&mut tx, chunk.id, end, None, reason).await? {
-        store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
-        tx.commit().await?;
-        tracing::warn!(chunk.id = chunk.id, "Chunk {} is not sent: {reason}", chunk.id);
-    }
-    Ok(None)
-}
-
-/// Commits the mark that Twilio may have the chunk from now on.
-async fn mark(
-    app: &App,
-    mut tx: Transaction,
-    chunk: &Chunk,
-    to: String,
-) -> Result<Option<(Attempt, String)>, Failure> {
-    let begun = Instant::now();
-    let trace = TraceParent::current();
-    let trace = trace.as_ref().map(TraceParent::as_str);
-    let deadline_secs = app.settings.sending.deadline.as_secs_f64();
-    let Some(number) = store::chunks::begin_sending(&mut tx, chunk.id, &to, deadline_secs, trace).await?
-    else {
-        return Ok(None);
-    };
-    tx.commit().await?;
-    Ok(Some((Attempt { number, begun }, to)))
-}
-
-/// Stores that Twilio has the chunk: with the job's end, if there is a claim to end it by. An answer that is known must not be lost to a
-/// passing fault of the database, or it would take two lists and a minute to find it again.
-pub(crate) async fn accept(
-    app: &App,
-    claim: Option<&Claim>,
-    chunk_id: i64,
-    attempt: i32,
-    sid: &str,
-) -> Result<(), Failure> {
-    let mut pause = Duration::from_millis(50);
-    for last in [false, false, false, false, false, true] {
-        match try_accept(app, claim, chunk_id, attempt, sid).await {
-            Ok(()) => return Ok(()),
-            Err(failure) if last => return Err(failure),
-            Err(failure) => tracing::warn!(
-                chunk.id = chunk_id,
-                "Could not store that chunk {chunk_id} was accepted; trying again: {failure:?}"
-            ),
+        if state == "sending" {
+            return Ok(Turn::AfterVerdict);
         }
-        tokio::time::sleep(pause).await;
-        pause *= 3;
     }
-    Ok(())
-}
-
-async fn try_accept(
-    app: &App,
-    claim: Option<&Claim>,
-    chunk_id: i64,
-    attempt: i32,
-    sid: &str,
-) -> Result<(), Failure> {
-    let mut tx = app.begin().await?;
-    let Some(chunk) = store::chunks::lock(&mut tx, chunk_id).await? else { return Ok(()) };
-    if let Accepted::DoubleSend { first_sid } = store::chunks::accept(&mut tx, chunk_id, attempt, sid).await?
+    let first = chunk.index == 0;
+    if first
+        && store::deliveries::must_let_pass(
+            &mut conn,
+            chunk.delivery_id,
+            chunk.address_id,
+            chunk.of_own_accord,
+        )
+        .await?
     {
-        let detail = format!("chunk {chunk_id} went out as {first_sid} and again as {sid}");
-        store::alerts::raise(&mut tx, "double_send", &detail).await?;
-        tracing::error!(chunk.id = chunk_id, "Double send: {detail}");
+        return Ok(Turn::Later(LET_PASS));
     }
-    store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
-    if let Some(next) = store::chunks::after(&mut tx, chunk_id).await? {
-        tx.wake(&lanes::chunk_key(next)).await?;
-    }
-    if let Some(claim) = claim {
-        claim.complete(&mut tx).await?;
-    }
-    tx.commit().await?;
-    Ok(())
+    let Some(slot_at) = chunk.slot_at else { return pace(app, chunk).await };
+    let wait = (slot_at - Utc::now()).to_std().unwrap_or_default();
+    Ok(if wait.is_zero() { Turn::Now } else { Turn::Later(wait) })
 }
 
-/// What a failed request means. Only what is proven unsent goes back to be sent again.
-async fn judge(app: &App, chunk: &Chunk, attempt: i32, error: SendError) -> Result<Failure, Failure> {
-    let mut tx = app.begin().await?;
-    store::chunks::lock(&mut tx, chunk.id).await?;
-    let text = error.to_string();
-    let failure = match error {
-        SendError::NotSent { retry_after, .. } => {
-            store::chunks::return_to_planned(&mut tx, chunk.id, attempt, Unsent::NotSent, &text).await?;
-            retry_after.map_or_else(
-                || Failure::retry(text.clone()),
-                |delay| Failure::RetryAfter(delay, text.clone().into()),
-            )
-        }
-        SendError::InDoubt { .. } => {
-            store::chunks::doubt(&mut tx, chunk.id, attempt, &text).await?;
-            tracing::warn!(chunk.id = chunk.id, "Nobody knows whether Twilio has chunk {}: {text}", chunk.id);
-            Failure::Snooze(app.settings.sending.deadline + app.settings.sending.in_doubt_grace)
-        }
-        // Nothing is wrong with the message: it waits for the operator.
-        SendError::Refused { class: ErrorClass::Configuration, .. } => {
-            store::chunks::return_to_planned(&mut tx, chunk.id, attempt, Unsent::NotSent, &text).await?;
-            if store::alerts::raise(&mut tx, "sender_configuration", &text).await? {
-                tracing::error!("Twilio refuses our account or sender: {text}");
-            }
-            Failure::retry(text.clone())
-        }
-        SendError::Refused { code, .. } => {
-            store::chunks::end(&mut tx, chunk.id, End::Failed, code, &text).await?;
-            store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
-            Failure::abort(text.clone())
-        }
+/// Gives a chunk its moment: one for the sender as a whole, and one for the person. Taken before any lock, and kept, so that waiting for it
+/// costs no second one.
+async fn pace(app: &App, chunk: &Chunk) -> Result<Turn, Failure> {
+    let settings = &app.settings;
+    let mut conn = app.pg.acquire().await?;
+    let person = format!("to:{}", chunk.address_id);
+    let rate = Rate {
+        capacity: f64::from(settings.recipient_burst.max(1)),
+        per_sec: 1.0 / settings.recipient_every.as_secs_f64().max(0.001),
     };
-    tx.commit().await?;
-    Ok(failure)
+    if !rate_buckets::take(&mut conn, &person, rate, Utc::now()).await? {
+        let wait = rate_buckets::wait_secs(&mut conn, &person, rate).await?;
+        return Ok(Turn::Later(Duration::from_secs_f64(wait.clamp(0.05, 60.0))));
+    }
+    // A fifth is kept for replies.
+    let own = if chunk.of_own_accord {
+        Some(store::sender_pace::take(&mut conn, "proactive", settings.sender_per_sec * 0.8).await?)
+    } else {
+        None
+    };
+    let all = store::sender_pace::take(&mut conn, "all", settings.sender_per_sec).await?;
+    let slot_at = own.map_or(all, |own| own.max(all));
+    store::chunks::keep_slot(&mut conn, chunk.id, slot_at).await?;
+    let wait = (slot_at - Utc::now()).to_std().unwrap_or_default();
+    Ok(if wait.is_zero() { Turn::Now } else { Turn::Later(wait) })
 }

@@ -13,5 +13,6 @@ mod limits;
 mod moderation;
 mod optouts;
 mod outages;
+mod proactive;
 mod sending;
 mod webhooks;

@@ -14,6 +14,7 @@ use super::keywords;
 use crate::app::Settings;
 use crate::lanes;
 use crate::notices::NoticeError;
+use crate::plan_waiting::PlanWaiting;
 use crate::receive_message::ReceiveMessage;
 
 /// How a message reached us.
@@ -79,6 +80,13 @@ pub async fn take_in(
     let Inserted::New { id, written_at } = store::messages::insert(tx, new).await? else {
         return Ok(TakenIn::Known);
     };
+    // What waited for this person to write can be planned now.
+    if let Some(link) = store::links::of_address(tx, address_id).await?
+        && store::deliveries::waits(tx, &link.user_id).await?
+    {
+        let job = NewJob::of(&PlanWaiting { user: link.user_id }).lane(lanes::proactive(address_id));
+        tx.enqueue(job).await?;
+    }
     // Where the account's own opt-out handling is on, Twilio has understood the word, perhaps in another language, and has answered it.
     let answered = message.opt_out_type.is_some();
     let command = match message.opt_out_type.as_deref() {

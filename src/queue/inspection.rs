@@ -294,12 +294,30 @@ impl Queue {
 
     /// Lets a pool or a kind go on. False: it was not paused.
     pub async fn resume(&self, scope: Scope, name: &str, actor: &str) -> sqlx::Result<bool> {
+        self.lift_pause(scope, name, actor, None).await
+    }
+
+    /// Lets a pool or a kind go on that this actor has paused; a pause of somebody else stays. False: there was none of this actor's.
+    pub async fn resume_own(&self, scope: Scope, name: &str, actor: &str) -> sqlx::Result<bool> {
+        self.lift_pause(scope, name, actor, Some(actor)).await
+    }
+
+    async fn lift_pause(
+        &self,
+        scope: Scope,
+        name: &str,
+        actor: &str,
+        paused_by: Option<&str>,
+    ) -> sqlx::Result<bool> {
         let mut tx = self.pg().begin().await?;
-        let done = sqlx::query("DELETE FROM queue.pauses WHERE scope = $1 AND name = $2")
-            .bind(scope.as_str())
-            .bind(name)
-            .execute(&mut *tx)
-            .await?;
+        let done = sqlx::query(
+            "DELETE FROM queue.pauses WHERE scope = $1 AND name = $2 AND paused_by = coalesce($3, paused_by)",
+        )
+        .bind(scope.as_str())
+        .bind(name)
+        .bind(paused_by)
+        .execute(&mut *tx)
+        .await?;
         let changed = done.rows_affected() == 1;
         let outcome = if changed { "resumed" } else { "was not paused" };
         note(&mut tx, actor, "resume", &format!("{} {name}", scope.as_str()), outcome).await?;

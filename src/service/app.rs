@@ -7,7 +7,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use jobs::app::{App, Parts, Settings};
+use jobs::upkeep::{self, Upkeep};
 use queue::Queue;
+use queue::job::NewJob;
 use queue::workers::{RunningWorkers, Workers};
 use rand::Rng as _;
 use rand::distr::Alphanumeric;
@@ -78,6 +80,8 @@ impl Service {
             .merge(http::health(health))
             .merge(api(config, &database, settings.clone()));
         let stop_serving = CancellationToken::new();
+        let every = Duration::from_secs(keys.backfill.every_secs);
+        tokio::spawn(keep_up(queue.clone(), every, stop_serving.clone()));
         let serving = tokio::spawn(serve(listener, router, stop_serving.clone()));
         if let Some(sandbox) = sandbox.as_ref().filter(|_| config.welcomes) {
             demo_user::welcome(&handlers, &settings, sandbox).await?;
@@ -116,6 +120,17 @@ impl Service {
             .context("the last jobs could not be handed back; they come back when the lease has run out")?;
         tracing::info!(jobs = handed_back, "Stopped; handed back {handed_back} jobs");
         Ok(())
+    }
+}
+
+/// Asks for a round of the upkeep at the start and every now and then; of several processes one does it.
+async fn keep_up(queue: Queue, every: Duration, stop: CancellationToken) {
+    let mut rounds = tokio::time::interval(every);
+    while stop.run_until_cancelled(rounds.tick()).await.is_some() {
+        let asked = queue.enqueue(NewJob::of(&Upkeep::default()).unique_key(upkeep::KEY)).await;
+        if let Err(error) = asked {
+            tracing::warn!(error = %error, "Could not ask for a round of the upkeep: {error}");
+        }
     }
 }
 
@@ -165,6 +180,7 @@ pub(crate) fn settings(config: &Config, address: SocketAddr, secret_keys: Secret
     let public = config.twilio.public_url.as_ref().map(crate::public_url::PublicUrl::status_callback_url);
     // Without a public URL only the sandbox, on this machine, can reach us.
     let local = config.sandbox.then(|| format!("http://{address}/webhooks/whatsapp/status"));
+    let pace = config.pace();
     Settings {
         whatsapp_number: config.twilio.whatsapp_number.clone(),
         status_callback_url: if config.sandbox { local } else { public },
@@ -174,6 +190,13 @@ pub(crate) fn settings(config: &Config, address: SocketAddr, secret_keys: Secret
         agent_attempts: i32::from(keys.agent.attempts),
         reply_expires: Duration::from_secs(keys.deliveries.reply_expires_hours * 3600),
         sending: config.sending(),
+        sender_per_sec: pace.sender_per_sec,
+        recipient_burst: pace.recipient_burst,
+        recipient_every: pace.recipient_every,
+        probe_every: pace.probe_every,
+        daily_cap_probe_every: pace.daily_cap_probe_every,
+        enforce_window: keys.whatsapp.enforce_window,
+        credit_failed: keys.metering.credit_failed,
         whatsapp_enabled: keys.whatsapp.enabled,
         plans: config.plans.clone(),
         limits: config.limits(),
@@ -182,22 +205,22 @@ pub(crate) fn settings(config: &Config, address: SocketAddr, secret_keys: Secret
     }
 }
 
-async fn start_workers(config: &Config, queue: &Queue, app: App) -> sqlx::Result<RunningWorkers> {
-    let pools = &config.keys.pools;
+async fn start_workers(config: &Config, queue: &Queue, app: App) -> anyhow::Result<RunningWorkers> {
     let mut workers = Workers::new(queue, app);
-    for (name, pool) in
-        [("inbound", &pools.inbound), ("conversation", &pools.conversation), ("replies", &pools.replies)]
-    {
+    for (name, pool) in config.keys.pools.named() {
         workers = workers.pool(name, pool.concurrency, Duration::from_secs(pool.timeout_secs));
     }
-    jobs::register(workers).start().await
+    Ok(jobs::register(workers).start().await?)
 }
 
 /// The interface for programs and administrators, on connections of its own.
 fn api(config: &Config, database: &Database, settings: Arc<Settings>) -> Router {
     let pg = database.pool(config.keys.database.api_connections, API_DATABASE_TIMEOUT);
-    let product = Product { pg: pg.clone(), settings };
-    let admin = Admin { queue: Queue::open(pg, config.queue()) };
+    let queue = Queue::open(pg.clone(), config.queue());
+    let notification_expires =
+        Duration::from_secs(u64::from(config.keys.deliveries.notification_expires_hours) * 3600);
+    let product = Product { pg: pg.clone(), queue: queue.clone(), settings, notification_expires };
+    let admin = Admin { pg, queue };
     let product = product::routes(product, BearerToken::new(config.api_token()));
     let admin = admin::routes(admin, BearerToken::new(config.admin_token()));
     openapi::described(product.merge(admin))

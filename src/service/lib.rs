@@ -17,3 +17,4 @@ mod http;
 mod jobs_command;
 mod log;
 mod users_command;
+mod verdicts;

@@ -36,6 +36,14 @@ pub struct Chunk {
     pub attempt_started_at: Option<DateTime<Utc>>,
     /// The link under which it is sent has ended.
     pub link_ended: bool,
+    /// Its delivery is of our own accord: an opt-out stops it.
+    pub of_own_accord: bool,
+    /// The template that is sent; `None`: its body is sent.
+    pub content_sid: Option<String>,
+    /// The template's variables.
+    pub content_variables: Option<serde_json::Value>,
+    /// The moment that the sender's pace gave it.
+    pub slot_at: Option<DateTime<Utc>>,
     /// Not sent any more after this.
     pub expires_at: DateTime<Utc>,
     /// The database's clock now.
@@ -46,7 +54,9 @@ pub struct Chunk {
 pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Chunk>> {
     sqlx::query_as(
         "SELECT c.id, c.delivery_id, d.address_id, c.index, c.body, c.meter_proactive, c.proactive, c.state, c.attempt, c.sent_to, c.deadline_at,
-                a.started_at AS attempt_started_at, l.ended_at IS NOT NULL AS link_ended, d.expires_at, clock_timestamp() AS now
+                a.started_at AS attempt_started_at, l.ended_at IS NOT NULL AS link_ended,
+                d.purpose IN ('notification', 'scheduled') AS of_own_accord, CASE WHEN c.form = 'template' THEN d.content_sid END AS content_sid,
+                CASE WHEN c.form = 'template' THEN d.content_variables END AS content_variables, c.slot_at, d.expires_at, clock_timestamp() AS now
          FROM channel_chunks c JOIN channel_deliveries d ON d.id = c.delivery_id
          LEFT JOIN channel_links l ON l.id = d.link_id
          LEFT JOIN channel_chunk_attempts a ON a.chunk_id = c.id AND a.attempt = c.attempt
@@ -161,6 +171,15 @@ pub async fn accept(conn: &mut PgConnection, id: i64, attempt: i32, sid: &str) -
         .fetch_one(&mut *conn)
         .await?;
     end_attempt(conn, id, attempt, "accepted", Some(sid), None, None).await?;
+    let owner: Option<i64> = sqlx::query_scalar("SELECT id FROM channel_chunks WHERE sid = $1 AND id <> $2")
+        .bind(sid)
+        .bind(id)
+        .fetch_optional(&mut *conn)
+        .await?;
+    if owner.is_some() {
+        // The same words to the same person, both in doubt: the other one took this message for its own, and this one will take the next.
+        return Ok(Accepted::Already);
+    }
     match known {
         Some(first_sid) if first_sid == sid => return Ok(Accepted::Already),
         Some(first_sid) => {
@@ -267,6 +286,111 @@ pub async fn end(
         end_attempt(conn, id, attempt, "refused", None, code, Some(reason)).await?;
     }
     Ok(ended.is_some())
+}
+
+/// What an administrator says of a send in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The person has it.
+    Arrived,
+    /// The person does not have it.
+    SendAgain,
+}
+
+/// A send of which nobody knows whether it arrived.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct Doubt {
+    /// The chunk's number.
+    pub id: i64,
+    /// The delivery it is a part of.
+    pub delivery_id: Uuid,
+    /// Its place in the delivery, from 0.
+    pub index: i32,
+    /// `sending` or `unknown`.
+    pub state: String,
+    /// Attempts to send it.
+    pub attempt: i32,
+    /// The alias that the last attempt wrote to.
+    pub sent_to: Option<String>,
+    /// What is known.
+    pub error_message: Option<String>,
+}
+
+/// Sends in doubt whose deadline is past, the oldest first, at most 200.
+pub async fn in_doubt(conn: &mut PgConnection) -> sqlx::Result<Vec<Doubt>> {
+    sqlx::query_as(
+        "SELECT c.id, c.delivery_id, c.index, c.state, c.attempt, c.sent_to, coalesce(c.error_message, a.error_message) AS error_message
+         FROM channel_chunks c LEFT JOIN channel_chunk_attempts a ON a.chunk_id = c.id AND a.attempt = c.attempt
+         WHERE c.state = 'unknown' OR (c.state = 'sending' AND c.deadline_at < now()) ORDER BY c.id LIMIT 200",
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// An administrator's verdict on a chunk of which nobody knows whether it was sent. False: it is not in doubt. The caller holds the chunk's
+/// lock.
+pub async fn give_verdict(conn: &mut PgConnection, id: i64, verdict: Verdict) -> sqlx::Result<bool> {
+    let (state, said) = match verdict {
+        Verdict::Arrived => ("sent", "arrived"),
+        Verdict::SendAgain => ("planned", "send_again"),
+    };
+    let done = sqlx::query(
+        "UPDATE channel_chunks SET state = $2, verdict = $3, accepted_at = CASE WHEN $3 = 'arrived' THEN clock_timestamp() END, slot_at = NULL,
+             error_message = NULL, updated_at = clock_timestamp()
+         WHERE id = $1 AND state IN ('sending', 'unknown')",
+    )
+    .bind(id)
+    .bind(state)
+    .bind(said)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Keeps the moment that the sender's pace gave a chunk.
+pub async fn keep_slot(conn: &mut PgConnection, id: i64, slot_at: DateTime<Utc>) -> sqlx::Result<()> {
+    sqlx::query("UPDATE channel_chunks SET slot_at = $2 WHERE id = $1")
+        .bind(id)
+        .bind(slot_at)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// The planned chunks of a delivery, in order: what is left to send.
+pub async fn planned(conn: &mut PgConnection, delivery_id: Uuid) -> sqlx::Result<Vec<Chunk>> {
+    let ids: Vec<i64> = sqlx::query_scalar(
+        "SELECT id FROM channel_chunks WHERE delivery_id = $1 AND state = 'planned' ORDER BY index",
+    )
+    .bind(delivery_id)
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut chunks = Vec::with_capacity(ids.len());
+    for id in ids {
+        chunks.extend(get(conn, id).await?);
+    }
+    Ok(chunks)
+}
+
+/// The chunk that has waited longest to be sent, the first of what is left of its delivery: what a sender in trouble is tried out with.
+pub async fn longest_waiting(conn: &mut PgConnection) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar(
+        "SELECT c.id FROM channel_deliveries d JOIN channel_chunks c ON c.delivery_id = d.id
+         WHERE d.state = 'open' AND d.expires_at > now() AND c.state = 'planned'
+         ORDER BY d.created_at, c.index LIMIT 1",
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// In-doubt chunks that nobody could clear up since so long end as unknown. Returns them with their deliveries.
+pub async fn stale_doubts(conn: &mut PgConnection, older_than_secs: f64) -> sqlx::Result<Vec<i64>> {
+    sqlx::query_scalar(
+        "SELECT c.id FROM channel_chunks c WHERE c.state = 'sending' AND c.updated_at < now() - make_interval(secs => $1) ORDER BY c.id LIMIT 100",
+    )
+    .bind(older_than_secs)
+    .fetch_all(conn)
+    .await
 }
 
 /// How a chunk ends without having been accepted.

@@ -14,6 +14,10 @@ pub enum Purpose {
     Reply,
     /// The channel's own word about a message, a confirmation say: not metered, no footer.
     Notice,
+    /// The product's word to a user: metered, with a footer.
+    Notification,
+    /// A schedule's word to a user: metered, with a footer.
+    Scheduled,
 }
 
 impl Purpose {
@@ -21,6 +25,8 @@ impl Purpose {
         match self {
             Self::Reply => "reply",
             Self::Notice => "notice",
+            Self::Notification => "notification",
+            Self::Scheduled => "scheduled",
         }
     }
 }
@@ -59,6 +65,8 @@ pub struct NewChunk<'a> {
     pub meter_proactive: bool,
     /// Carries the footer.
     pub proactive: bool,
+    /// It is the delivery's template, and has no body of its own.
+    pub is_template: bool,
 }
 
 /// Stores a delivery with its chunks; returns its id and theirs, in order.
@@ -79,11 +87,16 @@ pub async fn create(conn: &mut PgConnection, delivery: NewDelivery<'_>) -> sqlx:
     .bind(delivery.expires_at)
     .execute(&mut *conn)
     .await?;
-    let mut chunk_ids = Vec::with_capacity(delivery.chunks.len());
-    for (index, chunk) in (0i32..).zip(&delivery.chunks) {
+    let chunk_ids = add_chunks(conn, id, &delivery.chunks).await?;
+    Ok((id, chunk_ids))
+}
+
+async fn add_chunks(conn: &mut PgConnection, id: Uuid, chunks: &[NewChunk<'_>]) -> sqlx::Result<Vec<i64>> {
+    let mut chunk_ids = Vec::with_capacity(chunks.len());
+    for (index, chunk) in (0i32..).zip(chunks) {
         let chunk_id = sqlx::query_scalar(
-            "INSERT INTO channel_chunks (delivery_id, index, body, source_start, source_end, meter_proactive, proactive)
-             VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
+            "INSERT INTO channel_chunks (delivery_id, index, body, source_start, source_end, meter_proactive, proactive, form)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id",
         )
         .bind(id)
         .bind(index)
@@ -92,11 +105,219 @@ pub async fn create(conn: &mut PgConnection, delivery: NewDelivery<'_>) -> sqlx:
         .bind(i32::try_from(chunk.source.end).unwrap_or(i32::MAX))
         .bind(chunk.meter_proactive)
         .bind(chunk.proactive)
+        .bind(if chunk.is_template { "template" } else { "text" })
         .fetch_one(&mut *conn)
         .await?;
         chunk_ids.push(chunk_id);
     }
-    Ok((id, chunk_ids))
+    Ok(chunk_ids)
+}
+
+/// A delivery of our own accord.
+#[derive(Debug)]
+pub struct NewProactive<'a> {
+    /// To whom, and whose allowance it takes.
+    pub user_id: &'a str,
+    /// In which thread.
+    pub conversation_id: Option<i64>,
+    /// Why.
+    pub purpose: Purpose,
+    /// The author's text.
+    pub text: &'a str,
+    /// The approved template for when free text is not allowed, and its variables.
+    pub template: Option<(&'a str, &'a serde_json::Value)>,
+    /// What is not sent by then is not sent any more.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Stores a delivery of which nothing is decided yet: it waits.
+pub async fn create_waiting(conn: &mut PgConnection, delivery: NewProactive<'_>) -> sqlx::Result<Uuid> {
+    let id = Uuid::now_v7();
+    sqlx::query(
+        "INSERT INTO channel_deliveries (id, user_id, conversation_id, purpose, text, content_sid, content_variables, expires_at, state, waits_for_inbound)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'waiting', TRUE)",
+    )
+    .bind(id)
+    .bind(delivery.user_id)
+    .bind(delivery.conversation_id)
+    .bind(delivery.purpose.as_str())
+    .bind(delivery.text)
+    .bind(delivery.template.map(|(content_sid, _)| content_sid))
+    .bind(delivery.template.map(|(_, variables)| variables))
+    .bind(delivery.expires_at)
+    .execute(conn)
+    .await?;
+    Ok(id)
+}
+
+/// waiting → open, with its chunks, to this address under this link; returns the chunks' ids. The caller holds the address's lock.
+pub async fn open(
+    conn: &mut PgConnection,
+    id: Uuid,
+    address_id: i64,
+    link_id: i64,
+    period_start: DateTime<Utc>,
+    chunks: &[NewChunk<'_>],
+) -> sqlx::Result<Vec<i64>> {
+    sqlx::query(
+        "UPDATE channel_deliveries SET state = 'open', address_id = $2, link_id = $3, period_start = $4, waits_for_inbound = FALSE WHERE id = $1 AND state = 'waiting'",
+    )
+    .bind(id)
+    .bind(address_id)
+    .bind(link_id)
+    .bind(period_start)
+    .execute(&mut *conn)
+    .await?;
+    add_chunks(conn, id, chunks).await
+}
+
+/// waiting → an end without a chunk: blocked, expired or cancelled. False: it waits no more.
+pub async fn end_waiting(conn: &mut PgConnection, id: Uuid, state: &str, reason: &str) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE channel_deliveries SET state = $2, reason = $3, closed_at = clock_timestamp(), waits_for_inbound = FALSE WHERE id = $1 AND state = 'waiting'",
+    )
+    .bind(id)
+    .bind(state)
+    .bind(reason)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Ends what has waited for too long. Returns how many.
+pub async fn expire_waiting(conn: &mut PgConnection) -> sqlx::Result<u64> {
+    let done = sqlx::query(
+        "UPDATE channel_deliveries SET state = 'expired', reason = 'the person did not write in time', closed_at = clock_timestamp(), waits_for_inbound = FALSE
+         WHERE state = 'waiting' AND expires_at <= now()",
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// What waits for a user's next message, the oldest first, locked.
+pub async fn lock_waiting(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar(
+        "SELECT id FROM channel_deliveries WHERE user_id = $1 AND state = 'waiting' ORDER BY id FOR UPDATE",
+    )
+    .bind(user_id)
+    .fetch_all(conn)
+    .await
+}
+
+/// Whether anything waits for a user's next message.
+pub async fn waits(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM channel_deliveries WHERE user_id = $1 AND state = 'waiting')",
+    )
+    .bind(user_id)
+    .fetch_one(conn)
+    .await
+}
+
+/// A delivery as the product sees it.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct Delivery {
+    /// Its id.
+    pub id: Uuid,
+    /// Whose allowance it takes; `None`: nobody's.
+    pub user_id: Option<String>,
+    /// To whom; `None`: nobody was there.
+    pub address_id: Option<i64>,
+    /// Why.
+    pub purpose: String,
+    /// The author's text.
+    pub text: String,
+    /// The approved template.
+    pub content_sid: Option<String>,
+    /// Its variables.
+    pub content_variables: Option<serde_json::Value>,
+    /// Where it stands.
+    pub state: String,
+    /// Why it ended other than well.
+    pub reason: Option<String>,
+    /// What is not sent by then is not sent any more.
+    pub expires_at: DateTime<Utc>,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A delivery by its id.
+pub async fn get(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Delivery>> {
+    sqlx::query_as(
+        "SELECT id, user_id, address_id, purpose, text, content_sid, content_variables, state, reason, expires_at, created_at FROM channel_deliveries WHERE id = $1",
+    )
+    .bind(id)
+    .fetch_optional(conn)
+    .await
+}
+
+/// A chunk as the product sees it.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct ChunkState {
+    /// Its number.
+    pub id: i64,
+    /// Its place, from 0.
+    pub index: i32,
+    /// Where it stands.
+    pub state: String,
+    /// Twilio's id.
+    pub sid: Option<String>,
+    /// Twilio's error.
+    pub error_code: Option<i32>,
+    /// Counts against the allowance.
+    pub meter_proactive: bool,
+    /// Carries the footer.
+    pub proactive: bool,
+}
+
+/// The chunks of a delivery, in order.
+pub async fn chunks(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec<ChunkState>> {
+    sqlx::query_as(
+        "SELECT id, index, state, sid, error_code, meter_proactive, proactive FROM channel_chunks WHERE delivery_id = $1 ORDER BY index",
+    )
+    .bind(id)
+    .fetch_all(conn)
+    .await
+}
+
+/// Cancels what is still to be sent of a delivery. False: there was nothing. What Twilio may have already stays to be cleared up.
+pub async fn cancel(conn: &mut PgConnection, id: Uuid, reason: &str) -> sqlx::Result<bool> {
+    if end_waiting(conn, id, "cancelled", reason).await? {
+        return Ok(true);
+    }
+    sqlx::query("SELECT FROM channel_deliveries WHERE id = $1 FOR UPDATE")
+        .bind(id)
+        .execute(&mut *conn)
+        .await?;
+    let done = sqlx::query(
+        "UPDATE channel_chunks SET state = 'cancelled', error_message = $2, updated_at = clock_timestamp() WHERE delivery_id = $1 AND state = 'planned'",
+    )
+    .bind(id)
+    .bind(reason)
+    .execute(&mut *conn)
+    .await?;
+    follow_chunks(conn, id).await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Whether something else to this person is under way that a chunk must let pass, so that deliveries do not interleave: before the first
+/// chunk of a proactive delivery, any reply; before the first chunk of a reply, a proactive delivery that has begun and moves on.
+pub async fn must_let_pass(
+    conn: &mut PgConnection,
+    id: Uuid,
+    address_id: i64,
+    is_proactive: bool,
+) -> sqlx::Result<bool> {
+    let question = if is_proactive {
+        "SELECT EXISTS (SELECT FROM channel_deliveries d WHERE d.address_id = $2 AND d.state = 'open' AND d.id <> $1 AND d.purpose IN ('reply', 'notice'))"
+    } else {
+        "SELECT EXISTS (
+             SELECT FROM channel_deliveries d WHERE d.address_id = $2 AND d.state = 'open' AND d.id <> $1 AND d.purpose IN ('notification', 'scheduled')
+               AND EXISTS (SELECT FROM channel_chunks c WHERE c.delivery_id = d.id AND c.state = 'planned')
+               AND EXISTS (SELECT FROM channel_chunks c WHERE c.delivery_id = d.id AND c.accepted_at > now() - interval '20 s'))"
+    };
+    sqlx::query_scalar(question).bind(id).bind(address_id).fetch_one(conn).await
 }
 
 /// Cancels what is still to be sent under a link that has ended. What Twilio may have already stays to be cleared up. The caller holds the

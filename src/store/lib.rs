@@ -17,10 +17,14 @@ pub mod claim_tokens;
 pub mod consents;
 /// Threads with the agent.
 pub mod conversations;
+/// How far periodic work has come.
+pub mod cursors;
 /// Logical outbound messages.
 pub mod deliveries;
 /// Forgetting a user.
 pub mod erasure;
+/// The same request is the same delivery.
+pub mod idempotency_keys;
 /// Which user writes from which address.
 pub mod links;
 /// Two rows that prove to be one person.
@@ -39,6 +43,8 @@ pub mod periods;
 pub mod rate_buckets;
 /// Keys of the hashes.
 pub mod secret_keys;
+/// How fast the sender may speak.
+pub mod sender_pace;
 /// What Twilio reported.
 pub mod status_callbacks;
 /// Runs of the agent.

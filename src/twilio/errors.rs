@@ -21,15 +21,17 @@ pub enum ErrorClass {
     OutsideWindow,
     /// This text, template or medium is refused.
     Content,
+    /// This template cannot be used at present.
+    Template,
     /// It was not sent before its validity ended.
     Expired,
-    /// The account, the sender or a template is not in order: nothing goes out until an operator acts.
+    /// The account or the sender is not in order: nothing goes out until an operator acts.
     Configuration,
 }
 
 use ErrorClass::{
     Configuration, Content, DailyCap, Expired, InDoubt, OptedOut, OutsideWindow, RateLimited, Recipient,
-    Transient,
+    Template, Transient,
 };
 
 /// Every code with a meaning of its own.
@@ -55,12 +57,13 @@ const TABLE: &[(ErrorClass, &[i32])] = &[
             63013, 63021, 63005, 63019, 63034, 63025,
         ],
     ),
+    (Template, &[63040, 63041, 63042, 63054]),
     (Expired, &[30036]),
     (
         Configuration,
         &[
             20003, 20005, 30002, 20404, 21606, 21659, 21660, 21661, 63007, 63002, 63008, 21701, 21703, 21704,
-            21711, 21609, 63040, 63041, 63042, 63054, 63020, 63022, 63051, 63056, 63058, 63059, 63062, 63112,
+            21711, 21609, 63020, 63022, 63051, 63056, 63058, 63059, 63062, 63112,
         ],
     ),
 ];
@@ -129,9 +132,9 @@ mod tests {
             (63017, RateLimited), (63018, RateLimited), (63019, Content), (63020, Configuration), (63021, Content),
             (63022, Configuration), (63023, Transient), (63024, Recipient), (63025, Content), (63027, Content),
             (63028, Content), (63031, Recipient), (63032, Recipient), (63033, OptedOut), (63034, Content),
-            (63037, Transient), (63038, DailyCap), (63040, Configuration), (63041, Configuration),
-            (63042, Configuration), (63049, Recipient), (63050, OptedOut), (63051, Configuration), (63053, Transient),
-            (63054, Configuration), (63056, Configuration), (63058, Configuration), (63059, Configuration),
+            (63037, Transient), (63038, DailyCap), (63040, Template), (63041, Template),
+            (63042, Template), (63049, Recipient), (63050, OptedOut), (63051, Configuration), (63053, Transient),
+            (63054, Template), (63056, Configuration), (63058, Configuration), (63059, Configuration),
             (63062, Configuration), (63112, Configuration), (92002, Content), (92007, Content),
         ];
 

@@ -1,5 +1,6 @@
 //! The webhook of an inbound message.
 
+use crate::message::ListedMessage;
 use crate::webhook::{VerifiedForm, storable};
 
 /// Twilio's ids have 34 characters; nothing that is much longer is one.
@@ -58,6 +59,23 @@ impl InboundMessage {
             external_user_id: form.filled("ExternalUserId").and_then(whatsapp_address),
             opt_out_type: owned("OptOutType"),
             media: form.filled("NumMedia").and_then(|number| number.parse().ok()).unwrap_or(0),
+        })
+    }
+}
+
+impl InboundMessage {
+    /// The message as Twilio's list has it, which tells less than a webhook. `None`: it is no WhatsApp message.
+    #[must_use]
+    pub fn listed(message: &ListedMessage) -> Option<Self> {
+        Some(Self {
+            sid: message.sid.clone(),
+            from: whatsapp_address(&message.from)?,
+            body: storable(&message.body),
+            account_sid: None,
+            to: Some(message.to.clone()),
+            external_user_id: None,
+            opt_out_type: None,
+            media: 0,
         })
     }
 }

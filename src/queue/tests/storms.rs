@@ -181,13 +181,13 @@ pub(crate) fn end(mut process: Child) {
 #[tokio::test(flavor = "multi_thread")]
 async fn three_processes_run_two_hundred_lanes_without_an_overlap() {
     let database = TestDatabase::create(&MIGRATOR).await;
-    let storm = Storm::new(database.url(), 200, 20).await;
+    let storm = Storm::new(database.url(), 200, 50).await;
 
     let processes = [child(&storm), child(&storm), child(&storm)];
     storm.drained().await;
     processes.into_iter().for_each(end);
 
-    storm.every_step_once_in_order(200, 20).await;
+    storm.every_step_once_in_order(200, 50).await;
     assert_eq!(storm.count("SELECT count(*) FROM collisions").await, Some(0));
 }
 

@@ -107,6 +107,8 @@ pub struct Keys {
     moderation: ModerationKeys,
     pub agent: Agent,
     pub deliveries: Deliveries,
+    pub metering: Metering,
+    pub backfill: Backfill,
     pub queue: Queue,
     pub pools: Pools,
     pub log: Log,
@@ -162,6 +164,11 @@ struct TwilioKeys {
     in_doubt_grace_ms: u64,
     in_doubt_second_look_ms: u64,
     in_doubt_give_up_hours: u64,
+    sender_per_sec: u32,
+    recipient_burst: u32,
+    recipient_every_ms: u64,
+    probe_every_secs: u64,
+    daily_cap_probe_every_secs: u64,
 }
 
 impl fmt::Debug for TwilioKeys {
@@ -195,6 +202,7 @@ impl fmt::Debug for OpenClaw {
 #[expect(missing_docs, reason = "config.toml documents every key")]
 pub struct Whatsapp {
     pub enabled: bool,
+    pub enforce_window: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -247,7 +255,20 @@ pub struct Agent {
 #[expect(missing_docs, reason = "config.toml documents every key")]
 pub struct Deliveries {
     pub reply_expires_hours: u64,
+    pub notification_expires_hours: u32,
     pub callback_wait_ms: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Metering {
+    pub credit_failed: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Backfill {
+    pub every_secs: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -266,6 +287,22 @@ pub struct Pools {
     pub inbound: Pool,
     pub conversation: Pool,
     pub replies: Pool,
+    pub proactive: Pool,
+    pub upkeep: Pool,
+}
+
+impl Pools {
+    /// Every pool with its name.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, &Pool); 5] {
+        [
+            ("inbound", &self.inbound),
+            ("conversation", &self.conversation),
+            ("replies", &self.replies),
+            ("proactive", &self.proactive),
+            ("upkeep", &self.upkeep),
+        ]
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -340,6 +377,18 @@ impl Config {
         Limits { per_sender_per_min, per_sender_burst, unlinked_per_hour, total_per_min }
     }
 
+    /// How fast the sender speaks, and how it recovers.
+    pub(crate) fn pace(&self) -> Pace {
+        let twilio = &self.keys.twilio;
+        Pace {
+            sender_per_sec: f64::from(twilio.sender_per_sec),
+            recipient_burst: twilio.recipient_burst,
+            recipient_every: Duration::from_millis(twilio.recipient_every_ms),
+            probe_every: Duration::from_secs(twilio.probe_every_secs),
+            daily_cap_probe_every: Duration::from_secs(twilio.daily_cap_probe_every_secs),
+        }
+    }
+
     /// How the queue behaves.
     #[must_use]
     pub fn queue(&self) -> queue::settings::Settings {
@@ -371,6 +420,15 @@ impl Config {
     pub fn connect_timeout(&self) -> Duration {
         Duration::from_millis(self.keys.twilio.connect_timeout_ms)
     }
+}
+
+/// How fast the sender speaks, and how often it is tried out while Twilio refuses it.
+pub(crate) struct Pace {
+    pub(crate) sender_per_sec: f64,
+    pub(crate) recipient_burst: u32,
+    pub(crate) recipient_every: Duration,
+    pub(crate) probe_every: Duration,
+    pub(crate) daily_cap_probe_every: Duration,
 }
 
 fn given_or<'a>(given: &'a str, usual: &'a str) -> &'a str {

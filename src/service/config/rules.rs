@@ -164,12 +164,7 @@ pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
             errors.push(message.to_owned());
         }
     };
-    let pools = [
-        ("inbound", &keys.pools.inbound),
-        ("conversation", &keys.pools.conversation),
-        ("replies", &keys.pools.replies),
-    ];
-    for (name, pool) in pools {
+    for (name, pool) in keys.pools.named() {
         must(pool.concurrency > 0, &format!("pools.{name}.concurrency must be at least 1"));
         must(pool.timeout_secs > 0, &format!("pools.{name}.timeout_secs must be at least 1"));
     }
@@ -189,10 +184,15 @@ pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
         keys.twilio.send_start_within_ms < keys.twilio.send_deadline_ms,
         "twilio.send_start_within_ms must be shorter than twilio.send_deadline_ms",
     );
-    must(
-        keys.pools.replies.timeout_secs * 1000 > keys.twilio.send_deadline_ms,
-        "pools.replies.timeout_secs must be longer than twilio.send_deadline_ms",
-    );
+    for (name, pool) in [("replies", &keys.pools.replies), ("proactive", &keys.pools.proactive)] {
+        must(
+            pool.timeout_secs * 1000 > keys.twilio.send_deadline_ms,
+            &format!("pools.{name}.timeout_secs must be longer than twilio.send_deadline_ms"),
+        );
+    }
+    must(keys.twilio.sender_per_sec > 0, "twilio.sender_per_sec must be at least 1");
+    must(keys.twilio.recipient_burst > 0, "twilio.recipient_burst must be at least 1");
+    must(keys.backfill.every_secs > 0, "backfill.every_secs must be at least 1");
     let database = &keys.database;
     let connections = [database.receiver_connections, database.worker_connections, database.api_connections];
     must(

@@ -2,6 +2,7 @@
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use jobs::proactive::PlanError;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -81,6 +82,15 @@ impl std::fmt::Display for Problem {
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         Self::unavailable(&error)
+    }
+}
+
+impl From<PlanError> for Problem {
+    fn from(error: PlanError) -> Self {
+        match error {
+            PlanError::Database(error) => error.into(),
+            PlanError::Enqueue(error) => Self::unavailable(&sqlx::Error::Protocol(error.to_string())),
+        }
     }
 }
 

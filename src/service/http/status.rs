@@ -5,11 +5,13 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use jobs::lanes;
+use jobs::proactive::{self, PlanError};
+use jobs::{lanes, sending};
 use queue::trace::TraceParent;
 use store::chunks::Accepted;
 use store::status_callbacks::NewStatusCallback;
 use tracing::Instrument as _;
+use twilio::errors::ErrorClass;
 use twilio::status::StatusCallback;
 use twilio::webhook::VerifiedForm;
 
@@ -95,6 +97,17 @@ async fn apply(
         // Reported to another URL than the one we gave: the SID may still be one of ours.
         None => store::chunks::find_by_sid(&mut tx, &callback.sid).await?,
     };
+    let failed_for_good = matches!(callback.status.as_str(), "failed" | "undelivered");
+    let wants_none = failed_for_good
+        && callback.error_code.is_some()
+        && twilio::errors::class_of_callback(callback.error_code) == ErrorClass::OptedOut;
+    let mut person = None;
+    if let (Some(id), true) = (named, wants_none) {
+        // The person is locked before the chunk, as everywhere.
+        if let Some(chunk) = store::chunks::get(&mut tx, id).await? {
+            person = Some(store::addresses::lock(&mut tx, chunk.address_id).await?.id);
+        }
+    }
     let chunk = match named {
         Some(id) => store::chunks::lock(&mut tx, id).await?,
         None => None,
@@ -130,7 +143,21 @@ async fn apply(
                 );
             }
         }
+        if failed_for_good && receiver.settings.credit_failed {
+            store::allowances::credit(&mut tx, chunk.id).await?;
+        }
+        if let Some(address_id) = person {
+            sending::opt_out_by_provider(&mut tx, &receiver.settings, address_id, callback.error_code)
+                .await?;
+        }
         store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
+        if chunk.state == "sending" || chunk.state == "unknown" {
+            // What waited behind a send in doubt has no job any more.
+            proactive::go_on(&mut tx, chunk.delivery_id).await.map_err(|error| match error {
+                PlanError::Database(error) => error,
+                PlanError::Enqueue(error) => sqlx::Error::Protocol(error.to_string()),
+            })?;
+        }
         tx.wake(&lanes::chunk_key(chunk.id)).await?;
         if let Some(next) = store::chunks::after(&mut tx, chunk.id).await? {
             tx.wake(&lanes::chunk_key(next)).await?;

@@ -133,8 +133,13 @@ async fn what_waits_for_a_link_that_ends_is_cancelled() {
     let mut conn = tables.pg.acquire().await.unwrap();
     let address = linked(&mut conn, "alice", PERSON).await;
     let link = links::of_user(&mut conn, "alice").await.unwrap().unwrap();
-    let chunk =
-        || deliveries::NewChunk { body: "hi", source: 0..2, meter_proactive: false, proactive: false };
+    let chunk = || deliveries::NewChunk {
+        body: "hi",
+        source: 0..2,
+        meter_proactive: false,
+        proactive: false,
+        is_template: false,
+    };
     let delivery = deliveries::NewDelivery {
         address_id: address,
         conversation_id: None,

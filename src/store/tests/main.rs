@@ -70,7 +70,13 @@ impl Tables {
     /// A delivery of so many chunks; their ids.
     async fn chunks(&self, number: usize) -> Vec<i64> {
         let (address_id, _) = self.person().await;
-        let chunk = || NewChunk { body: "hi", source: 0..2, meter_proactive: false, proactive: false };
+        let chunk = || NewChunk {
+            body: "hi",
+            source: 0..2,
+            meter_proactive: false,
+            proactive: false,
+            is_template: false,
+        };
         let delivery = NewDelivery {
             address_id,
             conversation_id: None,

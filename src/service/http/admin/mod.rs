@@ -1,9 +1,11 @@
 //! `/admin/api`: what administrators see and do, as JSON.
 
+mod chunks;
 mod jobs;
 
 use axum::middleware;
 use queue::Queue;
+use sqlx::PgPool;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -13,6 +15,7 @@ use super::problem::Problem;
 /// What these routes need. Their connections are their own: a long list costs no lease.
 #[derive(Clone)]
 pub(crate) struct Admin {
+    pub(crate) pg: PgPool,
     pub(crate) queue: Queue,
 }
 
@@ -33,6 +36,8 @@ pub(crate) fn routes(admin: Admin, token: BearerToken) -> OpenApiRouter {
         .routes(routes!(jobs::cancel));
     let routes = OpenApiRouter::new()
         .nest("/jobs", jobs)
+        .routes(routes!(chunks::in_doubt))
+        .routes(routes!(chunks::give_verdict))
         .fallback(async || Problem::not_found("no such path; see /openapi.json"))
         .with_state(admin)
         .layer(middleware::from_fn_with_state(token, bearer::require));

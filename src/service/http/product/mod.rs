@@ -2,13 +2,17 @@
 
 mod claim_link;
 mod claims;
+mod deliveries;
+mod notifications;
 mod plans;
 pub(crate) mod users;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::middleware;
 use jobs::app::Settings;
+use queue::Queue;
 use sqlx::{PgConnection, PgPool};
 use store::users::User;
 use utoipa_axum::router::OpenApiRouter;
@@ -21,7 +25,10 @@ use super::problem::Problem;
 #[derive(Clone)]
 pub(crate) struct Product {
     pub(crate) pg: PgPool,
+    pub(crate) queue: Queue,
     pub(crate) settings: Arc<Settings>,
+    /// A notification that names no time of its own is not sent any more after this.
+    pub(crate) notification_expires: Duration,
 }
 
 /// The routes, behind the product's token.
@@ -32,6 +39,9 @@ pub(crate) fn routes(product: Product, token: BearerToken) -> OpenApiRouter {
         .routes(routes!(users::opt_out))
         .routes(routes!(claims::create))
         .routes(routes!(claims::unlink))
+        .routes(routes!(notifications::create))
+        .routes(routes!(deliveries::get))
+        .routes(routes!(deliveries::cancel))
         .routes(routes!(plans::list))
         .fallback(async || Problem::not_found("no such path; see /openapi.json"))
         .with_state(product)

@@ -1,0 +1,37 @@
+//! Plans what has waited for a person's next message.
+//!
+//! Enqueued by the intake of a message whose sender's user has deliveries that wait, in the person's proactive lane. Enqueues their
+//! `send_chunk`s. It may run twice: a delivery that waits no more is left alone.
+
+use queue::claim::Claim;
+use queue::failure::Failure;
+use queue::job::Job;
+use serde::{Deserialize, Serialize};
+
+use crate::app::App;
+use crate::{lanes, proactive};
+
+/// The user whose deliveries wait.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PlanWaiting {
+    /// `channel_users.id`.
+    pub user: String,
+}
+
+impl Job for PlanWaiting {
+    type App = App;
+
+    const KIND: &'static str = "plan_waiting";
+    const POOL: &'static str = lanes::PROACTIVE_POOL;
+
+    async fn run(self, app: App, claim: Claim) -> Result<(), Failure> {
+        let mut tx = app.begin().await?;
+        let link = store::links::lock_of_user(&mut tx, &self.user).await?;
+        for id in store::deliveries::lock_waiting(&mut tx, &self.user).await? {
+            proactive::plan_waiting(&mut tx, &app.settings, id, link.clone()).await?;
+        }
+        claim.complete(&mut tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,300 @@
+//! An attempt to send a chunk: the last look under the person's lock, the mark that Twilio may have it, the request, and what came of it.
+//!
+//! `sending` is committed before the request; from there a chunk only leaves with proof.
+
+use std::time::{Duration, Instant};
+
+use queue::claim::Claim;
+use queue::failure::Failure;
+use queue::job::NewJob;
+use queue::trace::TraceParent;
+use queue::transaction::Transaction;
+use store::chunks::{Accepted, Chunk, End, Unsent};
+use store::consents::{Action, Method, NewConsent};
+use twilio::client::SendError;
+use twilio::errors::ErrorClass;
+use twilio::message::{Content, OutboundMessage};
+
+use crate::app::{App, Settings};
+use crate::probe_sender::{self, ProbeSender};
+use crate::{lanes, proactive};
+
+/// What an attempt came to, as far as the sender is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// Twilio took it, refused it for what it is, or could not be asked: nothing is wrong with our account.
+    Well,
+    /// Twilio refuses our account or sender.
+    SenderRefused,
+}
+
+/// Sends a planned chunk and stores what came of it, with the job's end.
+pub(crate) async fn send(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(), Failure> {
+    match attempt(app, Some(claim), chunk).await? {
+        Ok(()) => Ok(()),
+        Err(judged) => Err(judged.failure),
+    }
+}
+
+/// Sends a planned chunk to find out whether Twilio lets us.
+pub(crate) async fn try_out(app: &App, chunk_id: i64) -> Result<Sent, Failure> {
+    let Some(chunk) = store::chunks::get(&mut *app.pg.acquire().await?, chunk_id).await? else {
+        return Ok(Sent::Well);
+    };
+    match attempt(app, None, &chunk).await? {
+        Err(judged) if judged.sender_refused => Ok(Sent::SenderRefused),
+        _ => Ok(Sent::Well),
+    }
+}
+
+/// What a failed attempt means.
+struct Judged {
+    failure: Failure,
+    sender_refused: bool,
+}
+
+async fn attempt(app: &App, claim: Option<&Claim>, chunk: &Chunk) -> Result<Result<(), Judged>, Failure> {
+    let times = &app.settings.sending;
+    let Some((attempt, to)) = begin(app, chunk).await? else { return Ok(Ok(())) };
+    // The clock starts before the commit that `begin` made could be seen by anybody, so the deadline here is never later than the row's.
+    let callback = app
+        .settings
+        .status_callback_url
+        .as_ref()
+        .map(|url| format!("{url}?chunk={}&attempt={}", chunk.id, attempt.number));
+    let validity = (chunk.expires_at - chunk.now).num_seconds().clamp(1, 36_000);
+    let variables = chunk.content_variables.as_ref().map_or_else(|| "{}".to_owned(), ToString::to_string);
+    let message = OutboundMessage {
+        to: &to,
+        from: &app.settings.whatsapp_number,
+        content: match &chunk.content_sid {
+            Some(content_sid) => Content::Template { content_sid, variables: &variables },
+            None => Content::Text(&chunk.body),
+        },
+        status_callback: callback.as_deref(),
+        validity_period_secs: u32::try_from(validity).ok(),
+    };
+    let sent = if attempt.begun.elapsed() > times.start_within {
+        let reason = "the request would have started too late".to_owned();
+        Err(SendError::NotSent { reason, retry_after: None, class: ErrorClass::Transient })
+    } else {
+        app.twilio.send_whatsapp_message(&message, attempt.begun + times.deadline).await
+    };
+    match sent {
+        Ok(accepted) => {
+            accept(app, claim, chunk.id, attempt.number, &accepted.sid).await?;
+            tracing::info!(chunk.id = chunk.id, sid = accepted.sid, "Twilio accepted chunk {}", chunk.id);
+            Ok(Ok(()))
+        }
+        Err(error) => Ok(Err(judge(app, chunk, attempt.number, error).await?)),
+    }
+}
+
+/// An attempt that is under way.
+struct Attempt {
+    number: i32,
+    /// Taken before `sending` was committed.
+    begun: Instant,
+}
+
+/// planned → sending under the address's lock, committed. `None`: it shall not be sent, or not any more.
+async fn begin(app: &App, chunk: &Chunk) -> Result<Option<(Attempt, String)>, Failure> {
+    let mut tx = app.begin().await?;
+    let address = store::addresses::lock(&mut tx, chunk.address_id).await?;
+    let Some(locked) = store::chunks::lock(&mut tx, chunk.id).await? else { return Ok(None) };
+    let names = store::addresses::names(&mut tx, address.id).await?;
+    let to = names.first().filter(|_| !locked.link_ended);
+    let is_free_text = locked.content_sid.is_none();
+    let (end, reason) = match to {
+        _ if locked.now >= locked.expires_at => (End::Expired, "it was not sent in time"),
+        None => (End::Blocked, "not_linked"),
+        Some(_)
+            if locked.of_own_accord
+                && store::opt_outs::exists(&mut tx, &app.settings.secret_keys, &names).await? =>
+        {
+            (End::Cancelled, "opted_out")
+        }
+        Some(_) if is_free_text && !app.settings.window_is_open(address.last_inbound_at, locked.now) => {
+            (End::Blocked, "window")
+        }
+        Some(to) => return mark(app, tx, chunk, to.alias.clone()).await,
+    };
+    if store::chunks::end(&mut tx, chunk.id, end, None, reason).await? {
+        store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
+        tx.commit().await?;
+        tracing::warn!(chunk.id = chunk.id, "Chunk {} is not sent: {reason}", chunk.id);
+    }
+    Ok(None)
+}
+
+/// Commits the mark that Twilio may have the chunk from now on.
+async fn mark(
+    app: &App,
+    mut tx: Transaction,
+    chunk: &Chunk,
+    to: String,
+) -> Result<Option<(Attempt, String)>, Failure> {
+    let begun = Instant::now();
+    let trace = TraceParent::current();
+    let trace = trace.as_ref().map(TraceParent::as_str);
+    let deadline_secs = app.settings.sending.deadline.as_secs_f64();
+    let Some(number) = store::chunks::begin_sending(&mut tx, chunk.id, &to, deadline_secs, trace).await?
+    else {
+        return Ok(None);
+    };
+    tx.commit().await?;
+    Ok(Some((Attempt { number, begun }, to)))
+}
+
+/// Stores that Twilio has the chunk: with the job's end, if there is a claim to end it by. An answer that is known must not be lost to a
+/// passing fault of the database, or it would take two lists and a minute to find it again.
+pub(crate) async fn accept(
+    app: &App,
+    claim: Option<&Claim>,
+    chunk_id: i64,
+    attempt: i32,
+    sid: &str,
+) -> Result<(), Failure> {
+    let mut pause = Duration::from_millis(50);
+    for last in [false, false, false, false, false, true] {
+        match try_accept(app, claim, chunk_id, attempt, sid).await {
+            Ok(()) => return Ok(()),
+            Err(failure) if last => return Err(failure),
+            Err(failure) => tracing::warn!(
+                chunk.id = chunk_id,
+                "Could not store that chunk {chunk_id} was accepted; trying again: {failure:?}"
+            ),
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 3;
+    }
+    Ok(())
+}
+
+async fn try_accept(
+    app: &App,
+    claim: Option<&Claim>,
+    chunk_id: i64,
+    attempt: i32,
+    sid: &str,
+) -> Result<(), Failure> {
+    let mut tx = app.begin().await?;
+    let Some(chunk) = store::chunks::lock(&mut tx, chunk_id).await? else { return Ok(()) };
+    if let Accepted::DoubleSend { first_sid } = store::chunks::accept(&mut tx, chunk_id, attempt, sid).await?
+    {
+        let detail = format!("chunk {chunk_id} went out as {first_sid} and again as {sid}");
+        store::alerts::raise(&mut tx, "double_send", &detail).await?;
+        tracing::error!(chunk.id = chunk_id, "Double send: {detail}");
+    }
+    store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
+    if let Some(next) = store::chunks::after(&mut tx, chunk_id).await? {
+        // What waited behind a send in doubt has no job any more.
+        proactive::go_on(&mut tx, chunk.delivery_id).await?;
+        tx.wake(&lanes::chunk_key(next)).await?;
+    }
+    if let Some(claim) = claim {
+        claim.complete(&mut tx).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// What a failed request means. Only what is proven unsent goes back to be sent again.
+async fn judge(app: &App, chunk: &Chunk, attempt: i32, error: SendError) -> Result<Judged, Failure> {
+    let mut tx = app.begin().await?;
+    let address = store::addresses::lock(&mut tx, chunk.address_id).await?;
+    store::chunks::lock(&mut tx, chunk.id).await?;
+    let text = error.to_string();
+    let mut sender_refused = false;
+    let failure = match error {
+        SendError::NotSent { class: ErrorClass::DailyCap, .. } => {
+            sender_refused = true;
+            hold_back(&mut tx, chunk, attempt, &text, app.settings.daily_cap_probe_every).await?
+        }
+        SendError::NotSent { retry_after, .. } => {
+            store::chunks::return_to_planned(&mut tx, chunk.id, attempt, Unsent::NotSent, &text).await?;
+            retry_after.map_or_else(
+                || Failure::retry(text.clone()),
+                |delay| Failure::RetryAfter(delay, text.clone().into()),
+            )
+        }
+        SendError::InDoubt { .. } => {
+            store::chunks::doubt(&mut tx, chunk.id, attempt, &text).await?;
+            tracing::warn!(chunk.id = chunk.id, "Nobody knows whether Twilio has chunk {}: {text}", chunk.id);
+            Failure::Snooze(app.settings.sending.deadline + app.settings.sending.in_doubt_grace)
+        }
+        // Nothing is wrong with the message: it waits for the operator.
+        SendError::Refused { class: ErrorClass::Configuration, .. } => {
+            sender_refused = true;
+            hold_back(&mut tx, chunk, attempt, &text, app.settings.probe_every).await?
+        }
+        SendError::Refused { class: ErrorClass::DailyCap, .. } => {
+            sender_refused = true;
+            hold_back(&mut tx, chunk, attempt, &text, app.settings.daily_cap_probe_every).await?
+        }
+        SendError::Refused { class: ErrorClass::Template, .. } => {
+            store::chunks::return_to_planned(&mut tx, chunk.id, attempt, Unsent::NotSent, &text).await?;
+            alert(&mut tx, "template", &text).await?;
+            Failure::RetryAfter(TEMPLATE_PAUSE, text.clone().into())
+        }
+        SendError::Refused { class, code, .. } => {
+            store::chunks::end(&mut tx, chunk.id, End::Failed, code, &text).await?;
+            store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
+            if class == ErrorClass::OptedOut {
+                opt_out_by_provider(&mut tx, &app.settings, address.id, code).await?;
+            }
+            Failure::abort(text.clone())
+        }
+    };
+    tx.commit().await?;
+    Ok(Judged { failure, sender_refused })
+}
+
+/// WhatsApp pauses a template for three hours at first.
+const TEMPLATE_PAUSE: Duration = Duration::from_secs(3 * 3600);
+
+/// Nothing goes out before an operator, or tomorrow: the sender is held back as a whole, and tried out now and then.
+async fn hold_back(
+    tx: &mut Transaction,
+    chunk: &Chunk,
+    attempt: i32,
+    reason: &str,
+    every: Duration,
+) -> Result<Failure, Failure> {
+    store::chunks::return_to_planned(tx, chunk.id, attempt, Unsent::NotSent, reason).await?;
+    alert(tx, "sender_refused", reason).await?;
+    let probe = ProbeSender { every_secs: every.as_secs().max(1) };
+    tx.enqueue(NewJob::of(&probe).unique_key(probe_sender::KEY)).await?;
+    Ok(Failure::Snooze(Duration::from_secs(1)))
+}
+
+async fn alert(tx: &mut Transaction, cause: &str, detail: &str) -> sqlx::Result<()> {
+    if store::alerts::raise(tx, cause, detail).await? {
+        tracing::error!("Twilio refuses what we send ({cause}): {detail}");
+    }
+    Ok(())
+}
+
+/// Twilio or WhatsApp says that a person wants nothing of our own accord; then neither do we send any. The caller holds the address's lock.
+pub async fn opt_out_by_provider(
+    tx: &mut Transaction,
+    settings: &Settings,
+    address_id: i64,
+    code: Option<i32>,
+) -> sqlx::Result<()> {
+    let names = store::addresses::names(tx, address_id).await?;
+    let link = store::links::of_address(tx, address_id).await?;
+    let user_id = link.as_ref().map(|link| link.user_id.as_str());
+    let new = store::opt_outs::put(tx, &settings.secret_keys, &names, user_id, "provider").await?;
+    let (true, Some(user_id)) = (new, user_id) else { return Ok(()) };
+    let consent = NewConsent {
+        user_id,
+        names: &names,
+        method: Method::Provider,
+        action: Action::Revoked,
+        text: &code.map_or_else(String::new, |code| format!("Twilio's error {code}")),
+        version: "",
+        message_sid: None,
+    };
+    store::consents::insert(tx, &settings.secret_keys, consent).await
+}

@@ -1,0 +1,111 @@
+//! What must be looked after every few minutes, by one process of all: messages whose webhook never came, sends that stay in doubt, deliveries
+//! that waited too long.
+//!
+//! Enqueued by every process at its start and every few minutes, once for all by its key. Enqueues what an inbound message enqueues. It may run
+//! twice: everything it does is looked up first. What fails is left to the next round.
+
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+use queue::claim::Claim;
+use queue::failure::Failure;
+use queue::job::Job;
+use serde::{Deserialize, Serialize};
+use store::chunks::End;
+use twilio::client::ListFilter;
+use twilio::inbound::InboundMessage;
+
+use crate::app::App;
+use crate::inbound::intake::{self, Arrival, TakenIn};
+use crate::look_up::UNRESOLVED;
+
+/// The round.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Upkeep {}
+
+/// At most one lives.
+pub const KEY: &str = "upkeep";
+
+/// How far back Twilio's list is read at most.
+const AT_MOST: TimeDelta = TimeDelta::hours(24);
+
+/// How much is read again, since Twilio's list may lag.
+const OVERLAP: TimeDelta = TimeDelta::minutes(15);
+
+impl Job for Upkeep {
+    type App = App;
+
+    const KIND: &'static str = "upkeep";
+    const POOL: &'static str = "upkeep";
+
+    async fn run(self, app: App, _: Claim) -> Result<(), Failure> {
+        // One that fails must not keep the others from their turn.
+        let backfilled = backfill(&app).await;
+        let rest = tidy(&app).await;
+        if let Err(failure) = backfilled.and(rest) {
+            tracing::warn!("The next round of the upkeep will try again: {failure:?}");
+        }
+        Ok(())
+    }
+}
+
+/// Takes in what Twilio has and we have not, by the same path as a webhook.
+async fn backfill(app: &App) -> Result<(), Failure> {
+    let begun = Utc::now();
+    let done_until = store::cursors::get(&mut *app.pg.acquire().await?, "backfill").await?;
+    let since = (done_until - OVERLAP).max(begun - AT_MOST);
+    let first_start = store::cursors::get(&mut *app.pg.acquire().await?, "first_start").await?;
+    let filter = ListFilter {
+        to: Some(&app.settings.whatsapp_number),
+        sent_since: Some(since.date_naive()),
+        ..ListFilter::default()
+    };
+    let mut listed = app.twilio.list_messages(&filter).await?;
+    // Twilio's dates have whole seconds.
+    let from = since.max(first_start - TimeDelta::seconds(1));
+    listed.retain(|message| message.direction == "inbound" && message.date_created >= from);
+    listed.sort_by_key(|message| message.date_created);
+    for message in listed {
+        if store::messages::exists(&mut *app.pg.acquire().await?, &message.sid).await? {
+            continue;
+        }
+        let Some(inbound) = InboundMessage::listed(&message) else { continue };
+        let params = serde_json::json!({ "MessageSid": message.sid, "From": message.from, "To": message.to, "Body": message.body });
+        let mut tx = app.begin().await?;
+        let arrival = Arrival::Backfill { written_at: message.date_created };
+        if let TakenIn::New(id) = intake::take_in(&mut tx, &app.settings, &inbound, &params, arrival).await? {
+            tx.commit().await?;
+            tracing::warn!(
+                message.id = id,
+                message.sid = message.sid,
+                "Took in message {id}, whose webhook never came"
+            );
+        }
+    }
+    store::cursors::advance(&mut *app.pg.acquire().await?, "backfill", begun).await?;
+    Ok(())
+}
+
+async fn tidy(app: &App) -> Result<(), Failure> {
+    let mut conn = app.pg.acquire().await?;
+    let expired = store::deliveries::expire_waiting(&mut conn).await?;
+    if expired > 0 {
+        tracing::info!("{expired} deliveries waited in vain for their person's next message");
+    }
+    let give_up = app.settings.sending.give_up + Duration::from_secs(600);
+    let doubts = store::chunks::stale_doubts(&mut conn, give_up.as_secs_f64()).await?;
+    drop(conn);
+    for chunk_id in doubts {
+        let mut tx = app.begin().await?;
+        let Some(chunk) = store::chunks::lock(&mut tx, chunk_id).await? else { continue };
+        let (end, reason): (End, &str) = UNRESOLVED;
+        if chunk.state == "sending" && store::chunks::end(&mut tx, chunk_id, end, None, reason).await? {
+            store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
+            let detail = format!("chunk {chunk_id}: {reason}");
+            store::alerts::raise(&mut tx, "unknown_send", &detail).await?;
+            tracing::error!(chunk.id = chunk_id, "Gave up on chunk {chunk_id}: {reason}");
+        }
+        tx.commit().await?;
+    }
+    Ok(())
+}

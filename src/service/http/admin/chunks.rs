@@ -1,0 +1,66 @@
+//! `/admin/api/chunks`: sends of which nobody knows whether they arrived, until an administrator says so.
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use store::chunks::Verdict;
+use utoipa::ToSchema;
+
+use super::{ACTOR, Admin};
+use crate::http::input;
+use crate::http::problem::Problem;
+use crate::verdicts::{self, InDoubt};
+
+/// Everything in doubt.
+#[derive(Serialize, ToSchema)]
+pub(super) struct InDoubtList {
+    chunks: Vec<InDoubt>,
+}
+
+/// Sends in doubt, the oldest first, at most 200.
+#[utoipa::path(get, path = "/chunks/in-doubt", operation_id = "listInDoubt", tag = "chunks", responses((status = 200, body = InDoubtList), (status = 401, body = Problem)))]
+pub(super) async fn in_doubt(State(admin): State<Admin>) -> Result<Json<InDoubtList>, Problem> {
+    let chunks = verdicts::in_doubt(&mut *admin.pg.acquire().await?).await?;
+    Ok(Json(InDoubtList { chunks }))
+}
+
+/// What somebody knows of a send in doubt.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct VerdictRequest {
+    verdict: VerdictName,
+}
+
+/// What is said of it.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+enum VerdictName {
+    /// The person has it; it is never sent again.
+    Arrived,
+    /// The person does not have it; it is sent again.
+    SendAgain,
+}
+
+/// What came of it.
+#[derive(Serialize, ToSchema)]
+pub(super) struct VerdictView {
+    /// The delivery's state now.
+    state: String,
+}
+
+/// Says what became of a send in doubt.
+#[utoipa::path(post, path = "/chunks/{id}/verdict", operation_id = "giveVerdict", tag = "chunks", params(("id" = i64, Path, description = "The chunk's number")), request_body = VerdictRequest, responses((status = 200, body = VerdictView), (status = 401, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn give_verdict(
+    State(admin): State<Admin>,
+    input::Path(id): input::Path<i64>,
+    input::Json(request): input::Json<VerdictRequest>,
+) -> Result<Json<VerdictView>, Problem> {
+    let verdict = match request.verdict {
+        VerdictName::Arrived => Verdict::Arrived,
+        VerdictName::SendAgain => Verdict::SendAgain,
+    };
+    let state = verdicts::give(&admin.queue, &admin.pg, id, verdict, ACTOR).await?;
+    let state =
+        state.ok_or_else(|| Problem::conflict("not_in_doubt", format!("chunk {id} is not in doubt")))?;
+    Ok(Json(VerdictView { state }))
+}

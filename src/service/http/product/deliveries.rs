@@ -1,0 +1,101 @@
+//! `/v1/deliveries/{id}`: what became of a delivery and of each of its chunks.
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::PgConnection;
+use store::deliveries::{self, ChunkState, Delivery};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::Product;
+use crate::http::input;
+use crate::http::problem::Problem;
+
+/// A delivery with its chunks.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DeliveryView {
+    id: Uuid,
+    /// `reply`, `notice`, `notification` or `scheduled`.
+    purpose: String,
+    /// `open`, `waiting`, `sent`, `delivered`, `failed`, `cancelled`, `blocked`, `expired` or `unknown`.
+    state: String,
+    /// Why it ended other than well.
+    reason: Option<String>,
+    expires_at: DateTime<Utc>,
+    created_at: DateTime<Utc>,
+    chunks: Vec<ChunkView>,
+}
+
+/// One WhatsApp message.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ChunkView {
+    /// From 0.
+    index: i32,
+    /// `planned`, `sending`, `accepted`, `sent`, `delivered`, `read`, `failed`, `cancelled`, `blocked`, `expired` or `unknown`.
+    state: String,
+    /// Twilio's id.
+    sid: Option<String>,
+    /// Twilio's error.
+    error_code: Option<i32>,
+    /// Counts against the allowance.
+    meter_proactive: bool,
+    /// Carries "Reply STOP to unsubscribe."
+    proactive: bool,
+}
+
+impl From<ChunkState> for ChunkView {
+    fn from(chunk: ChunkState) -> Self {
+        let ChunkState { index, state, sid, error_code, meter_proactive, proactive, .. } = chunk;
+        Self { index, state, sid, error_code, meter_proactive, proactive }
+    }
+}
+
+/// A delivery.
+#[utoipa::path(get, path = "/deliveries/{id}", operation_id = "getDelivery", tag = "deliveries", params(("id" = Uuid, Path, description = "The delivery's id")), responses((status = 200, body = DeliveryView), (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub(super) async fn get(
+    State(product): State<Product>,
+    input::Path(id): input::Path<Uuid>,
+) -> Result<Json<DeliveryView>, Problem> {
+    let mut conn = product.pg.acquire().await?;
+    let delivery = known(&mut conn, id).await?;
+    Ok(Json(view(&mut conn, delivery).await?))
+}
+
+/// Cancels what is still to be sent of a delivery. What Twilio has stays sent.
+#[utoipa::path(post, path = "/deliveries/{id}/cancel", operation_id = "cancelDelivery", tag = "deliveries", params(("id" = Uuid, Path, description = "The delivery's id")), responses((status = 200, body = DeliveryView), (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub(super) async fn cancel(
+    State(product): State<Product>,
+    input::Path(id): input::Path<Uuid>,
+) -> Result<Json<DeliveryView>, Problem> {
+    let mut tx = product.pg.begin().await?;
+    let delivery = known(&mut tx, id).await?;
+    if let Some(address_id) = delivery.address_id {
+        store::addresses::lock(&mut tx, address_id).await?;
+    }
+    deliveries::cancel(&mut tx, id, "cancelled by the product").await?;
+    let delivery = known(&mut tx, id).await?;
+    let view = view(&mut tx, delivery).await?;
+    tx.commit().await?;
+    Ok(Json(view))
+}
+
+async fn known(conn: &mut PgConnection, id: Uuid) -> Result<Delivery, Problem> {
+    deliveries::get(conn, id).await?.ok_or_else(|| Problem::not_found(format!("no delivery {id}")))
+}
+
+async fn view(conn: &mut PgConnection, delivery: Delivery) -> sqlx::Result<DeliveryView> {
+    let chunks = deliveries::chunks(conn, delivery.id).await?;
+    Ok(DeliveryView {
+        id: delivery.id,
+        purpose: delivery.purpose,
+        state: delivery.state,
+        reason: delivery.reason,
+        expires_at: delivery.expires_at,
+        created_at: delivery.created_at,
+        chunks: chunks.into_iter().map(ChunkView::from).collect(),
+    })
+}

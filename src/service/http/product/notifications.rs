@@ -1,0 +1,161 @@
+//! `/v1/users/{user}/notifications`: an alert of the product's own accord: metered, under plan and opt-out.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use chrono::{DateTime, TimeDelta, Utc};
+use jobs::proactive::{self, Request};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use store::deliveries::Purpose;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{Product, known_user};
+use crate::http::input;
+use crate::http::problem::Problem;
+
+/// What shall be said.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct NotificationRequest {
+    /// The words, at most 20,000 characters. They are split into messages as WhatsApp takes them.
+    text: String,
+    /// What is sent instead while WhatsApp takes no free text from us.
+    template: Option<TemplateRequest>,
+    /// What is not sent by then is not sent any more; a day from now without it.
+    expires_at: Option<DateTime<Utc>>,
+    /// Rather than being blocked because WhatsApp takes no free text, it waits for the person's next message.
+    #[serde(default)]
+    wait_for_inbound: bool,
+}
+
+/// An approved template.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct TemplateRequest {
+    /// `HX` and 32 hex digits.
+    content_sid: String,
+    /// Its variables, texts by name.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    variables: serde_json::Map<String, Value>,
+}
+
+/// What was decided.
+#[derive(Serialize, ToSchema)]
+pub(super) struct NotificationView {
+    delivery: DeliverySummary,
+}
+
+/// A delivery in short.
+#[derive(Serialize, ToSchema)]
+struct DeliverySummary {
+    id: Uuid,
+    /// `open`, `waiting`, `blocked`, and later `sent`, `delivered`, `failed`, `cancelled`, `expired` or `unknown`.
+    state: String,
+    /// Why it is blocked: `not_linked`, `opted_out`, `quota` or `window`.
+    reason: Option<String>,
+}
+
+const LONGEST_TEXT: usize = 20_000;
+
+/// Sends a notification, or says why not. The same `Idempotency-Key` with the same body within a day is the same delivery.
+#[utoipa::path(post, path = "/users/{user}/notifications", operation_id = "notifyUser", tag = "deliveries", params(("user" = String, Path, description = "CloudyBot's id"), ("Idempotency-Key" = Option<String>, Header, description = "Makes a second request harmless")), request_body = NotificationRequest, responses((status = 202, body = NotificationView), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn create(
+    State(product): State<Product>,
+    input::Path(user): input::Path<String>,
+    headers: HeaderMap,
+    input::Json(request): input::Json<NotificationRequest>,
+) -> Result<(StatusCode, Json<NotificationView>), Problem> {
+    let now = Utc::now();
+    let expires_at = check(&product, &request, now)?;
+    let key = idempotency_key(&headers)?;
+    let hash = Sha256::digest(serde_json::to_vec(&request).unwrap_or_default()).to_vec();
+    let mut tx = product.queue.begin(&product.pg).await?;
+    let user = known_user(&mut tx, &user).await?;
+    if let Some(key) = key
+        && let Some(kept) = store::idempotency_keys::find(&mut tx, &user.id, key).await?
+    {
+        if kept.body_hash != hash {
+            return Err(Problem::invalid(
+                "Idempotency-Key: it was used for another request within the last day",
+            ));
+        }
+        let delivery = store::deliveries::get(&mut tx, kept.delivery_id).await?;
+        let delivery = delivery.ok_or_else(|| Problem::not_found("the delivery of this key is gone"))?;
+        return Ok(accepted(delivery.id, delivery.state, delivery.reason));
+    }
+    let variables = request.template.as_ref().map(|template| Value::Object(template.variables.clone()));
+    let planned = proactive::plan(
+        &mut tx,
+        &product.settings,
+        Request {
+            user_id: &user.id,
+            purpose: Purpose::Notification,
+            text: &request.text,
+            template: request
+                .template
+                .as_ref()
+                .zip(variables.as_ref())
+                .map(|(template, variables)| (template.content_sid.as_str(), variables)),
+            expires_at,
+            waits_for_inbound: request.wait_for_inbound,
+        },
+    )
+    .await?;
+    if let Some(key) = key {
+        store::idempotency_keys::keep(&mut tx, &user.id, key, &hash, planned.id).await?;
+    }
+    tx.commit().await?;
+    Ok(accepted(planned.id, planned.state.to_owned(), planned.reason.map(str::to_owned)))
+}
+
+fn accepted(id: Uuid, state: String, reason: Option<String>) -> (StatusCode, Json<NotificationView>) {
+    (StatusCode::ACCEPTED, Json(NotificationView { delivery: DeliverySummary { id, state, reason } }))
+}
+
+/// Refuses what makes no sense; returns when the notification expires.
+fn check(
+    product: &Product,
+    request: &NotificationRequest,
+    now: DateTime<Utc>,
+) -> Result<DateTime<Utc>, Problem> {
+    if request.text.trim().is_empty() {
+        return Err(Problem::invalid("text: it is blank; say what shall be sent"));
+    }
+    if request.text.chars().count() > LONGEST_TEXT || request.text.contains('\0') {
+        return Err(Problem::invalid(format!("text: it has more than {LONGEST_TEXT} characters, or a NUL")));
+    }
+    if let Some(template) = &request.template {
+        let sid = &template.content_sid;
+        let valid =
+            sid.len() == 34 && sid.starts_with("HX") && sid[2..].bytes().all(|b| b.is_ascii_hexdigit());
+        if !valid {
+            return Err(Problem::invalid("template.contentSid: it must be HX and 32 hex digits"));
+        }
+        for (name, value) in &template.variables {
+            let fine = value
+                .as_str()
+                .is_some_and(|text| !text.trim().is_empty() && !text.contains(['\n', '\t', '\0']));
+            if !fine {
+                return Err(Problem::invalid(format!(
+                    "template.variables.{name}: it must be a text that is not blank and has no line breaks or tabs"
+                )));
+            }
+        }
+    }
+    let usual = TimeDelta::from_std(product.notification_expires).unwrap_or(TimeDelta::hours(24));
+    let expires_at = request.expires_at.unwrap_or(now + usual);
+    if expires_at <= now {
+        return Err(Problem::invalid("expiresAt: it is past"));
+    }
+    Ok(expires_at)
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = key.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
+    key.map(Some).ok_or_else(|| Problem::invalid("Idempotency-Key: it must have 1 to 255 visible characters"))
+}
