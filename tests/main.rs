@@ -15,4 +15,5 @@ mod optouts;
 mod outages;
 mod proactive;
 mod sending;
+mod storm;
 mod webhooks;

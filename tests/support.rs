@@ -37,7 +37,7 @@ pub(crate) struct TestApp {
     database_url: String,
     env: Vec<(String, String)>,
     process: Option<Child>,
-    others: Vec<Child>,
+    others: Vec<(Child, SocketAddr)>,
     log: tempfile::NamedTempFile,
     linked: Mutex<HashSet<String>>,
     // Held so that the database outlives the test's last look at it.
@@ -100,8 +100,22 @@ impl TestApp {
     pub(crate) async fn launch_another(&mut self) -> SocketAddr {
         let address = free_address();
         let process = self.spawn(address).await;
-        self.others.push(process);
+        self.others.push((process, address));
         address
+    }
+
+    /// `kill -9` of one of all processes, and another in its place.
+    pub(crate) async fn kill_one(&mut self, number: usize) {
+        if number >= self.others.len() {
+            self.kill();
+            self.launch().await;
+            return;
+        }
+        let (mut process, address) = self.others.swap_remove(number);
+        process.kill().unwrap();
+        process.wait().unwrap();
+        let process = self.spawn(address).await;
+        self.others.push((process, address));
     }
 
     async fn spawn(&self, listen: SocketAddr) -> Child {
@@ -178,7 +192,7 @@ impl TestApp {
             return;
         }
         sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
-            "WITH address AS (INSERT INTO channel_addresses DEFAULT VALUES RETURNING id)
+            "WITH address AS (INSERT INTO channel_addresses (last_inbound_at) VALUES (now()) RETURNING id)
              INSERT INTO channel_address_aliases (alias, canonical, address_id) SELECT '{phone}', '{phone}', id FROM address;
              INSERT INTO channel_users (id, plan) VALUES ('{phone}', 'pro');
              INSERT INTO channel_links (user_id, address_id) SELECT '{phone}', address_id FROM channel_address_aliases WHERE alias = '{phone}'"
@@ -304,6 +318,16 @@ impl TestApp {
         .await;
     }
 
+    /// Drained after a long time, and nothing died on the way.
+    pub(crate) async fn drained_well_within(&self, patience: Duration) {
+        let begun = Instant::now();
+        while self.count("SELECT count(*) FROM queue.jobs").await != Some(0) {
+            assert!(begun.elapsed() < patience, "jobs are still live after {patience:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        self.drained_well().await;
+    }
+
     /// Drained, and nothing died on the way.
     pub(crate) async fn drained_well(&self) {
         self.drained().await;
@@ -332,7 +356,7 @@ impl TestApp {
 impl Drop for TestApp {
     fn drop(&mut self) {
         self.kill();
-        for process in &mut self.others {
+        for (process, _) in &mut self.others {
             process.kill().unwrap();
             process.wait().unwrap();
         }
