@@ -39,6 +39,9 @@ pub(crate) async fn resolve(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(
         tracing::info!(chunk.id = chunk.id, sid, "Found chunk {} in Twilio's list", chunk.id);
         return sending::accept(app, Some(claim), chunk.id, chunk.attempt, &sid).await;
     }
+    if !is_number(chunk) {
+        return wait_for_verdict(app, claim, chunk).await;
+    }
     let mut tx = app.begin().await?;
     let locked = store::chunks::lock(&mut tx, chunk.id).await?;
     if locked.is_none_or(|locked| locked.state != "sending" || locked.attempt != chunk.attempt) {
@@ -63,6 +66,28 @@ pub(crate) async fn resolve(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(
     tx.commit().await?;
     // A little more than what is left, so that the second look is not too early by a rounding.
     Err(Failure::Snooze(times.second_look.saturating_sub(since_first_miss) + Duration::from_millis(20)))
+}
+
+/// Whether it was sent to a number. A person who hides it has an id, under which Twilio's list may not file the message, so that a list without it
+/// proves nothing.
+fn is_number(chunk: &Chunk) -> bool {
+    chunk.sent_to.as_deref().is_some_and(|to| to.starts_with("whatsapp:+"))
+}
+
+/// No list can prove that this was missed. It stays in doubt, holds no lane, and waits for a callback or an administrator; after a day the upkeep
+/// ends it as unknown.
+async fn wait_for_verdict(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(), Failure> {
+    let mut tx = app.begin().await?;
+    let detail = format!(
+        "chunk {}: `cloudybot chunks verdict {} arrived|send-again` ends the doubt",
+        chunk.id, chunk.id
+    );
+    if store::alerts::raise(&mut tx, "send_in_doubt", &detail).await? {
+        tracing::error!(chunk.id = chunk.id, "A send stays in doubt, {detail}");
+    }
+    claim.complete(&mut tx).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// Twilio could not be asked for too long: the chunk ends as unknown, and somebody must look.

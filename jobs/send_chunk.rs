@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use queue::backoff::Backoff;
 use queue::claim::Claim;
 use queue::failure::Failure;
@@ -93,14 +93,38 @@ async fn turn(app: &App, chunk: &Chunk) -> Result<Turn, Failure> {
     {
         return Ok(Turn::Later(LET_PASS));
     }
-    let Some(slot_at) = chunk.slot_at else { return pace(app, chunk).await };
+    drop(conn);
+    let slot_at = match chunk.slot_at {
+        Some(slot_at) => slot_at,
+        None => match pace(app, chunk).await? {
+            Ok(slot_at) => slot_at,
+            Err(pause) => return Ok(Turn::Later(pause)),
+        },
+    };
     let wait = (slot_at - Utc::now()).to_std().unwrap_or_default();
-    Ok(if wait.is_zero() { Turn::Now } else { Turn::Later(wait) })
+    if wait > SHORT {
+        return Ok(Turn::Later(wait));
+    }
+    tokio::time::sleep(wait).await;
+    if chunk.of_own_accord {
+        // Only now, or a broadcast would take the sender's moments of the next minutes from the replies.
+        let now =
+            store::sender_pace::take(&mut *app.pg.acquire().await?, ALL, app.settings.sender_per_sec).await?;
+        tokio::time::sleep((now - Utc::now()).to_std().unwrap_or_default().min(Duration::from_secs(2))).await;
+    }
+    Ok(Turn::Now)
 }
 
-/// Gives a chunk its moment: one for the sender as a whole, and one for the person. Taken before any lock, and kept, so that waiting for it
-/// costs no second one.
-async fn pace(app: &App, chunk: &Chunk) -> Result<Turn, Failure> {
+/// A shorter wait than this is not worth putting the job off.
+const SHORT: Duration = Duration::from_millis(100);
+
+/// The stream of everything that the sender says.
+const ALL: &str = "all";
+
+/// Gives a chunk its moment, which is kept, so that waiting for it costs no second one: the person's pace first, then the sender's. What is sent of
+/// our own accord has a stream of its own, and a fifth of the sender's rate is kept for replies. The inner error says how long the person's pace
+/// makes it wait before it may ask again.
+async fn pace(app: &App, chunk: &Chunk) -> Result<Result<DateTime<Utc>, Duration>, Failure> {
     let settings = &app.settings;
     let mut conn = app.pg.acquire().await?;
     let person = format!("to:{}", chunk.address_id);
@@ -110,17 +134,13 @@ async fn pace(app: &App, chunk: &Chunk) -> Result<Turn, Failure> {
     };
     if !rate_buckets::take(&mut conn, &person, rate, Utc::now()).await? {
         let wait = rate_buckets::wait_secs(&mut conn, &person, rate).await?;
-        return Ok(Turn::Later(Duration::from_secs_f64(wait.clamp(0.05, 60.0))));
+        return Ok(Err(Duration::from_secs_f64(wait.clamp(0.05, 60.0))));
     }
-    // A fifth is kept for replies.
-    let own = if chunk.of_own_accord {
-        Some(store::sender_pace::take(&mut conn, "proactive", settings.sender_per_sec * 0.8).await?)
+    let slot_at = if chunk.of_own_accord {
+        store::sender_pace::take(&mut conn, "proactive", settings.sender_per_sec * 0.8).await?
     } else {
-        None
+        store::sender_pace::take(&mut conn, ALL, settings.sender_per_sec).await?
     };
-    let all = store::sender_pace::take(&mut conn, "all", settings.sender_per_sec).await?;
-    let slot_at = own.map_or(all, |own| own.max(all));
     store::chunks::keep_slot(&mut conn, chunk.id, slot_at).await?;
-    let wait = (slot_at - Utc::now()).to_std().unwrap_or_default();
-    Ok(if wait.is_zero() { Turn::Now } else { Turn::Later(wait) })
+    Ok(Ok(slot_at))
 }

@@ -1,5 +1,7 @@
 //! What goes out of our own accord: chunked, metered, stoppable, and explained when it does not.
 
+use std::time::{Duration, Instant};
+
 use chrono::{TimeDelta, Utc};
 use reqwest::Method;
 use sandbox::faults::Faults;
@@ -382,4 +384,160 @@ async fn an_administrators_verdict_ends_a_doubt() {
     assert_eq!(sends(&app).await["used"], 2);
     assert_eq!(app.admin(Method::POST, "/chunks/1/verdict", json!({ "verdict": "arrived" })).await.0, 409);
     ledger_is_right(&app).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_send_to_a_hidden_number_is_never_repeated_on_a_guess() {
+    const HIDDEN: &str = "whatsapp:US.abcDEF123456";
+    let app = TestApp::start().await;
+    app.product(Method::PUT, "/users/alice", json!({ "plan": "pro" })).await;
+    app.claim(USER, HIDDEN).await;
+    app.sandbox.set_faults(Faults { drop_before: 1.0, ..Faults::default() });
+
+    let planned = notify(&app, json!({ "text": text_of(2) })).await;
+    app.until("the doubt is told", async || {
+        app.count("SELECT count(*) FROM channel_alerts WHERE cause = 'send_in_doubt'").await == Some(1)
+    })
+    .await;
+    app.sandbox.set_faults(Faults::default());
+    app.drained_well().await;
+
+    let shown = delivery(&app, &planned["id"]).await;
+    let states: Vec<&Value> =
+        shown["chunks"].as_array().unwrap().iter().map(|chunk| &chunk["state"]).collect();
+    assert_eq!(
+        (states[0], &states[1..]),
+        (&json!("sending"), &vec![&json!("planned"); states.len() - 1][..])
+    );
+    let chunk = app.admin(Method::GET, "/chunks/in-doubt", Value::Null).await.1["chunks"][0]["chunk"].clone();
+    app.admin(Method::POST, &format!("/chunks/{chunk}/verdict"), json!({ "verdict": "sendAgain" })).await;
+    app.drained_well().await;
+
+    let said = app.said_to(HIDDEN);
+    assert_eq!(said.len(), 1 + states.len(), "the confirmation, and each part once");
+}
+
+/// A batch is under way to many people, and each of them writes STOP at some moment of chance, again and again.
+async fn stops_race_a_batch(people: usize, rounds: usize) {
+    let app = TestApp::start_with(&[("CLOUDYBOT__DELIVERIES__CALLBACK_WAIT_MS", "20")]).await;
+    let people: Vec<String> = (0..people).map(|number| format!("whatsapp:+1500557{number:04}")).collect();
+    let races = people.iter().map(|person| {
+        let app = &app;
+        async move {
+            app.link(person).await;
+            let user = person.replace('+', "%2B");
+            let mut late = 0;
+            for round in 0..rounds {
+                let path = format!("/users/{user}/notifications");
+                app.product(Method::POST, &path, json!({ "text": format!("{round} {}", text_of(3)) })).await;
+                let pause = rand::random_range(0..60);
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                app.inject(&[("From", person), ("Body", "STOP")]).await;
+                let begun = attempts(app, person).await;
+                app.inject(&[("From", person), ("Body", "still there?")]).await;
+                // What could still begin would do so while this is answered, and after it.
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                late += attempts(app, person).await - begun;
+                app.inject(&[("From", person), ("Body", "START")]).await;
+            }
+            late
+        }
+    });
+
+    let late: i64 = futures::future::join_all(races).await.into_iter().sum();
+    app.drained_well_within(Duration::from_secs(120)).await;
+
+    assert_eq!(late, 0, "metered attempts that began after STOP's 200");
+    assert_eq!(app.count("SELECT count(*) FROM whatsapp_sends WHERE reserved <> 0").await, Some(0));
+    ledger_is_right(&app).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_attempt_begins_after_the_answer_to_a_stop() {
+    stops_race_a_batch(40, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes; run it with `cargo test --test integration -- --ignored`"]
+async fn no_attempt_of_a_thousand_races_begins_after_the_answer_to_a_stop() {
+    stops_race_a_batch(100, 10).await;
+}
+
+/// So many people are written to at the sender's full rate while one person chats; how long each answer took.
+async fn chat_beside_a_broadcast(people: usize, chats: usize) -> Vec<Duration> {
+    let app = TestApp::start_with(&[("CLOUDYBOT__LIMITS__PER_SENDER_PER_MIN", "0")]).await;
+    alice(&app, "pro").await;
+    sqlx::query(
+        "WITH number AS (SELECT format('whatsapp:+1500600%s', to_char(n, 'FM0000')) AS name FROM generate_series(1, $1) n),
+              address AS (INSERT INTO channel_addresses (last_inbound_at) SELECT now() FROM number RETURNING id),
+              person AS (SELECT name, id FROM (SELECT name, row_number() OVER () AS at FROM number) a
+                         JOIN (SELECT id, row_number() OVER () AS at FROM address) b USING (at)),
+              named AS (INSERT INTO channel_address_aliases (alias, canonical, address_id) SELECT name, name, id FROM person),
+              made AS (INSERT INTO channel_users (id, plan) SELECT name, 'pro' FROM person RETURNING id)
+         INSERT INTO channel_links (user_id, address_id) SELECT p.name, p.id FROM person p JOIN made m ON m.id = p.name",
+    )
+    .bind(i32::try_from(people).unwrap())
+    .execute(&app.pg)
+    .await
+    .unwrap();
+    // All of it waits when the first chat begins.
+    let pool = json!({ "scope": "pool", "name": "proactive" });
+    app.admin(Method::POST, "/jobs/pause", pool.clone()).await;
+    let numbers: Vec<usize> = (1..=people).collect();
+    for some in numbers.chunks(20) {
+        let asked = some.iter().map(|number| {
+            let path = format!("/users/whatsapp:%2B1500600{number:04}/notifications");
+            let app = &app;
+            async move { app.product(Method::POST, &path, json!({ "text": "News" })).await.0 }
+        });
+        assert!(futures::future::join_all(asked).await.iter().all(|status| *status == 202));
+    }
+
+    app.admin(Method::POST, "/jobs/resume", pool).await;
+    let mut took = Vec::new();
+    for number in 0..chats {
+        let begun = Instant::now();
+        app.inject(&[("From", PERSON), ("Body", &format!("Question {number}"))]).await;
+        app.replies(PERSON, 2 + number).await;
+        took.push(begun.elapsed());
+    }
+    let waiting = app
+        .count("SELECT count(*) FROM channel_deliveries WHERE state = 'open' AND purpose = 'notification'")
+        .await;
+    assert!(people == 0 || waiting > Some(0), "the broadcast was under way until the end");
+    took.sort();
+    took
+}
+
+async fn a_broadcast_of(people: usize, chats: usize) {
+    let p95 = |took: Vec<Duration>| took[(took.len() - 1) * 95 / 100];
+    let without = p95(chat_beside_a_broadcast(0, chats).await);
+
+    let with = p95(chat_beside_a_broadcast(people, chats).await);
+
+    eprintln!("p95 of a reply: {without:?} without the broadcast, {with:?} with it");
+    assert!(with < without + Duration::from_secs(2), "{with:?} beside the broadcast, {without:?} without it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broadcast_does_not_delay_a_chat() {
+    a_broadcast_of(600, 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes; run it with `cargo test --test integration -- --ignored`"]
+async fn a_broadcast_to_five_thousand_does_not_delay_a_chat() {
+    a_broadcast_of(5000, 100).await;
+}
+
+/// Metered attempts to a person so far.
+async fn attempts(app: &TestApp, person: &str) -> i64 {
+    sqlx::query_scalar(
+        "SELECT count(*) FROM channel_chunk_attempts a JOIN channel_chunks c ON c.id = a.chunk_id JOIN channel_deliveries d ON d.id = c.delivery_id
+         WHERE d.user_id = $1 AND c.meter_proactive",
+    )
+    .bind(person)
+    .fetch_one(&app.pg)
+    .await
+    .unwrap()
 }

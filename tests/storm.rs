@@ -17,7 +17,7 @@ const CAP: i64 = 5;
 
 async fn storm(users: usize, seconds: u64) {
     let seed: u64 = rand::random();
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let mut rng = StdRng::seed_from_u64(seed);
     let mut app = TestApp::start_with(&[
         ("CLOUDYBOT__PLANS__PRO__WHATSAPP_SENDS", &CAP.to_string()),

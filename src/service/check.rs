@@ -50,6 +50,16 @@ async fn database(config: &Config) -> Result<String, String> {
             "{missing} migrations are missing: run `cloudybot migrate`, or just start the service"
         ));
     }
+    let mut conn = pg.acquire().await.map_err(|error| error.to_string())?;
+    let drift = store::allowances::drift(&mut conn).await.map_err(|error| error.to_string())?;
+    if let Some(first) = drift.first() {
+        return Err(format!(
+            "{} allowances differ from their ledger, user {} for one: {}; see whatsapp_sends and whatsapp_send_ledger",
+            drift.len(),
+            first.user_id,
+            first.detail
+        ));
+    }
     let place = database.private.as_ref().map_or_else(
         || "up to date".to_owned(),
         |private| format!("private, PostgreSQL {}, up to date", private.version()),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::chunks_command::ChunksCommand;
 use crate::jobs_command::JobsCommand;
 use crate::users_command::UsersCommand;
 
@@ -43,6 +44,14 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: JobsCommand,
         /// JSON for a program instead of a table
+        #[arg(long, global = true)]
+        json: bool,
+    },
+    /// See sends in doubt, and say what became of them
+    Chunks {
+        #[command(subcommand)]
+        command: ChunksCommand,
+        /// JSON for a program instead of lines
         #[arg(long, global = true)]
         json: bool,
     },

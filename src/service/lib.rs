@@ -10,6 +10,7 @@ pub mod program;
 pub mod public_url;
 
 mod check;
+mod chunks_command;
 mod command_line;
 mod database;
 mod demo_user;

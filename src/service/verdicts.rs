@@ -1,5 +1,7 @@
 //! Sends of which nobody knows whether they arrived: what an administrator sees and says of them, at a terminal or over HTTP.
 
+use std::fmt;
+
 use jobs::proactive::{self, PlanError};
 use queue::Queue;
 use serde::Serialize;
@@ -26,6 +28,17 @@ pub(crate) struct InDoubt {
     to: String,
     /// What is known.
     reason: Option<String>,
+}
+
+impl fmt::Display for InDoubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { chunk, delivery, index, state, attempts, to, reason } = self;
+        let reason = reason.as_deref().unwrap_or("its process died while it was being sent");
+        write!(
+            f,
+            "chunk {chunk}  {state}  to {to}  part {index} of delivery {delivery}, {attempts} attempts: {reason}"
+        )
+    }
 }
 
 /// Everything in doubt, the oldest first, at most 200.

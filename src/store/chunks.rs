@@ -194,8 +194,8 @@ pub async fn accept(conn: &mut PgConnection, id: i64, attempt: i32, sid: &str) -
         None => {}
     }
     sqlx::query(
-        "UPDATE channel_chunks SET state = 'accepted', sid = $2, accepted_at = clock_timestamp(), error_code = NULL, error_message = NULL,
-             updated_at = clock_timestamp()
+        "UPDATE channel_chunks SET state = CASE WHEN state IN ('sent', 'delivered', 'read') THEN state ELSE 'accepted' END, sid = $2,
+             accepted_at = clock_timestamp(), error_code = NULL, error_message = NULL, updated_at = clock_timestamp()
          WHERE id = $1",
     )
     .bind(id)
@@ -214,7 +214,7 @@ pub async fn return_to_planned(
     error: &str,
 ) -> sqlx::Result<bool> {
     let done = sqlx::query(
-        "UPDATE channel_chunks SET state = 'planned', error_message = $3, updated_at = clock_timestamp() WHERE id = $1 AND attempt = $2 AND state = 'sending'",
+        "UPDATE channel_chunks SET state = 'planned', slot_at = NULL, error_message = $3, updated_at = clock_timestamp() WHERE id = $1 AND attempt = $2 AND state = 'sending'",
     )
     .bind(id)
     .bind(attempt)

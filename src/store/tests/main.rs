@@ -1,6 +1,7 @@
 //! The tables' promises, on a real Postgres.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod allowances;
 mod identity;
 mod proofs;
 mod races;

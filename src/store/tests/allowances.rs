@@ -1,0 +1,182 @@
+//! Allowances and chunks under chance: whatever is answered, reported, cancelled and said in whatever order, no chunk goes back from a proof, and
+//! the counters are what the ledger and the chunks say.
+
+use chrono::{TimeDelta, Utc};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use serde_json::json;
+use sqlx::PgConnection;
+use store::allowances;
+use store::chunks::{self, End, Unsent, Verdict};
+use store::deliveries::{self, NewChunk, NewProactive, Purpose};
+use store::periods::{Anchor, Period};
+use tokio::task::JoinSet;
+
+use crate::{PERSON, Tables, conversation, find};
+
+const CAP: u32 = 6;
+
+/// A person with a link; the address and the link.
+async fn person(conn: &mut PgConnection) -> (i64, i64) {
+    let address = find(conn, &[PERSON]).await.unwrap().address.id;
+    conversation(conn, address).await;
+    let link = store::links::of_address(conn, address).await.unwrap().unwrap();
+    (address, link.id)
+}
+
+/// A delivery of so many metered chunks, if the allowance has room for them.
+async fn reserved(
+    conn: &mut PgConnection,
+    (address, link): (i64, i64),
+    number: usize,
+    period: Period,
+) -> Option<Vec<i64>> {
+    let user = format!("user of {address}");
+    let variables = json!({});
+    let new = NewProactive {
+        user_id: &user,
+        conversation_id: None,
+        purpose: Purpose::Notification,
+        text: "hi",
+        template: Some(("HX1", &variables)),
+        expires_at: Utc::now() + TimeDelta::hours(1),
+    };
+    let id = deliveries::create_waiting(conn, new).await.unwrap();
+    let chunk =
+        || NewChunk { body: "hi", source: 0..2, meter_proactive: true, proactive: false, is_template: false };
+    let chunks: Vec<NewChunk<'_>> = (0..number).map(|_| chunk()).collect();
+    let ids = deliveries::open(conn, id, address, link, period.start, &chunks).await.unwrap();
+    if allowances::reserve(conn, &user, period, CAP, &ids).await.unwrap() {
+        return Some(ids);
+    }
+    for id in ids {
+        chunks::end(conn, id, End::Blocked, None, "quota").await.unwrap();
+    }
+    None
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_number_of_workers_passes_the_cap() {
+    let tables = Tables::new().await;
+    let who = person(&mut tables.pg.acquire().await.unwrap()).await;
+    let period = Anchor::default().period(Utc::now());
+
+    let tries: JoinSet<usize> = (0..30)
+        .map(|_| {
+            let pg = tables.pg.clone();
+            async move {
+                let mut tx = pg.begin().await.unwrap();
+                store::addresses::lock(&mut tx, who.0).await.unwrap();
+                let got = reserved(&mut tx, who, 2, period).await.map_or(0, |ids| ids.len());
+                tx.commit().await.unwrap();
+                got
+            }
+        })
+        .collect();
+
+    assert_eq!(tries.join_all().await.into_iter().sum::<usize>(), CAP as usize);
+    let mut conn = tables.pg.acquire().await.unwrap();
+    let usage = allowances::usage(&mut conn, &format!("user of {}", who.0), period).await.unwrap();
+    assert_eq!((usage.used, usage.reserved), (0, 6));
+}
+
+/// How far a state is, where one leads to another; a proof is never taken back.
+fn rank(state: &str) -> u8 {
+    match state {
+        "accepted" => 1,
+        "sent" => 2,
+        "delivered" => 3,
+        "read" => 4,
+        _ => 0,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_happens_to_a_chunk_its_proof_stands_and_the_counters_are_right() {
+    let tables = Tables::new().await;
+    let mut conn = tables.pg.acquire().await.unwrap();
+    let who = person(&mut conn).await;
+    let period = Anchor::default().period(Utc::now());
+    let user = format!("user of {}", who.0);
+    let seed: u64 = rand::random();
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut sids = 0;
+
+    for _ in 0..60 {
+        // A fresh cap for each history, so that it is always at its edge.
+        sqlx::raw_sql("TRUNCATE whatsapp_sends, whatsapp_send_ledger").execute(&mut *conn).await.unwrap();
+        let Some(ids) = reserved(&mut conn, who, 3, period).await else { panic!("there is room") };
+        let mut steps = Vec::new();
+        for _ in 0..40 {
+            let id = ids[rng.random_range(0..ids.len())];
+            let before = chunks::get(&mut conn, id).await.unwrap().unwrap();
+            let sid_before: Option<String> =
+                sqlx::query_scalar("SELECT sid FROM channel_chunks WHERE id = $1")
+                    .bind(id)
+                    .fetch_one(&mut *conn)
+                    .await
+                    .unwrap();
+            let step = rng.random_range(0..10);
+            steps.push((step, id));
+            match step {
+                0 | 1 => drop(chunks::begin_sending(&mut conn, id, PERSON, 20.0, None).await.unwrap()),
+                2 if before.attempt > 0 => {
+                    sids += 1;
+                    chunks::accept(&mut conn, id, before.attempt, &format!("SM{sids}")).await.unwrap();
+                }
+                3 => drop(
+                    chunks::return_to_planned(&mut conn, id, before.attempt, Unsent::Missed, "missed")
+                        .await
+                        .unwrap(),
+                ),
+                4 => chunks::doubt(&mut conn, id, before.attempt, "no answer").await.unwrap(),
+                5 => {
+                    let end = [End::Failed, End::Cancelled, End::Expired, End::Blocked, End::Unknown]
+                        [rng.random_range(0..5)];
+                    chunks::end(&mut conn, id, end, None, "chance").await.unwrap();
+                }
+                6 | 7 => {
+                    let status = ["sent", "delivered", "read", "failed", "undelivered", "queued", "new"]
+                        [rng.random_range(0..7)];
+                    chunks::apply_status(&mut conn, id, status, None, None).await.unwrap();
+                    if matches!(status, "failed" | "undelivered") {
+                        allowances::credit(&mut conn, id).await.unwrap();
+                        allowances::credit(&mut conn, id).await.unwrap();
+                    }
+                }
+                8 => {
+                    let verdict = if rng.random_bool(0.5) { Verdict::Arrived } else { Verdict::SendAgain };
+                    chunks::give_verdict(&mut conn, id, verdict).await.unwrap();
+                }
+                _ => drop(deliveries::cancel(&mut conn, before.delivery_id, "chance").await.unwrap()),
+            }
+            deliveries::follow_chunks(&mut conn, before.delivery_id).await.unwrap();
+
+            let after = chunks::get(&mut conn, id).await.unwrap().unwrap();
+            let sid_after: Option<String> =
+                sqlx::query_scalar("SELECT sid FROM channel_chunks WHERE id = $1")
+                    .bind(id)
+                    .fetch_one(&mut *conn)
+                    .await
+                    .unwrap();
+            assert!(sid_before.is_none() || sid_before == sid_after, "seed {seed}: a SID changed: {steps:?}");
+            let back = rank(&after.state) < rank(&before.state) && after.state != "failed";
+            assert!(!back, "seed {seed}: {} after {}: {steps:?}", after.state, before.state);
+            let drift = allowances::drift(&mut conn).await.unwrap();
+            assert!(drift.is_empty(), "seed {seed}: {drift:?} after {steps:?}");
+        }
+
+        // What is used is what Twilio has, or may have; nothing stays reserved that is not still to be sent.
+        let usage = allowances::usage(&mut conn, &user, period).await.unwrap();
+        let (proven, open): (i64, i64) = sqlx::query_as(
+            "SELECT count(*) FILTER (WHERE sid IS NOT NULL OR verdict IS NOT NULL OR state = 'unknown'), count(*) FILTER (WHERE state IN ('planned', 'sending'))
+             FROM channel_chunks WHERE id = ANY ($1)",
+        )
+        .bind(&ids)
+        .fetch_one(&mut *conn)
+        .await
+        .unwrap();
+        assert!(i64::from(usage.used) <= proven, "seed {seed}: {usage:?}, {proven} proven: {steps:?}");
+        assert!(i64::from(usage.reserved) <= open, "seed {seed}: {usage:?}, {open} open: {steps:?}");
+    }
+}
