@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use alert_webhook::AlertWebhook;
 use queue::Queue;
 use queue::transaction::Transaction;
 use sqlx::PgPool;
@@ -64,6 +65,8 @@ pub struct Settings {
     pub enforce_window: bool,
     /// What was accepted and then failed for good is given back to the allowance.
     pub credit_failed: bool,
+    /// Who is told of alerts.
+    pub alert_webhook: Option<AlertWebhook>,
     /// Whether the channel is open at all.
     pub whatsapp_enabled: bool,
     /// What users may do.

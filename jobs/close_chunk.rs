@@ -11,6 +11,7 @@ use store::chunks::End;
 
 use crate::app::App;
 use crate::look_up::UNRESOLVED;
+use crate::post_alert;
 use crate::send_chunk::SendChunk;
 
 /// The `send_chunk` that ended.
@@ -36,6 +37,10 @@ impl Job for CloseChunk {
         };
         if store::chunks::end(&mut tx, chunk_id, end, None, reason).await? {
             store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
+            if chunk.state == "sending" {
+                let detail = format!("chunk {chunk_id}: {reason}");
+                post_alert::raise(&mut tx, &app.settings, "unknown_send", &detail).await?;
+            }
             tracing::warn!(
                 chunk.id = chunk_id,
                 "Closed chunk {chunk_id} without an answer of Twilio's: {reason}"

@@ -23,6 +23,8 @@ pub mod close_chunk;
 pub mod close_message;
 /// Plans what has waited for a person's next message.
 pub mod plan_waiting;
+/// Tells the operator of an alert.
+pub mod post_alert;
 /// Holds a sender back that Twilio refuses.
 pub mod probe_sender;
 /// Decides what an inbound message means.
@@ -70,6 +72,7 @@ pub fn register(workers: Workers<App>) -> Workers<App> {
         .register::<send_chunk::SendChunk>()
         .register::<plan_waiting::PlanWaiting>()
         .register::<probe_sender::ProbeSender>()
+        .register::<post_alert::PostAlert>()
         .register::<upkeep::Upkeep>()
         .register::<close_chunk::CloseChunk>()
 }

@@ -12,7 +12,7 @@ use twilio::client::{ListFilter, LookupError};
 use twilio::message::ListedMessage;
 
 use crate::app::App;
-use crate::sending;
+use crate::{post_alert, sending};
 
 /// Twilio's dates have whole seconds, and its clock is not ours.
 const CLOCK_SLACK: chrono::TimeDelta = chrono::TimeDelta::seconds(5);
@@ -82,9 +82,7 @@ async fn wait_for_verdict(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(),
         "chunk {}: `cloudybot chunks verdict {} arrived|send-again` ends the doubt",
         chunk.id, chunk.id
     );
-    if store::alerts::raise(&mut tx, "send_in_doubt", &detail).await? {
-        tracing::error!(chunk.id = chunk.id, "A send stays in doubt, {detail}");
-    }
+    post_alert::raise(&mut tx, &app.settings, "send_in_doubt", &detail).await?;
     claim.complete(&mut tx).await?;
     tx.commit().await?;
     Ok(())
@@ -98,8 +96,7 @@ async fn leave_to_a_person(app: &App, claim: &Claim, chunk: &Chunk) -> Result<()
     if store::chunks::end(&mut tx, chunk.id, end, None, reason).await? {
         store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
         let detail = format!("chunk {}: {reason}", chunk.id);
-        store::alerts::raise(&mut tx, "unknown_send", &detail).await?;
-        tracing::error!(chunk.id = chunk.id, "Gave up on chunk {}: {reason}", chunk.id);
+        post_alert::raise(&mut tx, &app.settings, "unknown_send", &detail).await?;
     }
     claim.complete(&mut tx).await?;
     tx.commit().await?;

@@ -17,7 +17,7 @@ use twilio::message::{Content, OutboundMessage};
 
 use crate::app::{App, Settings};
 use crate::probe_sender::{self, ProbeSender};
-use crate::{lanes, proactive};
+use crate::{lanes, post_alert, proactive};
 
 /// What an attempt came to, as far as the sender is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,8 +183,7 @@ async fn try_accept(
     if let Accepted::DoubleSend { first_sid } = store::chunks::accept(&mut tx, chunk_id, attempt, sid).await?
     {
         let detail = format!("chunk {chunk_id} went out as {first_sid} and again as {sid}");
-        store::alerts::raise(&mut tx, "double_send", &detail).await?;
-        tracing::error!(chunk.id = chunk_id, "Double send: {detail}");
+        post_alert::raise(&mut tx, &app.settings, "double_send", &detail).await?;
     }
     store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
     if let Some(next) = store::chunks::after(&mut tx, chunk_id).await? {
@@ -209,7 +208,7 @@ async fn judge(app: &App, chunk: &Chunk, attempt: i32, error: SendError) -> Resu
     let failure = match error {
         SendError::NotSent { class: ErrorClass::DailyCap, .. } => {
             sender_refused = true;
-            hold_back(&mut tx, chunk, attempt, &text, app.settings.daily_cap_probe_every).await?
+            hold_back(app, &mut tx, chunk, attempt, &text, app.settings.daily_cap_probe_every).await?
         }
         SendError::NotSent { retry_after, .. } => {
             store::chunks::return_to_planned(&mut tx, chunk.id, attempt, Unsent::NotSent, &text).await?;
@@ -226,15 +225,15 @@ async fn judge(app: &App, chunk: &Chunk, attempt: i32, error: SendError) -> Resu
         // Nothing is wrong with the message: it waits for the operator.
         SendError::Refused { class: ErrorClass::Configuration, .. } => {
             sender_refused = true;
-            hold_back(&mut tx, chunk, attempt, &text, app.settings.probe_every).await?
+            hold_back(app, &mut tx, chunk, attempt, &text, app.settings.probe_every).await?
         }
         SendError::Refused { class: ErrorClass::DailyCap, .. } => {
             sender_refused = true;
-            hold_back(&mut tx, chunk, attempt, &text, app.settings.daily_cap_probe_every).await?
+            hold_back(app, &mut tx, chunk, attempt, &text, app.settings.daily_cap_probe_every).await?
         }
         SendError::Refused { class: ErrorClass::Template, .. } => {
             store::chunks::return_to_planned(&mut tx, chunk.id, attempt, Unsent::NotSent, &text).await?;
-            alert(&mut tx, "template", &text).await?;
+            post_alert::raise(&mut tx, &app.settings, "template", &text).await?;
             Failure::RetryAfter(TEMPLATE_PAUSE, text.clone().into())
         }
         SendError::Refused { class, code, .. } => {
@@ -255,6 +254,7 @@ const TEMPLATE_PAUSE: Duration = Duration::from_secs(3 * 3600);
 
 /// Nothing goes out before an operator, or tomorrow: the sender is held back as a whole, and tried out now and then.
 async fn hold_back(
+    app: &App,
     tx: &mut Transaction,
     chunk: &Chunk,
     attempt: i32,
@@ -262,17 +262,10 @@ async fn hold_back(
     every: Duration,
 ) -> Result<Failure, Failure> {
     store::chunks::return_to_planned(tx, chunk.id, attempt, Unsent::NotSent, reason).await?;
-    alert(tx, "sender_refused", reason).await?;
+    post_alert::raise(tx, &app.settings, "sender_refused", reason).await?;
     let probe = ProbeSender { every_secs: every.as_secs().max(1) };
     tx.enqueue(NewJob::of(&probe).unique_key(probe_sender::KEY)).await?;
     Ok(Failure::Snooze(Duration::from_secs(1)))
-}
-
-async fn alert(tx: &mut Transaction, cause: &str, detail: &str) -> sqlx::Result<()> {
-    if store::alerts::raise(tx, cause, detail).await? {
-        tracing::error!("Twilio refuses what we send ({cause}): {detail}");
-    }
-    Ok(())
 }
 
 /// Twilio or WhatsApp says that a person wants nothing of our own accord; then neither do we send any. The caller holds the address's lock.

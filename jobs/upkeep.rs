@@ -18,6 +18,7 @@ use twilio::inbound::InboundMessage;
 use crate::app::App;
 use crate::inbound::intake::{self, Arrival, TakenIn};
 use crate::look_up::UNRESOLVED;
+use crate::post_alert;
 
 /// The round.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -102,8 +103,7 @@ async fn tidy(app: &App) -> Result<(), Failure> {
         if chunk.state == "sending" && store::chunks::end(&mut tx, chunk_id, end, None, reason).await? {
             store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
             let detail = format!("chunk {chunk_id}: {reason}");
-            store::alerts::raise(&mut tx, "unknown_send", &detail).await?;
-            tracing::error!(chunk.id = chunk_id, "Gave up on chunk {chunk_id}: {reason}");
+            post_alert::raise(&mut tx, &app.settings, "unknown_send", &detail).await?;
         }
         tx.commit().await?;
     }

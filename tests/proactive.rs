@@ -7,6 +7,7 @@ use reqwest::Method;
 use sandbox::faults::Faults;
 use serde_json::{Value, json};
 
+use crate::gateway::Gateway;
 use crate::support::{API_TOKEN, PERSON, TestApp};
 
 const USER: &str = "alice";
@@ -267,7 +268,12 @@ async fn the_same_key_is_the_same_delivery_and_another_body_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_sender_holds_everything_back_until_a_probe_gets_through() {
-    let app = TestApp::start_with(&[("CLOUDYBOT__TWILIO__PROBE_EVERY_SECS", "1")]).await;
+    let pager = Gateway::start(Duration::ZERO, [(503, json!({})), (200, json!({}))]).await;
+    let app = TestApp::start_with(&[
+        ("CLOUDYBOT__TWILIO__PROBE_EVERY_SECS", "1"),
+        ("CLOUDYBOT__ALERTS__WEBHOOK_URL", &format!("{}/pager", pager.url)),
+    ])
+    .await;
     alice(&app, "pro").await;
     app.sandbox.set_faults(Faults { refuse: 1.0, refuse_code: 63112, ..Faults::default() });
 
@@ -289,10 +295,14 @@ async fn a_refused_sender_holds_everything_back_until_a_probe_gets_through() {
     assert!(tries < Some(12), "few requests while it was refused: {tries:?}");
     assert_eq!(said(&app).len(), 3);
     assert_eq!(app.count("SELECT count(*) FROM queue.pauses").await, Some(0));
-    assert_eq!(
-        app.count("SELECT count(*) FROM channel_alerts WHERE cause = 'sender_refused'").await,
-        Some(1)
-    );
+    let told = pager.asked("/pager");
+    assert_eq!(told.len(), 2, "told once, and again since nobody took it at first");
+    assert_eq!(told[1]["cause"], "sender_refused");
+    let (_, alerts) = app.admin(Method::GET, "/alerts", Value::Null).await;
+    assert_eq!(alerts["alerts"].as_array().unwrap().len(), 1);
+    let path = format!("/alerts/{}/acknowledge", alerts["alerts"][0]["id"]);
+    assert_eq!(app.admin(Method::POST, &path, Value::Null).await.0, 204);
+    assert_eq!(app.admin(Method::POST, &path, Value::Null).await.0, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]

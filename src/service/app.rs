@@ -201,6 +201,7 @@ pub(crate) fn settings(config: &Config, address: SocketAddr, secret_keys: Secret
         plans: config.plans.clone(),
         limits: config.limits(),
         moderation: config.moderation.clone(),
+        alert_webhook: config.alert_webhook.clone(),
         secret_keys,
     }
 }

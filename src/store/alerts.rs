@@ -1,9 +1,30 @@
 //! `channel_alerts`: what a person must look at.
 
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-/// Raises an alert, or counts it to the one of the same cause that is younger than an hour. True: it is new, and worth an `error!`.
-pub async fn raise(conn: &mut PgConnection, cause: &str, detail: &str) -> sqlx::Result<bool> {
+/// An alert.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct Alert {
+    /// What an administrator acknowledges.
+    pub id: i64,
+    /// What happened, as one word.
+    pub cause: String,
+    /// What happened the latest time.
+    pub detail: String,
+    /// How often it was raised within its hour.
+    pub times: i32,
+    /// The first time.
+    pub opened_at: DateTime<Utc>,
+    /// The latest time.
+    pub last_seen_at: DateTime<Utc>,
+    /// When a person had looked.
+    pub acknowledged_at: Option<DateTime<Utc>>,
+}
+
+/// Raises an alert, or counts it to the one of the same cause that is younger than an hour. Returns the number of a new one, which is worth an
+/// `error!`.
+pub async fn raise(conn: &mut PgConnection, cause: &str, detail: &str) -> sqlx::Result<Option<i64>> {
     // Two processes that meet the same trouble at once must not both find nothing.
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('alert ' || $1, 0))")
         .bind(cause)
@@ -18,12 +39,43 @@ pub async fn raise(conn: &mut PgConnection, cause: &str, detail: &str) -> sqlx::
     .execute(&mut *conn)
     .await?;
     if counted.rows_affected() > 0 {
-        return Ok(false);
+        return Ok(None);
     }
-    sqlx::query("INSERT INTO channel_alerts (cause, detail) VALUES ($1, $2)")
+    let id = sqlx::query_scalar("INSERT INTO channel_alerts (cause, detail) VALUES ($1, $2) RETURNING id")
         .bind(cause)
         .bind(detail)
-        .execute(conn)
+        .fetch_one(conn)
         .await?;
-    Ok(true)
+    Ok(Some(id))
+}
+
+/// An alert by its number.
+pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Alert>> {
+    sqlx::query_as(
+        "SELECT id, cause, detail, times, opened_at, last_seen_at, acknowledged_at FROM channel_alerts WHERE id = $1",
+    )
+    .bind(id)
+    .fetch_optional(conn)
+    .await
+}
+
+/// The alerts that nobody has acknowledged, the newest first.
+pub async fn open(conn: &mut PgConnection) -> sqlx::Result<Vec<Alert>> {
+    sqlx::query_as(
+        "SELECT id, cause, detail, times, opened_at, last_seen_at, acknowledged_at FROM channel_alerts
+         WHERE acknowledged_at IS NULL ORDER BY id DESC LIMIT 200",
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Somebody has looked. False: there is no such alert, or somebody had looked before.
+pub async fn acknowledge(conn: &mut PgConnection, id: i64) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE channel_alerts SET acknowledged_at = now() WHERE id = $1 AND acknowledged_at IS NULL",
+    )
+    .bind(id)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use alert_webhook::AlertWebhook;
 use jobs::inbound::limits::Limits;
 use jobs::inbound::moderation::Moderation;
 use jobs::plans::Plans;
@@ -56,6 +57,8 @@ pub struct Config {
     pub plans: Plans,
     /// What users may say to the agent.
     pub moderation: Moderation,
+    /// Who is told of alerts.
+    pub alert_webhook: Option<AlertWebhook>,
     /// What keys the hashes; `None`: the database keeps one, in development.
     pub secret_keys: Option<SecretKeys>,
     /// Whether Twilio is the built-in sandbox.
@@ -109,6 +112,7 @@ pub struct Keys {
     pub deliveries: Deliveries,
     pub metering: Metering,
     pub backfill: Backfill,
+    alerts: Alerts,
     pub queue: Queue,
     pub pools: Pools,
     pub log: Log,
@@ -265,6 +269,18 @@ pub struct Metering {
     pub credit_failed: bool,
 }
 
+#[derive(Clone, Deserialize)]
+struct Alerts {
+    webhook_url: String,
+}
+
+impl fmt::Debug for Alerts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The address can hold a secret.
+        f.debug_struct("Alerts").finish_non_exhaustive()
+    }
+}
+
 #[derive(Clone, Debug, Deserialize)]
 #[expect(missing_docs, reason = "config.toml documents every key")]
 pub struct Backfill {
@@ -341,6 +357,7 @@ impl Config {
         let agent = rules::agent(&keys, &mut errors);
         let plans = rules::plans(&keys, &mut errors);
         let moderation = rules::moderation(&keys, &mut errors);
+        let alert_webhook = rules::alert_webhook(&keys, &mut errors);
         let secret_keys = SecretKeys::parse(&keys.server.secret_key);
         rules::contradictions(&keys, &mut errors);
         match mode {
@@ -348,9 +365,18 @@ impl Config {
             Mode::Development => rules::development(&keys, sandbox, &mut errors),
         }
         match (twilio, agent, plans, moderation) {
-            (Some(twilio), Some(agent), Some(plans), Some(moderation)) if errors.is_empty() => {
-                Ok(Self { mode, twilio, agent, plans, moderation, secret_keys, sandbox, welcomes, keys })
-            }
+            (Some(twilio), Some(agent), Some(plans), Some(moderation)) if errors.is_empty() => Ok(Self {
+                mode,
+                twilio,
+                agent,
+                plans,
+                moderation,
+                alert_webhook,
+                secret_keys,
+                sandbox,
+                welcomes,
+                keys,
+            }),
             _ => Err(ConfigErrors(errors)),
         }
     }

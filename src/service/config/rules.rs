@@ -6,6 +6,7 @@ use agent::Agent;
 use agent::client::{Client, IDLE_TIMEOUT};
 use agent::moderation::Moderator;
 use agent::target::{Endpoint, Target};
+use alert_webhook::AlertWebhook;
 use jobs::inbound::moderation::{Mode, Moderation};
 use jobs::plans::{Plan, Plans};
 use regex::{Regex, RegexSetBuilder};
@@ -155,6 +156,15 @@ pub(super) fn moderation(keys: &Keys, errors: &mut Vec<String>) -> Option<Modera
         errors.push(format!("moderation.base_url, moderation.token: {error}"));
     }
     Some(Moderation { mode: mode?, rules: rules.ok()?, moderator: moderator.ok()? })
+}
+
+/// Who is told of alerts.
+pub(super) fn alert_webhook(keys: &Keys, errors: &mut Vec<String>) -> Option<AlertWebhook> {
+    let url = &keys.alerts.webhook_url;
+    if url.is_empty() {
+        return None;
+    }
+    AlertWebhook::new(url).map_err(|error| errors.push(format!("alerts.webhook_url: {error}"))).ok()
 }
 
 /// Values that no deployment can have.

@@ -5,6 +5,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use jobs::post_alert::{self, AlertError};
 use jobs::proactive::{self, PlanError};
 use jobs::{lanes, sending};
 use queue::trace::TraceParent;
@@ -90,7 +91,7 @@ async fn apply(
     form: &VerifiedForm,
     callback: &StatusCallback,
     names: Names,
-) -> sqlx::Result<()> {
+) -> Result<(), ApplyError> {
     let mut tx = receiver.queue.begin(&receiver.pg).await?;
     let named = match names.chunk {
         Some(id) => Some(id),
@@ -127,8 +128,7 @@ async fn apply(
             store::chunks::accept(&mut tx, chunk.id, attempt, &callback.sid).await?
         {
             let detail = format!("chunk {} went out as {first_sid} and again as {}", chunk.id, callback.sid);
-            store::alerts::raise(&mut tx, "double_send", &detail).await?;
-            tracing::error!(chunk.id = chunk.id, "Double send: {detail}");
+            post_alert::raise(&mut tx, &receiver.settings, "double_send", &detail).await?;
         } else {
             let message = callback.error_message.as_deref();
             if store::chunks::apply_status(&mut tx, chunk.id, &callback.status, callback.error_code, message)
@@ -153,15 +153,24 @@ async fn apply(
         store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
         if chunk.state == "sending" || chunk.state == "unknown" {
             // What waited behind a send in doubt has no job any more.
-            proactive::go_on(&mut tx, chunk.delivery_id).await.map_err(|error| match error {
-                PlanError::Database(error) => error,
-                PlanError::Enqueue(error) => sqlx::Error::Protocol(error.to_string()),
-            })?;
+            proactive::go_on(&mut tx, chunk.delivery_id).await?;
         }
         tx.wake(&lanes::chunk_key(chunk.id)).await?;
         if let Some(next) = store::chunks::after(&mut tx, chunk.id).await? {
             tx.wake(&lanes::chunk_key(next)).await?;
         }
     }
-    tx.commit().await
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Why a callback was not stored.
+#[derive(Debug, thiserror::Error)]
+enum ApplyError {
+    #[error("{0}")]
+    Database(#[from] sqlx::Error),
+    #[error("{0}")]
+    Plan(#[from] PlanError),
+    #[error("{0}")]
+    Alert(#[from] AlertError),
 }

@@ -87,7 +87,7 @@ async fn an_alert_is_new_once_per_cause_though_many_raise_it() {
         }
     });
 
-    assert_eq!(new.await.into_iter().filter(|new| *new).count(), 2);
+    assert_eq!(new.await.into_iter().flatten().count(), 2);
     let times: Vec<i32> =
         sqlx::query_scalar("SELECT times FROM channel_alerts").fetch_all(&tables.pg).await.unwrap();
     assert_eq!(times, [10, 10]);

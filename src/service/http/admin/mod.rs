@@ -1,5 +1,6 @@
 //! `/admin/api`: what administrators see and do, as JSON.
 
+mod alerts;
 mod chunks;
 mod jobs;
 
@@ -36,6 +37,8 @@ pub(crate) fn routes(admin: Admin, token: BearerToken) -> OpenApiRouter {
         .routes(routes!(jobs::cancel));
     let routes = OpenApiRouter::new()
         .nest("/jobs", jobs)
+        .routes(routes!(alerts::list))
+        .routes(routes!(alerts::acknowledge))
         .routes(routes!(chunks::in_doubt))
         .routes(routes!(chunks::give_verdict))
         .fallback(async || Problem::not_found("no such path; see /openapi.json"))

@@ -1,0 +1,69 @@
+//! Tells the operator's own service of an alert.
+//!
+//! Enqueued where an alert is raised, in the same transaction, if it is new and a webhook is configured. It enqueues nothing. It may run twice; the
+//! alert's number tells the receiver.
+
+use std::time::Duration;
+
+use alert_webhook::Alert;
+use queue::backoff::Backoff;
+use queue::claim::Claim;
+use queue::enqueue::EnqueueError;
+use queue::failure::Failure;
+use queue::job::{Job, NewJob};
+use queue::transaction::Transaction;
+use serde::{Deserialize, Serialize};
+
+use crate::app::{App, Settings};
+
+/// The alert to tell of.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PostAlert {
+    /// `channel_alerts.id`.
+    pub alert: i64,
+}
+
+impl Job for PostAlert {
+    type App = App;
+
+    const KIND: &'static str = "post_alert";
+    const POOL: &'static str = "upkeep";
+    const MAX_ATTEMPTS: u16 = 12;
+    const BACKOFF: Backoff = Backoff::exponential(Duration::from_secs(2), Duration::from_secs(600));
+
+    async fn run(self, app: App, _: Claim) -> Result<(), Failure> {
+        let Some(webhook) = &app.settings.alert_webhook else { return Ok(()) };
+        let alert = store::alerts::get(&mut *app.pg.acquire().await?, self.alert).await?;
+        let Some(alert) = alert else { return Ok(()) };
+        let text = format!("CloudyBot's WhatsApp channel: {}: {}", alert.cause, alert.detail);
+        let posted = Alert { text: &text, id: alert.id, cause: &alert.cause, detail: &alert.detail };
+        Ok(webhook.post(&posted).await?)
+    }
+}
+
+/// Raises an alert in the caller's transaction: a row that stays until somebody acknowledges it, an `error!` line and a post to the operator's webhook,
+/// once per cause and hour.
+pub async fn raise(
+    tx: &mut Transaction,
+    settings: &Settings,
+    cause: &str,
+    detail: &str,
+) -> Result<(), AlertError> {
+    let Some(alert) = store::alerts::raise(tx, cause, detail).await? else { return Ok(()) };
+    tracing::error!(alert.id = alert, cause, "Alert {alert}, {cause}: {detail}");
+    if settings.alert_webhook.is_some() {
+        tx.enqueue(NewJob::of(&PostAlert { alert })).await?;
+    }
+    Ok(())
+}
+
+/// Why an alert could not be raised.
+#[derive(Debug, thiserror::Error)]
+pub enum AlertError {
+    /// The database refused or was away.
+    #[error("cannot store the alert: {0}")]
+    Database(#[from] sqlx::Error),
+    /// Its post could not be enqueued.
+    #[error("cannot enqueue the alert's post: {0}")]
+    Enqueue(#[from] EnqueueError),
+}
