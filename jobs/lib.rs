@@ -48,6 +48,8 @@ pub mod plans;
 pub mod proactive;
 /// Plans a reply.
 pub mod replies;
+/// What an operator writes into `schedules/`, and when it falls due.
+pub mod schedules;
 /// What people read from the channel itself.
 pub mod texts;
 

@@ -67,7 +67,7 @@ fn whatever_is_wrong_is_told_at_once_and_by_name() {
     let expected = [
         "agent.attempts is a text \"three\"; it must be a whole number",
         "agent.debounce is not known; known here are attempts, debounce_cap_ms, debounce_ms, timeout_secs",
-        "nonsense is not known; known here are agent, database, ",
+        "nonsense is not known; known here are agent, alerts, backfill, database, ",
         "CLOUDYBOT__QUEUE__LEASE_MS is \"soon\"; it must be a whole number",
         "CLOUDYBOT__QUEUE__LEES_MS: queue.lees_ms is not known; known here are crash_limit, ",
         "CLOUDYBOT_ENV is \"prod\"; it must be \"development\" or \"production\"",

@@ -1,0 +1,308 @@
+//! A schedule's file, `schedules/NAME.toml`: strictly read, so that a slip of the pen is an error with its place and never a schedule that does
+//! something else.
+
+use std::path::Path;
+
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::cron::Cron;
+use super::placeholders;
+
+/// A schedule as its file has it. This is also how the database keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Definition {
+    /// A crontab expression of five or six fields, or a macro.
+    pub cron: String,
+    /// An IANA zone.
+    #[serde(default = "utc")]
+    pub timezone: String,
+    /// Whether it fires at all.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// What becomes of moments that nobody was there for.
+    #[serde(default)]
+    pub misfire: Misfire,
+    /// How late the last of them may still be sent.
+    #[serde(default = "fifteen")]
+    pub misfire_grace_minutes: u32,
+    /// What becomes of a moment while the one before it is still at work.
+    #[serde(default)]
+    pub overlap: Overlap,
+    /// A large audience is spread over so many seconds.
+    #[serde(default)]
+    pub jitter_seconds: u32,
+    /// What is not sent so long after its moment is not sent any more.
+    #[serde(default = "two_hours")]
+    pub expires_minutes: u32,
+    /// Who is written to.
+    pub audience: Audience,
+    /// What is said.
+    pub content: Content,
+    /// What is sent instead while WhatsApp takes no free text.
+    pub template: Option<Template>,
+}
+
+/// What becomes of moments that nobody was there for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Misfire {
+    /// The last one, if it is not too late.
+    #[default]
+    Once,
+    /// All of them, up to a bound.
+    All,
+    /// None.
+    Skip,
+}
+
+/// What becomes of a moment while the one before it is still at work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Overlap {
+    /// It is left out.
+    #[default]
+    Skip,
+    /// It waits.
+    Wait,
+}
+
+/// Who is written to: exactly one of these.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audience {
+    /// One user.
+    pub user: Option<String>,
+    /// Everybody on a plan who has a phone.
+    pub plan: Option<String>,
+    /// Everybody who has a phone.
+    #[serde(default)]
+    pub everyone: bool,
+}
+
+/// What is said: exactly one of these.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Content {
+    /// These words.
+    pub message: Option<String>,
+    /// What the agent says to this.
+    pub prompt: Option<String>,
+}
+
+/// An approved template.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Template {
+    /// `HX` and 32 hex digits.
+    pub content_sid: String,
+    /// Its variables.
+    #[serde(default)]
+    pub variables: std::collections::BTreeMap<String, String>,
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn fifteen() -> u32 {
+    15
+}
+
+fn two_hours() -> u32 {
+    120
+}
+
+/// A definition that makes sense.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    /// The file's stem.
+    pub name: String,
+    /// As it stands in the file.
+    pub definition: Definition,
+    /// When it falls due …
+    pub cron: Cron,
+    /// … on whose clocks.
+    pub zone: Tz,
+    /// Of everything in the file that has a meaning: two processes with one hash do the same.
+    pub hash: String,
+}
+
+/// What is wrong with a file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("schedule {name}: {reason}")]
+pub struct DefinitionError {
+    /// The file's stem.
+    pub name: String,
+    /// With the line where one can be named.
+    pub reason: String,
+}
+
+impl Schedule {
+    /// Reads a file's text.
+    pub fn parse(name: &str, text: &str) -> Result<Self, DefinitionError> {
+        let definition: Result<Definition, _> = toml::from_str(text);
+        match definition {
+            Ok(definition) => Self::of(name, definition),
+            Err(error) => {
+                let line =
+                    error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+                let line = line.map_or_else(String::new, |line| format!("line {line}: "));
+                Err(DefinitionError { name: name.to_owned(), reason: format!("{line}{}", error.message()) })
+            }
+        }
+    }
+
+    /// A definition that was kept in the database.
+    pub fn of(name: &str, definition: Definition) -> Result<Self, DefinitionError> {
+        let error = |reason: String| DefinitionError { name: name.to_owned(), reason };
+        let valid = !name.is_empty()
+            && name.len() <= 100
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        if !valid {
+            return Err(error("its file's name must be of letters, digits, _ and -".to_owned()));
+        }
+        let cron = Cron::parse(&definition.cron).map_err(|wrong| error(wrong.to_string()))?;
+        let zone: Tz = definition.timezone.parse().map_err(|_| {
+            error(format!("unknown time zone {:?}; one like Europe/Berlin is needed", definition.timezone))
+        })?;
+        check(&definition).map_err(error)?;
+        let canonical = serde_json::to_vec(&definition).unwrap_or_default();
+        let hash: String = Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { name: name.to_owned(), definition, cron, zone, hash })
+    }
+}
+
+fn check(definition: &Definition) -> Result<(), String> {
+    let audience = &definition.audience;
+    let named = usize::from(audience.user.is_some())
+        + usize::from(audience.plan.is_some())
+        + usize::from(audience.everyone);
+    if named != 1 {
+        return Err("[audience] must have exactly one of user, plan, everyone = true".to_owned());
+    }
+    let content = &definition.content;
+    let text = match (&content.message, &content.prompt) {
+        (Some(text), None) | (None, Some(text)) => text,
+        _ => return Err("[content] must have exactly one of message, prompt".to_owned()),
+    };
+    if text.trim().is_empty() || text.contains('\0') {
+        return Err("[content] is blank, or holds a NUL".to_owned());
+    }
+    placeholders::check(text).map_err(|wrong| format!("[content]: {wrong}"))?;
+    if definition.expires_minutes == 0 {
+        return Err("expires_minutes must be at least 1".to_owned());
+    }
+    let Some(template) = &definition.template else { return Ok(()) };
+    let sid = &template.content_sid;
+    if sid.len() != 34 || !sid.starts_with("HX") || !sid[2..].bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(format!("template.content_sid is {sid:?}; it must be HX and 32 hex digits"));
+    }
+    for (name, value) in &template.variables {
+        if value.trim().is_empty() || value.contains(['\n', '\t', '\0']) {
+            return Err(format!("template.variables.{name} is blank, or has line breaks or tabs"));
+        }
+        placeholders::check(value).map_err(|wrong| format!("template.variables.{name}: {wrong}"))?;
+    }
+    Ok(())
+}
+
+/// Every file of a folder: what can be read, and what is wrong with the rest. A folder that is not there has no schedules.
+pub fn read_folder(folder: &Path) -> std::io::Result<(Vec<Schedule>, Vec<DefinitionError>)> {
+    let (mut schedules, mut errors) = (Vec::new(), Vec::new());
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((schedules, errors)),
+        Err(error) => return Err(error),
+    };
+    let mut paths: Vec<_> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
+    paths.sort();
+    for path in paths.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+    {
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        match std::fs::read_to_string(&path) {
+            Ok(text) => match Schedule::parse(&name, &text) {
+                Ok(schedule) => schedules.push(schedule),
+                Err(error) => errors.push(error),
+            },
+            Err(error) => {
+                errors.push(DefinitionError { name, reason: format!("it cannot be read: {error}") })
+            }
+        }
+    }
+    Ok((schedules, errors))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str =
+        "cron = \"30 8 * * 1-5\"\n[audience]\neveryone = true\n[content]\nmessage = \"Hi {{user.id}}\"\n";
+
+    fn reason(text: &str) -> String {
+        Schedule::parse("test", text).unwrap_err().reason
+    }
+
+    #[test]
+    fn a_small_file_has_the_usual_rest() {
+        let schedule = Schedule::parse("weekly", SMALL).unwrap();
+
+        let definition = &schedule.definition;
+        assert_eq!((definition.timezone.as_str(), definition.enabled), ("UTC", true));
+        assert_eq!((definition.misfire, definition.misfire_grace_minutes), (Misfire::Once, 15));
+        assert_eq!((definition.overlap, definition.expires_minutes), (Overlap::Skip, 120));
+        assert_eq!(schedule.hash.len(), 64);
+    }
+
+    #[test]
+    fn the_hash_is_of_the_meaning_and_not_of_the_spelling() {
+        let one = Schedule::parse("x", SMALL).unwrap().hash;
+
+        assert_eq!(Schedule::parse("x", &format!("# note\ntimezone = \"UTC\"\n{SMALL}")).unwrap().hash, one);
+        assert_ne!(Schedule::parse("x", &SMALL.replace("30 8", "31 8")).unwrap().hash, one);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line() {
+        for (text, told) in [
+            ("cron = \"* * * * *\"\nzone = \"UTC\"\n".to_owned(), "line 2: unknown field `zone`"),
+            (SMALL.replace("cron = \"30 8 * * 1-5\"\n", ""), "missing field `cron`"),
+            (SMALL.replace("30 8", "90 8"), "cron \"90 8 * * 1-5\""),
+            (format!("timezone = \"Mars\"\n{SMALL}"), "unknown time zone \"Mars\""),
+            (
+                SMALL.replace("everyone = true", "everyone = true\nuser = \"a\""),
+                "exactly one of user, plan, everyone",
+            ),
+            (SMALL.replace("everyone = true", "everyone = false"), "exactly one of user, plan, everyone"),
+            (SMALL.replace("message = \"Hi {{user.id}}\"", ""), "exactly one of message, prompt"),
+            (SMALL.replace("user.id", "user.name"), "{{user.name}} is unknown"),
+            (SMALL.replace("Hi {{user.id}}", "  "), "is blank"),
+            (format!("misfire = \"never\"\n{SMALL}"), "line 1: unknown variant `never`"),
+            (format!("jitter_seconds = -1\n{SMALL}"), "line 1:"),
+            (format!("{SMALL}[template]\ncontent_sid = \"HX1\""), "must be HX and 32 hex digits"),
+        ] {
+            assert!(reason(&text).contains(told), "{told}: {}", reason(&text));
+        }
+    }
+
+    #[test]
+    fn one_bad_file_never_stops_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("good.toml"), SMALL).unwrap();
+        std::fs::write(folder.path().join("bad.toml"), "cron = 5").unwrap();
+        std::fs::write(folder.path().join("notes.txt"), "not a schedule").unwrap();
+
+        let (schedules, errors) = read_folder(folder.path()).unwrap();
+
+        assert_eq!(schedules.iter().map(|schedule| schedule.name.as_str()).collect::<Vec<_>>(), ["good"]);
+        assert_eq!(errors.iter().map(|error| error.name.as_str()).collect::<Vec<_>>(), ["bad"]);
+        assert!(read_folder(&folder.path().join("nowhere")).unwrap().0.is_empty());
+    }
+}

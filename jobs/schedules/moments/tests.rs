@@ -1,0 +1,180 @@
+//! Due moments against tables that were made by hand, and against an independent walk through a year, minute by minute.
+
+use chrono::{Datelike as _, Timelike as _};
+
+use super::*;
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+fn due(cron: &str, zone: &str, after: &str, until: &str) -> Vec<String> {
+    let found = between(&Cron::parse(cron).unwrap(), zone.parse().unwrap(), at(after), at(until));
+    found.iter().map(|moment| moment.format("%m-%d %H:%M:%S").to_string()).collect()
+}
+
+#[test]
+fn weekdays_are_numbered_as_in_every_crontab() {
+    // 2026-11-22 is a Sunday.
+    for (field, days) in [
+        ("0", vec![22]),
+        ("7", vec![22]),
+        ("SUN", vec![22]),
+        ("1", vec![23]),
+        ("1-5", vec![23, 24, 25, 26, 27]),
+        ("mon-fri", vec![23, 24, 25, 26, 27]),
+        ("5-7", vec![22, 27, 28]),
+        ("sat-mon", vec![22, 23, 28]),
+        ("*/2", vec![22, 24, 26, 28]),
+        ("1,3", vec![23, 25]),
+        ("2/2", vec![24, 26, 28]),
+    ] {
+        let found = due(&format!("0 12 * * {field}"), "UTC", "2026-11-22T00:00:00Z", "2026-11-29T00:00:00Z");
+        let expected: Vec<String> = days.iter().map(|day| format!("11-{day} 12:00:00")).collect();
+        assert_eq!(found, expected, "{field}");
+    }
+}
+
+#[test]
+fn two_restricted_days_mean_either() {
+    let found = due("0 9 13 * 5", "UTC", "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z");
+
+    assert_eq!(found, ["11-06 09:00:00", "11-13 09:00:00", "11-20 09:00:00", "11-27 09:00:00"]);
+    let found = due("0 9 1 * 0", "UTC", "2026-10-01T00:00:00Z", "2026-10-12T00:00:00Z");
+    assert_eq!(found, ["10-01 09:00:00", "10-04 09:00:00", "10-11 09:00:00"]);
+}
+
+#[test]
+fn macros_and_seconds_are_understood() {
+    for (cron, expected) in [
+        ("@daily", vec!["11-24 00:00:00", "11-25 00:00:00"]),
+        ("@Weekly", vec![]),
+        ("30 15 10 * * *", vec!["11-23 10:15:30", "11-24 10:15:30"]),
+        ("0 */12 * * *", vec!["11-23 12:00:00", "11-24 00:00:00", "11-24 12:00:00", "11-25 00:00:00"]),
+    ] {
+        assert_eq!(due(cron, "UTC", "2026-11-23T00:00:00Z", "2026-11-25T00:00:00Z"), expected, "{cron}");
+    }
+}
+
+#[test]
+fn what_is_no_expression_says_why() {
+    for (cron, reason) in [
+        ("", "it has 0 fields"),
+        ("* * * *", "it has 4 fields"),
+        ("0 0 * * 8", "no weekday"),
+        ("0 0 * * XYZ", "no weekday"),
+        ("@noon", "the macros are"),
+        ("61 * * * *", "cron \"61 * * * *\""),
+        ("0 0 * * 1/0", "no proper step"),
+    ] {
+        let told = Cron::parse(cron).unwrap_err().to_string();
+        assert!(told.contains(reason), "{cron}: {told}");
+    }
+}
+
+#[test]
+fn a_skipped_time_falls_due_after_the_gap_and_a_repeated_one_once() {
+    // New York: 02:00 to 03:00 is skipped on 2026-03-08, 01:00 to 02:00 is repeated on 2026-11-01.
+    assert_eq!(
+        due("30 2 * * *", "America/New_York", "2026-03-07T12:00:00Z", "2026-03-09T12:00:00Z"),
+        ["03-08 07:00:00", "03-09 06:30:00"]
+    );
+    assert_eq!(
+        due("30 1 * * *", "America/New_York", "2026-10-31T12:00:00Z", "2026-11-02T12:00:00Z"),
+        ["11-01 05:30:00", "11-02 06:30:00"]
+    );
+    // Several skipped times are one moment.
+    assert_eq!(
+        due("0,15,30 2 * * *", "America/New_York", "2026-03-08T00:00:00Z", "2026-03-08T23:00:00Z"),
+        ["03-08 07:00:00"]
+    );
+    // Lord Howe moves by half an hour: 02:00 to 02:30 is skipped on 2026-10-04.
+    assert_eq!(
+        due("10 2 * * *", "Australia/Lord_Howe", "2026-10-03T12:00:00Z", "2026-10-04T12:00:00Z"),
+        ["10-03 15:30:00"]
+    );
+}
+
+#[test]
+fn every_quarter_of_an_hour_is_every_real_one() {
+    let spring = due("*/15 * * * *", "Europe/Berlin", "2026-03-28T23:00:00Z", "2026-03-29T23:00:00Z");
+    let autumn = due("*/15 * * * *", "Europe/Berlin", "2026-10-24T22:00:00Z", "2026-10-25T22:00:00Z");
+
+    assert_eq!((spring.len(), autumn.len()), (96, 96), "a day of moments is a day, whatever clocks show");
+}
+
+#[test]
+fn the_next_moments_are_found_however_rare() {
+    let zone: Tz = "UTC".parse().unwrap();
+
+    let leap = next(&Cron::parse("0 0 29 2 *").unwrap(), zone, at("2026-11-23T00:00:00Z"), 1);
+    let never = next(&Cron::parse("0 0 31 2 *").unwrap(), zone, at("2026-11-23T00:00:00Z"), 1);
+
+    assert_eq!(leap, [at("2028-02-29T00:00:00Z")]);
+    assert!(never.is_empty());
+}
+
+/// Does this minute of the clock fit? Written anew, field by field, so that it shares nothing with what it checks.
+fn fits(
+    local: NaiveDateTime,
+    minutes: &[u32],
+    hours: &[u32],
+    day: Option<u32>,
+    weekday: Option<u32>,
+) -> bool {
+    let time = minutes.contains(&local.minute()) && hours.contains(&local.hour());
+    let by_day = day.is_some_and(|day| local.day() == day);
+    let by_weekday = weekday.is_some_and(|weekday| local.weekday().num_days_from_sunday() == weekday);
+    time && match (day, weekday) {
+        (None, None) => true,
+        (Some(_), None) => by_day,
+        (None, Some(_)) => by_weekday,
+        (Some(_), Some(_)) => by_day || by_weekday,
+    }
+}
+
+#[test]
+fn a_year_in_five_zones_is_what_a_walk_through_it_says() {
+    let all_hours: Vec<u32> = (0..24).collect();
+    let (begin, end) = (at("2026-01-01T12:00:00Z"), at("2027-01-01T12:00:00Z"));
+    for zone in ["America/New_York", "Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe", "UTC"] {
+        let zone: Tz = zone.parse().unwrap();
+        let cases: [(&str, Vec<u32>, Vec<u32>, Option<u32>, Option<u32>, bool); 6] = [
+            ("30 8 * * *", vec![30], vec![8], None, None, false),
+            ("30 2 * * *", vec![30], vec![2], None, None, false),
+            ("15 1 * * *", vec![15], vec![1], None, None, false),
+            ("*/15 * * * *", vec![0, 15, 30, 45], all_hours.clone(), None, None, true),
+            ("0 9 13 * 5", vec![0], vec![9], Some(13), Some(5), false),
+            ("@monthly", vec![0], vec![0], Some(1), None, false),
+        ];
+        for (cron, minutes, hours, day, weekday, every_hour) in cases {
+            let found = between(&Cron::parse(cron).unwrap(), zone, begin, end);
+
+            // Real minutes, one after the other, and what the clocks show at each.
+            let mut expected = Vec::new();
+            let mut shown_before = begin.with_timezone(&zone).naive_local();
+            let mut moment = begin + TimeDelta::minutes(1);
+            let mut seen = std::collections::HashSet::new();
+            while moment <= end {
+                let shown = moment.with_timezone(&zone).naive_local();
+                let fitting = fits(shown, &minutes, &hours, day, weekday);
+                // Clocks that jumped forward have skipped what lies between.
+                let mut skipped = shown_before + TimeDelta::minutes(1);
+                let mut skipped_one = false;
+                while skipped < shown {
+                    skipped_one |= fits(skipped, &minutes, &hours, day, weekday) && !every_hour;
+                    skipped += TimeDelta::minutes(1);
+                }
+                if skipped_one || fitting && (every_hour || seen.insert(shown)) {
+                    expected.push(moment);
+                }
+                if skipped_one && fitting {
+                    seen.insert(shown);
+                }
+                shown_before = shown;
+                moment += TimeDelta::minutes(1);
+            }
+            assert_eq!(found, expected, "{cron} in {zone}");
+        }
+    }
+}
