@@ -30,6 +30,12 @@ pub fn proactive(address_id: i64) -> String {
     format!("proactive:{address_id}")
 }
 
+/// Slots of one schedule are worked off in order.
+#[must_use]
+pub fn schedule(name: &str) -> String {
+    format!("schedule:{name}")
+}
+
 /// The workers of what is sent of our own accord: a broadcast never delays an answer.
 pub const PROACTIVE_POOL: &str = "proactive";
 

@@ -6,6 +6,7 @@
 //!                  │              └─ gives up ─► apologise ─► send_chunk
 //!                  └─ gives up ─► close_message ─► send_chunk
 //!
+//! schedule ─► run_duty ─► send_chunk, or prompt_user ─► send_chunk     run_duty gives up ─► close_slot
 //! notification ─► send_chunk, one for each chunk ─► Twilio          upkeep ─► messages whose webhook never came
 //!                     └─ Twilio refuses our sender ─► probe_sender
 //! ```
@@ -21,14 +22,22 @@ pub mod apologise;
 pub mod close_chunk;
 /// Gives a message its outcome when nobody could decide about it.
 pub mod close_message;
+/// Ends a user's part of a slot that came to nothing.
+pub mod close_prompt;
+/// Ends a slot whose duty came to nothing.
+pub mod close_slot;
 /// Plans what has waited for a person's next message.
 pub mod plan_waiting;
 /// Tells the operator of an alert.
 pub mod post_alert;
 /// Holds a sender back that Twilio refuses.
 pub mod probe_sender;
+/// Has the agent say something to a user at a slot.
+pub mod prompt_user;
 /// Decides what an inbound message means.
 pub mod receive_message;
+/// Does what a schedule does at a slot.
+pub mod run_duty;
 /// Sends one chunk through Twilio, once.
 pub mod send_chunk;
 /// What must be looked after every few minutes.
@@ -74,6 +83,10 @@ pub fn register(workers: Workers<App>) -> Workers<App> {
         .register::<send_chunk::SendChunk>()
         .register::<plan_waiting::PlanWaiting>()
         .register::<probe_sender::ProbeSender>()
+        .register::<run_duty::RunDuty>()
+        .register::<prompt_user::PromptUser>()
+        .register::<close_prompt::ClosePrompt>()
+        .register::<close_slot::CloseSlot>()
         .register::<post_alert::PostAlert>()
         .register::<upkeep::Upkeep>()
         .register::<close_chunk::CloseChunk>()

@@ -31,6 +31,8 @@ pub struct Request<'a> {
     pub expires_at: DateTime<Utc>,
     /// Rather than being blocked by the closed window, it waits for the person's next message.
     pub waits_for_inbound: bool,
+    /// It is not sent before; a large audience is spread like this.
+    pub not_before: Option<DateTime<Utc>>,
 }
 
 /// What was decided.
@@ -73,7 +75,7 @@ pub async fn plan(
     let link = store::links::lock_of_user(tx, request.user_id).await?;
     let id = deliveries::create_waiting(tx, new).await?;
     let Some(delivery) = deliveries::get(tx, id).await? else { return Err(sqlx::Error::RowNotFound.into()) };
-    decide(tx, settings, &delivery, link, request.waits_for_inbound).await
+    decide(tx, settings, &delivery, link, request.waits_for_inbound, request.not_before).await
 }
 
 /// Plans a delivery that has waited for the person's message, which has come. The caller holds the locks of address and delivery.
@@ -90,7 +92,7 @@ pub(crate) async fn plan_waiting(
         deliveries::end_waiting(tx, id, "expired", "the person did not write in time").await?;
         return Ok(());
     }
-    decide(tx, settings, &delivery, link, true).await?;
+    decide(tx, settings, &delivery, link, true, None).await?;
     Ok(())
 }
 
@@ -100,6 +102,7 @@ async fn decide(
     delivery: &Delivery,
     link: Option<Link>,
     waits_for_inbound: bool,
+    not_before: Option<DateTime<Utc>>,
 ) -> Result<Planned, PlanError> {
     let id = delivery.id;
     let user_id = delivery.user_id.as_deref().unwrap_or_default();
@@ -134,6 +137,9 @@ async fn decide(
             })
             .collect()
     };
+    if chunks.is_empty() {
+        return block(tx, id, "empty").await;
+    }
     let (cap, period) = (cap(settings, &user), user.anchor.period(Utc::now()));
     if !allowances::fits(tx, &user.id, period, cap, chunks.len()).await? {
         return block(tx, id, "quota").await;
@@ -154,7 +160,11 @@ async fn decide(
         return Ok(Planned { id, state: "blocked", reason: Some("quota") });
     }
     let jobs = chunk_ids.iter().zip(&chunks).map(|(chunk_id, chunk)| {
-        job(*chunk_id, chunk.meter_proactive, chunk.proactive, true, link.address_id)
+        let job = job(*chunk_id, chunk.meter_proactive, chunk.proactive, true, link.address_id);
+        match not_before {
+            Some(moment) => job.run_at(moment),
+            None => job,
+        }
     });
     tx.enqueue_batch(jobs.collect()).await?;
     tracing::info!(delivery.id = %id, user.id = user.id, "Planned delivery {id} in {} chunks", chunks.len());

@@ -14,6 +14,7 @@ mod moderation;
 mod optouts;
 mod outages;
 mod proactive;
+mod schedules;
 mod sending;
 mod storm;
 mod webhooks;

@@ -39,6 +39,7 @@ pub(crate) struct TestApp {
     process: Option<Child>,
     others: Vec<(Child, SocketAddr)>,
     log: tempfile::NamedTempFile,
+    schedules: tempfile::TempDir,
     linked: Mutex<HashSet<String>>,
     // Held so that the database outlives the test's last look at it.
     _database: Option<TestDatabase>,
@@ -84,6 +85,7 @@ impl TestApp {
             process: None,
             others: Vec::new(),
             log: tempfile::NamedTempFile::new().unwrap(),
+            schedules: tempfile::tempdir().unwrap(),
             linked: Mutex::default(),
             _database: database,
         };
@@ -141,6 +143,7 @@ impl TestApp {
         command.envs(short.map(|(name, value)| (format!("CLOUDYBOT__{name}"), value)));
         command
             .env("DATABASE_URL", &self.database_url)
+            .env("CLOUDYBOT__SCHEDULES__DIRECTORY", self.schedules.path())
             .env("CLOUDYBOT_ADMIN_TOKEN", ADMIN_TOKEN)
             .env("CLOUDYBOT_API_TOKEN", API_TOKEN)
             .env("CLOUDYBOT_SECRET_KEY", "of the hashes")
@@ -164,6 +167,29 @@ impl TestApp {
         })
         .await;
         process
+    }
+
+    /// Writes a schedule's file, as an operator does.
+    pub(crate) fn write_schedule(&self, name: &str, text: &str) {
+        std::fs::write(self.schedules.path().join(format!("{name}.toml")), text).unwrap();
+    }
+
+    /// Removes a schedule's file.
+    pub(crate) fn remove_schedule(&self, name: &str) {
+        std::fs::remove_file(self.schedules.path().join(format!("{name}.toml"))).unwrap();
+    }
+
+    /// Runs the command line beside the program; its exit code and what it printed.
+    pub(crate) async fn command(&self, arguments: &[&str]) -> (bool, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cloudybot"));
+        command
+            .args(arguments)
+            .env("DATABASE_URL", &self.database_url)
+            .env("CLOUDYBOT__SCHEDULES__DIRECTORY", self.schedules.path())
+            .env("CLOUDYBOT_SECRET_KEY", "of the hashes");
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(said).unwrap())
     }
 
     /// Everything that the program has logged; nothing with `SHOW_LOGS`, which sends it to the terminal.

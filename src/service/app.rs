@@ -30,6 +30,7 @@ use crate::http::bearer::BearerToken;
 use crate::http::health::Health;
 use crate::http::product::{self, Product};
 use crate::http::{self, Receiver, ReceiverParts, openapi};
+use crate::scheduler::Scheduler;
 
 /// A program waits this long for a connection before it is told to try again.
 const API_DATABASE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -82,6 +83,8 @@ impl Service {
         let stop_serving = CancellationToken::new();
         let every = Duration::from_secs(keys.backfill.every_secs);
         tokio::spawn(keep_up(queue.clone(), every, stop_serving.clone()));
+        let scheduler = Scheduler::new(keys.schedules.directory.clone(), queue.clone(), handlers.clone());
+        tokio::spawn(scheduler.run(stop_serving.clone()));
         let serving = tokio::spawn(serve(listener, router, stop_serving.clone()));
         if let Some(sandbox) = sandbox.as_ref().filter(|_| config.welcomes) {
             demo_user::welcome(&handlers, &settings, sandbox).await?;

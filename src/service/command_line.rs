@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::chunks_command::ChunksCommand;
 use crate::jobs_command::JobsCommand;
+use crate::schedules_command::SchedulesCommand;
 use crate::users_command::UsersCommand;
 
 /// CloudyBot's WhatsApp channel. Without a command it runs.
@@ -44,6 +45,14 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: JobsCommand,
         /// JSON for a program instead of a table
+        #[arg(long, global = true)]
+        json: bool,
+    },
+    /// See, try and switch operators' cron duties
+    Schedules {
+        #[command(subcommand)]
+        command: SchedulesCommand,
+        /// JSON for a program instead of lines
         #[arg(long, global = true)]
         json: bool,
     },

@@ -17,5 +17,7 @@ mod demo_user;
 mod http;
 mod jobs_command;
 mod log;
+mod scheduler;
+mod schedules_command;
 mod users_command;
 mod verdicts;

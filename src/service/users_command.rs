@@ -66,7 +66,7 @@ pub(crate) async fn run(config: &Config, command: UsersCommand, as_json: bool) -
 const UNANSWERED: &str = "the database cannot be asked; `cloudybot check` says why";
 
 /// A line for each value, named by its path.
-fn lines(value: &Value, path: &str) -> String {
+pub(crate) fn lines(value: &Value, path: &str) -> String {
     let join = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
     match value {
         Value::Object(fields) => fields.iter().map(|(name, value)| lines(value, &join(name))).collect(),

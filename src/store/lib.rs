@@ -41,10 +41,14 @@ pub mod opt_outs;
 pub mod periods;
 /// How fast messages may come.
 pub mod rate_buckets;
+/// Operators' cron duties.
+pub mod schedules;
 /// Keys of the hashes.
 pub mod secret_keys;
 /// How fast the sender may speak.
 pub mod sender_pace;
+/// The moments at which they fell due.
+pub mod slots;
 /// What Twilio reported.
 pub mod status_callbacks;
 /// Runs of the agent.

@@ -58,6 +58,23 @@ pub async fn begin(
     Ok(turn)
 }
 
+/// Something that was said of our own accord, in the thread as if the agent had been asked: by `agent`, at once. Returns the turn's number.
+pub async fn post(
+    conn: &mut PgConnection,
+    conversation_id: i64,
+    agent: &str,
+    text: &str,
+) -> sqlx::Result<i64> {
+    sqlx::query_scalar(
+        "INSERT INTO channel_turns (conversation_id, state, agent, reply, finished_at) VALUES ($1, 'replied', $2, $3, clock_timestamp()) RETURNING id",
+    )
+    .bind(conversation_id)
+    .bind(agent)
+    .bind(text)
+    .fetch_one(conn)
+    .await
+}
+
 /// Counts another call of the agent, before it is made.
 pub async fn count_attempt(conn: &mut PgConnection, id: i64) -> sqlx::Result<Turn> {
     let turn: Turn = sqlx::query_as(

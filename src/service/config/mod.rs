@@ -110,6 +110,7 @@ pub struct Keys {
     moderation: ModerationKeys,
     pub agent: Agent,
     pub deliveries: Deliveries,
+    pub schedules: Schedules,
     pub metering: Metering,
     pub backfill: Backfill,
     alerts: Alerts,
@@ -261,6 +262,12 @@ pub struct Deliveries {
     pub reply_expires_hours: u64,
     pub notification_expires_hours: u32,
     pub callback_wait_ms: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Schedules {
+    pub directory: PathBuf,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -102,6 +102,7 @@ pub(super) async fn create(
                 .map(|(template, variables)| (template.content_sid.as_str(), variables)),
             expires_at,
             waits_for_inbound: request.wait_for_inbound,
+            not_before: None,
         },
     )
     .await?;

@@ -1,0 +1,35 @@
+//! Ends a user's part of a slot whose `prompt_user` will never run again, and with the last part the slot.
+//!
+//! Enqueued by the queue when a `prompt_user` died or was cancelled. It enqueues nothing. It may run twice: a part that has ended is left alone.
+
+use queue::claim::Claim;
+use queue::failure::Failure;
+use queue::job::{Ended, Job};
+use serde::{Deserialize, Serialize};
+
+use crate::app::App;
+use crate::close_slot;
+use crate::prompt_user::PromptUser;
+
+/// The `prompt_user` that ended.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClosePrompt(pub Ended<PromptUser>);
+
+impl Job for ClosePrompt {
+    type App = App;
+
+    const KIND: &'static str = "close_prompt";
+    const POOL: &'static str = "upkeep";
+
+    async fn run(self, app: App, claim: Claim) -> Result<(), Failure> {
+        let PromptUser { slot, user } = &self.0.payload;
+        let reason = self.0.reason.as_deref().unwrap_or("its job ended");
+        let mut tx = app.begin().await?;
+        store::slots::fail_asked(&mut tx, *slot, user, reason).await?;
+        close_slot::close_if_done(&app, &mut tx, *slot).await?;
+        claim.complete(&mut tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,121 @@
+//! `channel_schedules`: the present definition of each schedule. The last load wins; a process that has another one fires nothing.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgConnection;
+
+/// A schedule as the database has it.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct Row {
+    /// The file's stem.
+    pub name: String,
+    /// Of the definition.
+    pub hash: String,
+    /// What it does.
+    pub definition: Value,
+    /// Every moment up to here is dealt with.
+    pub fired_until: DateTime<Utc>,
+    /// An administrator's switch.
+    pub enabled: bool,
+    /// Why it was switched off.
+    pub disabled_why: Option<String>,
+    /// Its file is gone.
+    pub removed_at: Option<DateTime<Utc>>,
+    /// The database's clock now.
+    pub now: DateTime<Utc>,
+}
+
+const COLUMNS: &str = "SELECT name, hash, definition, fired_until, enabled, disabled_why, removed_at, clock_timestamp() AS now FROM channel_schedules";
+
+/// Loads a definition. A new or edited one begins now: no moment of the past is fired, and none twice. True: it is new or changed.
+pub async fn load(conn: &mut PgConnection, name: &str, hash: &str, definition: &Value) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "INSERT INTO channel_schedules AS s (name, hash, definition) VALUES ($1, $2, $3)
+         ON CONFLICT (name) DO UPDATE SET hash = $2, definition = $3, loaded_at = clock_timestamp(), removed_at = NULL,
+             fired_until = greatest(s.fired_until, clock_timestamp())
+         WHERE s.hash <> $2 OR s.removed_at IS NOT NULL",
+    )
+    .bind(name)
+    .bind(hash)
+    .bind(definition)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Marks a schedule whose file is gone, if this process still has the present definition of it.
+pub async fn remove(conn: &mut PgConnection, name: &str, hash: &str) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE channel_schedules SET removed_at = clock_timestamp() WHERE name = $1 AND hash = $2 AND removed_at IS NULL",
+    )
+    .bind(name)
+    .bind(hash)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// A schedule, locked until the caller's transaction ends: its slots are made under this lock. `None`: somebody else has it just now, or there is
+/// none.
+pub async fn try_lock(conn: &mut PgConnection, name: &str) -> sqlx::Result<Option<Row>> {
+    sqlx::query_as(sqlx::AssertSqlSafe(format!("{COLUMNS} WHERE name = $1 FOR UPDATE SKIP LOCKED")))
+        .bind(name)
+        .fetch_optional(conn)
+        .await
+}
+
+/// A schedule, locked; waits for whoever has it.
+pub async fn lock(conn: &mut PgConnection, name: &str) -> sqlx::Result<Option<Row>> {
+    sqlx::query_as(sqlx::AssertSqlSafe(format!("{COLUMNS} WHERE name = $1 FOR UPDATE")))
+        .bind(name)
+        .fetch_optional(conn)
+        .await
+}
+
+/// Every schedule whose file is there, by name.
+pub async fn all(conn: &mut PgConnection) -> sqlx::Result<Vec<Row>> {
+    sqlx::query_as(sqlx::AssertSqlSafe(format!("{COLUMNS} WHERE removed_at IS NULL ORDER BY name")))
+        .fetch_all(conn)
+        .await
+}
+
+/// Every moment up to this one is dealt with.
+pub async fn advance(conn: &mut PgConnection, name: &str, fired_until: DateTime<Utc>) -> sqlx::Result<()> {
+    sqlx::query("UPDATE channel_schedules SET fired_until = $2 WHERE name = $1 AND fired_until < $2")
+        .bind(name)
+        .bind(fired_until)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Switches a schedule on or off. What fell due while it was off is not made good. False: there is none.
+pub async fn switch(
+    conn: &mut PgConnection,
+    name: &str,
+    enabled: bool,
+    why: Option<&str>,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE channel_schedules SET enabled = $2, disabled_why = $3, failed_in_row = 0,
+             fired_until = CASE WHEN $2 THEN greatest(fired_until, clock_timestamp()) ELSE fired_until END
+         WHERE name = $1 AND removed_at IS NULL",
+    )
+    .bind(name)
+    .bind(enabled)
+    .bind(why)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Counts a slot that ended; returns how many have failed one after the other.
+pub async fn count_end(conn: &mut PgConnection, name: &str, failed: bool) -> sqlx::Result<i32> {
+    sqlx::query_scalar(
+        "UPDATE channel_schedules SET failed_in_row = CASE WHEN $2 THEN failed_in_row + 1 ELSE 0 END WHERE name = $1 RETURNING failed_in_row",
+    )
+    .bind(name)
+    .bind(failed)
+    .fetch_one(conn)
+    .await
+}

@@ -1,0 +1,199 @@
+//! Operators' cron duties.
+
+use serde_json::Value;
+
+use crate::support::{PERSON, TestApp};
+
+fn schedule(cron: &str, rest: &str, content: &str) -> String {
+    format!("cron = \"{cron}\"\n{rest}\n[audience]\neveryone = true\n[content]\n{content}\n")
+}
+
+const NEVER: &str = "0 0 29 2 *";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_slot_happens_once_though_three_schedulers_run_and_one_is_killed() {
+    let mut app = TestApp::start_with(&[("CLOUDYBOT__TWILIO__RECIPIENT_EVERY_MS", "1")]).await;
+    let people = ["whatsapp:+15005580001", "whatsapp:+15005580002", "whatsapp:+15005580003"];
+    for person in people {
+        app.link(person).await;
+    }
+    app.launch_another().await;
+    app.launch_another().await;
+    app.write_schedule(
+        "often",
+        &schedule("*/2 * * * * *", "misfire = \"all\"", "message = \"It is {{slot.time}}, {{user.id}}\""),
+    );
+
+    app.until("some slots have been", async || {
+        app.count("SELECT count(*) FROM channel_slots").await >= Some(2)
+    })
+    .await;
+    app.kill_one(0).await;
+    app.kill_one(2).await;
+    app.until("more slots have been", async || {
+        app.count("SELECT count(*) FROM channel_slots").await >= Some(5)
+    })
+    .await;
+    app.remove_schedule("often");
+    app.until("the file is seen to be gone", async || {
+        app.count("SELECT count(*) FROM channel_schedules WHERE removed_at IS NULL").await == Some(0)
+    })
+    .await;
+    app.drained_well().await;
+
+    let slots = app.count("SELECT count(*) FROM channel_slots").await.unwrap();
+    let span = "SELECT 1 + extract(epoch FROM max(moment) - min(moment))::BIGINT / 2 FROM channel_slots";
+    assert_eq!(app.count(span).await, Some(slots), "no moment between the first and the last is missing");
+    assert_eq!(app.count("SELECT count(*) FROM channel_slots WHERE state = 'done'").await, Some(slots));
+    for person in people {
+        assert_eq!(app.said_to(person).len(), usize::try_from(slots).unwrap(), "{person}");
+        assert!(app.said_to(person)[0].ends_with("Reply STOP to unsubscribe."));
+    }
+    assert_eq!(
+        app.count("SELECT count(*) FROM channel_turns WHERE agent = 'schedule often'").await,
+        Some(slots * 3)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_is_answered_by_the_agent_and_a_failing_agent_is_told_apart() {
+    let app = TestApp::start().await;
+    app.link(PERSON).await;
+    app.write_schedule("good", &schedule(NEVER, "", "prompt = \"Weather for {{user.id}}?\""));
+    app.write_schedule("bad", &schedule(NEVER, "", "prompt = \"/fail\""));
+    app.until("both are loaded", async || {
+        app.count("SELECT count(*) FROM channel_schedules").await == Some(2)
+    })
+    .await;
+
+    assert!(app.command(&["schedules", "fire", "good"]).await.0);
+    assert!(app.command(&["schedules", "fire", "bad"]).await.0);
+    app.drained_well().await;
+
+    let said = app.said_to(PERSON);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("Weather for") && said[0].ends_with("Reply STOP to unsubscribe."));
+    assert_eq!(
+        app.text("SELECT string_agg(concat(schedule, ' ', state, ' ', manual), ', ' ORDER BY schedule) FROM channel_slots").await,
+        "bad failed t, good done t"
+    );
+    assert_eq!(
+        app.text("SELECT string_agg(outcome, ' ' ORDER BY outcome) FROM channel_slot_users").await,
+        "agent_failed planned"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_edit_keeps_the_last_good_version_and_the_others_go_on() {
+    let app = TestApp::start().await;
+    app.link(PERSON).await;
+    app.write_schedule("one", &schedule(NEVER, "", "message = \"first\""));
+    app.write_schedule("two", &schedule(NEVER, "", "message = \"other\""));
+    app.until("both are loaded", async || {
+        app.count("SELECT count(*) FROM channel_schedules").await == Some(2)
+    })
+    .await;
+
+    app.write_schedule("one", "cron = \"* *\"");
+    app.write_schedule("two", &schedule(NEVER, "", "message = \"edited\""));
+    app.until("the edit is loaded", async || {
+        app.count("SELECT count(*) FROM channel_schedules WHERE definition->'content'->>'message' = 'edited'")
+            .await
+            == Some(1)
+    })
+    .await;
+    app.command(&["schedules", "fire", "one"]).await;
+    app.command(&["schedules", "fire", "two"]).await;
+    app.drained_well().await;
+
+    let mut said: Vec<String> =
+        app.said_to(PERSON).iter().map(|said| said.lines().next().unwrap().to_owned()).collect();
+    said.sort();
+    assert_eq!(said, ["edited", "first"]);
+    let (well, told) = app.command(&["schedules", "check"]).await;
+    assert!(!well && told.contains("schedule one: ") && told.contains("missing field"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_missed_for_three_hours_is_made_good_as_the_rule_says() {
+    let mut app = TestApp::start().await;
+    app.link(PERSON).await;
+    for (name, rule) in [("once", "once"), ("all", "all"), ("skip", "skip")] {
+        let rest = format!("misfire = \"{rule}\"\nmisfire_grace_minutes = 60");
+        app.write_schedule(name, &schedule("*/30 * * * *", &rest, &format!("message = \"{name}\"")));
+    }
+    app.until("all are loaded", async || {
+        app.count("SELECT count(*) FROM channel_schedules").await == Some(3)
+    })
+    .await;
+    app.kill();
+    sqlx::raw_sql("UPDATE channel_schedules SET fired_until = now() - interval '3 hours'")
+        .execute(&app.pg)
+        .await
+        .unwrap();
+
+    app.launch().await;
+    app.until("all is made good", async || {
+        app.count("SELECT count(DISTINCT schedule) FROM channel_slots").await == Some(3)
+    })
+    .await;
+    app.drained_well().await;
+
+    let told = |schedule: &'static str| {
+        let pg = app.pg.clone();
+        async move {
+            let rows: Vec<(String, i64)> = sqlx::query_as(
+                "SELECT state, count(*) FROM channel_slots WHERE schedule = $1 GROUP BY state ORDER BY state",
+            )
+            .bind(schedule)
+            .fetch_all(&pg)
+            .await
+            .unwrap();
+            rows
+        }
+    };
+    assert_eq!(told("once").await, [("done".to_owned(), 1), ("skipped".to_owned(), 5)]);
+    assert_eq!(told("all").await, [("done".to_owned(), 6)]);
+    // A machine that starts on the very half hour is on time.
+    let skipped = told("skip").await;
+    assert!(skipped.iter().any(|(state, number)| state == "skipped" && *number >= 5), "{skipped:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_sees_tries_and_switches_schedules() {
+    let app = TestApp::start().await;
+    app.link(PERSON).await;
+    app.write_schedule(
+        "morning",
+        &schedule("30 8 * * 1-5", "timezone = \"Europe/Berlin\"", "message = \"Good morning\""),
+    );
+    app.until("it is loaded", async || app.count("SELECT count(*) FROM channel_schedules").await == Some(1))
+        .await;
+
+    let (well, previewed) = app.command(&["schedules", "preview", "morning", "--json"]).await;
+    let previewed: Value = serde_json::from_str(&previewed).unwrap();
+    assert!(well);
+    assert_eq!((previewed["audience"].as_i64(), previewed["next"].as_array().unwrap().len()), (Some(1), 10));
+    assert!(previewed["next"][0].as_str().unwrap().contains("08:30:00 CE"), "{previewed}");
+    assert!(app.said_to(PERSON).is_empty(), "a preview sends nothing");
+
+    assert!(app.command(&["schedules", "disable", "morning"]).await.0);
+    let (_, listed) = app.command(&["schedules", "list", "--json"]).await;
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!((&listed[0]["enabled"], &listed[0]["file"]), (&Value::Bool(false), &"same".into()));
+    assert!(app.command(&["schedules", "enable", "morning"]).await.0);
+    assert!(app.command(&["schedules", "fire", "morning"]).await.0);
+    app.drained_well().await;
+
+    assert_eq!(app.said_to(PERSON).len(), 1);
+    assert!(!app.command(&["schedules", "fire", "evening"]).await.0);
+    assert!(!app.command(&["schedules", "preview", "evening"]).await.0);
+}
+
+#[test]
+fn the_examples_are_right_and_switched_off() {
+    let (schedules, errors) = jobs::schedules::definition::read_folder("schedules".as_ref()).unwrap();
+
+    assert_eq!((schedules.len(), errors), (3, vec![]));
+    assert!(schedules.iter().all(|schedule| !schedule.definition.enabled));
+}
