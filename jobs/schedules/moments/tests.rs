@@ -133,13 +133,16 @@ fn fits(
     }
 }
 
+/// An expression with its minutes, hours, day and weekday, and whether every real moment counts.
+type Case = (&'static str, Vec<u32>, Vec<u32>, Option<u32>, Option<u32>, bool);
+
 #[test]
 fn a_year_in_five_zones_is_what_a_walk_through_it_says() {
     let all_hours: Vec<u32> = (0..24).collect();
     let (begin, end) = (at("2026-01-01T12:00:00Z"), at("2027-01-01T12:00:00Z"));
     for zone in ["America/New_York", "Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe", "UTC"] {
         let zone: Tz = zone.parse().unwrap();
-        let cases: [(&str, Vec<u32>, Vec<u32>, Option<u32>, Option<u32>, bool); 6] = [
+        let cases: [Case; 6] = [
             ("30 8 * * *", vec![30], vec![8], None, None, false),
             ("30 2 * * *", vec![30], vec![2], None, None, false),
             ("15 1 * * *", vec![15], vec![1], None, None, false),
