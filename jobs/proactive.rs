@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use queue::enqueue::EnqueueError;
 use queue::job::NewJob;
 use queue::transaction::Transaction;
+use sqlx::PgConnection;
 use store::allowances;
 use store::deliveries::{self, Delivery, NewChunk, NewProactive, Purpose};
 use store::links::Link;
@@ -13,7 +14,7 @@ use uuid::Uuid;
 
 use crate::app::Settings;
 use crate::lanes;
-use crate::planning::{self, Kind, Limits};
+use crate::planning::{self, Kind, Limits, PlannedChunk};
 use crate::send_chunk::SendChunk;
 
 /// What shall be said.
@@ -106,50 +107,27 @@ async fn decide(
 ) -> Result<Planned, PlanError> {
     let id = delivery.id;
     let user_id = delivery.user_id.as_deref().unwrap_or_default();
-    let user = store::users::get(tx, user_id).await?;
-    let (Some(link), Some(user)) = (link, user) else { return block(tx, id, "not_linked").await };
-    let names = store::addresses::names(tx, link.address_id).await?;
-    if store::opt_outs::exists(tx, &settings.secret_keys, &names).await? {
-        return block(tx, id, "opted_out").await;
-    }
-    let address = store::addresses::lock(tx, link.address_id).await?;
-    let is_open = settings.window_is_open(address.last_inbound_at, Utc::now());
-    let has_template = delivery.content_sid.is_some();
-    let planned = planning::plan(&delivery.text, Kind::Proactive, &Limits::default()).chunks;
-    let as_template = !is_open && has_template;
-    let chunks: Vec<NewChunk<'_>> = if as_template {
-        vec![NewChunk {
-            body: "",
-            source: 0..delivery.text.len(),
-            meter_proactive: true,
-            proactive: true,
-            is_template: true,
-        }]
-    } else {
-        let chunk = |chunk: &'_ planning::PlannedChunk| {
-            (chunk.source.clone(), chunk.meter_proactive, chunk.proactive)
-        };
-        planned
-            .iter()
-            .map(|planned| {
-                let (source, meter_proactive, proactive) = chunk(planned);
-                NewChunk { body: &planned.body, source, meter_proactive, proactive, is_template: false }
-            })
-            .collect()
-    };
-    if chunks.is_empty() {
-        return block(tx, id, "empty").await;
-    }
-    let (cap, period) = (cap(settings, &user), user.anchor.period(Utc::now()));
-    if !allowances::fits(tx, &user.id, period, cap, chunks.len()).await? {
-        return block(tx, id, "quota").await;
-    }
-    if !is_open && !has_template {
-        if waits_for_inbound {
+    let outlook = foresee(tx, settings, user_id, &delivery.text, delivery.content_sid.is_some()).await?;
+    let (link, user) = match (outlook.blocked, link, outlook.user) {
+        (Some("window"), ..) if waits_for_inbound => {
             return Ok(Planned { id, state: "waiting", reason: None });
         }
-        return block(tx, id, "window").await;
-    }
+        (Some(reason), ..) => return block(tx, id, reason).await,
+        (None, Some(link), Some(user)) => (link, user),
+        (None, ..) => return block(tx, id, "not_linked").await,
+    };
+    let chunks: Vec<NewChunk<'_>> = outlook
+        .chunks
+        .iter()
+        .map(|planned| NewChunk {
+            body: &planned.body,
+            source: planned.source.clone(),
+            meter_proactive: planned.meter_proactive,
+            proactive: planned.proactive,
+            is_template: outlook.as_template,
+        })
+        .collect();
+    let (cap, period) = (cap(settings, &user), user.anchor.period(Utc::now()));
     let chunk_ids = deliveries::open(tx, id, link.address_id, link.id, period.start, &chunks).await?;
     if !allowances::reserve(tx, &user.id, period, cap, &chunk_ids).await? {
         // Somebody else has taken what was left between the two looks.
@@ -169,6 +147,56 @@ async fn decide(
     tx.enqueue_batch(jobs.collect()).await?;
     tracing::info!(delivery.id = %id, user.id = user.id, "Planned delivery {id} in {} chunks", chunks.len());
     Ok(Planned { id, state: "open", reason: None })
+}
+
+/// What would become of some words to a user as things stand.
+#[derive(Clone, Debug)]
+pub struct Outlook {
+    /// The first thing that stands in the way.
+    pub blocked: Option<&'static str>,
+    /// What would be sent; one without a body for a template.
+    pub chunks: Vec<PlannedChunk>,
+    /// The template would be sent, since free text is not allowed.
+    pub as_template: bool,
+    /// The user, if known.
+    user: Option<User>,
+}
+
+/// Looks what would become of some words to a user, and changes nothing.
+pub async fn foresee(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    user_id: &str,
+    text: &str,
+    has_template: bool,
+) -> sqlx::Result<Outlook> {
+    let link = store::links::of_user(conn, user_id).await?;
+    let user = store::users::get(conn, user_id).await?;
+    let mut outlook = Outlook { blocked: Some("not_linked"), chunks: Vec::new(), as_template: false, user };
+    let (Some(link), Some(user)) = (link, &outlook.user) else { return Ok(outlook) };
+    let last_inbound_at = store::addresses::last_inbound_at(conn, link.address_id).await?;
+    let is_open = settings.window_is_open(last_inbound_at, Utc::now());
+    outlook.as_template = !is_open && has_template;
+    outlook.chunks = if outlook.as_template {
+        let source = 0..text.len();
+        vec![PlannedChunk { body: String::new(), source, meter_proactive: true, proactive: true }]
+    } else {
+        planning::plan(text, Kind::Proactive, &Limits::default()).chunks
+    };
+    let names = store::addresses::names(conn, link.address_id).await?;
+    let (cap, period) = (cap(settings, user), user.anchor.period(Utc::now()));
+    outlook.blocked = if store::opt_outs::exists(conn, &settings.secret_keys, &names).await? {
+        Some("opted_out")
+    } else if outlook.chunks.is_empty() {
+        Some("empty")
+    } else if !allowances::fits(conn, &user.id, period, cap, outlook.chunks.len()).await? {
+        Some("quota")
+    } else if !is_open && !has_template {
+        Some("window")
+    } else {
+        None
+    };
+    Ok(outlook)
 }
 
 /// Metered messages that a user may be sent in a billing period.

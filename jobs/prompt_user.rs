@@ -54,7 +54,7 @@ impl Job for PromptUser {
             return Err(Failure::Snooze(CHAT_PAUSE));
         }
         let prompt = definition.content.prompt.as_deref().unwrap_or_default();
-        let prompt = run_duty::filled(&mut tx, &slot, &definition, &self.user, prompt).await?;
+        let prompt = run_duty::filled(&mut tx, slot.moment, &definition, &self.user, prompt).await?;
         tx.commit().await?;
         let turn = TurnRequest {
             conversation_id: answer::session_key(conversation),

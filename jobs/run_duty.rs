@@ -5,6 +5,7 @@
 //! dealt with once. When it gives up, `close_slot` follows.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -13,6 +14,7 @@ use queue::failure::Failure;
 use queue::job::{Job, NewJob};
 use queue::transaction::Transaction;
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 use store::deliveries::Purpose;
 use store::slots::{self, Slot};
 
@@ -30,6 +32,9 @@ pub struct RunDuty {
     pub slot: i64,
 }
 
+/// A large audience is worked off in stretches, so that none runs into its time limit.
+const STRETCH: Duration = Duration::from_secs(60);
+
 /// Users that are looked up at once.
 const PAGE: i64 = 200;
 
@@ -42,7 +47,11 @@ impl Job for RunDuty {
     const ON_END: Option<(&'static str, &'static str)> = Some((CloseSlot::KIND, CloseSlot::POOL));
 
     async fn run(self, app: App, claim: Claim) -> Result<(), Failure> {
+        let begun = Instant::now();
         loop {
+            if begun.elapsed() > STRETCH {
+                return Err(Failure::Snooze(Duration::ZERO));
+            }
             let mut tx = app.begin().await?;
             let Some(slot) = slots::lock(&mut tx, self.slot).await?.filter(|slot| slot.state == "open")
             else {
@@ -88,7 +97,7 @@ async fn one(app: &App, slot: &Slot, definition: &Definition, user_id: &str) -> 
         tx.enqueue(NewJob::of(&job)).await?;
     } else {
         let text = definition.content.message.as_deref().unwrap_or_default();
-        let text = filled(&mut tx, slot, definition, user_id, text).await?;
+        let text = filled(&mut tx, slot.moment, definition, user_id, text).await?;
         say(app, &mut tx, slot, definition, user_id, &text).await?;
     }
     tx.commit().await?;
@@ -96,16 +105,16 @@ async fn one(app: &App, slot: &Slot, definition: &Definition, user_id: &str) -> 
 }
 
 /// An author's text with the user's and the slot's values.
-pub(crate) async fn filled(
-    tx: &mut Transaction,
-    slot: &Slot,
+pub async fn filled(
+    conn: &mut PgConnection,
+    moment: DateTime<Utc>,
     definition: &Definition,
     user_id: &str,
     text: &str,
 ) -> sqlx::Result<String> {
-    let plan = store::users::get(tx, user_id).await?.map(|user| user.plan).unwrap_or_default();
+    let plan = store::users::get(conn, user_id).await?.map(|user| user.plan).unwrap_or_default();
     let zone: Tz = definition.timezone.parse().unwrap_or(Tz::UTC);
-    let local = slot.moment.with_timezone(&zone);
+    let local = moment.with_timezone(&zone);
     let (date, time, weekday) =
         (local.format("%F").to_string(), local.format("%H:%M").to_string(), local.format("%A").to_string());
     let values =
@@ -129,7 +138,7 @@ pub(crate) async fn say(
         Some(template) => {
             let mut variables = serde_json::Map::new();
             for (name, value) in &template.variables {
-                let value = filled(tx, slot, definition, user_id, value).await?;
+                let value = filled(tx, slot.moment, definition, user_id, value).await?;
                 variables.insert(name.clone(), value.into());
             }
             Some(serde_json::Value::Object(variables))

@@ -21,7 +21,11 @@ async fn every_slot_happens_once_though_three_schedulers_run_and_one_is_killed()
     app.launch_another().await;
     app.write_schedule(
         "often",
-        &schedule("*/2 * * * * *", "misfire = \"all\"", "message = \"It is {{slot.time}}, {{user.id}}\""),
+        &schedule(
+            "*/2 * * * * *",
+            "misfire = \"all\"\noverlap = \"wait\"",
+            "message = \"It is {{slot.time}}, {{user.id}}\"",
+        ),
     );
 
     app.until("some slots have been", async || {
@@ -175,7 +179,15 @@ async fn an_operator_sees_tries_and_switches_schedules() {
     assert!(well);
     assert_eq!((previewed["audience"].as_i64(), previewed["next"].as_array().unwrap().len()), (Some(1), 10));
     assert!(previewed["next"][0].as_str().unwrap().contains("08:30:00 CE"), "{previewed}");
-    assert!(app.said_to(PERSON).is_empty(), "a preview sends nothing");
+    assert_eq!(previewed["rendered"]["chunks"][0], "Good morning\n\nReply STOP to unsubscribe.");
+    assert_eq!(previewed["blocked"], serde_json::json!({}));
+    app.inject(&[("From", PERSON), ("Body", "STOP")]).await;
+    let (_, blocked) = app.command(&["schedules", "preview", "morning", "--json"]).await;
+    let blocked: Value = serde_json::from_str(&blocked).unwrap();
+    assert_eq!(blocked["blocked"]["opted_out"][0], PERSON);
+    app.inject(&[("From", PERSON), ("Body", "START")]).await;
+    app.drained_well().await;
+    assert_eq!(app.said_to(PERSON).len(), 2, "a preview sends nothing");
 
     assert!(app.command(&["schedules", "disable", "morning"]).await.0);
     let (_, listed) = app.command(&["schedules", "list", "--json"]).await;
@@ -185,7 +197,7 @@ async fn an_operator_sees_tries_and_switches_schedules() {
     assert!(app.command(&["schedules", "fire", "morning"]).await.0);
     app.drained_well().await;
 
-    assert_eq!(app.said_to(PERSON).len(), 1);
+    assert_eq!(app.said_to(PERSON).len(), 3);
     assert!(!app.command(&["schedules", "fire", "evening"]).await.0);
     assert!(!app.command(&["schedules", "preview", "evening"]).await.0);
 }

@@ -1,16 +1,20 @@
 //! `cloudybot schedules …`: operators' cron duties, at a terminal.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::Utc;
 use clap::Subcommand;
+use jobs::app::Settings;
 use jobs::schedules::definition::{self, Schedule};
 use jobs::schedules::{firing, moments};
+use jobs::{proactive, run_duty};
 use queue::Queue;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
+use crate::app;
 use crate::config::Config;
 use crate::database::Database;
 
@@ -69,7 +73,11 @@ pub(crate) async fn run(config: &Config, command: SchedulesCommand, as_json: boo
     let answer = match command {
         SchedulesCommand::Check => Value::Null,
         SchedulesCommand::List => list(&mut conn, &schedules).await?,
-        SchedulesCommand::Preview { name, slots } => preview(&mut conn, of_file(&name)?, slots).await?,
+        SchedulesCommand::Preview { name, slots } => {
+            let keys = app::secret_keys(config, &pg).await?;
+            let settings = app::settings(config, config.keys.server.listen, keys);
+            preview(&mut conn, &settings, of_file(&name)?, slots).await?
+        }
         SchedulesCommand::Fire { name } => {
             drop(conn);
             let queue = Queue::open(pg.clone(), config.queue());
@@ -125,11 +133,39 @@ async fn list(conn: &mut PgConnection, schedules: &[Schedule]) -> anyhow::Result
     Ok(Value::Array(listed))
 }
 
-async fn preview(conn: &mut PgConnection, schedule: &Schedule, slots: usize) -> anyhow::Result<Value> {
-    let audience = &schedule.definition.audience;
-    let size = store::slots::audience_size(conn, audience.user.as_deref(), audience.plan.as_deref()).await?;
+/// A preview looks at no more users than this.
+const LOOKED_AT: i64 = 1000;
+
+async fn preview(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    schedule: &Schedule,
+    slots: usize,
+) -> anyhow::Result<Value> {
+    let definition = &schedule.definition;
+    let (user, plan) = (definition.audience.user.as_deref(), definition.audience.plan.as_deref());
+    let size = store::slots::audience_size(conn, user, plan).await?;
+    let users = store::slots::audience(conn, None, user, plan, LOOKED_AT).await?;
+    let moment =
+        moments::next(&schedule.cron, schedule.zone, Utc::now(), 1).first().copied().unwrap_or_else(Utc::now);
+    let text =
+        definition.content.message.as_deref().or(definition.content.prompt.as_deref()).unwrap_or_default();
+    let (mut blocked, mut rendered) = (BTreeMap::<&str, Vec<String>>::new(), None);
+    for user in &users {
+        let text = run_duty::filled(conn, moment, definition, user, text).await?;
+        let outlook = proactive::foresee(conn, settings, user, &text, definition.template.is_some()).await?;
+        if let Some(reason) = outlook.blocked {
+            blocked.entry(reason).or_default().push(user.clone());
+        }
+        if rendered.is_none() && !outlook.as_template {
+            let chunks: Vec<String> = outlook.chunks.into_iter().map(|chunk| chunk.body).collect();
+            rendered = Some(json!({ "for": user, "chunks": chunks }));
+        }
+    }
+    let said = if definition.content.prompt.is_some() { "prompt" } else { "message" };
     Ok(json!({
-        "schedule": schedule.name, "next": upcoming(schedule, slots), "audience": size, "hash": &schedule.hash[..12],
+        "schedule": schedule.name, "hash": &schedule.hash[..12], "next": upcoming(schedule, slots), "audience": size,
+        "lookedAt": users.len(), "blocked": blocked, "content": said, "rendered": rendered,
     }))
 }
 

@@ -144,6 +144,14 @@ pub async fn lock_of_conversation(conn: &mut PgConnection, conversation_id: i64)
     Ok(())
 }
 
+/// When this person last wrote.
+pub async fn last_inbound_at(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<DateTime<Utc>>> {
+    sqlx::query_scalar("SELECT last_inbound_at FROM channel_addresses WHERE id = $1")
+        .bind(id)
+        .fetch_one(conn)
+        .await
+}
+
 /// Every name of a person, the one last written from first.
 pub async fn names(conn: &mut PgConnection, id: i64) -> sqlx::Result<Vec<Name>> {
     sqlx::query_as(
