@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::completion::read_body;
 use crate::error::AgentError;
-use crate::refusal;
+use crate::refusal::{self, OF_A_TURN, Remedies};
 use crate::target::Endpoint;
 
 /// How long a gateway may take for it.
@@ -48,8 +48,8 @@ pub(crate) fn body(session_key: &str, idempotency_key: &str) -> Value {
 pub(crate) async fn read(response: Response, endpoint: &Endpoint) -> Result<BrowserStop, AgentError> {
     let status = response.status();
     if !status.is_success() && status.as_u16() != 400 {
-        let remedy = "the gateway offers no browser here: allow the tool \"browser\" in its tool policy, and check the agent's base URL";
-        return Err(refusal::of(response, endpoint, remedy).await);
+        let address = "the gateway offers no browser here: allow the tool \"browser\" in its tool policy, and check the agent's base URL";
+        return Err(refusal::of(response, endpoint, &Remedies { address, ..OF_A_TURN }).await);
     }
     let body = read_body(response, endpoint, BODY_LIMIT_BYTES).await?;
     let invocation: Invocation = serde_json::from_slice(&body).map_err(|error| {

@@ -85,7 +85,7 @@ impl Client {
         let headers = chat::headers(turn, &self.target)?;
         let response = self.post(self.endpoint.chat(), headers, &chat::body(turn, &self.target)).await?;
         if !response.status().is_success() {
-            return Err(refusal::of_turn(response, &self.endpoint).await);
+            return Err(refusal::of(response, &self.endpoint, &refusal::OF_A_TURN).await);
         }
         tracing::debug!(gateway = %self.endpoint, conversation = turn.conversation_id, "The agent is at work");
         let text = match content_type(&response).as_str() {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::client::Client;
 use crate::completion::read_body;
 use crate::error::AgentError;
-use crate::refusal;
+use crate::refusal::{self, Remedies};
 use crate::target::{Endpoint, Target};
 
 const BODY_LIMIT_BYTES: usize = 1024 * 1024;
@@ -31,22 +31,57 @@ pub struct Moderator {
     timeout: Duration,
 }
 
-/// A judgement could not be had.
+/// Why there is no judgement. The texts hold no token, and nothing of what was judged unless the server quotes it.
 #[derive(Debug, thiserror::Error)]
-#[error("moderation failed: {0}")]
-pub struct ModerationError(#[from] pub AgentError);
+pub enum ModerationError {
+    /// The server is busy.
+    #[error("the moderator is busy: {reason}")]
+    RateLimited {
+        /// When it wants to be asked again, if it said so.
+        retry_after: Option<Duration>,
+        /// Who said what.
+        reason: String,
+    },
+    /// Nothing will work before the operator has changed something.
+    #[error("moderation is not set up: {0}")]
+    Configuration(String),
+    /// It is away, slow, or says something else.
+    #[error("the moderator gave no judgement: {0}")]
+    NoJudgement(String),
+}
+
+impl From<AgentError> for ModerationError {
+    fn from(error: AgentError) -> Self {
+        match error {
+            AgentError::RateLimited { retry_after, reason } => Self::RateLimited { retry_after, reason },
+            AgentError::Configuration(reason) => Self::Configuration(reason),
+            AgentError::Transient(reason) | AgentError::Permanent(reason) => Self::NoJudgement(reason),
+            AgentError::TimedOut(timeout) => Self::NoJudgement(format!("no answer within {timeout:?}")),
+            AgentError::Empty => Self::NoJudgement("an empty answer".to_owned()),
+        }
+    }
+}
+
+/// What mends a refusal.
+const REMEDIES: Remedies = Remedies {
+    token: "check moderation.token",
+    rights: "the account behind moderation.token may not have texts judged: give the token of one that may",
+    payment: "the account behind moderation.token has to be paid for",
+    address: "check moderation.base_url",
+    moved: "set moderation.base_url to the final address",
+};
 
 impl Moderator {
     /// A server at this address, asked with this model, or with its own choice. It gets `timeout` for an answer.
     ///
     /// # Errors
-    /// [`AgentError::Configuration`] if this is no address, or no client can be made on this machine.
+    /// [`ModerationError::Configuration`] if this is no address, or no client can be made on this machine.
     pub fn new(
         base_url: &str,
         token: &str,
         model: Option<String>,
         timeout: Duration,
-    ) -> Result<Self, AgentError> {
+    ) -> Result<Self, ModerationError> {
         let target = Target { model, ..Target::default() };
         let client = Client::new(Endpoint::new(base_url, token)?, timeout)?.asking(&target);
         Ok(Self { client, timeout })
@@ -83,7 +118,7 @@ struct Judged {
 /// What the server's answer means. One text is one result; of several, each may object.
 pub(crate) async fn read(response: Response, endpoint: &Endpoint) -> Result<Verdict, AgentError> {
     if !response.status().is_success() {
-        return Err(refusal::of(response, endpoint, "check moderation.base_url").await);
+        return Err(refusal::of(response, endpoint, &REMEDIES).await);
     }
     let body = read_body(response, endpoint, BODY_LIMIT_BYTES).await?;
     let answer: Answer = serde_json::from_slice(&body).map_err(|error| {

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use reqwest::Response;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -38,20 +38,32 @@ struct Refusal {
     error: Problem,
 }
 
-/// What the status of an answer to a turn means. The remedy of a configuration error is in its text.
-pub(crate) async fn of_turn(response: Response, endpoint: &Endpoint) -> AgentError {
-    let remedy = match response.status() {
-        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-            "the gateway's chat completions are off by default: set gateway.http.endpoints.chatCompletions.enabled to true \
-             in its configuration, and check the agent's base URL"
-        }
-        _ => "check the agent's base URL",
-    };
-    of(response, endpoint, remedy).await
+/// What an operator can do about a refusal; it stands in the text of a configuration error.
+pub(crate) struct Remedies {
+    /// The token is wrong.
+    pub(crate) token: &'static str,
+    /// It is right, and may not do this.
+    pub(crate) rights: &'static str,
+    /// Nobody pays.
+    pub(crate) payment: &'static str,
+    /// Nothing is there.
+    pub(crate) address: &'static str,
+    /// It is somewhere else.
+    pub(crate) moved: &'static str,
 }
 
-/// What the status of an answer means; `remedy` mends an address that is not there.
-pub(crate) async fn of(response: Response, endpoint: &Endpoint, remedy: &str) -> AgentError {
+/// What mends a gateway that refuses turns.
+pub(crate) const OF_A_TURN: Remedies = Remedies {
+    token: "check the agent's token (OPENCLAW_TOKEN, or the user's own)",
+    rights: "the agent's token is valid but may not do this: give one with operator access",
+    payment: "the account behind the agent has to be paid for",
+    address: "the gateway's chat completions are off by default: set gateway.http.endpoints.chatCompletions.enabled to true \
+              in its configuration, and check the agent's base URL",
+    moved: "it sends callers elsewhere: set the agent's base URL to the final address",
+};
+
+/// What the status of an answer means.
+pub(crate) async fn of(response: Response, endpoint: &Endpoint, remedies: &Remedies) -> AgentError {
     let status = response.status();
     let retry_after = retry_after(response.headers(), SystemTime::now());
     let message = match timeout(BODY_TIMEOUT, read_body(response, endpoint, BODY_LIMIT_BYTES)).await {
@@ -62,13 +74,11 @@ pub(crate) async fn of(response: Response, endpoint: &Endpoint, remedy: &str) ->
     let reason = format!("{endpoint} answered {status}{said}");
     let configuration = |remedy: &str| AgentError::Configuration(format!("{reason}; {remedy}"));
     match status.as_u16() {
-        401 => configuration("check the agent's token (OPENCLAW_TOKEN, or the user's own)"),
-        403 => configuration("the agent's token is valid but may not do this: give one with operator access"),
-        402 => configuration("the account behind the agent has to be paid for"),
-        404 | 405 => configuration(remedy),
-        300..=399 => {
-            configuration("it sends callers elsewhere: set the agent's base URL to the final address")
-        }
+        401 => configuration(remedies.token),
+        402 => configuration(remedies.payment),
+        403 => configuration(remedies.rights),
+        404 | 405 => configuration(remedies.address),
+        300..=399 => configuration(remedies.moved),
         429 => AgentError::RateLimited { retry_after, reason },
         408 | 425 | 500..=599 => AgentError::Transient(reason),
         _ => AgentError::Permanent(reason),

@@ -35,7 +35,7 @@ impl Endpoint {
     /// # Errors
     /// [`AgentError::Configuration`] if this is no address, has a password in it, or the token cannot stand in a header.
     pub fn new(base_url: &str, token: &str) -> Result<Self, AgentError> {
-        let invalid = |problem: &str| AgentError::Configuration(format!("the agent's base URL {problem}"));
+        let invalid = |problem: &str| AgentError::Configuration(format!("the base URL {problem}"));
         let mut base =
             Url::parse(base_url.trim()).map_err(|error| invalid(&format!("is invalid: {error}")))?;
         if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
@@ -115,7 +115,7 @@ impl fmt::Debug for Endpoint {
 
 fn bearer(token: &str) -> Result<HeaderValue, AgentError> {
     let mut header = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
-        AgentError::Configuration("the agent's token has characters that no header can hold".to_owned())
+        AgentError::Configuration("the token has characters that no header can hold".to_owned())
     })?;
     header.set_sensitive(true);
     Ok(header)

@@ -56,10 +56,14 @@ impl Command {
     }
 }
 
-/// A message in one spelling: compatibility forms resolved, capitals, nothing invisible, single spaces and none around.
+/// A message as it is read: compatibility forms resolved, and nothing invisible.
+pub(super) fn visible(body: &str) -> impl Iterator<Item = char> {
+    body.nfkc().filter(|c| !is_invisible(*c))
+}
+
+/// A message in one spelling: what is visible, in capitals, with single spaces and none around.
 fn plain(body: &str) -> String {
-    let visible = body.nfkc().filter(|c| !is_invisible(*c));
-    let folded: String = caseless::Caseless::default_case_fold(visible).collect();
+    let folded: String = caseless::Caseless::default_case_fold(visible(body)).collect();
     let words: Vec<&str> =
         folded.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
     // Folded letters are small; of those that matter here every small one has one capital.
@@ -81,6 +85,9 @@ const SYMBOLS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 
 const SYMBOL_COUNT: usize = 8;
 
+/// How a token begins; on a Turkish keyboard the I has its dot, or the small one has none. Its symbols hold no I.
+const PREFIXES: [&str; 3] = ["LINK", "LI\u{307}NK", "L\u{131}NK"];
+
 impl ClaimToken {
     /// A new one: 40 random bits.
     pub fn generate(rng: &mut impl Rng) -> Self {
@@ -88,12 +95,16 @@ impl ClaimToken {
         Self(symbols.take(SYMBOL_COUNT).map(char::from).collect())
     }
 
-    /// Reads a token from a message in its plain spelling. Dashes may be missing, be of another kind or have spaces around; spaces alone do
-    /// not do, or "link that page" would be a token.
+    /// Reads a token from a message in its plain spelling. Dashes may be missing, be of another kind or have spaces around. A space may
+    /// stand for the second one; spaces alone do not do, or "link that page" would be a token.
     fn read(said: &str) -> Option<Self> {
-        let rest = without_dash(said.strip_prefix("LINK")?);
+        let said = PREFIXES.into_iter().find_map(|prefix| said.strip_prefix(prefix))?;
+        let rest = without_dash(said);
+        let dashed = rest.len() < said.len();
         let (first, rest) = rest.split_at_checked(SYMBOL_COUNT / 2)?;
-        let symbols = first.to_owned() + without_dash(rest);
+        let second = without_dash(rest);
+        let second = if dashed { second.trim_start() } else { second };
+        let symbols = first.to_owned() + second;
         let valid = symbols.len() == SYMBOL_COUNT && symbols.bytes().all(|symbol| SYMBOLS.contains(&symbol));
         valid.then_some(Self(symbols))
     }
@@ -112,8 +123,11 @@ impl ClaimToken {
     }
 }
 
+/// A minus is as good as a dash, and so is the long vowel mark that the same key gives on a Japanese keyboard.
 fn without_dash(text: &str) -> &str {
-    let dash = |c: char| c.general_category() == GeneralCategory::DashPunctuation || c == '\u{2212}';
+    let dash = |c: char| {
+        c.general_category() == GeneralCategory::DashPunctuation || matches!(c, '\u{2212}' | '\u{30FC}')
+    };
     text.trim_start().strip_prefix(dash).map_or(text, str::trim_start)
 }
 

@@ -1,6 +1,8 @@
 //! What people write, and what it means to the channel.
 
 use proptest::prelude::*;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 
 use super::*;
 
@@ -57,6 +59,10 @@ const STOPS: &[(&str, &str)] = &[
     ("stop！", "STOP"),
     ("stop\"", "STOP"),
     ("stop)", "STOP"),
+    ("stop’", "STOP"),
+    ("stop〜", "STOP"),
+    ("stop؟", "STOP"),
+    ("stop।", "STOP"),
     ("cancel.", "CANCEL"),
     ("end!", "END"),
     ("Quit.\n", "QUIT"),
@@ -68,6 +74,9 @@ const STOPS: &[(&str, &str)] = &[
     ("𝐒𝐓𝐎𝐏", "STOP"),
     ("𝚜𝚝𝚘𝚙", "STOP"),
     ("Ⓢⓣⓞⓟ", "STOP"),
+    ("🅂🅃🄾🄿", "STOP"),
+    ("ˢᵗᵒᵖ", "STOP"),
+    ("ﬆop", "STOP"),
     ("ſtop", "STOP"),
     ("Ｅｎｄ！", "END"),
     // Invisible characters.
@@ -132,6 +141,13 @@ const TOKENS: &[(&str, &str)] = &[
     ("ＬＩＮＫ－ＡＢＣＤ－ＥＦＧＨ", "ABCDEFGH"),
     ("LINK-\u{200b}ABCD-EFGH", "ABCDEFGH"),
     ("link-zzzz-9999", "ZZZZ9999"),
+    ("Link-abcd efgh", "ABCDEFGH"),
+    ("LINK – ABCD\nEFGH", "ABCDEFGH"),
+    ("ＬＩＮＫーＡＢＣＤーＥＦＧＨ", "ABCDEFGH"),
+    ("ＬＩＮＫｰＡＢＣＤｰＥＦＧＨ", "ABCDEFGH"),
+    ("LİNK-ABCD-EFGH", "ABCDEFGH"),
+    ("lınk-abcd-efgh", "ABCDEFGH"),
+    ("\u{200f}LINK-ABCD-EFGH\u{200f}", "ABCDEFGH"),
 ];
 
 const TEXTS: &[&str] = &[
@@ -221,6 +237,9 @@ const TEXTS: &[&str] = &[
     "еnd",
     "quıt",
     "QUİT",
+    "UNSUBSCRİBE",
+    "unsubscrıbe",
+    "🆂🆃🅾🅿",
     "CАNCEL",
     "śtop",
     "stóp",
@@ -238,6 +257,13 @@ const TEXTS: &[&str] = &[
     "LINK--ABCD-EFGH",
     "LINK_ABCD_EFGH",
     "LINK ABCD EFGH",
+    "LINK ABCD-EFGH",
+    "LINKABCD EFGH",
+    "LINK-AB CD-EFGH",
+    "LINK-ABCD-EFG H",
+    "\"LINK-ABCD-EFGH\"",
+    "linkable task",
+    "link full-text",
     "link that page",
     "link full text",
     "my code is LINK-ABCD-EFGH",
@@ -283,30 +309,63 @@ fn a_token_has_eight_symbols_and_is_not_shown_by_accident() {
     assert_ne!(token, ClaimToken::generate(&mut rand::rng()));
 }
 
+/// What can stand before and after a command, or between two of its letters, without a mark.
+const UNSEEN: &[&str] = &["", "\u{200b}", "\u{feff}", "\u{200f}", "\u{ad}", "\u{fe0f}"];
+
+/// How a person, a keyboard or a screen may write an ASCII letter or digit.
+fn respelled(c: char, how: u8) -> String {
+    let wide = |c: char| char::from_u32(u32::from(c) + 0xFEE0).unwrap();
+    let c = if how & 1 == 0 { c } else { c.to_ascii_lowercase() };
+    let unseen = UNSEEN[usize::from(how >> 2) % UNSEEN.len()];
+    format!("{unseen}{}", if how & 2 == 0 { c } else { wide(c) })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn a_token_is_read_back_however_it_is_typed(dashes in proptest::collection::vec(0usize..4, 2), capitals in any::<[bool; 14]>()) {
-        let token = ClaimToken::generate(&mut rand::rng());
-        let dash = |at: usize| ["", "-", " – ", "—"][dashes[at]];
-        let (first, second) = token.symbols().split_at(4);
-        let typed: String = format!("LINK{}{first}{}{second}", dash(0), dash(1))
-            .chars()
-            .enumerate()
-            .map(|(at, c)| if capitals[at % 14] { c } else { c.to_ascii_lowercase() })
-            .collect();
+    fn a_token_is_read_back_however_it_is_typed(
+        seed in any::<u64>(),
+        first in proptest::sample::select(vec!["", "-", " – ", "—", "ー"]),
+        second in proptest::sample::select(vec!["", "-", " - ", "−"]),
+        how in proptest::collection::vec(any::<u8>(), 12),
+    ) {
+        let token = ClaimToken::generate(&mut StdRng::seed_from_u64(seed));
+        let letters: Vec<String> =
+            "LINK".chars().chain(token.symbols().chars()).zip(how).map(|(c, how)| respelled(c, how)).collect();
+        let (link, symbols) = letters.split_at(4);
+        let (before, after) = symbols.split_at(4);
+        let typed = [&link.concat(), first, &before.concat(), second, &after.concat()].concat();
 
-        prop_assert_eq!(Command::of(&typed), Command::Claim(token));
+        prop_assert_eq!(Command::of(&typed), Command::Claim(token), "{}", typed);
     }
 
     #[test]
-    fn no_text_makes_it_stumble_and_words_beside_a_keyword_make_it_text(body in any::<String>(), word in "[a-z]{1,9}") {
-        let _ = Command::of(&body);
+    fn a_keyword_is_obeyed_however_it_is_typed(
+        word in proptest::sample::select(STOP_WORDS.to_vec()),
+        how in proptest::collection::vec(any::<u8>(), 11),
+        end in "[.!?…。 \n]{0,4}",
+    ) {
+        let typed: String = word.chars().zip(how).map(|(c, how)| respelled(c, how)).collect();
 
-        for keyword in STOP_WORDS.iter().chain([&START_WORD]) {
-            let sentence = format!("{keyword} {word} {word}");
-            prop_assert_eq!(Command::of(&sentence), Command::Text);
+        prop_assert_eq!(Command::of(&format!(" {typed}{end}")), Command::Stop(word));
+    }
+
+    #[test]
+    fn words_beside_a_command_make_it_text(
+        said in proptest::sample::select([&STOP_WORDS[..], &BROWSER_PHRASES, &[START_WORD, "LINK-ABCD-EFGH"]].concat()),
+        word in "[a-z0-9а-я]{1,9}",
+    ) {
+        prop_assume!(!["browser", "session", "stop"].contains(&word.as_str()), "two words may be a phrase");
+
+        for sentence in [format!("{said} {word}"), format!("{word} {said}"), format!("{said}. {word}"), format!("{word}\n{said}!")] {
+            prop_assert_eq!(Command::of(&sentence), Command::Text, "{:?}", sentence);
         }
+    }
+
+    #[test]
+    fn no_text_makes_it_stumble(body in any::<String>(), nearly in "(?i)link[-ー ]?\\PC{0,9}") {
+        let _ = Command::of(&body);
+        let _ = Command::of(&nearly);
     }
 }

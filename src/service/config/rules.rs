@@ -9,7 +9,7 @@ use agent::target::{Endpoint, Target};
 use alert_webhook::AlertWebhook;
 use jobs::inbound::moderation::{Mode, Moderation};
 use jobs::plans::{Plan, Plans};
-use regex::{Regex, RegexSetBuilder};
+use regex::{RegexBuilder, RegexSet, RegexSetBuilder};
 use twilio::signature::AuthTokens;
 use url::Url;
 
@@ -138,15 +138,7 @@ pub(super) fn moderation(keys: &Keys, errors: &mut Vec<String>) -> Option<Modera
             None
         }
     };
-    for (number, rule) in (1..).zip(&given.rules) {
-        if let Err(error) = Regex::new(rule) {
-            // The reason is the last line; what is before shows the expression.
-            let reason = error.to_string().lines().last().unwrap_or_default().to_owned();
-            let number: u32 = number;
-            errors.push(format!("moderation.rules, number {number}, is no regular expression: {reason}"));
-        }
-    }
-    let rules = RegexSetBuilder::new(&given.rules).case_insensitive(true).build();
+    let rules = moderation_rules(&given.rules, errors);
     let model = Some(given.model.clone()).filter(|model| !model.is_empty());
     let timeout = Duration::from_millis(given.timeout_ms.max(1));
     let moderator = (!given.base_url.is_empty())
@@ -155,7 +147,27 @@ pub(super) fn moderation(keys: &Keys, errors: &mut Vec<String>) -> Option<Modera
     if let Err(error) = &moderator {
         errors.push(format!("moderation.base_url, moderation.token: {error}"));
     }
-    Some(Moderation { mode: mode?, rules: rules.ok()?, moderator: moderator.ok()? })
+    Some(Moderation { mode: mode?, rules: rules?, moderator: moderator.ok()? })
+}
+
+fn moderation_rules(given: &[String], errors: &mut Vec<String>) -> Option<RegexSet> {
+    let known = errors.len();
+    for (number, rule) in given.iter().enumerate().map(|(index, rule)| (index + 1, rule)) {
+        if rule.trim().is_empty() {
+            errors
+                .push(format!("moderation.rules, number {number}, is blank: nearly every text would fit it"));
+        } else if let Err(error) = RegexBuilder::new(rule).case_insensitive(true).build() {
+            // The reason is the last line; what is before shows the expression.
+            let reason = error.to_string().lines().last().unwrap_or_default().to_owned();
+            errors.push(format!("moderation.rules, number {number}, cannot be used: {reason}"));
+        }
+    }
+    if errors.len() > known {
+        return None;
+    }
+    // Rules that are small enough one by one may be too large together.
+    let rules = RegexSetBuilder::new(given).case_insensitive(true).build();
+    rules.map_err(|error| errors.push(format!("moderation.rules cannot be used together: {error}"))).ok()
 }
 
 /// Who is told of alerts.

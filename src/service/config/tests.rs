@@ -175,6 +175,18 @@ fn moderation_that_makes_no_sense_is_named() {
 }
 
 #[test]
+fn moderation_rules_that_fit_everything_or_are_too_large_together_are_named() {
+    let told =
+        |rules: &[&str]| errors(load_with(Some(&format!("[moderation]\nrules = {rules:?}")), &[], false));
+    let blank = told(&["fine", " "]);
+    let large = told(&["(foo|bar){2000}"; 12]);
+
+    assert_eq!(blank, ["moderation.rules, number 2, is blank: nearly every text would fit it"]);
+    assert_eq!(large.len(), 1, "{large:?}");
+    assert!(large[0].contains("moderation.rules cannot be used together"), "{large:?}");
+}
+
+#[test]
 fn production_wants_tokens_of_its_own() {
     let mut env = CREDENTIALS.to_vec();
     env.extend([
