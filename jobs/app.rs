@@ -61,6 +61,8 @@ pub struct Settings {
     pub probe_every: Duration,
     /// The same, when its daily cap is reached.
     pub daily_cap_probe_every: Duration,
+    /// A message is left to its webhook for this long before it is fetched.
+    pub backfill_settle: Duration,
     /// Free text is only sent within 24 hours of the person's last message, as WhatsApp has it.
     pub enforce_window: bool,
     /// What was accepted and then failed for good is given back to the allowance.

@@ -64,7 +64,13 @@ async fn backfill(app: &App) -> Result<(), Failure> {
     let mut listed = app.twilio.list_messages(&filter).await?;
     // Twilio's dates have whole seconds.
     let from = since.max(first_start - TimeDelta::seconds(1));
-    listed.retain(|message| message.direction == "inbound" && message.date_created >= from);
+    // What is younger may still come by its webhook.
+    let settle = TimeDelta::from_std(app.settings.backfill_settle).unwrap_or_default();
+    listed.retain(|message| {
+        message.direction == "inbound"
+            && message.date_created >= from
+            && message.date_created <= begun - settle
+    });
     listed.sort_by_key(|message| message.date_created);
     for message in listed {
         if store::messages::exists(&mut *app.pg.acquire().await?, &message.sid).await? {

@@ -346,7 +346,11 @@ async fn a_metered_message_that_fails_after_all_is_given_back_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_whose_webhook_never_came_is_fetched_and_answered() {
-    let app = TestApp::start_with(&[("CLOUDYBOT__BACKFILL__EVERY_SECS", "1")]).await;
+    let app = TestApp::start_with(&[
+        ("CLOUDYBOT__BACKFILL__EVERY_SECS", "1"),
+        ("CLOUDYBOT__BACKFILL__SETTLE_SECS", "0"),
+    ])
+    .await;
     app.link(PERSON).await;
 
     app.inject(&[("From", PERSON), ("Body", "Did you get this?"), ("deliver", "false")]).await;

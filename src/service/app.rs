@@ -198,6 +198,7 @@ pub(crate) fn settings(config: &Config, address: SocketAddr, secret_keys: Secret
         recipient_every: pace.recipient_every,
         probe_every: pace.probe_every,
         daily_cap_probe_every: pace.daily_cap_probe_every,
+        backfill_settle: Duration::from_secs(u64::from(keys.backfill.settle_secs)),
         enforce_window: keys.whatsapp.enforce_window,
         credit_failed: keys.metering.credit_failed,
         whatsapp_enabled: keys.whatsapp.enabled,

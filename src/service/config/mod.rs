@@ -291,6 +291,7 @@ impl fmt::Debug for Alerts {
 #[derive(Clone, Debug, Deserialize)]
 #[expect(missing_docs, reason = "config.toml documents every key")]
 pub struct Backfill {
+    pub settle_secs: u32,
     pub every_secs: u64,
 }
 
