@@ -377,6 +377,7 @@ pub async fn longest_waiting(conn: &mut PgConnection) -> sqlx::Result<Option<i64
     sqlx::query_scalar(
         "SELECT c.id FROM channel_deliveries d JOIN channel_chunks c ON c.delivery_id = d.id
          WHERE d.state = 'open' AND d.expires_at > now() AND c.state = 'planned'
+           AND NOT EXISTS (SELECT FROM channel_chunks before WHERE before.delivery_id = d.id AND before.index < c.index AND before.state = 'sending')
          ORDER BY d.created_at, c.index LIMIT 1",
     )
     .fetch_optional(conn)

@@ -302,7 +302,7 @@ pub async fn cancel(conn: &mut PgConnection, id: Uuid, reason: &str) -> sqlx::Re
 }
 
 /// Whether something else to this person is under way that a chunk must let pass, so that deliveries do not interleave: before the first
-/// chunk of a proactive delivery, any reply; before the first chunk of a reply, a proactive delivery that has begun and moves on.
+/// chunk of a proactive delivery, any reply that is not stuck; before the first chunk of a reply, a proactive delivery that has begun and moves on.
 pub async fn must_let_pass(
     conn: &mut PgConnection,
     id: Uuid,
@@ -310,7 +310,8 @@ pub async fn must_let_pass(
     is_proactive: bool,
 ) -> sqlx::Result<bool> {
     let question = if is_proactive {
-        "SELECT EXISTS (SELECT FROM channel_deliveries d WHERE d.address_id = $2 AND d.state = 'open' AND d.id <> $1 AND d.purpose IN ('reply', 'notice'))"
+        "SELECT EXISTS (SELECT FROM channel_deliveries d WHERE d.address_id = $2 AND d.state = 'open' AND d.id <> $1 AND d.purpose IN ('reply', 'notice')
+             AND d.created_at > now() - interval '2 minutes')"
     } else {
         "SELECT EXISTS (
              SELECT FROM channel_deliveries d WHERE d.address_id = $2 AND d.state = 'open' AND d.id <> $1 AND d.purpose IN ('notification', 'scheduled')
