@@ -22,7 +22,7 @@ use crate::app::App;
 use crate::close_slot::{self, CloseSlot};
 use crate::proactive::{self, PlanError, Request};
 use crate::prompt_user::PromptUser;
-use crate::schedules::definition::Definition;
+use crate::schedules::definition::{Definition, Overlap};
 use crate::schedules::placeholders::{self, Values};
 
 /// The slot to work off.
@@ -34,6 +34,9 @@ pub struct RunDuty {
 
 /// A large audience is worked off in stretches, so that none runs into its time limit.
 const STRETCH: Duration = Duration::from_secs(60);
+
+/// The slot before this one is let end like this.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Users that are looked up at once.
 const PAGE: i64 = 200;
@@ -59,6 +62,9 @@ impl Job for RunDuty {
             };
             let definition: Definition = serde_json::from_value(slot.definition.clone())
                 .map_err(|error| Failure::abort(format!("the slot's definition cannot be read: {error}")))?;
+            if definition.overlap == Overlap::Wait && slots::must_wait(&mut tx, &slot).await? {
+                return Err(Failure::Snooze(PAUSE));
+            }
             let audience = &definition.audience;
             let users = slots::audience(
                 &mut tx,
@@ -145,13 +151,12 @@ pub(crate) async fn say(
         }
     };
     let template = definition.template.as_ref().zip(variables.as_ref());
-    let expires_at = slot.moment + TimeDelta::minutes(i64::from(definition.expires_minutes));
     let request = Request {
         user_id,
         purpose: Purpose::Scheduled,
         text,
         template: template.map(|(template, variables)| (template.content_sid.as_str(), variables)),
-        expires_at,
+        expires_at: expires_at(slot, definition),
         waits_for_inbound: false,
         not_before: spread(slot, definition, user_id),
     };
@@ -162,6 +167,11 @@ pub(crate) async fn say(
     let outcome = if planned.state == "blocked" { "blocked" } else { "planned" };
     slots::end_user(tx, slot.id, user_id, outcome, planned.reason, Some(planned.id)).await?;
     Ok(())
+}
+
+/// What has not left by then does not leave any more.
+fn expires_at(slot: &Slot, definition: &Definition) -> DateTime<Utc> {
+    slot.moment + TimeDelta::minutes(i64::from(definition.expires_minutes))
 }
 
 /// Where in the window a user's message stands: always the same for the same slot and user.

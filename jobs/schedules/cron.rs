@@ -1,7 +1,7 @@
 //! Crontab expressions with the meaning that every crontab gives them, on top of a library that gives some of it another one.
 //!
 //! Five fields, or six with seconds first; names and macros. Days of the week are numbered from Sunday, which is 0 and 7; the library counts
-//! from 1. Where both day fields are restricted either may match; the library wants both.
+//! from 1. Where both day fields are restricted (neither begins with a star) either may match; the library wants both.
 
 use std::str::FromStr as _;
 
@@ -61,13 +61,14 @@ impl Cron {
                 )));
             }
         };
-        let (day, weekday) = (any(day), any(weekday));
-        let weekdays = weekdays(weekday).map_err(error)?;
+        let (day, weekday_field) = (any(day), any(weekday));
+        let weekdays = weekdays(weekday_field).map_err(error)?;
         let schedule = |day: &str, weekday: &str| {
             let library = format!("{second} {minute} {hour} {day} {month} {weekday}");
             Schedule::from_str(&library).map_err(|reason| error(reason.to_string()))
         };
-        let both = day != "*" && weekday != "*";
+        // As crontab has it, a field that begins with a star leaves the day to the other one, also as `*/2`: then both must match.
+        let both = !day.starts_with('*') && !weekday_field.starts_with('*');
         let schedules = if both {
             vec![schedule(day, "*")?, schedule("*", &weekdays)?]
         } else {

@@ -68,6 +68,8 @@
 pub mod backoff;
 /// The right to complete a job.
 pub mod claim;
+/// Wakes the scheduler.
+pub mod clock;
 /// Enqueueing on a bare connection.
 pub mod enqueue;
 /// What a handler says of a run that did not succeed.

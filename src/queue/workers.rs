@@ -182,8 +182,9 @@ impl Pulse {
     }
 }
 
-/// What people see as the worker's name: host and process id.
-fn process_name() -> String {
+/// What people see as a process's name: host and process id.
+#[must_use]
+pub fn process_name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
         .or_else(|_| std::env::var("HOSTNAME").map_err(std::io::Error::other));
     let host = host.map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned());

@@ -1,58 +1,139 @@
-//! The scheduler: reads `schedules/`, and fires what has fallen due. Any number of processes may run it. It asks the database only when a file has
-//! changed, when something is due by this process's clock, and now and then to be sure; what is due is decided by the database's clock.
+//! The scheduler: reads `schedules/`, and fires what has fallen due. Any number of processes may run it. What is due is decided by the database's
+//! clock alone; a process keeps that clock's time with a stopwatch between two looks, so that its own wall clock may be wrong. The database is
+//! asked when a file has changed, when something is due, and now and then to be sure.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, Utc};
 use jobs::schedules::definition::{self, DefinitionError, Schedule};
 use jobs::schedules::{firing, moments};
-use queue::Queue;
+use queue::clock::Clock;
+use queue::{Queue, workers};
+use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 /// How often the folder is read again.
 const READ_EVERY: Duration = Duration::from_secs(2);
 
-/// How often everything is looked at though nothing seems due: clocks differ.
+/// How often everything is looked at though nothing seems due, and the database's clock is read again.
 const SURE_EVERY: Duration = Duration::from_secs(30);
 
-/// When something was due by this process's clock and not by the database's.
-const AGAIN: Duration = Duration::from_millis(500);
+/// When something is due by the stopwatch and not yet by the database's clock.
+const AGAIN: Duration = Duration::from_millis(5);
 
 pub(crate) struct Scheduler {
     folder: PathBuf,
     queue: Queue,
     pg: PgPool,
-    /// What this process has loaded.
-    loaded: BTreeMap<String, Schedule>,
+    process: String,
+    /// What this process has loaded, and when each falls due next; the clock looks in too.
+    loaded: Arc<Mutex<Loaded>>,
     told: Vec<DefinitionError>,
+    read_at: Option<Instant>,
     sure_at: Option<Instant>,
+}
+
+#[derive(Default)]
+struct Loaded {
+    schedules: BTreeMap<String, (Schedule, Option<DateTime<Utc>>)>,
+    watch: Option<Watch>,
+}
+
+/// The database's clock when it was last read.
+#[derive(Clone, Copy)]
+struct Watch {
+    shown: DateTime<Utc>,
+    at: Instant,
+}
+
+impl Watch {
+    fn now(self) -> DateTime<Utc> {
+        self.shown + self.at.elapsed()
+    }
+}
+
+impl Loaded {
+    /// How long nothing falls due; zero if something is.
+    fn idle(&self) -> Duration {
+        let soonest = self.schedules.values().filter_map(|(_, next)| *next).min();
+        match (soonest, self.watch) {
+            (Some(soonest), Some(watch)) => (soonest - watch.now()).to_std().unwrap_or(Duration::ZERO),
+            _ => READ_EVERY,
+        }
+    }
 }
 
 impl Scheduler {
     pub(crate) fn new(folder: PathBuf, queue: Queue, pg: PgPool) -> Self {
-        Self { folder, queue, pg, loaded: BTreeMap::new(), told: Vec::new(), sure_at: None }
+        let process = workers::process_name();
+        Self {
+            folder,
+            queue,
+            pg,
+            process,
+            loaded: Arc::default(),
+            told: Vec::new(),
+            read_at: None,
+            sure_at: None,
+        }
     }
 
     /// Runs until `stop`. Trouble with the database ends nothing: the next round tries again, and the misfire rule decides what is made good.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        loop {
-            if let Err(error) = self.load().await {
-                tracing::warn!("Could not load the schedules; trying again: {error:#}");
-            }
-            let pause = match self.fire().await {
-                Ok(pause) => pause,
-                Err(error) => {
-                    tracing::warn!("Could not fire the schedules; trying again: {error:#}");
-                    READ_EVERY
+        let loaded = self.loaded.clone();
+        let next = move || SystemTime::now() + of(&loaded).idle().min(READ_EVERY);
+        let mut clock = Clock::new(next);
+        let looking = async {
+            loop {
+                if let Err(error) = self.round().await {
+                    // Everything is looked at again.
+                    self.sure_at = None;
+                    tracing::warn!("Could not look after the schedules; trying again: {error:#}");
                 }
-            };
-            if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
-                return;
+                clock.tick().await;
             }
+        };
+        let _: Option<()> = stop.run_until_cancelled(looking).await;
+        if let Ok(mut conn) = self.pg.acquire().await
+            && let Err(error) = store::schedulers::forget(&mut conn, &self.process).await
+        {
+            tracing::debug!("Could not take this process off the list of schedulers: {error}");
         }
+    }
+
+    /// Looks after everything until nothing falls due before the clock's next tick.
+    async fn round(&mut self) -> anyhow::Result<()> {
+        loop {
+            if self.read_at.is_none_or(|at| at.elapsed() >= READ_EVERY / 2) {
+                self.load().await?;
+                self.read_at = Some(Instant::now());
+            }
+            let sure = self.sure_at.is_none_or(|at| at.elapsed() >= SURE_EVERY);
+            if sure {
+                self.read_clock().await?;
+                self.tell().await?;
+            }
+            self.fire(sure).await?;
+            if sure {
+                self.sure_at = Some(Instant::now());
+            }
+            let idle = of(&self.loaded).idle();
+            if idle >= Duration::from_secs(1) {
+                return Ok(());
+            }
+            tokio::time::sleep(idle.max(AGAIN)).await;
+        }
+    }
+
+    async fn read_clock(&self) -> anyhow::Result<()> {
+        let mut conn = self.pg.acquire().await?;
+        let shown = store::schedules::clock(&mut conn).await?;
+        of(&self.loaded).watch = Some(Watch { shown, at: Instant::now() });
+        Ok(())
     }
 
     /// Takes in files that are new, changed or gone since this process last looked.
@@ -66,78 +147,93 @@ impl Scheduler {
             }
             self.told.clone_from(&errors);
         }
-        let mut gone: Vec<String> = self.loaded.keys().cloned().collect();
-        gone.retain(|name| {
-            !schedules.iter().any(|schedule| schedule.name == *name)
-                && !errors.iter().any(|error| error.name == *name)
-        });
-        for name in gone {
-            if let Some(schedule) = self.loaded.get(&name) {
-                store::schedules::remove(&mut *self.pg.acquire().await?, &name, &schedule.hash).await?;
-                tracing::info!("Schedule {name} is gone");
-            }
-            self.loaded.remove(&name);
+        let known: BTreeMap<String, String> = of(&self.loaded)
+            .schedules
+            .iter()
+            .map(|(name, (schedule, _))| (name.clone(), schedule.hash.clone()))
+            .collect();
+        let there = |name: &str| {
+            schedules.iter().any(|schedule| schedule.name == name)
+                || errors.iter().any(|error| error.name == name)
+        };
+        for (name, hash) in known.iter().filter(|(name, _)| !there(name)) {
+            store::schedules::remove(&mut *self.pg.acquire().await?, name, hash).await?;
+            of(&self.loaded).schedules.remove(name);
+            self.sure_at = None;
+            tracing::info!("Schedule {name} is gone");
         }
         for schedule in schedules {
-            let known = self.loaded.get(&schedule.name).map(|known| &known.hash);
-            if known == Some(&schedule.hash) {
+            if known.get(&schedule.name) == Some(&schedule.hash) {
                 continue;
             }
-            let kept = serde_json::to_value(&schedule.definition)?;
-            let mut conn = self.pg.acquire().await?;
-            if store::schedules::load(&mut conn, &schedule.name, &schedule.hash, &kept).await? {
-                tracing::info!(
-                    "Loaded schedule {}: {} ({})",
-                    schedule.name,
-                    schedule.definition.cron,
-                    schedule.zone
-                );
+            let mut tx = self.queue.begin(&self.pg).await?;
+            let is_new = firing::load(&mut tx, &schedule).await?;
+            tx.commit().await?;
+            if is_new {
+                let (name, cron) = (&schedule.name, &schedule.definition.cron);
+                tracing::info!("Loaded schedule {name}: {cron} ({})", schedule.zone);
             }
-            self.loaded.insert(schedule.name.clone(), schedule);
+            of(&self.loaded).schedules.insert(schedule.name.clone(), (schedule, None));
             self.sure_at = None;
         }
         Ok(())
     }
 
-    /// Fires what is due; returns how long nothing else is.
-    async fn fire(&mut self) -> anyhow::Result<Duration> {
-        let now = Utc::now();
-        let sure = self.sure_at.is_none_or(|at| at.elapsed() >= SURE_EVERY);
-        let mut next: Option<DateTime<Utc>> = None;
-        for schedule in self.loaded.values() {
-            if sure || self.is_due(schedule, now) {
-                self.fire_one(schedule).await?;
+    /// Fires what is due by the stopwatch, or looks at everything.
+    async fn fire(&self, all: bool) -> anyhow::Result<()> {
+        let due: Vec<Schedule> = {
+            let loaded = of(&self.loaded);
+            let now = loaded.watch.map(Watch::now);
+            let is_due = |next: &Option<DateTime<Utc>>| all || *next <= now && next.is_some();
+            loaded
+                .schedules
+                .values()
+                .filter(|(_, next)| is_due(next))
+                .map(|(schedule, _)| schedule.clone())
+                .collect()
+        };
+        for schedule in due {
+            let looked_until = self.fire_one(&schedule).await?;
+            let next = moments::next(&schedule.cron, schedule.zone, looked_until, 1).first().copied();
+            let mut loaded = of(&self.loaded);
+            if let Some((_, due)) = loaded.schedules.get_mut(&schedule.name) {
+                *due = next;
             }
-            next = moments::next(&schedule.cron, schedule.zone, now, 1)
-                .first()
-                .copied()
-                .into_iter()
-                .chain(next)
-                .min();
         }
-        if sure {
-            self.sure_at = Some(Instant::now());
-        }
-        let until_next = next.and_then(|next| (next - Utc::now()).to_std().ok()).unwrap_or(READ_EVERY);
-        Ok(until_next.max(Duration::from_millis(1)).min(READ_EVERY))
+        Ok(())
     }
 
-    /// Whether a moment has passed by this process's clock since about the last look.
-    fn is_due(&self, schedule: &Schedule, now: DateTime<Utc>) -> bool {
-        let window = chrono::TimeDelta::from_std(READ_EVERY + AGAIN * 2).unwrap_or_default();
-        !moments::between(&schedule.cron, schedule.zone, now - window, now).is_empty()
-    }
-
-    async fn fire_one(&self, schedule: &Schedule) -> anyhow::Result<()> {
+    /// Returns the moment up to which this schedule has been looked after, by this process or by another.
+    async fn fire_one(&self, schedule: &Schedule) -> anyhow::Result<DateTime<Utc>> {
+        let now = of(&self.loaded).watch.map_or_else(Utc::now, Watch::now);
         let mut tx = self.queue.begin(&self.pg).await?;
         // Whoever has the row fires it.
-        let Some(row) = store::schedules::try_lock(&mut tx, &schedule.name).await? else { return Ok(()) };
+        let Some(row) = store::schedules::try_lock(&mut tx, &schedule.name).await? else { return Ok(now) };
         // Another process has loaded another version since, or has seen the file go.
         if row.hash != schedule.hash || row.removed_at.is_some() {
-            return Ok(());
+            return Ok(now);
         }
         firing::fire(&mut tx, schedule, &row).await?;
         tx.commit().await?;
+        Ok(row.now)
+    }
+
+    /// Says which versions this process has.
+    async fn tell(&self) -> anyhow::Result<()> {
+        let hashes: BTreeMap<String, String> = of(&self.loaded)
+            .schedules
+            .iter()
+            .map(|(name, (schedule, _))| (name.clone(), schedule.hash.clone()))
+            .collect();
+        let hashes = serde_json::to_value(hashes)?;
+        let set_hash: String =
+            Sha256::digest(hashes.to_string()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut conn = self.pg.acquire().await?;
+        store::schedulers::note(&mut conn, &self.process, &set_hash, &hashes).await?;
         Ok(())
     }
+}
+
+fn of(loaded: &Mutex<Loaded>) -> MutexGuard<'_, Loaded> {
+    loaded.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -41,6 +41,8 @@ pub mod opt_outs;
 pub mod periods;
 /// How fast messages may come.
 pub mod rate_buckets;
+/// Which process has loaded which schedules.
+pub mod schedulers;
 /// Operators' cron duties.
 pub mod schedules;
 /// Keys of the hashes.

@@ -27,13 +27,15 @@ pub struct Row {
 
 const COLUMNS: &str = "SELECT name, hash, definition, fired_until, enabled, disabled_why, removed_at, clock_timestamp() AS now FROM channel_schedules";
 
-/// Loads a definition. A new or edited one begins now: no moment of the past is fired, and none twice. True: it is new or changed.
-pub async fn load(conn: &mut PgConnection, name: &str, hash: &str, definition: &Value) -> sqlx::Result<bool> {
+/// Takes in a schedule that is new; its time begins now. False: there is one of this name.
+pub async fn create(
+    conn: &mut PgConnection,
+    name: &str,
+    hash: &str,
+    definition: &Value,
+) -> sqlx::Result<bool> {
     let done = sqlx::query(
-        "INSERT INTO channel_schedules AS s (name, hash, definition) VALUES ($1, $2, $3)
-         ON CONFLICT (name) DO UPDATE SET hash = $2, definition = $3, loaded_at = clock_timestamp(), removed_at = NULL,
-             fired_until = greatest(s.fired_until, clock_timestamp())
-         WHERE s.hash <> $2 OR s.removed_at IS NOT NULL",
+        "INSERT INTO channel_schedules (name, hash, definition) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
     )
     .bind(name)
     .bind(hash)
@@ -41,6 +43,26 @@ pub async fn load(conn: &mut PgConnection, name: &str, hash: &str, definition: &
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Puts another definition in the place of a schedule's present one, and says up to where every moment is dealt with. The caller holds its lock.
+pub async fn replace(
+    conn: &mut PgConnection,
+    name: &str,
+    hash: &str,
+    definition: &Value,
+    fired_until: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE channel_schedules SET hash = $2, definition = $3, loaded_at = clock_timestamp(), removed_at = NULL, fired_until = $4 WHERE name = $1",
+    )
+    .bind(name)
+    .bind(hash)
+    .bind(definition)
+    .bind(fired_until)
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Marks a schedule whose file is gone, if this process still has the present definition of it.
@@ -77,6 +99,11 @@ pub async fn all(conn: &mut PgConnection) -> sqlx::Result<Vec<Row>> {
     sqlx::query_as(sqlx::AssertSqlSafe(format!("{COLUMNS} WHERE removed_at IS NULL ORDER BY name")))
         .fetch_all(conn)
         .await
+}
+
+/// The database's clock, which alone says what is due.
+pub async fn clock(conn: &mut PgConnection) -> sqlx::Result<DateTime<Utc>> {
+    sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(conn).await
 }
 
 /// Every moment up to this one is dealt with.

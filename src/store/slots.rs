@@ -69,6 +69,17 @@ pub async fn is_busy(conn: &mut PgConnection, schedule: &str) -> sqlx::Result<bo
         .await
 }
 
+/// Whether a slot of the same schedule that was made before this one is still at work.
+pub async fn must_wait(conn: &mut PgConnection, slot: &Slot) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM channel_slots WHERE schedule = $1 AND state = 'open' AND id < $2)",
+    )
+    .bind(&slot.schedule)
+    .bind(slot.id)
+    .fetch_one(conn)
+    .await
+}
+
 /// A slot, locked until the caller's transaction ends.
 pub async fn lock(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Slot>> {
     sqlx::query_as("SELECT id, schedule, moment, definition, state, reason, last_user FROM channel_slots WHERE id = $1 FOR UPDATE")

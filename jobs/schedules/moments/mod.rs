@@ -3,7 +3,7 @@
 //! With fixed hours each local time counts once: one that a clock change skips falls due at the first moment after the gap, one that a clock change
 //! repeats falls due the first time. Where the hour is every hour, each real moment counts.
 
-use chrono::{DateTime, NaiveDateTime, TimeDelta, TimeZone as _, Utc};
+use chrono::{DateTime, NaiveDateTime, Offset as _, TimeDelta, TimeZone as _, Utc};
 use chrono_tz::Tz;
 
 use super::cron::Cron;
@@ -17,9 +17,10 @@ pub fn between(cron: &Cron, zone: Tz, after: DateTime<Utc>, until: DateTime<Utc>
     if until <= after {
         return Vec::new();
     }
-    // On the clocks of the zone, written as if they showed UTC; wide enough for any change of clocks at either end.
-    let begin = (after - CLOCK_CHANGE).with_timezone(&zone).naive_local().and_utc();
-    let end = (until + CLOCK_CHANGE).with_timezone(&zone).naive_local().and_utc();
+    // On the clocks of the zone, written as if they showed UTC.
+    let margin = if changes_clocks(zone, after, until) { CLOCK_CHANGE } else { TimeDelta::zero() };
+    let begin = (after - margin).with_timezone(&zone).naive_local().and_utc();
+    let end = (until + margin).with_timezone(&zone).naive_local().and_utc();
     let mut moments: Vec<DateTime<Utc>> = cron
         .after(begin)
         .take_while(|local| *local <= end)
@@ -34,15 +35,58 @@ pub fn between(cron: &Cron, zone: Tz, after: DateTime<Utc>, until: DateTime<Utc>
 /// The next moments after this one, at most so many, none farther away than five years.
 #[must_use]
 pub fn next(cron: &Cron, zone: Tz, after: DateTime<Utc>, number: usize) -> Vec<DateTime<Utc>> {
-    let mut window = TimeDelta::days(2);
+    let mut window = TimeDelta::minutes(2);
     loop {
         let mut found = between(cron, zone, after, after + window);
         if found.len() >= number || window > TimeDelta::days(5 * 366) {
             found.truncate(number);
             return found;
         }
-        window = window * 4;
+        window = window * 6;
     }
+}
+
+/// The last moments in `(after, until]`, at most so many, in order; whether there are more before them.
+#[must_use]
+pub fn last(
+    cron: &Cron,
+    zone: Tz,
+    after: DateTime<Utc>,
+    until: DateTime<Utc>,
+    number: usize,
+) -> (Vec<DateTime<Utc>>, bool) {
+    let mut window = TimeDelta::minutes(2);
+    loop {
+        let begin = after.max(until - window);
+        let mut found = between(cron, zone, begin, until);
+        if begin == after || found.len() > number {
+            let surplus = found.len().saturating_sub(number);
+            found.drain(..surplus);
+            return (found, surplus > 0);
+        }
+        window = window * 6;
+    }
+}
+
+/// What an operator should know about a moment on a day when clocks change.
+#[must_use]
+pub fn note(cron: &Cron, zone: Tz, moment: DateTime<Utc>) -> Option<&'static str> {
+    let local = moment.with_timezone(&zone).naive_local();
+    if cron.every_hour {
+        return None;
+    }
+    if cron.after(local.and_utc() - TimeDelta::seconds(1)).next() != Some(local.and_utc()) {
+        return Some("the clocks skip the time that is due; this is the first moment after it");
+    }
+    let twice = zone.from_local_datetime(&local).latest().is_some_and(|latest| latest.to_utc() != moment);
+    twice.then_some("the clocks show this time twice; it fires the first time")
+}
+
+/// Whether the zone's clocks may change within this time or about a day around it; for a long time it is not looked at closely.
+fn changes_clocks(zone: Tz, after: DateTime<Utc>, until: DateTime<Utc>) -> bool {
+    let offset = |moment: DateTime<Utc>| zone.offset_from_utc_datetime(&moment.naive_utc()).fix();
+    let offsets = [after - CLOCK_CHANGE, after, until, until + CLOCK_CHANGE].map(offset);
+    until - after > TimeDelta::days(2) || offsets.iter().any(|other| *other != offsets[0])
 }
 
 /// When clocks of the zone show this time, as far as it counts.

@@ -42,6 +42,9 @@ fn two_restricted_days_mean_either() {
     assert_eq!(found, ["11-06 09:00:00", "11-13 09:00:00", "11-20 09:00:00", "11-27 09:00:00"]);
     let found = due("0 9 1 * 0", "UTC", "2026-10-01T00:00:00Z", "2026-10-12T00:00:00Z");
     assert_eq!(found, ["10-01 09:00:00", "10-04 09:00:00", "10-11 09:00:00"]);
+    // A star with a step restricts nothing by itself: an odd day that is a Friday.
+    let found = due("0 9 */2 * 5", "UTC", "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z");
+    assert_eq!(found, ["11-13 09:00:00", "11-27 09:00:00"]);
 }
 
 #[test]
@@ -114,6 +117,33 @@ fn the_next_moments_are_found_however_rare() {
     assert!(never.is_empty());
 }
 
+#[test]
+fn the_last_moments_are_found_without_looking_at_all_of_them() {
+    let every_second = Cron::parse("* * * * * *").unwrap();
+    let (found, more) =
+        last(&every_second, Tz::UTC, at("2020-01-01T00:00:00Z"), at("2026-11-23T00:00:00Z"), 3);
+    assert_eq!((found.len(), found[2], more), (3, at("2026-11-23T00:00:00Z"), true));
+
+    let monthly = Cron::parse("@monthly").unwrap();
+    let (found, more) = last(&monthly, Tz::UTC, at("2026-08-01T00:00:00Z"), at("2026-11-23T00:00:00Z"), 3);
+    assert_eq!((found.len(), found[0], more), (3, at("2026-09-01T00:00:00Z"), false));
+}
+
+#[test]
+fn days_of_changing_clocks_have_a_note() {
+    let zone: Tz = "America/New_York".parse().unwrap();
+    let told = |cron: &str, after: &str| {
+        let cron = Cron::parse(cron).unwrap();
+        let moment = next(&cron, zone, at(after), 1)[0];
+        note(&cron, zone, moment).unwrap_or("").split(';').next().unwrap().to_owned()
+    };
+
+    assert_eq!(told("30 2 * * *", "2026-03-08T00:00:00Z"), "the clocks skip the time that is due");
+    assert_eq!(told("30 1 * * *", "2026-11-01T00:00:00Z"), "the clocks show this time twice");
+    assert_eq!(told("30 8 * * *", "2026-03-08T00:00:00Z"), "");
+    assert_eq!(told("*/15 * * * *", "2026-11-01T05:00:00Z"), "");
+}
+
 /// Does this minute of the clock fit? Written anew, field by field, so that it shares nothing with what it checks.
 fn fits(
     local: NaiveDateTime,
@@ -178,6 +208,16 @@ fn a_year_in_five_zones_is_what_a_walk_through_it_says() {
                 moment += TimeDelta::minutes(1);
             }
             assert_eq!(found, expected, "{cron} in {zone}");
+
+            // A scheduler looks at it bit by bit; nothing falls between two looks.
+            let mut by_bits = Vec::new();
+            let mut looked_until = begin;
+            while looked_until < end {
+                let until = end.min(looked_until + TimeDelta::minutes(7 * 60 + 15));
+                by_bits.extend(between(&Cron::parse(cron).unwrap(), zone, looked_until, until));
+                looked_until = until;
+            }
+            assert_eq!(by_bits, expected, "{cron} in {zone}");
         }
     }
 }

@@ -1,0 +1,83 @@
+//! Wakes its caller at moments that it names: apalis-cron's stream of ticks, fed by a function instead of a fixed expression, so that the set of
+//! moments may change while it runs.
+//!
+//! A tick is a full second of this process's clock, never later than the moment it is for; the caller sleeps the rest. The stream has no memory
+//! and ends with an error when a tick is asked for too late. Here it is set up anew, and nothing is lost by that as long as the caller keeps in
+//! the database how far it has come.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use apalis_cron::timezone::Utc;
+use apalis_cron::{CronScheduler, Error, Schedule, Tick};
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+
+/// Ticks less than a second before each moment that a function names. The function is asked before the tick's own work is done, so it must name
+/// moments after now.
+pub struct Clock<N> {
+    next: N,
+    ticks: BoxStream<'static, Result<Tick<Utc>, Error>>,
+}
+
+impl<N: Fn() -> SystemTime + Clone + Send + 'static> Clock<N> {
+    /// A clock that sleeps until the moment that `next` names.
+    pub fn new(next: N) -> Self {
+        Self { ticks: CronScheduler::new(Moments(next.clone())).into_stream().boxed(), next }
+    }
+
+    /// Waits for the next tick.
+    pub async fn tick(&mut self) {
+        while !matches!(self.ticks.next().await, Some(Ok(_))) {
+            tracing::debug!("A tick was asked for too late; the clock is set up anew");
+            self.ticks = CronScheduler::new(Moments(self.next.clone())).into_stream().boxed();
+        }
+    }
+}
+
+impl<N> std::fmt::Debug for Clock<N> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Clock").finish_non_exhaustive()
+    }
+}
+
+struct Moments<N>(N);
+
+impl<N: Fn() -> SystemTime> Schedule<Utc> for Moments<N> {
+    fn next_tick(&mut self, _: &Utc) -> Option<Tick<Utc>> {
+        Some(Tick::new(second_before(self.0(), SystemTime::now())))
+    }
+}
+
+/// The second in which the moment lies, but never one that has passed: the stream would end.
+fn second_before(moment: SystemTime, now: SystemTime) -> u64 {
+    let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+    seconds(moment).max(seconds(now) + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(milliseconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn a_tick_is_a_second_that_has_not_passed_and_not_later_than_its_moment() {
+        assert_eq!(second_before(at(9_000), at(5_300)), 9);
+        assert_eq!(second_before(at(9_700), at(5_300)), 9);
+        assert_eq!(second_before(at(5_400), at(5_300)), 6, "the caller slept until that one already");
+        assert_eq!(second_before(at(0), at(5_300)), 6);
+    }
+
+    #[tokio::test]
+    async fn work_that_outlasts_its_tick_does_not_end_the_clock() {
+        let mut clock = Clock::new(SystemTime::now);
+
+        clock.tick().await;
+        // Over the next second, which is the next tick's.
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        clock.tick().await;
+        clock.tick().await;
+    }
+}
