@@ -31,6 +31,9 @@ pub struct Answer {
     pub message: i64,
 }
 
+/// A schedule's prompt is waited for like this.
+const PROMPT_PAUSE: Duration = Duration::from_millis(500);
+
 impl Job for Answer {
     type App = App;
 
@@ -94,6 +97,11 @@ impl Answer {
         store::addresses::lock_of_conversation(&mut tx, self.conversation).await?;
         store::conversations::lock(&mut tx, self.conversation).await?;
         if let Some(turn) = store::turns::running(&mut tx, self.conversation).await? {
+            if turn.slot_id.is_some() {
+                // A schedule's prompt is at work; its own job ends it, whatever happens.
+                tx.commit().await?;
+                return Err(Failure::Snooze(PROMPT_PAUSE));
+            }
             if turn.attempt < app.settings.agent_attempts {
                 let turn = store::turns::count_attempt(&mut tx, turn.id).await?;
                 let messages = store::messages::of_turn(&mut tx, turn.id).await?;

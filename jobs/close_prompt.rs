@@ -6,6 +6,7 @@ use queue::claim::Claim;
 use queue::failure::Failure;
 use queue::job::{Ended, Job};
 use serde::{Deserialize, Serialize};
+use store::slots::Part;
 
 use crate::app::App;
 use crate::close_slot;
@@ -26,8 +27,15 @@ impl Job for ClosePrompt {
         let PromptUser { slot, user } = &self.0.payload;
         let reason = self.0.reason.as_deref().unwrap_or("its job ended");
         let mut tx = app.begin().await?;
-        store::slots::fail_asked(&mut tx, *slot, user, reason).await?;
-        close_slot::close_if_done(&app, &mut tx, *slot).await?;
+        let conversation = store::conversations::of_user(&mut tx, user).await?;
+        store::conversations::lock(&mut tx, conversation).await?;
+        let left = store::turns::running(&mut tx, conversation).await?;
+        if let Some(turn) = left.filter(|turn| turn.slot_id == Some(*slot)) {
+            store::turns::fail(&mut tx, turn.id, reason).await?;
+        }
+        let failed = Part { user_id: user, outcome: "agent_failed", reason: Some(reason), delivery_id: None };
+        store::slots::end_asked(&mut tx, *slot, &failed).await?;
+        close_slot::close_if_done(&app, &mut tx, *slot, None).await?;
         claim.complete(&mut tx).await?;
         tx.commit().await?;
         Ok(())

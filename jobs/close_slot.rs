@@ -36,14 +36,19 @@ impl Job for CloseSlot {
 /// A schedule that fails so often one after the other is switched off.
 const FAILURES: i32 = 10;
 
-/// Ends a slot if nobody of its audience is left: as failed if the agent failed for everybody.
-pub(crate) async fn close_if_done(app: &App, tx: &mut Transaction, slot_id: i64) -> Result<(), Failure> {
+/// Ends a slot if nobody of its audience is left: as failed if there is a reason, or if the agent failed for everybody.
+pub(crate) async fn close_if_done(
+    app: &App,
+    tx: &mut Transaction,
+    slot_id: i64,
+    failed: Option<&str>,
+) -> Result<(), Failure> {
     store::slots::lock(tx, slot_id).await?;
-    if store::slots::asked(tx, slot_id).await? > 0 {
+    if !store::slots::is_worked_off(tx, slot_id).await? {
         return Ok(());
     }
-    let failed = store::slots::agent_failed_for_all(tx, slot_id).await?;
-    end(app, tx, slot_id, failed.then_some("the agent failed for everybody")).await
+    let agent_failed = store::slots::agent_failed_for_all(tx, slot_id).await?;
+    end(app, tx, slot_id, failed.or(agent_failed.then_some("the agent failed for everybody"))).await
 }
 
 async fn end(app: &App, tx: &mut Transaction, slot_id: i64, failed: Option<&str>) -> Result<(), Failure> {
@@ -64,7 +69,10 @@ async fn end(app: &App, tx: &mut Transaction, slot_id: i64, failed: Option<&str>
         let why =
             format!("{in_row} slots in a row failed, the last one because {}", failed.unwrap_or_default());
         store::schedules::switch(tx, &slot.schedule, false, Some(&why)).await?;
-        let detail = format!("schedule {} was switched off: {why}", slot.schedule);
+        let detail = format!(
+            "schedule {0} was switched off: {why}; mend it, then `cloudybot schedules enable {0}`",
+            slot.schedule
+        );
         post_alert::raise(tx, &app.settings, "schedule_disabled", &detail).await?;
     }
     Ok(())

@@ -26,9 +26,9 @@ impl Job for PlanWaiting {
 
     async fn run(self, app: App, claim: Claim) -> Result<(), Failure> {
         let mut tx = app.begin().await?;
-        let link = store::links::lock_of_user(&mut tx, &self.user).await?;
-        for id in store::deliveries::lock_waiting(&mut tx, &self.user).await? {
-            proactive::plan_waiting(&mut tx, &app.settings, id, link.clone()).await?;
+        store::links::lock_of_users(&mut tx, &[&self.user]).await?;
+        for delivery in store::proactive_deliveries::lock_waiting(&mut tx, &self.user).await? {
+            proactive::plan_waiting(&mut tx, &app.settings, &delivery).await?;
         }
         claim.complete(&mut tx).await?;
         tx.commit().await?;

@@ -14,12 +14,14 @@ use queue::failure::Failure;
 use queue::job::{Job, NewJob};
 use queue::transaction::Transaction;
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
+use serde_json::Map;
 use store::deliveries::Purpose;
-use store::slots::{self, Slot};
+use store::slots::{self, Part, Slot};
+use store::users::User;
 
 use crate::app::App;
 use crate::close_slot::{self, CloseSlot};
+use crate::proactive::standings::{self, Standings};
 use crate::proactive::{self, PlanError, Request};
 use crate::prompt_user::PromptUser;
 use crate::schedules::definition::{Definition, Overlap};
@@ -38,7 +40,7 @@ const STRETCH: Duration = Duration::from_secs(60);
 /// The slot before this one is let end like this.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Users that are looked up at once.
+/// Users that are dealt with in one transaction: their phones are locked meanwhile, which takes a fraction of a second.
 const PAGE: i64 = 200;
 
 impl Job for RunDuty {
@@ -65,108 +67,142 @@ impl Job for RunDuty {
             if definition.overlap == Overlap::Wait && slots::must_wait(&mut tx, &slot).await? {
                 return Err(Failure::Snooze(PAUSE));
             }
-            let audience = &definition.audience;
-            let users = slots::audience(
-                &mut tx,
-                slot.last_user.as_deref(),
-                audience.user.as_deref(),
-                audience.plan.as_deref(),
-                PAGE,
-            )
-            .await?;
             tx.commit().await?;
-            for user in &users {
-                one(&app, &slot, &definition, user).await?;
-            }
-            if i64::try_from(users.len()).is_ok_and(|found| found < PAGE) {
-                let mut tx = app.begin().await?;
-                close_slot::close_if_done(&app, &mut tx, self.slot).await?;
+            let audience = &definition.audience;
+            let (user, plan) = (audience.user.as_deref(), audience.plan.as_deref());
+            let after = slot.last_user.as_deref();
+            let mut conn = app.pg.acquire().await?;
+            let users = slots::audience(&mut conn, after, user, plan, PAGE).await?;
+            drop(conn);
+            let is_last_page = i64::try_from(users.len()).is_ok_and(|found| found < PAGE);
+            let mut tx = app.begin().await?;
+            page(&app, &mut tx, slot.id, &definition, &users).await?;
+            if is_last_page {
+                slots::end_audience(&mut tx, slot.id).await?;
+                let nobody = user.filter(|_| users.is_empty() && after.is_none());
+                let failed = nobody.map(|user| format!("there is no user {user:?}"));
+                close_slot::close_if_done(&app, &mut tx, slot.id, failed.as_deref()).await?;
                 claim.complete(&mut tx).await?;
-                tx.commit().await?;
+            }
+            tx.commit().await?;
+            if is_last_page {
                 return Ok(());
             }
         }
     }
 }
 
-/// A user's part, in one transaction.
-async fn one(app: &App, slot: &Slot, definition: &Definition, user_id: &str) -> Result<(), Failure> {
-    let mut tx = app.begin().await?;
-    // The person first, as everywhere; then the slot.
-    store::links::lock_of_user(&mut tx, user_id).await?;
-    let asks = definition.content.prompt.is_some();
-    if !slots::begin_user(&mut tx, slot.id, user_id, if asks { "asked" } else { "empty" }).await? {
+/// Deals with a page of the audience, in one transaction: a crash loses or repeats all of it or nothing.
+async fn page(
+    app: &App,
+    tx: &mut Transaction,
+    slot_id: i64,
+    definition: &Definition,
+    users: &[String],
+) -> Result<(), Failure> {
+    let Some(last_user) = users.last() else { return Ok(()) };
+    let ids: Vec<&str> = users.iter().map(String::as_str).collect();
+    // The people first, as everywhere; then the slot.
+    store::links::lock_of_users(tx, &ids).await?;
+    let Some(slot) = slots::lock(tx, slot_id).await?.filter(|slot| slot.state == "open") else {
         return Ok(());
+    };
+    let dealt_with = slots::dealt_with(tx, slot_id, users).await?;
+    let ids: Vec<&str> = ids.into_iter().filter(|id| !dealt_with.contains(*id)).collect();
+    if definition.content.prompt.is_some() {
+        let jobs = ids.iter().map(|user| NewJob::of(&PromptUser { slot: slot_id, user: (*user).to_owned() }));
+        tx.enqueue_batch(jobs.collect()).await?;
+        let asked = |user_id| Part { user_id, outcome: "asked", reason: None, delivery_id: None };
+        let parts: Vec<Part<'_>> = ids.into_iter().map(asked).collect();
+        return Ok(slots::add_users(tx, slot_id, &parts, last_user).await?);
     }
-    if asks {
-        let job = PromptUser { slot: slot.id, user: user_id.to_owned() };
-        tx.enqueue(NewJob::of(&job)).await?;
-    } else {
-        let text = definition.content.message.as_deref().unwrap_or_default();
-        let text = filled(&mut tx, slot.moment, definition, user_id, text).await?;
-        say(app, &mut tx, slot, definition, user_id, &text).await?;
-    }
-    tx.commit().await?;
-    Ok(())
+    let standings = standings::read(tx, &app.settings, &ids, Utc::now()).await?;
+    let text = definition.content.message.as_deref().unwrap_or_default();
+    // A user who was erased meanwhile is left out.
+    let said: Vec<(&User, String)> = ids
+        .iter()
+        .filter_map(|id| standings.get(*id))
+        .map(|standing| (&standing.user, filled(slot.moment, definition, &standing.user, text)))
+        .collect();
+    post(tx, &slot, &said).await?;
+    let parts = say(tx, &standings, &slot, definition, &said).await?;
+    Ok(slots::add_users(tx, slot_id, &parts, last_user).await?)
+}
+
+/// Puts words into users' conversations.
+async fn post(tx: &mut Transaction, slot: &Slot, said: &[(&User, String)]) -> sqlx::Result<()> {
+    let ids: Vec<&str> = said.iter().map(|(user, _)| user.id.as_str()).collect();
+    let conversations = store::conversations::of_users(tx, &ids).await?;
+    let posts: Vec<(i64, &str)> =
+        said.iter().filter_map(|(user, text)| Some((*conversations.get(&user.id)?, text.as_str()))).collect();
+    store::turns::post(tx, &format!("schedule {}", slot.schedule), slot.id, &posts).await
 }
 
 /// An author's text with the user's and the slot's values.
-pub async fn filled(
-    conn: &mut PgConnection,
-    moment: DateTime<Utc>,
-    definition: &Definition,
-    user_id: &str,
-    text: &str,
-) -> sqlx::Result<String> {
-    let plan = store::users::get(conn, user_id).await?.map(|user| user.plan).unwrap_or_default();
+#[must_use]
+pub fn filled(moment: DateTime<Utc>, definition: &Definition, user: &User, text: &str) -> String {
     let zone: Tz = definition.timezone.parse().unwrap_or(Tz::UTC);
     let local = moment.with_timezone(&zone);
     let (date, time, weekday) =
         (local.format("%F").to_string(), local.format("%H:%M").to_string(), local.format("%A").to_string());
-    let values =
-        Values { user_id, user_plan: &plan, slot_date: &date, slot_time: &time, slot_weekday: &weekday };
-    Ok(placeholders::fill(text, &values))
+    let values = Values {
+        user_id: &user.id,
+        user_plan: &user.plan,
+        slot_date: &date,
+        slot_time: &time,
+        slot_weekday: &weekday,
+    };
+    placeholders::fill(text, &values)
 }
 
-/// Puts words into a user's conversation and plans their copy to WhatsApp.
-pub(crate) async fn say(
-    app: &App,
+/// Plans the copies to WhatsApp of what was said to users; what became of each. The caller has locked the users' addresses before it read the
+/// standings.
+pub(crate) async fn say<'a>(
     tx: &mut Transaction,
+    standings: &Standings,
     slot: &Slot,
     definition: &Definition,
-    user_id: &str,
-    text: &str,
-) -> Result<(), Failure> {
-    let conversation = store::conversations::of_user(tx, user_id).await?;
-    store::turns::post(tx, conversation, &format!("schedule {}", slot.schedule), text).await?;
-    let variables = match &definition.template {
-        None => None,
-        Some(template) => {
-            let mut variables = serde_json::Map::new();
-            for (name, value) in &template.variables {
-                let value = filled(tx, slot.moment, definition, user_id, value).await?;
-                variables.insert(name.clone(), value.into());
-            }
-            Some(serde_json::Value::Object(variables))
-        }
-    };
-    let template = definition.template.as_ref().zip(variables.as_ref());
-    let request = Request {
-        user_id,
+    said: &'a [(&User, String)],
+) -> Result<Vec<Part<'a>>, Failure> {
+    let variables: Vec<Option<serde_json::Value>> = said
+        .iter()
+        .map(|(user, _)| {
+            let fill = |value: &String| filled(slot.moment, definition, user, value).into();
+            let variables = &definition.template.as_ref()?.variables;
+            Some(
+                variables
+                    .iter()
+                    .map(|(name, value)| (name.clone(), fill(value)))
+                    .collect::<Map<_, _>>()
+                    .into(),
+            )
+        })
+        .collect();
+    let content_sid = definition.template.as_ref().map(|template| template.content_sid.as_str());
+    let requests = said.iter().zip(&variables).map(|((user, text), variables)| Request {
+        user_id: &user.id,
         purpose: Purpose::Scheduled,
         text,
-        template: template.map(|(template, variables)| (template.content_sid.as_str(), variables)),
+        template: content_sid.zip(variables.as_ref()),
         expires_at: expires_at(slot, definition),
         waits_for_inbound: false,
-        not_before: spread(slot, definition, user_id),
-    };
-    let planned = proactive::plan(tx, &app.settings, request).await.map_err(|error| match error {
-        PlanError::Database(error) => Failure::from(error),
-        PlanError::Enqueue(error) => Failure::from(error),
-    })?;
-    let outcome = if planned.state == "blocked" { "blocked" } else { "planned" };
-    slots::end_user(tx, slot.id, user_id, outcome, planned.reason, Some(planned.id)).await?;
-    Ok(())
+        not_before: spread(slot, definition, &user.id),
+    });
+    let planned =
+        proactive::plan_all(tx, standings, requests.collect()).await.map_err(|error| match error {
+            PlanError::Database(error) => Failure::from(error),
+            PlanError::Enqueue(error) => Failure::from(error),
+        })?;
+    Ok(said
+        .iter()
+        .zip(planned)
+        .map(|((user, _), planned)| Part {
+            user_id: &user.id,
+            outcome: if planned.state == "open" { "planned" } else { "blocked" },
+            reason: planned.reason,
+            delivery_id: Some(planned.id),
+        })
+        .collect())
 }
 
 /// What has not left by then does not leave any more.

@@ -95,7 +95,7 @@ async fn backfill(app: &App) -> Result<(), Failure> {
 
 async fn tidy(app: &App) -> Result<(), Failure> {
     let mut conn = app.pg.acquire().await?;
-    let expired = store::deliveries::expire_waiting(&mut conn).await?;
+    let expired = store::proactive_deliveries::expire_waiting(&mut conn).await?;
     if expired > 0 {
         tracing::info!("{expired} deliveries waited in vain for their person's next message");
     }

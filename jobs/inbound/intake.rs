@@ -82,7 +82,7 @@ pub async fn take_in(
     };
     // What waited for this person to write can be planned now.
     if let Some(link) = store::links::of_address(tx, address_id).await?
-        && store::deliveries::waits(tx, &link.user_id).await?
+        && store::proactive_deliveries::waits(tx, &link.user_id).await?
     {
         let job = NewJob::of(&PlanWaiting { user: link.user_id }).lane(lanes::proactive(address_id));
         tx.enqueue(job).await?;

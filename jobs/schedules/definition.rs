@@ -75,7 +75,7 @@ pub enum Overlap {
 pub struct Audience {
     /// One user.
     pub user: Option<String>,
-    /// Everybody on a plan who has a phone.
+    /// Everybody on a plan; who has no phone is blocked with that reason, and has the words in the dashboard.
     pub plan: Option<String>,
     /// Everybody who has a phone.
     #[serde(default)]

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use jobs::app::Settings;
-use jobs::schedules::definition::{self, Schedule};
+use jobs::proactive::outlook::Outlook;
+use jobs::schedules::definition::{self, Definition, Schedule};
 use jobs::schedules::{firing, moments};
 use jobs::{proactive, run_duty};
 use queue::Queue;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
+use store::users::User;
 
 use crate::app;
 use crate::config::Config;
@@ -106,6 +108,7 @@ async fn switch(conn: &mut PgConnection, name: &str, enabled: bool) -> anyhow::R
 
 async fn list(conn: &mut PgConnection, schedules: &[Schedule]) -> anyhow::Result<Value> {
     let rows = store::schedules::all(conn).await.context(UNANSWERED)?;
+    let schedulers = store::schedulers::alive(conn).await?;
     let mut listed = Vec::new();
     for row in rows {
         let of_file = schedules.iter().find(|schedule| schedule.name == row.name);
@@ -116,25 +119,38 @@ async fn list(conn: &mut PgConnection, schedules: &[Schedule]) -> anyhow::Result
             .await?
             .into_iter()
             .map(|slot| {
-                json!({ "moment": slot.moment, "state": slot.state, "reason": slot.reason, "planned": slot.planned, "blocked": slot.blocked,
-                        "notPlanned": slot.not_planned, "sent": slot.sent, "delivered": slot.delivered })
+                json!({ "moment": slot.moment, "manual": slot.manual, "state": slot.state, "reason": slot.reason,
+                        "asked": slot.asked, "agentFailed": slot.agent_failed, "notPlanned": slot.not_planned, "blocked": slot.blocked,
+                        "planned": slot.planned, "sent": slot.sent, "delivered": slot.delivered, "failed": slot.failed })
             })
             .collect();
-        let file = match of_file {
-            None => "missing",
-            Some(schedule) if schedule.hash == row.hash => "same",
-            Some(_) => "differs",
-        };
+        let loaded: BTreeMap<&String, &str> = schedulers
+            .iter()
+            .map(|scheduler| (&scheduler.process, compare(scheduler.hashes[&row.name].as_str(), &row.hash)))
+            .collect();
+        let file = compare(of_file.map(|schedule| schedule.hash.as_str()), &row.hash);
         listed.push(json!({
-            "schedule": row.name, "enabled": row.enabled, "disabledWhy": row.disabled_why, "file": file, "hash": &row.hash[..12],
+            "schedule": row.name, "enabled": row.enabled, "disabledWhy": row.disabled_why, "file": file, "hash": &row.hash[..12], "processes": loaded,
             "next": next, "last": past,
         }));
     }
     Ok(Value::Array(listed))
 }
 
-/// A preview looks at no more users than this.
-const LOOKED_AT: i64 = 1000;
+/// Whether somebody's version of a schedule is the present one.
+fn compare(hash: Option<&str>, present: &str) -> &'static str {
+    match hash {
+        None => "missing",
+        Some(hash) if hash == present => "same",
+        Some(_) => "differs",
+    }
+}
+
+/// Users that are looked up at once.
+const PAGE: i64 = 1000;
+
+/// Of users who would be blocked for one reason no more are named.
+const NAMED: usize = 20;
 
 async fn preview(
     conn: &mut PgConnection,
@@ -144,29 +160,62 @@ async fn preview(
 ) -> anyhow::Result<Value> {
     let definition = &schedule.definition;
     let (user, plan) = (definition.audience.user.as_deref(), definition.audience.plan.as_deref());
-    let size = store::slots::audience_size(conn, user, plan).await?;
-    let users = store::slots::audience(conn, None, user, plan, LOOKED_AT).await?;
     let moment =
         moments::next(&schedule.cron, schedule.zone, Utc::now(), 1).first().copied().unwrap_or_else(Utc::now);
-    let text =
-        definition.content.message.as_deref().or(definition.content.prompt.as_deref()).unwrap_or_default();
-    let (mut blocked, mut rendered) = (BTreeMap::<&str, Vec<String>>::new(), None);
-    for user in &users {
-        let text = run_duty::filled(conn, moment, definition, user, text).await?;
-        let outlook = proactive::foresee(conn, settings, user, &text, definition.template.is_some()).await?;
-        if let Some(reason) = outlook.blocked {
-            blocked.entry(reason).or_default().push(user.clone());
+    let content = &definition.content;
+    let (said, text) = match (&content.message, &content.prompt) {
+        (Some(message), _) => ("message", message.as_str()),
+        (None, prompt) => ("prompt", prompt.as_deref().unwrap_or_default()),
+    };
+    let (mut size, mut blocked, mut rendered) = (0, BTreeMap::<&str, (u64, Vec<String>)>::new(), None);
+    let mut last_user: Option<String> = None;
+    loop {
+        let page = store::slots::audience(conn, last_user.as_deref(), user, plan, PAGE).await?;
+        let ids: Vec<&str> = page.iter().map(String::as_str).collect();
+        let standings = proactive::standings::read(conn, settings, &ids, Utc::now()).await?;
+        for id in ids {
+            let Some(standing) = standings.get(id) else { continue };
+            size += 1;
+            let text = run_duty::filled(moment, definition, &standing.user, text);
+            let outlook = proactive::outlook::of(Some(standing), &text, definition.template.is_some());
+            if let Some(reason) = outlook.blocked {
+                let (count, named) = blocked.entry(reason).or_default();
+                *count += 1;
+                named.extend((named.len() < NAMED).then(|| id.to_owned()));
+            }
+            if rendered.is_none() && !outlook.chunks.is_empty() {
+                rendered = Some(render(id, &standing.user, definition, moment, outlook));
+            }
         }
-        if rendered.is_none() && !outlook.as_template {
-            let chunks: Vec<String> = outlook.chunks.into_iter().map(|chunk| chunk.body).collect();
-            rendered = Some(json!({ "for": user, "chunks": chunks }));
+        match page.last() {
+            Some(last) if i64::try_from(page.len()).is_ok_and(|found| found == PAGE) => {
+                last_user = Some(last.clone());
+            }
+            _ => break,
         }
     }
-    let said = if definition.content.prompt.is_some() { "prompt" } else { "message" };
+    let blocked: BTreeMap<_, _> = blocked
+        .into_iter()
+        .map(|(reason, (count, users))| (reason, json!({ "count": count, "users": users })))
+        .collect();
     Ok(json!({
         "schedule": schedule.name, "hash": &schedule.hash[..12], "next": upcoming(schedule, slots), "audience": size,
-        "lookedAt": users.len(), "blocked": blocked, "content": said, "rendered": rendered,
+        "blocked": blocked, "content": said, "rendered": rendered,
     }))
+}
+
+/// What the first one of an audience would get, chunk by chunk. Of a prompt it is what the agent is asked.
+fn render(id: &str, user: &User, definition: &Definition, moment: DateTime<Utc>, outlook: Outlook) -> Value {
+    if let Some(template) = definition.template.as_ref().filter(|_| outlook.as_template) {
+        let variables: BTreeMap<&String, String> = template
+            .variables
+            .iter()
+            .map(|(name, value)| (name, run_duty::filled(moment, definition, user, value)))
+            .collect();
+        return json!({ "for": id, "template": { "contentSid": template.content_sid, "variables": variables } });
+    }
+    let chunks: Vec<String> = outlook.chunks.into_iter().map(|chunk| chunk.body).collect();
+    json!({ "for": id, "chunks": chunks })
 }
 
 /// The next slots in the schedule's time and in UTC, with a note where clocks change.
@@ -178,8 +227,10 @@ fn upcoming(schedule: &Schedule, number: usize) -> Vec<String> {
         let local = slot.with_timezone(&schedule.zone);
         let offset = local.format("%z").to_string();
         let changed = offset_before.as_ref().is_some_and(|before| *before != offset);
-        let note = if changed { "  clocks have changed since the slot before" } else { "" };
-        shown.push(format!("{}  ({}){note}", local.format("%a %F %T %Z"), slot.format("%F %TZ")));
+        let changed = changed.then_some("clocks have changed since the slot before");
+        let notes = [changed, moments::note(&schedule.cron, schedule.zone, slot)];
+        let notes: String = notes.iter().flatten().map(|note| format!("  {note}")).collect();
+        shown.push(format!("{}  ({}){notes}", local.format("%a %F %T %Z"), slot.format("%F %TZ")));
         offset_before = Some(offset);
     }
     shown

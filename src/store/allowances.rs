@@ -1,5 +1,8 @@
 //! `whatsapp_sends`: a user's allowance of metered messages in a billing period.
 
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::periods::Period;
@@ -27,58 +30,98 @@ pub async fn usage(conn: &mut PgConnection, user_id: &str, period: Period) -> sq
     Ok(usage.unwrap_or_default())
 }
 
-/// Whether so many more would fit into an allowance now. Only [`reserve`] is sure.
-pub async fn fits(
+/// What these users have used of these periods; those who have used nothing are left out.
+pub async fn usages(
     conn: &mut PgConnection,
-    user_id: &str,
-    period: Period,
-    cap: u32,
-    chunks: usize,
-) -> sqlx::Result<bool> {
-    let usage = usage(conn, user_id, period).await?;
-    let wanted =
-        i64::from(usage.used) + i64::from(usage.reserved) + i64::try_from(chunks).unwrap_or(i64::MAX);
-    Ok(wanted <= i64::from(cap) + i64::from(usage.credited))
+    periods: &[(&str, Period)],
+) -> sqlx::Result<HashMap<String, Usage>> {
+    let users: Vec<&str> = periods.iter().map(|(user_id, _)| *user_id).collect();
+    let starts: Vec<DateTime<Utc>> = periods.iter().map(|(_, period)| period.start).collect();
+    let rows: Vec<(String, i32, i32, i32)> = sqlx::query_as(
+        "SELECT user_id, used, reserved, credited FROM whatsapp_sends
+         JOIN unnest($1::TEXT[], $2::TIMESTAMPTZ[]) AS asked (user_id, period_start) USING (user_id, period_start)",
+    )
+    .bind(&users)
+    .bind(&starts)
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(user_id, used, reserved, credited)| (user_id, Usage { used, reserved, credited }))
+        .collect())
 }
 
-/// Reserves these chunks in an allowance, all or none. However many ask at once, the cap is never passed: the row is changed under its own
-/// condition, in one statement. From here on the chunks' states move it.
-pub async fn reserve(
-    conn: &mut PgConnection,
-    user_id: &str,
-    period: Period,
-    cap: u32,
-    chunk_ids: &[i64],
-) -> sqlx::Result<bool> {
-    sqlx::query("INSERT INTO whatsapp_sends (user_id, period_start, period_end) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
-        .bind(user_id)
-        .bind(period.start)
-        .bind(period.end)
-        .execute(&mut *conn)
-        .await?;
-    let number = i32::try_from(chunk_ids.len()).unwrap_or(i32::MAX);
-    let done = sqlx::query(
-        "UPDATE whatsapp_sends SET reserved = reserved + $3 WHERE user_id = $1 AND period_start = $2 AND used + reserved + $3 <= $4::BIGINT + credited",
+/// So many chunks that shall be reserved in an allowance.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// Whose.
+    pub user_id: &'a str,
+    /// Of which period.
+    pub period: Period,
+    /// All that may be sent in it.
+    pub cap: u32,
+    /// How many.
+    pub chunks: usize,
+}
+
+/// Reserves chunks in allowances, for each user all or none; returns the users who got theirs. However many ask at once, no cap is ever passed:
+/// a row is changed under its own condition, in one statement. A user may be named once. The caller writes the chunks as reserved and then
+/// [`note_reserved`]; from there on the chunks' states move the allowance.
+pub async fn reserve(conn: &mut PgConnection, wishes: &[Wish<'_>]) -> sqlx::Result<HashSet<String>> {
+    let users: Vec<&str> = wishes.iter().map(|wish| wish.user_id).collect();
+    let starts: Vec<DateTime<Utc>> = wishes.iter().map(|wish| wish.period.start).collect();
+    let ends: Vec<DateTime<Utc>> = wishes.iter().map(|wish| wish.period.end).collect();
+    let numbers: Vec<i32> =
+        wishes.iter().map(|wish| i32::try_from(wish.chunks).unwrap_or(i32::MAX)).collect();
+    let caps: Vec<i64> = wishes.iter().map(|wish| i64::from(wish.cap)).collect();
+    sqlx::query(
+        "INSERT INTO whatsapp_sends (user_id, period_start, period_end)
+         SELECT user_id, period_start, period_end FROM unnest($1::TEXT[], $2::TIMESTAMPTZ[], $3::TIMESTAMPTZ[]) AS new (user_id, period_start, period_end)
+         ORDER BY user_id ON CONFLICT DO NOTHING",
     )
-    .bind(user_id)
-    .bind(period.start)
-    .bind(number)
-    .bind(i64::from(cap))
+    .bind(&users)
+    .bind(&starts)
+    .bind(&ends)
     .execute(&mut *conn)
     .await?;
-    if done.rows_affected() == 0 {
-        return Ok(false);
+    let granted: Vec<String> = sqlx::query_scalar(
+        "UPDATE whatsapp_sends s SET reserved = s.reserved + wish.number
+         FROM unnest($1::TEXT[], $2::TIMESTAMPTZ[], $3::INT[], $4::BIGINT[]) AS wish (user_id, period_start, number, cap)
+         WHERE s.user_id = wish.user_id AND s.period_start = wish.period_start AND s.used + s.reserved + wish.number <= wish.cap + s.credited
+         RETURNING s.user_id",
+    )
+    .bind(&users)
+    .bind(&starts)
+    .bind(&numbers)
+    .bind(&caps)
+    .fetch_all(conn)
+    .await?;
+    Ok(granted.into_iter().collect())
+}
+
+/// Writes into the ledger that these chunks were reserved: for each user of which period which.
+pub async fn note_reserved(
+    conn: &mut PgConnection,
+    reserved: &[(&str, DateTime<Utc>, &[i64])],
+) -> sqlx::Result<()> {
+    let (mut users, mut starts, mut ids) = (Vec::new(), Vec::new(), Vec::new());
+    for (user_id, period_start, chunk_ids) in reserved {
+        for id in *chunk_ids {
+            users.push(*user_id);
+            starts.push(*period_start);
+            ids.push(*id);
+        }
     }
     sqlx::query(
-        "WITH reserved AS (UPDATE channel_chunks SET metering = 'reserved' WHERE id = ANY ($3) RETURNING id)
-         INSERT INTO whatsapp_send_ledger (user_id, period_start, chunk_id, event) SELECT $1, $2, id, 'reserved' FROM reserved",
+        "INSERT INTO whatsapp_send_ledger (user_id, period_start, chunk_id, event)
+         SELECT user_id, period_start, chunk_id, 'reserved' FROM unnest($1::TEXT[], $2::TIMESTAMPTZ[], $3::BIGINT[]) AS new (user_id, period_start, chunk_id)",
     )
-    .bind(user_id)
-    .bind(period.start)
-    .bind(chunk_ids)
+    .bind(&users)
+    .bind(&starts)
+    .bind(&ids)
     .execute(conn)
     .await?;
-    Ok(true)
+    Ok(())
 }
 
 /// Gives a chunk back that was accepted and then failed for good, once. The caller holds the chunk's lock.

@@ -1,5 +1,7 @@
 //! `channel_conversations`: one thread with the agent for each user, whatever phone the user writes from.
 
+use std::collections::HashMap;
+
 use sqlx::PgConnection;
 
 /// The conversation of a user, made if there is none.
@@ -12,6 +14,23 @@ pub async fn of_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<i64
         .bind(user_id)
         .fetch_one(conn)
         .await
+}
+
+/// The conversations of many users, made where there is none.
+pub async fn of_users(conn: &mut PgConnection, user_ids: &[&str]) -> sqlx::Result<HashMap<String, i64>> {
+    sqlx::query(
+        "INSERT INTO channel_conversations (user_id) SELECT user_id FROM unnest($1::TEXT[]) AS new (user_id)
+         WHERE NOT EXISTS (SELECT FROM channel_conversations c WHERE c.user_id = new.user_id) ORDER BY user_id ON CONFLICT (user_id) DO NOTHING",
+    )
+    .bind(user_ids)
+    .execute(&mut *conn)
+    .await?;
+    let rows: Vec<(String, i64)> =
+        sqlx::query_as("SELECT user_id, id FROM channel_conversations WHERE user_id = ANY ($1)")
+            .bind(user_ids)
+            .fetch_all(conn)
+            .await?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Locks a conversation until the caller's transaction ends: which messages a turn has is decided under this lock.

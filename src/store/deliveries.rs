@@ -1,11 +1,14 @@
 //! `channel_deliveries`: logical outbound messages. A delivery is written once, with its chunks; afterwards its state only follows
 //! theirs.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
+
+use crate::proactive_deliveries;
 
 /// Why something is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +24,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Reply => "reply",
             Self::Notice => "notice",
@@ -87,132 +90,74 @@ pub async fn create(conn: &mut PgConnection, delivery: NewDelivery<'_>) -> sqlx:
     .bind(delivery.expires_at)
     .execute(&mut *conn)
     .await?;
-    let chunk_ids = add_chunks(conn, id, &delivery.chunks).await?;
+    let chunk_ids = add_chunks(conn, &[(id, &delivery.chunks)]).await?.remove(0);
     Ok((id, chunk_ids))
 }
 
-async fn add_chunks(conn: &mut PgConnection, id: Uuid, chunks: &[NewChunk<'_>]) -> sqlx::Result<Vec<i64>> {
-    let mut chunk_ids = Vec::with_capacity(chunks.len());
-    for (index, chunk) in (0i32..).zip(chunks) {
-        let chunk_id = sqlx::query_scalar(
-            "INSERT INTO channel_chunks (delivery_id, index, body, source_start, source_end, meter_proactive, proactive, form)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id",
-        )
-        .bind(id)
-        .bind(index)
-        .bind(chunk.body)
-        .bind(i32::try_from(chunk.source.start).unwrap_or(i32::MAX))
-        .bind(i32::try_from(chunk.source.end).unwrap_or(i32::MAX))
-        .bind(chunk.meter_proactive)
-        .bind(chunk.proactive)
-        .bind(if chunk.is_template { "template" } else { "text" })
-        .fetch_one(&mut *conn)
-        .await?;
-        chunk_ids.push(chunk_id);
-    }
-    Ok(chunk_ids)
-}
-
-/// A delivery of our own accord.
-#[derive(Debug)]
-pub struct NewProactive<'a> {
-    /// To whom, and whose allowance it takes.
-    pub user_id: &'a str,
-    /// In which thread.
-    pub conversation_id: Option<i64>,
-    /// Why.
-    pub purpose: Purpose,
-    /// The author's text.
-    pub text: &'a str,
-    /// The approved template for when free text is not allowed, and its variables.
-    pub template: Option<(&'a str, &'a serde_json::Value)>,
-    /// What is not sent by then is not sent any more.
-    pub expires_at: DateTime<Utc>,
-}
-
-/// Stores a delivery of which nothing is decided yet: it waits.
-pub async fn create_waiting(conn: &mut PgConnection, delivery: NewProactive<'_>) -> sqlx::Result<Uuid> {
-    let id = Uuid::now_v7();
-    sqlx::query(
-        "INSERT INTO channel_deliveries (id, user_id, conversation_id, purpose, text, content_sid, content_variables, expires_at, state, waits_for_inbound)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'waiting', TRUE)",
-    )
-    .bind(id)
-    .bind(delivery.user_id)
-    .bind(delivery.conversation_id)
-    .bind(delivery.purpose.as_str())
-    .bind(delivery.text)
-    .bind(delivery.template.map(|(content_sid, _)| content_sid))
-    .bind(delivery.template.map(|(_, variables)| variables))
-    .bind(delivery.expires_at)
-    .execute(conn)
-    .await?;
-    Ok(id)
-}
-
-/// waiting → open, with its chunks, to this address under this link; returns the chunks' ids. The caller holds the address's lock.
-pub async fn open(
+/// Stores the chunks of any number of deliveries in one statement; returns their ids, for each delivery in order.
+pub(crate) async fn add_chunks(
     conn: &mut PgConnection,
-    id: Uuid,
-    address_id: i64,
-    link_id: i64,
-    period_start: DateTime<Utc>,
-    chunks: &[NewChunk<'_>],
-) -> sqlx::Result<Vec<i64>> {
-    sqlx::query(
-        "UPDATE channel_deliveries SET state = 'open', address_id = $2, link_id = $3, period_start = $4, waits_for_inbound = FALSE WHERE id = $1 AND state = 'waiting'",
+    deliveries: &[(Uuid, &[NewChunk<'_>])],
+) -> sqlx::Result<Vec<Vec<i64>>> {
+    let mut rows = ChunkRows::default();
+    for (place, (id, chunks)) in (0i32..).zip(deliveries) {
+        for (index, chunk) in (0i32..).zip(*chunks) {
+            rows.places.push(place);
+            rows.deliveries.push(*id);
+            rows.indexes.push(index);
+            rows.bodies.push(chunk.body);
+            rows.starts.push(i32::try_from(chunk.source.start).unwrap_or(i32::MAX));
+            rows.ends.push(i32::try_from(chunk.source.end).unwrap_or(i32::MAX));
+            rows.metered.push(chunk.meter_proactive);
+            rows.footed.push(chunk.proactive);
+            rows.forms.push(if chunk.is_template { "template" } else { "text" });
+        }
+    }
+    let added: Vec<(Uuid, i64)> = sqlx::query_as(
+        "INSERT INTO channel_chunks (delivery_id, index, body, source_start, source_end, meter_proactive, proactive, form, metering)
+         SELECT delivery_id, index, body, source_start, source_end, metered, footed, form, CASE WHEN metered THEN 'reserved' END
+         FROM unnest($1::INT[], $2::UUID[], $3::INT[], $4::TEXT[], $5::INT[], $6::INT[], $7::BOOLEAN[], $8::BOOLEAN[], $9::TEXT[])
+             AS new (place, delivery_id, index, body, source_start, source_end, metered, footed, form)
+         ORDER BY place, index RETURNING delivery_id, id",
     )
-    .bind(id)
-    .bind(address_id)
-    .bind(link_id)
-    .bind(period_start)
-    .execute(&mut *conn)
-    .await?;
-    add_chunks(conn, id, chunks).await
-}
-
-/// waiting → an end without a chunk: blocked, expired or cancelled. False: it waits no more.
-pub async fn end_waiting(conn: &mut PgConnection, id: Uuid, state: &str, reason: &str) -> sqlx::Result<bool> {
-    let done = sqlx::query(
-        "UPDATE channel_deliveries SET state = $2, reason = $3, closed_at = clock_timestamp(), waits_for_inbound = FALSE WHERE id = $1 AND state = 'waiting'",
-    )
-    .bind(id)
-    .bind(state)
-    .bind(reason)
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected() == 1)
-}
-
-/// Ends what has waited for too long. Returns how many.
-pub async fn expire_waiting(conn: &mut PgConnection) -> sqlx::Result<u64> {
-    let done = sqlx::query(
-        "UPDATE channel_deliveries SET state = 'expired', reason = 'the person did not write in time', closed_at = clock_timestamp(), waits_for_inbound = FALSE
-         WHERE state = 'waiting' AND expires_at <= now()",
-    )
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected())
-}
-
-/// What waits for a user's next message, the oldest first, locked.
-pub async fn lock_waiting(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Vec<Uuid>> {
-    sqlx::query_scalar(
-        "SELECT id FROM channel_deliveries WHERE user_id = $1 AND state = 'waiting' ORDER BY id FOR UPDATE",
-    )
-    .bind(user_id)
+    .bind(&rows.places)
+    .bind(&rows.deliveries)
+    .bind(&rows.indexes)
+    .bind(&rows.bodies)
+    .bind(&rows.starts)
+    .bind(&rows.ends)
+    .bind(&rows.metered)
+    .bind(&rows.footed)
+    .bind(&rows.forms)
     .fetch_all(conn)
-    .await
+    .await?;
+    // Numbers are drawn in the order of the rows, so sorting restores each delivery's own order.
+    let mut ids: HashMap<Uuid, Vec<i64>> = HashMap::new();
+    for (delivery_id, id) in added {
+        ids.entry(delivery_id).or_default().push(id);
+    }
+    Ok(deliveries
+        .iter()
+        .map(|(delivery_id, _)| {
+            let mut ids = ids.remove(delivery_id).unwrap_or_default();
+            ids.sort_unstable();
+            ids
+        })
+        .collect())
 }
 
-/// Whether anything waits for a user's next message.
-pub async fn waits(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<bool> {
-    sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM channel_deliveries WHERE user_id = $1 AND state = 'waiting')",
-    )
-    .bind(user_id)
-    .fetch_one(conn)
-    .await
+/// Chunks, turned on their side: one array for each column.
+#[derive(Default)]
+struct ChunkRows<'a> {
+    places: Vec<i32>,
+    deliveries: Vec<Uuid>,
+    indexes: Vec<i32>,
+    bodies: Vec<&'a str>,
+    starts: Vec<i32>,
+    ends: Vec<i32>,
+    metered: Vec<bool>,
+    footed: Vec<bool>,
+    forms: Vec<&'static str>,
 }
 
 /// A delivery as the product sees it.
@@ -283,7 +228,7 @@ pub async fn chunks(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec<Chunk
 
 /// Cancels what is still to be sent of a delivery. False: there was nothing. What Twilio may have already stays to be cleared up.
 pub async fn cancel(conn: &mut PgConnection, id: Uuid, reason: &str) -> sqlx::Result<bool> {
-    if end_waiting(conn, id, "cancelled", reason).await? {
+    if proactive_deliveries::end_waiting(conn, id, "cancelled", reason).await? {
         return Ok(true);
     }
     sqlx::query("SELECT FROM channel_deliveries WHERE id = $1 FOR UPDATE")

@@ -39,6 +39,8 @@ pub mod notices;
 pub mod opt_outs;
 /// When that begins anew.
 pub mod periods;
+/// What is sent of our own accord.
+pub mod proactive_deliveries;
 /// How fast messages may come.
 pub mod rate_buckets;
 /// Which process has loaded which schedules.
@@ -51,6 +53,8 @@ pub mod secret_keys;
 pub mod sender_pace;
 /// The moments at which they fell due.
 pub mod slots;
+/// What is known of users who may be written to.
+pub mod standings;
 /// What Twilio reported.
 pub mod status_callbacks;
 /// Runs of the agent.

@@ -63,6 +63,29 @@ pub async fn lock_of_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Resul
     Ok(of_user(conn, user_id).await?.filter(|link| link.address_id == address.id))
 }
 
+/// Locks the addresses of many users until the caller's transaction ends, as [`lock_of_user`] does that of one: in one order, so that two who
+/// do this cannot wait for each other.
+pub async fn lock_of_users(conn: &mut PgConnection, user_ids: &[&str]) -> sqlx::Result<()> {
+    let mut locked: Vec<i64> = Vec::new();
+    loop {
+        let linked: Vec<i64> = sqlx::query_scalar(
+            "SELECT address_id FROM channel_links WHERE user_id = ANY ($1) AND ended_at IS NULL ORDER BY address_id",
+        )
+        .bind(user_ids)
+        .fetch_all(&mut *conn)
+        .await?;
+        // While we waited somebody may have linked another phone.
+        if linked.iter().all(|id| locked.contains(id)) {
+            return Ok(());
+        }
+        sqlx::query("SELECT FROM channel_addresses WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE")
+            .bind(&linked)
+            .execute(&mut *conn)
+            .await?;
+        locked = linked;
+    }
+}
+
 /// The link of an address.
 pub async fn of_address(conn: &mut PgConnection, address_id: i64) -> sqlx::Result<Option<Link>> {
     sqlx::query_as("SELECT id, user_id, address_id, linked_at FROM channel_links WHERE address_id = $1 AND ended_at IS NULL")

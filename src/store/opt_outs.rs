@@ -3,6 +3,8 @@
 //! A person is looked up by the hash of every name that is known, so a STOP under one name counts for all of them, and still counts
 //! when an erasure has left nothing but the hash.
 
+use std::collections::{HashMap, HashSet};
+
 use sqlx::PgConnection;
 
 use crate::addresses::Name;
@@ -48,6 +50,25 @@ pub async fn exists(conn: &mut PgConnection, keys: &SecretKeys, names: &[Name]) 
         .bind(hashes(keys, names))
         .fetch_one(conn)
         .await
+}
+
+/// Which of several people are opted out, by their place.
+pub async fn among(
+    conn: &mut PgConnection,
+    keys: &SecretKeys,
+    people: &[&[Name]],
+) -> sqlx::Result<HashSet<usize>> {
+    let mut places = HashMap::new();
+    for (place, names) in people.iter().enumerate() {
+        places.extend(hashes(keys, names).into_iter().map(|hash| (hash, place)));
+    }
+    let asked: Vec<&Vec<u8>> = places.keys().collect();
+    let found: Vec<Vec<u8>> =
+        sqlx::query_scalar("SELECT phone_hash FROM whatsapp_proactive_opt_outs WHERE phone_hash = ANY ($1)")
+            .bind(&asked)
+            .fetch_all(conn)
+            .await?;
+    Ok(found.iter().filter_map(|hash| places.get(hash).copied()).collect())
 }
 
 /// Whether a user without a phone opted out with the last one.

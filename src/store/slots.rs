@@ -1,5 +1,7 @@
 //! `channel_slots`: the moments at which schedules fell due, each once, and what they came to for each user.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -80,6 +82,25 @@ pub async fn must_wait(conn: &mut PgConnection, slot: &Slot) -> sqlx::Result<boo
     .await
 }
 
+/// A slot.
+pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Slot>> {
+    sqlx::query_as(
+        "SELECT id, schedule, moment, definition, state, reason, last_user FROM channel_slots WHERE id = $1",
+    )
+    .bind(id)
+    .fetch_optional(conn)
+    .await
+}
+
+/// Whether the agent is to be asked, or being asked, for a user of a slot.
+pub async fn is_asked(conn: &mut PgConnection, id: i64, user_id: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT FROM channel_slot_users WHERE slot_id = $1 AND user_id = $2 AND outcome = 'asked')")
+        .bind(id)
+        .bind(user_id)
+        .fetch_one(conn)
+        .await
+}
+
 /// A slot, locked until the caller's transaction ends.
 pub async fn lock(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Slot>> {
     sqlx::query_as("SELECT id, schedule, moment, definition, state, reason, last_user FROM channel_slots WHERE id = $1 FOR UPDATE")
@@ -88,7 +109,7 @@ pub async fn lock(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Slot>
         .await
 }
 
-/// The next users of an audience behind this one, in order: those with a phone, on this plan or on any, or one alone.
+/// The next users of an audience behind this one, in order: one alone, or those on this plan, or, without either, all who have a phone.
 pub async fn audience(
     conn: &mut PgConnection,
     after: Option<&str>,
@@ -99,7 +120,7 @@ pub async fn audience(
     sqlx::query_scalar(
         "SELECT u.id FROM channel_users u
          WHERE u.id > coalesce($1, '') AND ($2::TEXT IS NULL OR u.id = $2) AND ($3::TEXT IS NULL OR u.plan = lower($3))
-           AND ($2::TEXT IS NOT NULL OR EXISTS (SELECT FROM channel_links l WHERE l.user_id = u.id AND l.ended_at IS NULL))
+           AND ($2::TEXT IS NOT NULL OR $3::TEXT IS NOT NULL OR EXISTS (SELECT FROM channel_links l WHERE l.user_id = u.id AND l.ended_at IS NULL))
          ORDER BY u.id LIMIT $4",
     )
     .bind(after)
@@ -110,84 +131,78 @@ pub async fn audience(
     .await
 }
 
-/// How many an audience has now.
-pub async fn audience_size(
-    conn: &mut PgConnection,
-    user: Option<&str>,
-    plan: Option<&str>,
-) -> sqlx::Result<i64> {
-    sqlx::query_scalar(
-        "SELECT count(*) FROM channel_users u
-         WHERE ($1::TEXT IS NULL OR u.id = $1) AND ($2::TEXT IS NULL OR u.plan = lower($2))
-           AND ($1::TEXT IS NOT NULL OR EXISTS (SELECT FROM channel_links l WHERE l.user_id = u.id AND l.ended_at IS NULL))",
-    )
-    .bind(user)
-    .bind(plan)
-    .fetch_one(conn)
-    .await
+/// A user's part of a slot.
+#[derive(Clone, Debug)]
+pub struct Part<'a> {
+    /// Whose.
+    pub user_id: &'a str,
+    /// What it came to so far.
+    pub outcome: &'a str,
+    /// Why it came to nothing.
+    pub reason: Option<&'a str>,
+    /// The WhatsApp copy.
+    pub delivery_id: Option<Uuid>,
 }
 
-/// Notes that a user is being dealt with, once. False: that has happened already.
-pub async fn begin_user(
+/// Which of these users have been dealt with. The caller holds the slot's lock, so that none is added meanwhile.
+pub async fn dealt_with(
     conn: &mut PgConnection,
     slot_id: i64,
-    user_id: &str,
-    outcome: &str,
-) -> sqlx::Result<bool> {
-    let done = sqlx::query(
-        "INSERT INTO channel_slot_users (slot_id, user_id, outcome) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+    user_ids: &[String],
+) -> sqlx::Result<HashSet<String>> {
+    let found: Vec<String> = sqlx::query_scalar(
+        "SELECT user_id FROM channel_slot_users WHERE slot_id = $1 AND user_id = ANY ($2)",
     )
     .bind(slot_id)
-    .bind(user_id)
-    .bind(outcome)
+    .bind(user_ids)
+    .fetch_all(conn)
+    .await?;
+    Ok(found.into_iter().collect())
+}
+
+/// Notes users as dealt with, each once for ever, and how far the audience is worked off.
+pub async fn add_users(
+    conn: &mut PgConnection,
+    slot_id: i64,
+    parts: &[Part<'_>],
+    last_user: &str,
+) -> sqlx::Result<()> {
+    let users: Vec<&str> = parts.iter().map(|part| part.user_id).collect();
+    let outcomes: Vec<&str> = parts.iter().map(|part| part.outcome).collect();
+    let reasons: Vec<Option<&str>> = parts.iter().map(|part| part.reason).collect();
+    let deliveries: Vec<Option<Uuid>> = parts.iter().map(|part| part.delivery_id).collect();
+    sqlx::query(
+        "INSERT INTO channel_slot_users (slot_id, user_id, outcome, reason, delivery_id)
+         SELECT $1, user_id, outcome, reason, delivery_id FROM unnest($2::TEXT[], $3::TEXT[], $4::TEXT[], $5::UUID[]) AS new (user_id, outcome, reason, delivery_id)",
+    )
+    .bind(slot_id)
+    .bind(&users)
+    .bind(&outcomes)
+    .bind(&reasons)
+    .bind(&deliveries)
     .execute(&mut *conn)
     .await?;
-    sqlx::query("UPDATE channel_slots SET last_user = $2 WHERE id = $1 AND coalesce(last_user, '') < $2")
+    sqlx::query("UPDATE channel_slots SET last_user = $2 WHERE id = $1")
         .bind(slot_id)
-        .bind(user_id)
+        .bind(last_user)
         .execute(conn)
         .await?;
+    Ok(())
+}
+
+/// What a user's part of a slot that the agent was at work on came to. False: it had ended.
+pub async fn end_asked(conn: &mut PgConnection, slot_id: i64, part: &Part<'_>) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE channel_slot_users SET outcome = $3, reason = $4, delivery_id = $5 WHERE slot_id = $1 AND user_id = $2 AND outcome = 'asked'",
+    )
+    .bind(slot_id)
+    .bind(part.user_id)
+    .bind(part.outcome)
+    .bind(part.reason)
+    .bind(part.delivery_id)
+    .execute(conn)
+    .await?;
     Ok(done.rows_affected() == 1)
-}
-
-/// What a user's part of a slot came to.
-pub async fn end_user(
-    conn: &mut PgConnection,
-    slot_id: i64,
-    user_id: &str,
-    outcome: &str,
-    reason: Option<&str>,
-    delivery_id: Option<Uuid>,
-) -> sqlx::Result<()> {
-    sqlx::query(
-        "UPDATE channel_slot_users SET outcome = $3, reason = $4, delivery_id = $5 WHERE slot_id = $1 AND user_id = $2",
-    )
-    .bind(slot_id)
-    .bind(user_id)
-    .bind(outcome)
-    .bind(reason)
-    .bind(delivery_id)
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// A user's part that the agent was at work on ends as failed.
-pub async fn fail_asked(
-    conn: &mut PgConnection,
-    slot_id: i64,
-    user_id: &str,
-    reason: &str,
-) -> sqlx::Result<()> {
-    sqlx::query(
-        "UPDATE channel_slot_users SET outcome = 'agent_failed', reason = $3 WHERE slot_id = $1 AND user_id = $2 AND outcome = 'asked'",
-    )
-    .bind(slot_id)
-    .bind(user_id)
-    .bind(reason)
-    .execute(conn)
-    .await?;
-    Ok(())
 }
 
 /// Ends a slot. False: it had ended.
@@ -203,12 +218,24 @@ pub async fn end(conn: &mut PgConnection, id: i64, failed: Option<&str>) -> sqlx
     Ok(done.rows_affected() == 1)
 }
 
-/// Users of a slot that the agent is still at work on.
-pub async fn asked(conn: &mut PgConnection, id: i64) -> sqlx::Result<i64> {
-    sqlx::query_scalar("SELECT count(*) FROM channel_slot_users WHERE slot_id = $1 AND outcome = 'asked'")
+/// Notes that nobody of the audience is left to be dealt with or to be given to the agent.
+pub async fn end_audience(conn: &mut PgConnection, id: i64) -> sqlx::Result<()> {
+    sqlx::query("UPDATE channel_slots SET audience_done_at = clock_timestamp() WHERE id = $1 AND audience_done_at IS NULL")
         .bind(id)
-        .fetch_one(conn)
-        .await
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Whether nobody of a slot's audience is left, neither to be dealt with nor with the agent. The caller holds the slot's lock.
+pub async fn is_worked_off(conn: &mut PgConnection, id: i64) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "SELECT s.audience_done_at IS NOT NULL AND NOT EXISTS (SELECT FROM channel_slot_users u WHERE u.slot_id = s.id AND u.outcome = 'asked')
+         FROM channel_slots s WHERE s.id = $1",
+    )
+    .bind(id)
+    .fetch_one(conn)
+    .await
 }
 
 /// Whether the agent failed for everybody of a slot, who are some.
@@ -220,36 +247,49 @@ pub async fn agent_failed_for_all(conn: &mut PgConnection, id: i64) -> sqlx::Res
         .map(|all: Option<bool>| all.unwrap_or(false))
 }
 
-/// What the last slots of a schedule came to.
+/// What the last slots of a schedule came to. What the run came to and what became of its deliveries are counted apart.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Past {
     /// When it fell due.
     pub moment: DateTime<Utc>,
+    /// Fired by hand.
+    pub manual: bool,
     /// `open`, `done`, `failed` or `skipped`.
     pub state: String,
     /// Why it was skipped or failed.
     pub reason: Option<String>,
-    /// Users whose delivery was planned.
-    pub planned: i64,
+    /// Users whom the agent is still at work on.
+    pub asked: i64,
+    /// Users for whom the agent failed.
+    pub agent_failed: i64,
+    /// Users for whom the agent had nothing to say.
+    pub not_planned: i64,
     /// Users who could not be written to.
     pub blocked: i64,
-    /// Users for whom the agent failed or had nothing to say.
-    pub not_planned: i64,
+    /// Users whose delivery was planned.
+    pub planned: i64,
     /// Deliveries that Twilio has.
     pub sent: i64,
     /// Deliveries that arrived.
     pub delivered: i64,
+    /// Planned deliveries that came to nothing: failed, expired, stopped, cancelled or unknown.
+    pub failed: i64,
 }
 
 /// The last slots of a schedule, the newest first.
 pub async fn last(conn: &mut PgConnection, schedule: &str, number: i64) -> sqlx::Result<Vec<Past>> {
     sqlx::query_as(
-        "SELECT s.moment, s.state, s.reason, count(*) FILTER (WHERE u.outcome = 'planned') AS planned,
-                count(*) FILTER (WHERE u.outcome = 'blocked') AS blocked, count(*) FILTER (WHERE u.outcome IN ('agent_failed', 'empty')) AS not_planned,
-                count(*) FILTER (WHERE d.state IN ('sent', 'delivered')) AS sent, count(*) FILTER (WHERE d.state = 'delivered') AS delivered
+        "SELECT s.moment, s.manual, s.state, s.reason,
+                count(*) FILTER (WHERE u.outcome = 'asked') AS asked,
+                count(*) FILTER (WHERE u.outcome = 'agent_failed') AS agent_failed,
+                count(*) FILTER (WHERE u.outcome = 'empty') AS not_planned,
+                count(*) FILTER (WHERE u.outcome = 'blocked') AS blocked,
+                count(*) FILTER (WHERE u.outcome = 'planned') AS planned,
+                count(*) FILTER (WHERE d.state IN ('sent', 'delivered')) AS sent, count(*) FILTER (WHERE d.state = 'delivered') AS delivered,
+                count(*) FILTER (WHERE u.outcome = 'planned' AND d.state IN ('failed', 'expired', 'blocked', 'cancelled', 'unknown')) AS failed
          FROM (SELECT * FROM channel_slots WHERE schedule = $1 ORDER BY moment DESC LIMIT $2) s
          LEFT JOIN channel_slot_users u ON u.slot_id = s.id LEFT JOIN channel_deliveries d ON d.id = u.delivery_id
-         GROUP BY s.id, s.moment, s.state, s.reason ORDER BY s.moment DESC",
+         GROUP BY s.id, s.moment, s.manual, s.state, s.reason ORDER BY s.moment DESC",
     )
     .bind(schedule)
     .bind(number)

@@ -17,11 +17,13 @@ pub struct Turn {
     pub attempt: i32,
     /// When the first call began.
     pub started_at: DateTime<Utc>,
+    /// The slot that asked for it; `None`: somebody wrote.
+    pub slot_id: Option<i64>,
 }
 
 /// The running turn of a conversation: one that a crash or a failed call left behind. The caller holds the conversation's lock.
 pub async fn running(conn: &mut PgConnection, conversation_id: i64) -> sqlx::Result<Option<Turn>> {
-    sqlx::query_as("SELECT id, conversation_id, state, attempt, started_at FROM channel_turns WHERE conversation_id = $1 AND state = 'running'")
+    sqlx::query_as("SELECT id, conversation_id, state, attempt, started_at, slot_id FROM channel_turns WHERE conversation_id = $1 AND state = 'running'")
         .bind(conversation_id)
         .fetch_optional(conn)
         .await
@@ -29,10 +31,12 @@ pub async fn running(conn: &mut PgConnection, conversation_id: i64) -> sqlx::Res
 
 /// A turn by its number.
 pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Turn>> {
-    sqlx::query_as("SELECT id, conversation_id, state, attempt, started_at FROM channel_turns WHERE id = $1")
-        .bind(id)
-        .fetch_optional(conn)
-        .await
+    sqlx::query_as(
+        "SELECT id, conversation_id, state, attempt, started_at, slot_id FROM channel_turns WHERE id = $1",
+    )
+    .bind(id)
+    .fetch_optional(conn)
+    .await
 }
 
 /// Opens a turn with these messages, at attempt 1. The caller holds the conversation's lock.
@@ -43,7 +47,7 @@ pub async fn begin(
     message_ids: &[i64],
 ) -> sqlx::Result<Turn> {
     let turn: Turn = sqlx::query_as(
-        "INSERT INTO channel_turns (conversation_id, agent) VALUES ($1, $2) RETURNING id, conversation_id, state, attempt, started_at",
+        "INSERT INTO channel_turns (conversation_id, agent) VALUES ($1, $2) RETURNING id, conversation_id, state, attempt, started_at, slot_id",
     )
     .bind(conversation_id)
     .bind(agent)
@@ -58,27 +62,58 @@ pub async fn begin(
     Ok(turn)
 }
 
-/// Something that was said of our own accord, in the thread as if the agent had been asked: by `agent`, at once. Returns the turn's number.
-pub async fn post(
+/// Opens a turn that a slot asks for. `None`: another turn of this conversation runs; nothing is done. The caller holds the conversation's lock.
+pub async fn begin_of_slot(
     conn: &mut PgConnection,
     conversation_id: i64,
     agent: &str,
-    text: &str,
-) -> sqlx::Result<i64> {
-    sqlx::query_scalar(
-        "INSERT INTO channel_turns (conversation_id, state, agent, reply, finished_at) VALUES ($1, 'replied', $2, $3, clock_timestamp()) RETURNING id",
+    slot_id: i64,
+) -> sqlx::Result<Option<Turn>> {
+    let turn = match running(conn, conversation_id).await? {
+        // A crash left it behind.
+        Some(turn) if turn.slot_id == Some(slot_id) => return count_attempt(conn, turn.id).await.map(Some),
+        Some(_) => return Ok(None),
+        None => {
+            sqlx::query_as(
+                "INSERT INTO channel_turns (conversation_id, agent, slot_id) VALUES ($1, $2, $3) RETURNING id, conversation_id, state, attempt, started_at, slot_id",
+            )
+            .bind(conversation_id)
+            .bind(agent)
+            .bind(slot_id)
+            .fetch_one(&mut *conn)
+            .await?
+        }
+    };
+    note_attempt(conn, &turn).await?;
+    Ok(Some(turn))
+}
+
+/// Things that were said of our own accord, each in its thread as if the agent had been asked: by `agent`, at once.
+pub async fn post(
+    conn: &mut PgConnection,
+    agent: &str,
+    slot_id: i64,
+    said: &[(i64, &str)],
+) -> sqlx::Result<()> {
+    let conversations: Vec<i64> = said.iter().map(|(conversation_id, _)| *conversation_id).collect();
+    let texts: Vec<&str> = said.iter().map(|(_, text)| *text).collect();
+    sqlx::query(
+        "INSERT INTO channel_turns (conversation_id, state, agent, slot_id, reply, finished_at)
+         SELECT conversation_id, 'replied', $1, $4, text, clock_timestamp() FROM unnest($2::BIGINT[], $3::TEXT[]) AS new (conversation_id, text)",
     )
-    .bind(conversation_id)
     .bind(agent)
-    .bind(text)
-    .fetch_one(conn)
-    .await
+    .bind(&conversations)
+    .bind(&texts)
+    .bind(slot_id)
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Counts another call of the agent, before it is made.
 pub async fn count_attempt(conn: &mut PgConnection, id: i64) -> sqlx::Result<Turn> {
     let turn: Turn = sqlx::query_as(
-        "UPDATE channel_turns SET attempt = attempt + 1 WHERE id = $1 AND state = 'running' RETURNING id, conversation_id, state, attempt, started_at",
+        "UPDATE channel_turns SET attempt = attempt + 1 WHERE id = $1 AND state = 'running' RETURNING id, conversation_id, state, attempt, started_at, slot_id",
     )
     .bind(id)
     .fetch_one(&mut *conn)

@@ -21,8 +21,8 @@ pub struct User {
 }
 
 #[derive(sqlx::FromRow)]
-struct Row {
-    id: String,
+pub(crate) struct Row {
+    pub(crate) id: String,
     plan: String,
     anchor_day: Option<i16>,
     anchor_since: Option<DateTime<Utc>>,

@@ -310,6 +310,7 @@ pub struct Queue {
 pub struct Pools {
     pub inbound: Pool,
     pub conversation: Pool,
+    pub prompts: Pool,
     pub replies: Pool,
     pub proactive: Pool,
     pub upkeep: Pool,
@@ -318,10 +319,11 @@ pub struct Pools {
 impl Pools {
     /// Every pool with its name.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, &Pool); 5] {
+    pub fn named(&self) -> [(&'static str, &Pool); 6] {
         [
             ("inbound", &self.inbound),
             ("conversation", &self.conversation),
+            ("prompts", &self.prompts),
             ("replies", &self.replies),
             ("proactive", &self.proactive),
             ("upkeep", &self.upkeep),

@@ -203,6 +203,10 @@ pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
         "pools.conversation.timeout_secs must be longer than agent.timeout_secs",
     );
     must(
+        keys.pools.prompts.timeout_secs > keys.agent.timeout_secs,
+        "pools.prompts.timeout_secs must be longer than agent.timeout_secs",
+    );
+    must(
         keys.twilio.send_start_within_ms < keys.twilio.send_deadline_ms,
         "twilio.send_start_within_ms must be shorter than twilio.send_deadline_ms",
     );

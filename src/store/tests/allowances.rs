@@ -4,12 +4,12 @@
 use chrono::{TimeDelta, Utc};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use serde_json::json;
 use sqlx::PgConnection;
-use store::allowances;
+use store::allowances::{self, Wish};
 use store::chunks::{self, End, Unsent, Verdict};
-use store::deliveries::{self, NewChunk, NewProactive, Purpose};
+use store::deliveries::{self, NewChunk, Purpose};
 use store::periods::{Anchor, Period};
+use store::proactive_deliveries::{self, Beginning, NewProactive, Opening};
 use tokio::task::JoinSet;
 
 use crate::{PERSON, Tables, conversation, find};
@@ -32,27 +32,30 @@ async fn reserved(
     period: Period,
 ) -> Option<Vec<i64>> {
     let user = format!("user of {address}");
-    let variables = json!({});
-    let new = NewProactive {
-        user_id: &user,
-        conversation_id: None,
-        purpose: Purpose::Notification,
-        text: "hi",
-        template: Some(("HX1", &variables)),
-        expires_at: Utc::now() + TimeDelta::hours(1),
-    };
-    let id = deliveries::create_waiting(conn, new).await.unwrap();
+    let wish = Wish { user_id: &user, period, cap: CAP, chunks: number };
+    if allowances::reserve(conn, &[wish]).await.unwrap().is_empty() {
+        return None;
+    }
     let chunk =
         || NewChunk { body: "hi", source: 0..2, meter_proactive: true, proactive: false, is_template: false };
     let chunks: Vec<NewChunk<'_>> = (0..number).map(|_| chunk()).collect();
-    let ids = deliveries::open(conn, id, address, link, period.start, &chunks).await.unwrap();
-    if allowances::reserve(conn, &user, period, CAP, &ids).await.unwrap() {
-        return Some(ids);
-    }
-    for id in ids {
-        chunks::end(conn, id, End::Blocked, None, "quota").await.unwrap();
-    }
-    None
+    let new = NewProactive {
+        id: uuid::Uuid::now_v7(),
+        user_id: &user,
+        purpose: Purpose::Notification,
+        text: "hi",
+        template: None,
+        expires_at: Utc::now() + TimeDelta::hours(1),
+        beginning: Beginning::Open(Opening {
+            address_id: address,
+            link_id: link,
+            period_start: period.start,
+            chunks,
+        }),
+    };
+    let ids = proactive_deliveries::create(conn, &[new]).await.unwrap().remove(0);
+    allowances::note_reserved(conn, &[(&user, period.start, &ids)]).await.unwrap();
+    Some(ids)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,223 @@
+//! `channel_deliveries` of our own accord: planned for many users at once, blocked with a reason, or waiting for a person's next message.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::deliveries::{self, Delivery, NewChunk, Purpose};
+
+/// A delivery of our own accord with what was decided about it.
+#[derive(Debug)]
+pub struct NewProactive<'a> {
+    /// Its id, a new UUID v7.
+    pub id: Uuid,
+    /// To whom, and whose allowance it takes.
+    pub user_id: &'a str,
+    /// Why.
+    pub purpose: Purpose,
+    /// The author's text.
+    pub text: &'a str,
+    /// The approved template for when free text is not allowed, and its variables.
+    pub template: Option<(&'a str, &'a Value)>,
+    /// What is not sent by then is not sent any more.
+    pub expires_at: DateTime<Utc>,
+    /// What becomes of it.
+    pub beginning: Beginning<'a>,
+}
+
+/// What becomes of a delivery.
+#[derive(Debug)]
+pub enum Beginning<'a> {
+    /// It is sent.
+    Open(Opening<'a>),
+    /// It waits for the person's next message.
+    Waiting,
+    /// Nothing is sent: in this state, for this reason.
+    Ended(&'static str, &'static str),
+}
+
+impl Beginning<'_> {
+    /// The state that it has then.
+    #[must_use]
+    pub fn state(&self) -> &'static str {
+        match self {
+            Self::Open(_) => "open",
+            Self::Waiting => "waiting",
+            Self::Ended(state, _) => state,
+        }
+    }
+
+    /// Why nothing is sent.
+    #[must_use]
+    pub fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Ended(_, reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+/// A delivery that is sent. Its chunks have been reserved in the allowance; the caller holds the address's lock.
+#[derive(Debug)]
+pub struct Opening<'a> {
+    /// To whom …
+    pub address_id: i64,
+    /// … under which link.
+    pub link_id: i64,
+    /// The billing period in which its chunks were reserved.
+    pub period_start: DateTime<Utc>,
+    /// Its parts, in order.
+    pub chunks: Vec<NewChunk<'a>>,
+}
+
+/// Stores deliveries in one statement, with their chunks in another; returns the chunks' ids, for each delivery in order.
+pub async fn create(conn: &mut PgConnection, new: &[NewProactive<'_>]) -> sqlx::Result<Vec<Vec<i64>>> {
+    let mut rows = Rows::default();
+    for delivery in new {
+        rows.push(delivery);
+    }
+    sqlx::query(
+        "INSERT INTO channel_deliveries
+             (id, user_id, address_id, link_id, period_start, purpose, text, content_sid, content_variables, expires_at, state, reason, waits_for_inbound, closed_at)
+         SELECT id, user_id, address_id, link_id, period_start, purpose, text, content_sid, content_variables, expires_at, state, reason, state = 'waiting',
+                CASE WHEN state NOT IN ('open', 'waiting') THEN clock_timestamp() END
+         FROM unnest($1::UUID[], $2::TEXT[], $3::BIGINT[], $4::BIGINT[], $5::TIMESTAMPTZ[], $6::TEXT[], $7::TEXT[], $8::TEXT[], $9::JSONB[], $10::TIMESTAMPTZ[],
+                     $11::TEXT[], $12::TEXT[])
+             AS new (id, user_id, address_id, link_id, period_start, purpose, text, content_sid, content_variables, expires_at, state, reason)",
+    )
+    .bind(&rows.ids)
+    .bind(&rows.users)
+    .bind(&rows.addresses)
+    .bind(&rows.links)
+    .bind(&rows.periods)
+    .bind(&rows.purposes)
+    .bind(&rows.texts)
+    .bind(&rows.content_sids)
+    .bind(&rows.variables)
+    .bind(&rows.expiries)
+    .bind(&rows.states)
+    .bind(&rows.reasons)
+    .execute(&mut *conn)
+    .await?;
+    let chunks: Vec<_> = new.iter().map(|delivery| (delivery.id, chunks_of(&delivery.beginning))).collect();
+    deliveries::add_chunks(conn, &chunks).await
+}
+
+fn chunks_of<'a>(beginning: &'a Beginning<'a>) -> &'a [NewChunk<'a>] {
+    match beginning {
+        Beginning::Open(opening) => &opening.chunks,
+        _ => &[],
+    }
+}
+
+/// Deliveries, turned on their side: one array for each column.
+#[derive(Default)]
+struct Rows<'a> {
+    ids: Vec<Uuid>,
+    users: Vec<&'a str>,
+    addresses: Vec<Option<i64>>,
+    links: Vec<Option<i64>>,
+    periods: Vec<Option<DateTime<Utc>>>,
+    purposes: Vec<&'static str>,
+    texts: Vec<&'a str>,
+    content_sids: Vec<Option<&'a str>>,
+    variables: Vec<Option<&'a Value>>,
+    expiries: Vec<DateTime<Utc>>,
+    states: Vec<&'static str>,
+    reasons: Vec<Option<&'static str>>,
+}
+
+impl<'a> Rows<'a> {
+    fn push(&mut self, delivery: &NewProactive<'a>) {
+        let opening = match &delivery.beginning {
+            Beginning::Open(opening) => Some(opening),
+            _ => None,
+        };
+        self.ids.push(delivery.id);
+        self.users.push(delivery.user_id);
+        self.addresses.push(opening.map(|opening| opening.address_id));
+        self.links.push(opening.map(|opening| opening.link_id));
+        self.periods.push(opening.map(|opening| opening.period_start));
+        self.purposes.push(delivery.purpose.as_str());
+        self.texts.push(delivery.text);
+        self.content_sids.push(delivery.template.map(|(content_sid, _)| content_sid));
+        self.variables.push(delivery.template.map(|(_, variables)| variables));
+        self.expiries.push(delivery.expires_at);
+        self.states.push(delivery.beginning.state());
+        self.reasons.push(delivery.beginning.reason());
+    }
+}
+
+/// waiting → what was decided now; returns the ids of its chunks. One that waits no more is left alone. The caller holds its lock.
+pub async fn settle_waiting(
+    conn: &mut PgConnection,
+    id: Uuid,
+    beginning: &Beginning<'_>,
+) -> sqlx::Result<Vec<i64>> {
+    match beginning {
+        Beginning::Waiting => Ok(Vec::new()),
+        Beginning::Ended(state, reason) => {
+            end_waiting(conn, id, state, reason).await?;
+            Ok(Vec::new())
+        }
+        Beginning::Open(opening) => {
+            sqlx::query(
+                "UPDATE channel_deliveries SET state = 'open', address_id = $2, link_id = $3, period_start = $4, waits_for_inbound = FALSE
+                 WHERE id = $1 AND state = 'waiting'",
+            )
+            .bind(id)
+            .bind(opening.address_id)
+            .bind(opening.link_id)
+            .bind(opening.period_start)
+            .execute(&mut *conn)
+            .await?;
+            Ok(deliveries::add_chunks(conn, &[(id, &opening.chunks)]).await?.remove(0))
+        }
+    }
+}
+
+/// waiting → an end without a chunk: blocked, expired or cancelled. False: it waits no more.
+pub async fn end_waiting(conn: &mut PgConnection, id: Uuid, state: &str, reason: &str) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE channel_deliveries SET state = $2, reason = $3, closed_at = clock_timestamp(), waits_for_inbound = FALSE WHERE id = $1 AND state = 'waiting'",
+    )
+    .bind(id)
+    .bind(state)
+    .bind(reason)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Ends what has waited for too long. Returns how many.
+pub async fn expire_waiting(conn: &mut PgConnection) -> sqlx::Result<u64> {
+    let done = sqlx::query(
+        "UPDATE channel_deliveries SET state = 'expired', reason = 'the person did not write in time', closed_at = clock_timestamp(), waits_for_inbound = FALSE
+         WHERE state = 'waiting' AND expires_at <= now()",
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// What waits for a user's next message, the oldest first, locked.
+pub async fn lock_waiting(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Vec<Delivery>> {
+    sqlx::query_as(
+        "SELECT id, user_id, address_id, purpose, text, content_sid, content_variables, state, reason, expires_at, created_at
+         FROM channel_deliveries WHERE user_id = $1 AND state = 'waiting' ORDER BY id FOR UPDATE",
+    )
+    .bind(user_id)
+    .fetch_all(conn)
+    .await
+}
+
+/// Whether anything waits for a user's next message.
+pub async fn waits(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM channel_deliveries WHERE user_id = $1 AND state = 'waiting')",
+    )
+    .bind(user_id)
+    .fetch_one(conn)
+    .await
+}
