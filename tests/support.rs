@@ -37,12 +37,20 @@ pub(crate) struct TestApp {
     database_url: String,
     env: Vec<(String, String)>,
     process: Option<Child>,
-    others: Vec<(Child, SocketAddr)>,
+    others: Vec<Other>,
     log: tempfile::NamedTempFile,
     schedules: tempfile::TempDir,
     linked: Mutex<HashSet<String>>,
     // Held so that the database outlives the test's last look at it.
     _database: Option<TestDatabase>,
+}
+
+/// The program once more.
+struct Other {
+    process: Child,
+    address: SocketAddr,
+    /// Keys of its own, spelled as in the environment.
+    env: Vec<(String, String)>,
 }
 
 impl TestApp {
@@ -95,14 +103,20 @@ impl TestApp {
 
     /// Starts the program, and waits until it is ready.
     pub(crate) async fn launch(&mut self) {
-        self.process = Some(self.spawn(self.address).await);
+        self.process = Some(self.spawn(self.address, &[]).await);
     }
 
     /// Starts the program once more, on the same database; returns where this process listens.
     pub(crate) async fn launch_another(&mut self) -> SocketAddr {
+        self.launch_another_with(&[]).await
+    }
+
+    /// The same with keys of this process's own.
+    pub(crate) async fn launch_another_with(&mut self, env: &[(&str, &str)]) -> SocketAddr {
         let address = free_address();
-        let process = self.spawn(address).await;
-        self.others.push((process, address));
+        let env: Vec<_> = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let process = self.spawn(address, &env).await;
+        self.others.push(Other { process, address, env });
         address
     }
 
@@ -113,14 +127,14 @@ impl TestApp {
             self.launch().await;
             return;
         }
-        let (mut process, address) = self.others.swap_remove(number);
+        let Other { mut process, address, env } = self.others.swap_remove(number);
         process.kill().unwrap();
         process.wait().unwrap();
-        let process = self.spawn(address).await;
-        self.others.push((process, address));
+        let process = self.spawn(address, &env).await;
+        self.others.push(Other { process, address, env });
     }
 
-    async fn spawn(&self, listen: SocketAddr) -> Child {
+    async fn spawn(&self, listen: SocketAddr, env: &[(String, String)]) -> Child {
         let short = [
             ("AGENT__DEBOUNCE_MS", "0"),
             ("AGENT__DEBOUNCE_CAP_MS", "0"),
@@ -153,7 +167,7 @@ impl TestApp {
             .env("TWILIO_API_BASE_URL", self.sandbox.base_url())
             .env("TWILIO_WEBHOOK_PUBLIC_URL", format!("http://{}", self.address))
             .env("CLOUDYBOT__SERVER__LISTEN", listen.to_string())
-            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .envs(self.env.iter().chain(env).map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         if std::env::var_os("SHOW_LOGS").is_none() {
@@ -382,7 +396,7 @@ impl TestApp {
 impl Drop for TestApp {
     fn drop(&mut self) {
         self.kill();
-        for (process, _) in &mut self.others {
+        for Other { process, .. } in &mut self.others {
             process.kill().unwrap();
             process.wait().unwrap();
         }

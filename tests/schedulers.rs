@@ -1,0 +1,173 @@
+//! Schedules when processes die, when their clocks are wrong, and when they have different files.
+
+use crate::support::{PERSON, TestApp};
+
+const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+
+const NEVER: &str = "0 0 29 2 *";
+
+fn says(cron: &str, message: &str) -> String {
+    format!(
+        "cron = \"{cron}\"\nmisfire = \"all\"\noverlap = \"wait\"\n[audience]\neveryone = true\n[content]\nmessage = \"{message}\"\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_slot_happens_once_by_the_present_file_though_a_clock_is_wrong_and_a_process_has_an_old_file() {
+    assert!(std::path::Path::new(FAKETIME).exists(), "{FAKETIME} is missing: install the package faketime");
+    let mut app = TestApp::start_with(&[("CLOUDYBOT__TWILIO__RECIPIENT_EVERY_MS", "1")]).await;
+    app.link(PERSON).await;
+    let old = tempfile::tempdir().unwrap();
+    std::fs::write(old.path().join("often.toml"), says("*/2 * * * * *", "old")).unwrap();
+    app.launch_another_with(&[("CLOUDYBOT__SCHEDULES__DIRECTORY", old.path().to_str().unwrap())]).await;
+    app.until("the old file has fired", async || {
+        app.count("SELECT count(*) FROM channel_slots").await >= Some(2)
+    })
+    .await;
+
+    let ahead = [("LD_PRELOAD", FAKETIME), ("FAKETIME", "+30s"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
+    app.launch_another_with(&ahead).await;
+    app.write_schedule("often", &says("*/2 * * * * *", "new"));
+    let of_new = "SELECT count(*) FROM channel_slots WHERE definition->'content'->>'message' = 'new'";
+    app.until("the new file has fired", async || app.count(of_new).await >= Some(2)).await;
+    let (_, listed) = app.command(&["schedules", "list", "--json"]).await;
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let mut versions: Vec<&str> =
+        listed[0]["processes"].as_object().unwrap().values().map(|has| has.as_str().unwrap()).collect();
+    versions.sort_unstable();
+    let so_far = app.count(of_new).await.unwrap();
+    app.kill_one(usize::MAX).await;
+    app.until("more slots have been", async || app.count(of_new).await >= Some(so_far + 3)).await;
+    app.remove_schedule("often");
+    app.until("the file is seen to be gone", async || {
+        app.count("SELECT count(*) FROM channel_schedules WHERE removed_at IS NULL").await == Some(0)
+    })
+    .await;
+    app.drained_well().await;
+
+    assert_eq!(versions, ["differs", "same", "same"], "each process is seen with what it has");
+    let slots = app.count("SELECT count(*) FROM channel_slots").await.unwrap();
+    let span = "SELECT 1 + extract(epoch FROM max(moment) - min(moment))::BIGINT / 2 FROM channel_slots";
+    assert_eq!(app.count(span).await, Some(slots), "no moment is missing, not at the edit either");
+    let mixed = "SELECT count(*) FROM channel_slots old, channel_slots new
+        WHERE old.definition->'content'->>'message' = 'old' AND new.definition->'content'->>'message' = 'new' AND old.moment > new.moment";
+    assert_eq!(
+        app.count(mixed).await,
+        Some(0),
+        "once the new file is there, the old one is not used any more"
+    );
+    assert_eq!(app.said_to(PERSON).len(), usize::try_from(slots).unwrap());
+    let latest = "SELECT (1000 * max(extract(epoch FROM fired_at - moment)))::BIGINT FROM channel_slots WHERE id NOT IN
+        (SELECT id FROM channel_slots ORDER BY fired_at - moment DESC LIMIT 2)";
+    assert!(
+        app.count(latest).await < Some(1000),
+        "slots are on time, but for those that a dead process left behind"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audience_is_dealt_with_once_though_the_process_dies_in_the_middle() {
+    const USERS: i64 = 10_000;
+    let mut app = TestApp::start().await;
+    for statement in [
+        "INSERT INTO channel_users (id, plan) SELECT format('user-%s', n), 'pro' FROM generate_series(1, $1) n",
+        "INSERT INTO channel_addresses (last_inbound_at) SELECT now() FROM generate_series(1, $1) n",
+        "INSERT INTO channel_address_aliases (alias, address_id) SELECT format('whatsapp:+1%s', 2000000000 + n), n FROM generate_series(1, $1) n",
+        "INSERT INTO channel_links (user_id, address_id) SELECT format('user-%s', n), n FROM generate_series(1, $1) n",
+    ] {
+        sqlx::query(statement).bind(USERS).execute(&app.pg).await.unwrap();
+    }
+    app.write_schedule("large", &says(NEVER, "Hello {{user.id}}"));
+    app.until("it is loaded", async || app.count("SELECT count(*) FROM channel_schedules").await == Some(1))
+        .await;
+    assert!(app.command(&["jobs", "pause", "pool", "proactive"]).await.0);
+    assert!(app.command(&["schedules", "fire", "large"]).await.0);
+
+    let mut seen_at_kills = Vec::new();
+    for part in [1, 2, 3] {
+        let dealt_with = async || app.count("SELECT count(*) FROM channel_slot_users").await.unwrap();
+        app.until("a part is done", async || dealt_with().await > USERS * part / 4).await;
+        app.kill();
+        seen_at_kills.push(app.count("SELECT count(*) FROM channel_slot_users").await.unwrap());
+        app.launch().await;
+    }
+    app.until("all of it is done", async || {
+        app.count("SELECT count(*) FROM channel_slots WHERE state = 'done'").await == Some(1)
+    })
+    .await;
+
+    assert!(seen_at_kills.iter().any(|seen| *seen < USERS), "killed in the middle: {seen_at_kills:?}");
+    for (count, expected) in [
+        ("SELECT count(*) FROM channel_slot_users WHERE outcome = 'planned'", USERS),
+        ("SELECT count(*) FROM channel_deliveries", USERS),
+        ("SELECT count(DISTINCT user_id) FROM channel_deliveries", USERS),
+        ("SELECT count(*) FROM channel_chunks WHERE proactive AND meter_proactive", USERS),
+        ("SELECT count(*) FROM channel_turns", USERS),
+        ("SELECT count(*) FROM queue.jobs WHERE kind = 'send_chunk'", USERS),
+        ("SELECT sum(reserved)::BIGINT FROM whatsapp_sends", USERS),
+    ] {
+        assert_eq!(app.count(count).await, Some(expected), "{count}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_and_a_chat_never_run_beside_each_other() {
+    let app = TestApp::start().await;
+    app.link(PERSON).await;
+    let prompt = format!(
+        "cron = \"{NEVER}\"\n[audience]\neveryone = true\n[content]\nprompt = \"/slow 700ms {{{{slot.date}}}}\"\n"
+    );
+    app.write_schedule("slow", &prompt);
+    app.until("it is loaded", async || app.count("SELECT count(*) FROM channel_schedules").await == Some(1))
+        .await;
+
+    app.write(PERSON, "/slow 700ms one").await;
+    app.until("the chat runs", async || app.count("SELECT count(*) FROM channel_turns").await == Some(1))
+        .await;
+    app.command(&["schedules", "fire", "slow"]).await;
+    app.until("the prompt runs", async || {
+        app.count("SELECT count(*) FROM channel_turns WHERE slot_id IS NOT NULL").await == Some(1)
+    })
+    .await;
+    app.write(PERSON, "two").await;
+    app.drained_well().await;
+
+    assert_eq!(app.said_to(PERSON).len(), 3);
+    let beside = "SELECT count(*) FROM channel_turns a JOIN channel_turns b ON a.id < b.id
+        AND (a.started_at, a.finished_at) OVERLAPS (b.started_at, b.finished_at)";
+    assert_eq!(app.count(beside).await, Some(0));
+    assert_eq!(
+        app.text("SELECT string_agg(coalesce(slot_id::TEXT, 'chat'), ' ' ORDER BY id) FROM channel_turns")
+            .await,
+        "chat 1 chat"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_duty_of_three_parts_is_metered_on_each_and_says_stop_on_the_last() {
+    let app = TestApp::start_with(&[("CLOUDYBOT__TWILIO__RECIPIENT_EVERY_MS", "1")]).await;
+    let people = [PERSON, "whatsapp:+15005580001"];
+    for person in people {
+        app.link(person).await;
+    }
+    let long: String = (0..70).map(|n| format!("Line {n} of what {{{{user.id}}}} should know. ")).collect();
+    app.write_schedule("long", &says(NEVER, &long));
+    app.until("it is loaded", async || app.count("SELECT count(*) FROM channel_schedules").await == Some(1))
+        .await;
+
+    app.command(&["schedules", "fire", "long"]).await;
+    app.drained_well().await;
+
+    const FOOTER: &str = "Reply STOP to unsubscribe.";
+    for person in people {
+        let said = app.said_to(person);
+        assert_eq!(said.len(), 3, "{said:?}");
+        assert!(said[0].starts_with("Line 0") && said[2].ends_with(FOOTER));
+        assert!(!said[0].contains(FOOTER) && !said[1].contains(FOOTER));
+        let user = app.user(person).await;
+        assert_eq!(user["usage"]["whatsappSends"]["used"], 3, "{user}");
+    }
+    let flags = "SELECT string_agg(concat(index, ' ', meter_proactive, ' ', proactive), ', ' ORDER BY index)
+        FROM (SELECT DISTINCT index, meter_proactive, proactive FROM channel_chunks) c";
+    assert_eq!(app.text(flags).await, "0 t f, 1 t f, 2 t t");
+}
