@@ -79,8 +79,11 @@ impl Job for RunDuty {
             page(&app, &mut tx, slot.id, &definition, &users).await?;
             if is_last_page {
                 slots::end_audience(&mut tx, slot.id).await?;
-                let nobody = user.filter(|_| users.is_empty() && after.is_none());
-                let failed = nobody.map(|user| format!("there is no user {user:?}"));
+                let unknown_user = user.filter(|_| users.is_empty() && after.is_none());
+                let unknown_plan = plan.filter(|plan| app.settings.plans.find(plan).is_none());
+                let failed = unknown_user
+                    .map(|user| format!("there is no user {user:?}"))
+                    .or(unknown_plan.map(|plan| format!("there is no plan {plan:?}")));
                 close_slot::close_if_done(&app, &mut tx, slot.id, failed.as_deref()).await?;
                 claim.complete(&mut tx).await?;
             }

@@ -119,6 +119,65 @@ async fn a_bad_edit_keeps_the_last_good_version_and_the_others_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_audience_that_nobody_knows_is_told_and_fails_the_slot() {
+    let app = TestApp::start().await;
+    app.write_schedule(
+        "user",
+        &schedule(NEVER, "", "message = \"x\"").replace("everyone = true", "user = \"nobody\""),
+    );
+    app.write_schedule(
+        "plan",
+        &schedule(NEVER, "", "message = \"x\"").replace("everyone = true", "plan = \"gold\""),
+    );
+    app.until("both are loaded", async || {
+        app.count("SELECT count(*) FROM channel_schedules").await == Some(2)
+    })
+    .await;
+
+    let (well, told) = app.command(&["schedules", "check"]).await;
+    app.command(&["schedules", "fire", "user"]).await;
+    app.command(&["schedules", "fire", "plan"]).await;
+    app.drained_well().await;
+
+    assert!(!well && told.contains("there is no plan \"gold\"; the plans are"), "{told}");
+    assert_eq!(
+        app.text("SELECT string_agg(concat(state, ' ', reason), ', ' ORDER BY schedule) FROM channel_slots")
+            .await,
+        "failed there is no plan \"gold\", failed there is no user \"nobody\""
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_on_the_plan_without_a_phone_has_the_words_and_the_record_says_why_no_message_went_out() {
+    let app = TestApp::start().await;
+    app.link(PERSON).await;
+    app.product(reqwest::Method::PUT, "/users/unlinked", serde_json::json!({ "plan": "pro" })).await;
+    app.write_schedule(
+        "plan",
+        &schedule(NEVER, "", "message = \"x\"").replace("everyone = true", "plan = \"Pro\""),
+    );
+    app.until("it is loaded", async || app.count("SELECT count(*) FROM channel_schedules").await == Some(1))
+        .await;
+
+    app.command(&["schedules", "fire", "plan"]).await;
+    app.drained_well().await;
+
+    assert_eq!(app.count("SELECT count(*) FROM channel_turns").await, Some(2));
+    assert_eq!(
+        app.text("SELECT string_agg(concat_ws(' ', user_id, outcome, reason), ', ' ORDER BY outcome) FROM channel_slot_users").await,
+        format!("unlinked blocked not_linked, {PERSON} planned")
+    );
+    let (_, listed) = app.command(&["schedules", "list", "--json"]).await;
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let last = &listed[0]["last"][0];
+    assert_eq!(
+        (last["planned"].as_i64(), last["blocked"].as_i64(), last["sent"].as_i64()),
+        (Some(1), Some(1), Some(1)),
+        "{last}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_missed_for_three_hours_is_made_good_as_the_rule_says() {
     let mut app = TestApp::start().await;
     app.link(PERSON).await;

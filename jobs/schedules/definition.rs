@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::cron::Cron;
 use super::placeholders;
+use crate::plans::Plans;
 
 /// A schedule as its file has it. This is also how the database keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -179,6 +180,19 @@ impl Schedule {
     }
 }
 
+impl Schedule {
+    /// Whether its audience's plan is one that the operator has.
+    pub fn check_plan(&self, plans: &Plans) -> Result<(), DefinitionError> {
+        let Some(plan) = self.definition.audience.plan.as_deref().filter(|plan| plans.find(plan).is_none())
+        else {
+            return Ok(());
+        };
+        let known: Vec<&str> = plans.all().iter().map(|plan| plan.name.as_str()).collect();
+        let reason = format!("[audience] there is no plan {plan:?}; the plans are {}", known.join(", "));
+        Err(DefinitionError { name: self.name.clone(), reason })
+    }
+}
+
 fn check(definition: &Definition) -> Result<(), String> {
     let audience = &definition.audience;
     let named = usize::from(audience.user.is_some())
@@ -198,6 +212,12 @@ fn check(definition: &Definition) -> Result<(), String> {
     placeholders::check(text).map_err(|wrong| format!("[content]: {wrong}"))?;
     if definition.expires_minutes == 0 {
         return Err("expires_minutes must be at least 1".to_owned());
+    }
+    if u64::from(definition.jitter_seconds) >= u64::from(definition.expires_minutes) * 60 {
+        return Err(format!(
+            "jitter_seconds = {} spreads beyond expires_minutes = {}, when nothing is sent any more",
+            definition.jitter_seconds, definition.expires_minutes
+        ));
     }
     let Some(template) = &definition.template else { return Ok(()) };
     let sid = &template.content_sid;
@@ -286,6 +306,7 @@ mod tests {
             (SMALL.replace("Hi {{user.id}}", "  "), "is blank"),
             (format!("misfire = \"never\"\n{SMALL}"), "line 1: unknown variant `never`"),
             (format!("jitter_seconds = -1\n{SMALL}"), "line 1:"),
+            (format!("jitter_seconds = 60\nexpires_minutes = 1\n{SMALL}"), "spreads beyond"),
             (format!("{SMALL}[template]\ncontent_sid = \"HX1\""), "must be HX and 32 hex digits"),
         ] {
             assert!(reason(&text).contains(told), "{told}: {}", reason(&text));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jobs::schedules::definition;
 use twilio::client::{Client, ListFilter, LookupError, Settings};
 
 use crate::config::{Config, Mode};
@@ -18,10 +19,24 @@ pub(crate) async fn run(config: &Config) -> Vec<Finding> {
     let mode = if config.mode == Mode::Production { "production" } else { "development" };
     vec![
         Finding { what: "configuration", result: Ok(format!("valid, {mode}")) },
+        Finding { what: "schedules", result: schedules(config) },
         Finding { what: "database", result: database(config).await },
         Finding { what: "twilio", result: twilio(config).await },
         Finding { what: "webhook address", result: webhook_address(config) },
     ]
+}
+
+fn schedules(config: &Config) -> Result<String, String> {
+    let folder = &config.keys.schedules.directory;
+    let (schedules, mut errors) = definition::read_folder(folder)
+        .map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
+    errors.extend(schedules.iter().filter_map(|schedule| schedule.check_plan(&config.plans).err()));
+    if !errors.is_empty() {
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        return Err(errors.join("; "));
+    }
+    let on = schedules.iter().filter(|schedule| schedule.definition.enabled).count();
+    Ok(format!("{} files, {on} switched on", schedules.len()))
 }
 
 async fn database(config: &Config) -> Result<String, String> {

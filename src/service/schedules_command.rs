@@ -58,8 +58,15 @@ pub(crate) async fn run(config: &Config, command: SchedulesCommand, as_json: boo
     let (schedules, errors) = definition::read_folder(&config.keys.schedules.directory)
         .with_context(|| format!("cannot read {}", config.keys.schedules.directory.display()))?;
     if let SchedulesCommand::Check = command {
-        let wrong: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        let right: Vec<&str> = schedules.iter().map(|schedule| schedule.name.as_str()).collect();
+        let plans = &config.plans;
+        let plan_errors = schedules.iter().filter_map(|schedule| schedule.check_plan(plans).err());
+        let wrong: Vec<String> =
+            errors.iter().cloned().chain(plan_errors).map(|error| error.to_string()).collect();
+        let right: Vec<&str> = schedules
+            .iter()
+            .filter(|schedule| schedule.check_plan(plans).is_ok())
+            .map(|schedule| schedule.name.as_str())
+            .collect();
         print(&json!({ "right": right, "wrong": wrong }), as_json)?;
         anyhow::ensure!(wrong.is_empty(), "{} files are wrong", wrong.len());
         return Ok(());
