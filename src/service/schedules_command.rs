@@ -102,7 +102,50 @@ pub(crate) async fn run(config: &Config, command: SchedulesCommand, as_json: boo
         SchedulesCommand::Enable { name } => switch(&mut conn, &name, true).await?,
         SchedulesCommand::Disable { name } => switch(&mut conn, &name, false).await?,
     };
-    print(&answer, as_json)
+    match answer {
+        Value::Array(listed) if !as_json => listed.iter().for_each(print_schedule),
+        answer => print(&answer, as_json)?,
+    }
+    Ok(())
+}
+
+/// A schedule for people: what it is, when it falls due, and what its last slots came to.
+#[expect(clippy::print_stdout, reason = "the answer is what was asked for")]
+fn print_schedule(schedule: &Value) {
+    let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let on = match schedule["disabledWhy"].as_str() {
+        Some(why) => format!("off: {why}"),
+        None if schedule["enabled"] == true => "on".to_owned(),
+        None => "off".to_owned(),
+    };
+    println!(
+        "{}  {on}  version {}, file here: {}",
+        word(&schedule["schedule"]),
+        word(&schedule["hash"]),
+        word(&schedule["file"])
+    );
+    for (process, has) in schedule["processes"].as_object().into_iter().flatten() {
+        println!("    loaded   {process}: {}", word(has));
+    }
+    for next in schedule["next"].as_array().into_iter().flatten() {
+        println!("    next     {}", word(next));
+    }
+    for last in schedule["last"].as_array().into_iter().flatten() {
+        let counted =
+            ["asked", "agentFailed", "notPlanned", "blocked", "planned", "sent", "delivered", "failed"]
+                .into_iter()
+                .filter(|name| last[name] != 0)
+                .map(|name| format!("{name} {}", last[name]));
+        let counted: Vec<String> = counted.collect();
+        let manual = if last["manual"] == true { " by hand" } else { "" };
+        let reason = last["reason"].as_str().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        println!(
+            "    last     {}{manual}  {}{reason}  {}",
+            word(&last["moment"]),
+            word(&last["state"]),
+            counted.join(", ")
+        );
+    }
 }
 
 async fn switch(conn: &mut PgConnection, name: &str, enabled: bool) -> anyhow::Result<Value> {
@@ -137,7 +180,7 @@ async fn list(conn: &mut PgConnection, schedules: &[Schedule]) -> anyhow::Result
             .collect();
         let file = compare(of_file.map(|schedule| schedule.hash.as_str()), &row.hash);
         listed.push(json!({
-            "schedule": row.name, "enabled": row.enabled, "disabledWhy": row.disabled_why, "file": file, "hash": &row.hash[..12], "processes": loaded,
+            "schedule": row.name, "enabled": row.enabled && present.as_ref().is_none_or(|schedule| schedule.definition.enabled), "disabledWhy": row.disabled_why, "file": file, "hash": &row.hash[..12], "processes": loaded,
             "next": next, "last": past,
         }));
     }
