@@ -1,6 +1,6 @@
 //! Runs the agent for a conversation and stores its reply.
 //!
-//! Enqueued by `receive_message` for every accepted message, in the conversation's lane. It takes all unanswered messages into one
+//! Enqueued by `receive_message` and by the dashboard for every accepted message, in the conversation's lane. It takes all unanswered messages into one
 //! turn, so the jobs of messages that are in a turn already end at once. Enqueues a `send_chunk` for each chunk of the reply; when it
 //! gives up, `apologise` follows. After a crash it runs again and finds its turn: the agent is called once more, visibly as the next
 //! attempt, but only while no reply is stored.
@@ -15,7 +15,7 @@ use queue::claim::Claim;
 use queue::failure::Failure;
 use queue::job::Job;
 use serde::{Deserialize, Serialize};
-use store::messages::Message;
+use store::messages::Said;
 use store::turns::Turn;
 
 use crate::apologise::{Apologise, apologise};
@@ -92,7 +92,7 @@ impl Answer {
     /// The turn to run: the one that a crash or a failed call left behind, or a new one with every unanswered message. `None`:
     /// somebody's turn has this message already. It is committed before the agent is called, so that a second call is always seen as
     /// a second attempt.
-    async fn open_turn(&self, app: &App) -> Result<Option<(Turn, Vec<Message>)>, Failure> {
+    async fn open_turn(&self, app: &App) -> Result<Option<(Turn, Vec<Said>)>, Failure> {
         let mut tx = app.begin().await?;
         store::addresses::lock_of_conversation(&mut tx, self.conversation).await?;
         store::conversations::lock(&mut tx, self.conversation).await?;
@@ -128,16 +128,22 @@ impl Answer {
 }
 
 /// How long to wait for a person who is still typing; `None`: they have stopped, or made us wait long enough.
-fn still_typing(messages: &[Message], app: &App, now: DateTime<Utc>) -> Option<Duration> {
+fn still_typing(messages: &[Said], app: &App, now: DateTime<Utc>) -> Option<Duration> {
+    // In the dashboard one sends when one has finished.
+    messages.last().filter(|said| said.address_id.is_some())?;
     let (first, last) = (messages.first()?.received_at, messages.last()?.received_at);
     let until = (last + app.settings.debounce).min(first + app.settings.debounce_cap);
     (until - now).to_std().ok().filter(|pause| !pause.is_zero())
 }
 
-fn request(app: &App, turn: &Turn, messages: &[Message]) -> TurnRequest {
+fn request(app: &App, turn: &Turn, messages: &[Said]) -> TurnRequest {
     TurnRequest {
         conversation_id: session_key(turn.conversation_id),
-        channel: Channel::Whatsapp,
+        channel: if messages.iter().any(|said| said.address_id.is_some()) {
+            Channel::Whatsapp
+        } else {
+            Channel::Dashboard
+        },
         parts: messages.iter().map(|message| Part::Text(message.body.clone())).collect(),
         timeout: app.settings.agent_timeout,
     }

@@ -35,11 +35,7 @@ impl Job for Apologise {
         store::conversations::lock(&mut tx, conversation).await?;
         let turn = store::turns::running(&mut tx, conversation).await?;
         match turn {
-            Some(turn)
-                if store::messages::get(&mut tx, message)
-                    .await?
-                    .is_some_and(|message| message.turn_id == Some(turn.id)) =>
-            {
+            Some(turn) if store::messages::turn_of(&mut tx, message).await? == Some(turn.id) => {
                 apologise(&app, &mut tx, &turn, reason).await?;
             }
             // It died before it had a turn: its message must not wait for ever.

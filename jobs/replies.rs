@@ -4,7 +4,7 @@ use queue::enqueue::EnqueueError;
 use queue::job::NewJob;
 use queue::transaction::Transaction;
 use store::deliveries::{NewChunk, NewDelivery, Purpose};
-use store::messages::Message;
+use store::messages::Said;
 use store::turns::Turn;
 
 use crate::app::App;
@@ -29,10 +29,12 @@ pub(crate) async fn plan(
     app: &App,
     tx: &mut Transaction,
     turn: &Turn,
-    messages: &[Message],
+    messages: &[Said],
     text: &str,
 ) -> Result<(), ReplyError> {
-    let Some(asked) = messages.last() else { return Ok(()) };
+    // What was asked in the dashboard alone is answered there: the thread has it.
+    let asked = messages.iter().rev().find_map(|said| Some((said, said.address_id?)));
+    let Some((asked, address_id)) = asked else { return Ok(()) };
     let planned = planning::plan(text, Kind::Reply, &Limits::default()).chunks;
     if planned.is_empty() {
         return Ok(());
@@ -45,9 +47,9 @@ pub(crate) async fn plan(
         is_template: false,
     });
     // A number that changed hands meanwhile gets nothing of its former owner's.
-    let link_id = store::links::latest_of_conversation(tx, turn.conversation_id, asked.address_id).await?;
+    let link_id = store::links::latest_of_conversation(tx, turn.conversation_id, address_id).await?;
     let delivery = NewDelivery {
-        address_id: asked.address_id,
+        address_id,
         conversation_id: Some(turn.conversation_id),
         turn_id: Some(turn.id),
         message_id: None,
@@ -61,7 +63,7 @@ pub(crate) async fn plan(
     let jobs = chunk_ids.iter().zip(&planned).map(|(id, chunk)| {
         let job =
             SendChunk { chunk: *id, meter_proactive: chunk.meter_proactive, proactive: chunk.proactive };
-        NewJob::of(&job).lane(lanes::replies(asked.address_id)).unique_key(lanes::chunk_key(*id))
+        NewJob::of(&job).lane(lanes::replies(address_id)).unique_key(lanes::chunk_key(*id))
     });
     tx.enqueue_batch(jobs.collect()).await?;
     tracing::info!(turn.id = turn.id, delivery.id = %delivery_id, "Planned the reply of turn {} in {} chunks", turn.id, chunk_ids.len());

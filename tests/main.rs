@@ -8,6 +8,7 @@ mod administration;
 mod browser;
 mod conversation;
 mod crashes;
+mod dashboard;
 mod firing;
 mod identity;
 mod limits;

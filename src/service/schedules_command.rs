@@ -164,7 +164,8 @@ async fn list(conn: &mut PgConnection, schedules: &[Schedule]) -> anyhow::Result
         let of_file = schedules.iter().find(|schedule| schedule.name == row.name);
         let of_row = serde_json::from_value(row.definition.clone()).ok();
         let present = of_row.and_then(|definition| Schedule::of(&row.name, definition).ok());
-        let next: Vec<String> = present.iter().flat_map(|schedule| upcoming(schedule, 3)).collect();
+        let fires = present.iter().filter(|schedule| row.enabled && schedule.definition.enabled);
+        let next: Vec<String> = fires.flat_map(|schedule| upcoming(schedule, 3)).collect();
         let past: Vec<Value> = store::slots::last(conn, &row.name, 3)
             .await?
             .into_iter()

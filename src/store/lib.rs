@@ -21,6 +21,8 @@ pub mod conversations;
 pub mod cursors;
 /// Logical outbound messages.
 pub mod deliveries;
+/// A conversation as its user sees it.
+pub mod entries;
 /// Forgetting a user.
 pub mod erasure;
 /// The same request is the same delivery.

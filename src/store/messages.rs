@@ -172,10 +172,44 @@ pub async fn end(conn: &mut PgConnection, id: i64, outcome: Outcome, reason: &st
     Ok(done.rows_affected() == 1)
 }
 
+/// Something that a person said in a thread, wherever they wrote it.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct Said {
+    /// Its number.
+    pub id: i64,
+    /// The phone; `None`: it was written in the dashboard.
+    pub address_id: Option<i64>,
+    /// Its text.
+    pub body: String,
+    /// When it reached us.
+    pub received_at: DateTime<Utc>,
+    /// When the person wrote it, as far as Twilio tells.
+    pub written_at: DateTime<Utc>,
+}
+
+/// Stores what was written in the dashboard, for the agent. `None`: it was stored before, under the same key. The caller holds the conversation's
+/// lock.
+pub async fn insert_from_dashboard(
+    conn: &mut PgConnection,
+    key: &str,
+    conversation_id: i64,
+    body: &str,
+) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar(
+        "INSERT INTO channel_messages (sid, channel, conversation_id, body, params, accepted_at) VALUES ($1, 'dashboard', $2, $3, '{}', clock_timestamp())
+         ON CONFLICT (sid) DO NOTHING RETURNING id",
+    )
+    .bind(key)
+    .bind(conversation_id)
+    .bind(body)
+    .fetch_optional(conn)
+    .await
+}
+
 /// The accepted messages of a conversation that no turn has, in order. The caller holds the conversation's lock.
-pub async fn unanswered(conn: &mut PgConnection, conversation_id: i64) -> sqlx::Result<Vec<Message>> {
+pub async fn unanswered(conn: &mut PgConnection, conversation_id: i64) -> sqlx::Result<Vec<Said>> {
     sqlx::query_as(
-        "SELECT id, sid, address_id, conversation_id, body, received_at, written_at, admitted_at, accepted_at, turn_id, outcome, backfilled FROM channel_messages
+        "SELECT id, address_id, body, received_at, written_at FROM channel_messages
          WHERE conversation_id = $1 AND turn_id IS NULL AND outcome IS NULL AND accepted_at IS NOT NULL ORDER BY id",
     )
     .bind(conversation_id)
@@ -184,14 +218,22 @@ pub async fn unanswered(conn: &mut PgConnection, conversation_id: i64) -> sqlx::
 }
 
 /// The messages of a turn, in order.
-pub async fn of_turn(conn: &mut PgConnection, turn_id: i64) -> sqlx::Result<Vec<Message>> {
+pub async fn of_turn(conn: &mut PgConnection, turn_id: i64) -> sqlx::Result<Vec<Said>> {
     sqlx::query_as(
-        "SELECT id, sid, address_id, conversation_id, body, received_at, written_at, admitted_at, accepted_at, turn_id, outcome, backfilled FROM channel_messages
-         WHERE turn_id = $1 ORDER BY id",
+        "SELECT id, address_id, body, received_at, written_at FROM channel_messages WHERE turn_id = $1 ORDER BY id",
     )
     .bind(turn_id)
     .fetch_all(conn)
     .await
+}
+
+/// The turn that has a message.
+pub async fn turn_of(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<i64>> {
+    let turn: Option<Option<i64>> = sqlx::query_scalar("SELECT turn_id FROM channel_messages WHERE id = $1")
+        .bind(id)
+        .fetch_optional(conn)
+        .await?;
+    Ok(turn.flatten())
 }
 
 /// Ends a message that no turn will ever have. False: one has it, or it has an outcome.

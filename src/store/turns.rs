@@ -53,6 +53,13 @@ pub async fn begin(
     .bind(agent)
     .fetch_one(&mut *conn)
     .await?;
+    sqlx::query(
+        "UPDATE channel_turns SET channel = 'dashboard' WHERE id = $1 AND NOT EXISTS (SELECT FROM channel_messages WHERE id = ANY ($2) AND channel = 'whatsapp')",
+    )
+    .bind(turn.id)
+    .bind(message_ids)
+    .execute(&mut *conn)
+    .await?;
     sqlx::query("UPDATE channel_messages SET turn_id = $1 WHERE id = ANY ($2) AND turn_id IS NULL AND outcome IS NULL")
         .bind(turn.id)
         .bind(message_ids)

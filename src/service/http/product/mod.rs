@@ -3,6 +3,7 @@
 mod claim_link;
 mod claims;
 mod deliveries;
+mod messages;
 mod notifications;
 mod plans;
 pub(crate) mod users;
@@ -39,6 +40,7 @@ pub(crate) fn routes(product: Product, token: BearerToken) -> OpenApiRouter {
         .routes(routes!(users::opt_out))
         .routes(routes!(claims::create))
         .routes(routes!(claims::unlink))
+        .routes(routes!(messages::write, messages::list))
         .routes(routes!(notifications::create))
         .routes(routes!(deliveries::get))
         .routes(routes!(deliveries::cancel))

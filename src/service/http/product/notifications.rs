@@ -117,18 +117,24 @@ fn accepted(id: Uuid, state: String, reason: Option<String>) -> (StatusCode, Jso
     (StatusCode::ACCEPTED, Json(NotificationView { delivery: DeliverySummary { id, state, reason } }))
 }
 
+/// Refuses words that nobody can send.
+pub(super) fn check_text(text: &str) -> Result<(), Problem> {
+    if text.trim().is_empty() {
+        return Err(Problem::invalid("text: it is blank; say what shall be sent"));
+    }
+    if text.chars().count() > LONGEST_TEXT || text.contains('\0') {
+        return Err(Problem::invalid(format!("text: it has more than {LONGEST_TEXT} characters, or a NUL")));
+    }
+    Ok(())
+}
+
 /// Refuses what makes no sense; returns when the notification expires.
 fn check(
     product: &Product,
     request: &NotificationRequest,
     now: DateTime<Utc>,
 ) -> Result<DateTime<Utc>, Problem> {
-    if request.text.trim().is_empty() {
-        return Err(Problem::invalid("text: it is blank; say what shall be sent"));
-    }
-    if request.text.chars().count() > LONGEST_TEXT || request.text.contains('\0') {
-        return Err(Problem::invalid(format!("text: it has more than {LONGEST_TEXT} characters, or a NUL")));
-    }
+    check_text(&request.text)?;
     if let Some(template) = &request.template {
         let sid = &template.content_sid;
         let valid =
@@ -155,7 +161,7 @@ fn check(
     Ok(expires_at)
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
     let key = key.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
     key.map(Some).ok_or_else(|| Problem::invalid("Idempotency-Key: it must have 1 to 255 visible characters"))

@@ -1,0 +1,133 @@
+//! `/v1/users/{user}/messages`: the dashboard's chat. It is the same thread and the same agent as on WhatsApp.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use chrono::{DateTime, Utc};
+use jobs::answer::Answer;
+use jobs::proactive::PlanError;
+use jobs::{lanes, texts};
+use queue::job::NewJob;
+use serde::{Deserialize, Serialize};
+use store::entries::{self, Entry};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::{Product, known_user, notifications};
+use crate::http::input;
+use crate::http::problem::Problem;
+
+/// What a user writes in the dashboard.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MessageRequest {
+    /// The words.
+    text: String,
+}
+
+/// That it was taken in; the answer comes into the thread.
+#[derive(Serialize, ToSchema)]
+pub(super) struct MessageAccepted {
+    /// The same request with the same `Idempotency-Key` had been taken in before.
+    duplicate: bool,
+}
+
+/// Something that was said.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct EntryView {
+    /// From 1, in order; for `after`.
+    number: i64,
+    /// `user` or `assistant`.
+    role: &'static str,
+    /// `whatsapp` or `dashboard`: where it was written, or where the answer went.
+    channel: String,
+    /// The words.
+    text: String,
+    /// The assistant could not answer.
+    failed: bool,
+    /// The schedule that made the assistant speak.
+    schedule: Option<String>,
+    at: DateTime<Utc>,
+}
+
+impl From<Entry> for EntryView {
+    fn from(entry: Entry) -> Self {
+        Self {
+            number: entry.number,
+            role: if entry.by_person { "user" } else { "assistant" },
+            channel: entry.channel,
+            failed: entry.text.is_none(),
+            text: entry.text.unwrap_or_else(|| texts::APOLOGY.to_owned()),
+            schedule: entry.schedule,
+            at: entry.at,
+        }
+    }
+}
+
+/// A part of the thread.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Thread {
+    messages: Vec<EntryView>,
+}
+
+/// Which part of the thread.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ThreadQuery {
+    /// Only what came behind this number.
+    #[serde(default)]
+    after: i64,
+    /// At most so many, 1 to 500; 100 unless told.
+    limit: Option<i64>,
+}
+
+/// Writes to the assistant. The same `Idempotency-Key` is the same message.
+#[utoipa::path(post, path = "/users/{user}/messages", operation_id = "writeMessage", tag = "chat", params(("user" = String, Path, description = "CloudyBot's id"), ("Idempotency-Key" = Option<String>, Header, description = "Makes a second request harmless")), request_body = MessageRequest, responses((status = 202, body = MessageAccepted), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn write(
+    State(product): State<Product>,
+    input::Path(user): input::Path<String>,
+    headers: HeaderMap,
+    input::Json(request): input::Json<MessageRequest>,
+) -> Result<(StatusCode, Json<MessageAccepted>), Problem> {
+    notifications::check_text(&request.text)?;
+    let key = match notifications::idempotency_key(&headers)? {
+        Some(key) => format!("dashboard:{user}:{key}"),
+        None => format!("dashboard:{}", Uuid::now_v7()),
+    };
+    let mut tx = product.queue.begin(&product.pg).await?;
+    let user = known_user(&mut tx, &user).await?;
+    if user.paused {
+        return Err(Problem::conflict(
+            "paused",
+            "the user's assistant is paused; PUT /v1/users/{user} lifts that",
+        ));
+    }
+    let conversation = store::conversations::of_user(&mut tx, &user.id).await?;
+    store::conversations::lock(&mut tx, conversation).await?;
+    let new = store::messages::insert_from_dashboard(&mut tx, &key, conversation, &request.text).await?;
+    if let Some(message) = new {
+        let answer = Answer { conversation, message };
+        let job = NewJob::of(&answer).lane(lanes::conversation(conversation));
+        tx.enqueue(job).await.map_err(PlanError::from)?;
+    }
+    tx.commit().await?;
+    Ok((StatusCode::ACCEPTED, Json(MessageAccepted { duplicate: new.is_none() })))
+}
+
+/// The thread, whatever channel was used.
+#[utoipa::path(get, path = "/users/{user}/messages", operation_id = "listMessages", tag = "chat", params(("user" = String, Path, description = "CloudyBot's id"), ThreadQuery), responses((status = 200, body = Thread), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn list(
+    State(product): State<Product>,
+    input::Path(user): input::Path<String>,
+    input::Query(query): input::Query<ThreadQuery>,
+) -> Result<Json<Thread>, Problem> {
+    let limit = query.limit.unwrap_or(100);
+    if !(1..=500).contains(&limit) {
+        return Err(Problem::invalid("limit: it must be 1 to 500"));
+    }
+    let mut conn = product.pg.acquire().await?;
+    let user = known_user(&mut conn, &user).await?;
+    let entries = entries::after(&mut conn, &user.id, query.after, limit).await?;
+    Ok(Json(Thread { messages: entries.into_iter().map(EntryView::from).collect() }))
+}

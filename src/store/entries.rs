@@ -1,0 +1,41 @@
+//! `channel_entries`: a conversation as its user sees it, whatever channel was used.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+/// Something that was said.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct Entry {
+    /// From 1, in the order in which the entries came about.
+    pub number: i64,
+    /// A person wrote it; else the assistant said it.
+    pub by_person: bool,
+    /// `whatsapp` or `dashboard`: where it was written, or where the answer went.
+    pub channel: String,
+    /// The words; of a turn that failed there are none.
+    pub text: Option<String>,
+    /// The schedule that made the assistant speak.
+    pub schedule: Option<String>,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// What was said in a user's conversation behind this number, in order.
+pub async fn after(
+    conn: &mut PgConnection,
+    user_id: &str,
+    number: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<Entry>> {
+    sqlx::query_as(
+        "SELECT e.number, e.message_id IS NOT NULL AS by_person, coalesce(m.channel, t.channel) AS channel, coalesce(m.body, t.reply) AS text, s.schedule, e.at
+         FROM channel_conversations c JOIN channel_entries e ON e.conversation_id = c.id
+         LEFT JOIN channel_messages m ON m.id = e.message_id LEFT JOIN channel_turns t ON t.id = e.turn_id LEFT JOIN channel_slots s ON s.id = t.slot_id
+         WHERE c.user_id = $1 AND e.number > $2 ORDER BY e.number LIMIT $3",
+    )
+    .bind(user_id)
+    .bind(number)
+    .bind(limit)
+    .fetch_all(conn)
+    .await
+}

@@ -1,0 +1,151 @@
+//! The dashboard's chat: the same thread and the same agent as on WhatsApp.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{PERSON, TestApp};
+
+/// What was said, with who said it and where.
+async fn thread(app: &TestApp, user: &str, after: i64) -> Vec<String> {
+    let (status, thread) =
+        app.product(Method::GET, &format!("/users/{user}/messages?after={after}"), Value::Null).await;
+    assert_eq!(status, 200, "{thread}");
+    let told = |entry: &Value| {
+        let word = |name: &str| entry[name].as_str().unwrap().to_owned();
+        format!("{} {} {}: {}", entry["number"], word("role"), word("channel"), word("text"))
+    };
+    thread["messages"].as_array().unwrap().iter().map(told).collect()
+}
+
+async fn say(app: &TestApp, user: &str, text: &str) {
+    let (status, answer) =
+        app.product(Method::POST, &format!("/users/{user}/messages"), json!({ "text": text })).await;
+    assert_eq!(status, 202, "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_channels_are_one_thread_and_an_answer_goes_where_it_was_asked() {
+    let app = TestApp::start().await;
+    app.claim("alice", PERSON).await;
+    let told_at_first = app.said_to(PERSON).len();
+
+    say(&app, "alice", "from the dashboard").await;
+    app.drained().await;
+    app.inject(&[("From", PERSON), ("Body", "from the phone")]).await;
+    app.drained().await;
+
+    let said = thread(&app, "alice", 0).await;
+    assert_eq!(said.len(), 4, "{said:?}");
+    assert_eq!(said[0], "1 user dashboard: from the dashboard");
+    assert!(
+        said[1].starts_with("2 assistant dashboard: ") && said[1].contains("from the dashboard"),
+        "{said:?}"
+    );
+    assert_eq!(said[2], "3 user whatsapp: from the phone");
+    assert!(said[3].starts_with("4 assistant whatsapp: ") && said[3].contains("from the phone"), "{said:?}");
+    let on_phone = app.said_to(PERSON).split_off(told_at_first);
+    assert_eq!(
+        on_phone.len(),
+        1,
+        "what was asked in the dashboard is not answered on the phone: {on_phone:?}"
+    );
+    assert_eq!(thread(&app, "alice", 3).await, said[3..], "a reader goes on where it stopped");
+    assert_eq!(
+        app.text("SELECT string_agg(DISTINCT conversation_id::TEXT, ' ') FROM channel_turns")
+            .await
+            .split(' ')
+            .count(),
+        1
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_without_a_phone_chats_in_the_dashboard() {
+    let app = TestApp::start().await;
+    app.product(Method::PUT, "/users/bob", json!({ "plan": "free" })).await;
+
+    for n in 1..=5 {
+        say(&app, "bob", &format!("message {n}")).await;
+    }
+    app.drained().await;
+
+    let said = thread(&app, "bob", 0).await;
+    let asked: Vec<&String> = said.iter().filter(|line| line.contains(" user ")).collect();
+    assert!(
+        asked.iter().enumerate().all(|(at, line)| line.ends_with(&format!("message {}", at + 1))),
+        "{said:?}"
+    );
+    assert_eq!(asked.len(), 5);
+    assert!(said.iter().any(|line| line.contains(" assistant ")), "{said:?}");
+    assert_eq!(app.count("SELECT count(*) FROM channel_messages WHERE outcome = 'answered'").await, Some(5));
+    assert_eq!(app.count("SELECT count(*) FROM channel_deliveries").await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_fails_leaves_the_apology_in_the_thread() {
+    let app = TestApp::start().await;
+    app.product(Method::PUT, "/users/bob", json!({})).await;
+
+    say(&app, "bob", "/fail").await;
+    app.until("the turn has failed", async || {
+        app.count("SELECT count(*) FROM channel_turns WHERE state = 'failed'").await == Some(1)
+    })
+    .await;
+
+    let said = thread(&app, "bob", 0).await;
+    assert_eq!(said[1], "2 assistant dashboard: Sorry, I couldn't finish that. Please try again.");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_makes_no_sense_is_refused_and_a_repeated_request_is_harmless() {
+    let app = TestApp::start().await;
+    app.product(Method::PUT, "/users/bob", json!({})).await;
+
+    for (path, body, expected) in [
+        ("/users/nobody/messages", json!({ "text": "hi" }), 404),
+        ("/users/bob/messages", json!({ "text": "  " }), 422),
+        ("/users/bob/messages", json!({ "text": "hi", "to": "x" }), 422),
+    ] {
+        assert_eq!(app.product(Method::POST, path, body).await.0, expected, "{path}");
+    }
+    assert_eq!(app.product(Method::GET, "/users/bob/messages?limit=0", Value::Null).await.0, 422);
+    let mut duplicates = Vec::new();
+    for _ in 0..2 {
+        let answer = app
+            .http
+            .post(app.url("/v1/users/bob/messages"))
+            .bearer_auth(crate::support::API_TOKEN)
+            .header("Idempotency-Key", "one")
+            .json(&json!({ "text": "hi" }))
+            .send()
+            .await
+            .unwrap();
+        let answer: Value = answer.json().await.unwrap();
+        duplicates.push(answer["duplicate"].as_bool().unwrap());
+    }
+    app.drained().await;
+
+    assert_eq!(duplicates, [false, true]);
+    assert_eq!(thread(&app, "bob", 0).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_schedule_says_is_in_the_thread() {
+    let app = TestApp::start().await;
+    app.claim("alice", PERSON).await;
+    app.write_schedule(
+        "news",
+        "cron = \"0 0 29 2 *\"\n[audience]\nuser = \"alice\"\n[content]\nmessage = \"News\"\n",
+    );
+    app.until("it is loaded", async || app.count("SELECT count(*) FROM channel_schedules").await == Some(1))
+        .await;
+
+    app.inject(&[("From", PERSON), ("Body", "STOP")]).await;
+    app.command(&["schedules", "fire", "news"]).await;
+    app.drained().await;
+
+    let (_, thread) = app.product(Method::GET, "/users/alice/messages", Value::Null).await;
+    let entry = &thread["messages"][0];
+    assert_eq!((&entry["text"], &entry["schedule"]), (&json!("News"), &json!("news")), "{thread}");
+    assert_eq!(app.text("SELECT reason FROM channel_slot_users").await, "opted_out");
+}
