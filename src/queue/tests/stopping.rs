@@ -13,8 +13,10 @@ async fn a_stop_waits_for_running_jobs_and_claims_no_more() {
     let workers = bench.work(4).await;
     bench.until("four run", || async { bench.record.all().len() >= 4 }).await;
 
-    let handed_back = workers.stop(Duration::from_secs(5)).await.unwrap();
+    let begun = Instant::now();
+    let handed_back = workers.stop(Duration::from_secs(20)).await.unwrap();
 
+    assert!(begun.elapsed() < Duration::from_secs(5), "it waits for the jobs alone: {:?}", begun.elapsed());
     assert_eq!(handed_back, 0);
     let ended = bench.record.all().iter().filter(|line| line.ends_with("ended")).count() as i64;
     assert_eq!(bench.count("SELECT count(*) FROM queue.finished").await, ended);
@@ -42,4 +44,19 @@ async fn what_outlasts_the_grace_time_is_handed_back_without_an_attempt_lost() {
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     assert_eq!(handed_back, 4);
     assert_eq!(bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'waiting' AND attempt = 0 AND crashes = 0 AND suspicion = 0").await, 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_of_idle_workers_waits_for_nothing() {
+    let bench = Bench::new().await;
+    let workers = bench.work(4).await;
+    bench.queue.enqueue(&Act::new("1", Deed::Succeed)).await.unwrap();
+    bench
+        .until("it has run", || async { bench.count("SELECT count(*) FROM queue.finished").await == 1 })
+        .await;
+
+    let begun = Instant::now();
+    workers.stop(Duration::from_secs(20)).await.unwrap();
+
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }

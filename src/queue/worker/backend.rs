@@ -138,13 +138,15 @@ impl Backend for PoolBackend {
     fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
-        _: &WorkerContext,
+        worker: &WorkerContext,
     ) -> Poll<Option<Result<Self::Task, Infallible>>> {
         // Registered before anything is looked at, so that a ring in between is not missed.
         self.pool.waker.register(cx.waker());
         if self.pool.is_closing() {
             // What has not started goes back now, not when the last running job has ended.
             self.hand_back();
+            // A worker whose backend has ended waits for this before it ends too. That it has been stopped before is no error here.
+            let _ = worker.stop();
             return Poll::Ready(None);
         }
         loop {
