@@ -129,6 +129,56 @@ async fn what_makes_no_sense_is_refused_and_a_repeated_request_is_harmless() {
     assert_eq!(thread(&app, "bob", 0).await.len(), 2);
 }
 
+/// Reads a stream until it has given so many events; returns their ids.
+async fn watched(
+    app: &TestApp,
+    address: std::net::SocketAddr,
+    last_seen: Option<&str>,
+    number: usize,
+) -> Vec<String> {
+    let mut request =
+        app.http.get(format!("http://{address}/v1/users/bob/events")).bearer_auth(crate::support::API_TOKEN);
+    if let Some(last_seen) = last_seen {
+        request = request.header("Last-Event-ID", last_seen);
+    }
+    let mut answer = request.send().await.unwrap();
+    assert_eq!(answer.headers()["content-type"], "text/event-stream");
+    let mut read = String::new();
+    while read.matches("event: message").count() < number {
+        let piece = tokio::time::timeout(crate::support::PATIENCE, answer.chunk()).await.unwrap().unwrap();
+        read += std::str::from_utf8(&piece.expect("the stream goes on")).unwrap();
+    }
+    read.lines().filter_map(|line| line.strip_prefix("id: ")).map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_tells_what_is_said_whichever_process_did_it_and_goes_on_where_it_stopped() {
+    let mut app = TestApp::start().await;
+    app.product(Method::PUT, "/users/bob", json!({})).await;
+    let other = app.launch_another().await;
+
+    let (seen, ()) = tokio::join!(watched(&app, other, None, 4), async {
+        say(&app, "bob", "one").await;
+        app.drained().await;
+        say(&app, "bob", "two").await;
+    });
+    let (seen_again, ()) = tokio::join!(watched(&app, other, Some("3"), 3), async {
+        app.drained().await;
+        say(&app, "bob", "three").await;
+    });
+    let began = std::time::Instant::now();
+    let watching =
+        app.http.get(app.url("/v1/users/bob/events?after=6")).bearer_auth(crate::support::API_TOKEN);
+    let watching = watching.send().await.unwrap();
+    let exit_code = app.terminate().await;
+
+    assert_eq!(seen, ["1", "2", "3", "4"]);
+    assert_eq!(seen_again, ["4", "5", "6"]);
+    assert_eq!(watching.status(), 200);
+    assert_eq!(exit_code, Some(0));
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "an open stream does not hold up the stop");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_schedule_says_is_in_the_thread() {
     let app = TestApp::start().await;

@@ -28,6 +28,7 @@ use crate::demo_user;
 use crate::http::admin::{self, Admin};
 use crate::http::bearer::BearerToken;
 use crate::http::health::Health;
+use crate::http::product::threads::Threads;
 use crate::http::product::{self, Product};
 use crate::http::{self, Receiver, ReceiverParts, openapi};
 use crate::scheduler::Scheduler;
@@ -77,10 +78,10 @@ impl Service {
         let workers = start_workers(config, &queue, app).await.context("the workers cannot start")?;
         let receiver = receiver(config, &queue, &database, settings.clone());
         let health = Health { pg: handlers.clone(), pulse: workers.pulse(), lease: config.queue().lease };
+        let stop_serving = CancellationToken::new();
         let router = http::webhooks(receiver, keys.server.body_limit_bytes)
             .merge(http::health(health))
-            .merge(api(config, &database, settings.clone()));
-        let stop_serving = CancellationToken::new();
+            .merge(api(config, &database, settings.clone(), stop_serving.clone()));
         let every = Duration::from_secs(keys.backfill.every_secs);
         tokio::spawn(keep_up(queue.clone(), every, stop_serving.clone()));
         let scheduler = Scheduler::new(keys.schedules.directory.clone(), queue.clone(), handlers.clone());
@@ -219,12 +220,13 @@ async fn start_workers(config: &Config, queue: &Queue, app: App) -> anyhow::Resu
 }
 
 /// The interface for programs and administrators, on connections of its own.
-fn api(config: &Config, database: &Database, settings: Arc<Settings>) -> Router {
+fn api(config: &Config, database: &Database, settings: Arc<Settings>, stop: CancellationToken) -> Router {
     let pg = database.pool(config.keys.database.api_connections, API_DATABASE_TIMEOUT);
     let queue = Queue::open(pg.clone(), config.queue());
     let notification_expires =
         Duration::from_secs(u64::from(config.keys.deliveries.notification_expires_hours) * 3600);
-    let product = Product { pg: pg.clone(), queue: queue.clone(), settings, notification_expires };
+    let threads = Threads::start(pg.clone(), stop);
+    let product = Product { pg: pg.clone(), queue: queue.clone(), settings, notification_expires, threads };
     let admin = Admin { pg, queue };
     let product = product::routes(product, BearerToken::new(config.api_token()));
     let admin = admin::routes(admin, BearerToken::new(config.admin_token()));

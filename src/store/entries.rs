@@ -39,3 +39,11 @@ pub async fn after(
     .fetch_all(conn)
     .await
 }
+
+/// The number of the last entry of each of these users' conversations.
+pub async fn lengths(conn: &mut PgConnection, user_ids: &[String]) -> sqlx::Result<Vec<(String, i64)>> {
+    sqlx::query_as("SELECT user_id, entries FROM channel_conversations WHERE user_id = ANY ($1)")
+        .bind(user_ids)
+        .fetch_all(conn)
+        .await
+}

@@ -1,15 +1,20 @@
-//! `/v1/users/{user}/messages`: the dashboard's chat. It is the same thread and the same agent as on WhatsApp.
+//! `/v1/users/{user}/messages` and `events`: the dashboard's chat. It is the same thread and the same agent as on WhatsApp.
+
+use std::collections::VecDeque;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
 use chrono::{DateTime, Utc};
+use futures::Stream;
 use jobs::answer::Answer;
 use jobs::proactive::PlanError;
 use jobs::{lanes, texts};
 use queue::job::NewJob;
 use serde::{Deserialize, Serialize};
 use store::entries::{self, Entry};
+use tokio::sync::watch;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -130,4 +135,83 @@ pub(super) async fn list(
     let user = known_user(&mut conn, &user).await?;
     let entries = entries::after(&mut conn, &user.id, query.after, limit).await?;
     Ok(Json(Thread { messages: entries.into_iter().map(EntryView::from).collect() }))
+}
+
+/// Where a stream goes on.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct EventsQuery {
+    /// Only what comes behind this number; without it, and without `Last-Event-ID`, all.
+    after: Option<i64>,
+}
+
+/// The thread as it grows: an event `message` for each entry, whose id is the entry's number, so that a client that lost the connection goes on
+/// where it stopped.
+#[utoipa::path(get, path = "/users/{user}/events", operation_id = "watchMessages", tag = "chat", params(("user" = String, Path, description = "CloudyBot's id"), ("Last-Event-ID" = Option<i64>, Header, description = "The last number that was seen"), EventsQuery), responses((status = 200, content_type = "text/event-stream", body = EntryView), (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub(super) async fn events(
+    State(product): State<Product>,
+    input::Path(user): input::Path<String>,
+    input::Query(query): input::Query<EventsQuery>,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Event, axum::Error>>>, Problem> {
+    let last_seen = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+    let user = known_user(&mut *product.pg.acquire().await?, &user).await?;
+    let watched = Watched {
+        // Before the first look, so that nothing falls between.
+        grown: product.threads.watch(&user.id),
+        user_id: user.id,
+        seen: last_seen.or(query.after).unwrap_or(0),
+        unsent: VecDeque::new(),
+        product,
+    };
+    let stream = futures::stream::unfold(watched, async |mut watched| {
+        let entry = watched.next().await?;
+        let number = entry.number.to_string();
+        let event = Event::default().id(number).event("message").json_data(EntryView::from(entry));
+        Some((event, watched))
+    });
+    Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
+}
+
+/// A stream's place in a thread.
+struct Watched {
+    product: Product,
+    user_id: String,
+    grown: watch::Receiver<i64>,
+    seen: i64,
+    unsent: VecDeque<Entry>,
+}
+
+impl Watched {
+    /// The next entry; `None`: the process stops, and the client comes back to another one.
+    async fn next(&mut self) -> Option<Entry> {
+        loop {
+            if let Some(entry) = self.unsent.pop_front() {
+                self.seen = entry.number;
+                return Some(entry);
+            }
+            self.grown.mark_unchanged();
+            match self.look().await {
+                Ok(entries) if !entries.is_empty() => self.unsent = entries.into(),
+                Ok(_) => {
+                    self.product
+                        .threads
+                        .stop()
+                        .clone()
+                        .run_until_cancelled(self.grown.changed())
+                        .await?
+                        .ok()?;
+                }
+                Err(error) => {
+                    tracing::debug!("A stream could not be read and ends: {error}");
+                    return None;
+                }
+            }
+        }
+    }
+
+    async fn look(&self) -> sqlx::Result<Vec<Entry>> {
+        let mut conn = self.product.pg.acquire().await?;
+        entries::after(&mut conn, &self.user_id, self.seen, 100).await
+    }
 }

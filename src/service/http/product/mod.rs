@@ -6,6 +6,7 @@ mod deliveries;
 mod messages;
 mod notifications;
 mod plans;
+pub(crate) mod threads;
 pub(crate) mod users;
 
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub(crate) struct Product {
     pub(crate) settings: Arc<Settings>,
     /// A notification that names no time of its own is not sent any more after this.
     pub(crate) notification_expires: Duration,
+    /// Who watches which thread.
+    pub(crate) threads: threads::Threads,
 }
 
 /// The routes, behind the product's token.
@@ -41,6 +44,7 @@ pub(crate) fn routes(product: Product, token: BearerToken) -> OpenApiRouter {
         .routes(routes!(claims::create))
         .routes(routes!(claims::unlink))
         .routes(routes!(messages::write, messages::list))
+        .routes(routes!(messages::events))
         .routes(routes!(notifications::create))
         .routes(routes!(deliveries::get))
         .routes(routes!(deliveries::cancel))
