@@ -9,6 +9,7 @@ mod histories;
 mod inspection;
 mod lanes;
 mod leases;
+mod lost_answers;
 mod outages;
 mod plans;
 mod stopping;

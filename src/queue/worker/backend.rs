@@ -18,7 +18,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tower::layer::util::Identity;
 
-use crate::worker::claimed::{self, ClaimedJob};
+use crate::worker::claimed::{self, Call, ClaimedJob};
 use crate::worker::completer::{Completer, Completion, Verdict};
 use crate::worker::pool::PoolState;
 use crate::worker::session::Session;
@@ -64,8 +64,8 @@ impl PoolBackend {
         let mut begun = false;
         if free > 0 && self.claiming.is_none() && self.pool.take_hunger() {
             let slots = free.min(self.session.queue.settings().batch);
-            self.claiming = Some(claim(self.session.clone(), self.pool.clone(), slots).boxed());
-            begun = true;
+            self.claiming = self.session.call(&self.pool).map(|call| claim(call, slots).boxed());
+            begun = self.claiming.is_some();
         }
         if free > 1 || (free == 1 && self.claiming.is_none()) {
             begun |= self.begin_suspect();
@@ -79,16 +79,20 @@ impl PoolBackend {
         }
         // Not now: the poller raises the flag again.
         let Some(leave) = self.session.suspects.ask() else { return false };
-        let (session, pool) = (self.session.clone(), self.pool.clone());
+        let Some(call) = self.session.call(&self.pool) else { return false };
         self.suspecting = Some(
             async move {
-                let claimed = within(&session, claimed::claim_suspect(&session, &pool, leave))
-                    .await
-                    .unwrap_or_default();
-                if !claimed.is_empty() {
-                    pool.wake_for_suspects();
+                match within(&call.session, claimed::claim_suspect(&call, leave)).await {
+                    Some(claimed) if claimed.is_empty() => claimed,
+                    Some(claimed) => {
+                        call.pool.wake_for_suspects();
+                        claimed
+                    }
+                    None => {
+                        give_back(&call, true).await;
+                        Vec::new()
+                    }
                 }
-                claimed
             }
             .boxed(),
         );
@@ -97,18 +101,32 @@ impl PoolBackend {
 }
 
 /// One claim of up to `slots` jobs. A full one leaves the pool hungry; a failed one too, after a pause.
-async fn claim(session: Arc<Session>, pool: Arc<PoolState>, slots: usize) -> Vec<ClaimedJob> {
-    match within(&session, claimed::claim(&session, &pool, slots)).await {
+async fn claim(call: Call, slots: usize) -> Vec<ClaimedJob> {
+    match within(&call.session, claimed::claim(&call, slots)).await {
         Some(jobs) => {
             if jobs.len() == slots {
-                pool.wake();
+                call.pool.wake();
             }
             jobs
         }
         None => {
-            tokio::time::sleep(CLAIM_PAUSE).await;
-            pool.wake();
+            give_back(&call, false).await;
+            call.pool.wake();
             Vec::new()
+        }
+    }
+}
+
+/// A claim without an answer may have happened, and then the lease would hold its jobs for ever: they go back before the pool claims again.
+/// A stop and a lost lease give everything back anyway.
+async fn give_back(call: &Call, suspects: bool) {
+    while !call.pool.is_closing() && !call.incarnation.lost.is_cancelled() {
+        tokio::time::sleep(CLAIM_PAUSE).await;
+        if let Some(returned) = within(&call.session, claimed::hand_back_unknown(call, suspects)).await {
+            if returned > 0 {
+                tracing::warn!("Handed back {returned} jobs: the answer to their claim was lost");
+            }
+            return;
         }
     }
 }

@@ -33,72 +33,93 @@ pub(crate) struct ClaimedJob {
     pub(crate) cancel: CancellationToken,
     pub(crate) incarnation: Arc<Incarnation>,
     pub(crate) hold: Arc<Hold>,
+    pub(crate) known: Arc<Known>,
 }
 
 /// What a job occupies while it is claimed; dropped with the last of its owners.
 pub(crate) struct Hold {
-    session: Arc<Session>,
-    job_id: JobId,
     _slot: Slot,
     _suspect: Option<Running>,
 }
 
-impl Drop for Hold {
+/// This process knows that it has the job, until the verdict is stored.
+pub(crate) struct Known {
+    session: Arc<Session>,
+    job_id: JobId,
+    fence: i64,
+}
+
+impl Drop for Known {
     fn drop(&mut self) {
-        self.session.note_ended(self.job_id);
+        self.session.forget(self.job_id, self.fence);
     }
 }
 
 const COLUMNS: &str =
     "id, claim, kind, lane, attempt, max_attempts, crashes, suspicion, traceparent, payload";
 
+/// A claim under a lease, with a number of its own.
+pub(crate) struct Call {
+    pub(crate) session: Arc<Session>,
+    pub(crate) pool: Arc<PoolState>,
+    pub(crate) incarnation: Arc<Incarnation>,
+    pub(crate) number: i64,
+}
+
 /// Claims up to `slots` jobs of a pool.
-pub(crate) async fn claim(
-    session: &Arc<Session>,
-    pool: &Arc<PoolState>,
-    slots: usize,
-) -> sqlx::Result<Vec<ClaimedJob>> {
-    let Some(incarnation) = session.incarnation() else { return Ok(Vec::new()) };
+pub(crate) async fn claim(call: &Call, slots: usize) -> sqlx::Result<Vec<ClaimedJob>> {
     let rows: Vec<ClaimedRow> =
-        sqlx::query_as(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM queue.claim($1, $2, $3)")))
-            .bind(incarnation.worker_id)
-            .bind(&pool.name)
+        sqlx::query_as(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM queue.claim($1, $2, $3, $4)")))
+            .bind(call.incarnation.worker_id)
+            .bind(&call.pool.name)
             .bind(i32::try_from(slots).unwrap_or(i32::MAX))
-            .fetch_all(session.queue.pg())
+            .bind(call.number)
+            .fetch_all(call.session.queue.pg())
             .await?;
-    Ok(rows.into_iter().map(|row| ClaimedJob::new(row, session, pool, &incarnation, None)).collect())
+    Ok(rows.into_iter().map(|row| ClaimedJob::new(row, call, None)).collect())
 }
 
 /// Claims one suspect, if there is one that may start.
-pub(crate) async fn claim_suspect(
-    session: &Arc<Session>,
-    pool: &Arc<PoolState>,
-    leave: Leave,
-) -> sqlx::Result<Vec<ClaimedJob>> {
-    let Some(incarnation) = session.incarnation() else { return Ok(Vec::new()) };
-    let row: Option<ClaimedRow> =
-        sqlx::query_as(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM queue.claim_suspect($1, $2, $3)")))
-            .bind(incarnation.worker_id)
-            .bind(&pool.name)
-            .bind(leave.worst)
-            .fetch_optional(session.queue.pg())
-            .await?;
+pub(crate) async fn claim_suspect(call: &Call, leave: Leave) -> sqlx::Result<Vec<ClaimedJob>> {
+    let row: Option<ClaimedRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+        "SELECT {COLUMNS} FROM queue.claim_suspect($1, $2, $3, $4)"
+    )))
+    .bind(call.incarnation.worker_id)
+    .bind(&call.pool.name)
+    .bind(leave.worst)
+    .bind(call.number)
+    .fetch_optional(call.session.queue.pg())
+    .await?;
     let Some(row) = row else { return Ok(Vec::new()) };
     let running = leave.start(row.suspicion);
-    Ok(vec![ClaimedJob::new(row, session, pool, &incarnation, Some(running))])
+    Ok(vec![ClaimedJob::new(row, call, Some(running))])
+}
+
+/// After a claim without an answer: what it took and nobody here knows of goes back, and it cannot happen any more. Returns how many jobs
+/// that were.
+pub(crate) async fn hand_back_unknown(call: &Call, suspects: bool) -> sqlx::Result<i32> {
+    sqlx::query_scalar("SELECT queue.hand_back_unknown($1, $2, $3, $4, $5)")
+        .bind(call.incarnation.worker_id)
+        .bind(&call.pool.name)
+        .bind(suspects)
+        .bind(call.session.known())
+        .bind(call.number)
+        .fetch_one(call.session.queue.pg())
+        .await
 }
 
 impl ClaimedJob {
-    fn new(
-        row: ClaimedRow,
-        session: &Arc<Session>,
-        pool: &Arc<PoolState>,
-        incarnation: &Arc<Incarnation>,
-        suspect: Option<Running>,
-    ) -> Self {
+    fn new(row: ClaimedRow, call: &Call, suspect: Option<Running>) -> Self {
         let cancel = CancellationToken::new();
-        session.note_running(row.id, cancel.clone());
-        let hold = Hold { session: session.clone(), job_id: row.id, _slot: pool.occupy(), _suspect: suspect };
-        Self { row: Arc::new(row), cancel, incarnation: incarnation.clone(), hold: Arc::new(hold) }
+        call.session.note(row.id, row.fence, cancel.clone());
+        let known = Known { session: call.session.clone(), job_id: row.id, fence: row.fence };
+        let hold = Hold { _slot: call.pool.occupy(), _suspect: suspect };
+        Self {
+            row: Arc::new(row),
+            cancel,
+            incarnation: call.incarnation.clone(),
+            hold: Arc::new(hold),
+            known: Arc::new(known),
+        }
     }
 }

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::Queue;
 use crate::job::JobId;
-use crate::worker::claimed::{ClaimedJob, Hold};
+use crate::worker::claimed::{ClaimedJob, Hold, Known};
 use crate::worker::session::Incarnation;
 
 /// How an attempt ended.
@@ -31,6 +31,7 @@ pub(crate) struct Completion {
     pub(crate) in_lane: bool,
     pub(crate) verdict: Verdict,
     incarnation: Arc<Incarnation>,
+    _known: Arc<Known>,
     /// A suspect counts as running until its end is stored.
     _hold: Option<Arc<Hold>>,
 }
@@ -43,6 +44,7 @@ impl Completion {
             in_lane: job.row.lane.is_some(),
             verdict,
             incarnation: job.incarnation.clone(),
+            _known: job.known.clone(),
             _hold: (job.row.suspicion > 0).then(|| job.hold.clone()),
         }
     }

@@ -1,6 +1,7 @@
 //! This process as a worker: its row, and the lease that all its claims stand on.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -8,6 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Queue;
 use crate::job::JobId;
+use crate::worker::claimed::Call;
+use crate::worker::pool::PoolState;
 use crate::worker::suspects::Suspects;
 
 /// The process's presence in the database. When its lease is lost it comes back under a new id; what it ran before is lost.
@@ -17,8 +20,10 @@ pub(crate) struct Session {
     /// What people see: host and process id.
     name: String,
     present: Mutex<Present>,
-    /// How a running job of this process is asked to stop.
-    running: Mutex<HashMap<JobId, CancellationToken>>,
+    /// The jobs that this process has, each with its fence and how it is asked to stop.
+    known: Mutex<HashMap<JobId, (i64, CancellationToken)>>,
+    /// Claims made so far.
+    calls: AtomicI64,
 }
 
 struct Present {
@@ -37,7 +42,14 @@ impl Session {
     pub(crate) fn new(queue: Queue, name: String) -> Arc<Self> {
         let suspects = Suspects::new(queue.settings().suspect_stagger);
         let present = Present { incarnation: None, renewed_at: Instant::now() };
-        Arc::new(Self { queue, suspects, name, present: Mutex::new(present), running: Mutex::default() })
+        Arc::new(Self {
+            queue,
+            suspects,
+            name,
+            present: Mutex::new(present),
+            known: Mutex::default(),
+            calls: AtomicI64::new(0),
+        })
     }
 
     /// The present lease; `None` while there is none.
@@ -50,16 +62,32 @@ impl Session {
         lock(&self.present).renewed_at.elapsed()
     }
 
-    pub(crate) fn note_running(&self, job_id: JobId, cancel: CancellationToken) {
-        lock(&self.running).insert(job_id, cancel);
+    /// A claim of a pool, to be made; `None` while there is no lease.
+    pub(crate) fn call(self: &Arc<Self>, pool: &Arc<PoolState>) -> Option<Call> {
+        let incarnation = self.incarnation()?;
+        let number = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        Some(Call { session: self.clone(), pool: pool.clone(), incarnation, number })
     }
 
-    pub(crate) fn note_ended(&self, job_id: JobId) {
-        lock(&self.running).remove(&job_id);
+    pub(crate) fn note(&self, job_id: JobId, fence: i64, cancel: CancellationToken) {
+        lock(&self.known).insert(job_id, (fence, cancel));
+    }
+
+    /// A job that has been claimed anew meanwhile stays known.
+    pub(crate) fn forget(&self, job_id: JobId, fence: i64) {
+        let mut known = lock(&self.known);
+        if known.get(&job_id).is_some_and(|(present, _)| *present == fence) {
+            known.remove(&job_id);
+        }
+    }
+
+    /// The jobs that this process has.
+    pub(crate) fn known(&self) -> Vec<JobId> {
+        lock(&self.known).keys().copied().collect()
     }
 
     pub(crate) fn ask_to_stop(&self, job_id: JobId) {
-        if let Some(cancel) = lock(&self.running).get(&job_id) {
+        if let Some((_, cancel)) = lock(&self.known).get(&job_id) {
             cancel.cancel();
         }
     }
