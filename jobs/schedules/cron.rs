@@ -65,7 +65,9 @@ impl Cron {
         let weekdays = weekdays(weekday_field).map_err(error)?;
         let schedule = |day: &str, weekday: &str| {
             let library = format!("{second} {minute} {hour} {day} {month} {weekday}");
-            Schedule::from_str(&library).map_err(|reason| error(reason.to_string()))
+            // The library shows the expression as it got it; its last line says what is wrong.
+            Schedule::from_str(&library)
+                .map_err(|told| error(told.to_string().lines().last().unwrap_or_default().to_owned()))
         };
         // As crontab has it, a field that begins with a star leaves the day to the other one, also as `*/2`: then both must match.
         let both = !day.starts_with('*') && !weekday_field.starts_with('*');

@@ -1,11 +1,13 @@
 //! A schedule's file, `schedules/NAME.toml`: strictly read, so that a slip of the pen is an error with its place and never a schedule that does
 //! something else.
 
+use std::fmt;
 use std::path::Path;
 
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use toml::de::DeTable;
 
 use super::cron::Cron;
 use super::placeholders;
@@ -133,54 +135,89 @@ pub struct Schedule {
     pub zone: Tz,
     /// Of everything in the file that has a meaning: two processes with one hash do the same.
     pub hash: String,
+    /// Where the file names its audience's plan.
+    plan_line: Option<usize>,
 }
 
 /// What is wrong with a file.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("schedule {name}: {reason}")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DefinitionError {
     /// The file's stem.
     pub name: String,
-    /// With the line where one can be named.
+    /// Where; `None` when the file's name is wrong, or something that is not there.
+    pub line: Option<usize>,
+    /// What.
     pub reason: String,
+}
+
+impl std::error::Error for DefinitionError {}
+
+impl fmt::Display for DefinitionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "schedule {}", self.name)?;
+        if let Some(line) = self.line {
+            write!(f, ", line {line}")?;
+        }
+        write!(f, ": {}", self.reason)
+    }
+}
+
+/// What is wrong with a definition, and the key that it is about.
+struct Wrong {
+    key: &'static [&'static str],
+    reason: String,
+}
+
+impl Wrong {
+    fn new(key: &'static [&'static str], reason: impl Into<String>) -> Self {
+        Self { key, reason: reason.into() }
+    }
 }
 
 impl Schedule {
     /// Reads a file's text.
     pub fn parse(name: &str, text: &str) -> Result<Self, DefinitionError> {
-        let definition: Result<Definition, _> = toml::from_str(text);
-        match definition {
-            Ok(definition) => Self::of(name, definition),
-            Err(error) => {
-                let line =
-                    error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-                let line = line.map_or_else(String::new, |line| format!("line {line}: "));
-                Err(DefinitionError { name: name.to_owned(), reason: format!("{line}{}", error.message()) })
-            }
-        }
+        let error = |line, reason| DefinitionError { name: name.to_owned(), line, reason };
+        let definition: Definition = toml::from_str(text).map_err(|wrong| {
+            let line = wrong.span().map(|span| line_at(text, span.start));
+            error(line, wrong.message().to_owned())
+        })?;
+        let mut schedule =
+            Self::meant(name, definition).map_err(|wrong| error(line_of(text, wrong.key), wrong.reason))?;
+        schedule.plan_line = line_of(text, &["audience", "plan"]);
+        Ok(schedule)
     }
 
     /// A definition that was kept in the database.
     pub fn of(name: &str, definition: Definition) -> Result<Self, DefinitionError> {
-        let error = |reason: String| DefinitionError { name: name.to_owned(), reason };
+        Self::meant(name, definition).map_err(|wrong| DefinitionError {
+            name: name.to_owned(),
+            line: None,
+            reason: wrong.reason,
+        })
+    }
+
+    fn meant(name: &str, definition: Definition) -> Result<Self, Wrong> {
         let valid = !name.is_empty()
             && name.len() <= 100
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         if !valid {
-            return Err(error("its file's name must be of letters, digits, _ and -".to_owned()));
+            return Err(Wrong::new(&[], "its file's name must be of letters, digits, _ and -"));
         }
-        let cron = Cron::parse(&definition.cron).map_err(|wrong| error(wrong.to_string()))?;
+        let cron = Cron::parse(&definition.cron).map_err(|wrong| Wrong::new(&["cron"], wrong.to_string()))?;
         let zone: Tz = definition.timezone.parse().map_err(|_| {
-            error(format!("unknown time zone {:?}; one like Europe/Berlin is needed", definition.timezone))
+            let reason = "unknown time zone";
+            Wrong::new(
+                &["timezone"],
+                format!("{reason} {:?}; one like Europe/Berlin is needed", definition.timezone),
+            )
         })?;
-        check(&definition).map_err(error)?;
+        check(&definition)?;
         let canonical = serde_json::to_vec(&definition).unwrap_or_default();
         let hash: String = Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { name: name.to_owned(), definition, cron, zone, hash })
+        Ok(Self { name: name.to_owned(), definition, cron, zone, hash, plan_line: None })
     }
-}
 
-impl Schedule {
     /// Whether its audience's plan is one that the operator has.
     pub fn check_plan(&self, plans: &Plans) -> Result<(), DefinitionError> {
         let Some(plan) = self.definition.audience.plan.as_deref().filter(|plan| plans.find(plan).is_none())
@@ -189,46 +226,74 @@ impl Schedule {
         };
         let known: Vec<&str> = plans.all().iter().map(|plan| plan.name.as_str()).collect();
         let reason = format!("[audience] there is no plan {plan:?}; the plans are {}", known.join(", "));
-        Err(DefinitionError { name: self.name.clone(), reason })
+        Err(DefinitionError { name: self.name.clone(), line: self.plan_line, reason })
     }
 }
 
-fn check(definition: &Definition) -> Result<(), String> {
+/// The line, from 1, that this byte is in.
+fn line_at(text: &str, byte: usize) -> usize {
+    text.as_bytes()[..byte.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
+}
+
+/// Where a key stands, or the innermost of the tables that it should be in.
+fn line_of(text: &str, key: &[&str]) -> Option<usize> {
+    let file = DeTable::parse(text).ok()?;
+    let (mut table, mut line) = (Some(file.get_ref()), None);
+    for name in key {
+        let Some((name, value)) = table?.iter().find(|(known, _)| known.get_ref() == name) else { break };
+        line = Some(line_at(text, name.span().start));
+        table = value.get_ref().as_table();
+        if table.is_none() {
+            break;
+        }
+    }
+    line
+}
+
+fn check(definition: &Definition) -> Result<(), Wrong> {
     let audience = &definition.audience;
     let named = usize::from(audience.user.is_some())
         + usize::from(audience.plan.is_some())
         + usize::from(audience.everyone);
     if named != 1 {
-        return Err("[audience] must have exactly one of user, plan, everyone = true".to_owned());
+        let reason = "[audience] must have exactly one of user, plan, everyone = true";
+        return Err(Wrong::new(&["audience"], reason));
     }
     let content = &definition.content;
-    let text = match (&content.message, &content.prompt) {
-        (Some(text), None) | (None, Some(text)) => text,
-        _ => return Err("[content] must have exactly one of message, prompt".to_owned()),
+    let (key, text): (&'static [&'static str], _) = match (&content.message, &content.prompt) {
+        (Some(text), None) => (&["content", "message"], text),
+        (None, Some(text)) => (&["content", "prompt"], text),
+        _ => return Err(Wrong::new(&["content"], "[content] must have exactly one of message, prompt")),
     };
     if text.trim().is_empty() || text.contains('\0') {
-        return Err("[content] is blank, or holds a NUL".to_owned());
+        return Err(Wrong::new(key, "[content] is blank, or holds a NUL"));
     }
-    placeholders::check(text).map_err(|wrong| format!("[content]: {wrong}"))?;
+    placeholders::check(text).map_err(|wrong| Wrong::new(key, format!("[content]: {wrong}")))?;
     if definition.expires_minutes == 0 {
-        return Err("expires_minutes must be at least 1".to_owned());
+        return Err(Wrong::new(&["expires_minutes"], "expires_minutes must be at least 1"));
     }
     if u64::from(definition.jitter_seconds) >= u64::from(definition.expires_minutes) * 60 {
-        return Err(format!(
+        let reason = format!(
             "jitter_seconds = {} spreads beyond expires_minutes = {}, when nothing is sent any more",
             definition.jitter_seconds, definition.expires_minutes
-        ));
+        );
+        return Err(Wrong::new(&["jitter_seconds"], reason));
     }
-    let Some(template) = &definition.template else { return Ok(()) };
+    definition.template.as_ref().map_or(Ok(()), check_template)
+}
+
+fn check_template(template: &Template) -> Result<(), Wrong> {
     let sid = &template.content_sid;
-    if sid.len() != 34 || !sid.starts_with("HX") || !sid[2..].bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(format!("template.content_sid is {sid:?}; it must be HX and 32 hex digits"));
+    if sid.len() != 34 || !sid.starts_with("HX") || !sid.bytes().skip(2).all(|b| b.is_ascii_hexdigit()) {
+        let reason = format!("template.content_sid is {sid:?}; it must be HX and 32 hex digits");
+        return Err(Wrong::new(&["template", "content_sid"], reason));
     }
     for (name, value) in &template.variables {
+        let wrong = |reason| Wrong::new(&["template", "variables"], reason);
         if value.trim().is_empty() || value.contains(['\n', '\t', '\0']) {
-            return Err(format!("template.variables.{name} is blank, or has line breaks or tabs"));
+            return Err(wrong(format!("template.variables.{name} is blank, or has line breaks or tabs")));
         }
-        placeholders::check(value).map_err(|wrong| format!("template.variables.{name}: {wrong}"))?;
+        placeholders::check(value).map_err(|told| wrong(format!("template.variables.{name}: {told}")))?;
     }
     Ok(())
 }
@@ -251,9 +316,11 @@ pub fn read_folder(folder: &Path) -> std::io::Result<(Vec<Schedule>, Vec<Definit
                 Ok(schedule) => schedules.push(schedule),
                 Err(error) => errors.push(error),
             },
-            Err(error) => {
-                errors.push(DefinitionError { name, reason: format!("it cannot be read: {error}") })
-            }
+            Err(error) => errors.push(DefinitionError {
+                name,
+                line: None,
+                reason: format!("it cannot be read: {error}"),
+            }),
         }
     }
     Ok((schedules, errors))
@@ -267,7 +334,7 @@ mod tests {
         "cron = \"30 8 * * 1-5\"\n[audience]\neveryone = true\n[content]\nmessage = \"Hi {{user.id}}\"\n";
 
     fn reason(text: &str) -> String {
-        Schedule::parse("test", text).unwrap_err().reason
+        Schedule::parse("test", text).unwrap_err().to_string()
     }
 
     #[test]
@@ -292,22 +359,34 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_with_its_line() {
         for (text, told) in [
-            ("cron = \"* * * * *\"\nzone = \"UTC\"\n".to_owned(), "line 2: unknown field `zone`"),
+            (
+                "cron = \"* * * * *\"\nzone = \"UTC\"\n".to_owned(),
+                "schedule test, line 2: unknown field `zone`",
+            ),
             (SMALL.replace("cron = \"30 8 * * 1-5\"\n", ""), "missing field `cron`"),
-            (SMALL.replace("30 8", "90 8"), "cron \"90 8 * * 1-5\""),
-            (format!("timezone = \"Mars\"\n{SMALL}"), "unknown time zone \"Mars\""),
+            (
+                format!("# daily\n{}", SMALL.replace("30 8", "90 8")),
+                "line 2: cron \"90 8 * * 1-5\": Minutes must",
+            ),
+            (format!("enabled = true\ntimezone = \"Mars\"\n{SMALL}"), "line 2: unknown time zone \"Mars\""),
             (
                 SMALL.replace("everyone = true", "everyone = true\nuser = \"a\""),
                 "exactly one of user, plan, everyone",
             ),
             (SMALL.replace("everyone = true", "everyone = false"), "exactly one of user, plan, everyone"),
-            (SMALL.replace("message = \"Hi {{user.id}}\"", ""), "exactly one of message, prompt"),
-            (SMALL.replace("user.id", "user.name"), "{{user.name}} is unknown"),
+            (
+                SMALL.replace("message = \"Hi {{user.id}}\"", ""),
+                "line 4: [content] must have exactly one of message, prompt",
+            ),
+            (SMALL.replace("user.id", "user.name"), "line 5: [content]: {{user.name}} is unknown"),
             (SMALL.replace("Hi {{user.id}}", "  "), "is blank"),
             (format!("misfire = \"never\"\n{SMALL}"), "line 1: unknown variant `never`"),
             (format!("jitter_seconds = -1\n{SMALL}"), "line 1:"),
             (format!("jitter_seconds = 60\nexpires_minutes = 1\n{SMALL}"), "spreads beyond"),
-            (format!("{SMALL}[template]\ncontent_sid = \"HX1\""), "must be HX and 32 hex digits"),
+            (
+                format!("{SMALL}[template]\ncontent_sid = \"HX1\""),
+                "line 7: template.content_sid is \"HX1\"; it must be HX and 32 hex digits",
+            ),
         ] {
             assert!(reason(&text).contains(told), "{told}: {}", reason(&text));
         }
