@@ -11,6 +11,8 @@ use url::Url;
 
 use crate::address::without_numbers;
 use crate::errors::{ErrorClass, class_of_answer};
+use crate::hosts::is_loopback;
+use crate::media;
 use crate::message::{AcceptedMessage, Content, ListedMessage, OutboundMessage};
 
 /// No answer of Twilio's is larger; a larger one is not read.
@@ -50,7 +52,9 @@ impl fmt::Debug for Settings {
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
-    settings: Settings,
+    /// For media, whose URLs come from outside: it connects to few places.
+    pub(crate) media: reqwest::Client,
+    pub(crate) settings: Settings,
 }
 
 /// Why a message was not accepted, or why nobody knows.
@@ -134,7 +138,7 @@ impl Client {
         if is_loopback(&settings.api_base_url) {
             http = http.no_proxy();
         }
-        Ok(Self { http: http.build()?, settings })
+        Ok(Self { http: http.build()?, media: media::http_client(&settings)?, settings })
     }
 
     /// Hands a message to Twilio. The request is given up at `deadline`; after it, none is made.
@@ -229,7 +233,7 @@ impl Client {
             .map_err(|error| LookupError::Unanswered(format!("an answer that cannot be read: {error}")))
     }
 
-    fn request(&self, method: Method, url: &Url) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, url: &Url) -> RequestBuilder {
         self.http
             .request(method, url.clone())
             .basic_auth(&self.settings.account_sid, Some(&self.settings.auth_token))
@@ -303,13 +307,13 @@ fn judge(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Send
 
 /// Twilio's error body; any of it may be missing.
 #[derive(Default, Deserialize)]
-struct ErrorBody {
-    code: Option<i32>,
+pub(crate) struct ErrorBody {
+    pub(crate) code: Option<i32>,
     message: Option<String>,
 }
 
 impl ErrorBody {
-    fn read(body: &[u8]) -> Self {
+    pub(crate) fn read(body: &[u8]) -> Self {
         serde_json::from_slice(body).unwrap_or_default()
     }
 }
@@ -320,7 +324,7 @@ fn retry_after(answer: &Response) -> Option<Duration> {
     Some(Duration::from_secs(secs.min(86_400)))
 }
 
-async fn read(mut answer: Response) -> Result<Vec<u8>, String> {
+pub(crate) async fn read(mut answer: Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     while let Some(piece) = answer.chunk().await.map_err(|error| causes(&error))? {
         if body.len() + piece.len() > ANSWER_LIMIT_BYTES {
@@ -332,7 +336,7 @@ async fn read(mut answer: Response) -> Result<Vec<u8>, String> {
 }
 
 /// What happened, with its causes and without the URL, which can hold an address.
-fn causes(error: &reqwest::Error) -> String {
+pub(crate) fn causes(error: &reqwest::Error) -> String {
     let mut parts = vec![if error.is_timeout() {
         "no answer in time".to_owned()
     } else {
@@ -345,13 +349,4 @@ fn causes(error: &reqwest::Error) -> String {
     }
     parts.dedup();
     parts.join(": ")
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    }
 }

@@ -9,6 +9,8 @@ pub mod client;
 pub mod errors;
 /// The webhook of an inbound message.
 pub mod inbound;
+/// Fetches the files that people send.
+pub mod media;
 /// A message as Twilio's REST API has it.
 pub mod message;
 /// The signature of a webhook.
@@ -17,3 +19,7 @@ pub mod signature;
 pub mod status;
 /// A webhook before and after its signature is checked.
 pub mod webhook;
+
+mod hosts;
+mod media_url;
+mod public_address;

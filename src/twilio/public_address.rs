@@ -1,0 +1,218 @@
+//! Which addresses a fetch of media may connect to.
+//!
+//! The check sits in the name resolver of the very client that connects, so nothing can be changed between the check and the connection.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use reqwest::dns::{Name, Resolve, Resolving};
+use url::Url;
+
+use crate::hosts::{is_loopback, is_twilios};
+
+/// Resolves names to the addresses that are allowed for them.
+pub(crate) struct GuardedResolver {
+    /// The host of the configured API, and which of its addresses are allowed.
+    api: (Option<String>, Allowed),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Allowed {
+    Public,
+    Loopback,
+    Any,
+}
+
+/// A name that leads to no address which is allowed for it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} has no address that media may be fetched from")]
+pub(crate) struct NoAllowedAddress(String);
+
+impl GuardedResolver {
+    pub(crate) fn new(api_base_url: &Url) -> Self {
+        let allowed = if is_loopback(api_base_url) { Allowed::Loopback } else { Allowed::Public };
+        Self { api: (api_base_url.host_str().map(str::to_owned), allowed) }
+    }
+
+    /// Allows a name its public addresses alone, whatever the name.
+    #[cfg(test)]
+    pub(crate) fn public(host: &str) -> Self {
+        Self { api: (Some(host.to_owned()), Allowed::Public) }
+    }
+
+    /// Only checked URLs are asked for, so a name that is neither Twilio's nor the API's is that of the operator's proxy, which may well
+    /// have a private address.
+    fn allowed(&self, name: &str) -> Allowed {
+        match &self.api {
+            (Some(host), allowed) if host == name => *allowed,
+            _ if is_twilios(name) => Allowed::Public,
+            _ => Allowed::Any,
+        }
+    }
+}
+
+impl Resolve for GuardedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let allowed = self.allowed(name.as_str());
+        Box::pin(async move {
+            // The port is put in by whoever connects.
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let addresses: Vec<SocketAddr> = found.filter(|address| allowed.includes(address.ip())).collect();
+            if addresses.is_empty() {
+                return Err(NoAllowedAddress(name.as_str().to_owned()).into());
+            }
+            Ok(Box::new(addresses.into_iter()) as reqwest::dns::Addrs)
+        })
+    }
+}
+
+impl Allowed {
+    fn includes(self, ip: IpAddr) -> bool {
+        match self {
+            Self::Public => is_public(ip),
+            Self::Loopback => ip.is_loopback(),
+            Self::Any => true,
+        }
+    }
+}
+
+/// Whether an address belongs to the internet at large, by IANA's registries of special-purpose addresses.
+pub(crate) fn is_public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => is_public_v4(ip),
+        IpAddr::V6(ip) => is_public_v6(ip),
+    }
+}
+
+fn is_public_v4(ip: Ipv4Addr) -> bool {
+    #[rustfmt::skip]
+    let special = matches!(
+        ip.octets(),
+        [0 | 10 | 127, ..]              // this network, private, loopback
+        | [100, 64..=127, ..]           // behind a carrier's NAT
+        | [169, 254, ..]                // link-local, where clouds keep their metadata
+        | [172, 16..=31, ..] | [192, 168, ..] // private
+        | [192, 0, 0, _]                // protocol assignments
+        | [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] // documentation
+        | [192, 88, 99, _]              // relays from IPv6
+        | [198, 18..=19, ..]            // benchmarks
+        | [224..=255, ..] // multicast, reserved, broadcast
+    );
+    !special
+}
+
+fn is_public_v6(ip: Ipv6Addr) -> bool {
+    match ip.segments() {
+        // An IPv4 address in other clothes, and one behind a network's NAT64.
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+            is_public_v4(Ipv4Addr::new(a, b, c, d))
+        }
+        // Protocol assignments and Teredo; documentation; 6to4, which holds an IPv4 address; documentation again.
+        [0x2001, 0..=0x1ff, ..] | [0x2001, 0xdb8, ..] | [0x2002, ..] | [0x3fff, 0..=0xfff, ..] => false,
+        // All that has been given out is in 2000::/3.
+        [first, ..] => first & 0xe000 == 0x2000,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_public_or_it_is_not() {
+        let public = [
+            "1.1.1.1",
+            "3.5.7.9",
+            "100.63.255.255",
+            "100.128.0.0",
+            "169.253.1.1",
+            "172.15.0.1",
+            "172.32.0.1",
+            "192.0.1.1",
+            "192.167.1.1",
+            "198.17.1.1",
+            "198.20.0.1",
+            "223.255.255.255",
+            "2606:4700::1111",
+            "2a00:1450::1",
+            "2001:200::1",
+            "2001:4860::8888",
+            "::ffff:1.1.1.1",
+            "64:ff9b::101:101",
+        ];
+        let special = [
+            "0.0.0.0",
+            "0.1.2.3",
+            "10.0.0.1",
+            "10.255.255.255",
+            "100.64.0.1",
+            "100.127.255.255",
+            "127.0.0.1",
+            "127.255.0.1",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.1",
+            "192.0.2.1",
+            "192.88.99.1",
+            "192.168.0.1",
+            "198.18.0.1",
+            "198.19.255.255",
+            "198.51.100.7",
+            "203.0.113.9",
+            "224.0.0.1",
+            "239.255.255.255",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::127.0.0.1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "::ffff:100.64.0.1",
+            "::ffff:169.254.169.254",
+            "::ffff:192.168.1.1",
+            "::ffff:0.0.0.0",
+            "::ffff:224.0.0.1",
+            "::ffff:203.0.113.1",
+            "64:ff9b::a00:1",
+            "64:ff9b::7f00:1",
+            "64:ff9b:1::1",
+            "100::1",
+            "fc00::1",
+            "fd12:3456::1",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
+            "2001::1",
+            "2001:10::1",
+            "2001:db8::1",
+            "2002:7f00:1::1",
+            "2002:a00:1::1",
+            "3fff::1",
+            "4000::1",
+            "5f00::1",
+        ];
+
+        for ip in public {
+            assert!(is_public(ip.parse().unwrap()), "{ip}");
+        }
+        for ip in special {
+            assert!(!is_public(ip.parse().unwrap()), "{ip}");
+        }
+    }
+
+    #[test]
+    fn each_name_has_its_kind_of_address() {
+        let twilio = GuardedResolver::new(&"https://api.twilio.com".parse().unwrap());
+        let gateway = GuardedResolver::new(&"https://gateway.example".parse().unwrap());
+        let sandbox = GuardedResolver::new(&"http://localhost:8081".parse().unwrap());
+
+        assert_eq!(twilio.allowed("api.twilio.com"), Allowed::Public);
+        assert_eq!(twilio.allowed("mms.twiliocdn.com"), Allowed::Public);
+        assert_eq!(twilio.allowed("proxy.internal"), Allowed::Any);
+        assert_eq!(gateway.allowed("gateway.example"), Allowed::Public);
+        assert_eq!(sandbox.allowed("localhost"), Allowed::Loopback);
+        assert_eq!(sandbox.allowed("mms.twiliocdn.com"), Allowed::Public);
+    }
+}
