@@ -17,6 +17,8 @@ pub mod message;
 pub mod signature;
 /// The webhook of a status change.
 pub mod status;
+/// Shows a person that an answer is on its way.
+pub mod typing;
 /// A webhook before and after its signature is checked.
 pub mod webhook;
 
