@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use agent::error::{AgentError, ErrorClass};
-use agent::turn::{Channel, Part, Reply, TurnRequest};
+use agent::turn::Reply;
 use chrono::{DateTime, Utc};
 use queue::backoff::Backoff;
 use queue::claim::Claim;
@@ -18,9 +18,11 @@ use serde::{Deserialize, Serialize};
 use store::messages::Said;
 use store::turns::Turn;
 
+use crate::agents::{self, UsersAgent};
 use crate::apologise::{Apologise, apologise};
 use crate::app::App;
 use crate::replies;
+use crate::turns::{self, typing, words};
 
 /// The conversation to answer, and the message that asked for it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -45,11 +47,13 @@ impl Job for Answer {
     const ON_END: Option<(&'static str, &'static str)> = Some((Apologise::KIND, Apologise::POOL));
 
     async fn run(self, app: App, claim: Claim) -> Result<(), Failure> {
-        let Some((turn, messages)) = self.open_turn(&app).await? else { return Ok(()) };
-        let reply = match app.agent.send_to_openclaw(&request(&app, &turn, &messages)).await {
+        let Some((turn, agent, messages)) = self.open_turn(&app).await? else { return Ok(()) };
+        let typing = typing::show(&app, &messages);
+        let reply = match ask(&app, &turn, agent, &messages).await? {
             Ok(reply) => reply,
             Err(error) => return Err(fail(&app, &turn, error).await?),
         };
+        drop(typing);
         let mut tx = app.begin().await?;
         store::addresses::lock_of_conversation(&mut tx, turn.conversation_id).await?;
         match reply {
@@ -67,6 +71,21 @@ impl Job for Answer {
         tx.commit().await?;
         Ok(())
     }
+}
+
+/// Asks the agent, once everything it shall see is there.
+async fn ask(
+    app: &App,
+    turn: &Turn,
+    agent: UsersAgent,
+    messages: &[Said],
+) -> sqlx::Result<Result<Reply, AgentError>> {
+    let agent = match agent {
+        Ok(agent) => agent,
+        Err(error) => return Ok(Err(error)),
+    };
+    let request = turns::request(app, turn, messages).await?;
+    Ok(agent.send_to_openclaw(&request).await)
 }
 
 /// What a failed call means: again after a while, or, after the last one, the apology and the end.
@@ -92,10 +111,12 @@ impl Answer {
     /// The turn to run: the one that a crash or a failed call left behind, or a new one with every unanswered message. `None`:
     /// somebody's turn has this message already. It is committed before the agent is called, so that a second call is always seen as
     /// a second attempt.
-    async fn open_turn(&self, app: &App) -> Result<Option<(Turn, Vec<Said>)>, Failure> {
+    async fn open_turn(&self, app: &App) -> Result<Option<(Turn, UsersAgent, Vec<Said>)>, Failure> {
         let mut tx = app.begin().await?;
         store::addresses::lock_of_conversation(&mut tx, self.conversation).await?;
         store::conversations::lock(&mut tx, self.conversation).await?;
+        let user = store::conversations::user_of(&mut tx, self.conversation).await?;
+        let agent = agents::of_user(app, &mut tx, user.as_deref()).await?;
         if let Some(turn) = store::turns::running(&mut tx, self.conversation).await? {
             if turn.slot_id.is_some() {
                 // A schedule's prompt is at work; its own job ends it, whatever happens.
@@ -106,7 +127,7 @@ impl Answer {
                 let turn = store::turns::count_attempt(&mut tx, turn.id).await?;
                 let messages = store::messages::of_turn(&mut tx, turn.id).await?;
                 tx.commit().await?;
-                return Ok(Some((turn, messages)));
+                return Ok(Some((turn, agent, messages)));
             }
             // Its last call was cut short by a crash, and its own job has died of it.
             apologise(app, &mut tx, &turn, "the process died while the agent worked").await?;
@@ -116,40 +137,24 @@ impl Answer {
             tx.commit().await?;
             return Ok(None);
         }
-        if let Some(pause) = still_typing(&messages, app, Utc::now()) {
+        // The database's clock wrote when they came; this machine's own may be wrong.
+        let now = store::schedules::clock(&mut tx).await?;
+        if let Some(pause) = still_typing(&messages, app, now) {
             tx.commit().await?;
             return Err(Failure::Snooze(pause));
         }
         let ids: Vec<i64> = messages.iter().map(|message| message.id).collect();
-        let turn = store::turns::begin(&mut tx, self.conversation, app.agent.name(), &ids).await?;
+        let turn = store::turns::begin(&mut tx, self.conversation, &agents::name(&agent), &ids).await?;
         tx.commit().await?;
-        Ok(Some((turn, messages)))
+        Ok(Some((turn, agent, messages)))
     }
 }
 
 /// How long to wait for a person who is still typing; `None`: they have stopped, or made us wait long enough.
 fn still_typing(messages: &[Said], app: &App, now: DateTime<Utc>) -> Option<Duration> {
-    // In the dashboard one sends when one has finished.
-    messages.last().filter(|said| said.address_id.is_some())?;
+    // In the dashboard one sends when one has finished; a file, a place or a command is finished as it is.
+    messages.last().filter(|said| said.address_id.is_some() && !words::is_whole(&said.body, &said.params))?;
     let (first, last) = (messages.first()?.received_at, messages.last()?.received_at);
     let until = (last + app.settings.debounce).min(first + app.settings.debounce_cap);
     (until - now).to_std().ok().filter(|pause| !pause.is_zero())
-}
-
-fn request(app: &App, turn: &Turn, messages: &[Said]) -> TurnRequest {
-    TurnRequest {
-        conversation_id: session_key(turn.conversation_id),
-        channel: if messages.iter().any(|said| said.address_id.is_some()) {
-            Channel::Whatsapp
-        } else {
-            Channel::Dashboard
-        },
-        parts: messages.iter().map(|message| Part::Text(message.body.clone())).collect(),
-        timeout: app.settings.agent_timeout,
-    }
-}
-
-/// What the agent calls a conversation.
-pub(crate) fn session_key(conversation_id: i64) -> String {
-    format!("conversation-{conversation_id}")
 }

@@ -45,6 +45,10 @@ pub struct Settings {
     pub debounce_cap: Duration,
     /// One run of the agent.
     pub agent_timeout: Duration,
+    /// How far files that people send are fetched.
+    pub media: Media,
+    /// People see that their message is read and being answered.
+    pub typing_indicator: bool,
     /// Runs of the agent for one turn before the apology.
     pub agent_attempts: i32,
     /// A reply that could not be sent is dropped this long after the message it answers.
@@ -79,6 +83,15 @@ pub struct Settings {
     pub moderation: Moderation,
     /// What keys the hashes of tokens and numbers.
     pub secret_keys: SecretKeys,
+}
+
+/// How far files that people send are fetched.
+#[derive(Clone, Debug)]
+pub struct Media {
+    /// No file may be larger.
+    pub size_bytes: usize,
+    /// For all the files of a turn.
+    pub timeout: Duration,
 }
 
 /// The times that keep a send from happening twice.

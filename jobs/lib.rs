@@ -43,6 +43,8 @@ pub mod send_chunk;
 /// What must be looked after every few minutes.
 pub mod upkeep;
 
+/// The agent that a user has.
+mod agents;
 /// What every job needs.
 pub mod app;
 /// What arrives: taken in, understood, decided on.
@@ -64,6 +66,8 @@ pub mod texts;
 
 /// An attempt to send a chunk.
 pub mod sending;
+/// What a turn tells the agent.
+pub mod turns;
 
 mod look_up;
 mod notices;

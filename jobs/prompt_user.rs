@@ -17,13 +17,14 @@ use serde::{Deserialize, Serialize};
 use store::slots::{self, Slot};
 use store::turns::Turn;
 
-use crate::answer;
+use crate::agents::{self, UsersAgent};
 use crate::app::App;
 use crate::close_prompt::ClosePrompt;
 use crate::close_slot;
 use crate::proactive::standings;
 use crate::run_duty;
 use crate::schedules::definition::Definition;
+use crate::turns;
 
 /// The slot, and the user to ask for.
 #[derive(Debug, Serialize, Deserialize)]
@@ -47,14 +48,19 @@ impl Job for PromptUser {
     const ON_END: Option<(&'static str, &'static str)> = Some((ClosePrompt::KIND, ClosePrompt::POOL));
 
     async fn run(self, app: App, claim: Claim) -> Result<(), Failure> {
-        let Some((slot, definition, turn, prompt)) = self.open_turn(&app).await? else { return Ok(()) };
+        let Some(Opened { slot, definition, turn, agent, prompt }) = self.open_turn(&app).await? else {
+            return Ok(());
+        };
         let request = TurnRequest {
-            conversation_id: answer::session_key(turn.conversation_id),
+            conversation_id: turns::session_key(turn.conversation_id),
             channel: Channel::Whatsapp,
             parts: vec![Part::Text(prompt)],
             timeout: app.settings.agent_timeout,
         };
-        let said = app.agent.send_to_openclaw(&request).await;
+        let said = match agent {
+            Ok(agent) => agent.send_to_openclaw(&request).await,
+            Err(error) => Err(error),
+        };
         let mut tx = app.begin().await?;
         store::links::lock_of_users(&mut tx, &[&self.user]).await?;
         let silent = "the agent chose to stay silent";
@@ -86,9 +92,18 @@ impl Job for PromptUser {
     }
 }
 
+/// A turn to run.
+struct Opened {
+    slot: Slot,
+    definition: Definition,
+    turn: Turn,
+    agent: UsersAgent,
+    prompt: String,
+}
+
 impl PromptUser {
     /// The turn to run, committed before the agent is called; no other runs in this conversation meanwhile. `None`: this part has ended.
-    async fn open_turn(&self, app: &App) -> Result<Option<(Slot, Definition, Turn, String)>, Failure> {
+    async fn open_turn(&self, app: &App) -> Result<Option<Opened>, Failure> {
         let mut tx = app.begin().await?;
         let Some(user) = store::users::get(&mut tx, &self.user).await? else {
             return Err(Failure::abort("the user is gone"));
@@ -102,14 +117,15 @@ impl PromptUser {
         }
         let definition: Definition = serde_json::from_value(slot.definition.clone())
             .map_err(|error| Failure::abort(format!("the slot's definition cannot be read: {error}")))?;
-        let agent = app.agent.name();
-        let Some(turn) = store::turns::begin_of_slot(&mut tx, conversation, agent, self.slot).await? else {
+        let agent = agents::of_user(app, &mut tx, Some(&self.user)).await?;
+        let name = agents::name(&agent);
+        let Some(turn) = store::turns::begin_of_slot(&mut tx, conversation, &name, self.slot).await? else {
             return Err(Failure::Snooze(CHAT_PAUSE));
         };
         tx.commit().await?;
         let prompt = definition.content.prompt.as_deref().unwrap_or_default();
         let prompt = run_duty::filled(slot.moment, &definition, &user, prompt);
-        Ok(Some((slot, definition, turn, prompt)))
+        Ok(Some(Opened { slot, definition, turn, agent, prompt }))
     }
 
     /// Plans the copy to WhatsApp. The caller holds the lock of the person.

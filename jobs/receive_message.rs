@@ -17,13 +17,14 @@ use queue::transaction::Transaction;
 use serde::{Deserialize, Serialize};
 use store::messages::{Message, Outcome};
 
-use crate::answer::{self, Answer};
+use crate::agents;
+use crate::answer::Answer;
 use crate::app::App;
 use crate::close_message::CloseMessage;
 use crate::inbound::commands::Command;
 use crate::inbound::moderation::Verdict;
 use crate::inbound::{admission, claims};
-use crate::{lanes, texts};
+use crate::{lanes, texts, turns};
 
 /// The message to decide on.
 #[derive(Debug, Serialize, Deserialize)]
@@ -139,9 +140,14 @@ async fn stop_browser(app: &App, message: &Message) -> Result<Option<BrowserStop
     let mut conn = app.pg.acquire().await?;
     let Some(link) = store::links::of_address(&mut conn, message.address_id).await? else { return Ok(None) };
     let conversation = store::conversations::of_user(&mut conn, &link.user_id).await?;
+    let agent = agents::of_user(app, &mut conn, Some(&link.user_id)).await?;
     drop(conn);
-    let session = answer::session_key(conversation);
-    match app.agent.stop_browser_session(&session, &message.sid).await {
+    let session = turns::session_key(conversation);
+    let stopped = match agent {
+        Ok(agent) => agent.stop_browser_session(&session, &message.sid).await,
+        Err(error) => Err(error),
+    };
+    match stopped {
         Ok(stop) => Ok(Some(stop)),
         // What asking again cannot change is not asked again: somebody waits for an answer.
         Err(error) if matches!(error.class(), ErrorClass::Configuration | ErrorClass::Permanent) => {

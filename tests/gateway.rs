@@ -1,13 +1,17 @@
 //! An agent's gateway on this machine, which answers as it is told and remembers what it was asked.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, Uri};
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use futures::StreamExt as _;
+use futures::stream;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -22,17 +26,78 @@ struct Script {
     asked: Mutex<Vec<(String, Value)>>,
     /// Answers in order; the last one stays.
     answers: Mutex<VecDeque<(u16, Value)>>,
-    chat_takes: Duration,
+    chats: Mutex<Vec<Chat>>,
+    times: Mutex<HashMap<String, usize>>,
+    chat: Answering,
+}
+
+/// What to do about a chat that was asked for so often before.
+type Answering = Box<dyn Fn(&Chat, usize) -> Run + Send + Sync>;
+
+/// A chat completion that was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Chat {
+    /// The session.
+    pub(crate) user: String,
+    /// All words of the last message.
+    pub(crate) text: String,
+    /// Pictures of the last message, as data URIs.
+    #[expect(dead_code)]
+    pub(crate) pictures: Vec<String>,
+    pub(crate) channel: Option<String>,
+    pub(crate) authorization: Option<String>,
+    pub(crate) model: String,
+    pub(crate) began: Instant,
+    pub(crate) ended: Option<Instant>,
+}
+
+/// What a gateway does with a run.
+#[derive(Clone, Debug)]
+pub(crate) enum Run {
+    /// Says this in a stream, after a while.
+    Say(&'static str, Duration),
+    /// An empty run, as OpenClaw answers it.
+    NoResponse,
+    /// A failed run: after some words, the in-band error.
+    InternalError,
+    /// 429, to be asked again after so many seconds.
+    Busy(u64),
+    /// A status with an error document.
+    Refuse(u16),
+    /// Never answers.
+    Hang,
+    /// Ends its stream in the middle of the words.
+    Half,
+    /// Breaks the connection.
+    Disconnect,
 }
 
 impl Gateway {
     /// Chats take this long; everything else is answered at once, in this order.
     pub(crate) async fn start(chat_takes: Duration, answers: impl IntoIterator<Item = (u16, Value)>) -> Self {
-        let answers = Mutex::new(answers.into_iter().collect());
-        let script = Arc::new(Script { asked: Mutex::default(), answers, chat_takes });
+        Self::with(answers, move |_, _| Run::Say("The agent's answer.", chat_takes)).await
+    }
+
+    /// Chats go as they are told: by what was asked, and how often the same was asked before.
+    pub(crate) async fn chatting(chat: impl Fn(&Chat, usize) -> Run + Send + Sync + 'static) -> Self {
+        Self::with([(404, json!({}))], chat).await
+    }
+
+    async fn with(
+        answers: impl IntoIterator<Item = (u16, Value)>,
+        chat: impl Fn(&Chat, usize) -> Run + Send + Sync + 'static,
+    ) -> Self {
+        let script = Arc::new(Script {
+            asked: Mutex::default(),
+            answers: Mutex::new(answers.into_iter().collect()),
+            chats: Mutex::default(),
+            times: Mutex::default(),
+            chat: Box::new(chat),
+        });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let router = Router::new().fallback(answer).with_state(script.clone());
+        let router =
+            Router::new().fallback(answer).layer(DefaultBodyLimit::disable()).with_state(script.clone());
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { url, script, server }
     }
@@ -42,24 +107,97 @@ impl Gateway {
         let asked = self.script.asked.lock().unwrap();
         asked.iter().filter(|(at, _)| at == path).map(|(_, body)| body.clone()).collect()
     }
+
+    /// The chats, in the order in which they began.
+    pub(crate) fn chats(&self) -> Vec<Chat> {
+        self.script.chats.lock().unwrap().clone()
+    }
 }
 
 async fn answer(
     State(script): State<Arc<Script>>,
     uri: Uri,
+    headers: HeaderMap,
     Json(body): Json<Value>,
-) -> (StatusCode, Json<Value>) {
+) -> Response {
     script.asked.lock().unwrap().push((uri.path().to_owned(), body.clone()));
     if uri.path() == "/v1/chat/completions" {
-        tokio::time::sleep(script.chat_takes).await;
-        let message = json!({ "role": "assistant", "content": "The agent's answer." });
-        let choices = json!([{ "index": 0, "message": message, "finish_reason": "stop" }]);
-        return (StatusCode::OK, Json(json!({ "object": "chat.completion", "choices": choices })));
+        return complete(&script, &headers, &body).await;
     }
     let mut answers = script.answers.lock().unwrap();
     let (status, answer) =
         if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() }.unwrap();
-    (StatusCode::from_u16(status).unwrap(), Json(answer))
+    (StatusCode::from_u16(status).unwrap(), Json(answer)).into_response()
+}
+
+async fn complete(script: &Arc<Script>, headers: &HeaderMap, body: &Value) -> Response {
+    let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    let content = &body["messages"].as_array().unwrap().last().unwrap()["content"];
+    let parts = content.as_array().cloned().unwrap_or_default();
+    let picture = |part: &Value| part["image_url"]["url"].as_str().map(str::to_owned);
+    let text = content.as_str().or_else(|| parts.iter().find_map(|part| part["text"].as_str()));
+    let chat = Chat {
+        user: body["user"].as_str().unwrap().to_owned(),
+        text: text.unwrap_or_default().to_owned(),
+        pictures: parts.iter().filter_map(picture).collect(),
+        channel: header("x-openclaw-message-channel"),
+        authorization: header("authorization"),
+        model: body["model"].as_str().unwrap().to_owned(),
+        began: Instant::now(),
+        ended: None,
+    };
+    let before = {
+        let mut times = script.times.lock().unwrap();
+        let times = times.entry(format!("{} {}", chat.user, chat.text)).or_default();
+        *times += 1;
+        *times - 1
+    };
+    let run = (script.chat)(&chat, before);
+    let number = {
+        let mut chats = script.chats.lock().unwrap();
+        chats.push(chat);
+        chats.len() - 1
+    };
+    let piece = |text: &str| {
+        format!(
+            "data: {}\n\n",
+            json!({ "choices": [{ "index": 0, "delta": { "content": text }, "finish_reason": null }] })
+        )
+    };
+    let stop =
+        "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    let error = |status: u16| {
+        let body = json!({ "error": { "message": "internal error", "type": "api_error" } });
+        (StatusCode::from_u16(status).unwrap(), Json(body)).into_response()
+    };
+    match run {
+        Run::Say(text, takes) => {
+            tokio::time::sleep(takes).await;
+            script.chats.lock().unwrap()[number].ended = Some(Instant::now());
+            let (first, rest) = text.split_at(text.len() / 2);
+            streamed([Ok(piece(first)), Ok(piece(rest) + stop)])
+        }
+        Run::NoResponse => {
+            let message = json!({ "role": "assistant", "content": "No response from OpenClaw." });
+            let choices = json!([{ "index": 0, "message": message, "finish_reason": "stop" }]);
+            Json(json!({ "object": "chat.completion", "choices": choices })).into_response()
+        }
+        Run::InternalError => {
+            streamed([Ok(piece("Let me see. ")), Ok(piece("Error: internal error") + stop)])
+        }
+        Run::Busy(secs) => ([("retry-after", secs.to_string())], error(429)).into_response(),
+        Run::Refuse(status) => error(status),
+        Run::Hang => std::future::pending().await,
+        Run::Half => streamed([Ok(piece("I think that"))]),
+        Run::Disconnect => {
+            streamed([Ok(piece("I think")), Err(std::io::Error::other("the connection breaks"))])
+        }
+    }
+}
+
+fn streamed<const N: usize>(packets: [Result<String, std::io::Error>; N]) -> Response {
+    let packets = stream::iter(packets).map(|packet| packet.map(Bytes::from));
+    ([("content-type", "text/event-stream")], Body::from_stream(packets)).into_response()
 }
 
 impl Drop for Gateway {

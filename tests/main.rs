@@ -5,6 +5,7 @@ mod gateway;
 mod support;
 
 mod administration;
+mod agent;
 mod browser;
 mod conversation;
 mod crashes;

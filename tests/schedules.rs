@@ -115,7 +115,7 @@ async fn a_bad_edit_keeps_the_last_good_version_and_the_others_go_on() {
     said.sort();
     assert_eq!(said, ["edited", "first"]);
     let (well, told) = app.command(&["schedules", "check"]).await;
-    assert!(!well && told.contains("schedule one: ") && told.contains("missing field"), "{told}");
+    assert!(!well && told.contains("schedule one, line 1: ") && told.contains("missing field"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

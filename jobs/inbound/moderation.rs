@@ -9,6 +9,7 @@ use regex::RegexSet;
 use store::messages::Message;
 
 use super::commands;
+use crate::turns::words::said;
 
 /// What is done about a message that somebody objects to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,17 +54,17 @@ impl Moderation {
         if self.mode == Mode::Off {
             return Some(Verdict::Pass);
         }
-        if let Some(number) = self.first_match(&message.body) {
+        if let Some(number) = self.first_match(&words(message)) {
             return Some(self.object(message, format!("moderation.rules, number {}", number + 1)));
         }
-        let nothing_to_ask = self.moderator.is_none() || message.body.trim().is_empty();
+        let nothing_to_ask = self.moderator.is_none() || words(message).trim().is_empty();
         nothing_to_ask.then_some(Verdict::Pass)
     }
 
     /// Asks the moderator. One who does not answer is asked again; where messages are blocked, in the end this one is.
     pub(crate) async fn ask(&self, claim: &Claim, message: &Message) -> Result<Verdict, Failure> {
         let Some(moderator) = &self.moderator else { return Ok(Verdict::Pass) };
-        match moderator.judge(&message.body).await {
+        match moderator.judge(&words(message)).await {
             Ok(verdict) if verdict.flagged && verdict.categories.is_empty() => {
                 Ok(self.object(message, "the moderator names no category".to_owned()))
             }
@@ -110,6 +111,11 @@ fn again(error: ModerationError) -> Failure {
         }
         error => error.into(),
     }
+}
+
+/// Everything that the agent would read of a message.
+fn words(message: &Message) -> String {
+    said(&message.body, &message.params).join("\n")
 }
 
 #[cfg(test)]

@@ -80,6 +80,12 @@ impl Client {
         }
     }
 
+    /// `openclaw`, and which agent or model it asks for.
+    pub(crate) fn name(&self) -> String {
+        let choices = [self.target.agent_id.as_deref(), self.target.model.as_deref()];
+        ["openclaw"].into_iter().chain(choices.into_iter().flatten()).collect::<Vec<_>>().join("/")
+    }
+
     /// Runs a turn.
     pub(crate) async fn complete(&self, turn: &TurnRequest) -> Result<Reply, AgentError> {
         let headers = chat::headers(turn, &self.target)?;

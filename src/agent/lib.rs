@@ -41,12 +41,12 @@ pub enum Agent {
 }
 
 impl Agent {
-    /// Its name, as it is kept with each turn.
+    /// Its name, as it is kept with each turn: what it is, and which agent or model was asked for.
     #[must_use]
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> String {
         match self {
-            Self::Echo => "echo",
-            Self::OpenClaw(_) => "openclaw",
+            Self::Echo => "echo".to_owned(),
+            Self::OpenClaw(client) => client.name(),
         }
     }
 

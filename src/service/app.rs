@@ -191,6 +191,11 @@ pub(crate) fn settings(config: &Config, address: SocketAddr, secret_keys: Secret
         debounce: Duration::from_millis(keys.agent.debounce_ms),
         debounce_cap: Duration::from_millis(keys.agent.debounce_cap_ms),
         agent_timeout: Duration::from_secs(keys.agent.timeout_secs),
+        media: jobs::app::Media {
+            size_bytes: keys.media.size_limit_bytes,
+            timeout: Duration::from_millis(keys.media.timeout_ms),
+        },
+        typing_indicator: keys.whatsapp.typing_indicator,
         agent_attempts: i32::from(keys.agent.attempts),
         reply_expires: Duration::from_secs(keys.deliveries.reply_expires_hours * 3600),
         sending: config.sending(),

@@ -33,6 +33,16 @@ pub async fn of_users(conn: &mut PgConnection, user_ids: &[&str]) -> sqlx::Resul
     Ok(rows.into_iter().collect())
 }
 
+/// Whose a conversation is; `None`: the user was erased.
+pub async fn user_of(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<String>> {
+    let user: Option<Option<String>> =
+        sqlx::query_scalar("SELECT user_id FROM channel_conversations WHERE id = $1")
+            .bind(id)
+            .fetch_optional(conn)
+            .await?;
+    Ok(user.flatten())
+}
+
 /// Locks a conversation until the caller's transaction ends: which messages a turn has is decided under this lock.
 pub async fn lock(conn: &mut PgConnection, id: i64) -> sqlx::Result<()> {
     sqlx::query("SELECT FROM channel_conversations WHERE id = $1 FOR UPDATE").bind(id).execute(conn).await?;

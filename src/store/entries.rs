@@ -1,5 +1,7 @@
 //! `channel_entries`: a conversation as its user sees it, whatever channel was used.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
@@ -14,6 +16,8 @@ pub struct Entry {
     pub channel: String,
     /// The words; of a turn that failed there are none.
     pub text: Option<String>,
+    /// Everything that Twilio sent with what a person wrote.
+    pub params: Option<serde_json::Value>,
     /// The schedule that made the assistant speak.
     pub schedule: Option<String>,
     /// When.
@@ -28,7 +32,7 @@ pub async fn after(
     limit: i64,
 ) -> sqlx::Result<Vec<Entry>> {
     sqlx::query_as(
-        "SELECT e.number, e.message_id IS NOT NULL AS by_person, coalesce(m.channel, t.channel) AS channel, coalesce(m.body, t.reply) AS text, s.schedule, e.at
+        "SELECT e.number, e.message_id IS NOT NULL AS by_person, coalesce(m.channel, t.channel) AS channel, coalesce(m.body, t.reply) AS text, m.params, s.schedule, e.at
          FROM channel_conversations c JOIN channel_entries e ON e.conversation_id = c.id
          LEFT JOIN channel_messages m ON m.id = e.message_id LEFT JOIN channel_turns t ON t.id = e.turn_id LEFT JOIN channel_slots s ON s.id = t.slot_id
          WHERE c.user_id = $1 AND e.number > $2 ORDER BY e.number LIMIT $3",
@@ -38,6 +42,25 @@ pub async fn after(
     .bind(limit)
     .fetch_all(conn)
     .await
+}
+
+/// The texts of messages of a conversation, people's and ours, by Twilio's ids.
+pub async fn texts_of_sids(
+    conn: &mut PgConnection,
+    conversation_id: i64,
+    sids: &[&str],
+) -> sqlx::Result<HashMap<String, String>> {
+    let texts: Vec<(String, String)> = sqlx::query_as(
+        "SELECT sid, body FROM channel_messages WHERE sid = ANY ($2) AND conversation_id = $1
+         UNION ALL
+         SELECT c.sid, c.body FROM channel_chunks c JOIN channel_deliveries d ON d.id = c.delivery_id
+         WHERE c.sid = ANY ($2) AND (d.conversation_id = $1 OR d.user_id = (SELECT user_id FROM channel_conversations WHERE id = $1))",
+    )
+    .bind(conversation_id)
+    .bind(sids)
+    .fetch_all(conn)
+    .await?;
+    Ok(texts.into_iter().collect())
 }
 
 /// The number of the last entry of each of these users' conversations.

@@ -54,7 +54,7 @@ const FORGET_PEOPLE: [&str; 6] = [
     "DELETE FROM channel_address_aliases WHERE address_id = ANY ($1)",
 ];
 
-const FORGET_USER: [&str; 11] = [
+const FORGET_USER: [&str; 12] = [
     "UPDATE channel_deliveries SET state = 'cancelled', reason = 'the user was erased', closed_at = clock_timestamp() WHERE user_id = $1 AND state = 'waiting'",
     "UPDATE channel_deliveries SET text = '', content_variables = NULL WHERE user_id = $1",
     // A run of the agent that is under way finds its turn ended, and its reply is dropped.
@@ -63,6 +63,7 @@ const FORGET_USER: [&str; 11] = [
     "UPDATE channel_messages m SET body = '', params = '{}', outcome = coalesce(outcome, 'erased'), outcome_at = coalesce(outcome_at, clock_timestamp())
      FROM channel_conversations c WHERE c.id = m.conversation_id AND c.user_id = $1",
     "UPDATE channel_turns t SET reply = '' FROM channel_conversations c WHERE c.id = t.conversation_id AND c.user_id = $1 AND t.reply IS NOT NULL",
+    "DELETE FROM channel_attachments a USING channel_messages m, channel_conversations c WHERE m.id = a.message_id AND c.id = m.conversation_id AND c.user_id = $1",
     "UPDATE channel_conversations SET user_id = NULL WHERE user_id = $1",
     "UPDATE whatsapp_consents SET phone = NULL WHERE user_id = $1",
     "DELETE FROM channel_claim_tokens WHERE user_id = $1",

@@ -9,6 +9,8 @@ pub mod addresses;
 pub mod alerts;
 /// What a user may still be sent.
 pub mod allowances;
+/// What came of the files that people sent.
+pub mod attachments;
 /// Their parts, each one Twilio message.
 pub mod chunks;
 /// By which a phone proves whose it is.
@@ -59,7 +61,11 @@ pub mod slots;
 pub mod standings;
 /// What Twilio reported.
 pub mod status_callbacks;
+/// Turns and messages as administrators look at them.
+pub mod turn_records;
 /// Runs of the agent.
 pub mod turns;
+/// The agents that they have of their own.
+pub mod user_agents;
 /// CloudyBot's accounts.
 pub mod users;

@@ -31,6 +31,8 @@ pub struct Message {
     pub conversation_id: Option<i64>,
     /// Its text.
     pub body: String,
+    /// Everything that Twilio sent.
+    pub params: serde_json::Value,
     /// When it reached us.
     pub received_at: DateTime<Utc>,
     /// When the person wrote it, as far as Twilio tells.
@@ -89,7 +91,7 @@ pub async fn exists(conn: &mut PgConnection, sid: &str) -> sqlx::Result<bool> {
 /// A message by its number.
 pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Message>> {
     sqlx::query_as(
-        "SELECT id, sid, address_id, conversation_id, body, received_at, written_at, admitted_at, accepted_at, turn_id, outcome, backfilled FROM channel_messages WHERE id = $1",
+        "SELECT id, sid, address_id, conversation_id, body, params, received_at, written_at, admitted_at, accepted_at, turn_id, outcome, backfilled FROM channel_messages WHERE id = $1",
     )
     .bind(id)
     .fetch_optional(conn)
@@ -177,10 +179,14 @@ pub async fn end(conn: &mut PgConnection, id: i64, outcome: Outcome, reason: &st
 pub struct Said {
     /// Its number.
     pub id: i64,
+    /// Twilio's id.
+    pub sid: String,
     /// The phone; `None`: it was written in the dashboard.
     pub address_id: Option<i64>,
     /// Its text.
     pub body: String,
+    /// Everything that Twilio sent.
+    pub params: serde_json::Value,
     /// When it reached us.
     pub received_at: DateTime<Utc>,
     /// When the person wrote it, as far as Twilio tells.
@@ -209,7 +215,7 @@ pub async fn insert_from_dashboard(
 /// The accepted messages of a conversation that no turn has, in order. The caller holds the conversation's lock.
 pub async fn unanswered(conn: &mut PgConnection, conversation_id: i64) -> sqlx::Result<Vec<Said>> {
     sqlx::query_as(
-        "SELECT id, address_id, body, received_at, written_at FROM channel_messages
+        "SELECT id, sid, address_id, body, params, received_at, written_at FROM channel_messages
          WHERE conversation_id = $1 AND turn_id IS NULL AND outcome IS NULL AND accepted_at IS NOT NULL ORDER BY id",
     )
     .bind(conversation_id)
@@ -220,7 +226,7 @@ pub async fn unanswered(conn: &mut PgConnection, conversation_id: i64) -> sqlx::
 /// The messages of a turn, in order.
 pub async fn of_turn(conn: &mut PgConnection, turn_id: i64) -> sqlx::Result<Vec<Said>> {
     sqlx::query_as(
-        "SELECT id, address_id, body, received_at, written_at FROM channel_messages WHERE turn_id = $1 ORDER BY id",
+        "SELECT id, sid, address_id, body, params, received_at, written_at FROM channel_messages WHERE turn_id = $1 ORDER BY id",
     )
     .bind(turn_id)
     .fetch_all(conn)

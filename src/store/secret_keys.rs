@@ -1,7 +1,10 @@
-//! `CLOUDYBOT_SECRET_KEY`: what keys the hashes of claim tokens and phone numbers, so that a stolen table tells neither.
+//! `CLOUDYBOT_SECRET_KEY`: what keys the hashes of claim tokens and phone numbers and seals other people's tokens, so that a stolen table
+//! tells none of them.
 
 use std::fmt;
 
+use chacha20poly1305::aead::{Aead as _, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use sqlx::PgConnection;
@@ -18,6 +21,24 @@ pub enum Sort {
     /// A WhatsApp person's number or opaque id.
     Person,
 }
+
+/// What is sealed: a seal of one sort opens as no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sealed {
+    /// The token of a user's own gateway.
+    AgentToken,
+}
+
+impl Sealed {
+    fn label(self) -> &'static str {
+        match self {
+            Self::AgentToken => "agent token",
+        }
+    }
+}
+
+/// Bytes of a nonce that is drawn by chance for each seal.
+const NONCE_BYTES: usize = 24;
 
 impl SecretKeys {
     /// Reads keys that are separated by commas. `None`: there is none.
@@ -39,6 +60,27 @@ impl SecretKeys {
     pub fn hashes(&self, sort: Sort, text: &str) -> Vec<Vec<u8>> {
         self.0.iter().map(|key| hash(key, sort, text)).collect()
     }
+
+    /// Seals a secret for its owner: nobody without the key reads it, and it opens for nobody else.
+    #[must_use]
+    pub fn seal(&self, sort: Sealed, owner: &str, secret: &str) -> Vec<u8> {
+        let nonce: [u8; NONCE_BYTES] = rand::random();
+        let key = self.0.first().expect("parse takes no empty list");
+        let payload = Payload { msg: secret.as_bytes(), aad: owner.as_bytes() };
+        let sealed = cipher(key, sort).encrypt(&XNonce::from(nonce), payload);
+        [nonce.as_slice(), &sealed.expect("a token is far shorter than what the cipher takes")].concat()
+    }
+
+    /// Opens what one of the keys has sealed. `None`: none of them, or not for this owner.
+    #[must_use]
+    pub fn open(&self, sort: Sealed, owner: &str, sealed: &[u8]) -> Option<String> {
+        let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>()?;
+        let opened = self.0.iter().find_map(|key| {
+            let payload = Payload { msg: sealed, aad: owner.as_bytes() };
+            cipher(key, sort).decrypt(&XNonce::from(*nonce), payload).ok()
+        })?;
+        String::from_utf8(opened).ok()
+    }
 }
 
 impl fmt::Debug for SecretKeys {
@@ -52,11 +94,20 @@ fn hash(key: &str, sort: Sort, text: &str) -> Vec<u8> {
         Sort::ClaimToken => "claim token",
         Sort::Person => "person",
     };
+    derive(key, sort, text).to_vec()
+}
+
+/// A key of its own for each sort of secret.
+fn cipher(key: &str, sort: Sealed) -> XChaCha20Poly1305 {
+    XChaCha20Poly1305::new(&derive(key, "seal", sort.label()).into())
+}
+
+fn derive(key: &str, purpose: &str, text: &str) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("HMAC takes keys of any length");
-    mac.update(sort.as_bytes());
+    mac.update(purpose.as_bytes());
     mac.update(&[0]);
     mac.update(text.as_bytes());
-    mac.finalize().into_bytes().to_vec()
+    mac.finalize().into_bytes().into()
 }
 
 /// The key that this database keeps for itself, stored now if there is none: for development, where nobody brings one.
@@ -94,6 +145,24 @@ mod tests {
 
         assert!(rotated.hashes(Sort::Person, "x").contains(&stored));
         assert_ne!(rotated.hash(Sort::Person, "x"), stored);
+    }
+
+    #[test]
+    fn a_seal_opens_for_its_owner_with_its_key_alone() {
+        let (keys, rotated) = (SecretKeys::parse("old").unwrap(), SecretKeys::parse("new, old").unwrap());
+
+        let sealed = keys.seal(Sealed::AgentToken, "alice", "s3cret");
+
+        assert!(!sealed.windows(6).any(|part| part == b"s3cret"));
+        assert_ne!(
+            sealed,
+            keys.seal(Sealed::AgentToken, "alice", "s3cret"),
+            "two seals of one secret differ"
+        );
+        assert_eq!(rotated.open(Sealed::AgentToken, "alice", &sealed).as_deref(), Some("s3cret"));
+        assert_eq!(keys.open(Sealed::AgentToken, "bob", &sealed), None);
+        assert_eq!(SecretKeys::parse("new").unwrap().open(Sealed::AgentToken, "alice", &sealed), None);
+        assert_eq!(keys.open(Sealed::AgentToken, "alice", &sealed[..20]), None);
     }
 
     #[test]

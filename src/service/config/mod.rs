@@ -109,6 +109,7 @@ pub struct Keys {
     limits: LimitKeys,
     moderation: ModerationKeys,
     pub agent: Agent,
+    pub media: Media,
     pub deliveries: Deliveries,
     pub schedules: Schedules,
     pub metering: Metering,
@@ -208,6 +209,7 @@ impl fmt::Debug for OpenClaw {
 pub struct Whatsapp {
     pub enabled: bool,
     pub enforce_window: bool,
+    pub typing_indicator: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -254,6 +256,13 @@ pub struct Agent {
     pub debounce_cap_ms: u64,
     pub timeout_secs: u64,
     pub attempts: u16,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Media {
+    pub size_limit_bytes: usize,
+    pub timeout_ms: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -198,9 +198,10 @@ pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
     must(keys.queue.crash_limit > 0, "queue.crash_limit must be at least 1");
     must(keys.agent.attempts > 0, "agent.attempts must be at least 1");
     must(keys.agent.timeout_secs > 0, "agent.timeout_secs must be at least 1");
+    must(keys.media.size_limit_bytes > 0, "media.size_limit_bytes must be at least 1");
     must(
-        keys.pools.conversation.timeout_secs > keys.agent.timeout_secs,
-        "pools.conversation.timeout_secs must be longer than agent.timeout_secs",
+        keys.pools.conversation.timeout_secs > keys.agent.timeout_secs + keys.media.timeout_ms.div_ceil(1000),
+        "pools.conversation.timeout_secs must be longer than agent.timeout_secs and media.timeout_ms together",
     );
     must(
         keys.pools.prompts.timeout_secs > keys.agent.timeout_secs,

@@ -36,6 +36,9 @@ struct Options {
     /// Further jobs that wait in another pool while the tables are large
     #[arg(long, default_value_t = 0)]
     waiting: i64,
+    /// Only the two drains, so often, for a profiler to watch
+    #[arg(long, default_value_t = 0)]
+    drains: usize,
     /// One JSON object instead of a table
     #[arg(long)]
     json: bool,
@@ -96,6 +99,9 @@ async fn main() -> anyhow::Result<()> {
 
 async fn measure(options: &Options, server: &Server) -> anyhow::Result<Vec<Measure>> {
     let jobs = options.jobs;
+    if options.drains > 0 {
+        return drains(server, jobs, options.drains).await;
+    }
     let mut rounds = Vec::new();
     for _ in 0..options.rounds.max(1) {
         rounds.push(round(server, jobs).await?);
@@ -132,6 +138,21 @@ async fn measure(options: &Options, server: &Server) -> anyhow::Result<Vec<Measu
             .against(self::median(bare)),
     );
     Ok(measures)
+}
+
+/// Drains and bare loops in turns.
+async fn drains(server: &Server, jobs: usize, times: usize) -> anyhow::Result<Vec<Measure>> {
+    let (mut plain, mut lanes, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..times {
+        bare.push(raw::drain(server, jobs).await?);
+        plain.push(workload::drain(server, jobs, workload::Lanes::None).await?.per_sec);
+        lanes.push(workload::drain(server, jobs, workload::Lanes::Own).await?.per_sec);
+    }
+    let bare = median(bare);
+    Ok(vec![
+        Measure::new("drain", "/s", median(plain)).against(bare),
+        Measure::new("drain, each job in a lane of its own", "/s", median(lanes)).against(bare),
+    ])
 }
 
 /// One of each, in turns.

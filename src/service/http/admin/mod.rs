@@ -3,6 +3,7 @@
 mod alerts;
 mod chunks;
 mod jobs;
+mod turns;
 
 use axum::middleware;
 use queue::Queue;
@@ -39,6 +40,8 @@ pub(crate) fn routes(admin: Admin, token: BearerToken) -> OpenApiRouter {
         .nest("/jobs", jobs)
         .routes(routes!(alerts::list))
         .routes(routes!(alerts::acknowledge))
+        .routes(routes!(turns::turns))
+        .routes(routes!(turns::messages))
         .routes(routes!(chunks::in_doubt))
         .routes(routes!(chunks::give_verdict))
         .fallback(async || Problem::not_found("no such path; see /openapi.json"))

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use futures::Stream;
 use jobs::answer::Answer;
 use jobs::proactive::PlanError;
+use jobs::turns::words;
 use jobs::{lanes, texts};
 use queue::job::NewJob;
 use serde::{Deserialize, Serialize};
@@ -47,7 +48,7 @@ pub(super) struct EntryView {
     role: &'static str,
     /// `whatsapp` or `dashboard`: where it was written, or where the answer went.
     channel: String,
-    /// The words.
+    /// The words; files and places are named in brackets.
     text: String,
     /// The assistant could not answer.
     failed: bool,
@@ -63,7 +64,10 @@ impl From<Entry> for EntryView {
             role: if entry.by_person { "user" } else { "assistant" },
             channel: entry.channel,
             failed: entry.text.is_none(),
-            text: entry.text.unwrap_or_else(|| texts::APOLOGY.to_owned()),
+            text: match (entry.text, entry.params) {
+                (Some(text), Some(params)) => words::shown(&text, &params),
+                (text, _) => text.unwrap_or_else(|| texts::APOLOGY.to_owned()),
+            },
             schedule: entry.schedule,
             at: entry.at,
         }

@@ -1,5 +1,6 @@
 //! `/v1`: what the product's dashboard and its internal workflows do.
 
+mod agents;
 mod claim_link;
 mod claims;
 mod deliveries;

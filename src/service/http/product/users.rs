@@ -11,6 +11,7 @@ use store::consents::{Action, Consent, Method, NewConsent};
 use store::users::User;
 use utoipa::ToSchema;
 
+use super::agents::{self, AgentRequest, AgentView};
 use super::{Product, known_user, user_id};
 use crate::http::input;
 use crate::http::problem::Problem;
@@ -28,6 +29,10 @@ pub(super) struct UserRequest {
     period_anchor: Option<Option<PeriodAnchor>>,
     /// The assistant is silent; STOP and START still work.
     paused: Option<bool>,
+    /// The agent that the user has of their own, in place of what there was; null: the deployment's.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<AgentRequest>)]
+    agent: Option<Option<AgentRequest>>,
 }
 
 /// Tells null from nothing.
@@ -68,6 +73,8 @@ pub(crate) struct UserView {
     /// On which day billing periods begin; null: calendar months.
     period_anchor: Option<u32>,
     paused: bool,
+    /// The agent that the user has of their own; null: the deployment's.
+    agent: Option<AgentView>,
     /// The linked phone; null: none.
     whatsapp: Option<LinkView>,
     /// Wants no scheduled and proactive messages.
@@ -179,6 +186,9 @@ pub(super) async fn put(
     }
     user.paused = request.paused.unwrap_or(user.paused);
     store::users::update(&mut tx, &user).await?;
+    if let Some(agent) = request.agent {
+        agents::put(&mut tx, &settings.secret_keys, &user.id, agent).await?;
+    }
     let view = view(&mut tx, settings, user).await?;
     tx.commit().await?;
     Ok((if new { StatusCode::CREATED } else { StatusCode::OK }, Json(view)))
@@ -281,8 +291,10 @@ pub(crate) async fn view(conn: &mut PgConnection, settings: &Settings, user: Use
         ClaimState { state, expires_at: token.expires_at, remedy }
     });
     let consents = store::consents::of_user(conn, &user.id).await?;
+    let agent = store::user_agents::get(conn, &user.id).await?.map(AgentView::from);
     let usage = usage_view(conn, settings, &user).await?;
     Ok(UserView {
+        agent,
         whatsapp,
         opted_out,
         claim,

@@ -1,0 +1,74 @@
+//! What a turn tells the agent: everything that people said, as words and pictures.
+
+/// Files that came with messages.
+pub(crate) mod attachments;
+/// Contacts in words.
+mod contact;
+/// The signs of work while it lasts.
+pub(crate) mod typing;
+/// Messages in words.
+pub mod words;
+
+use std::collections::HashMap;
+
+use agent::turn::{Channel, Part, TurnRequest};
+use store::messages::Said;
+use store::turns::Turn;
+
+use crate::app::App;
+use attachments::Fetched;
+
+/// What the agent is asked in a turn. Files are fetched here, and what came of each is kept; a file that is not to be had is named in words.
+pub(crate) async fn request(app: &App, turn: &Turn, messages: &[Said]) -> sqlx::Result<TurnRequest> {
+    let fetched = attachments::fetch(app, messages).await?;
+    let replied_to = replied_to(app, turn, messages).await?;
+    let is_whatsapp = messages.iter().any(|said| said.address_id.is_some());
+    Ok(TurnRequest {
+        conversation_id: session_key(turn.conversation_id),
+        channel: if is_whatsapp { Channel::Whatsapp } else { Channel::Dashboard },
+        parts: messages.iter().flat_map(|said| parts(said, &fetched, &replied_to)).collect(),
+        timeout: app.settings.agent_timeout,
+    })
+}
+
+/// What the agent calls a conversation.
+pub(crate) fn session_key(conversation_id: i64) -> String {
+    format!("conversation-{conversation_id}")
+}
+
+fn parts(
+    said: &Said,
+    fetched: &HashMap<(i64, i32), Fetched>,
+    replied_to: &HashMap<String, String>,
+) -> Vec<Part> {
+    let files = words::files(&said.params);
+    let of_file = |index: i32| fetched.get(&(said.id, index));
+    let mut text = words::before(&said.params, replied_to);
+    text.extend(words::said(&said.body, &said.params));
+    let mut pictures = Vec::new();
+    for file in files {
+        match of_file(file.index) {
+            Some(Fetched::Picture { mime, bytes }) => {
+                pictures.push(Part::Image { mime: mime.clone(), bytes: bytes.clone() });
+            }
+            Some(Fetched::Words(words)) => text.push(words.clone()),
+            None => text.push(file.in_words("not shown")),
+        }
+    }
+    if text.is_empty() && pictures.is_empty() {
+        text.extend(words::unknown(&said.params));
+    }
+    let text = text.join("\n");
+    let text = (!text.is_empty()).then_some(Part::Text(text));
+    text.into_iter().chain(pictures).collect()
+}
+
+/// The texts of the messages that these are replies to, by Twilio's id.
+async fn replied_to(app: &App, turn: &Turn, messages: &[Said]) -> sqlx::Result<HashMap<String, String>> {
+    let sids: Vec<&str> = messages.iter().filter_map(|said| words::replied_to(&said.params)).collect();
+    if sids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let mut conn = app.pg.acquire().await?;
+    store::entries::texts_of_sids(&mut conn, turn.conversation_id, &sids).await
+}

@@ -1,0 +1,227 @@
+//! `/admin/api/turns` and `/admin/api/messages`: what people wrote and what it came to, without anybody's words.
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use store::attachments::Attachment;
+use store::turn_records::{self, AttemptRecord, Filter, MessageRecord, TurnRecord};
+use utoipa::{IntoParams, ToSchema};
+
+use super::Admin;
+use crate::http::input;
+use crate::http::problem::Problem;
+
+/// Which of them.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RecordQuery {
+    /// This user's.
+    user: Option<String>,
+    /// Turns: `running`, `replied`, `silent` or `failed`. Messages: their outcome, `waiting` while they have none.
+    state: Option<String>,
+    /// Of a lower number than this: the last one of the page before.
+    before: Option<i64>,
+    /// How many at most, 1 to 500.
+    #[serde(default = "usual_limit")]
+    #[param(default = 50)]
+    limit: i64,
+}
+
+fn usual_limit() -> i64 {
+    50
+}
+
+impl RecordQuery {
+    fn filter(&self) -> Result<Filter<'_>, Problem> {
+        if !(1..=500).contains(&self.limit) {
+            return Err(Problem::invalid("limit: it must be 1 to 500"));
+        }
+        let (user_id, state) = (self.user.as_deref(), self.state.as_deref());
+        Ok(Filter { user_id, state, before: self.before, limit: self.limit })
+    }
+}
+
+/// Turns, the newest first.
+#[derive(Serialize, ToSchema)]
+pub(super) struct TurnList {
+    turns: Vec<TurnView>,
+}
+
+/// A run of the agent.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct TurnView {
+    id: i64,
+    /// null: the user was erased.
+    user: Option<String>,
+    /// `whatsapp` or `dashboard`: where it is answered.
+    channel: String,
+    /// `running`, `replied`, `silent` or `failed`.
+    state: String,
+    /// Who was asked.
+    agent: String,
+    /// The schedule that asked; null: somebody wrote.
+    schedule: Option<String>,
+    started_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+    /// From the first call to the end.
+    latency_ms: Option<i64>,
+    /// Why it failed.
+    error: Option<String>,
+    /// The messages it answers.
+    messages: Vec<i64>,
+    /// Its calls of the agent; a second one after a crash or a failure.
+    attempts: Vec<AttemptView>,
+}
+
+/// A call of the agent.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct AttemptView {
+    attempt: i32,
+    started_at: DateTime<Utc>,
+    /// null: under way, or its process died.
+    ended_at: Option<DateTime<Utc>>,
+    latency_ms: Option<i64>,
+    /// Why it failed.
+    error: Option<String>,
+}
+
+impl From<AttemptRecord> for AttemptView {
+    fn from(record: AttemptRecord) -> Self {
+        let AttemptRecord { attempt, started_at, ended_at, error, .. } = record;
+        Self { attempt, started_at, ended_at, latency_ms: took_ms(started_at, ended_at), error }
+    }
+}
+
+fn took_ms(started_at: DateTime<Utc>, ended_at: Option<DateTime<Utc>>) -> Option<i64> {
+    ended_at.map(|ended_at| TimeDelta::num_milliseconds(&(ended_at - started_at)))
+}
+
+/// Runs of the agent, the newest first.
+#[utoipa::path(get, path = "/turns", operation_id = "listTurns", tag = "turns", params(RecordQuery), responses((status = 200, body = TurnList), (status = 401, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn turns(
+    State(admin): State<Admin>,
+    input::Query(query): input::Query<RecordQuery>,
+) -> Result<Json<TurnList>, Problem> {
+    let filter = query.filter()?;
+    let mut conn = admin.pg.acquire().await?;
+    let records = turn_records::turns(&mut conn, &filter).await?;
+    let ids: Vec<i64> = records.iter().map(|turn| turn.id).collect();
+    let mut attempts = turn_records::attempts(&mut conn, &ids).await?;
+    let view = |record: TurnRecord| {
+        let TurnRecord {
+            id,
+            user_id,
+            channel,
+            state,
+            agent,
+            schedule,
+            started_at,
+            finished_at,
+            error,
+            message_ids,
+        } = record;
+        let own = attempts.extract_if(.., |attempt| attempt.turn_id == id).map(AttemptView::from).collect();
+        TurnView {
+            id,
+            user: user_id,
+            channel,
+            state,
+            agent,
+            schedule,
+            started_at,
+            finished_at,
+            latency_ms: took_ms(started_at, finished_at),
+            error,
+            messages: message_ids,
+            attempts: own,
+        }
+    };
+    Ok(Json(TurnList { turns: records.into_iter().map(view).collect() }))
+}
+
+/// Messages, the newest first.
+#[derive(Serialize, ToSchema)]
+pub(super) struct MessageList {
+    messages: Vec<MessageView>,
+}
+
+/// A message that somebody wrote.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct MessageView {
+    id: i64,
+    /// Twilio's id, or the dashboard's.
+    sid: String,
+    /// `whatsapp` or `dashboard`.
+    channel: String,
+    /// null: it is in nobody's conversation.
+    user: Option<String>,
+    /// Its sender's number without its middle; null: it was written in the dashboard.
+    from: Option<String>,
+    received_at: DateTime<Utc>,
+    /// Its webhook never came; Twilio's list had it.
+    backfilled: bool,
+    /// The turn that answers it.
+    turn: Option<i64>,
+    /// How it ended; null: it has not.
+    outcome: Option<String>,
+    /// Why.
+    reason: Option<String>,
+    /// Its files, as far as a turn has needed them.
+    attachments: Vec<AttachmentView>,
+}
+
+/// A file that came with a message.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct AttachmentView {
+    index: i32,
+    /// What its sender says it is.
+    content_type: String,
+    /// `shown` to the agent, or `named` in words; `refused` or `failed`: it was named with the reason.
+    state: String,
+    size_bytes: Option<i64>,
+    /// Why it could not be shown.
+    reason: Option<String>,
+}
+
+impl From<Attachment> for AttachmentView {
+    fn from(attachment: Attachment) -> Self {
+        let Attachment { index, content_type, state, size_bytes, reason, .. } = attachment;
+        Self { index, content_type, state, size_bytes, reason }
+    }
+}
+
+/// What people wrote, the newest first.
+#[utoipa::path(get, path = "/messages", operation_id = "listWritten", tag = "turns", params(RecordQuery), responses((status = 200, body = MessageList), (status = 401, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn messages(
+    State(admin): State<Admin>,
+    input::Query(query): input::Query<RecordQuery>,
+) -> Result<Json<MessageList>, Problem> {
+    let filter = query.filter()?;
+    let mut conn = admin.pg.acquire().await?;
+    let records = turn_records::messages(&mut conn, &filter).await?;
+    let ids: Vec<i64> = records.iter().map(|message| message.id).collect();
+    let mut attachments = store::attachments::of_messages(&mut conn, &ids).await?;
+    let view = |record: MessageRecord| {
+        let own = attachments.extract_if(.., |file| file.message_id == record.id).map(AttachmentView::from);
+        MessageView {
+            attachments: own.collect(),
+            id: record.id,
+            sid: record.sid,
+            channel: record.channel,
+            user: record.user_id,
+            from: record.address.as_deref().map(twilio::address::masked),
+            received_at: record.received_at,
+            backfilled: record.backfilled,
+            turn: record.turn_id,
+            outcome: record.outcome,
+            reason: record.outcome_reason,
+        }
+    };
+    Ok(Json(MessageList { messages: records.into_iter().map(view).collect() }))
+}

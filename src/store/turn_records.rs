@@ -1,0 +1,127 @@
+//! Turns and messages as administrators look at them: what was asked, by which calls, and what it came to. No words of anybody.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+/// A turn.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct TurnRecord {
+    /// Its number.
+    pub id: i64,
+    /// Whose conversation; `None`: the user was erased.
+    pub user_id: Option<String>,
+    /// `whatsapp` or `dashboard`: where it is answered.
+    pub channel: String,
+    /// `running`, `replied`, `silent` or `failed`.
+    pub state: String,
+    /// Who was asked.
+    pub agent: String,
+    /// The schedule that asked; `None`: somebody wrote.
+    pub schedule: Option<String>,
+    /// When the first call began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// The messages it answers.
+    pub message_ids: Vec<i64>,
+}
+
+/// A call of the agent within a turn.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct AttemptRecord {
+    /// Of which turn.
+    pub turn_id: i64,
+    /// From 1.
+    pub attempt: i32,
+    /// Before the call.
+    pub started_at: DateTime<Utc>,
+    /// `None`: under way, or its process died.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+/// Which of them; what is `None` does not narrow.
+#[derive(Clone, Debug, Default)]
+pub struct Filter<'a> {
+    /// This user's.
+    pub user_id: Option<&'a str>,
+    /// In this state, or with this outcome; `waiting` is a message without one.
+    pub state: Option<&'a str>,
+    /// Of a lower number.
+    pub before: Option<i64>,
+    /// So many at most.
+    pub limit: i64,
+}
+
+/// Turns, the newest first.
+pub async fn turns(conn: &mut PgConnection, filter: &Filter<'_>) -> sqlx::Result<Vec<TurnRecord>> {
+    sqlx::query_as(
+        "SELECT t.id, c.user_id, t.channel, t.state, t.agent, s.schedule, t.started_at, t.finished_at, t.error,
+                ARRAY(SELECT m.id FROM channel_messages m WHERE m.turn_id = t.id ORDER BY m.id) AS message_ids
+         FROM channel_turns t JOIN channel_conversations c ON c.id = t.conversation_id LEFT JOIN channel_slots s ON s.id = t.slot_id
+         WHERE ($1::TEXT IS NULL OR c.user_id = $1) AND ($2::TEXT IS NULL OR t.state = $2) AND ($3::BIGINT IS NULL OR t.id < $3)
+         ORDER BY t.id DESC LIMIT $4",
+    )
+    .bind(filter.user_id)
+    .bind(filter.state)
+    .bind(filter.before)
+    .bind(filter.limit)
+    .fetch_all(conn)
+    .await
+}
+
+/// The calls of these turns, in order.
+pub async fn attempts(conn: &mut PgConnection, turn_ids: &[i64]) -> sqlx::Result<Vec<AttemptRecord>> {
+    sqlx::query_as(
+        "SELECT turn_id, attempt, started_at, ended_at, error FROM channel_turn_attempts WHERE turn_id = ANY ($1) ORDER BY turn_id, attempt",
+    )
+    .bind(turn_ids)
+    .fetch_all(conn)
+    .await
+}
+
+/// A message that somebody wrote.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct MessageRecord {
+    /// Its number.
+    pub id: i64,
+    /// Twilio's id, or the dashboard's.
+    pub sid: String,
+    /// `whatsapp` or `dashboard`.
+    pub channel: String,
+    /// Whose conversation it is in; `None`: in none, or the user was erased.
+    pub user_id: Option<String>,
+    /// The phone as it was last spelled; `None`: written in the dashboard, or erased.
+    pub address: Option<String>,
+    /// When it reached us.
+    pub received_at: DateTime<Utc>,
+    /// Its webhook never came; Twilio's list had it.
+    pub backfilled: bool,
+    /// The turn that has it.
+    pub turn_id: Option<i64>,
+    /// How it ended; `None`: it has not.
+    pub outcome: Option<String>,
+    /// Why.
+    pub outcome_reason: Option<String>,
+}
+
+/// Messages, the newest first.
+pub async fn messages(conn: &mut PgConnection, filter: &Filter<'_>) -> sqlx::Result<Vec<MessageRecord>> {
+    sqlx::query_as(
+        "SELECT m.id, m.sid, m.channel, c.user_id,
+                (SELECT a.alias FROM channel_address_aliases a WHERE a.address_id = m.address_id ORDER BY a.last_seen_at DESC LIMIT 1) AS address,
+                m.received_at, m.backfilled, m.turn_id, m.outcome, m.outcome_reason
+         FROM channel_messages m LEFT JOIN channel_conversations c ON c.id = m.conversation_id
+         WHERE ($1::TEXT IS NULL OR c.user_id = $1) AND ($2::TEXT IS NULL OR coalesce(m.outcome, 'waiting') = $2) AND ($3::BIGINT IS NULL OR m.id < $3)
+         ORDER BY m.id DESC LIMIT $4",
+    )
+    .bind(filter.user_id)
+    .bind(filter.state)
+    .bind(filter.before)
+    .bind(filter.limit)
+    .fetch_all(conn)
+    .await
+}

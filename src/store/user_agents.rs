@@ -1,0 +1,46 @@
+//! `channel_user_agents`: the agents that users have of their own.
+
+use sqlx::PgConnection;
+
+/// What is a user's own; the rest is the deployment's.
+#[derive(Clone, Default, PartialEq, Eq, sqlx::FromRow)]
+pub struct UserAgent {
+    /// The gateway's address.
+    pub base_url: Option<String>,
+    /// Its token, sealed for this user.
+    pub token: Option<Vec<u8>>,
+    /// Which agent of the gateway.
+    pub agent_id: Option<String>,
+    /// Which model behind it.
+    pub model: Option<String>,
+}
+
+/// What a user has; `None`: nothing.
+pub async fn get(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Option<UserAgent>> {
+    sqlx::query_as("SELECT base_url, token, agent_id, model FROM channel_user_agents WHERE user_id = $1")
+        .bind(user_id)
+        .fetch_optional(conn)
+        .await
+}
+
+/// Gives a user these, in place of what there was.
+pub async fn put(conn: &mut PgConnection, user_id: &str, agent: &UserAgent) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO channel_user_agents (user_id, base_url, token, agent_id, model) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (user_id) DO UPDATE SET base_url = EXCLUDED.base_url, token = EXCLUDED.token, agent_id = EXCLUDED.agent_id, model = EXCLUDED.model, updated_at = now()",
+    )
+    .bind(user_id)
+    .bind(&agent.base_url)
+    .bind(&agent.token)
+    .bind(&agent.agent_id)
+    .bind(&agent.model)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Leaves a user the deployment's agent.
+pub async fn delete(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<()> {
+    sqlx::query("DELETE FROM channel_user_agents WHERE user_id = $1").bind(user_id).execute(conn).await?;
+    Ok(())
+}

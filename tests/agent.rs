@@ -1,0 +1,284 @@
+//! The agent's path, from a message to its reply: a gateway that behaves as OpenClaw does, on its good and bad days.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::gateway::{Chat, Gateway, Run};
+use crate::support::{PERSON, TestApp};
+
+const APOLOGY: &str = "Sorry, I couldn't finish that. Please try again.";
+
+fn person(number: usize) -> String {
+    format!("whatsapp:+1500555{number:04}")
+}
+
+/// What a gateway may do instead of answering, with what is kept of it.
+fn failures() -> [(&'static str, Run, &'static str); 7] {
+    [
+        ("empty", Run::NoResponse, "answered with nothing"),
+        ("in-band", Run::InternalError, "Error: internal error"),
+        ("busy", Run::Busy(1), "429"),
+        ("broken", Run::Refuse(500), "500"),
+        ("hang", Run::Hang, "did not answer within 1s"),
+        ("half", Run::Half, "in the middle"),
+        ("disconnect", Run::Disconnect, "the agent failed"),
+    ]
+}
+
+async fn turns_of(app: &TestApp, user: &str) -> Vec<Value> {
+    let user = user.replace('+', "%2B");
+    let (status, turns) = app.admin(Method::GET, &format!("/turns?user={user}"), Value::Null).await;
+    assert_eq!(status, 200, "{turns}");
+    turns["turns"].as_array().unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_gateway_says_when_it_fails_is_never_said_to_a_person() {
+    let gateway = Gateway::chatting(|chat: &Chat, before| {
+        let (what, when) = chat.text.split_once(' ').unwrap_or((&chat.text, ""));
+        match failures().into_iter().find(|(name, ..)| *name == what) {
+            Some((_, run, _)) if when == "always" || before == 0 => run,
+            Some(_) => Run::Say("The answer.", Duration::ZERO),
+            None if what == "silence" => Run::Say("no_reply", Duration::ZERO),
+            None => Run::Refuse(401),
+        }
+    })
+    .await;
+    let app = TestApp::start_with(&[
+        ("OPENCLAW_BASE_URL", &gateway.url),
+        ("OPENCLAW_TOKEN", "secret"),
+        ("CLOUDYBOT__AGENT__TIMEOUT_SECS", "1"),
+    ])
+    .await;
+
+    for (number, (name, ..)) in failures().iter().enumerate() {
+        app.write(&person(number), &format!("{name} once")).await;
+        app.write(&person(100 + number), &format!("{name} always")).await;
+    }
+    app.write(&person(200), "silence").await;
+    app.write(&person(201), "unauthorized").await;
+    app.drained().await;
+
+    for (number, (name, _, kept)) in failures().iter().enumerate() {
+        assert_eq!(app.said_to(&person(number)), ["The answer."], "{name} once");
+        let turn = &turns_of(&app, &person(number)).await[0];
+        assert_eq!(
+            (&turn["state"], turn["attempts"].as_array().unwrap().len()),
+            (&json!("replied"), 2),
+            "{turn}"
+        );
+        assert!(turn["attempts"][0]["error"].as_str().unwrap().contains(kept), "{turn}");
+        assert!(turn["latencyMs"].as_i64().is_some() && turn["agent"] == "openclaw", "{turn}");
+
+        assert_eq!(app.said_to(&person(100 + number)), [APOLOGY], "{name} always");
+        let turn = &turns_of(&app, &person(100 + number)).await[0];
+        assert_eq!(
+            (&turn["state"], turn["attempts"].as_array().unwrap().len()),
+            (&json!("failed"), 3),
+            "{turn}"
+        );
+        assert!(turn["error"].as_str().unwrap().contains(kept), "{turn}");
+    }
+    assert!(app.said_to(&person(200)).is_empty());
+    assert_eq!(turns_of(&app, &person(200)).await[0]["state"], "silent");
+    assert_eq!(app.said_to(&person(201)), [APOLOGY]);
+    let refused = &turns_of(&app, &person(201)).await[0];
+    assert_eq!(
+        refused["attempts"].as_array().unwrap().len(),
+        1,
+        "what cannot work is not tried again: {refused}"
+    );
+    assert!(refused["error"].as_str().unwrap().contains("check the agent's token"), "{refused}");
+    let busy = &turns_of(&app, &person(2)).await[0];
+    let at = |attempt: usize, name: &str| {
+        busy["attempts"][attempt][name].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap()
+    };
+    assert!((at(1, "startedAt") - at(0, "endedAt")).num_milliseconds() >= 990, "Retry-After is kept: {busy}");
+    assert!(!app.logged().contains("secret"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_messages_within_a_second_are_one_turn_in_their_order() {
+    let gateway = Gateway::chatting(|_, _| Run::Say("Five.", Duration::ZERO)).await;
+    let app = TestApp::start_with(&[
+        ("OPENCLAW_BASE_URL", &gateway.url),
+        ("CLOUDYBOT__AGENT__DEBOUNCE_MS", "1500"),
+        ("CLOUDYBOT__AGENT__DEBOUNCE_CAP_MS", "6000"),
+    ])
+    .await;
+
+    for word in ["one", "two", "three", "four", "five"] {
+        app.write(PERSON, word).await;
+    }
+    app.drained_well().await;
+    app.write(PERSON, "/status").await;
+    app.replies(PERSON, 2).await;
+
+    let chats = gateway.chats();
+    let texts: Vec<&str> = chats.iter().map(|chat| chat.text.as_str()).collect();
+    assert_eq!(texts, ["one\ntwo\nthree\nfour\nfive", "/status"]);
+    let waited = "SELECT (1000 * min(extract(epoch FROM t.started_at - m.received_at)))::BIGINT
+        FROM channel_turns t JOIN channel_messages m ON m.turn_id = t.id WHERE t.id = (SELECT";
+    let waited = async |which: &str| {
+        let sql = format!("{waited} {which}(id) FROM channel_turns)");
+        sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(sql)).fetch_one(&app.pg).await.unwrap()
+    };
+    assert!(waited("min").await >= 1490, "the last word was waited for");
+    assert!(waited("max").await < 1490, "a command is not waited for");
+}
+
+/// So many people write three times each, to an agent that takes its time.
+async fn many_chat_at_once(
+    people: usize,
+    takes: impl Fn(usize) -> Duration + Send + Sync + 'static,
+    patience: Duration,
+) {
+    const WORKERS: usize = 64;
+    let gateway = Gateway::chatting(move |chat, _| {
+        Run::Say(
+            "Yes.",
+            takes(
+                chat.text.len() * 31
+                    + chat.user.len() * 17
+                    + chat.user.bytes().map(usize::from).sum::<usize>(),
+            ),
+        )
+    })
+    .await;
+    let app = TestApp::start_with(&[
+        ("OPENCLAW_BASE_URL", &gateway.url),
+        ("CLOUDYBOT__TWILIO__RECIPIENT_EVERY_MS", "1"),
+    ])
+    .await;
+    for number in 0..people {
+        app.link(&person(number)).await;
+    }
+
+    for round in 1..=3 {
+        for number in 0..people {
+            app.write(&person(number), &format!("message {round}")).await;
+        }
+    }
+    app.drained_well_within(patience).await;
+
+    let mut by_person: BTreeMap<String, Vec<Chat>> = BTreeMap::new();
+    for chat in gateway.chats() {
+        by_person.entry(chat.user.clone()).or_default().push(chat);
+    }
+    assert_eq!(by_person.len(), people);
+    for (user, chats) in &by_person {
+        let said: Vec<&str> = chats.iter().flat_map(|chat| chat.text.lines()).collect();
+        assert_eq!(said, ["message 1", "message 2", "message 3"], "{user}");
+        let overlap = chats.windows(2).any(|pair| pair[1].began < pair[0].ended.unwrap());
+        assert!(!overlap, "two turns of {user} at a time");
+    }
+    let chats = gateway.chats();
+    let at_once = |moment: std::time::Instant| {
+        chats.iter().filter(|chat| chat.began <= moment && moment < chat.ended.unwrap()).count()
+    };
+    let most = chats.iter().map(|chat| at_once(chat.began)).max().unwrap();
+    assert!((16..=WORKERS).contains(&most), "{most} turns at a time");
+    assert_eq!(app.count("SELECT max(attempt)::BIGINT FROM channel_turns").await, Some(1));
+    assert!(!app.logged().contains("Lost the lease"));
+    for number in 0..people {
+        let replies = app.said_to(&person(number));
+        assert!(
+            (1..=3).contains(&replies.len()) && replies.iter().all(|reply| reply == "Yes."),
+            "{replies:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_people_chat_at_once_each_in_order() {
+    let takes = |chance: usize| Duration::from_millis(200 + (chance * 7919 % 1800) as u64);
+    many_chat_at_once(200, takes, Duration::from_secs(50)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes three minutes; run it with `cargo test --test integration agents_that_take_up_to_twenty -- --ignored`"]
+async fn two_hundred_people_chat_at_once_with_agents_that_take_up_to_twenty_seconds() {
+    let takes = |chance: usize| Duration::from_millis(2000 + (chance * 7919 % 18_000) as u64);
+    many_chat_at_once(200, takes, Duration::from_secs(400)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_dies_in_a_turn_asks_again_and_answers_once() {
+    let gateway = Gateway::chatting(|_, before| {
+        Run::Say("Done.", if before == 0 { Duration::from_secs(30) } else { Duration::ZERO })
+    })
+    .await;
+    let mut app = TestApp::start_with(&[("OPENCLAW_BASE_URL", &gateway.url)]).await;
+    app.write(PERSON, "Do it").await;
+    app.until("the agent is asked", async || gateway.chats().len() == 1).await;
+
+    app.kill();
+    app.launch().await;
+    app.replies(PERSON, 1).await;
+    app.drained_well().await;
+
+    assert_eq!(app.said_to(PERSON), ["Done."]);
+    let turn = &turns_of(&app, PERSON).await[0];
+    let attempts = turn["attempts"].as_array().unwrap();
+    assert_eq!(attempts.len(), 2, "the second call is seen as such: {turn}");
+    assert_eq!(attempts[0]["endedAt"], Value::Null, "nobody was there to end the first: {turn}");
+    assert_eq!(gateway.chats()[0].user, gateway.chats()[1].user, "both in one session");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_may_have_a_gateway_of_their_own() {
+    let shared = Gateway::chatting(|_, _| Run::Say("The shared one.", Duration::ZERO)).await;
+    let own = Gateway::chatting(|_, _| Run::Say("Your own.", Duration::ZERO)).await;
+    let app = TestApp::start_with(&[("OPENCLAW_BASE_URL", &shared.url), ("OPENCLAW_TOKEN", "of-all")]).await;
+    let put = async |user: &str, agent: Value| {
+        app.product(Method::PUT, &format!("/users/{user}"), json!({ "agent": agent })).await
+    };
+
+    let (status, alice) =
+        put("alice", json!({ "baseUrl": own.url, "token": "of-alice", "agentId": "work" })).await;
+    put("bob", json!({ "agentId": "home", "model": "small" })).await;
+    for user in ["alice", "bob", "carol"] {
+        app.product(Method::PUT, &format!("/users/{user}"), json!({})).await;
+        app.product(Method::POST, &format!("/users/{user}/messages"), json!({ "text": user })).await;
+    }
+    app.drained_well().await;
+    let (_, moved) = put("alice", json!({ "baseUrl": shared.url })).await;
+    let (_, without) = put("alice", Value::Null).await;
+    let refused = [
+        put("alice", json!({ "token": "x" })).await,
+        put("alice", json!({ "baseUrl": "gateway" })).await,
+        put("alice", json!({ "baseUrl": own.url, "agentId": "two words" })).await,
+        put("alice", json!({ "url": own.url })).await,
+    ];
+
+    assert_eq!((status, &alice["agent"]["hasToken"]), (201, &json!(true)));
+    assert!(!alice.to_string().contains("of-alice"));
+    let asked = |gateway: &Gateway| -> Vec<(String, String, String)> {
+        let chats = gateway.chats().into_iter();
+        chats.map(|chat| (chat.text, chat.authorization.unwrap(), chat.model)).collect()
+    };
+    let three =
+        |text: &str, token: &str, model: &str| (text.to_owned(), format!("Bearer {token}"), model.to_owned());
+    assert_eq!(asked(&own), [three("alice", "of-alice", "openclaw/work")]);
+    let mut of_shared = asked(&shared);
+    of_shared.sort();
+    assert_eq!(of_shared, [three("bob", "of-all", "openclaw/home"), three("carol", "of-all", "openclaw")]);
+    assert!(gateway_channels(&shared).iter().all(|channel| channel == "dashboard"));
+    assert_eq!(
+        app.count("SELECT count(*) FROM channel_user_agents WHERE position('of-alice'::BYTEA IN token) > 0")
+            .await,
+        Some(0)
+    );
+    assert_eq!(moved["agent"]["hasToken"], false, "another gateway does not get the token");
+    assert_eq!(without["agent"], Value::Null);
+    for (status, problem) in refused {
+        assert_eq!(status, 422, "{problem}");
+    }
+}
+
+fn gateway_channels(gateway: &Gateway) -> Vec<String> {
+    gateway.chats().into_iter().filter_map(|chat| chat.channel).collect()
+}
