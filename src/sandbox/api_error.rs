@@ -25,6 +25,10 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
+    pub(crate) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, 20500, "Internal server error")
+    }
+
     pub(crate) fn not_found(path: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, 20404, format!("The requested resource {path} was not found"))
     }
@@ -34,7 +38,7 @@ impl ApiError {
 impl From<NotKept> for ApiError {
     fn from(error: NotKept) -> Self {
         tracing::error!(error = %error, "The sandbox refused a request that it could not keep");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, 20500, "Internal server error")
+        Self::internal()
     }
 }
 

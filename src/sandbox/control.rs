@@ -17,6 +17,8 @@ const HELP: &str = "\
 A Twilio that runs on this machine.
 
   write as a person     curl -d 'From=+15005550100' --data-urlencode 'Body=Hello' HERE/sandbox/inbound
+  send a picture        curl -T cat.jpg -H 'content-type: image/jpeg' HERE/sandbox/media
+  ... with its url      curl -d 'From=+15005550100' --data-urlencode 'MediaUrl0=...' HERE/sandbox/inbound
   see what was said     curl HERE/sandbox/messages
   forget it             curl -X DELETE HERE/sandbox/messages
   misbehave             curl -X PUT -H 'content-type: application/json' -d '{\"rate_limited\": 0.1}' HERE/sandbox/faults

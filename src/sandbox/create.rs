@@ -38,7 +38,7 @@ async fn answer(sandbox: &Arc<State>, body: &[u8]) -> Response {
         return error.into_response();
     }
     if sandbox.happens(faults.error_before) {
-        return internal_error();
+        return ApiError::internal().into_response();
     }
     if sandbox.happens(faults.drop_before) {
         return Hangup.into_response();
@@ -64,16 +64,12 @@ async fn answer(sandbox: &Arc<State>, body: &[u8]) -> Response {
     }
     status::begin(sandbox, message);
     if sandbox.happens(faults.error_after) {
-        return internal_error();
+        return ApiError::internal().into_response();
     }
     if sandbox.happens(faults.drop_after) {
         return Hangup.into_response();
     }
     (StatusCode::CREATED, Json(resource)).into_response()
-}
-
-fn internal_error() -> Response {
-    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, 20500, "Internal server error").into_response()
 }
 
 /// The message that a form describes, or Twilio's word for what is wrong with it.

@@ -1,6 +1,7 @@
 //! Faults on request. Each is a probability from 0 to 1, or a time; all are off unless set.
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 /// How the sandbox misbehaves. JSON in `PUT /sandbox/faults`; what is left out is off.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -44,6 +45,16 @@ pub struct Faults {
     pub read: f64,
     /// Lists and fetches show a message only so long after it was taken in. The value in force when they are asked counts.
     pub list_lag_ms: u64,
+    /// A person's file is not found so long after it was given to `/sandbox/media`. The value in force when it is asked for counts.
+    pub media_missing_ms: u64,
+    /// Whoever asks for a file is sent to this URL instead of the CDN.
+    pub media_redirect: Option<String>,
+    /// The CDN serves so many bytes of a file, with zeros behind its own, whatever its real size.
+    pub media_size_bytes: Option<u64>,
+    /// The CDN serves a file byte by byte, with this pause before each.
+    pub media_drip_ms: u64,
+    /// A request for a file is answered 500. The CDN is spared.
+    pub media_error: f64,
 }
 
 /// Why a set of faults makes no sense.
@@ -55,6 +66,9 @@ pub enum FaultsError {
     /// A refusal that is no refusal.
     #[error("refuse_status must be an error's status, from 400 to 599, and not {0}")]
     RefuseStatus(u16),
+    /// A redirect to nowhere.
+    #[error("media_redirect must be a URL, and not {0:?}")]
+    MediaRedirect(String),
 }
 
 impl Faults {
@@ -73,12 +87,16 @@ impl Faults {
             ("callback_doubled", self.callback_doubled),
             ("callback_reordered", self.callback_reordered),
             ("read", self.read),
+            ("media_error", self.media_error),
         ];
         if let Some((name, _)) = probabilities.iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
             return Err(FaultsError::Probability(name));
         }
-        match self.refuse_status {
-            Some(status) if !(400..=599).contains(&status) => Err(FaultsError::RefuseStatus(status)),
+        if let Some(status) = self.refuse_status.filter(|status| !(400..=599).contains(status)) {
+            return Err(FaultsError::RefuseStatus(status));
+        }
+        match &self.media_redirect {
+            Some(url) if Url::parse(url).is_err() => Err(FaultsError::MediaRedirect(url.clone())),
             _ => Ok(()),
         }
     }

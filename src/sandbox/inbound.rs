@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::api_error::ApiError;
 use crate::journal::NotKept;
+use crate::media::{attachment, message_type};
 use crate::message::Message;
 use crate::resource::random_hex;
 use crate::state::State;
@@ -70,7 +71,7 @@ pub(crate) async fn write(sandbox: &Arc<State>, given: &[(String, String)]) -> R
         status_callback: None,
         content_sid: None,
         content_variables: None,
-        media_url: field("MediaUrl0").map(str::to_owned),
+        media_url: field("MediaUrl0").filter(|url| !url.is_empty()).map(str::to_owned),
         validity_period: None,
         created_at: now,
         updated_at: now,
@@ -123,18 +124,24 @@ fn say(sandbox: &State, message: &Message, answered: &Answered) -> Result<(), No
     })
 }
 
-/// The captured set of parameters of a text, with what was given in its place.
+/// The captured set of parameters of a text, or of a file if there is a `MediaUrl0`, with what was given in its place.
 fn params(sandbox: &State, given: &[(String, String)]) -> Vec<(String, String)> {
     let field = |name: &str| given.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
     let from = whatsapp_address(&field("From").unwrap_or_else(|| USUAL_PERSON.to_owned()));
-    let sid = field("MessageSid").unwrap_or_else(|| format!("SM{}", random_hex()));
+    let attachment = field("MediaUrl0").filter(|url| !url.is_empty()).map(|url| attachment(sandbox, &url));
+    let usual_sid =
+        attachment.as_ref().map_or_else(|| format!("SM{}", random_hex()), |it| it.message_sid.clone());
+    let sid = field("MessageSid").unwrap_or(usual_sid);
+    let content_type =
+        attachment.map(|attachment| field("MediaContentType0").unwrap_or(attachment.content_type));
+    let message_type = content_type.as_deref().map_or("text", message_type);
     // A person who hides the number has an id instead, and no `WaId`.
     let digits = from.strip_prefix("whatsapp:+");
     let usual = [
         ("SmsMessageSid", sid.clone()),
-        ("NumMedia", "0".to_owned()),
+        ("NumMedia", if content_type.is_some() { "1" } else { "0" }.to_owned()),
         ("ProfileName", "Sandbox Person".to_owned()),
-        ("MessageType", "text".to_owned()),
+        ("MessageType", message_type.to_owned()),
         ("SmsSid", sid.clone()),
         ("WaId", digits.unwrap_or_default().to_owned()),
         ("SmsStatus", "received".to_owned()),
@@ -148,6 +155,7 @@ fn params(sandbox: &State, given: &[(String, String)]) -> Vec<(String, String)> 
     let mut params: Vec<(String, String)> =
         usual.into_iter().map(|(name, value)| (name.to_owned(), field(name).unwrap_or(value))).collect();
     params.push(("MessageSid".to_owned(), sid));
+    params.extend(content_type.map(|content_type| ("MediaContentType0".to_owned(), content_type)));
     if digits.is_none() && field("ExternalUserId").is_none() {
         params.push(("ExternalUserId".to_owned(), from.clone()));
     }

@@ -17,8 +17,10 @@ mod create;
 mod inbound;
 mod journal;
 mod list;
+mod media;
 mod resource;
 mod server;
+mod shelf;
 mod signing;
 mod state;
 mod status;
@@ -64,7 +66,6 @@ pub enum SandboxError {
 /// A running sandbox. Dropping it lets it run; see [`Sandbox::stop`].
 pub struct Sandbox {
     state: Arc<State>,
-    address: SocketAddr,
     serving: tokio::task::JoinHandle<()>,
 }
 
@@ -80,16 +81,17 @@ impl Sandbox {
             .map_err(|source| SandboxError::Listen { address: wanted, source })?;
         let address =
             listener.local_addr().map_err(|source| SandboxError::Listen { address: wanted, source })?;
-        let state = Arc::new(State::open(settings)?);
+        // From here on, where it really listens: the port may have been any.
+        let state = Arc::new(State::open(Settings { listen: address, ..settings })?);
         status::resume(&state);
         let serving = tokio::spawn(server::serve(listener, state.clone()));
-        Ok(Self { state, address, serving })
+        Ok(Self { state, serving })
     }
 
     /// Where it listens, `http://127.0.0.1:…`: what a client takes for Twilio's address.
     #[must_use]
     pub fn base_url(&self) -> String {
-        format!("http://{}", self.address)
+        self.state.base_url()
     }
 
     /// Where webhooks of inbound messages go from now on.
@@ -106,6 +108,12 @@ impl Sandbox {
         let written = inbound::write(&self.state, &given).await.map_err(|error| error.to_string())?;
         let answered = written.webhook.unwrap_or_else(|| Err("it was not delivered".to_owned()))?;
         Ok(answered.status.as_u16())
+    }
+
+    /// A person has a file to send. Returns the URL that goes into the `MediaUrl0` of a message; the last 32 files are kept.
+    #[must_use]
+    pub fn add_media(&self, content_type: &str, bytes: Vec<u8>) -> String {
+        self.state.add_media(content_type, bytes)
     }
 
     /// Everything that was said, in order.

@@ -28,7 +28,7 @@ pub struct Message {
     pub content_sid: Option<String>,
     /// The template's variables.
     pub content_variables: Option<String>,
-    /// Its picture or file; WhatsApp carries one.
+    /// Its picture or file; WhatsApp carries one. Of an inbound message, as its webhook gave it.
     #[serde(default)]
     pub media_url: Option<String>,
     /// The validity that was asked for, in seconds.

@@ -27,15 +27,23 @@ pub(crate) async fn authenticate(
     request: Request,
     next: Next,
 ) -> Response {
-    let expected = format!("{}:{}", sandbox.settings.account_sid, sandbox.settings.auth_token);
-    if basic_credentials(request.headers()).as_deref() != Some(expected.as_bytes()) {
-        return ApiError::new(StatusCode::UNAUTHORIZED, 20003, "Authenticate").into_response();
+    if let Err(error) = check_credentials(&sandbox, request.headers()) {
+        return error.into_response();
     }
     let account = params.iter().find(|(name, _)| *name == "account").map(|(_, value)| value.to_owned());
     if account.as_deref() != Some(sandbox.settings.account_sid.as_str()) {
         return ApiError::not_found(request.uri().path()).into_response();
     }
     next.run(request).await
+}
+
+/// For the account's own requests.
+pub(crate) fn check_credentials(sandbox: &State, headers: &HeaderMap) -> Result<(), ApiError> {
+    let expected = format!("{}:{}", sandbox.settings.account_sid, sandbox.settings.auth_token);
+    if basic_credentials(headers).as_deref() != Some(expected.as_bytes()) {
+        return Err(ApiError::new(StatusCode::UNAUTHORIZED, 20003, "Authenticate"));
+    }
+    Ok(())
 }
 
 fn basic_credentials(headers: &HeaderMap) -> Option<Vec<u8>> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use hyper::body::Incoming;
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt as _;
 
 use crate::state::State;
-use crate::{control, create, inbound, list, resource};
+use crate::{control, create, inbound, list, media, resource};
 
 /// Put into a response's extensions, it closes the connection instead.
 #[derive(Clone)]
@@ -65,10 +65,16 @@ fn router(sandbox: Arc<State>) -> Router {
     let account = Router::new()
         .route("/Messages.json", post(create::create).get(list::list))
         .route("/Messages/{sid}", get(resource::fetch).post(resource::update).delete(resource::delete))
+        .route("/Messages/{message}/Media/{media}", get(media::fetch))
         .layer(axum::middleware::from_fn_with_state(sandbox.clone(), resource::authenticate))
         .layer(axum::middleware::map_response(twilio_headers));
+    let media = Router::new()
+        .route("/sandbox/media", post(media::put).put(media::put))
+        .layer(DefaultBodyLimit::max(media::SIZE_LIMIT_BYTES));
     Router::new()
         .nest("/2010-04-01/Accounts/{account}", account)
+        .merge(media)
+        .route("/sandbox/cdn/{link}", get(media::cdn))
         .route("/sandbox", get(control::help))
         .route("/sandbox/inbound", post(inbound::inject))
         .route("/sandbox/messages", get(control::messages).delete(control::clear))

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use axum::body::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -14,6 +15,7 @@ use crate::faults::Faults;
 use crate::journal::{Journal, NotKept};
 use crate::message::Message;
 use crate::settings::Settings;
+use crate::shelf::Shelf;
 
 /// Shared by everything that the sandbox does.
 pub(crate) struct State {
@@ -21,6 +23,7 @@ pub(crate) struct State {
     pub(crate) http: reqwest::Client,
     /// Ends everything that is under way.
     pub(crate) stop: CancellationToken,
+    pub(crate) shelf: Shelf,
     known: Mutex<Known>,
     changed: watch::Sender<u64>,
 }
@@ -58,7 +61,19 @@ impl State {
             .user_agent("TwilioProxy/1.1")
             .build()?;
         let stop = CancellationToken::new();
-        Ok(Self { settings, http, stop, known: Mutex::new(known), changed: watch::Sender::new(0) })
+        let changed = watch::Sender::new(0);
+        Ok(Self { settings, http, stop, shelf: Shelf::default(), known: Mutex::new(known), changed })
+    }
+
+    /// Where it listens, `http://127.0.0.1:…`.
+    pub(crate) fn base_url(&self) -> String {
+        format!("http://{}", self.settings.listen)
+    }
+
+    /// Keeps a person's file; returns the URL that a webhook gives for it.
+    pub(crate) fn add_media(&self, content_type: &str, bytes: impl Into<Bytes>) -> String {
+        let file = self.shelf.put(content_type, bytes.into());
+        format!("{}{}", self.base_url(), file.path(&self.settings.account_sid))
     }
 
     pub(crate) fn messages(&self) -> Vec<Message> {
@@ -113,12 +128,14 @@ impl State {
         Ok(Some(message))
     }
 
+    /// Forgets messages and files.
     pub(crate) fn clear(&self) -> Result<(), NotKept> {
         let mut known = self.lock();
         known.journal.as_mut().map_or(Ok(()), Journal::clear)?;
         known.messages.clear();
         known.places.clear();
         drop(known);
+        self.shelf.clear();
         self.announce();
         Ok(())
     }

@@ -11,4 +11,5 @@ mod faults;
 mod inbound;
 mod journal;
 mod list;
+mod media;
 mod resource;
