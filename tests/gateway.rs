@@ -42,7 +42,6 @@ pub(crate) struct Chat {
     /// All words of the last message.
     pub(crate) text: String,
     /// Pictures of the last message, as data URIs.
-    #[expect(dead_code)]
     pub(crate) pictures: Vec<String>,
     pub(crate) channel: Option<String>,
     pub(crate) authorization: Option<String>,

@@ -6,6 +6,7 @@ mod support;
 
 mod administration;
 mod agent;
+mod attachments;
 mod browser;
 mod conversation;
 mod crashes;
