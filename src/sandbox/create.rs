@@ -122,6 +122,7 @@ fn read(sandbox: &State, body: &[u8]) -> Result<Message, ApiError> {
         created_at: now,
         updated_at: now,
         sent_at: None,
+        typing_at: None,
         deleted: false,
     })
 }

@@ -55,6 +55,8 @@ pub struct Faults {
     pub media_drip_ms: u64,
     /// A request for a file is answered 500. The CDN is spared.
     pub media_error: f64,
+    /// A typing indicator is answered 500 and not shown.
+    pub typing_error: f64,
 }
 
 /// Why a set of faults makes no sense.
@@ -88,6 +90,7 @@ impl Faults {
             ("callback_reordered", self.callback_reordered),
             ("read", self.read),
             ("media_error", self.media_error),
+            ("typing_error", self.typing_error),
         ];
         if let Some((name, _)) = probabilities.iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
             return Err(FaultsError::Probability(name));

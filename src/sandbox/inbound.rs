@@ -76,6 +76,7 @@ pub(crate) async fn write(sandbox: &Arc<State>, given: &[(String, String)]) -> R
         created_at: now,
         updated_at: now,
         sent_at: Some(now),
+        typing_at: None,
         deleted: false,
     };
     // The same message again is a webhook that Twilio sends twice.
@@ -120,6 +121,7 @@ fn say(sandbox: &State, message: &Message, answered: &Answered) -> Result<(), No
         updated_at: now,
         sent_at: Some(now),
         media_url: None,
+        typing_at: None,
         ..message.clone()
     })
 }

@@ -24,6 +24,7 @@ mod shelf;
 mod signing;
 mod state;
 mod status;
+mod typing;
 mod webhook;
 
 use std::net::SocketAddr;

@@ -39,6 +39,9 @@ pub struct Message {
     pub updated_at: DateTime<Utc>,
     /// When it left.
     pub sent_at: Option<DateTime<Utc>>,
+    /// When the person was last shown that it was read and is being answered.
+    #[serde(default)]
+    pub typing_at: Option<DateTime<Utc>>,
     /// The account deleted it: Twilio's routes show it no more. It stays here, since a person has read it all the same.
     #[serde(default)]
     pub deleted: bool,

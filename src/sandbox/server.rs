@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt as _;
 
 use crate::state::State;
-use crate::{control, create, inbound, list, media, resource};
+use crate::{control, create, inbound, list, media, resource, typing};
 
 /// Put into a response's extensions, it closes the connection instead.
 #[derive(Clone)]
@@ -68,11 +68,15 @@ fn router(sandbox: Arc<State>) -> Router {
         .route("/Messages/{message}/Media/{media}", get(media::fetch))
         .layer(axum::middleware::from_fn_with_state(sandbox.clone(), resource::authenticate))
         .layer(axum::middleware::map_response(twilio_headers));
+    let indicators = Router::new()
+        .route("/v3/Indicators/Typing.json", post(typing::show))
+        .layer(axum::middleware::map_response(twilio_headers));
     let media = Router::new()
         .route("/sandbox/media", post(media::put).put(media::put))
         .layer(DefaultBodyLimit::max(media::SIZE_LIMIT_BYTES));
     Router::new()
         .nest("/2010-04-01/Accounts/{account}", account)
+        .merge(indicators)
         .merge(media)
         .route("/sandbox/cdn/{link}", get(media::cdn))
         .route("/sandbox", get(control::help))

@@ -117,6 +117,7 @@ async fn faults_that_make_no_sense_are_refused_and_change_nothing() {
     assert_eq!(put(&account, json!({"callback_lost": -0.1})).await, 400);
     assert_eq!(put(&account, json!({"refuse": 1, "refuse_status": 200})).await, 400);
     assert_eq!(put(&account, json!({"media_error": 2})).await, 400);
+    assert_eq!(put(&account, json!({"typing_error": -1})).await, 400);
     assert_eq!(put(&account, json!({"media_redirect": "elsewhere"})).await, 400);
     assert_eq!(put(&account, json!({"drop_afterwards": 1})).await, 422);
 

@@ -13,3 +13,4 @@ mod journal;
 mod list;
 mod media;
 mod resource;
+mod typing;
