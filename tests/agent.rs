@@ -199,7 +199,7 @@ async fn two_hundred_people_chat_at_once_each_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes three minutes; run it with `cargo test --test integration agents_that_take_up_to_twenty -- --ignored`"]
+#[ignore = "takes a minute; run it with `cargo test --test integration agents_that_take_up_to_twenty -- --ignored`"]
 async fn two_hundred_people_chat_at_once_with_agents_that_take_up_to_twenty_seconds() {
     let takes = |chance: usize| Duration::from_millis(2000 + (chance * 7919 % 18_000) as u64);
     many_chat_at_once(200, takes, Duration::from_secs(400)).await;
