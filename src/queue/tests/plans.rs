@@ -23,7 +23,16 @@ const BACKLOG: &str = "
 
 /// Each statement with the rows that it may fetch at most.
 const STATEMENTS: &[(&str, &str, i64)] = &[
-    ("claim", "SELECT count(*) FROM queue.claim((SELECT max(id) FROM queue.workers), 'test', 500)", 2_500),
+    (
+        "claim",
+        "SELECT count(*) FROM queue.claim_jobs((SELECT max(id) FROM queue.workers), 'test', 500, 1)",
+        1_500,
+    ),
+    (
+        "claim as before 0016",
+        "SELECT count(*) FROM queue.claim((SELECT max(id) FROM queue.workers), 'test', 500)",
+        2_500,
+    ),
     (
         "claim a suspect",
         "SELECT count(*) FROM queue.claim_suspect((SELECT max(id) FROM queue.workers), 'test', 2::SMALLINT)",
@@ -32,6 +41,11 @@ const STATEMENTS: &[(&str, &str, i64)] = &[
     (
         "finish",
         "SELECT queue.finish(array_agg(j.id), array_agg(j.claim), FALSE) FROM (SELECT id, claim FROM queue.jobs WHERE state = 'running' AND worker_id = (SELECT max(id) FROM queue.workers) LIMIT 400) j",
+        4_000,
+    ),
+    (
+        "finish patiently",
+        "SELECT queue.finish(array_agg(j.id), array_agg(j.claim), TRUE) FROM (SELECT id, claim FROM queue.jobs WHERE state = 'running' AND worker_id = (SELECT max(id) FROM queue.workers) LIMIT 400) j",
         4_000,
     ),
     (
