@@ -3,8 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use queue::Queue;
+use queue::job::NewJob;
+use queue::settings::Settings;
 use sqlx::postgres::PgConnectOptions;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -70,24 +73,55 @@ async fn pass(client: UnixStream, server: PathBuf, lost: Arc<AtomicUsize>, to_lo
     asking.abort();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_claim_whose_answer_is_lost_strands_no_job() {
-    let bench = Bench::new().await;
+/// Workers whose connections go through the proxy, and lose this many answers.
+async fn proxied(bench: &Bench, answers: usize, settings: Settings) -> Option<(BreakingProxy, Queue)> {
     let options = bench.database.connect_options();
     if options.get_socket().is_none() {
         eprintln!("a server without a socket is not stood in front of");
-        return;
+        return None;
     }
-    let proxy = BreakingProxy::losing(3, &options).await;
+    let proxy = BreakingProxy::losing(answers, &options).await;
     let broken = sqlx::PgPool::connect_lazy_with(options.socket(proxy.folder.path()));
-    let queue = Queue::open(broken, settings());
+    let queue = Queue::open(broken, settings);
+    Some((proxy, queue))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_side_by_side_lose_no_job_to_each_others_recovery() {
+    let bench = Bench::new().await;
+    let few = Settings { batch: 5, ..settings() };
+    let Some((proxy, queue)) = proxied(&bench, 6, few).await else { return };
+    let jobs = (0..600).map(|n| {
+        let marked = if n % 50 == 49 { LOST } else { "" };
+        NewJob::of(&Act::new(format!("{n} {marked}"), Deed::Succeed))
+    });
+    bench.queue.enqueue_batch(jobs.collect()).await.unwrap();
+
+    let workers = workers(&queue, bench.record.clone(), 40).start().await.unwrap();
+    bench.drained().await;
+    workers.stop(Duration::from_secs(10)).await.unwrap();
+
+    assert!(proxy.lost() >= 6, "answers were lost: {}", proxy.lost());
+    let mut ran = bench.record.all();
+    ran.sort();
+    let times = ran.len();
+    ran.dedup();
+    assert_eq!((times, ran.len()), (600, 600), "each ran once");
+    let returned = bench.count("SELECT count(*) FROM queue.attempts WHERE outcome = 'handed_back'").await;
+    assert!(returned <= 6 * 5, "{returned} were handed back, also such as were known");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_whose_answer_is_lost_strands_no_job() {
+    let bench = Bench::new().await;
+    let Some((proxy, queue)) = proxied(&bench, 3, settings()).await else { return };
     let workers = workers(&queue, bench.record.clone(), 4).start().await.unwrap();
 
     bench.queue.enqueue(&Act::new("before", Deed::TakeMs(3_000))).await.unwrap();
     bench.until("one runs", || async { !bench.record.all().is_empty() }).await;
     bench.queue.enqueue(&Act::new(LOST, Deed::Succeed)).await.unwrap();
     bench.drained().await;
-    workers.stop(std::time::Duration::from_secs(10)).await.unwrap();
+    workers.stop(Duration::from_secs(10)).await.unwrap();
 
     assert!(proxy.lost() >= 3, "answers were lost: {}", proxy.lost());
     assert_eq!(

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use apalis_core::backend::finalize::Ephemeral;
@@ -15,29 +15,61 @@ use apalis_core::backend::{Backend, BackendConfig};
 use apalis_core::task::Task;
 use apalis_core::worker::context::WorkerContext;
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tower::layer::util::Identity;
 
 use crate::worker::claimed::{self, Call, ClaimedJob};
 use crate::worker::completer::{Completer, Completion, Verdict};
 use crate::worker::pool::PoolState;
 use crate::worker::session::Session;
+use crate::worker::suspects::Leave;
 
 /// After a failed claim the pool waits this long; then it looks again.
 const CLAIM_PAUSE: Duration = Duration::from_millis(250);
+
+/// Claims of a pool that may be under way at a time: while one's jobs are on their way, the next is carried out.
+const CLAIMS: usize = 2;
 
 pub(crate) struct PoolBackend {
     session: Arc<Session>,
     pool: Arc<PoolState>,
     completer: Completer,
     ready: VecDeque<ClaimedJob>,
-    claiming: Option<BoxFuture<'static, Vec<ClaimedJob>>>,
-    suspecting: Option<BoxFuture<'static, Vec<ClaimedJob>>>,
+    claiming: Vec<UnderWay>,
+    suspecting: Option<UnderWay>,
+    /// The last claim got all that it asked for, so there is more.
+    flowing: bool,
+}
+
+/// A claim on a task of its own, and the slots that its jobs may need.
+struct UnderWay {
+    jobs: JoinHandle<Vec<ClaimedJob>>,
+    slots: usize,
+}
+
+impl UnderWay {
+    fn begin(slots: usize, claim: impl Future<Output = Vec<ClaimedJob>> + Send + 'static) -> Self {
+        Self { jobs: tokio::spawn(claim), slots }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Vec<ClaimedJob>> {
+        // A claim that panicked has brought nothing.
+        self.jobs.poll_unpin(cx).map(Result::unwrap_or_default)
+    }
 }
 
 impl PoolBackend {
     pub(crate) fn new(session: Arc<Session>, pool: Arc<PoolState>, completer: Completer) -> Self {
-        Self { session, pool, completer, ready: VecDeque::new(), claiming: None, suspecting: None }
+        Self {
+            session,
+            pool,
+            completer,
+            ready: VecDeque::new(),
+            claiming: Vec::new(),
+            suspecting: None,
+            flowing: false,
+        }
     }
 
     fn hand_back(&mut self) {
@@ -46,31 +78,61 @@ impl PoolBackend {
         }
     }
 
-    /// Drives a claim that is under way; true when it brought jobs.
+    /// Takes what claims have brought; true when one has ended.
     fn poll_claims(&mut self, cx: &mut Context<'_>) -> bool {
-        for claim in [&mut self.claiming, &mut self.suspecting] {
-            let Some(future) = claim else { continue };
-            if let Poll::Ready(jobs) = future.poll_unpin(cx) {
-                *claim = None;
-                self.ready.extend(jobs);
-            }
+        let mut ended = false;
+        self.claiming.retain_mut(|claim| {
+            let Poll::Ready(jobs) = claim.poll(cx) else { return true };
+            self.flowing = jobs.len() == claim.slots;
+            self.ready.extend(jobs);
+            ended = true;
+            false
+        });
+        if let Some(Poll::Ready(jobs)) = self.suspecting.as_mut().map(|claim| claim.poll(cx)) {
+            self.suspecting = None;
+            self.ready.extend(jobs);
+            ended = true;
         }
-        !self.ready.is_empty()
+        ended
     }
 
     /// Begins claims where there is hunger and room; true when one was begun.
     fn begin_claims(&mut self) -> bool {
-        let free = self.pool.free_slots();
+        let mut free = self.free_slots();
         let mut begun = false;
-        if free > 0 && self.claiming.is_none() && self.pool.take_hunger() {
-            let slots = free.min(self.session.queue.settings().batch);
-            self.claiming = self.session.call(&self.pool).map(|call| claim(call, slots).boxed());
-            begun = self.claiming.is_some();
+        // The last free slot is for a claim of any number.
+        if free > 1 && self.begin_suspect() {
+            free -= 1;
+            begun = true;
         }
-        if free > 1 || (free == 1 && self.claiming.is_none()) {
+        let slots = free.min(self.session.queue.settings().batch);
+        if self.may_claim(slots)
+            && let Some(call) = self.session.call(&self.pool)
+        {
+            self.claiming.push(UnderWay::begin(slots, claim(call, slots)));
+            begun = true;
+        }
+        if free == 1 && self.claiming.is_empty() {
             begun |= self.begin_suspect();
         }
         begun
+    }
+
+    /// Whether to claim so many now. Beside jobs that are here or on their way only a full batch is worth it: slots that come free one by one
+    /// would cost a claim each.
+    fn may_claim(&self, slots: usize) -> bool {
+        if self.claiming.is_empty() && self.ready.is_empty() {
+            return slots > 0 && self.pool.take_hunger();
+        }
+        slots == self.session.queue.settings().batch
+            && self.claiming.len() < CLAIMS
+            && (self.pool.take_hunger() || self.flowing)
+    }
+
+    /// Slots that are neither taken nor kept for the jobs of claims under way.
+    fn free_slots(&self) -> usize {
+        let kept: usize = self.claiming.iter().chain(&self.suspecting).map(|claim| claim.slots).sum();
+        self.pool.free_slots().saturating_sub(kept)
     }
 
     fn begin_suspect(&mut self) -> bool {
@@ -80,29 +142,34 @@ impl PoolBackend {
         // Not now: the poller raises the flag again.
         let Some(leave) = self.session.suspects.ask() else { return false };
         let Some(call) = self.session.call(&self.pool) else { return false };
-        self.suspecting = Some(
-            async move {
-                match within(&call.session, claimed::claim_suspect(&call, leave)).await {
-                    Some(claimed) if claimed.is_empty() => claimed,
-                    Some(claimed) => {
-                        call.pool.wake_for_suspects();
-                        claimed
-                    }
-                    None => {
-                        give_back(&call, true).await;
-                        Vec::new()
-                    }
-                }
-            }
-            .boxed(),
-        );
+        self.suspecting = Some(UnderWay::begin(1, claim_suspect(call, leave)));
         true
+    }
+}
+
+impl Drop for PoolBackend {
+    /// Only a panic inside apalis drops a backend that still has jobs; their lease would hold them for ever.
+    fn drop(&mut self) {
+        self.hand_back();
+        let Ok(runtime) = Handle::try_current() else { return };
+        for claim in self.claiming.drain(..).chain(self.suspecting.take()) {
+            let completer = self.completer.clone();
+            runtime.spawn(async move {
+                for job in claim.jobs.await.unwrap_or_default() {
+                    completer.send(Completion::of(&job, Verdict::HandedBack));
+                }
+            });
+        }
     }
 }
 
 /// One claim of up to `slots` jobs. A full one leaves the pool hungry; a failed one too, after a pause.
 async fn claim(call: Call, slots: usize) -> Vec<ClaimedJob> {
-    match within(&call.session, claimed::claim(&call, slots)).await {
+    let answered = {
+        let _noting = call.pool.claims.read().await;
+        within(&call.session, claimed::claim(&call, slots)).await
+    };
+    match answered {
         Some(jobs) => {
             if jobs.len() == slots {
                 call.pool.wake();
@@ -117,15 +184,34 @@ async fn claim(call: Call, slots: usize) -> Vec<ClaimedJob> {
     }
 }
 
+/// A claim of one suspect. There is never another of the same pool under way, so nobody needs to be kept off.
+async fn claim_suspect(call: Call, leave: Leave) -> Vec<ClaimedJob> {
+    match within(&call.session, claimed::claim_suspect(&call, leave)).await {
+        Some(claimed) => {
+            if !claimed.is_empty() {
+                call.pool.wake_for_suspects();
+            }
+            claimed
+        }
+        None => {
+            give_back(&call, true).await;
+            Vec::new()
+        }
+    }
+}
+
 /// A claim without an answer may have happened, and then the lease would hold its jobs for ever: they go back before the pool claims again.
 /// A stop and a lost lease give everything back anyway.
 async fn give_back(call: &Call, suspects: bool) {
     while !call.pool.is_closing() && !call.incarnation.lost.is_cancelled() {
         tokio::time::sleep(CLAIM_PAUSE).await;
+        let _alone = call.pool.claims.write().await;
         if let Some(returned) = within(&call.session, claimed::hand_back_unknown(call, suspects)).await {
             if returned > 0 {
                 tracing::warn!("Handed back {returned} jobs: the answer to their claim was lost");
             }
+            // Claims of other pools that were under way have come too late, and brought nothing whatever was due.
+            call.session.queue.bell().ring_everything_here();
             return;
         }
     }
@@ -167,25 +253,19 @@ impl Backend for PoolBackend {
             let _ = worker.stop();
             return Poll::Ready(None);
         }
-        loop {
-            if let Some(job) = self.ready.pop_front() {
-                return Poll::Ready(Some(Ok(Task::new(job))));
-            }
-            let begun = self.begin_claims();
-            if !self.poll_claims(cx) && !begun {
-                return Poll::Pending;
-            }
+        // A claim that has just begun must be polled, or nobody is told of its end.
+        while self.begin_claims() || self.poll_claims(cx) {}
+        match self.ready.pop_front() {
+            Some(job) => Poll::Ready(Some(Ok(Task::new(job)))),
+            None => Poll::Pending,
         }
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
         // A claim under way is waited for, or its jobs would be held by nobody.
-        for claim in [&mut self.claiming, &mut self.suspecting] {
-            if let Some(future) = claim {
-                let jobs = ready!(future.poll_unpin(cx));
-                *claim = None;
-                self.ready.extend(jobs);
-            }
+        while self.poll_claims(cx) {}
+        if !self.claiming.is_empty() || self.suspecting.is_some() {
+            return Poll::Pending;
         }
         self.hand_back();
         Poll::Ready(Ok(()))

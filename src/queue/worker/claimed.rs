@@ -68,14 +68,15 @@ pub(crate) struct Call {
 
 /// Claims up to `slots` jobs of a pool.
 pub(crate) async fn claim(call: &Call, slots: usize) -> sqlx::Result<Vec<ClaimedJob>> {
-    let rows: Vec<ClaimedRow> =
-        sqlx::query_as(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM queue.claim_jobs($1, $2, $3, $4)")))
-            .bind(call.incarnation.worker_id)
-            .bind(&call.pool.name)
-            .bind(i32::try_from(slots).unwrap_or(i32::MAX))
-            .bind(call.number)
-            .fetch_all(call.session.queue.pg())
-            .await?;
+    let rows: Vec<ClaimedRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+        "SELECT {COLUMNS} FROM queue.claim_jobs($1, $2, $3, $4)"
+    )))
+    .bind(call.incarnation.worker_id)
+    .bind(&call.pool.name)
+    .bind(i32::try_from(slots).unwrap_or(i32::MAX))
+    .bind(call.number)
+    .fetch_all(call.session.queue.pg())
+    .await?;
     Ok(rows.into_iter().map(|row| ClaimedJob::new(row, call, None)).collect())
 }
 

@@ -74,25 +74,76 @@ impl Completer {
 
 async fn write(queue: Queue, mut receiver: UnboundedReceiver<Completion>) {
     let batch = queue.settings().batch;
+    let mut free = Line::new(true);
+    let mut in_lanes = Line::new(false);
     let mut beside = JoinSet::new();
     let mut received = Vec::with_capacity(batch);
-    while receiver.recv_many(&mut received, batch).await > 0 {
-        let (done, others): (Vec<_>, Vec<_>) =
-            received.drain(..).partition(|completion| matches!(completion.verdict, Verdict::Done));
-        for completion in others {
-            beside.spawn(settle(queue.clone(), completion));
+    let mut open = true;
+    while open || free.is_busy() || in_lanes.is_busy() {
+        tokio::select! {
+            number = receiver.recv_many(&mut received, batch), if open => open = number > 0,
+            _ = free.written() => {}
+            locked = in_lanes.written() => {
+                for completion in locked {
+                    let queue = queue.clone();
+                    beside.spawn(async move {
+                        finish(&queue, vec![completion], true).await;
+                    });
+                }
+            }
         }
-        let (in_lanes, free): (Vec<_>, Vec<_>) = done.into_iter().partition(|completion| completion.in_lane);
-        finish(&queue, free, true).await;
-        for locked in finish(&queue, in_lanes, false).await {
-            let queue = queue.clone();
-            beside.spawn(async move {
-                finish(&queue, vec![locked], true).await;
-            });
+        for completion in received.drain(..) {
+            match (&completion.verdict, completion.in_lane) {
+                (Verdict::Done, false) => free.waiting.push(completion),
+                (Verdict::Done, true) => in_lanes.waiting.push(completion),
+                _ => drop(beside.spawn(settle(queue.clone(), completion))),
+            }
         }
+        free.write(&queue, batch);
+        in_lanes.write(&queue, batch);
         while beside.try_join_next().is_some() {}
     }
     while beside.join_next().await.is_some() {}
+}
+
+/// Batches of one sort that may be on their way to the database at a time; their order means nothing, since each job has its fence.
+const WRITERS: usize = 2;
+
+/// Successes of one sort, waiting or being written.
+struct Line {
+    waiting: Vec<Completion>,
+    writers: JoinSet<Vec<Completion>>,
+    patient: bool,
+}
+
+impl Line {
+    fn new(patient: bool) -> Self {
+        Self { waiting: Vec::new(), writers: JoinSet::new(), patient }
+    }
+
+    fn is_busy(&self) -> bool {
+        !self.writers.is_empty()
+    }
+
+    /// What a writer that ends could not write; waits for ever while none writes.
+    async fn written(&mut self) -> Vec<Completion> {
+        match self.writers.join_next().await {
+            Some(left) => left.unwrap_or_default(),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Writes at once when nobody writes; beside another writer only full batches, or many small ones would take its time.
+    fn write(&mut self, queue: &Queue, batch: usize) {
+        while !self.waiting.is_empty()
+            && (self.writers.is_empty() || (self.writers.len() < WRITERS && self.waiting.len() >= batch))
+        {
+            let rest = self.waiting.split_off(self.waiting.len().min(batch));
+            let done = std::mem::replace(&mut self.waiting, rest);
+            let (queue, patient) = (queue.clone(), self.patient);
+            self.writers.spawn(async move { finish(&queue, done, patient).await });
+        }
+    }
 }
 
 /// Ends jobs that succeeded; returns those that were not there to be ended. After a patient try they have been completed by their

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::task::AtomicWaker;
+use tokio::sync::RwLock;
 
 /// Who rings, who claims and who runs all look at this.
 pub(crate) struct PoolState {
@@ -18,6 +19,9 @@ pub(crate) struct PoolState {
     suspects: AtomicBool,
     closing: AtomicBool,
     busy: AtomicUsize,
+    /// Claims under way hold it to read until their jobs are noted; who looks for jobs that nobody knows of holds it to write, or it would
+    /// take those whose answer is still on its way.
+    pub(crate) claims: RwLock<()>,
     /// The task of this pool's apalis worker.
     pub(crate) waker: AtomicWaker,
 }
@@ -32,6 +36,7 @@ impl PoolState {
             suspects: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             busy: AtomicUsize::new(0),
+            claims: RwLock::new(()),
             waker: AtomicWaker::new(),
         }
     }
