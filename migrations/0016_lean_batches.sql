@@ -16,30 +16,35 @@ SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     places TID[];
     paused TEXT[];
+    parked BIGINT := 0;
     fence BIGINT;
 BEGIN
     PERFORM FROM queue.workers w WHERE w.id = for_worker AND w.lease_until > now() AND w.calls_from <= call FOR KEY SHARE;
     IF NOT FOUND OR EXISTS (SELECT FROM queue.pauses p WHERE p.scope = 'pool' AND p.name = from_pool) THEN
         RETURN;
     END IF;
-    places := ARRAY(
-        SELECT j.ctid FROM queue.jobs j
-        WHERE j.pool = from_pool AND j.state = 'waiting' AND j.suspicion = 0
-        ORDER BY j.priority DESC, j.id LIMIT slots
-        FOR UPDATE SKIP LOCKED);
-    IF cardinality(places) = 0 THEN
-        RETURN;
-    END IF;
     paused := ARRAY(SELECT p.name FROM queue.pauses p WHERE p.scope = 'kind');
-    IF cardinality(paused) > 0 THEN
-        UPDATE queue.jobs j SET state = 'parked' WHERE j.ctid = ANY (places) AND j.kind = ANY (paused);
-    END IF;
-    fence := nextval('queue.claim_ids');
-    RETURN QUERY
-        UPDATE queue.jobs j
-        SET state = 'running', worker_id = for_worker, claim = fence, claimed_at = clock_timestamp()
-        WHERE j.ctid = ANY (places) AND j.state = 'waiting'
-        RETURNING j.id, j.claim, j.kind, j.lane, j.attempt, j.max_attempts, j.crashes, j.suspicion, j.traceparent, j.payload;
+    -- Behind jobs that are parked others may be due, so it looks again, but not for long: others wait for what is locked here.
+    LOOP
+        places := ARRAY(
+            SELECT j.ctid FROM queue.jobs j
+            WHERE j.pool = from_pool AND j.state = 'waiting' AND j.suspicion = 0
+            ORDER BY j.priority DESC, j.id LIMIT slots
+            FOR UPDATE SKIP LOCKED);
+        EXIT WHEN cardinality(places) = 0;
+        fence := coalesce(fence, nextval('queue.claim_ids'));
+        IF cardinality(paused) > 0 THEN
+            UPDATE queue.jobs j SET state = 'parked' WHERE j.ctid = ANY (places) AND j.kind = ANY (paused);
+            GET DIAGNOSTICS parked = ROW_COUNT;
+        END IF;
+        RETURN QUERY
+            UPDATE queue.jobs j
+            SET state = 'running', worker_id = for_worker, claim = fence, claimed_at = clock_timestamp()
+            WHERE j.ctid = ANY (places) AND j.state = 'waiting'
+            RETURNING j.id, j.claim, j.kind, j.lane, j.attempt, j.max_attempts, j.crashes, j.suspicion, j.traceparent, j.payload;
+        slots := parked;
+        EXIT WHEN parked = 0 OR clock_timestamp() > now() + interval '100 milliseconds';
+    END LOOP;
 END $$;
 
 CREATE OR REPLACE FUNCTION queue.finish(job_ids BIGINT[], claims BIGINT[], patient BOOLEAN, OUT ended BIGINT[], OUT woken_pools TEXT[])
@@ -102,4 +107,20 @@ BEGIN
     )
     SELECT array_agg(DISTINCT moved.pool) INTO pools FROM moved;
     RETURN coalesce(pools, '{}');
+END $$;
+
+-- The lock waits for claims that are under way, or their jobs would stay with a worker that nobody knows any more.
+CREATE OR REPLACE FUNCTION queue.leave(leaving BIGINT) RETURNS INTEGER LANGUAGE plpgsql AS $$
+DECLARE
+    job queue.jobs;
+    returned INTEGER := 0;
+BEGIN
+    PERFORM FROM queue.workers w WHERE w.id = leaving FOR UPDATE;
+    FOR job IN SELECT * FROM queue.jobs j WHERE j.worker_id = leaving AND j.state = 'running' LOOP
+        IF queue.settle(job.id, job.claim, 'handed_back', 0, 'the worker stopped') IS NOT NULL THEN
+            returned := returned + 1;
+        END IF;
+    END LOOP;
+    DELETE FROM queue.workers WHERE id = leaving;
+    RETURN returned;
 END $$;

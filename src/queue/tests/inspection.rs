@@ -140,6 +140,28 @@ async fn a_paused_pool_and_a_paused_kind_wait_and_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_claim_finds_what_is_due_behind_jobs_of_a_paused_kind() {
+    let bench = Bench::new().await;
+    bench.queue.pause(Scope::Kind, "paused", "tester").await.unwrap();
+    sqlx::raw_sql(
+        "INSERT INTO queue.workers (name, lease_until) VALUES ('test', now() + interval '1 hour');
+         INSERT INTO queue.jobs (max_attempts, state, kind, pool, payload)
+         SELECT 3, 'waiting', CASE WHEN n % 10 = 0 THEN 'act' ELSE 'paused' END, 'test', '{}' FROM generate_series(1, 100) n",
+    )
+    .execute(&bench.pg)
+    .await
+    .unwrap();
+
+    let claimed = bench
+        .count("SELECT count(*) FROM queue.claim_jobs((SELECT max(id) FROM queue.workers), 'test', 4, 1)")
+        .await;
+
+    assert_eq!(claimed, 4);
+    assert_eq!(bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'parked'").await, 36);
+    assert_eq!(bench.count("SELECT count(DISTINCT claim) FROM queue.jobs WHERE state = 'running'").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lists_are_narrowed_by_every_filter() {
     let bench = Bench::new().await;
     let far = chrono::Utc::now() + Duration::from_secs(3600);

@@ -60,3 +60,35 @@ async fn a_stop_of_idle_workers_waits_for_nothing() {
 
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_leaves_waits_for_its_claim_under_way() {
+    let bench = Bench::new().await;
+    bench.queue.enqueue(&Act::new("1", Deed::Succeed)).await.unwrap();
+    let worker: i64 = sqlx::query_scalar(
+        "INSERT INTO queue.workers (name, lease_until) VALUES ('test', now() + interval '1 hour') RETURNING id",
+    )
+    .fetch_one(&bench.pg)
+    .await
+    .unwrap();
+    let mut claiming = bench.pg.begin().await.unwrap();
+    sqlx::query("SELECT FROM queue.claim_jobs($1, 'test', 4, 1)")
+        .bind(worker)
+        .execute(&mut *claiming)
+        .await
+        .unwrap();
+
+    let pg = bench.pg.clone();
+    let leaving = tokio::spawn(async move {
+        sqlx::query_scalar::<_, i32>("SELECT queue.leave($1)").bind(worker).fetch_one(&pg).await.unwrap()
+    });
+    bench
+        .until("it waits", || async {
+            bench.count("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").await == 1
+        })
+        .await;
+    claiming.commit().await.unwrap();
+
+    assert_eq!(leaving.await.unwrap(), 1);
+    assert_eq!(bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'waiting'").await, 1);
+}
