@@ -145,7 +145,8 @@ async fn announce(bell: Weak<Inner>, pg: PgPool) {
         }
         let names = Vec::from_iter(pools).join(",");
         let names = if names.len() > PAYLOAD_LIMIT_BYTES { "*" } else { &names };
-        let sent = sqlx::query("SELECT pg_notify($1, $2)")
+        // Nothing is stored, so nothing needs to reach the disk before it is heard.
+        let sent = sqlx::query("SELECT set_config('synchronous_commit', 'off', TRUE), pg_notify($1, $2)")
             .bind(CHANNEL)
             .bind(format!("{origin}|{names}"))
             .execute(&pg)

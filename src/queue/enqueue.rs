@@ -1,8 +1,9 @@
 //! Puts jobs into the queue, inside the caller's transaction.
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 
 use crate::job::{Enqueued, JobId, NewJob};
 use crate::trace::TraceParent;
@@ -53,6 +54,10 @@ pub async fn insert_batch(conn: &mut PgConnection, jobs: Vec<NewJob>) -> Result<
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
+    let first = &jobs[0];
+    if jobs.iter().all(|job| is_plain_like(job, first)) {
+        return insert_alike(conn, jobs).await;
+    }
     let columns = Columns::of(jobs)?;
     let ids: Vec<Option<JobId>> =
         sqlx::query_scalar("SELECT queue.enqueue($1, $2, $3, $4, $5, $6, $7, $8, $9)")
@@ -70,6 +75,35 @@ pub async fn insert_batch(conn: &mut PgConnection, jobs: Vec<NewJob>) -> Result<
     Ok(ids.into_iter().map(|id| id.map_or(Enqueued::Duplicate, Enqueued::New)).collect())
 }
 
+/// Whether nothing but the payload tells two jobs apart, and nothing of either needs to be looked up.
+fn is_plain_like(job: &NewJob, other: &NewJob) -> bool {
+    let is_plain = job.lane.is_none() && job.unique_key.is_none() && job.run_at.is_none();
+    is_plain
+        && (job.kind, job.pool, job.priority, job.max_attempts)
+            == (other.kind, other.pool, other.priority, other.max_attempts)
+}
+
+/// Plain jobs that differ in their payloads alone: one bare statement.
+async fn insert_alike(conn: &mut PgConnection, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, EnqueueError> {
+    let NewJob { kind, pool, priority, max_attempts, .. } = jobs[0];
+    let payloads =
+        jobs.into_iter().map(|job| payload_of(job.kind, job.payload)).collect::<Result<Vec<_>, _>>()?;
+    let ids: Vec<JobId> = sqlx::query_scalar(
+        "INSERT INTO queue.jobs (priority, max_attempts, state, kind, pool, traceparent, payload)
+         SELECT $1, $2, 'waiting', $3, $4, $5, payload FROM unnest($6::JSONB[]) AS u (payload)
+         RETURNING id",
+    )
+    .bind(priority)
+    .bind(as_smallint(max_attempts))
+    .bind(kind)
+    .bind(pool)
+    .bind(TraceParent::current().map(|trace| trace.as_str().to_owned()))
+    .bind(payloads)
+    .fetch_all(conn)
+    .await?;
+    Ok(ids.into_iter().map(Enqueued::New).collect())
+}
+
 /// Makes the live job with this unique key due now; while it runs, its next snooze is cut short. Returns its pool.
 pub async fn wake(conn: &mut PgConnection, unique_key: &str) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar("SELECT queue.wake($1)").bind(unique_key).fetch_one(conn).await
@@ -80,7 +114,7 @@ pub async fn wake(conn: &mut PgConnection, unique_key: &str) -> sqlx::Result<Opt
 struct Columns {
     kinds: Vec<&'static str>,
     pools: Vec<&'static str>,
-    payloads: Vec<Value>,
+    payloads: Vec<Json<Box<RawValue>>>,
     priorities: Vec<i16>,
     run_ats: Vec<Option<DateTime<Utc>>>,
     lanes: Vec<Option<String>>,
@@ -108,8 +142,11 @@ impl Columns {
     }
 }
 
-fn payload_of(kind: &'static str, payload: Result<Value, serde_json::Error>) -> Result<Value, EnqueueError> {
-    payload.map_err(|source| EnqueueError::Payload { kind, source })
+fn payload_of(
+    kind: &'static str,
+    payload: Result<Box<RawValue>, serde_json::Error>,
+) -> Result<Json<Box<RawValue>>, EnqueueError> {
+    payload.map(Json).map_err(|source| EnqueueError::Payload { kind, source })
 }
 
 /// Attempts are stored as SMALLINT; nobody waits for attempt 32 768.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::backoff::Backoff;
 use crate::claim::Claim;
@@ -60,7 +61,7 @@ pub struct NewJob {
     pub(crate) kind: &'static str,
     pub(crate) pool: &'static str,
     pub(crate) max_attempts: u16,
-    pub(crate) payload: Result<serde_json::Value, serde_json::Error>,
+    pub(crate) payload: Result<Box<RawValue>, serde_json::Error>,
     pub(crate) priority: i16,
     pub(crate) run_at: Option<DateTime<Utc>>,
     pub(crate) lane: Option<String>,
@@ -74,7 +75,7 @@ impl NewJob {
             kind: J::KIND,
             pool: J::POOL,
             max_attempts: J::MAX_ATTEMPTS,
-            payload: serde_json::to_value(job),
+            payload: serde_json::value::to_raw_value(job),
             priority: 0,
             run_at: None,
             lane: None,

@@ -70,6 +70,8 @@ pub mod backoff;
 pub mod claim;
 /// Wakes the scheduler.
 pub mod clock;
+/// Connection pools for the queue.
+pub mod connections;
 /// Enqueueing on a bare connection.
 pub mod enqueue;
 /// What a handler says of a run that did not succeed.

@@ -91,6 +91,26 @@ async fn a_batch_reports_each_outcome_in_its_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_one_sort_reports_its_ids_in_the_order_given() {
+    let bench = Bench::new().await;
+    let jobs = (0..3000).map(|n| NewJob::of(&Act::new(format!("{n}"), Deed::Succeed)).priority(7));
+
+    let outcomes = bench.queue.enqueue_batch(jobs.collect()).await.unwrap();
+
+    for (n, outcome) in outcomes.iter().enumerate().step_by(500) {
+        let Enqueued::New(id) = outcome else { panic!("{n} is no duplicate") };
+        let (name, priority, attempts): (String, i16, i16) =
+            sqlx::query_as("SELECT payload->>'name', priority, max_attempts FROM queue.jobs WHERE id = $1")
+                .bind(id)
+                .fetch_one(&bench.pg)
+                .await
+                .unwrap();
+        assert_eq!((name, priority, attempts), (format!("{n}"), 7, 3));
+    }
+    assert_eq!(bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'waiting'").await, 3000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_enqueued_on_a_bare_connection_is_found_by_the_poll() {
     let bench = Bench::new().await;
     let workers = bench.work(1).await;

@@ -45,7 +45,7 @@ impl Server {
 
     /// A pool of its own, connected.
     pub(crate) async fn pool(&self, connections: u32) -> sqlx::Result<PgPool> {
-        let options = PgPoolOptions::new().max_connections(connections).min_connections(connections);
+        let options = queue::connections::options().max_connections(connections).min_connections(connections);
         options.connect_with(self.options.clone()).await
     }
 
