@@ -16,6 +16,14 @@ pub async fn of_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<i64
         .await
 }
 
+/// The conversation of a user, if there is one.
+pub async fn find(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar("SELECT id FROM channel_conversations WHERE user_id = $1")
+        .bind(user_id)
+        .fetch_optional(conn)
+        .await
+}
+
 /// The conversations of many users, made where there is none.
 pub async fn of_users(conn: &mut PgConnection, user_ids: &[&str]) -> sqlx::Result<HashMap<String, i64>> {
     sqlx::query(
