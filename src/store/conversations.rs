@@ -24,7 +24,7 @@ pub async fn find(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Option
         .await
 }
 
-/// The conversations of many users, made where there is none.
+/// The conversations of many users, made where there is none, and locked until the caller's transaction ends.
 pub async fn of_users(conn: &mut PgConnection, user_ids: &[&str]) -> sqlx::Result<HashMap<String, i64>> {
     sqlx::query(
         "INSERT INTO channel_conversations (user_id) SELECT user_id FROM unnest($1::TEXT[]) AS new (user_id)
@@ -33,11 +33,12 @@ pub async fn of_users(conn: &mut PgConnection, user_ids: &[&str]) -> sqlx::Resul
     .bind(user_ids)
     .execute(&mut *conn)
     .await?;
-    let rows: Vec<(String, i64)> =
-        sqlx::query_as("SELECT user_id, id FROM channel_conversations WHERE user_id = ANY ($1)")
-            .bind(user_ids)
-            .fetch_all(conn)
-            .await?;
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT user_id, id FROM channel_conversations WHERE user_id = ANY ($1) ORDER BY id FOR NO KEY UPDATE",
+    )
+    .bind(user_ids)
+    .fetch_all(conn)
+    .await?;
     Ok(rows.into_iter().collect())
 }
 

@@ -22,7 +22,7 @@ struct Arguments {
 }
 
 /// Users in a transaction of the raw inserts, as the program has it.
-const PAGE: i64 = 200;
+const PAGE: i64 = 500;
 
 const MESSAGE: &str = "Good morning, {{user.id}}. This is what the day brings.";
 
@@ -116,7 +116,7 @@ async fn raw(pg: &PgPool, users: i64) -> sqlx::Result<f64> {
          CREATE TABLE raw.turns (LIKE channel_turns INCLUDING ALL); CREATE TABLE raw.sends (LIKE whatsapp_sends INCLUDING ALL);
          CREATE TABLE raw.deliveries (LIKE channel_deliveries INCLUDING ALL); CREATE TABLE raw.chunks (LIKE channel_chunks INCLUDING ALL);
          CREATE TABLE raw.ledger (LIKE whatsapp_send_ledger INCLUDING ALL); CREATE TABLE raw.jobs (LIKE queue.jobs INCLUDING ALL);
-         CREATE TABLE raw.slot_users (LIKE channel_slot_users INCLUDING ALL); CHECKPOINT",
+         CREATE TABLE raw.slot_users (LIKE channel_slot_users INCLUDING ALL); CREATE TABLE raw.entries (LIKE channel_entries INCLUDING ALL); CHECKPOINT",
     )
     .execute(pg)
     .await?;
@@ -125,6 +125,7 @@ async fn raw(pg: &PgPool, users: i64) -> sqlx::Result<f64> {
         let mut tx = pg.begin().await?;
         for statement in [
             "INSERT INTO raw.turns (conversation_id, state, agent, slot_id, reply, finished_at) SELECT n, 'replied', 'schedule bench', 1, $3, now() FROM generate_series($1, $2) n",
+            "INSERT INTO raw.entries (conversation_id, number, turn_id) SELECT n, length($3), n FROM generate_series($1, $2) n",
             "INSERT INTO raw.sends (user_id, period_start, period_end, reserved) SELECT format('user-%s', n), date_trunc('month', now()), now(), length($3) FROM generate_series($1, $2) n",
             "INSERT INTO raw.deliveries (id, user_id, address_id, link_id, period_start, purpose, text, expires_at)
              SELECT md5(n::TEXT)::UUID, format('user-%s', n), n, n, now(), 'scheduled', $3, now() FROM generate_series($1, $2) n",
