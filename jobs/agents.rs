@@ -22,7 +22,9 @@ pub(crate) async fn of_user(
     let own = user_agents::get(conn, user_id).await?;
     Ok(match own {
         None => Ok(app.agent.clone()),
-        Some(own) => target(&app.settings.secret_keys, user_id, own).and_then(|own| app.agent.asking(&own)),
+        Some(own) => {
+            target(&app.settings.secret_keys, user_id, own).map(|own| app.agent.asking(&own, &app.gateways))
+        }
     })
 }
 

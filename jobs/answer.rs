@@ -33,6 +33,12 @@ pub struct Answer {
     pub message: i64,
 }
 
+/// A busy agent is not waited for any longer at a time, whatever it asks for: somebody waits for an answer.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// After the time for a run and this much more, a schedule's prompt has been left behind.
+const PROMPT_GRACE: Duration = Duration::from_secs(30);
+
 /// A schedule's prompt is waited for like this.
 const PROMPT_PAUSE: Duration = Duration::from_millis(500);
 
@@ -56,6 +62,7 @@ impl Job for Answer {
         drop(typing);
         let mut tx = app.begin().await?;
         store::addresses::lock_of_conversation(&mut tx, turn.conversation_id).await?;
+        store::conversations::lock(&mut tx, turn.conversation_id).await?;
         match reply {
             Reply::Text(text) => {
                 if store::turns::finish_with_reply(&mut tx, turn.id, &text).await? {
@@ -92,6 +99,7 @@ async fn ask(
 async fn fail(app: &App, turn: &Turn, error: AgentError) -> Result<Failure, Failure> {
     let mut tx = app.begin().await?;
     store::addresses::lock_of_conversation(&mut tx, turn.conversation_id).await?;
+    store::conversations::lock(&mut tx, turn.conversation_id).await?;
     store::turns::end_attempt(&mut tx, turn.id, turn.attempt, &error.to_string()).await?;
     // What another call cannot change is not called again.
     let hopeless = matches!(error.class(), ErrorClass::Configuration | ErrorClass::Permanent);
@@ -102,7 +110,9 @@ async fn fail(app: &App, turn: &Turn, error: AgentError) -> Result<Failure, Fail
     tx.commit().await?;
     Ok(match error {
         error if last => Failure::abort(error.to_string()),
-        AgentError::RateLimited { retry_after: Some(delay), .. } => Failure::RetryAfter(delay, error.into()),
+        AgentError::RateLimited { retry_after: Some(delay), .. } => {
+            Failure::RetryAfter(delay.min(LONGEST_WAIT), error.into())
+        }
         error => error.into(),
     })
 }
@@ -117,20 +127,28 @@ impl Answer {
         store::conversations::lock(&mut tx, self.conversation).await?;
         let user = store::conversations::user_of(&mut tx, self.conversation).await?;
         let agent = agents::of_user(app, &mut tx, user.as_deref()).await?;
-        if let Some(turn) = store::turns::running(&mut tx, self.conversation).await? {
-            if turn.slot_id.is_some() {
-                // A schedule's prompt is at work; its own job ends it, whatever happens.
+        let running = store::turns::running(&mut tx, self.conversation).await?;
+        if let Some(turn) = running.as_ref().filter(|turn| turn.slot_id.is_some()) {
+            let at_most = app.settings.agent_timeout + PROMPT_GRACE;
+            if !store::turns::is_left_behind(&mut tx, turn, at_most.as_secs_f64()).await? {
+                // A schedule's prompt is at work; its own job ends it.
                 tx.commit().await?;
                 return Err(Failure::Snooze(PROMPT_PAUSE));
             }
+            // Its job does not run: it waits to be tried again, or its pool is paused. It will begin anew.
+            store::turns::fail(&mut tx, turn.id, "its job was held up, and somebody wrote").await?;
+        }
+        if let Some(turn) = running.filter(|turn| turn.slot_id.is_none()) {
             if turn.attempt < app.settings.agent_attempts {
                 let turn = store::turns::count_attempt(&mut tx, turn.id).await?;
                 let messages = store::messages::of_turn(&mut tx, turn.id).await?;
                 tx.commit().await?;
                 return Ok(Some((turn, agent, messages)));
             }
-            // Its last call was cut short by a crash, and its own job has died of it.
-            apologise(app, &mut tx, &turn, "the process died while the agent worked").await?;
+            // Its last call was cut short, by a crash say, before anybody could apologise.
+            let reason = store::turns::last_error(&mut tx, turn.id).await?;
+            let reason = reason.as_deref().unwrap_or("the process died while the agent worked");
+            apologise(app, &mut tx, &turn, reason).await?;
         }
         let messages = store::messages::unanswered(&mut tx, self.conversation).await?;
         if !messages.iter().any(|message| message.id == self.message) {

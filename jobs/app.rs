@@ -28,6 +28,8 @@ pub struct Parts {
     pub twilio: twilio::client::Client,
     /// The way out to the agent.
     pub agent: agent::Agent,
+    /// What users' own gateways are asked through.
+    pub gateways: agent::client::Gateways,
     /// What the operator decided.
     pub settings: Arc<Settings>,
 }

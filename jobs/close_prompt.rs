@@ -27,11 +27,13 @@ impl Job for ClosePrompt {
         let PromptUser { slot, user } = &self.0.payload;
         let reason = self.0.reason.as_deref().unwrap_or("its job ended");
         let mut tx = app.begin().await?;
-        let conversation = store::conversations::of_user(&mut tx, user).await?;
-        store::conversations::lock(&mut tx, conversation).await?;
-        let left = store::turns::running(&mut tx, conversation).await?;
-        if let Some(turn) = left.filter(|turn| turn.slot_id == Some(*slot)) {
-            store::turns::fail(&mut tx, turn.id, reason).await?;
+        // A user who was erased has none any more.
+        if let Some(conversation) = store::conversations::find(&mut tx, user).await? {
+            store::conversations::lock(&mut tx, conversation).await?;
+            let left = store::turns::running(&mut tx, conversation).await?;
+            if let Some(turn) = left.filter(|turn| turn.slot_id == Some(*slot)) {
+                store::turns::fail(&mut tx, turn.id, reason).await?;
+            }
         }
         let failed = Part { user_id: user, outcome: "agent_failed", reason: Some(reason), delivery_id: None };
         store::slots::end_asked(&mut tx, *slot, &failed).await?;

@@ -35,6 +35,9 @@ pub struct PromptUser {
     pub user: String,
 }
 
+/// Why nothing was said to somebody who was erased meanwhile.
+const GONE: &str = "the user was erased";
+
 /// A chat turn is waited for like this.
 const CHAT_PAUSE: Duration = Duration::from_secs(1);
 
@@ -63,12 +66,19 @@ impl Job for PromptUser {
         };
         let mut tx = app.begin().await?;
         store::links::lock_of_users(&mut tx, &[&self.user]).await?;
+        store::conversations::lock(&mut tx, turn.conversation_id).await?;
         let silent = "the agent chose to stay silent";
         match said {
             Ok(Reply::Text(text)) => {
                 if store::turns::finish_with_reply(&mut tx, turn.id, &text).await? {
                     self.say(&app, &mut tx, &slot, &definition, text).await?;
+                } else if store::users::get(&mut tx, &self.user).await?.is_some() {
+                    // Somebody wrote and was not kept waiting any longer; it begins anew.
+                    tx.commit().await?;
+                    return Err(Failure::retry("its turn was ended while the agent worked"));
                 }
+                // Whatever has not ended it: nobody is left to be written to, and the slot must not wait for ever.
+                slots::end_asked(&mut tx, slot.id, &self.came_to("empty", GONE)).await?;
             }
             Ok(Reply::Silent) => {
                 store::turns::finish_silent(&mut tx, turn.id).await?;
@@ -106,7 +116,10 @@ impl PromptUser {
     async fn open_turn(&self, app: &App) -> Result<Option<Opened>, Failure> {
         let mut tx = app.begin().await?;
         let Some(user) = store::users::get(&mut tx, &self.user).await? else {
-            return Err(Failure::abort("the user is gone"));
+            slots::end_asked(&mut tx, self.slot, &self.came_to("empty", GONE)).await?;
+            close_slot::close_if_done(app, &mut tx, self.slot, None).await?;
+            tx.commit().await?;
+            return Ok(None);
         };
         let conversation = store::conversations::of_user(&mut tx, &self.user).await?;
         store::conversations::lock(&mut tx, conversation).await?;

@@ -41,7 +41,7 @@ const STRETCH: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Users that are dealt with in one transaction: their phones are locked meanwhile, which takes a fraction of a second.
-const PAGE: i64 = 200;
+const PAGE: i64 = 500;
 
 impl Job for RunDuty {
     type App = App;
@@ -76,7 +76,10 @@ impl Job for RunDuty {
             drop(conn);
             let is_last_page = i64::try_from(users.len()).is_ok_and(|found| found < PAGE);
             let mut tx = app.begin().await?;
-            page(&app, &mut tx, slot.id, &definition, &users).await?;
+            if !page(&app, &mut tx, &slot, &definition, &users).await? {
+                // The slot has ended, or another run of this duty has come further.
+                continue;
+            }
             if is_last_page {
                 slots::end_audience(&mut tx, slot.id).await?;
                 let unknown_user = user.filter(|_| users.is_empty() && after.is_none());
@@ -95,29 +98,31 @@ impl Job for RunDuty {
     }
 }
 
-/// Deals with a page of the audience, in one transaction: a crash loses or repeats all of it or nothing.
+/// Deals with a page of the audience, in one transaction: a crash loses or repeats all of it or nothing. False: nothing was done, since the slot is
+/// no longer as it was when the page was read.
 async fn page(
     app: &App,
     tx: &mut Transaction,
-    slot_id: i64,
+    slot: &Slot,
     definition: &Definition,
     users: &[String],
-) -> Result<(), Failure> {
-    let Some(last_user) = users.last() else { return Ok(()) };
+) -> Result<bool, Failure> {
     let ids: Vec<&str> = users.iter().map(String::as_str).collect();
     // The people first, as everywhere; then the slot.
     store::links::lock_of_users(tx, &ids).await?;
-    let Some(slot) = slots::lock(tx, slot_id).await?.filter(|slot| slot.state == "open") else {
-        return Ok(());
-    };
-    let dealt_with = slots::dealt_with(tx, slot_id, users).await?;
-    let ids: Vec<&str> = ids.into_iter().filter(|id| !dealt_with.contains(*id)).collect();
+    let now = slots::lock(tx, slot.id).await?;
+    if !now.is_some_and(|now| now.state == "open" && now.last_user == slot.last_user) {
+        return Ok(false);
+    }
+    let Some(last_user) = users.last() else { return Ok(true) };
+    let slot_id = slot.id;
     if definition.content.prompt.is_some() {
         let jobs = ids.iter().map(|user| NewJob::of(&PromptUser { slot: slot_id, user: (*user).to_owned() }));
         tx.enqueue_batch(jobs.collect()).await?;
         let asked = |user_id| Part { user_id, outcome: "asked", reason: None, delivery_id: None };
         let parts: Vec<Part<'_>> = ids.into_iter().map(asked).collect();
-        return Ok(slots::add_users(tx, slot_id, &parts, last_user).await?);
+        slots::add_users(tx, slot_id, &parts, last_user).await?;
+        return Ok(true);
     }
     let standings = standings::read(tx, &app.settings, &ids, Utc::now()).await?;
     let text = definition.content.message.as_deref().unwrap_or_default();
@@ -127,9 +132,10 @@ async fn page(
         .filter_map(|id| standings.get(*id))
         .map(|standing| (&standing.user, filled(slot.moment, definition, &standing.user, text)))
         .collect();
-    post(tx, &slot, &said).await?;
-    let parts = say(tx, &standings, &slot, definition, &said).await?;
-    Ok(slots::add_users(tx, slot_id, &parts, last_user).await?)
+    post(tx, slot, &said).await?;
+    let parts = say(tx, &standings, slot, definition, &said).await?;
+    slots::add_users(tx, slot_id, &parts, last_user).await?;
+    Ok(true)
 }
 
 /// Puts words into users' conversations.

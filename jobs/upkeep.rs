@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use store::chunks::End;
 use twilio::client::ListFilter;
 use twilio::inbound::InboundMessage;
+use twilio::message::ListedMessage;
 
 use crate::app::App;
 use crate::inbound::intake::{self, Arrival, TakenIn};
@@ -32,6 +33,9 @@ const AT_MOST: TimeDelta = TimeDelta::hours(24);
 
 /// How much is read again, since Twilio's list may lag.
 const OVERLAP: TimeDelta = TimeDelta::minutes(15);
+
+/// The moment of the first start ever: nothing that was written before is fetched.
+pub const FIRST_START: &str = "first_start";
 
 impl Job for Upkeep {
     type App = App;
@@ -55,7 +59,7 @@ async fn backfill(app: &App) -> Result<(), Failure> {
     let begun = Utc::now();
     let done_until = store::cursors::get(&mut *app.pg.acquire().await?, "backfill").await?;
     let since = (done_until - OVERLAP).max(begun - AT_MOST);
-    let first_start = store::cursors::get(&mut *app.pg.acquire().await?, "first_start").await?;
+    let first_start = store::cursors::get(&mut *app.pg.acquire().await?, FIRST_START).await?;
     let filter = ListFilter {
         to: Some(&app.settings.whatsapp_number),
         sent_since: Some(since.date_naive()),
@@ -77,7 +81,7 @@ async fn backfill(app: &App) -> Result<(), Failure> {
             continue;
         }
         let Some(inbound) = InboundMessage::listed(&message) else { continue };
-        let params = serde_json::json!({ "MessageSid": message.sid, "From": message.from, "To": message.to, "Body": message.body });
+        let params = params(app, &message).await?;
         let mut tx = app.begin().await?;
         let arrival = Arrival::Backfill { written_at: message.date_created };
         if let TakenIn::New(id) = intake::take_in(&mut tx, &app.settings, &inbound, &params, arrival).await? {
@@ -91,6 +95,20 @@ async fn backfill(app: &App) -> Result<(), Failure> {
     }
     store::cursors::advance(&mut *app.pg.acquire().await?, "backfill", begun).await?;
     Ok(())
+}
+
+/// What the webhook would have said, as far as Twilio's list knows it.
+async fn params(app: &App, message: &ListedMessage) -> Result<serde_json::Value, Failure> {
+    let mut params = serde_json::json!({ "MessageSid": message.sid, "From": message.from, "To": message.to, "Body": message.body });
+    if !matches!(message.num_media.as_str(), "" | "0") {
+        let files = app.twilio.list_media(&message.sid).await?;
+        params["NumMedia"] = files.len().to_string().into();
+        for (index, (url, file)) in files.into_iter().enumerate() {
+            params[format!("MediaUrl{index}")] = url.into();
+            params[format!("MediaContentType{index}")] = file.content_type.into();
+        }
+    }
+    Ok(params)
 }
 
 async fn tidy(app: &App) -> Result<(), Failure> {

@@ -77,7 +77,7 @@ async fn a_picture_is_seen_a_contact_is_read_and_other_files_are_named() {
     assert_eq!(chats[1].text, "[contact: Jane Doe; tel +15005550199]");
     assert_eq!(chats[2].text, "[audio message (audio/ogg), not transcribed]");
     assert_eq!((&of_audio["state"], &of_audio["sizeBytes"]), (&json!("named"), &Value::Null));
-    assert_eq!(chats[3].text, "[picture (image/png), could not be fetched: it is no picture]");
+    assert_eq!(chats[3].text, "[picture (image/png), could not be shown: it is no picture]");
     assert_eq!(of_disguised["state"], "refused");
     assert!(chats[1..].iter().all(|chat| chat.pictures.is_empty()));
     let (_, thread) = app
@@ -139,8 +139,29 @@ async fn a_file_that_is_not_there_yet_is_waited_for_and_one_that_never_comes_is_
     assert_eq!(of_late["state"], "shown", "{of_late}");
     assert_eq!(of_never["state"], "failed", "{of_never}");
     let told = &gateway.chats()[1].text;
-    assert!(told.starts_with("[picture (image/gif), could not be fetched: "), "{told}");
+    assert!(told.starts_with("[picture (image/gif), could not be shown: "), "{told}");
     assert_eq!(app.said_to(PERSON), ["Yes.", "Yes."], "a missing file keeps nobody waiting for an answer");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_whose_webhook_never_came_is_seen_all_the_same() {
+    let gateway = Gateway::chatting(|_, _| Run::Say("Yes.", Duration::ZERO)).await;
+    let mut app = TestApp::start_with(&[
+        ("OPENCLAW_BASE_URL", gateway.url.as_str()),
+        ("CLOUDYBOT__BACKFILL__EVERY_SECS", "1"),
+        ("CLOUDYBOT__BACKFILL__SETTLE_SECS", "0"),
+    ])
+    .await;
+    app.link(PERSON).await;
+    let picture = app.sandbox.add_media("image/gif", PIXEL.to_vec());
+
+    app.kill();
+    app.inject(&[("From", PERSON), ("Body", "Look"), ("MediaUrl0", &picture), ("deliver", "false")]).await;
+    app.launch().await;
+    app.replies(PERSON, 1).await;
+
+    let chat = &gateway.chats()[0];
+    assert_eq!((chat.text.as_str(), chat.pictures.len()), ("Look", 1));
 }
 
 /// Counts who knocks.

@@ -125,6 +125,17 @@ async fn what_makes_no_sense_is_refused_and_a_repeated_request_is_harmless() {
     }
     app.drained().await;
 
+    let other_words = app
+        .http
+        .post(app.url("/v1/users/bob/messages"))
+        .bearer_auth(crate::support::API_TOKEN)
+        .header("Idempotency-Key", "one")
+        .json(&json!({ "text": "something else" }))
+        .send()
+        .await
+        .unwrap();
+
+    assert_eq!(other_words.status(), 422, "a key is for one message");
     assert_eq!(duplicates, [false, true]);
     assert_eq!(thread(&app, "bob", 0).await.len(), 2);
 }

@@ -171,3 +171,80 @@ async fn a_duty_of_three_parts_is_metered_on_each_and_says_stop_on_the_last() {
         FROM (SELECT DISTINCT index, meter_proactive, proactive FROM channel_chunks) c";
     assert_eq!(app.text(flags).await, "0 t f, 1 t f, 2 t t");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_is_erased_while_the_agent_works_holds_up_no_slot() {
+    let app = TestApp::start().await;
+    for user in ["alice", "bob"] {
+        app.product(reqwest::Method::PUT, &format!("/users/{user}"), serde_json::json!({ "plan": "max" }))
+            .await;
+    }
+    let asks =
+        format!("cron = \"{NEVER}\"\n[audience]\nplan = \"max\"\n[content]\nprompt = \"/slow 1500 Hello\"\n");
+    app.write_schedule("asks", &asks);
+    app.until("it is loaded", async || app.count("SELECT count(*) FROM channel_schedules").await == Some(1))
+        .await;
+
+    assert!(app.command(&["schedules", "fire", "asks"]).await.0);
+    app.until("the agent is asked", async || {
+        app.count("SELECT count(*) FROM channel_turns WHERE state = 'running'").await == Some(2)
+    })
+    .await;
+    assert_eq!(app.product(reqwest::Method::DELETE, "/users/alice", serde_json::Value::Null).await.0, 204);
+    assert!(app.command(&["jobs", "pause", "pool", "prompts"]).await.0);
+    app.drained().await;
+    assert!(app.command(&["schedules", "fire", "asks"]).await.0);
+    app.until("bob is to be asked", async || {
+        app.count("SELECT count(*) FROM queue.jobs WHERE kind = 'prompt_user'").await == Some(1)
+    })
+    .await;
+    assert_eq!(app.product(reqwest::Method::DELETE, "/users/bob", serde_json::Value::Null).await.0, 204);
+    assert!(app.command(&["jobs", "resume", "pool", "prompts"]).await.0);
+    app.drained_well().await;
+
+    assert_eq!(app.count("SELECT count(*) FROM channel_slots WHERE state = 'done'").await, Some(2));
+    let outcomes = "SELECT string_agg(concat_ws(' ', user_id, outcome, reason), ', ' ORDER BY slot_id, user_id) FROM channel_slot_users";
+    assert_eq!(
+        app.text(outcomes).await,
+        "alice empty the user was erased, bob blocked not_linked, bob empty the user was erased"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_that_is_held_up_keeps_nobody_waiting_who_chats() {
+    let mut app = TestApp::start_with(&[("CLOUDYBOT__AGENT__TIMEOUT_SECS", "2")]).await;
+    app.link(PERSON).await;
+    let user = PERSON.replace('+', "%2B");
+    app.write_schedule(
+        "asks",
+        &format!(
+            "cron = \"{NEVER}\"\n[audience]\nuser = \"{PERSON}\"\n[content]\nprompt = \"/slow 1500 Hello\"\n"
+        ),
+    );
+    app.until("it is loaded", async || app.count("SELECT count(*) FROM channel_schedules").await == Some(1))
+        .await;
+    assert!(app.command(&["schedules", "fire", "asks"]).await.0);
+    app.until("the agent is asked", async || {
+        app.count("SELECT count(*) FROM channel_turns WHERE state = 'running'").await == Some(1)
+    })
+    .await;
+
+    // The process dies, and its pool is paused: nobody will end the prompt's turn.
+    app.kill();
+    assert!(app.command(&["jobs", "pause", "pool", "prompts"]).await.0);
+    sqlx::query("UPDATE channel_turn_attempts SET started_at = started_at - INTERVAL '1 minute'")
+        .execute(&app.pg)
+        .await
+        .unwrap();
+    app.launch().await;
+    app.write(PERSON, "Are you there?").await;
+    app.replies(PERSON, 1).await;
+    assert!(app.command(&["jobs", "resume", "pool", "prompts"]).await.0);
+    app.drained_well().await;
+
+    let (_, thread) =
+        app.product(reqwest::Method::GET, &format!("/users/{user}/messages"), serde_json::Value::Null).await;
+    let said: Vec<&str> =
+        thread["messages"].as_array().unwrap().iter().map(|said| said["text"].as_str().unwrap()).collect();
+    assert_eq!(said, ["Are you there?", "You said: Are you there?", "You said: /slow 1500 Hello"]);
+}

@@ -113,7 +113,7 @@ fn again(error: ModerationError) -> Failure {
     }
 }
 
-/// Everything that the agent would read of a message.
+/// What the agent would read of a message, but for contacts: where messages are blocked, it does not see those at all.
 fn words(message: &Message) -> String {
     said(&message.body, &message.params).join("\n")
 }

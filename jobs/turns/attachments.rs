@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use futures::StreamExt as _;
+use agent::turn::{IMAGE_BYTES, IMAGE_TYPES, IMAGES, IMAGES_BYTES};
 use store::attachments::Attachment;
 use store::messages::Said;
 use twilio::media::{Media, MediaError, MediaLimits};
@@ -12,12 +12,7 @@ use twilio::media::{Media, MediaError, MediaLimits};
 use super::contact;
 use super::words::{self, File};
 use crate::app::App;
-
-/// A gateway takes no more pictures in a turn.
-const PICTURES: usize = 8;
-
-/// Files that are fetched at a time.
-const AT_ONCE: usize = 4;
+use crate::inbound::moderation::Mode;
 
 /// A contact is a few lines, and perhaps a small portrait.
 const CONTACT_BYTES: usize = 256 * 1024;
@@ -40,57 +35,63 @@ pub(crate) enum Fetched {
     Words(String),
 }
 
-/// Fetches what the agent can use of these messages' files, all within the operator's time, and keeps what came of each.
-pub(crate) async fn fetch(app: &App, messages: &[Said]) -> sqlx::Result<HashMap<(i64, i32), Fetched>> {
-    let mut pictures = 0;
-    let files: Vec<(i64, File, bool)> = messages
-        .iter()
-        .flat_map(|said| words::files(&said.params).into_iter().map(|file| (said.id, file)))
-        .map(|(message, file)| {
-            pictures += usize::from(file.is_picture());
-            let one_too_many = file.is_picture() && pictures > PICTURES;
-            (message, file, one_too_many)
-        })
-        .collect();
-    if files.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let deadline = Instant::now() + app.settings.media.timeout;
-    let fetched: Vec<(Attachment, Fetched)> = futures::stream::iter(files)
-        .map(|(message, file, one_too_many)| async move {
-            let came_to = if one_too_many {
-                CameTo::named("not shown: there are too many pictures")
-            } else {
-                one(app, &file, deadline).await
-            };
-            came_to.of(message, &file)
-        })
-        .buffered(AT_ONCE)
-        .collect()
-        .await;
-    let attachments: Vec<Attachment> = fetched.iter().map(|(attachment, _)| attachment.clone()).collect();
-    store::attachments::note(&mut *app.pg.acquire().await?, &attachments).await?;
-    Ok(fetched
-        .into_iter()
-        .map(|(attachment, fetched)| ((attachment.message_id, attachment.index), fetched))
-        .collect())
+/// What a turn may still take of the pictures that a gateway takes.
+struct Room {
+    pictures: usize,
+    size_bytes: usize,
+    deadline: Instant,
 }
 
-async fn one(app: &App, file: &File, deadline: Instant) -> CameTo {
+/// Fetches what the agent can use of these messages' files, all within the operator's time, and keeps what came of each. One after the other, so
+/// that no turn holds more than it can show.
+pub(crate) async fn fetch(app: &App, messages: &[Said]) -> sqlx::Result<HashMap<(i64, i32), Fetched>> {
+    let mut room = Room {
+        pictures: IMAGES,
+        size_bytes: IMAGES_BYTES,
+        deadline: Instant::now() + app.settings.media.timeout,
+    };
+    let (mut attachments, mut all) = (Vec::new(), HashMap::new());
+    for said in messages {
+        for file in words::files(&said.params) {
+            let (attachment, fetched) = one(app, &file, &mut room).await.of(said.id, &file);
+            attachments.push(attachment);
+            all.insert((said.id, file.index), fetched);
+        }
+    }
+    if !attachments.is_empty() {
+        store::attachments::note(&mut *app.pg.acquire().await?, &attachments).await?;
+    }
+    Ok(all)
+}
+
+async fn one(app: &App, file: &File, room: &mut Room) -> CameTo {
+    if file.url.is_empty() {
+        return CameTo::wrong("failed", "Twilio did not say where it is".to_owned());
+    }
+    if file.is_contact() && app.settings.moderation.mode == Mode::Block {
+        return CameTo::named("not shown, since nobody has judged it");
+    }
     if !file.is_picture() && !file.is_contact() {
         let is_audio = file.content_type.starts_with("audio/");
         return CameTo::named(if is_audio { "not transcribed" } else { "not shown" });
     }
-    let size_bytes = app.settings.media.size_bytes;
+    if file.is_picture() && room.pictures == 0 {
+        return CameTo::wrong("refused", "there are too many pictures".to_owned());
+    }
+    let most = if file.is_picture() { IMAGE_BYTES.min(room.size_bytes) } else { CONTACT_BYTES };
     let limits = MediaLimits {
-        size_bytes: if file.is_picture() { size_bytes } else { size_bytes.min(CONTACT_BYTES) },
-        timeout: deadline.saturating_duration_since(Instant::now()),
+        size_bytes: most.min(app.settings.media.size_bytes),
+        timeout: room.deadline.saturating_duration_since(Instant::now()),
         retry_every: RETRY_EVERY,
         retry_for: RETRY_FOR,
     };
     match app.twilio.fetch_media(&file.url, &limits).await {
         Ok(media) if file.is_contact() => CameTo::contact(&media),
-        Ok(media) => CameTo::picture(media),
+        Ok(media) => {
+            room.pictures -= 1;
+            room.size_bytes -= media.bytes.len().min(room.size_bytes);
+            CameTo::picture(media)
+        }
         Err(MediaError::Refused(reason)) => CameTo::wrong("refused", reason),
         Err(MediaError::Failed(reason)) => CameTo::wrong("failed", reason),
     }
@@ -116,7 +117,7 @@ impl CameTo {
     }
 
     fn wrong(state: &'static str, reason: String) -> Self {
-        let told = format!("could not be fetched: {reason}");
+        let told = format!("could not be shown: {reason}");
         Self { state, size_bytes: None, reason: Some(reason), shown: Shown::Named(told) }
     }
 
@@ -124,8 +125,13 @@ impl CameTo {
     fn picture(media: Media) -> Self {
         let size_bytes = Some(media.bytes.len());
         let kind = infer::get(&media.bytes).map(|kind| kind.mime_type()).unwrap_or_default();
-        if !kind.starts_with("image/") {
-            return Self { size_bytes, ..Self::wrong("refused", "it is no picture".to_owned()) };
+        if !IMAGE_TYPES.contains(&kind) {
+            let reason = if kind.starts_with("image/") {
+                format!("agents cannot see pictures of the kind {kind}")
+            } else {
+                "it is no picture".to_owned()
+            };
+            return Self { size_bytes, ..Self::wrong("refused", reason) };
         }
         let picture = Fetched::Picture { mime: kind.to_owned(), bytes: media.bytes };
         Self { state: "shown", size_bytes, reason: None, shown: Shown::As(picture) }

@@ -20,13 +20,13 @@ use attachments::Fetched;
 
 /// What the agent is asked in a turn. Files are fetched here, and what came of each is kept; a file that is not to be had is named in words.
 pub(crate) async fn request(app: &App, turn: &Turn, messages: &[Said]) -> sqlx::Result<TurnRequest> {
-    let fetched = attachments::fetch(app, messages).await?;
+    let mut fetched = attachments::fetch(app, messages).await?;
     let replied_to = replied_to(app, turn, messages).await?;
     let is_whatsapp = messages.iter().any(|said| said.address_id.is_some());
     Ok(TurnRequest {
         conversation_id: session_key(turn.conversation_id),
         channel: if is_whatsapp { Channel::Whatsapp } else { Channel::Dashboard },
-        parts: messages.iter().flat_map(|said| parts(said, &fetched, &replied_to)).collect(),
+        parts: messages.iter().flat_map(|said| parts(said, &mut fetched, &replied_to)).collect(),
         timeout: app.settings.agent_timeout,
     })
 }
@@ -38,20 +38,17 @@ pub(crate) fn session_key(conversation_id: i64) -> String {
 
 fn parts(
     said: &Said,
-    fetched: &HashMap<(i64, i32), Fetched>,
+    fetched: &mut HashMap<(i64, i32), Fetched>,
     replied_to: &HashMap<String, String>,
 ) -> Vec<Part> {
     let files = words::files(&said.params);
-    let of_file = |index: i32| fetched.get(&(said.id, index));
     let mut text = words::before(&said.params, replied_to);
     text.extend(words::said(&said.body, &said.params));
     let mut pictures = Vec::new();
     for file in files {
-        match of_file(file.index) {
-            Some(Fetched::Picture { mime, bytes }) => {
-                pictures.push(Part::Image { mime: mime.clone(), bytes: bytes.clone() });
-            }
-            Some(Fetched::Words(words)) => text.push(words.clone()),
+        match fetched.remove(&(said.id, file.index)) {
+            Some(Fetched::Picture { mime, bytes }) => pictures.push(Part::Image { mime, bytes }),
+            Some(Fetched::Words(words)) => text.push(words),
             None => text.push(file.in_words("not shown")),
         }
     }

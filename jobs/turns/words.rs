@@ -19,7 +19,7 @@ const FILES: i32 = 10;
 pub struct File {
     /// Which of the message's files, from 0.
     pub index: i32,
-    /// Where Twilio keeps it.
+    /// Where Twilio keeps it; empty if it did not say so.
     pub url: String,
     /// What its sender says it is, in small letters.
     pub content_type: String,
@@ -62,9 +62,9 @@ pub fn files(params: &Value) -> Vec<File> {
         let content_type = content_type.split(';').next().unwrap_or_default().trim().to_lowercase();
         let content_type =
             if content_type.is_empty() { "of an unknown kind".to_owned() } else { content_type };
-        Some(File { index, url: named("MediaUrl")?, content_type })
+        File { index, url: named("MediaUrl").unwrap_or_default(), content_type }
     };
-    (0..number.clamp(0, FILES)).filter_map(file).collect()
+    (0..number.clamp(0, FILES)).map(file).collect()
 }
 
 /// Whether somebody who sends this has finished: files, locations and pressed buttons are whole messages, and so are commands.
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_those_that_are_counted_and_have_a_place() {
+    fn files_are_those_that_are_counted() {
         let params = json!({
             "NumMedia": "3", "MediaUrl0": "https://a/0", "MediaContentType0": "Audio/OGG; codecs=opus",
             "MediaUrl1": "https://a/1", "MediaUrl3": "https://a/3"
@@ -227,7 +227,8 @@ mod tests {
 
         let files = files(&params);
 
-        assert_eq!(files.len(), 2);
+        assert_eq!(files.len(), 3);
+        assert_eq!(files[2].url, "", "a file that is nowhere is named all the same");
         assert_eq!(files[0].in_words("not transcribed"), "[audio message (audio/ogg), not transcribed]");
         assert_eq!(files[1].in_words("not shown"), "[document (of an unknown kind), not shown]");
         assert!(super::files(&json!({ "NumMedia": "-1" })).is_empty());

@@ -7,13 +7,8 @@ use serde_json::{Value, json};
 
 use crate::error::AgentError;
 use crate::target::Target;
-use crate::turn::{Channel, Part, TurnRequest};
+use crate::turn::{Channel, IMAGE_BYTES, IMAGE_TYPES, IMAGES, Part, TurnRequest};
 
-/// A gateway answers 400 to more images than this, to larger ones, and to other kinds.
-const IMAGES: usize = 8;
-const IMAGE_BYTES: usize = 10 * 1024 * 1024;
-const IMAGE_TYPES: [&str; 6] =
-    ["image/jpeg", "image/png", "image/gif", "image/webp", "image/heic", "image/heif"];
 /// What all images of a turn may have in base64, so that a body stays below a gateway's 20 MB.
 const ENCODED_BYTES: usize = 18 * 1024 * 1024;
 

@@ -33,6 +33,13 @@ pub struct Client {
     idle_timeout: Duration,
 }
 
+/// What every gateway's client is made from: their connections are shared, and making another client costs nothing.
+#[derive(Clone, Debug)]
+pub struct Gateways {
+    http: Http,
+    idle_timeout: Duration,
+}
+
 /// Two clients, because a proxy from the environment is right for the world and wrong for this machine.
 #[derive(Clone, Debug)]
 struct Http {
@@ -40,13 +47,13 @@ struct Http {
     this_machine: reqwest::Client,
 }
 
-impl Client {
-    /// A client for the default agent of a gateway. A stream that is silent for `idle_timeout` is given up; a line that says nothing,
-    /// as gateways send to keep a connection open, is a sign of life.
+impl Gateways {
+    /// A stream that is silent for `idle_timeout` is given up; a line that says nothing, as gateways send to keep a connection open, is a sign
+    /// of life.
     ///
     /// # Errors
     /// [`AgentError::Configuration`] if TLS cannot be set up on this machine.
-    pub fn new(endpoint: Endpoint, idle_timeout: Duration) -> Result<Self, AgentError> {
+    pub fn new(idle_timeout: Duration) -> Result<Self, AgentError> {
         let builder = || {
             // A redirected POST would lose its body, and take the token to somewhere else.
             reqwest::Client::builder()
@@ -61,7 +68,24 @@ impl Client {
             world: builder().build().map_err(failed)?,
             this_machine: builder().no_proxy().build().map_err(failed)?,
         };
-        Ok(Self { http, endpoint: Arc::new(endpoint), target: Arc::default(), idle_timeout })
+        Ok(Self { http, idle_timeout })
+    }
+
+    /// A client for the default agent of a gateway.
+    #[must_use]
+    pub fn client(&self, endpoint: Endpoint) -> Client {
+        let (http, idle_timeout) = (self.http.clone(), self.idle_timeout);
+        Client { http, endpoint: Arc::new(endpoint), target: Arc::default(), idle_timeout }
+    }
+}
+
+impl Client {
+    /// A client for the default agent of a gateway, with connections of its own.
+    ///
+    /// # Errors
+    /// As [`Gateways::new`].
+    pub fn new(endpoint: Endpoint, idle_timeout: Duration) -> Result<Self, AgentError> {
+        Ok(Gateways::new(idle_timeout)?.client(endpoint))
     }
 
     /// The same client for another target: what it leaves open stays as it is.
@@ -70,8 +94,10 @@ impl Client {
         let chosen = |choice: &Option<String>, default: &Option<String>| {
             choice.clone().filter(|name| !name.trim().is_empty()).or_else(|| default.clone())
         };
-        let agent_id = chosen(&target.agent_id, &self.target.agent_id);
-        let model = chosen(&target.model, &self.target.model);
+        // Another gateway knows nothing of this one's agents and models.
+        let here = if target.endpoint.is_some() { &Target::default() } else { &*self.target };
+        let agent_id = chosen(&target.agent_id, &here.agent_id);
+        let model = chosen(&target.model, &here.model);
         Self {
             http: self.http.clone(),
             endpoint: target.endpoint.clone().map_or_else(|| self.endpoint.clone(), Arc::new),

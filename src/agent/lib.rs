@@ -26,7 +26,7 @@ pub mod turn;
 use std::time::Duration;
 
 use crate::browser::BrowserStop;
-use crate::client::{Client, IDLE_TIMEOUT};
+use crate::client::{Client, Gateways};
 use crate::error::AgentError;
 use crate::target::Target;
 use crate::turn::{Reply, TurnRequest};
@@ -52,16 +52,12 @@ impl Agent {
 
     /// The agent as one user has it: what `target` leaves open stays as it is. A user with a gateway of their own has it even where
     /// the others have the built-in agent.
-    ///
-    /// # Errors
-    /// [`AgentError::Configuration`] if no client can be made, which this machine's TLS set-up decides.
-    pub fn asking(&self, target: &Target) -> Result<Self, AgentError> {
+    #[must_use]
+    pub fn asking(&self, target: &Target, gateways: &Gateways) -> Self {
         match (self, &target.endpoint) {
-            (Self::OpenClaw(client), _) => Ok(Self::OpenClaw(client.asking(target))),
-            (Self::Echo, None) => Ok(Self::Echo),
-            (Self::Echo, Some(endpoint)) => {
-                Ok(Self::OpenClaw(Client::new(endpoint.clone(), IDLE_TIMEOUT)?.asking(target)))
-            }
+            (Self::OpenClaw(client), _) => Self::OpenClaw(client.asking(target)),
+            (Self::Echo, None) => Self::Echo,
+            (Self::Echo, Some(endpoint)) => Self::OpenClaw(gateways.client(endpoint.clone()).asking(target)),
         }
     }
 

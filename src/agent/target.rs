@@ -64,6 +64,12 @@ impl Endpoint {
         Ok(Self { chat, tools, moderations, authorization, token })
     }
 
+    /// Whether both are the same gateway, however it is spelled.
+    #[must_use]
+    pub fn is_same_gateway(&self, other: &Self) -> bool {
+        self.chat == other.chat
+    }
+
     /// Where turns go.
     pub(crate) fn chat(&self) -> &Url {
         &self.chat

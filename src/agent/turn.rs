@@ -49,6 +49,16 @@ impl Part {
     }
 }
 
+/// A gateway answers 400 to more images than this …
+pub const IMAGES: usize = 8;
+/// … to larger ones …
+pub const IMAGE_BYTES: usize = 10 * 1024 * 1024;
+/// … to more bytes in all, which keeps a request below its 20 MB in base64 …
+pub const IMAGES_BYTES: usize = 13 * 1024 * 1024;
+/// … and to other kinds.
+pub const IMAGE_TYPES: [&str; 6] =
+    ["image/jpeg", "image/png", "image/gif", "image/webp", "image/heic", "image/heif"];
+
 /// What the agent wants said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {

@@ -60,6 +60,37 @@ pub(crate) async fn fetch(
     (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, location)]).into_response()
 }
 
+/// `GET …/Messages/{message}/Media.json`: the files of a message.
+pub(crate) async fn list(
+    extract::State(sandbox): extract::State<Arc<State>>,
+    OriginalUri(uri): OriginalUri,
+    Path((account_sid, message_sid)): Path<(String, String)>,
+) -> Response {
+    let Some(message) = sandbox.message(&message_sid).filter(|message| !message.deleted) else {
+        return ApiError::not_found(uri.path()).into_response();
+    };
+    let listed: Vec<Value> = message
+        .media_url
+        .iter()
+        .map(|url| {
+            let path = url.find("/2010-04-01/").map_or(url.as_str(), |begin| &url[begin..]);
+            json!({
+                "sid": path.rsplit('/').next(),
+                "account_sid": account_sid,
+                "parent_sid": message_sid,
+                "content_type": attachment(&sandbox, url).content_type,
+                "date_created": message.created_at.to_rfc2822(),
+                "date_updated": message.updated_at.to_rfc2822(),
+                "uri": format!("{path}.json"),
+            })
+        })
+        .collect();
+    Json(
+        json!({ "media_list": listed, "page": 0, "page_size": 50, "next_page_uri": null, "uri": uri.path() }),
+    )
+    .into_response()
+}
+
 /// `GET /sandbox/cdn/{link}`: the file. The link is the permission, and as at a presigned URL of S3 a second one is an error.
 pub(crate) async fn cdn(
     extract::State(sandbox): extract::State<Arc<State>>,

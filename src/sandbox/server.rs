@@ -65,6 +65,7 @@ fn router(sandbox: Arc<State>) -> Router {
     let account = Router::new()
         .route("/Messages.json", post(create::create).get(list::list))
         .route("/Messages/{sid}", get(resource::fetch).post(resource::update).delete(resource::delete))
+        .route("/Messages/{message}/Media.json", get(media::list))
         .route("/Messages/{message}/Media/{media}", get(media::fetch))
         .layer(axum::middleware::from_fn_with_state(sandbox.clone(), resource::authenticate))
         .layer(axum::middleware::map_response(twilio_headers));

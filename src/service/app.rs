@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent::client::{Gateways, IDLE_TIMEOUT};
 use anyhow::Context as _;
 use axum::Router;
 use jobs::app::{App, Parts, Settings};
@@ -54,6 +55,8 @@ impl Service {
         let database = Database::open(config).await?;
         let handlers = database.pool(keys.database.worker_connections, Duration::from_secs(30));
         store::migrations::run(&handlers).await.context("the database cannot be brought up to date")?;
+        // What people write from here on is ours to answer, also if this process dies before it has done anything else.
+        store::cursors::get(&mut *handlers.acquire().await?, upkeep::FIRST_START).await?;
         // Listening comes before anything is told our address; nothing is answered before the routes are there.
         let listener = TcpListener::bind(keys.server.listen)
             .await
@@ -73,6 +76,7 @@ impl Service {
             queue: queue.clone(),
             twilio: client(config, api_base_url)?,
             agent: config.agent.clone(),
+            gateways: Gateways::new(IDLE_TIMEOUT)?,
             settings: settings.clone(),
         });
         let workers = start_workers(config, &queue, app).await.context("the workers cannot start")?;

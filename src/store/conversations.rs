@@ -16,7 +16,15 @@ pub async fn of_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<i64
         .await
 }
 
-/// The conversations of many users, made where there is none.
+/// The conversation of a user, if there is one.
+pub async fn find(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar("SELECT id FROM channel_conversations WHERE user_id = $1")
+        .bind(user_id)
+        .fetch_optional(conn)
+        .await
+}
+
+/// The conversations of many users, made where there is none, and locked until the caller's transaction ends.
 pub async fn of_users(conn: &mut PgConnection, user_ids: &[&str]) -> sqlx::Result<HashMap<String, i64>> {
     sqlx::query(
         "INSERT INTO channel_conversations (user_id) SELECT user_id FROM unnest($1::TEXT[]) AS new (user_id)
@@ -25,11 +33,12 @@ pub async fn of_users(conn: &mut PgConnection, user_ids: &[&str]) -> sqlx::Resul
     .bind(user_ids)
     .execute(&mut *conn)
     .await?;
-    let rows: Vec<(String, i64)> =
-        sqlx::query_as("SELECT user_id, id FROM channel_conversations WHERE user_id = ANY ($1)")
-            .bind(user_ids)
-            .fetch_all(conn)
-            .await?;
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT user_id, id FROM channel_conversations WHERE user_id = ANY ($1) ORDER BY id FOR NO KEY UPDATE",
+    )
+    .bind(user_ids)
+    .fetch_all(conn)
+    .await?;
     Ok(rows.into_iter().collect())
 }
 

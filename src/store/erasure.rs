@@ -27,6 +27,10 @@ pub async fn erase(conn: &mut PgConnection, keys: &SecretKeys, user_id: &str) ->
     if user.rows_affected() == 0 {
         return Ok(false);
     }
+    sqlx::query("SELECT FROM channel_conversations WHERE user_id = $1 FOR UPDATE")
+        .bind(user_id)
+        .execute(&mut *conn)
+        .await?;
     if let Some(link) = links::of_user(conn, user_id).await? {
         links::end(conn, keys, &link, Ending::Erased).await?;
     }
@@ -67,7 +71,8 @@ const FORGET_USER: [&str; 12] = [
     "UPDATE channel_conversations SET user_id = NULL WHERE user_id = $1",
     "UPDATE whatsapp_consents SET phone = NULL WHERE user_id = $1",
     "DELETE FROM channel_claim_tokens WHERE user_id = $1",
-    "UPDATE channel_deliveries SET link_id = NULL WHERE link_id IN (SELECT id FROM channel_links WHERE user_id = $1)",
+    "UPDATE channel_deliveries SET link_id = NULL WHERE address_id IN (SELECT address_id FROM channel_links WHERE user_id = $1)
+     AND link_id IN (SELECT id FROM channel_links WHERE user_id = $1)",
     "DELETE FROM channel_links WHERE user_id = $1",
     "DELETE FROM channel_users WHERE id = $1",
 ];

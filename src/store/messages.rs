@@ -212,6 +212,14 @@ pub async fn insert_from_dashboard(
     .await
 }
 
+/// The text of a message, by its id.
+pub async fn body_of(conn: &mut PgConnection, sid: &str) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar("SELECT body FROM channel_messages WHERE sid = $1")
+        .bind(sid)
+        .fetch_optional(conn)
+        .await
+}
+
 /// The accepted messages of a conversation that no turn has, in order. The caller holds the conversation's lock.
 pub async fn unanswered(conn: &mut PgConnection, conversation_id: i64) -> sqlx::Result<Vec<Said>> {
     sqlx::query_as(

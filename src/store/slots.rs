@@ -1,7 +1,5 @@
 //! `channel_slots`: the moments at which schedules fell due, each once, and what they came to for each user.
 
-use std::collections::HashSet;
-
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -142,22 +140,6 @@ pub struct Part<'a> {
     pub reason: Option<&'a str>,
     /// The WhatsApp copy.
     pub delivery_id: Option<Uuid>,
-}
-
-/// Which of these users have been dealt with. The caller holds the slot's lock, so that none is added meanwhile.
-pub async fn dealt_with(
-    conn: &mut PgConnection,
-    slot_id: i64,
-    user_ids: &[String],
-) -> sqlx::Result<HashSet<String>> {
-    let found: Vec<String> = sqlx::query_scalar(
-        "SELECT user_id FROM channel_slot_users WHERE slot_id = $1 AND user_id = ANY ($2)",
-    )
-    .bind(slot_id)
-    .bind(user_ids)
-    .fetch_all(conn)
-    .await?;
-    Ok(found.into_iter().collect())
 }
 
 /// Notes users as dealt with, each once for ever, and how far the audience is worked off.

@@ -151,6 +151,28 @@ pub async fn end_attempt(conn: &mut PgConnection, id: i64, attempt: i32, error: 
     Ok(())
 }
 
+/// Whether the last call of a turn began longer ago than any call may take.
+pub async fn is_left_behind(conn: &mut PgConnection, turn: &Turn, secs: f64) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "SELECT coalesce(max(started_at) < clock_timestamp() - make_interval(secs => $2), TRUE) FROM channel_turn_attempts WHERE turn_id = $1",
+    )
+    .bind(turn.id)
+    .bind(secs)
+    .fetch_one(conn)
+    .await
+}
+
+/// Why the last call that failed did so.
+pub async fn last_error(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<String>> {
+    let error: Option<Option<String>> = sqlx::query_scalar(
+        "SELECT error FROM channel_turn_attempts WHERE turn_id = $1 AND error IS NOT NULL ORDER BY attempt DESC LIMIT 1",
+    )
+    .bind(id)
+    .fetch_optional(conn)
+    .await?;
+    Ok(error.flatten())
+}
+
 /// The agent has answered. False: the turn had ended before, and its first end stands.
 pub async fn finish_with_reply(conn: &mut PgConnection, id: i64, reply: &str) -> sqlx::Result<bool> {
     finish(conn, id, "replied", Some(reply), None, "answered").await

@@ -13,7 +13,7 @@ use crate::address::without_numbers;
 use crate::errors::{ErrorClass, class_of_answer};
 use crate::hosts::is_loopback;
 use crate::media;
-use crate::message::{AcceptedMessage, Content, ListedMessage, OutboundMessage};
+use crate::message::{AcceptedMessage, Content, ListedMedia, ListedMessage, OutboundMessage};
 
 /// No answer of Twilio's is larger; a larger one is not read.
 const ANSWER_LIMIT_BYTES: usize = 4 << 20;
@@ -219,6 +219,20 @@ impl Client {
             Err(LookupError::Refused { status: 404, .. }) => Ok(None),
             answer => answer.map(Some),
         }
+    }
+
+    /// The files of a message, each with the URL that its webhook would have named.
+    pub async fn list_media(&self, sid: &str) -> Result<Vec<(String, ListedMedia)>, LookupError> {
+        #[derive(Deserialize)]
+        struct Page {
+            media_list: Vec<ListedMedia>,
+        }
+        let page: Page = self.look_up(&self.url(&format!("Messages/{sid}/Media.json"))).await?;
+        let located = |media: ListedMedia| {
+            let path = media.uri.strip_suffix(".json").unwrap_or(&media.uri);
+            Ok((self.page(path)?.to_string().trim_end_matches('?').to_owned(), media))
+        };
+        page.media_list.into_iter().map(located).collect()
     }
 
     async fn look_up<T: DeserializeOwned>(&self, url: &Url) -> Result<T, LookupError> {

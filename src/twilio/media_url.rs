@@ -1,10 +1,10 @@
 //! Where media are fetched from: each request of a fetch is made from one of these, and whatever else a webhook or a redirect names is
 //! refused before any connection.
 
-use url::{Host, Url};
+use url::Url;
 
 use crate::client::Settings;
-use crate::hosts::{behind_api, is_loopback, keeps_files};
+use crate::hosts::{behind_api, keeps_files};
 
 /// Twilio's ids have 34 characters; nothing that is much longer is one.
 const SID_LIMIT: usize = 64;
@@ -28,7 +28,7 @@ impl MediaUrl {
         if before_query(text) != before_query(url.as_str()) || has_extras(&url) {
             return None;
         }
-        let is_api = url.origin() == base.origin() && (is_named(base) || is_loopback(base));
+        let is_api = url.origin() == base.origin();
         let is_twilios = behind_api(base).is_some() && behind_api(&url).is_some();
         let messages = format!(
             "{}/2010-04-01/Accounts/{}/Messages/",
@@ -46,12 +46,12 @@ impl MediaUrl {
 }
 
 impl RedirectUrl {
-    /// Where a redirect leads that `from` answered. `None`: nobody goes there. Twilio sends people on to its own hosts; a stand-in on
-    /// this machine may send them to itself.
+    /// Where a redirect leads that `from` answered. `None`: nobody goes there. Twilio sends people on to its own hosts; a stand-in that the
+    /// operator has named in its place may send them to itself.
     pub(crate) fn parse(location: &str, from: &Url, settings: &Settings) -> Option<Self> {
         let base = &settings.api_base_url;
         let url = from.join(location).ok()?;
-        let is_stand_in = is_loopback(base) && url.origin() == base.origin();
+        let is_stand_in = behind_api(base).is_none() && url.origin() == base.origin();
         (!has_extras(&url) && (keeps_files(&url) || is_stand_in)).then_some(Self(url))
     }
 
@@ -63,10 +63,6 @@ impl RedirectUrl {
 /// A user's name or password in a URL would be sent as credentials; a fragment is nothing that is ever sent.
 fn has_extras(url: &Url) -> bool {
     !url.username().is_empty() || url.password().is_some() || url.fragment().is_some()
-}
-
-fn is_named(url: &Url) -> bool {
-    matches!(url.host(), Some(Host::Domain(_)))
 }
 
 fn is_sid(text: &str) -> bool {
@@ -101,6 +97,7 @@ mod tests {
             ("http://127.0.0.1:8081", "http://127.0.0.1:8081"),
             ("http://[::1]:8081", "http://[::1]:8081"),
             ("http://localhost:8081", "http://localhost:8081"),
+            ("http://10.0.0.1", "http://10.0.0.1"),
         ];
 
         for (base, host) in cases {
@@ -168,7 +165,7 @@ mod tests {
             (twilio, String::new()),
             ("https://gateway.example/twilio", format!("https://api.twilio.com{FILE}")),
             ("https://gateway.example/twilio", format!("https://gateway.example{FILE}")),
-            ("https://10.0.0.1", format!("https://10.0.0.1{FILE}")),
+            ("https://10.0.0.1", format!("https://10.0.0.2{FILE}")),
             ("http://127.0.0.1:8081", format!("http://127.0.0.1:8082{FILE}")),
             ("http://127.0.0.1:8081", format!("http://localhost:8081{FILE}")),
             ("http://127.0.0.1:8081", format!("https://127.0.0.1:8081{FILE}")),
@@ -196,7 +193,8 @@ mod tests {
             ("https://api.twilio.com", "http://127.0.0.1/x", false),
             ("https://api.twilio.com", "http://169.254.169.254/latest/meta-data", false),
             ("https://api.twilio.com", "https://[::1]/x", false),
-            ("https://gateway.example", "https://gateway.example/x", false),
+            ("https://gateway.example", "https://gateway.example/x", true),
+            ("https://gateway.example", "https://other.example/x", false),
             ("http://127.0.0.1:8081", "http://127.0.0.1:8081/x", true),
             ("http://127.0.0.1:8081", "/x", true),
             ("http://127.0.0.1:8081", "http://127.0.0.1:8082/x", false),

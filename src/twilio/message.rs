@@ -64,6 +64,19 @@ pub struct ListedMessage {
     pub date_created: DateTime<Utc>,
     /// Why it failed.
     pub error_code: Option<i32>,
+    /// How many files it has, as a number in words.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub num_media: String,
+}
+
+/// A file of a message as Twilio lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ListedMedia {
+    /// What its sender says it is.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub content_type: String,
+    /// Its path at the API, with `.json` for its description.
+    pub uri: String,
 }
 
 /// Twilio writes `Mon, 23 Nov 2026 15:04:05 +0000`.

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use reqwest::dns::{Name, Resolve, Resolving};
 use url::Url;
 
-use crate::hosts::{is_loopback, is_twilios};
+use crate::hosts::{behind_api, is_loopback, is_twilios};
 
 /// Resolves names to the addresses that are allowed for them.
 pub(crate) struct GuardedResolver {
@@ -29,7 +29,12 @@ pub(crate) struct NoAllowedAddress(String);
 
 impl GuardedResolver {
     pub(crate) fn new(api_base_url: &Url) -> Self {
-        let allowed = if is_loopback(api_base_url) { Allowed::Loopback } else { Allowed::Public };
+        let allowed = match behind_api(api_base_url) {
+            Some(_) => Allowed::Public,
+            None if is_loopback(api_base_url) => Allowed::Loopback,
+            // The operator has named it, wherever it may be; a webhook cannot.
+            None => Allowed::Any,
+        };
         Self { api: (api_base_url.host_str().map(str::to_owned), allowed) }
     }
 
@@ -211,7 +216,8 @@ mod tests {
         assert_eq!(twilio.allowed("api.twilio.com"), Allowed::Public);
         assert_eq!(twilio.allowed("mms.twiliocdn.com"), Allowed::Public);
         assert_eq!(twilio.allowed("proxy.internal"), Allowed::Any);
-        assert_eq!(gateway.allowed("gateway.example"), Allowed::Public);
+        assert_eq!(gateway.allowed("gateway.example"), Allowed::Any);
+        assert_eq!(gateway.allowed("mms.twiliocdn.com"), Allowed::Public);
         assert_eq!(sandbox.allowed("localhost"), Allowed::Loopback);
         assert_eq!(sandbox.allowed("mms.twiliocdn.com"), Allowed::Public);
     }

@@ -4,12 +4,14 @@
 //! `cargo bench --bench audience` plans 100 000 users twice with the real program on a durable server of its own; the second time it is killed
 //! with `kill -9` half way. Nothing is sent: the pool that sends is paused. `-- --users 10000` takes fewer.
 
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+mod program;
+
+use std::time::Instant;
 
 use clap::Parser;
-use private_postgres::cluster::{PrivatePostgres, Settings};
 use sqlx::PgPool;
+
+use crate::program::{Program, until};
 
 #[derive(Parser)]
 struct Arguments {
@@ -22,7 +24,7 @@ struct Arguments {
 }
 
 /// Users in a transaction of the raw inserts, as the program has it.
-const PAGE: i64 = 200;
+const PAGE: i64 = 500;
 
 const MESSAGE: &str = "Good morning, {{user.id}}. This is what the day brings.";
 
@@ -31,14 +33,18 @@ const MESSAGE: &str = "Good morning, {{user.id}}. This is what the day brings.";
 async fn main() -> anyhow::Result<()> {
     let users = Arguments::parse().users;
     let folder = tempfile::tempdir()?;
-    let settings = Settings { durable: true, ..Settings::new(folder.path().join("postgres"), "bench") };
-    let postgres = tokio::task::spawn_blocking(move || PrivatePostgres::start(&settings)).await??;
-    let pg = PgPool::connect(&postgres.url()).await?;
-    store::migrations::MIGRATOR.run(&pg).await?;
+    let (postgres, pg) = program::server(folder.path()).await?;
     fill(&pg, users).await?;
+    let schedules = folder.path().join("schedules");
+    std::fs::create_dir_all(&schedules)?;
+    let schedule =
+        format!("cron = \"0 0 29 2 *\"\n[audience]\neveryone = true\n[content]\nmessage = \"{MESSAGE}\"\n");
+    std::fs::write(schedules.join("bench.toml"), schedule)?;
+    let env = [("CLOUDYBOT__SCHEDULES__DIRECTORY", schedules.to_str().unwrap_or_default())];
 
     let raw = raw(&pg, users).await?;
-    let mut program = Program::start(&postgres.url(), folder.path()).await?;
+    let mut program = Program::start(&postgres.url(), &env).await?;
+    until(&pg, "SELECT count(*) = 1 FROM channel_schedules").await?;
     program.command(&["jobs", "pause", "pool", "proactive"])?;
     program.command(&["schedules", "fire", "bench"])?;
     until(&pg, "SELECT count(*) = 1 FROM channel_slots WHERE state = 'done'").await?;
@@ -56,7 +62,7 @@ async fn main() -> anyhow::Result<()> {
     let before: i64 = sqlx::query_scalar("SELECT count(*) FROM channel_slot_users WHERE slot_id = 2")
         .fetch_one(&pg)
         .await?;
-    let mut program = Program::start(&postgres.url(), folder.path()).await?;
+    let mut program = Program::start(&postgres.url(), &env).await?;
     until(&pg, "SELECT count(*) = 2 FROM channel_slots WHERE state = 'done'").await?;
     program.kill()?;
 
@@ -116,7 +122,7 @@ async fn raw(pg: &PgPool, users: i64) -> sqlx::Result<f64> {
          CREATE TABLE raw.turns (LIKE channel_turns INCLUDING ALL); CREATE TABLE raw.sends (LIKE whatsapp_sends INCLUDING ALL);
          CREATE TABLE raw.deliveries (LIKE channel_deliveries INCLUDING ALL); CREATE TABLE raw.chunks (LIKE channel_chunks INCLUDING ALL);
          CREATE TABLE raw.ledger (LIKE whatsapp_send_ledger INCLUDING ALL); CREATE TABLE raw.jobs (LIKE queue.jobs INCLUDING ALL);
-         CREATE TABLE raw.slot_users (LIKE channel_slot_users INCLUDING ALL); CHECKPOINT",
+         CREATE TABLE raw.slot_users (LIKE channel_slot_users INCLUDING ALL); CREATE TABLE raw.entries (LIKE channel_entries INCLUDING ALL); CHECKPOINT",
     )
     .execute(pg)
     .await?;
@@ -125,6 +131,7 @@ async fn raw(pg: &PgPool, users: i64) -> sqlx::Result<f64> {
         let mut tx = pg.begin().await?;
         for statement in [
             "INSERT INTO raw.turns (conversation_id, state, agent, slot_id, reply, finished_at) SELECT n, 'replied', 'schedule bench', 1, $3, now() FROM generate_series($1, $2) n",
+            "INSERT INTO raw.entries (conversation_id, number, turn_id) SELECT n, length($3), n FROM generate_series($1, $2) n",
             "INSERT INTO raw.sends (user_id, period_start, period_end, reserved) SELECT format('user-%s', n), date_trunc('month', now()), now(), length($3) FROM generate_series($1, $2) n",
             "INSERT INTO raw.deliveries (id, user_id, address_id, link_id, period_start, purpose, text, expires_at)
              SELECT md5(n::TEXT)::UUID, format('user-%s', n), n, n, now(), 'scheduled', $3, now() FROM generate_series($1, $2) n",
@@ -141,89 +148,4 @@ async fn raw(pg: &PgPool, users: i64) -> sqlx::Result<f64> {
         tx.commit().await?;
     }
     Ok(begun.elapsed().as_secs_f64())
-}
-
-async fn until(pg: &PgPool, question: &str) -> anyhow::Result<()> {
-    let begun = Instant::now();
-    while !sqlx::query_scalar::<_, bool>(sqlx::AssertSqlSafe(question.to_owned())).fetch_one(pg).await? {
-        anyhow::ensure!(begun.elapsed() < Duration::from_secs(900), "this takes too long: {question}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    Ok(())
-}
-
-/// The program as an operator runs it.
-struct Program {
-    process: Child,
-    database_url: String,
-    schedules: std::path::PathBuf,
-}
-
-impl Program {
-    async fn start(database_url: &str, folder: &std::path::Path) -> anyhow::Result<Self> {
-        let schedules = folder.join("schedules");
-        std::fs::create_dir_all(&schedules)?;
-        std::fs::write(
-            schedules.join("bench.toml"),
-            format!(
-                "cron = \"0 0 29 2 *\"\n[audience]\neveryone = true\n[content]\nmessage = \"{MESSAGE}\"\n"
-            ),
-        )?;
-        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-        let address = listener.local_addr()?;
-        drop(listener);
-        let mut command = Self::bare(database_url, &schedules);
-        command
-            .env("CLOUDYBOT__SERVER__LISTEN", address.to_string())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let process = command.spawn()?;
-        let begun = Instant::now();
-        let ready = format!("http://{address}/readyz");
-        while !reqwest::get(&ready).await.is_ok_and(|answer| answer.status().is_success()) {
-            anyhow::ensure!(begun.elapsed() < Duration::from_secs(60), "the program does not start");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        let pg = PgPool::connect(database_url).await?;
-        until(&pg, "SELECT count(*) = 1 FROM channel_schedules").await?;
-        Ok(Self { process, database_url: database_url.to_owned(), schedules })
-    }
-
-    fn bare(database_url: &str, schedules: &std::path::Path) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cloudybot"));
-        command
-            .env("DATABASE_URL", database_url)
-            .env("CLOUDYBOT__SCHEDULES__DIRECTORY", schedules)
-            .env("CLOUDYBOT_SECRET_KEY", "of the hashes");
-        command
-    }
-
-    fn command(&self, arguments: &[&str]) -> anyhow::Result<()> {
-        let output = Self::bare(&self.database_url, &self.schedules).args(arguments).output()?;
-        anyhow::ensure!(
-            output.status.success(),
-            "{arguments:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        Ok(())
-    }
-
-    /// In KiB, as the kernel counts it.
-    fn peak_memory(&self) -> anyhow::Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        Ok(line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0))
-    }
-
-    fn kill(&mut self) -> anyhow::Result<()> {
-        self.process.kill()?;
-        self.process.wait()?;
-        Ok(())
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.kill();
-    }
 }

@@ -2,12 +2,19 @@
 
 use std::process::Command;
 
+use std::time::Duration;
+
 use agent::Agent;
+use agent::client::Gateways;
 use agent::target::{Endpoint, Target};
 use agent::turn::{Channel, Part, Reply};
 use serde_json::json;
 
 use crate::gateway::{Gateway, TOKEN, completion, text, turn};
+
+fn gateways() -> Gateways {
+    Gateways::new(Duration::from_secs(30)).unwrap()
+}
 
 #[tokio::test]
 async fn a_turn_is_one_user_message_in_the_session_of_its_conversation() {
@@ -57,7 +64,7 @@ async fn the_agent_and_its_model_are_chosen_by_the_target() {
         let target =
             Target { endpoint: None, agent_id: agent_id.map(Into::into), model: model.map(Into::into) };
 
-        gateway.agent().asking(&target).unwrap().send_to_openclaw(&turn("hi")).await.unwrap();
+        gateway.agent().asking(&target, &gateways()).send_to_openclaw(&turn("hi")).await.unwrap();
 
         let asked = gateway.asked();
         assert_eq!(asked.body["model"], sent_model);
@@ -73,7 +80,7 @@ async fn a_users_own_gateway_never_sees_the_token_of_another() {
     let target = Target { endpoint: Some(Endpoint::new(&own.url, "").unwrap()), ..Target::default() };
 
     for agent in [shared.agent(), Agent::Echo] {
-        let reply = agent.asking(&target).unwrap().send_to_openclaw(&turn("hi")).await;
+        let reply = agent.asking(&target, &gateways()).send_to_openclaw(&turn("hi")).await;
 
         assert_eq!(text(reply), "own");
         assert_eq!(own.asked().header("authorization"), None);
@@ -87,7 +94,7 @@ async fn a_server_with_an_openai_base_address_works_as_it_is() {
     let endpoint = Endpoint::new(&format!("{}/v1/", server.url), TOKEN).unwrap();
     let target = Target { endpoint: Some(endpoint), agent_id: None, model: Some("some-model".to_owned()) };
 
-    let agent = Agent::Echo.asking(&target).unwrap();
+    let agent = Agent::Echo.asking(&target, &gateways());
 
     assert_eq!(text(agent.send_to_openclaw(&turn("hi")).await), "Hello.");
     assert_eq!(server.asked().line, "POST /v1/chat/completions");

@@ -34,9 +34,13 @@ fn usual_limit() -> i64 {
 }
 
 impl RecordQuery {
-    fn filter(&self) -> Result<Filter<'_>, Problem> {
+    fn filter(&self, states: &[&str]) -> Result<Filter<'_>, Problem> {
         if !(1..=500).contains(&self.limit) {
             return Err(Problem::invalid("limit: it must be 1 to 500"));
+        }
+        if let Some(state) = self.state.as_deref().filter(|state| !states.contains(state)) {
+            let known = states.join(", ");
+            return Err(Problem::invalid(format!("state: {state:?} is none; the states are {known}")));
         }
         let (user_id, state) = (self.user.as_deref(), self.state.as_deref());
         Ok(Filter { user_id, state, before: self.before, limit: self.limit })
@@ -106,7 +110,7 @@ pub(super) async fn turns(
     State(admin): State<Admin>,
     input::Query(query): input::Query<RecordQuery>,
 ) -> Result<Json<TurnList>, Problem> {
-    let filter = query.filter()?;
+    let filter = query.filter(&["running", "replied", "silent", "failed"])?;
     let mut conn = admin.pg.acquire().await?;
     let records = turn_records::turns(&mut conn, &filter).await?;
     let ids: Vec<i64> = records.iter().map(|turn| turn.id).collect();
@@ -196,13 +200,32 @@ impl From<Attachment> for AttachmentView {
     }
 }
 
+/// How messages end; `waiting` is one that has not.
+const OUTCOMES: [&str; 15] = [
+    "waiting",
+    "answered",
+    "silent",
+    "failed",
+    "keyword",
+    "claim",
+    "browser",
+    "not_linked",
+    "plan",
+    "paused",
+    "disabled",
+    "rate_limited",
+    "moderated",
+    "late",
+    "erased",
+];
+
 /// What people wrote, the newest first.
 #[utoipa::path(get, path = "/messages", operation_id = "listWritten", tag = "turns", params(RecordQuery), responses((status = 200, body = MessageList), (status = 401, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn messages(
     State(admin): State<Admin>,
     input::Query(query): input::Query<RecordQuery>,
 ) -> Result<Json<MessageList>, Problem> {
-    let filter = query.filter()?;
+    let filter = query.filter(&OUTCOMES)?;
     let mut conn = admin.pg.acquire().await?;
     let records = turn_records::messages(&mut conn, &filter).await?;
     let ids: Vec<i64> = records.iter().map(|message| message.id).collect();

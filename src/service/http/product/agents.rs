@@ -69,13 +69,16 @@ pub(super) async fn put(
         };
         return Ok(user_agents::put(conn, user_id, &agent).await?);
     };
-    Endpoint::new(&base_url, token.as_deref().unwrap_or_default())
+    let endpoint = Endpoint::new(&base_url, token.as_deref().unwrap_or_default())
         .map_err(|error| Problem::invalid(format!("agent: {error}")))?;
     let former = user_agents::get(conn, user_id).await?.unwrap_or_default();
     let token = match token {
         Some(token) => Some(keys.seal(Sealed::AgentToken, user_id, &token)),
         // Another gateway never gets to see it.
-        None => former.token.filter(|_| former.base_url.as_ref() == Some(&base_url)),
+        None => former.token.filter(|_| {
+            let former = former.base_url.as_ref().and_then(|base_url| Endpoint::new(base_url, "").ok());
+            former.is_some_and(|former| former.is_same_gateway(&endpoint))
+        }),
     };
     let agent = UserAgent {
         base_url: Some(base_url),

@@ -100,10 +100,7 @@ pub(super) async fn write(
     input::Json(request): input::Json<MessageRequest>,
 ) -> Result<(StatusCode, Json<MessageAccepted>), Problem> {
     notifications::check_text(&request.text)?;
-    let key = match notifications::idempotency_key(&headers)? {
-        Some(key) => format!("dashboard:{user}:{key}"),
-        None => format!("dashboard:{}", Uuid::now_v7()),
-    };
+    let key = notifications::idempotency_key(&headers)?;
     let mut tx = product.queue.begin(&product.pg).await?;
     let user = known_user(&mut tx, &user).await?;
     if user.paused {
@@ -114,7 +111,17 @@ pub(super) async fn write(
     }
     let conversation = store::conversations::of_user(&mut tx, &user.id).await?;
     store::conversations::lock(&mut tx, conversation).await?;
-    let new = store::messages::insert_from_dashboard(&mut tx, &key, conversation, &request.text).await?;
+    // Of this conversation alone: a user who was erased and comes back has another one.
+    let sid = key.map_or_else(
+        || format!("dashboard:{}", Uuid::now_v7()),
+        |key| format!("dashboard:{conversation}:{key}"),
+    );
+    let new = store::messages::insert_from_dashboard(&mut tx, &sid, conversation, &request.text).await?;
+    if new.is_none()
+        && store::messages::body_of(&mut tx, &sid).await?.is_some_and(|body| body != request.text)
+    {
+        return Err(Problem::invalid("Idempotency-Key: it was used for another message"));
+    }
     if let Some(message) = new {
         let answer = Answer { conversation, message };
         let job = NewJob::of(&answer).lane(lanes::conversation(conversation));

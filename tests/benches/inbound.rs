@@ -1,0 +1,280 @@
+//! How fast messages come in, and how soon they are answered.
+//!
+//! ```text
+//! cargo bench --bench inbound [-- --seconds 10]
+//! ```
+//!
+//! The real program runs on a durable server of its own; this process is Twilio. First the way in alone: signed webhooks as fast as they are
+//! answered, beside `pgbench` committing the same two rows in turns, then at half of that rate. Then a conversation: 50 messages a second from linked
+//! people with the echo agent, until the sandbox has taken each reply in, step by step as the database's clock saw it.
+
+mod program;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::Parser;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use private_postgres::cluster::PrivatePostgres;
+use sha1::Sha1;
+use sqlx::PgPool;
+
+use crate::program::{Program, until};
+
+#[derive(Parser)]
+struct Arguments {
+    /// How long each measurement takes.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Given by cargo.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+const ACCOUNT_SID: &str = "AC0123456789abcdef0123456789abcdef";
+const AUTH_TOKEN: &str = "a-token-of-the-benchmark";
+const NUMBER: &str = "whatsapp:+14155238886";
+/// Clients of the way in, and of pgbench.
+const CLIENTS: usize = 16;
+const PEOPLE: u64 = 500;
+const CHATS_PER_SEC: u64 = 50;
+
+#[tokio::main]
+#[expect(clippy::print_stdout, reason = "a benchmark's answer")]
+async fn main() -> anyhow::Result<()> {
+    let seconds = Arguments::parse().seconds;
+    let folder = tempfile::tempdir()?;
+    let (postgres, pg) = program::server(folder.path()).await?;
+    people(&pg).await?;
+    let data = folder.path().join("data");
+    let free = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+    let program = Program::start(
+        &postgres.url(),
+        &[
+            ("TWILIO_ACCOUNT_SID", ACCOUNT_SID),
+            ("TWILIO_AUTH_TOKEN", AUTH_TOKEN),
+            ("TWILIO_WHATSAPP_NUMBER", NUMBER),
+            ("CLOUDYBOT__DATABASE__DATA_DIRECTORY", data.to_str().unwrap_or_default()),
+            ("CLOUDYBOT__SCHEDULES__DIRECTORY", data.to_str().unwrap_or_default()),
+            ("CLOUDYBOT__SANDBOX__LISTEN", &free),
+            ("CLOUDYBOT__SANDBOX__STATUS_DELAY_MS", "1"),
+            ("CLOUDYBOT__AGENT__DEBOUNCE_MS", "0"),
+            ("CLOUDYBOT__AGENT__DEBOUNCE_CAP_MS", "0"),
+            ("CLOUDYBOT__LIMITS__PER_SENDER_PER_MIN", "0"),
+            ("CLOUDYBOT__TWILIO__RECIPIENT_EVERY_MS", "1"),
+            ("CLOUDYBOT__TWILIO__SENDER_PER_SEC", "1000"),
+        ],
+    )
+    .await?;
+    let twilio = Arc::new(Twilio::new(&program));
+
+    program.command(&["jobs", "pause", "pool", "inbound"])?;
+    let (mut webhooks, mut commits) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        commits.push(pgbench(&postgres, &pg, folder.path(), seconds)?);
+        webhooks.push(as_fast_as_possible(&twilio, seconds).await?);
+    }
+    let (top, limit) = (median(webhooks), median(commits));
+    let half = at_rate(&twilio, (top / 2.0) as u64, seconds).await?;
+    println!(
+        "signed webhooks, stored and answered  {top:>8.0} /s   {:.2} of pgbench's {limit:.0} /s",
+        top / limit
+    );
+    println!("at half of that                       p50 {:.1} ms, p99 {:.1} ms", half.p50, half.p99);
+
+    sqlx::raw_sql("TRUNCATE queue.jobs; CHECKPOINT").execute(&pg).await?;
+    program.command(&["jobs", "resume", "pool", "inbound"])?;
+    let first: i64 =
+        sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM channel_messages").fetch_one(&pg).await?;
+    at_rate(&twilio, CHATS_PER_SEC, seconds).await?;
+    until(&pg, "SELECT NOT EXISTS (SELECT FROM queue.jobs WHERE kind <> 'upkeep')").await?;
+    println!("from a message's arrival until Twilio has its reply, at {CHATS_PER_SEC}/s:");
+    steps(&pg, first).await
+}
+
+/// Where the time goes, by the database's clock.
+#[expect(clippy::print_stdout, reason = "a benchmark's answer")]
+async fn steps(pg: &PgPool, after: i64) -> anyhow::Result<()> {
+    for (step, from, to) in [
+        ("stored → decided on (receive_message)", "m.received_at", "m.accepted_at"),
+        ("→ the turn is open (answer)", "m.accepted_at", "t.started_at"),
+        ("→ the reply is stored", "t.started_at", "t.finished_at"),
+        ("→ Twilio is asked (send_chunk)", "t.finished_at", "a.started_at"),
+        ("→ Twilio has it, and we know", "a.started_at", "c.accepted_at"),
+        ("all of it", "m.received_at", "c.accepted_at"),
+    ] {
+        let sql = format!(
+            "SELECT percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY (extract(epoch FROM {to} - {from}) * 1000)::DOUBLE PRECISION), count(*)
+             FROM channel_messages m JOIN channel_turns t ON t.id = m.turn_id JOIN channel_deliveries d ON d.turn_id = t.id
+             JOIN channel_chunks c ON c.delivery_id = d.id JOIN channel_chunk_attempts a ON a.chunk_id = c.id AND a.attempt = 1
+             WHERE m.id > $1 AND c.accepted_at IS NOT NULL"
+        );
+        let (at, counted): (Vec<f64>, i64) =
+            sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(after).fetch_one(pg).await?;
+        println!("  {step:<40} p50 {:>6.1} ms  p99 {:>6.1} ms  ({counted} replies)", at[0], at[1]);
+    }
+    Ok(())
+}
+
+/// People whose phones are linked.
+async fn people(pg: &PgPool) -> sqlx::Result<()> {
+    for statement in [
+        "INSERT INTO channel_users (id, plan) SELECT format('user-%s', n), 'pro' FROM generate_series(1, $1) n",
+        "INSERT INTO channel_addresses (last_inbound_at) SELECT now() FROM generate_series(1, $1) n",
+        "INSERT INTO channel_address_aliases (alias, canonical, address_id)
+         SELECT format('whatsapp:+1%s', 2000000000 + n), format('whatsapp:+1%s', 2000000000 + n), n FROM generate_series(1, $1) n",
+        "INSERT INTO channel_links (user_id, address_id) SELECT format('user-%s', n), n FROM generate_series(1, $1) n",
+    ] {
+        sqlx::query(statement).bind(i64::try_from(PEOPLE).unwrap_or(1)).execute(pg).await?;
+    }
+    sqlx::raw_sql("VACUUM ANALYZE channel_users, channel_addresses, channel_address_aliases, channel_links")
+        .execute(pg)
+        .await?;
+    Ok(())
+}
+
+/// The two rows of a webhook, a commit each time, by clients of the server's own; in a second.
+fn pgbench(
+    postgres: &PrivatePostgres,
+    pg: &PgPool,
+    folder: &std::path::Path,
+    seconds: u64,
+) -> anyhow::Result<f64> {
+    let script = folder.join("two_rows.sql");
+    std::fs::write(
+        &script,
+        "BEGIN;\n\
+         INSERT INTO raw.messages (sid, address_id, body, params) VALUES (gen_random_uuid()::TEXT, 1, 'Hello', '{\"Body\": \"Hello\", \"From\": \"whatsapp:+15005550100\", \"NumMedia\": \"0\", \"ProfileName\": \"Somebody\", \"WaId\": \"15005550100\"}');\n\
+         INSERT INTO raw.jobs (max_attempts, state, kind, pool, lane, payload) VALUES (12, 'waiting', 'receive_message', 'inbound', gen_random_uuid()::TEXT, '{\"message\": 1}');\n\
+         COMMIT;\n",
+    )?;
+    let tables = "CREATE SCHEMA IF NOT EXISTS raw; DROP TABLE IF EXISTS raw.messages, raw.jobs;
+         CREATE TABLE raw.messages (LIKE channel_messages INCLUDING ALL); CREATE TABLE raw.jobs (LIKE queue.jobs INCLUDING ALL); CHECKPOINT";
+    tokio::task::block_in_place(|| {
+        tokio::runtime::Handle::current().block_on(sqlx::raw_sql(tables).execute(pg))
+    })?;
+    // Beside the server, whose folder is not on every PATH.
+    let psql = postgres.psql_line();
+    let psql = psql.split_whitespace().next().context("there is no psql")?;
+    let pgbench = std::path::Path::new(psql).with_file_name("pgbench");
+    let output = std::process::Command::new(pgbench)
+        .args(["--no-vacuum", "--protocol=prepared", "--jobs=2"])
+        .arg(format!("--client={CLIENTS}"))
+        .arg(format!("--time={seconds}"))
+        .arg("--file")
+        .arg(&script)
+        .arg(postgres.url())
+        .output()
+        .context("pgbench cannot be run; it comes with PostgreSQL's server or contrib package")?;
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let per_sec =
+        told.lines().find_map(|line| line.strip_prefix("tps = ")?.split_whitespace().next()?.parse().ok());
+    per_sec.with_context(|| format!("pgbench said: {told}{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Signs and sends webhooks as Twilio does.
+struct Twilio {
+    http: reqwest::Client,
+    url: String,
+    number: AtomicU64,
+}
+
+impl Twilio {
+    fn new(program: &Program) -> Self {
+        let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(256).build();
+        Self {
+            http: http.unwrap_or_default(),
+            url: format!("{}/webhooks/whatsapp", program.url),
+            number: AtomicU64::new(1),
+        }
+    }
+
+    async fn send(&self) -> anyhow::Result<Duration> {
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        let sid = format!("SM{number:032x}");
+        let phone = 2_000_000_001 + number % PEOPLE;
+        let (from, wa_id) = (format!("whatsapp:+1{phone}"), format!("1{phone}"));
+        let form = [
+            ("AccountSid", ACCOUNT_SID),
+            ("ApiVersion", "2010-04-01"),
+            ("Body", "Hello, what is on today?"),
+            ("From", &from),
+            ("MessageSid", &sid),
+            ("MessageType", "text"),
+            ("NumMedia", "0"),
+            ("NumSegments", "1"),
+            ("ProfileName", "Somebody"),
+            ("ReferralNumMedia", "0"),
+            ("SmsMessageSid", &sid),
+            ("SmsSid", &sid),
+            ("SmsStatus", "received"),
+            ("To", NUMBER),
+            ("WaId", &wa_id),
+        ];
+        let mut mac = Hmac::<Sha1>::new_from_slice(AUTH_TOKEN.as_bytes())?;
+        mac.update(self.url.as_bytes());
+        form.iter().for_each(|(name, value)| mac.update(format!("{name}{value}").as_bytes()));
+        let signature = STANDARD.encode(mac.finalize().into_bytes());
+        let begun = Instant::now();
+        let request = self.http.post(&self.url).header("X-Twilio-Signature", signature).form(&form);
+        let answer = request.send().await?;
+        let status = answer.status();
+        answer.bytes().await?;
+        anyhow::ensure!(status == 200, "a webhook was answered {status}");
+        Ok(begun.elapsed())
+    }
+}
+
+/// Webhooks a second with so many clients, each sending the next one when it has its answer.
+async fn as_fast_as_possible(twilio: &Arc<Twilio>, seconds: u64) -> anyhow::Result<f64> {
+    let begun = Instant::now();
+    let clients = (0..CLIENTS).map(|_| {
+        let twilio = twilio.clone();
+        tokio::spawn(async move {
+            let mut sent = 0;
+            while begun.elapsed() < Duration::from_secs(seconds) {
+                twilio.send().await?;
+                sent += 1;
+            }
+            anyhow::Ok(sent)
+        })
+    });
+    let mut sent = 0;
+    for client in futures::future::join_all(clients).await {
+        sent += client??;
+    }
+    Ok(f64::from(sent) / begun.elapsed().as_secs_f64())
+}
+
+/// In milliseconds.
+struct Latency {
+    p50: f64,
+    p99: f64,
+}
+
+/// So many webhooks a second, however long the answers take.
+async fn at_rate(twilio: &Arc<Twilio>, per_sec: u64, seconds: u64) -> anyhow::Result<Latency> {
+    let mut ticks = tokio::time::interval(Duration::from_nanos(1_000_000_000 / per_sec.max(1)));
+    let mut sends = Vec::new();
+    for _ in 0..per_sec * seconds {
+        ticks.tick().await;
+        let twilio = twilio.clone();
+        sends.push(tokio::spawn(async move { twilio.send().await }));
+    }
+    let mut took = Vec::new();
+    for send in sends {
+        took.push(send.await??.as_secs_f64() * 1000.0);
+    }
+    took.sort_by(f64::total_cmp);
+    let at = |percent: usize| took[(took.len() - 1) * percent / 100];
+    Ok(Latency { p50: at(50), p99: at(99) })
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
