@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use private_postgres::cluster::{PrivatePostgres, Settings};
 use sqlx::PgPool;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
 
 use crate::config::Config;
 
@@ -35,7 +35,7 @@ impl Database {
 
     /// A pool that connects when it is used. `patience`: how long to wait for a free connection.
     pub(crate) fn pool(&self, connections: u32, patience: Duration) -> PgPool {
-        PgPoolOptions::new()
+        queue::connections::options()
             .max_connections(connections)
             .acquire_timeout(patience)
             .connect_lazy_with(self.options.clone())
