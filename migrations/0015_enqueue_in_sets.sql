@@ -56,8 +56,8 @@ BEGIN
         -- What is left stands behind the head of its lane, or is a duplicate. A head is locked until the caller commits.
         SELECT array_agg(lane) INTO behind FROM (
             SELECT l.lane
-            FROM (SELECT DISTINCT u.lane COLLATE "C" AS lane FROM unnest(lanes, ids) AS u (lane, id)
-                  WHERE u.id IS NULL AND u.lane IS NOT NULL ORDER BY 1 OFFSET 0) AS l
+            FROM (SELECT DISTINCT ON (u.lane COLLATE "C") u.lane FROM unnest(lanes, ids) AS u (lane, id)
+                  WHERE u.id IS NULL AND u.lane IS NOT NULL ORDER BY u.lane COLLATE "C" OFFSET 0) AS l
                 CROSS JOIN LATERAL (SELECT FROM queue.jobs j WHERE j.lane = l.lane AND j.state <> 'held' LIMIT 1 FOR NO KEY UPDATE) AS head
         ) AS locked;
         WITH given AS MATERIALIZED (

@@ -6,7 +6,7 @@ use sqlx::{Connection as _, PgConnection};
 
 use crate::support::Bench;
 
-/// A million finished jobs, 200,000 in the future, 50,000 parked, and 100,000 due, 10,000 of these in one lane.
+/// A million finished jobs, 200,000 in the future, 50,000 parked, and 100,000 due, 10,000 of these in one lane; and 20,000 lanes in another pool.
 const BACKLOG: &str = "
     INSERT INTO queue.finished (id, created_at, claimed_at, worker_id, claim, attempt, crashes, cancelled, kind, pool, payload)
     SELECT -n, now(), now(), 1, n, 1, 0, FALSE, 'act', 'test', '{}' FROM generate_series(1, 1000000) n;
@@ -19,6 +19,8 @@ const BACKLOG: &str = "
     SELECT 5, (CASE WHEN n = 1 THEN 'waiting' ELSE 'held' END)::queue.state, 'act', 'test', 'the lane', '{}' FROM generate_series(1, 10000) n;
     INSERT INTO queue.jobs (max_attempts, state, kind, pool, payload)
     SELECT 5, 'waiting', 'act', 'test', '{}' FROM generate_series(1, 90000);
+    INSERT INTO queue.jobs (max_attempts, state, kind, pool, lane, payload)
+    SELECT 5, 'waiting', 'act', 'elsewhere', format('lane %s', n), '{}' FROM generate_series(1, 20000) n;
     INSERT INTO queue.workers (name, lease_until) VALUES ('this', now() + interval '1 hour')";
 
 /// Each statement with the rows that it may fetch at most.
@@ -69,6 +71,11 @@ const STATEMENTS: &[(&str, &str, i64)] = &[
         "enqueue into the lane, with a key",
         "SELECT queue.enqueue(ARRAY['act'], ARRAY['test'], ARRAY['{}'::JSONB], ARRAY[0::SMALLINT], ARRAY[NULL::TIMESTAMPTZ], ARRAY['the lane'], ARRAY['the key'], ARRAY[3::SMALLINT], ARRAY[NULL])",
         10,
+    ),
+    (
+        "enqueue a batch behind the heads of many lanes",
+        "SELECT queue.enqueue(array_agg('act'::TEXT), array_agg('elsewhere'::TEXT), array_agg('{}'::JSONB), array_agg(0::SMALLINT), array_agg(NULL::TIMESTAMPTZ), array_agg(format('lane %s', n % 200 + 1)), array_agg(NULL::TEXT), array_agg(3::SMALLINT), array_agg(NULL::TEXT)) FROM generate_series(1, 400) n",
+        2_000,
     ),
     (
         "enqueue a duplicate",
