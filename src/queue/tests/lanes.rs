@@ -149,3 +149,31 @@ async fn a_lane_never_stalls_though_it_runs_empty_while_others_enqueue() {
     assert_eq!((all.len(), bench.record.all().len()), (400, 400));
     workers.stop(Duration::from_secs(1)).await.unwrap();
 }
+
+/// The head ends while the next job is being cancelled: the one behind that is the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_goes_on_past_a_job_that_is_cancelled_just_as_its_turn_comes() {
+    let bench = Bench::new().await;
+    for name in ["head", "cancelled", "behind"] {
+        bench.queue.enqueue(NewJob::of(&Act::new(name, Deed::Succeed)).lane("l")).await.unwrap();
+    }
+    let mut cancellation = bench.pg.begin().await.unwrap();
+    sqlx::query("SELECT queue.cancel(id, 'the test') FROM queue.jobs WHERE payload ->> 'name' = 'cancelled'")
+        .execute(&mut *cancellation)
+        .await
+        .unwrap();
+
+    let workers = bench.work(8).await;
+    bench
+        .until("the completion waits for the cancellation", || async {
+            bench.count("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").await > 0
+        })
+        .await;
+    cancellation.commit().await.unwrap();
+    bench.drained().await;
+
+    let all = bench.record.all();
+    let acts: Vec<&String> = all.iter().filter(|name| !name.contains(" is ")).collect();
+    assert_eq!(acts, ["head", "behind"]);
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}
