@@ -77,14 +77,12 @@ pub async fn take_in(
             Arrival::Backfill { written_at } => Some(written_at),
         },
     };
-    let Inserted::New { id, written_at } = store::messages::insert(tx, new).await? else {
+    let Inserted::New { id, written_at, waiting_user } = store::messages::insert(tx, new).await? else {
         return Ok(TakenIn::Known);
     };
     // What waited for this person to write can be planned now.
-    if let Some(link) = store::links::of_address(tx, address_id).await?
-        && store::proactive_deliveries::waits(tx, &link.user_id).await?
-    {
-        let job = NewJob::of(&PlanWaiting { user: link.user_id }).lane(lanes::proactive(address_id));
+    if let Some(user) = waiting_user {
+        let job = NewJob::of(&PlanWaiting { user }).lane(lanes::proactive(address_id));
         tx.enqueue(job).await?;
     }
     // Where the account's own opt-out handling is on, Twilio has understood the word, perhaps in another language, and has answered it.

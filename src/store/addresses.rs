@@ -46,67 +46,13 @@ pub struct Found {
 pub async fn find_or_create(conn: &mut PgConnection, names: &[Name]) -> sqlx::Result<Found> {
     let aliases: Vec<&str> = names.iter().map(|name| name.alias.as_str()).collect();
     let canonical: Vec<&str> = names.iter().map(|name| name.canonical.as_str()).collect();
-    // Two first webhooks of one person must not make two addresses; without a row there is nothing else to lock.
-    // The keys are locked in one order, so that two webhooks with the same names cannot wait for each other.
-    sqlx::query(
-        "SELECT pg_advisory_xact_lock(key) FROM (SELECT DISTINCT hashtextextended('address ' || a, 0) AS key FROM unnest($1::TEXT[]) a ORDER BY key) k",
-    )
-    .bind(&canonical)
-    .execute(&mut *conn)
-    .await?;
-    // Before anything refers to the rows: whoever refers to one first and locks it then can meet another who does the same.
-    let mut known = named(conn, &canonical).await?;
-    loop {
-        for id in &known {
-            sqlx::query("SELECT FROM channel_addresses WHERE id = $1 FOR NO KEY UPDATE")
-                .bind(id)
-                .execute(&mut *conn)
-                .await?;
-        }
-        // Somebody may have merged them while we waited.
-        let now = named(conn, &canonical).await?;
-        if now == known {
-            break;
-        }
-        known = now;
-    }
-    let id = match known.first() {
-        Some(id) => *id,
-        None => {
-            sqlx::query_scalar("INSERT INTO channel_addresses DEFAULT VALUES RETURNING id")
-                .fetch_one(&mut *conn)
-                .await?
-        }
-    };
-    // A name may be given twice: where a number is hidden, Twilio fills both of its fields with the same id.
-    sqlx::query(
-        "WITH arrival AS MATERIALIZED (SELECT clock_timestamp() AS at)
-         INSERT INTO channel_address_aliases (alias, canonical, address_id, last_seen_at)
-         SELECT alias, min(canonical), $3, arrival.at - min(place) * interval '1 microsecond'
-         FROM arrival, unnest($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS given (alias, canonical, place)
-         GROUP BY alias, arrival.at
-         ON CONFLICT (alias) DO UPDATE SET last_seen_at = EXCLUDED.last_seen_at",
-    )
-    .bind(&aliases)
-    .bind(&canonical)
-    .bind(id)
-    .execute(&mut *conn)
-    .await?;
-    let address = sqlx::query_as("UPDATE channel_addresses SET last_inbound_at = clock_timestamp() WHERE id = $1 RETURNING id, last_inbound_at")
-        .bind(id)
-        .fetch_one(conn)
-        .await?;
-    Ok(Found { address, twins: known.into_iter().skip(1).collect() })
-}
-
-/// The rows that have one of these names, the oldest first.
-async fn named(conn: &mut PgConnection, canonical: &[&str]) -> sqlx::Result<Vec<i64>> {
-    sqlx::query_scalar(
-        "SELECT DISTINCT address_id FROM channel_address_aliases WHERE coalesce(canonical, alias) = ANY ($1) ORDER BY address_id",
-    )
-    .bind(canonical)
-    .fetch_all(conn)
-    .await
+    let (id, last_inbound_at, twins) =
+        sqlx::query_as("SELECT address_id, last_inbound_at, twins FROM channel_find_sender($1, $2)")
+            .bind(aliases)
+            .bind(canonical)
+            .fetch_one(conn)
+            .await?;
+    Ok(Found { address: Address { id, last_inbound_at }, twins })
 }
 
 /// Locks an address until the caller's transaction ends; one that was merged leads to the row that it became. Whatever is decided about a

@@ -50,7 +50,7 @@ pub struct Message {
 }
 
 /// Whether a message was new.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inserted {
     /// It is stored now.
     New {
@@ -58,6 +58,8 @@ pub enum Inserted {
         id: i64,
         /// When the person wrote it, as far as Twilio tells.
         written_at: DateTime<Utc>,
+        /// The sender as a user who has deliveries that wait for such a message.
+        waiting_user: Option<String>,
     },
     /// It was taken in before; nothing changed.
     Duplicate,
@@ -65,10 +67,16 @@ pub enum Inserted {
 
 /// Stores a message unless it is known.
 pub async fn insert(conn: &mut PgConnection, message: NewMessage<'_>) -> sqlx::Result<Inserted> {
-    let new: Option<(i64, DateTime<Utc>)> = sqlx::query_as(
-        "INSERT INTO channel_messages (sid, address_id, body, params, written_at, backfilled)
-         VALUES ($1, $2, $3, $4, coalesce($5, clock_timestamp()), $5 IS NOT NULL)
-         ON CONFLICT (sid) DO NOTHING RETURNING id, written_at",
+    let new: Option<(i64, DateTime<Utc>, Option<String>)> = sqlx::query_as(
+        "WITH new AS (
+             INSERT INTO channel_messages (sid, address_id, body, params, written_at, backfilled)
+             VALUES ($1, $2, $3, $4, coalesce($5, clock_timestamp()), $5 IS NOT NULL)
+             ON CONFLICT (sid) DO NOTHING RETURNING id, written_at)
+         SELECT new.id, new.written_at,
+                (SELECT l.user_id FROM channel_links l
+                 WHERE l.address_id = $2 AND l.ended_at IS NULL
+                   AND EXISTS (SELECT FROM channel_deliveries d WHERE d.user_id = l.user_id AND d.state = 'waiting'))
+         FROM new",
     )
     .bind(message.sid)
     .bind(message.address_id)
@@ -77,7 +85,11 @@ pub async fn insert(conn: &mut PgConnection, message: NewMessage<'_>) -> sqlx::R
     .bind(message.written_at)
     .fetch_optional(conn)
     .await?;
-    Ok(new.map_or(Inserted::Duplicate, |(id, written_at)| Inserted::New { id, written_at }))
+    Ok(new.map_or(Inserted::Duplicate, |(id, written_at, waiting_user)| Inserted::New {
+        id,
+        written_at,
+        waiting_user,
+    }))
 }
 
 /// Whether a message is stored, by Twilio's id.

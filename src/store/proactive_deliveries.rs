@@ -211,13 +211,3 @@ pub async fn lock_waiting(conn: &mut PgConnection, user_id: &str) -> sqlx::Resul
     .fetch_all(conn)
     .await
 }
-
-/// Whether anything waits for a user's next message.
-pub async fn waits(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<bool> {
-    sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM channel_deliveries WHERE user_id = $1 AND state = 'waiting')",
-    )
-    .bind(user_id)
-    .fetch_one(conn)
-    .await
-}
