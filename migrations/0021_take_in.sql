@@ -4,7 +4,7 @@
 -- one person, so unseen ones are added to the row. `twins` are other rows that the names prove to be the same person, locked too: the caller merges them.
 -- For each alias `canonical` has the one spelling of all that mean the same.
 CREATE FUNCTION channel_find_sender(aliases TEXT[], canonical_names TEXT[], OUT address_id BIGINT, OUT last_inbound_at TIMESTAMPTZ, OUT twins BIGINT[])
-LANGUAGE plpgsql SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SET jit = off SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     known BIGINT[];
@@ -44,3 +44,7 @@ BEGIN
     GROUP BY given.alias
     ON CONFLICT (alias) DO UPDATE SET last_seen_at = EXCLUDED.last_seen_at;
 END $$;
+
+-- One job alone was planned anew each time: its few rows are found the same way whatever the values.
+ALTER FUNCTION queue.enqueue(TEXT[], TEXT[], JSONB[], SMALLINT[], TIMESTAMPTZ[], TEXT[], TEXT[], SMALLINT[], TEXT[])
+    SET plan_cache_mode = force_generic_plan;
