@@ -122,3 +122,50 @@ async fn everything_that_twilio_sent_is_kept() {
     app.replies(PERSON, 1).await;
     app.drained_well().await;
 }
+
+/// A burst of webhooks shares its transactions; whoever is busy, new or says STOP is dealt with alone, and each has a trace of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_burst_every_message_is_taken_in_once_and_nobody_waits_for_another_person() {
+    let app = TestApp::start_with(&[("CLOUDYBOT__SERVER__WEBHOOK_TIMEOUT_MS", "20000")]).await;
+    let people: Vec<String> = (0..20).map(|n| format!("whatsapp:+150055502{n:02}")).collect();
+    for person in &people {
+        app.write(person, "Hello").await;
+    }
+    app.drained_well().await;
+    let mut busy = app.pg.begin().await.unwrap();
+    sqlx::query("SELECT FROM channel_addresses WHERE id = (SELECT address_id FROM channel_address_aliases WHERE alias = $1) FOR NO KEY UPDATE")
+        .bind(&people[7])
+        .execute(&mut *busy)
+        .await
+        .unwrap();
+
+    let send = async |number: usize, from: &str, body: &str| {
+        let sid = format!("SMburst{number}");
+        let form = [("MessageSid", sid.as_str()), ("From", from), ("Body", body)];
+        let answer = app.post(PATH, &form, Some(&app.sign(PATH, &form))).await;
+        answer.status().as_u16()
+    };
+    let free = people.iter().enumerate().filter(|(n, _)| *n != 7);
+    let burst = free.flat_map(|(n, person)| {
+        let second = if n == 3 { "STOP" } else { "And another" };
+        [send(n, person, "One"), send(100 + n, person, second), send(n, person, "One")]
+    });
+    let waiting = send(7, &people[7], "Busy");
+    let others = async {
+        let statuses = futures::future::join_all(burst).await;
+        let stranger = send(500, "whatsapp:+15005550999", "A stranger").await;
+        busy.rollback().await.unwrap();
+        (statuses, stranger)
+    };
+    let (waited, (statuses, stranger)) = futures::future::join(waiting, others).await;
+    app.drained().await;
+
+    assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
+    assert_eq!((waited, stranger), (200, 200));
+    let burst = "SELECT count(*) FROM channel_messages WHERE sid LIKE 'SMburst%'";
+    assert_eq!(app.count(burst).await, Some(19 * 2 + 2));
+    let received = "SELECT count(DISTINCT traceparent) FROM queue.finished WHERE kind = 'receive_message' AND payload->>'message' IN (SELECT id::TEXT FROM channel_messages WHERE sid LIKE 'SMburst%')";
+    // STOP is obeyed by the webhook itself.
+    assert_eq!(app.count(received).await, Some(19 * 2 + 1));
+    assert_eq!(app.count("SELECT count(*) FROM whatsapp_proactive_opt_outs").await, Some(1));
+}

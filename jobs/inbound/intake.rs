@@ -60,11 +60,7 @@ pub async fn take_in(
     params: &serde_json::Value,
     arrival: Arrival,
 ) -> Result<TakenIn, IntakeError> {
-    let names: Vec<Name> = std::iter::once(&message.from)
-        .chain(message.external_user_id.as_ref())
-        .map(|alias| Name { alias: alias.clone(), canonical: twilio::address::canonical(alias) })
-        .collect();
-    let found = store::addresses::find_or_create(tx, &names).await?;
+    let found = store::addresses::find_or_create(tx, &names_of(message)).await?;
     let address_id = found.address.id;
     store::merging::merge(tx, &settings.secret_keys, address_id, &found.twins).await?;
     let new = NewMessage {
@@ -82,8 +78,7 @@ pub async fn take_in(
     };
     // What waited for this person to write can be planned now.
     if let Some(user) = waiting_user {
-        let job = NewJob::of(&PlanWaiting { user }).lane(lanes::proactive(address_id));
-        tx.enqueue(job).await?;
+        tx.enqueue(plan_waiting(user, address_id)).await?;
     }
     // Where the account's own opt-out handling is on, Twilio has understood the word, perhaps in another language, and has answered it.
     let answered = message.opt_out_type.is_some();
@@ -115,4 +110,17 @@ pub async fn take_in(
     };
     tx.enqueue(NewJob::of(&ReceiveMessage { message: id }).lane(lane)).await?;
     Ok(TakenIn::New(id))
+}
+
+/// The names of who wrote a message, the one to write to first.
+pub(super) fn names_of(message: &InboundMessage) -> Vec<Name> {
+    std::iter::once(&message.from)
+        .chain(message.external_user_id.as_ref())
+        .map(|alias| Name { alias: alias.clone(), canonical: twilio::address::canonical(alias) })
+        .collect()
+}
+
+/// Plans what waited for this user to write.
+pub(super) fn plan_waiting(user: String, address_id: i64) -> NewJob {
+    NewJob::of(&PlanWaiting { user }).lane(lanes::proactive(address_id))
 }

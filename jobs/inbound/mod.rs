@@ -14,3 +14,5 @@ mod keywords;
 pub mod limits;
 /// What may be said to the agent.
 pub mod moderation;
+/// Takes messages in that arrive together.
+pub mod together;

@@ -42,7 +42,7 @@ pub async fn insert(conn: &mut PgConnection, job: NewJob) -> Result<Enqueued, En
     .bind(as_smallint(job.max_attempts))
     .bind(job.kind)
     .bind(job.pool)
-    .bind(TraceParent::current().map(|trace| trace.as_str().to_owned()))
+    .bind(traceparent(job.trace))
     .bind(payload)
     .fetch_one(conn)
     .await?;
@@ -79,13 +79,14 @@ pub async fn insert_batch(conn: &mut PgConnection, jobs: Vec<NewJob>) -> Result<
 fn is_plain_like(job: &NewJob, other: &NewJob) -> bool {
     let is_plain = job.lane.is_none() && job.unique_key.is_none() && job.run_at.is_none();
     is_plain
-        && (job.kind, job.pool, job.priority, job.max_attempts)
-            == (other.kind, other.pool, other.priority, other.max_attempts)
+        && (job.kind, job.pool, job.priority, job.max_attempts, &job.trace)
+            == (other.kind, other.pool, other.priority, other.max_attempts, &other.trace)
 }
 
 /// Plain jobs that differ in their payloads alone: one bare statement.
 async fn insert_alike(conn: &mut PgConnection, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, EnqueueError> {
     let NewJob { kind, pool, priority, max_attempts, .. } = jobs[0];
+    let trace = traceparent(jobs[0].trace.clone());
     let payloads =
         jobs.into_iter().map(|job| payload_of(job.kind, job.payload)).collect::<Result<Vec<_>, _>>()?;
     let ids: Vec<JobId> = sqlx::query_scalar(
@@ -97,7 +98,7 @@ async fn insert_alike(conn: &mut PgConnection, jobs: Vec<NewJob>) -> Result<Vec<
     .bind(as_smallint(max_attempts))
     .bind(kind)
     .bind(pool)
-    .bind(TraceParent::current().map(|trace| trace.as_str().to_owned()))
+    .bind(trace)
     .bind(payloads)
     .fetch_all(conn)
     .await?;
@@ -125,7 +126,6 @@ struct Columns {
 
 impl Columns {
     fn of(jobs: Vec<NewJob>) -> Result<Self, EnqueueError> {
-        let trace = TraceParent::current().map(|trace| trace.as_str().to_owned());
         let mut columns = Self::default();
         for job in jobs {
             columns.kinds.push(job.kind);
@@ -136,10 +136,15 @@ impl Columns {
             columns.lanes.push(job.lane);
             columns.unique_keys.push(job.unique_key);
             columns.max_attempts.push(as_smallint(job.max_attempts));
-            columns.traceparents.push(trace.clone());
+            columns.traceparents.push(traceparent(job.trace));
         }
         Ok(columns)
     }
+}
+
+/// The trace that a job was given, or else that of the code that runs now.
+fn traceparent(given: Option<TraceParent>) -> Option<String> {
+    given.or_else(TraceParent::current).map(|trace| trace.as_str().to_owned())
 }
 
 fn payload_of(

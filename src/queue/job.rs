@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use crate::backoff::Backoff;
 use crate::claim::Claim;
 use crate::failure::Failure;
+use crate::trace::TraceParent;
 
 /// The number of a job, unique for ever.
 pub type JobId = i64;
@@ -66,6 +67,7 @@ pub struct NewJob {
     pub(crate) run_at: Option<DateTime<Utc>>,
     pub(crate) lane: Option<String>,
     pub(crate) unique_key: Option<String>,
+    pub(crate) trace: Option<TraceParent>,
 }
 
 impl NewJob {
@@ -80,6 +82,7 @@ impl NewJob {
             run_at: None,
             lane: None,
             unique_key: None,
+            trace: None,
         }
     }
 
@@ -116,6 +119,13 @@ impl NewJob {
     #[must_use]
     pub fn unique_key(mut self, key: impl Into<String>) -> Self {
         self.unique_key = Some(key.into());
+        self
+    }
+
+    /// Part of this trace; otherwise of the one that the code runs in which enqueues it.
+    #[must_use]
+    pub fn trace(mut self, trace: TraceParent) -> Self {
+        self.trace = Some(trace);
         self
     }
 }

@@ -8,6 +8,7 @@ use agent::client::{Gateways, IDLE_TIMEOUT};
 use anyhow::Context as _;
 use axum::Router;
 use jobs::app::{App, Parts, Settings};
+use jobs::inbound::together::Together;
 use jobs::upkeep::{self, Upkeep};
 use queue::Queue;
 use queue::job::NewJob;
@@ -250,8 +251,11 @@ fn receiver(config: &Config, queue: &Queue, database: &Database, settings: Arc<S
     } else {
         SignatureCheck::Required(twilio.auth_tokens.clone())
     };
+    let pg = database.pool(config.keys.database.receiver_connections, database_timeout);
     Receiver(Arc::new(ReceiverParts {
-        pg: database.pool(config.keys.database.receiver_connections, database_timeout),
+        // What goes wrong together is tried alone, for which time must be left.
+        together: Together::start(queue.clone(), pg.clone(), database_timeout / 2),
+        pg,
         queue: queue.clone(),
         settings,
         signature: check,

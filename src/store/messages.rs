@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::addresses::Name;
+
 /// A message as it comes from a verified webhook.
 #[derive(Debug)]
 pub struct NewMessage<'a> {
@@ -90,6 +92,74 @@ pub async fn insert(conn: &mut PgConnection, message: NewMessage<'_>) -> sqlx::R
         written_at,
         waiting_user,
     }))
+}
+
+/// A message that has arrived beside others, with its sender's names.
+#[derive(Debug)]
+pub struct Arrived<'a> {
+    /// Who wrote it.
+    pub names: &'a [Name],
+    /// Twilio's id.
+    pub sid: &'a str,
+    /// Its text.
+    pub body: &'a str,
+    /// Every parameter that Twilio sent.
+    pub params: &'a serde_json::Value,
+}
+
+/// What became of a message that arrived beside others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakenIn {
+    /// Which one, counted from 0.
+    pub place: usize,
+    /// Who wrote it; locked until the caller's transaction ends.
+    pub address_id: i64,
+    /// Whether it was new.
+    pub inserted: Inserted,
+}
+
+/// Stores the messages of known people whom nobody else has locked, in the order given; no SID may be there twice. Those that are not in
+/// the answer are to be taken in one by one: who is new, whose names lead to several rows, and who is locked is left out, so that
+/// nobody's message waits for another person.
+pub async fn insert_together(conn: &mut PgConnection, arrived: &[Arrived<'_>]) -> sqlx::Result<Vec<TakenIn>> {
+    let (mut places, mut aliases, mut canonical, mut ages) = (vec![], vec![], vec![], vec![]);
+    for (place, message) in arrived.iter().enumerate() {
+        for (rank, name) in message.names.iter().enumerate() {
+            places.push(as_integer(place + 1));
+            aliases.push(name.alias.as_str());
+            canonical.push(name.canonical.as_str());
+            ages.push(as_integer((arrived.len() - 1 - place) * 2 + rank));
+        }
+    }
+    let sids: Vec<&str> = arrived.iter().map(|message| message.sid).collect();
+    let bodies: Vec<&str> = arrived.iter().map(|message| message.body).collect();
+    let params: Vec<&serde_json::Value> = arrived.iter().map(|message| message.params).collect();
+    type Row = (i32, i64, Option<i64>, Option<DateTime<Utc>>, Option<String>);
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT place, address_id, message_id, written_at, waiting_user FROM channel_take_in($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(places)
+    .bind(aliases)
+    .bind(canonical)
+    .bind(ages)
+    .bind(sids)
+    .bind(bodies)
+    .bind(params)
+    .fetch_all(conn)
+    .await?;
+    let taken = rows.into_iter().map(|(place, address_id, id, written_at, waiting_user)| TakenIn {
+        place: usize::try_from(place - 1).unwrap_or_default(),
+        address_id,
+        inserted: match (id, written_at) {
+            (Some(id), Some(written_at)) => Inserted::New { id, written_at, waiting_user },
+            _ => Inserted::Duplicate,
+        },
+    });
+    Ok(taken.collect())
+}
+
+fn as_integer(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
 }
 
 /// Whether a message is stored, by Twilio's id.

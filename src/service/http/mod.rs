@@ -26,6 +26,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use jobs::inbound::together::Together;
 use queue::Queue;
 use sqlx::PgPool;
 use twilio::webhook::SignatureCheck;
@@ -39,6 +40,7 @@ pub(crate) struct Receiver(pub(crate) Arc<ReceiverParts>);
 pub(crate) struct ReceiverParts {
     pub(crate) pg: PgPool,
     pub(crate) queue: Queue,
+    pub(crate) together: Together,
     pub(crate) settings: Arc<jobs::app::Settings>,
     pub(crate) signature: SignatureCheck,
     /// The URL that Twilio was given; `None`: as the request says.

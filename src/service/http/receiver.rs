@@ -101,25 +101,42 @@ fn is_ours(receiver: &Receiver, message: &InboundMessage) -> bool {
     account && number
 }
 
-/// Message, sender and job in one transaction. A second webhook of the same message changes nothing.
+/// Message, sender and job in one transaction, which it shares with other messages where it can. A second webhook of the same message changes
+/// nothing.
 async fn keep(receiver: &Receiver, form: &VerifiedForm, message: &InboundMessage) -> Result<(), KeepError> {
+    let taken = match receiver.together.take_in(message, form.to_json()).await {
+        Some(taken) => taken,
+        None => keep_alone(receiver, form, message).await?,
+    };
+    match taken {
+        TakenIn::New(id) => {
+            tracing::info!(message.id = id, message.sid = message.sid, "Took in message {id}");
+        }
+        TakenIn::Known => tracing::info!("Had message {} already", message.sid),
+    }
+    Ok(())
+}
+
+async fn keep_alone(
+    receiver: &Receiver,
+    form: &VerifiedForm,
+    message: &InboundMessage,
+) -> Result<TakenIn, KeepError> {
     let mut tx = receiver.queue.begin(&receiver.pg).await?;
     let taken =
         intake::take_in(&mut tx, &receiver.settings, message, &form.to_json(), Arrival::Webhook).await?;
-    let TakenIn::New(id) = taken else {
-        tracing::info!("Had message {} already", message.sid);
-        return Ok(());
-    };
+    if taken == TakenIn::Known {
+        return Ok(taken);
+    }
     if let Err(error) = tx.commit().await {
         // The answer to a COMMIT may be lost although it happened.
         let mut conn = receiver.pg.acquire().await?;
         if store::messages::exists(&mut conn, &message.sid).await? {
-            return Ok(());
+            return Ok(taken);
         }
         return Err(error.into());
     }
-    tracing::info!(message.id = id, message.sid = message.sid, "Took in message {id}");
-    Ok(())
+    Ok(taken)
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,9 @@
 use std::future::Future;
 
 use serde_json::json;
-use store::messages::{self, Inserted, NewMessage};
+use sqlx::PgConnection;
+use store::addresses::Name;
+use store::messages::{self, Arrived, Inserted, NewMessage, TakenIn};
 use store::{addresses, alerts, chunks};
 use tokio::task::JoinSet;
 
@@ -100,4 +102,98 @@ async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
 ) -> Vec<T> {
     let running: JoinSet<T> = (0..tasks).map(task).collect();
     running.join_all().await
+}
+
+/// Messages with one name each, under these SIDs.
+async fn together(conn: &mut PgConnection, messages: &[(&str, &str)]) -> Vec<TakenIn> {
+    let names: Vec<[Name; 1]> = messages
+        .iter()
+        .map(|(_, name)| [Name { alias: (*name).to_owned(), canonical: (*name).to_owned() }])
+        .collect();
+    let params = json!({});
+    let arrived: Vec<Arrived<'_>> = std::iter::zip(messages, &names)
+        .map(|((sid, _), names)| Arrived { names, sid, body: "hi", params: &params })
+        .collect();
+    messages::insert_together(conn, &arrived).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_come_together_wait_for_nobody_and_are_stored_once_in_their_order() {
+    let tables = Tables::new().await;
+    let people = ["whatsapp:+15005550101", "whatsapp:+15005550102", "whatsapp:+15005550103"];
+    let mut ids = Vec::new();
+    for name in people {
+        ids.push(find(&mut tables.pg.acquire().await.unwrap(), &[name]).await.unwrap().address.id);
+    }
+    let mut locked = tables.pg.begin().await.unwrap();
+    addresses::lock(&mut locked, ids[1]).await.unwrap();
+    let mut conn = tables.pg.acquire().await.unwrap();
+
+    let arrived = [
+        ("SM1", people[2]),
+        ("SM2", people[1]),
+        ("SM3", "whatsapp:+15005550199"),
+        ("SM4", people[0]),
+        ("SM5", people[2]),
+    ];
+    let taken = together(&mut conn, &arrived).await;
+    let again = together(&mut conn, &arrived).await;
+    locked.rollback().await.unwrap();
+    let free = together(&mut conn, &arrived).await;
+
+    // The one who is locked and the one who is new are left out.
+    let who = |taken: &[TakenIn]| -> Vec<(usize, i64)> {
+        taken.iter().map(|one| (one.place, one.address_id)).collect()
+    };
+    assert_eq!(who(&taken), [(0, ids[2]), (3, ids[0]), (4, ids[2])]);
+    let numbers: Vec<i64> = taken
+        .iter()
+        .map(|one| match one.inserted {
+            Inserted::New { id, .. } => id,
+            Inserted::Duplicate => panic!("{one:?} is new"),
+        })
+        .collect();
+    assert!(numbers.is_sorted(), "{numbers:?}");
+    assert!(again.iter().all(|one| one.inserted == Inserted::Duplicate), "{again:?}");
+    assert_eq!(who(&free).len(), 4);
+    let stored: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM channel_messages").fetch_one(&tables.pg).await.unwrap();
+    assert_eq!(stored, 4);
+}
+
+/// A message may have two names; it is left out where they are not all known as one person's, and the first is the one to write to.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_messages_that_come_together_only_those_of_one_known_person_are_taken() {
+    let tables = Tables::new().await;
+    let (phone, hidden, other, spelling) =
+        ("whatsapp:+5215512345678", "whatsapp:MX.1", "whatsapp:MX.2", "whatsapp:+525512345678");
+    let mut conn = tables.pg.acquire().await.unwrap();
+    let person = find(&mut conn, &[hidden, phone]).await.unwrap().address.id;
+    find(&mut conn, &[other]).await.unwrap();
+    let name =
+        |alias: &str, canonical: &str| Name { alias: alias.to_owned(), canonical: canonical.to_owned() };
+    let params = json!({});
+    let cases = [
+        ("SM1", vec![name(phone, phone), name(hidden, hidden)], true),
+        ("SM2", vec![name(phone, phone), name(other, other)], false),
+        ("SM3", vec![name(phone, phone), name("whatsapp:MX.3", "whatsapp:MX.3")], false),
+        // Known in another spelling only.
+        ("SM4", vec![name(spelling, phone)], false),
+        // Twilio fills both fields with the same name where the number is hidden.
+        ("SM5", vec![name(hidden, hidden), name(hidden, hidden)], true),
+    ];
+
+    for (sid, names, taken) in &cases {
+        let arrived = [Arrived { names, sid, body: "hi", params: &params }];
+        let got = messages::insert_together(&mut conn, &arrived).await.unwrap();
+        assert_eq!(
+            got.iter().map(|one| one.address_id).collect::<Vec<_>>(),
+            vec![person; usize::from(*taken)],
+            "{sid}"
+        );
+        if *taken {
+            let to = addresses::send_to(&mut conn, person).await.unwrap();
+            assert_eq!(to.as_deref(), Some(names[0].alias.as_str()), "{sid}");
+        }
+    }
 }
