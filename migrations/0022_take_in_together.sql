@@ -14,10 +14,10 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- Stores the messages of known people whom nobody has locked, and locks them until the caller's transaction ends. Who is new, is to be merged or is
--- locked is left out: nobody's message waits for another person. The messages come in the order of their arrival, no SID twice; `ages` tells for each
--- name how many microseconds before the last one it counts as seen. `message_id` is NULL for a message that was stored before.
+-- locked is left out: nobody's message waits for another person. The messages come in the order of their arrival, no SID twice, each with its names, the
+-- one to write to first. `message_id` is NULL for a message that was stored before.
 CREATE FUNCTION channel_take_in(
-    places INTEGER[], aliases TEXT[], canonical_names TEXT[], ages INTEGER[], sids TEXT[], bodies TEXT[], all_params JSONB[]
+    places INTEGER[], aliases TEXT[], canonical_names TEXT[], sids TEXT[], bodies TEXT[], all_params JSONB[]
 ) RETURNS TABLE (place INTEGER, address_id BIGINT, message_id BIGINT, written_at TIMESTAMPTZ, waiting_user TEXT) LANGUAGE plpgsql
 SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
@@ -47,12 +47,15 @@ BEGIN
         ), noted AS (
             UPDATE channel_addresses a SET last_inbound_at = arrived WHERE a.id IN (SELECT s.address_id FROM stored s)
         ), seen AS (
-            UPDATE channel_address_aliases a SET last_seen_at = arrived - n.age * interval '1 microsecond'
-            FROM (SELECT names.alias, min(names.age) AS age
-                  FROM unnest(places, aliases, ages) AS names (place, alias, age)
+            -- Most people have written from the same name before, and it is known as the latest one.
+            UPDATE channel_address_aliases a SET last_seen_at = arrived
+            FROM (SELECT DISTINCT ON (g.address_id) g.address_id, names.alias
+                  FROM unnest(places, aliases) WITH ORDINALITY AS names (place, alias, rank)
                       JOIN given g ON g.place = names.place JOIN stored s ON s.sid = g.sid
-                  GROUP BY names.alias) AS n
-            WHERE a.alias = n.alias
+                  ORDER BY g.address_id, names.place DESC, names.rank) AS latest
+            WHERE a.alias = latest.alias AND EXISTS (
+                SELECT FROM channel_address_aliases o
+                WHERE o.address_id = latest.address_id AND o.alias <> latest.alias AND o.last_seen_at >= a.last_seen_at)
         )
         SELECT g.place, g.address_id, s.id, s.written_at,
                (SELECT l.user_id FROM channel_links l

@@ -1,5 +1,5 @@
 //! Takes plain messages of known people in together: those that arrive while a transaction is under way share the next one. Whatever is out of
-//! the ordinary is left to [`super::intake`], which has a transaction for each.
+//! the ordinary is left to `intake`, which has a transaction for each.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -23,8 +23,12 @@ use crate::receive_message::ReceiveMessage;
 /// Messages of one transaction.
 const MOST: usize = 64;
 
-/// Transactions at a time: while one waits for the disk, the next is filled.
-const WRITERS: usize = 2;
+/// A transaction that takes longer is not waited for: the next one begins beside it. Until then messages gather for the next one, which costs
+/// the server less than several small ones.
+const UNHURRIED: Duration = Duration::from_millis(20);
+
+/// Transactions at a time at most.
+const WRITERS: usize = 4;
 
 /// The way to the task that writes; clones lead to the same one.
 #[derive(Clone, Debug)]
@@ -72,12 +76,14 @@ impl Together {
 async fn write(queue: Queue, pg: PgPool, patience: Duration, mut receiver: UnboundedReceiver<Waiting>) {
     let writers = Arc::new(Semaphore::new(WRITERS));
     let mut arrived = Vec::new();
+    let mut last = tokio::spawn(async {});
     while let Ok(writer) = writers.clone().acquire_owned().await {
+        let _ = tokio::time::timeout(UNHURRIED, &mut last).await;
         if receiver.recv_many(&mut arrived, MOST).await == 0 {
             return;
         }
         let (queue, pg, messages) = (queue.clone(), pg.clone(), std::mem::take(&mut arrived));
-        tokio::spawn(async move {
+        last = tokio::spawn(async move {
             match tokio::time::timeout(patience, store(&queue, &pg, messages)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {

@@ -122,13 +122,12 @@ pub struct TakenIn {
 /// the answer are to be taken in one by one: who is new, whose names lead to several rows, and who is locked is left out, so that
 /// nobody's message waits for another person.
 pub async fn insert_together(conn: &mut PgConnection, arrived: &[Arrived<'_>]) -> sqlx::Result<Vec<TakenIn>> {
-    let (mut places, mut aliases, mut canonical, mut ages) = (vec![], vec![], vec![], vec![]);
-    for (place, message) in arrived.iter().enumerate() {
-        for (rank, name) in message.names.iter().enumerate() {
-            places.push(as_integer(place + 1));
+    let (mut places, mut aliases, mut canonical) = (vec![], vec![], vec![]);
+    for (place, message) in (1..).zip(arrived) {
+        for name in message.names {
+            places.push(place);
             aliases.push(name.alias.as_str());
             canonical.push(name.canonical.as_str());
-            ages.push(as_integer((arrived.len() - 1 - place) * 2 + rank));
         }
     }
     let sids: Vec<&str> = arrived.iter().map(|message| message.sid).collect();
@@ -136,12 +135,11 @@ pub async fn insert_together(conn: &mut PgConnection, arrived: &[Arrived<'_>]) -
     let params: Vec<&serde_json::Value> = arrived.iter().map(|message| message.params).collect();
     type Row = (i32, i64, Option<i64>, Option<DateTime<Utc>>, Option<String>);
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT place, address_id, message_id, written_at, waiting_user FROM channel_take_in($1, $2, $3, $4, $5, $6, $7)",
+        "SELECT place, address_id, message_id, written_at, waiting_user FROM channel_take_in($1, $2, $3, $4, $5, $6)",
     )
     .bind(places)
     .bind(aliases)
     .bind(canonical)
-    .bind(ages)
     .bind(sids)
     .bind(bodies)
     .bind(params)
@@ -156,10 +154,6 @@ pub async fn insert_together(conn: &mut PgConnection, arrived: &[Arrived<'_>]) -
         },
     });
     Ok(taken.collect())
-}
-
-fn as_integer(number: usize) -> i32 {
-    i32::try_from(number).unwrap_or(i32::MAX)
 }
 
 /// Whether a message is stored, by Twilio's id.
