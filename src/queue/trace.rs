@@ -1,7 +1,6 @@
 //! The W3C trace context that a job carries from who enqueued it to where it runs, so that one trace spans a
 //! webhook, its jobs and the callbacks they cause.
 
-use std::fmt::Write as _;
 use std::future::Future;
 
 tokio::task_local! {
@@ -16,7 +15,9 @@ impl TraceParent {
     /// A new trace with a random id.
     #[must_use]
     pub fn root() -> Self {
-        Self::compose(&hex(&rand::random::<[u8; 16]>()))
+        // An id of zeros is no id.
+        let trace_id = rand::random::<u128>().max(1);
+        Self(format!("00-{trace_id:032x}-{:016x}-01", step()))
     }
 
     /// Reads a header; anything that is no version-00 context is refused.
@@ -35,7 +36,7 @@ impl TraceParent {
     /// The same trace, one step further.
     #[must_use]
     pub fn child(&self) -> Self {
-        Self::compose(self.trace_id())
+        Self(format!("00-{}-{:016x}-01", self.trace_id(), step()))
     }
 
     /// The 32 hex digits that every step of a trace shares.
@@ -60,18 +61,10 @@ impl TraceParent {
     pub async fn scope<F: Future>(self, work: F) -> F::Output {
         CURRENT.scope(self, work).await
     }
-
-    fn compose(trace_id: &str) -> Self {
-        Self(format!("00-{trace_id}-{}-01", hex(&rand::random::<[u8; 8]>())))
-    }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+fn step() -> u64 {
+    rand::random::<u64>().max(1)
 }
 
 #[cfg(test)]

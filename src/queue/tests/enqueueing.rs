@@ -110,6 +110,23 @@ async fn a_batch_of_one_sort_reports_its_ids_in_the_order_given() {
     assert_eq!(bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'waiting'").await, 3000);
 }
 
+/// A plan that looks each job up among all of the batch takes minutes for these; the limit is far from what a fit one takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_thousand_lanes_are_one_batch_like_any_other() {
+    let bench = Bench::new().await;
+    let batch =
+        |from: usize| (from..100_000).map(|n| NewJob::of(&Act::new("x", Deed::Succeed)).lane(format!("{n}")));
+
+    let mut tx = bench.queue.begin(&bench.pg).await.unwrap();
+    sqlx::query("SET LOCAL statement_timeout = '40s'").execute(&mut *tx).await.unwrap();
+    let heads = tx.enqueue_batch(batch(0).collect()).await.unwrap();
+    let behind = tx.enqueue_batch(batch(50_000).collect()).await.unwrap();
+
+    assert_eq!((heads.len(), behind.len()), (100_000, 50_000));
+    tx.commit().await.unwrap();
+    assert_eq!(bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'held'").await, 50_000);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_enqueued_on_a_bare_connection_is_found_by_the_poll() {
     let bench = Bench::new().await;
