@@ -65,38 +65,71 @@ pub struct Wish<'a> {
 }
 
 /// Reserves chunks in allowances, for each user all or none; returns the users who got theirs. However many ask at once, no cap is ever passed:
-/// a row is changed under its own condition, in one statement. A user may be named once. The caller writes the chunks as reserved and then
-/// [`note_reserved`]; from there on the chunks' states move the allowance.
+/// a row is made by one of them alone, and changed under its own condition, in one statement. A user may be named once. The caller writes the
+/// chunks as reserved and then [`note_reserved`]; from there on the chunks' states move the allowance.
 pub async fn reserve(conn: &mut PgConnection, wishes: &[Wish<'_>]) -> sqlx::Result<HashSet<String>> {
-    let users: Vec<&str> = wishes.iter().map(|wish| wish.user_id).collect();
-    let starts: Vec<DateTime<Utc>> = wishes.iter().map(|wish| wish.period.start).collect();
-    let ends: Vec<DateTime<Utc>> = wishes.iter().map(|wish| wish.period.end).collect();
-    let numbers: Vec<i32> =
-        wishes.iter().map(|wish| i32::try_from(wish.chunks).unwrap_or(i32::MAX)).collect();
-    let caps: Vec<i64> = wishes.iter().map(|wish| i64::from(wish.cap)).collect();
-    sqlx::query(
-        "INSERT INTO whatsapp_sends (user_id, period_start, period_end)
-         SELECT user_id, period_start, period_end FROM unnest($1::TEXT[], $2::TIMESTAMPTZ[], $3::TIMESTAMPTZ[]) AS new (user_id, period_start, period_end)
-         ORDER BY user_id ON CONFLICT DO NOTHING",
+    let mut granted: HashSet<String> = reserve_first(conn, wishes).await?.into_iter().collect();
+    let left: Vec<Wish<'_>> = wishes.iter().filter(|wish| !granted.contains(wish.user_id)).copied().collect();
+    if !left.is_empty() {
+        granted.extend(reserve_more(conn, &left).await?);
+    }
+    Ok(granted)
+}
+
+/// Of allowances that nothing was reserved in yet.
+async fn reserve_first(conn: &mut PgConnection, wishes: &[Wish<'_>]) -> sqlx::Result<Vec<String>> {
+    let columns = Columns::of(wishes);
+    sqlx::query_scalar(
+        "INSERT INTO whatsapp_sends (user_id, period_start, period_end, reserved)
+         SELECT user_id, period_start, period_end, number
+         FROM unnest($1::TEXT[], $2::TIMESTAMPTZ[], $3::TIMESTAMPTZ[], $4::INT[], $5::BIGINT[]) AS wish (user_id, period_start, period_end, number, cap)
+         WHERE number <= cap ORDER BY user_id ON CONFLICT DO NOTHING RETURNING user_id",
     )
-    .bind(&users)
-    .bind(&starts)
-    .bind(&ends)
-    .execute(&mut *conn)
-    .await?;
-    let granted: Vec<String> = sqlx::query_scalar(
+    .bind(&columns.users)
+    .bind(&columns.starts)
+    .bind(&columns.ends)
+    .bind(&columns.numbers)
+    .bind(&columns.caps)
+    .fetch_all(conn)
+    .await
+}
+
+/// Of allowances that there are.
+async fn reserve_more(conn: &mut PgConnection, wishes: &[Wish<'_>]) -> sqlx::Result<Vec<String>> {
+    let columns = Columns::of(wishes);
+    sqlx::query_scalar(
         "UPDATE whatsapp_sends s SET reserved = s.reserved + wish.number
          FROM unnest($1::TEXT[], $2::TIMESTAMPTZ[], $3::INT[], $4::BIGINT[]) AS wish (user_id, period_start, number, cap)
          WHERE s.user_id = wish.user_id AND s.period_start = wish.period_start AND s.used + s.reserved + wish.number <= wish.cap + s.credited
          RETURNING s.user_id",
     )
-    .bind(&users)
-    .bind(&starts)
-    .bind(&numbers)
-    .bind(&caps)
+    .bind(&columns.users)
+    .bind(&columns.starts)
+    .bind(&columns.numbers)
+    .bind(&columns.caps)
     .fetch_all(conn)
-    .await?;
-    Ok(granted.into_iter().collect())
+    .await
+}
+
+/// Wishes, turned on their side: one array for each column.
+struct Columns<'a> {
+    users: Vec<&'a str>,
+    starts: Vec<DateTime<Utc>>,
+    ends: Vec<DateTime<Utc>>,
+    numbers: Vec<i32>,
+    caps: Vec<i64>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(wishes: &[Wish<'a>]) -> Self {
+        Self {
+            users: wishes.iter().map(|wish| wish.user_id).collect(),
+            starts: wishes.iter().map(|wish| wish.period.start).collect(),
+            ends: wishes.iter().map(|wish| wish.period.end).collect(),
+            numbers: wishes.iter().map(|wish| i32::try_from(wish.chunks).unwrap_or(i32::MAX)).collect(),
+            caps: wishes.iter().map(|wish| i64::from(wish.cap)).collect(),
+        }
+    }
 }
 
 /// Writes into the ledger that these chunks were reserved: for each user of which period which.

@@ -5,7 +5,7 @@ use chrono::{TimeDelta, Utc};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use sqlx::PgConnection;
-use store::allowances::{self, Wish};
+use store::allowances::{self, Usage, Wish};
 use store::chunks::{self, End, Unsent, Verdict};
 use store::deliveries::{self, NewChunk, Purpose};
 use store::periods::{Anchor, Period};
@@ -81,6 +81,33 @@ async fn no_number_of_workers_passes_the_cap() {
     let mut conn = tables.pg.acquire().await.unwrap();
     let usage = allowances::usage(&mut conn, &format!("user of {}", who.0), period).await.unwrap();
     assert_eq!((usage.used, usage.reserved), (0, 6));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_allowance_that_many_begin_at_once_without_a_lock_is_not_passed() {
+    let tables = Tables::new().await;
+    let period = Anchor::default().period(Utc::now());
+
+    let tries: JoinSet<usize> = (0..40)
+        .map(|number| {
+            let pg = tables.pg.clone();
+            async move {
+                let (few, many) = (1 + number % 3, CAP as usize + 1);
+                let wish = |user_id, chunks| Wish { user_id, period, cap: CAP, chunks };
+                let mut tx = pg.begin().await.unwrap();
+                let granted =
+                    allowances::reserve(&mut tx, &[wish("few", few), wish("too many", many)]).await.unwrap();
+                tx.commit().await.unwrap();
+                assert!(!granted.contains("too many"));
+                if granted.contains("few") { few } else { 0 }
+            }
+        })
+        .collect();
+
+    assert_eq!(tries.join_all().await.into_iter().sum::<usize>(), CAP as usize);
+    let mut conn = tables.pg.acquire().await.unwrap();
+    assert_eq!(allowances::usage(&mut conn, "few", period).await.unwrap().reserved, 6);
+    assert_eq!(allowances::usage(&mut conn, "too many", period).await.unwrap(), Usage::default());
 }
 
 /// How far a state is, where one leads to another; a proof is never taken back.
