@@ -1,5 +1,6 @@
 //! What is known of users who may be written to, read for many at once.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
@@ -30,6 +31,7 @@ pub struct Phone {
     pub names: Vec<Name>,
 }
 
+/// A user, and one name of the phone if there is one.
 #[derive(sqlx::FromRow)]
 struct Row {
     #[sqlx(flatten)]
@@ -37,19 +39,18 @@ struct Row {
     link_id: Option<i64>,
     address_id: Option<i64>,
     last_inbound_at: Option<DateTime<Utc>>,
-    aliases: Option<Vec<String>>,
-    canonical: Option<Vec<String>>,
+    alias: Option<String>,
+    canonical: Option<String>,
+    last_seen_at: Option<DateTime<Utc>>,
 }
 
 impl From<Row> for Standing {
     fn from(row: Row) -> Self {
-        let names = row.aliases.unwrap_or_default().into_iter().zip(row.canonical.unwrap_or_default());
-        let names = names.map(|(alias, canonical)| Name { alias, canonical }).collect();
         let phone = row.link_id.zip(row.address_id).map(|(link_id, address_id)| Phone {
             link_id,
             address_id,
             last_inbound_at: row.last_inbound_at,
-            names,
+            names: Vec::new(),
         });
         Self { user: User::from(row.user), phone }
     }
@@ -57,19 +58,27 @@ impl From<Row> for Standing {
 
 /// What is known of these users, by their ids; unknown ones are left out.
 pub async fn of_users(conn: &mut PgConnection, ids: &[&str]) -> sqlx::Result<HashMap<String, Standing>> {
-    let rows: Vec<Row> = sqlx::query_as(
+    // A row for each name: most have one, and are spared an array of one.
+    let mut rows: Vec<Row> = sqlx::query_as(
         "SELECT u.id, u.plan, u.anchor_day, u.anchor_since, u.former_anchor_day, u.paused, u.created_at,
-                l.id AS link_id, l.address_id, a.last_inbound_at, n.aliases, n.canonical
+                l.id AS link_id, l.address_id, a.last_inbound_at, n.alias, coalesce(n.canonical, n.alias) AS canonical, n.last_seen_at
          FROM channel_users u
          LEFT JOIN channel_links l ON l.user_id = u.id AND l.ended_at IS NULL
          LEFT JOIN channel_addresses a ON a.id = l.address_id
-         LEFT JOIN LATERAL (
-             SELECT array_agg(alias ORDER BY last_seen_at DESC) AS aliases, array_agg(coalesce(canonical, alias) ORDER BY last_seen_at DESC) AS canonical
-             FROM channel_address_aliases WHERE address_id = l.address_id) n ON TRUE
+         LEFT JOIN channel_address_aliases n ON n.address_id = l.address_id
          WHERE u.id = ANY ($1)",
     )
     .bind(ids)
     .fetch_all(conn)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.user.id.clone(), Standing::from(row))).collect())
+    rows.sort_by_key(|row| Reverse(row.last_seen_at));
+    let mut standings = HashMap::with_capacity(ids.len());
+    for mut row in rows {
+        let name = row.alias.take().zip(row.canonical.take());
+        let standing = standings.entry(row.user.id.clone()).or_insert_with(|| Standing::from(row));
+        if let (Some(phone), Some((alias, canonical))) = (&mut standing.phone, name) {
+            phone.names.push(Name { alias, canonical });
+        }
+    }
+    Ok(standings)
 }
