@@ -1,5 +1,7 @@
 //! `channel_links`: which user writes from which address, from claim to unlink. One number per user, one user per number.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
@@ -66,10 +68,18 @@ pub async fn lock_of_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Resul
 /// Locks the addresses of many users until the caller's transaction ends, as [`lock_of_user`] does that of one: in one order, so that two who
 /// do this cannot wait for each other.
 pub async fn lock_of_users(conn: &mut PgConnection, user_ids: &[&str]) -> sqlx::Result<()> {
-    let mut locked: Vec<i64> = Vec::new();
     loop {
+        let locked: HashSet<i64> = sqlx::query_scalar(
+            "SELECT id FROM channel_addresses WHERE id IN (SELECT address_id FROM channel_links WHERE user_id = ANY ($1) AND ended_at IS NULL)
+             ORDER BY id FOR NO KEY UPDATE",
+        )
+        .bind(user_ids)
+        .fetch_all(&mut *conn)
+        .await?
+        .into_iter()
+        .collect();
         let linked: Vec<i64> = sqlx::query_scalar(
-            "SELECT address_id FROM channel_links WHERE user_id = ANY ($1) AND ended_at IS NULL ORDER BY address_id",
+            "SELECT address_id FROM channel_links WHERE user_id = ANY ($1) AND ended_at IS NULL",
         )
         .bind(user_ids)
         .fetch_all(&mut *conn)
@@ -78,11 +88,6 @@ pub async fn lock_of_users(conn: &mut PgConnection, user_ids: &[&str]) -> sqlx::
         if linked.iter().all(|id| locked.contains(id)) {
             return Ok(());
         }
-        sqlx::query("SELECT FROM channel_addresses WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE")
-            .bind(&linked)
-            .execute(&mut *conn)
-            .await?;
-        locked = linked;
     }
 }
 
