@@ -115,18 +115,27 @@ pub async fn audience(
     plan: Option<&str>,
     number: i64,
 ) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar(
-        "SELECT u.id FROM channel_users u
-         WHERE u.id > coalesce($1, '') AND ($2::TEXT IS NULL OR u.id = $2) AND ($3::TEXT IS NULL OR u.plan = lower($3))
-           AND ($2::TEXT IS NOT NULL OR $3::TEXT IS NOT NULL OR EXISTS (SELECT FROM channel_links l WHERE l.user_id = u.id AND l.ended_at IS NULL))
-         ORDER BY u.id LIMIT $4",
-    )
-    .bind(after)
-    .bind(user)
-    .bind(plan)
-    .bind(number)
-    .fetch_all(conn)
-    .await
+    let after = after.unwrap_or_default();
+    let users = match (user, plan) {
+        (Some(user), _) => {
+            sqlx::query_scalar("SELECT id FROM channel_users WHERE id > $1 AND id = $3 LIMIT $2")
+                .bind(after)
+                .bind(number)
+                .bind(user)
+        }
+        (None, Some(plan)) => {
+            sqlx::query_scalar("SELECT id FROM channel_users WHERE id > $1 AND plan = lower($3) ORDER BY id LIMIT $2")
+                .bind(after)
+                .bind(number)
+                .bind(plan)
+        }
+        (None, None) => sqlx::query_scalar(
+            "SELECT user_id FROM channel_links WHERE user_id > $1 AND ended_at IS NULL ORDER BY user_id LIMIT $2",
+        )
+        .bind(after)
+        .bind(number),
+    };
+    users.fetch_all(conn).await
 }
 
 /// A user's part of a slot.
