@@ -43,6 +43,8 @@ pub mod notices;
 pub mod opt_outs;
 /// When that begins anew.
 pub mod periods;
+/// How many users at once are looked up.
+pub mod planner;
 /// What is sent of our own accord.
 pub mod proactive_deliveries;
 /// How fast messages may come.

@@ -99,15 +99,16 @@ pub async fn is_asked(conn: &mut PgConnection, id: i64, user_id: &str) -> sqlx::
         .await
 }
 
-/// A slot, locked until the caller's transaction ends.
+/// A slot, locked until the caller's transaction ends. What refers to it may be written meanwhile.
 pub async fn lock(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Slot>> {
-    sqlx::query_as("SELECT id, schedule, moment, definition, state, reason, last_user FROM channel_slots WHERE id = $1 FOR UPDATE")
+    sqlx::query_as("SELECT id, schedule, moment, definition, state, reason, last_user FROM channel_slots WHERE id = $1 FOR NO KEY UPDATE")
         .bind(id)
         .fetch_optional(conn)
         .await
 }
 
-/// The next users of an audience behind this one, in order: one alone, or those on this plan, or, without either, all who have a phone.
+/// The next users of an audience behind this one, in order: one alone, or those on this plan, or, without either, all who have a phone. Each sort
+/// has a statement of its own: in one for all, the planner reads every link for every page.
 pub async fn audience(
     conn: &mut PgConnection,
     after: Option<&str>,
@@ -151,13 +152,8 @@ pub struct Part<'a> {
     pub delivery_id: Option<Uuid>,
 }
 
-/// Notes users as dealt with, each once for ever, and how far the audience is worked off.
-pub async fn add_users(
-    conn: &mut PgConnection,
-    slot_id: i64,
-    parts: &[Part<'_>],
-    last_user: &str,
-) -> sqlx::Result<()> {
+/// Notes users as dealt with, each once for ever.
+pub async fn add_users(conn: &mut PgConnection, slot_id: i64, parts: &[Part<'_>]) -> sqlx::Result<()> {
     let users: Vec<&str> = parts.iter().map(|part| part.user_id).collect();
     let outcomes: Vec<&str> = parts.iter().map(|part| part.outcome).collect();
     let reasons: Vec<Option<&str>> = parts.iter().map(|part| part.reason).collect();
@@ -171,14 +167,36 @@ pub async fn add_users(
     .bind(&outcomes)
     .bind(&reasons)
     .bind(&deliveries)
-    .execute(&mut *conn)
+    .execute(conn)
     .await?;
-    sqlx::query("UPDATE channel_slots SET last_user = $2 WHERE id = $1")
-        .bind(slot_id)
-        .bind(last_user)
-        .execute(conn)
-        .await?;
     Ok(())
+}
+
+/// Whether a slot is open and nobody behind this user has been dealt with.
+pub async fn is_still_before(conn: &mut PgConnection, id: i64, after: Option<&str>) -> sqlx::Result<bool> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT FROM channel_slots WHERE id = $1 AND state = 'open' AND coalesce(last_user, '') <= $2)")
+        .bind(id)
+        .bind(after.unwrap_or_default())
+        .fetch_one(conn)
+        .await
+}
+
+/// Moves an open slot from one user on to another: everybody up to there is dealt with. False: it has ended, or does not stand at the first one.
+pub async fn advance(
+    conn: &mut PgConnection,
+    id: i64,
+    from: Option<&str>,
+    to: Option<&str>,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE channel_slots SET last_user = $3 WHERE id = $1 AND state = 'open' AND last_user IS NOT DISTINCT FROM $2",
+    )
+    .bind(id)
+    .bind(from)
+    .bind(to)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// What a user's part of a slot that the agent was at work on came to. False: it had ended.

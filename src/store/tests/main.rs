@@ -5,6 +5,7 @@ mod allowances;
 mod identity;
 mod proofs;
 mod races;
+mod slots;
 mod states;
 
 use chrono::{TimeDelta, Utc};

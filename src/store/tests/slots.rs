@@ -1,0 +1,72 @@
+//! How a slot goes through its audience.
+
+use chrono::Utc;
+use serde_json::json;
+use store::{links, slots, users};
+
+use crate::{Tables, find};
+
+#[tokio::test]
+async fn a_slot_moves_on_only_from_where_it_stands() {
+    let tables = Tables::new().await;
+    let mut conn = tables.pg.acquire().await.unwrap();
+    sqlx::raw_sql("INSERT INTO channel_schedules (name, hash, definition) VALUES ('daily', '', '{}')")
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+    let slot = slots::create(&mut conn, "daily", Utc::now(), &json!({}), false, slots::Beginning::Open)
+        .await
+        .unwrap()
+        .unwrap();
+
+    for (from, to, moved) in [
+        (Some("a"), "b", false),
+        (None, "b", true),
+        (None, "c", false),
+        (Some("b"), "d", true),
+        (Some("b"), "d", false),
+    ] {
+        assert_eq!(slots::advance(&mut conn, slot, from, Some(to)).await.unwrap(), moved, "{from:?} to {to}");
+    }
+    for (after, is_before) in [(None, false), (Some("c"), false), (Some("d"), true), (Some("e"), true)] {
+        assert_eq!(slots::is_still_before(&mut conn, slot, after).await.unwrap(), is_before, "{after:?}");
+    }
+    slots::end(&mut conn, slot, None).await.unwrap();
+    assert!(!slots::advance(&mut conn, slot, Some("d"), Some("e")).await.unwrap(), "it has ended");
+    assert!(!slots::is_still_before(&mut conn, slot, Some("d")).await.unwrap(), "it has ended");
+}
+
+#[tokio::test]
+async fn an_audience_is_one_user_or_a_plan_or_all_who_have_a_phone_in_order() {
+    let tables = Tables::new().await;
+    let mut conn = tables.pg.acquire().await.unwrap();
+    for (user, plan, phone) in [
+        ("ann", "pro", Some("whatsapp:+15005580001")),
+        ("bob", "free", Some("whatsapp:+15005580002")),
+        ("cid", "pro", None),
+        ("dan", "pro", Some("whatsapp:+15005580003")),
+    ] {
+        users::create_or_lock(&mut conn, user, plan).await.unwrap();
+        if let Some(phone) = phone {
+            let address = find(&mut conn, &[phone]).await.unwrap().address.id;
+            links::create(&mut conn, user, address).await.unwrap();
+        }
+    }
+    sqlx::raw_sql("UPDATE channel_links SET ended_at = now(), ended_why = 'unlinked' WHERE user_id = 'dan'")
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+
+    for (after, user, plan, expected) in [
+        (None, None, None, vec!["ann", "bob"]),
+        (Some("ann"), None, None, vec!["bob"]),
+        (None, None, Some("PRO"), vec!["ann", "cid"]),
+        (Some("cid"), None, Some("pro"), vec!["dan"]),
+        (None, Some("dan"), None, vec!["dan"]),
+        (Some("dan"), Some("dan"), None, vec![]),
+        (None, Some("eve"), None, vec![]),
+    ] {
+        let users = slots::audience(&mut conn, after, user, plan, 2).await.unwrap();
+        assert_eq!(users, expected, "behind {after:?}: {user:?}, {plan:?}");
+    }
+}
