@@ -6,8 +6,10 @@ use sqlx::PgConnection;
 /// many the planner would else read whole tables, and do so for each page of an audience; and to plan for arrays of hundreds of values takes as long
 /// as to find them.
 pub async fn look_up_by_index(conn: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::raw_sql("SET LOCAL enable_seqscan = off; SET LOCAL plan_cache_mode = force_generic_plan")
-        .execute(conn)
-        .await?;
+    sqlx::raw_sql(
+        "SET LOCAL enable_seqscan = off; SET LOCAL jit = off; SET LOCAL plan_cache_mode = force_generic_plan",
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }
