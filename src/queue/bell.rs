@@ -36,6 +36,8 @@ struct Inner {
     others: AtomicBool,
     outgoing: Mutex<BTreeSet<String>>,
     outgoing_ready: Notify,
+    /// Held while a notification is under way.
+    sending: tokio::sync::Mutex<()>,
 }
 
 impl Bell {
@@ -48,6 +50,7 @@ impl Bell {
             others: AtomicBool::new(true),
             outgoing: Mutex::default(),
             outgoing_ready: Notify::new(),
+            sending: tokio::sync::Mutex::default(),
         });
         tokio::spawn(announce(Arc::downgrade(&inner), pg));
         Self(inner)
@@ -116,6 +119,11 @@ impl Bell {
         self.0.others.store(others, Ordering::Relaxed);
     }
 
+    /// Returns when the others have heard everything.
+    pub(crate) async fn tell_now(&self, pg: &PgPool) {
+        self.0.send(pg).await;
+    }
+
     fn tell(&self, pool: &str) {
         if !self.0.others.load(Ordering::Relaxed) {
             return;
@@ -129,32 +137,39 @@ impl Bell {
     }
 }
 
-async fn announce(bell: Weak<Inner>, pg: PgPool) {
-    loop {
-        let Some(inner) = bell.upgrade() else { return };
-        // Waiting must not keep the bell alive, so it is looked at once a second whether anybody still holds it.
-        let rung = tokio::time::timeout(Duration::from_secs(1), inner.outgoing_ready.notified()).await;
-        let pools = std::mem::take(&mut *lock(&inner.outgoing));
-        if rung.is_err() && pools.is_empty() {
-            continue;
-        }
-        let origin = inner.origin;
-        drop(inner);
+impl Inner {
+    /// Sends what there is to say.
+    async fn send(&self, pg: &PgPool) {
+        let _sending = self.sending.lock().await;
+        let pools = std::mem::take(&mut *lock(&self.outgoing));
         if pools.is_empty() {
-            continue;
+            return;
         }
         let names = Vec::from_iter(pools).join(",");
         let names = if names.len() > PAYLOAD_LIMIT_BYTES { "*" } else { &names };
         // Nothing is stored, so nothing needs to reach the disk before it is heard.
         let sent = sqlx::query("SELECT set_config('synchronous_commit', 'off', TRUE), pg_notify($1, $2)")
             .bind(CHANNEL)
-            .bind(format!("{origin}|{names}"))
-            .execute(&pg)
+            .bind(format!("{}|{names}", self.origin))
+            .execute(pg)
             .await;
         if let Err(error) = sent {
             // The poll of the others makes up for it.
             tracing::debug!(error = %error, "Could not notify other workers");
         }
+    }
+}
+
+async fn announce(bell: Weak<Inner>, pg: PgPool) {
+    loop {
+        let Some(inner) = bell.upgrade() else { return };
+        // Waiting must not keep the bell alive, so it is looked at once a second whether anybody still holds it.
+        let _ = tokio::time::timeout(Duration::from_secs(1), inner.outgoing_ready.notified()).await;
+        if lock(&inner.outgoing).is_empty() {
+            continue;
+        }
+        inner.send(&pg).await;
+        drop(inner);
         tokio::time::sleep(COALESCE).await;
     }
 }

@@ -148,6 +148,12 @@ impl Queue {
         Ok(outcomes)
     }
 
+    /// Returns when other processes know of the work that this one has made. For a process that ends now: what it has not said by then it never
+    /// says, and the others find the work by their polls.
+    pub async fn tell_others(&self) {
+        self.bell().tell_now(self.pg()).await;
+    }
+
     pub(crate) fn bell(&self) -> &Bell {
         &self.0.bell
     }

@@ -114,6 +114,12 @@ impl FilterArgs {
 pub(crate) async fn run(config: &Config, command: JobsCommand, as_json: bool) -> anyhow::Result<()> {
     let database = Database::open(config).await?;
     let queue = Queue::open(database.pool(2, Duration::from_secs(10)), config.queue());
+    let answer = answer(&queue, command, as_json).await;
+    queue.tell_others().await;
+    answer
+}
+
+async fn answer(queue: &Queue, command: JobsCommand, as_json: bool) -> anyhow::Result<()> {
     let actor = std::env::var("USER").unwrap_or_else(|_| "command line".to_owned());
     match command {
         JobsCommand::List { filter, limit } => {
@@ -128,8 +134,8 @@ pub(crate) async fn run(config: &Config, command: JobsCommand, as_json: bool) ->
                 .with_context(|| format!("job {id} is not remembered"))?;
             print(as_json, &job, || detail(&job))
         }
-        JobsCommand::Retry(chosen) => report(as_json, &act(&queue, Action::Retry, chosen, &actor).await?),
-        JobsCommand::Cancel(chosen) => report(as_json, &act(&queue, Action::Cancel, chosen, &actor).await?),
+        JobsCommand::Retry(chosen) => report(as_json, &act(queue, Action::Retry, chosen, &actor).await?),
+        JobsCommand::Cancel(chosen) => report(as_json, &act(queue, Action::Cancel, chosen, &actor).await?),
         JobsCommand::Stats => {
             let counts = queue.stats().await.context(UNANSWERED)?;
             print(as_json, &counts, || table(&STATS_HEAD, counts.iter().map(stats_row)))

@@ -110,6 +110,26 @@ async fn a_job_of_another_process_starts_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_a_process_that_ends_starts_at_once() {
+    let bench = Bench::new().await;
+    let (_queue, lateness, workers) = worker(&bench).await;
+
+    let url = bench.database.url().to_owned();
+    let short_lived = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let queue = Queue::open(sqlx::PgPool::connect(&url).await.unwrap(), Settings::default());
+            queue.enqueue(&Due { at: Utc::now() }).await.unwrap();
+            queue.tell_others().await;
+        });
+    };
+    tokio::task::spawn_blocking(short_lived).await.unwrap();
+
+    assert!(lateness.of(1).await[0] < TimeDelta::seconds(5), "it was woken, not found by a poll");
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_idle_process_asks_less_than_twice_a_second() {
     let bench = Bench::new().await;
     let queue = Queue::open(bench.database.pool().await, Settings::default());
