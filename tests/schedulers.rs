@@ -111,6 +111,49 @@ async fn an_audience_is_dealt_with_once_though_the_process_dies_in_the_middle() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_duties_whose_pages_overlap_end_both_though_each_holds_what_the_other_wants() {
+    const USERS: i64 = 4000;
+    let app = TestApp::start().await;
+    sqlx::query(
+        "INSERT INTO channel_users (id, plan) SELECT format('user-%s', n), 'max' FROM generate_series(1, $1) n",
+    )
+    .bind(USERS)
+    .execute(&app.pg)
+    .await
+    .unwrap();
+    let says = format!("cron = \"{NEVER}\"\n[audience]\nplan = \"max\"\n[content]\nmessage = \"Hello\"\n");
+    for name in ["first", "second"] {
+        app.write_schedule(name, &says);
+    }
+    app.until("they are loaded", async || {
+        app.count("SELECT count(*) FROM channel_schedules").await == Some(2)
+    })
+    .await;
+    assert!(app.command(&["jobs", "pause", "kind", "run_duty"]).await.0);
+    for name in ["first", "second"] {
+        assert!(app.command(&["schedules", "fire", name]).await.0);
+    }
+
+    // Its pages begin in the middle of the other's. Nobody has a phone, so their threads alone keep the two apart.
+    let ahead = "UPDATE channel_slots SET last_user = (SELECT id FROM channel_users WHERE plan = 'max' ORDER BY id OFFSET 249 LIMIT 1) WHERE schedule = 'second'";
+    sqlx::query(ahead).execute(&app.pg).await.unwrap();
+    assert!(app.command(&["jobs", "resume", "kind", "run_duty"]).await.0);
+    app.until("both are done", async || {
+        app.count("SELECT count(*) FROM channel_slots WHERE state = 'done'").await == Some(2)
+    })
+    .await;
+
+    for (count, expected) in [
+        ("SELECT count(*) FROM channel_slot_users WHERE outcome = 'blocked' AND reason = 'not_linked'", 7750),
+        ("SELECT count(*) FROM channel_turns", 7750),
+        ("SELECT sum(entries)::BIGINT FROM channel_conversations", 7750),
+        ("SELECT count(*) FROM channel_conversations", USERS),
+    ] {
+        assert_eq!(app.count(count).await, Some(expected), "{count}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_prompt_and_a_chat_never_run_beside_each_other() {
     let app = TestApp::start().await;
     app.link(PERSON).await;
