@@ -47,6 +47,8 @@ pub mod upkeep;
 mod agents;
 /// What every job needs.
 pub mod app;
+/// The users of a slot, page by page.
+mod audience;
 /// What arrives: taken in, understood, decided on.
 pub mod inbound;
 /// The names of lanes and keys.

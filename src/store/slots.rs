@@ -181,6 +181,26 @@ pub async fn is_still_before(conn: &mut PgConnection, id: i64, after: Option<&st
         .await
 }
 
+/// Takes the page of an audience that ends with this user, until the caller's transaction ends: another run that is at the same page waits.
+pub async fn take_page(conn: &mut PgConnection, id: i64, last_user: &str) -> sqlx::Result<()> {
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended(format('page %s %s', $1, $2), 0))")
+        .bind(id)
+        .bind(last_user)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Waits until whoever has the page that ends with this user has committed or given up.
+pub async fn wait_for_page(conn: &mut PgConnection, id: i64, last_user: &str) -> sqlx::Result<()> {
+    sqlx::query("SELECT pg_advisory_xact_lock_shared(hashtextextended(format('page %s %s', $1, $2), 0))")
+        .bind(id)
+        .bind(last_user)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Moves an open slot from one user on to another: everybody up to there is dealt with. False: it has ended, or does not stand at the first one.
 pub async fn advance(
     conn: &mut PgConnection,

@@ -1,5 +1,7 @@
 //! How a slot goes through its audience.
 
+use std::time::Duration;
+
 use chrono::Utc;
 use serde_json::json;
 use store::{links, slots, users};
@@ -34,6 +36,33 @@ async fn a_slot_moves_on_only_from_where_it_stands() {
     slots::end(&mut conn, slot, None).await.unwrap();
     assert!(!slots::advance(&mut conn, slot, Some("d"), Some("e")).await.unwrap(), "it has ended");
     assert!(!slots::is_still_before(&mut conn, slot, Some("d")).await.unwrap(), "it has ended");
+}
+
+#[tokio::test]
+async fn a_page_waits_for_the_one_before_it_in_the_database_alone() {
+    let tables = Tables::new().await;
+    let (mut first, mut second, mut other) = (
+        tables.pg.begin().await.unwrap(),
+        tables.pg.begin().await.unwrap(),
+        tables.pg.begin().await.unwrap(),
+    );
+    slots::take_page(&mut first, 1, "b").await.unwrap();
+    slots::take_page(&mut second, 1, "c").await.unwrap();
+    slots::take_page(&mut other, 2, "b").await.unwrap();
+
+    slots::wait_for_page(&mut first, 1, "a").await.unwrap();
+    let mut waiting = tokio::spawn(async move {
+        slots::wait_for_page(&mut second, 1, "b").await.unwrap();
+        second.rollback().await.unwrap();
+    });
+    let blocked = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    while sqlx::query_scalar::<_, i64>(blocked).fetch_one(&tables.pg).await.unwrap() == 0 {
+        assert!(!waiting.is_finished(), "the page before has not ended");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    first.rollback().await.unwrap();
+
+    (&mut waiting).await.unwrap();
 }
 
 #[tokio::test]
