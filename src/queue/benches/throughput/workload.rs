@@ -115,9 +115,10 @@ pub(crate) async fn drain(server: &Server, jobs: usize, lanes: Lanes) -> anyhow:
         .start()
         .await?;
     tally.all_ran.notified().await;
-    // The last handler has run; the drain ends when the last completion is committed.
+    // The last handler has run; the drain ends when the last completion is committed. Asked by index: reading what else the table holds takes time.
     while sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM queue.jobs WHERE pool = 'bench' AND state <> 'scheduled')",
+        "SELECT EXISTS (SELECT FROM queue.jobs WHERE pool = 'bench' AND state = 'waiting' AND suspicion = 0)
+             OR EXISTS (SELECT FROM queue.jobs WHERE worker_id IS NOT NULL AND state = 'running')",
     )
     .fetch_one(&server.pg)
     .await?
