@@ -36,7 +36,7 @@ struct Options {
     /// Further jobs that wait in another pool while the tables are large
     #[arg(long, default_value_t = 0)]
     waiting: i64,
-    /// Only the two drains, so often, for a profiler to watch
+    /// Only the two drains, so often, for a profiler to watch; with `--waiting` while the tables are large
     #[arg(long, default_value_t = 0)]
     drains: usize,
     /// One JSON object instead of a table
@@ -100,6 +100,9 @@ async fn main() -> anyhow::Result<()> {
 async fn measure(options: &Options, server: &Server) -> anyhow::Result<Vec<Measure>> {
     let jobs = options.jobs;
     if options.drains > 0 {
+        if options.waiting > 0 {
+            server.fill(FINISHED, FUTURE, options.waiting).await?;
+        }
         return drains(server, jobs, options.drains).await;
     }
     let mut rounds = Vec::new();
