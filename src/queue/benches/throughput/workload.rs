@@ -115,17 +115,20 @@ pub(crate) async fn drain(server: &Server, jobs: usize, lanes: Lanes) -> anyhow:
         .start()
         .await?;
     tally.all_ran.notified().await;
-    // The last handler has run; the drain ends when the last completion is committed. Asked by index: reading what else the table holds takes time.
+    // The last handler has run; the drain ends when the last completion is committed. To read what else the table holds would take longer than that.
+    let mut conn = server.pg.acquire().await?;
+    sqlx::raw_sql("SET enable_seqscan = off").execute(&mut *conn).await?;
     while sqlx::query_scalar(
         "SELECT EXISTS (SELECT FROM queue.jobs WHERE pool = 'bench' AND state = 'waiting' AND suspicion = 0)
              OR EXISTS (SELECT FROM queue.jobs WHERE worker_id IS NOT NULL AND state = 'running')",
     )
-    .fetch_one(&server.pg)
+    .fetch_one(&mut *conn)
     .await?
     {
         tokio::task::yield_now().await;
     }
     let took = begun.elapsed();
+    sqlx::raw_sql("RESET enable_seqscan").execute(&mut *conn).await?;
     let wal_bytes = (wal(server).await? - wal_before) / jobs as f64;
     workers.stop(Duration::from_secs(5)).await?;
     let once = tally.runs.iter().all(|runs| runs.load(Ordering::Relaxed) == 1);
