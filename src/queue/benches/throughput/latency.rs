@@ -19,6 +19,14 @@ pub(crate) struct Latency {
     pub(crate) p99: f64,
 }
 
+impl Latency {
+    fn of(mut waited_us: Vec<u64>) -> Self {
+        waited_us.sort_unstable();
+        let at = |percent: usize| waited_us[(waited_us.len() - 1) * percent / 100] as f64 / 1000.0;
+        Self { p50: at(50), p95: at(95), p99: at(99) }
+    }
+}
+
 #[derive(Clone)]
 struct Clock {
     begun: Instant,
@@ -71,8 +79,31 @@ pub(crate) async fn at(server: &Server, per_sec: u64, seconds: u64) -> anyhow::R
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     workers.stop(Duration::from_secs(5)).await?;
-    let mut waited = clock.waited_us.lock().expect("a handler never panics here").clone();
-    waited.sort_unstable();
-    let at = |percent: usize| waited[(waited.len() - 1) * percent / 100] as f64 / 1000.0;
-    Ok(Latency { p50: at(50), p95: at(95), p99: at(99) })
+    let waited = clock.waited_us.lock().expect("a handler never panics here").clone();
+    Ok(Latency::of(waited))
+}
+
+/// What the server takes for that alone: a row is inserted, and another client that needs no telling takes it, a commit each.
+pub(crate) async fn bare(server: &Server, per_sec: u64, seconds: u64) -> anyhow::Result<Latency> {
+    server.clear().await?;
+    let (sender, taker) = (server.pool(1).await?, server.pool(1).await?);
+    let mut ticks = tokio::time::interval(Duration::from_micros(1_000_000 / per_sec));
+    let mut took = Vec::new();
+    for _ in 0..per_sec * seconds {
+        ticks.tick().await;
+        let begun = Instant::now();
+        sqlx::query("INSERT INTO raw.jobs (max_attempts, state, kind, pool, payload) VALUES (5, 'waiting', 'ping', 'bench', '{}')")
+            .execute(&sender)
+            .await?;
+        let id: i64 = sqlx::query_scalar(
+            "UPDATE raw.jobs SET state = 'running', claimed_at = clock_timestamp() WHERE id = (
+                 SELECT id FROM raw.jobs WHERE pool = 'bench' AND state = 'waiting' AND suspicion = 0
+                 ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id",
+        )
+        .fetch_one(&taker)
+        .await?;
+        took.push(u64::try_from(begun.elapsed().as_micros())?);
+        sqlx::query("DELETE FROM raw.jobs WHERE id = $1").bind(id).execute(&taker).await?;
+    }
+    Ok(Latency::of(took))
 }
