@@ -89,6 +89,66 @@ async fn killed_again_and_again_under_load() {
     assert_eq!(app.count("SELECT count(*) FROM channel_double_sends").await, Some(0));
 }
 
+/// A burst shares its transactions: what was answered is stored, whenever the process dies, and what Twilio sends again is taken in once.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_in_the_middle_of_a_burst_of_webhooks() {
+    const PATH: &str = "/webhooks/whatsapp";
+    let mut app = TestApp::start_with(&[("CLOUDYBOT__LIMITS__PER_SENDER_PER_MIN", "0")]).await;
+    let people: Vec<String> = (0..20).map(|n| format!("whatsapp:+150055502{n:02}")).collect();
+    for person in &people {
+        app.write(person, "Hello").await;
+    }
+    app.drained_well().await;
+    let messages: Vec<[(&str, String); 3]> = (0..400)
+        .map(|n| {
+            let (sid, body) = (format!("SMburst{n}"), format!("burst {n}."));
+            [("MessageSid", sid), ("From", people[n % people.len()].clone()), ("Body", body)]
+        })
+        .collect();
+    let webhook = |app: &TestApp, message: &[(&'static str, String); 3]| {
+        let form: Vec<(&str, &str)> = message.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        app.http.post(app.url(PATH)).header("X-Twilio-Signature", app.sign(PATH, &form)).form(&form)
+    };
+
+    let (answered, mut answers) = tokio::sync::mpsc::unbounded_channel();
+    for message in &messages {
+        let (request, answered, sid) = (webhook(&app, message), answered.clone(), message[0].1.clone());
+        tokio::spawn(async move {
+            if request.send().await.is_ok_and(|answer| answer.status() == 200) {
+                answered.send(sid).unwrap();
+            }
+        });
+    }
+    drop(answered);
+    let mut stored = Vec::new();
+    while stored.len() < 100 {
+        stored.push(answers.recv().await.expect("the program answers"));
+    }
+    app.kill();
+    while let Some(sid) = answers.recv().await {
+        stored.push(sid);
+    }
+    let there: i64 = sqlx::query_scalar("SELECT count(*) FROM channel_messages WHERE sid = ANY ($1)")
+        .bind(&stored)
+        .fetch_one(&app.pg)
+        .await
+        .unwrap();
+    app.launch().await;
+    for message in &messages {
+        assert_eq!(webhook(&app, message).send().await.unwrap().status(), 200);
+    }
+    app.drained_well().await;
+
+    assert!(stored.len() < messages.len(), "it was killed in the middle");
+    assert_eq!(there, i64::try_from(stored.len()).unwrap(), "what was answered was stored");
+    let received = "SELECT count(*) FROM queue.finished WHERE kind = 'receive_message' AND payload->>'message' IN (SELECT id::TEXT FROM channel_messages WHERE sid LIKE 'SMburst%')";
+    assert_eq!(app.count(received).await, Some(400));
+    for (n, [_, (_, person), _]) in messages.iter().enumerate() {
+        let said = app.said_to(person).join("\n");
+        assert_eq!(said.matches(&format!("burst {n}.")).count(), 1, "{person} was told: {said}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_lets_running_work_end_and_a_start_goes_on() {
     let mut app = TestApp::start().await;
