@@ -20,7 +20,8 @@ pub(crate) struct Latency {
 }
 
 impl Latency {
-    fn of(mut waited_us: Vec<u64>) -> Self {
+    fn of(waited_us: &[u64]) -> Self {
+        let mut waited_us = waited_us.to_vec();
         waited_us.sort_unstable();
         let at = |percent: usize| waited_us[(waited_us.len() - 1) * percent / 100] as f64 / 1000.0;
         Self { p50: at(50), p95: at(95), p99: at(99) }
@@ -57,6 +58,11 @@ impl Job for Ping {
     }
 }
 
+/// How many come first and do not count: connections that are new look up tables and plan their statements.
+fn warm_up(per_sec: u64) -> usize {
+    usize::try_from(per_sec).unwrap_or(usize::MAX)
+}
+
 /// So many jobs a second for so long. The clock of a job starts before its enqueuing call.
 pub(crate) async fn at(server: &Server, per_sec: u64, seconds: u64) -> anyhow::Result<Latency> {
     server.clear().await?;
@@ -68,7 +74,7 @@ pub(crate) async fn at(server: &Server, per_sec: u64, seconds: u64) -> anyhow::R
         .await?;
     let sender = server.queue(2).await?;
     let mut ticks = tokio::time::interval(Duration::from_micros(1_000_000 / per_sec));
-    let jobs = usize::try_from(per_sec * seconds)?;
+    let jobs = warm_up(per_sec) + usize::try_from(per_sec * seconds)?;
     for _ in 0..jobs {
         ticks.tick().await;
         sender.enqueue(&Ping { sent_us: clock.now_us() }).await?;
@@ -80,7 +86,7 @@ pub(crate) async fn at(server: &Server, per_sec: u64, seconds: u64) -> anyhow::R
     }
     workers.stop(Duration::from_secs(5)).await?;
     let waited = clock.waited_us.lock().expect("a handler never panics here").clone();
-    Ok(Latency::of(waited))
+    Ok(Latency::of(&waited[warm_up(per_sec)..]))
 }
 
 /// What the server takes for that alone: a row is inserted, and another client that needs no telling takes it, a commit each.
@@ -89,7 +95,7 @@ pub(crate) async fn bare(server: &Server, per_sec: u64, seconds: u64) -> anyhow:
     let (sender, taker) = (server.pool(1).await?, server.pool(1).await?);
     let mut ticks = tokio::time::interval(Duration::from_micros(1_000_000 / per_sec));
     let mut took = Vec::new();
-    for _ in 0..per_sec * seconds {
+    for _ in 0..warm_up(per_sec) + usize::try_from(per_sec * seconds)? {
         ticks.tick().await;
         let begun = Instant::now();
         sqlx::query("INSERT INTO raw.jobs (max_attempts, state, kind, pool, payload) VALUES (5, 'waiting', 'ping', 'bench', '{}')")
@@ -105,5 +111,5 @@ pub(crate) async fn bare(server: &Server, per_sec: u64, seconds: u64) -> anyhow:
         took.push(u64::try_from(begun.elapsed().as_micros())?);
         sqlx::query("DELETE FROM raw.jobs WHERE id = $1").bind(id).execute(&taker).await?;
     }
-    Ok(Latency::of(took))
+    Ok(Latency::of(&took[warm_up(per_sec)..]))
 }
