@@ -23,12 +23,15 @@ use crate::receive_message::ReceiveMessage;
 /// Messages of one transaction.
 const MOST: usize = 64;
 
-/// A transaction that takes longer is not waited for: the next one begins beside it. Until then messages gather for the next one, which costs
-/// the server less than several small ones.
+/// Transactions at a time: while one waits for the disk, the next is filled. Until one of them ends, messages gather for the next, which costs the
+/// server less than several small ones.
+const WRITERS: usize = 2;
+
+/// Transactions that take longer are not waited for: others begin beside them.
 const UNHURRIED: Duration = Duration::from_millis(20);
 
 /// Transactions at a time at most.
-const WRITERS: usize = 4;
+const WRITERS_AT_MOST: usize = 4;
 
 /// The way to the task that writes; clones lead to the same one.
 #[derive(Clone, Debug)]
@@ -74,16 +77,15 @@ impl Together {
 }
 
 async fn write(queue: Queue, pg: PgPool, patience: Duration, mut receiver: UnboundedReceiver<Waiting>) {
-    let writers = Arc::new(Semaphore::new(WRITERS));
+    let (usual, all) = (Arc::new(Semaphore::new(WRITERS)), Arc::new(Semaphore::new(WRITERS_AT_MOST)));
     let mut arrived = Vec::new();
-    let mut last = tokio::spawn(async {});
-    while let Ok(writer) = writers.clone().acquire_owned().await {
-        let _ = tokio::time::timeout(UNHURRIED, &mut last).await;
+    while let Ok(one_of_all) = all.clone().acquire_owned().await {
+        let one_of_usual = tokio::time::timeout(UNHURRIED, usual.clone().acquire_owned()).await;
         if receiver.recv_many(&mut arrived, MOST).await == 0 {
             return;
         }
         let (queue, pg, messages) = (queue.clone(), pg.clone(), std::mem::take(&mut arrived));
-        last = tokio::spawn(async move {
+        tokio::spawn(async move {
             match tokio::time::timeout(patience, store(&queue, &pg, messages)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
@@ -91,7 +93,7 @@ async fn write(queue: Queue, pg: PgPool, patience: Duration, mut receiver: Unbou
                 }
                 Err(_) => tracing::warn!("Could not store messages together in time"),
             }
-            drop(writer);
+            drop((one_of_usual, one_of_all));
         });
     }
 }
