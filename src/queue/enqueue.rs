@@ -86,7 +86,7 @@ fn is_plain_like(job: &NewJob, other: &NewJob) -> bool {
 /// Plain jobs that differ in their payloads alone: one bare statement.
 async fn insert_alike(conn: &mut PgConnection, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, EnqueueError> {
     let NewJob { kind, pool, priority, max_attempts, .. } = jobs[0];
-    let trace = traceparent(jobs[0].trace.clone());
+    let trace = traceparent(jobs[0].trace);
     let payloads =
         jobs.into_iter().map(|job| payload_of(job.kind, job.payload)).collect::<Result<Vec<_>, _>>()?;
     let ids: Vec<JobId> = sqlx::query_scalar(

@@ -188,7 +188,7 @@ async fn a_job_carries_the_trace_of_who_enqueued_it() {
     let bench = Bench::new().await;
     let trace = TraceParent::root();
 
-    trace.clone().scope(bench.queue.enqueue(&Act::new("traced", Deed::Succeed))).await.unwrap();
+    trace.scope(bench.queue.enqueue(&Act::new("traced", Deed::Succeed))).await.unwrap();
 
     assert_eq!(bench.text("SELECT traceparent FROM queue.jobs").await, trace.as_str());
 }
