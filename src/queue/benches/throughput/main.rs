@@ -19,6 +19,10 @@ use serde::Serialize;
 
 use crate::server::Server;
 
+/// What the service runs with.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 struct Options {
     /// Jobs in each measurement
