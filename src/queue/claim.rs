@@ -1,20 +1,16 @@
 //! The right to complete a job, for as long as the lease behind it holds.
 
-use tokio_util::sync::CancellationToken;
+use std::sync::Arc;
 
 use crate::Queue;
 use crate::job::JobId;
 use crate::transaction::Transaction;
+use crate::worker::claimed::Known;
 
 /// A claimed job, as its handler sees it.
 #[derive(Clone)]
 pub struct Claim {
-    pub(crate) job_id: JobId,
-    pub(crate) fence: i64,
-    pub(crate) attempt: u16,
-    pub(crate) max_attempts: u16,
-    pub(crate) crashes: u16,
-    pub(crate) cancelled: CancellationToken,
+    pub(crate) job: Arc<Known>,
     pub(crate) queue: Queue,
 }
 
@@ -34,31 +30,31 @@ impl Claim {
     /// The job's number.
     #[must_use]
     pub fn job_id(&self) -> JobId {
-        self.job_id
+        self.job.row.id
     }
 
     /// Which attempt this is, from 1. A crash or a snooze repeats the number.
     #[must_use]
     pub fn attempt(&self) -> u16 {
-        self.attempt
+        positive(self.job.row.attempt) + 1
     }
 
     /// Whether the job is dead if this attempt fails.
     #[must_use]
     pub fn is_last_attempt(&self) -> bool {
-        self.attempt >= self.max_attempts
+        self.attempt() >= positive(self.job.row.max_attempts)
     }
 
     /// How often the process died under this job.
     #[must_use]
     pub fn crashes(&self) -> u16 {
-        self.crashes
+        positive(self.job.row.crashes)
     }
 
     /// Resolves when a person wants the job to stop. A handler that can end cleanly does so; any failure it then returns ends
     /// the job as cancelled. One that does not is stopped some seconds later.
     pub async fn cancelled(&self) {
-        self.cancelled.cancelled().await;
+        self.job.cancel.cancelled().await;
     }
 
     /// The queue, to begin a transaction with.
@@ -75,14 +71,19 @@ impl Claim {
     pub async fn complete(&self, tx: &mut Transaction) -> Result<(), CompleteError> {
         let (ended, woken_pools): (Vec<JobId>, Vec<String>) =
             sqlx::query_as("SELECT ended, woken_pools FROM queue.finish($1, $2, TRUE)")
-                .bind(vec![self.job_id])
-                .bind(vec![self.fence])
+                .bind(vec![self.job.row.id])
+                .bind(vec![self.job.row.fence])
                 .fetch_one(&mut **tx)
                 .await?;
         if ended.is_empty() {
-            return Err(CompleteError::Lost(self.job_id));
+            return Err(CompleteError::Lost(self.job.row.id));
         }
         tx.ring_after_commit(woken_pools);
         Ok(())
     }
+}
+
+/// Counters in the database are SMALLINT and never negative.
+fn positive(counter: i16) -> u16 {
+    u16::try_from(counter).unwrap_or(0)
 }

@@ -96,6 +96,7 @@ mod worker;
 use std::sync::Arc;
 
 use sqlx::PgPool;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::bell::Bell;
 use crate::enqueue::EnqueueError;
@@ -111,6 +112,8 @@ struct Inner {
     pg: PgPool,
     bell: Bell,
     settings: Settings,
+    /// Permits for large batches.
+    turns: Semaphore,
 }
 
 impl Queue {
@@ -119,7 +122,8 @@ impl Queue {
     #[must_use]
     pub fn open(pg: PgPool, settings: Settings) -> Self {
         let bell = Bell::start(pg.clone());
-        Self(Arc::new(Inner { pg, bell, settings }))
+        let turns = Semaphore::new(settings.batches_at_once.max(1));
+        Self(Arc::new(Inner { pg, bell, settings, turns }))
     }
 
     /// Begins a transaction that wakes the workers after its commit. `pool` may be another one than the queue's own.
@@ -154,6 +158,15 @@ impl Queue {
         self.bell().tell_now(self.pg()).await;
     }
 
+    /// Waits until the server may be given a batch of so many jobs; a small one need not wait.
+    pub(crate) async fn turn(&self, jobs: usize) -> Option<SemaphorePermit<'_>> {
+        if jobs * 2 <= self.settings().batch {
+            return None;
+        }
+        // The semaphore is never closed.
+        self.0.turns.acquire().await.ok()
+    }
+
     pub(crate) fn bell(&self) -> &Bell {
         &self.0.bell
     }
@@ -164,5 +177,29 @@ impl Queue {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use sqlx::postgres::PgPoolOptions;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn large_batches_take_turns_and_small_ones_go_past_them() {
+        let settings = Settings { batch: 10, batches_at_once: 1, ..Settings::default() };
+        let queue = Queue::open(PgPoolOptions::new().connect_lazy("postgres://nowhere").unwrap(), settings);
+
+        let first = queue.turn(6).await;
+        let mut second = pin!(queue.turn(10));
+
+        assert!(first.is_some());
+        assert!(futures::poll!(&mut second).is_pending());
+        assert!(queue.turn(5).await.is_none());
+        drop(first);
+        assert!(second.await.is_some());
     }
 }

@@ -13,7 +13,7 @@ use crate::claim::Claim;
 use crate::failure::Failure;
 use crate::job::Job;
 
-type HandlerFuture = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
+pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
 type Handler = Arc<dyn Fn(&RawValue, Claim) -> HandlerFuture + Send + Sync>;
 
 /// The kinds of a process, by name.

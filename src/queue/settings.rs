@@ -19,6 +19,9 @@ pub struct Settings {
     pub cancel_grace: Duration,
     /// Jobs claimed or completed by one statement at most.
     pub batch: usize,
+    /// Large batches that one process gives the server at a time. Two keep two cores busy and a third fills the time in which they wait for the
+    /// disk; more wait for each other's locks, and all of them take longer.
+    pub batches_at_once: usize,
     /// A statement of the queue that takes longer is given up and tried again.
     pub statement_timeout: Duration,
     /// How many days of finished jobs are kept.
@@ -35,6 +38,7 @@ impl Default for Settings {
             suspect_stagger: Duration::from_millis(250),
             cancel_grace: Duration::from_secs(5),
             batch: 500,
+            batches_at_once: 3,
             statement_timeout: Duration::from_secs(10),
             history_days: 14,
         }

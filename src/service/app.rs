@@ -65,7 +65,7 @@ impl Service {
         let address = listener.local_addr()?;
         let sandbox = if config.sandbox { Some(start_sandbox(config, address).await?) } else { None };
         let queue = Queue::open(
-            database.pool(keys.database.queue_connections, Duration::from_secs(10)),
+            database.queue_pool(keys.database.queue_connections, Duration::from_secs(10)),
             config.queue(),
         );
         let api_base_url = sandbox

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use private_postgres::cluster::{PrivatePostgres, Settings};
 use sqlx::PgPool;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::config::Config;
 
@@ -35,9 +35,15 @@ impl Database {
 
     /// A pool that connects when it is used. `patience`: how long to wait for a free connection.
     pub(crate) fn pool(&self, connections: u32, patience: Duration) -> PgPool {
-        queue::connections::options()
-            .max_connections(connections)
-            .acquire_timeout(patience)
-            .connect_lazy_with(self.options.clone())
+        self.connect_lazily(queue::connections::options(), connections, patience)
+    }
+
+    /// The pool of the queue's own statements where workers run.
+    pub(crate) fn queue_pool(&self, connections: u32, patience: Duration) -> PgPool {
+        self.connect_lazily(queue::connections::for_workers(), connections, patience)
+    }
+
+    fn connect_lazily(&self, options: PgPoolOptions, connections: u32, patience: Duration) -> PgPool {
+        options.max_connections(connections).acquire_timeout(patience).connect_lazy_with(self.options.clone())
     }
 }

@@ -24,7 +24,6 @@ use queue::workers::Workers;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgPool;
-use sqlx::postgres::PgPoolOptions;
 use tokio::io::AsyncReadExt;
 use tokio::sync::Notify;
 
@@ -33,6 +32,13 @@ const BATCH: usize = 5000;
 
 /// Jobs in flight in the worker: claims come in batches, and the handler costs nothing.
 const CONCURRENCY: usize = 2000;
+
+/// Connections of the worker: three for batches, one for looks, one for upkeep.
+const CONNECTIONS: u32 = 5;
+
+/// What the service runs with.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The no-op job. `t` is when it was enqueued, in µs since the epoch, or 0.
 #[derive(Serialize, Deserialize)]
@@ -164,7 +170,8 @@ async fn produce(number: usize, every_ms: usize) -> anyhow::Result<()> {
 }
 
 async fn work(number: usize) -> anyhow::Result<()> {
-    let queue = Queue::open(pool(6).await?, Settings::default());
+    let options = queue::connections::for_workers().max_connections(CONNECTIONS).min_connections(CONNECTIONS);
+    let queue = Queue::open(options.connect(&url()?).await?, Settings::default());
     let tally = Arc::new(Tally { expected: number, seen: Mutex::default(), all_seen: Notify::new() });
     let start_us = now_us();
     tally.seen.lock().expect("the tally never panics").start_us = start_us;
@@ -190,11 +197,12 @@ async fn work(number: usize) -> anyhow::Result<()> {
 }
 
 async fn pool(connections: u32) -> anyhow::Result<PgPool> {
-    let url = std::env::var("DATABASE_URL")
-        .map_err(|_| anyhow::anyhow!("set DATABASE_URL to an empty database"))?;
-    let pool =
-        PgPoolOptions::new().max_connections(connections).min_connections(connections).connect(&url).await?;
-    Ok(pool)
+    let options = queue::connections::options().max_connections(connections).min_connections(connections);
+    Ok(options.connect(&url()?).await?)
+}
+
+fn url() -> anyhow::Result<String> {
+    std::env::var("DATABASE_URL").map_err(|_| anyhow::anyhow!("set DATABASE_URL to an empty database"))
 }
 
 fn done(number: usize, took: Duration) {

@@ -4,6 +4,7 @@
 mod support;
 
 mod attempts;
+mod connections;
 mod enqueueing;
 mod histories;
 mod inspection;

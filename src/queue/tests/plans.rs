@@ -51,6 +51,11 @@ const STATEMENTS: &[(&str, &str, i64)] = &[
         4_000,
     ),
     (
+        "finish what stands in no lane",
+        "SELECT queue.finish_free(array_agg(j.id), array_agg(j.claim)) FROM (SELECT id, claim FROM queue.jobs WHERE state = 'running' AND worker_id = (SELECT max(id) FROM queue.workers) AND lane IS NULL LIMIT 400) j",
+        4_000,
+    ),
+    (
         "settle",
         "SELECT queue.settle(j.id, j.claim, 'failed', 5, 'no') FROM (SELECT id, claim FROM queue.jobs WHERE state = 'running' AND worker_id = (SELECT max(id) FROM queue.workers) LIMIT 10) j",
         200,

@@ -19,10 +19,9 @@ use tracing::Instrument;
 use crate::failure::{Snoozed, describe};
 use crate::registry::Registry;
 use crate::trace::TraceParent;
-use crate::worker::claimed::{ClaimedJob, ClaimedRow};
+use crate::worker::claimed::{ClaimedJob, ClaimedRow, Known};
 use crate::worker::completer::{Completer, Completion, Verdict};
 use crate::worker::pool::PoolState;
-use crate::worker::session::Incarnation;
 
 #[derive(Clone)]
 pub(crate) struct AttemptLayer {
@@ -36,14 +35,14 @@ impl<S> Layer<S> for AttemptLayer {
     type Service = Attempts<S>;
 
     fn layer(&self, inner: S) -> Attempts<S> {
-        Attempts { inner, around: self.clone() }
+        Attempts { inner, around: Arc::new(self.clone()) }
     }
 }
 
 #[derive(Clone)]
 pub(crate) struct Attempts<S> {
     inner: S,
-    around: AttemptLayer,
+    around: Arc<AttemptLayer>,
 }
 
 impl<S> Service<Task<ClaimedJob>> for Attempts<S>
@@ -60,23 +59,11 @@ where
     }
 
     fn call(&mut self, task: Task<ClaimedJob>) -> Self::Future {
-        let job = &task.args;
-        let limits = Limits {
-            timeout: self
-                .around
-                .registry
-                .get(&job.row.kind)
-                .and_then(|kind| kind.timeout)
-                .unwrap_or(self.around.pool.timeout),
-            cancel: job.cancel.clone(),
-            cancel_grace: self.around.cancel_grace,
-            incarnation: job.incarnation.clone(),
-        };
-        let (row, hold) = (job.row.clone(), job.hold.clone());
-        let completion = Completion::of(job, Verdict::Done);
-        let (registry, completer) = (self.around.registry.clone(), self.around.completer.clone());
+        let job = task.args.clone();
+        let around = self.around.clone();
         let handler = self.inner.call(task);
         Box::pin(async move {
+            let row = &job.known.row;
             let trace = row
                 .traceparent
                 .as_deref()
@@ -84,53 +71,45 @@ where
                 .map_or_else(TraceParent::root, |from| from.child());
             let span = tracing::info_span!("job", kind = %row.kind, job.id = row.id, attempt = row.attempt + 1, trace = trace.trace_id());
             let handler = trace.scope(handler.instrument(span.clone()));
-            if let Some(verdict) = limits.run(handler, &row, &registry).await {
-                span.in_scope(|| log(&row, &verdict));
-                completer.send(completion.with(verdict));
+            if let Some(verdict) = around.run(handler, &job.known).await {
+                span.in_scope(|| log(row, &verdict));
+                around.completer.send(Completion::of(job, verdict));
             }
-            drop(hold);
             Ok(())
         })
     }
 }
 
-/// What can end an attempt besides its handler.
-struct Limits {
-    timeout: Duration,
-    cancel: tokio_util::sync::CancellationToken,
-    cancel_grace: Duration,
-    incarnation: Arc<Incarnation>,
-}
-
-impl Limits {
-    /// Runs the handler; `None` when the lease was lost, and with it the right to a verdict.
+impl AttemptLayer {
+    /// Runs the handler until something ends it; `None` when the lease was lost, and with it the right to a verdict.
     async fn run(
-        self,
+        &self,
         handler: impl Future<Output = Result<(), BoxDynError>> + Send + 'static,
-        row: &ClaimedRow,
-        registry: &Registry,
+        job: &Known,
     ) -> Option<Verdict> {
+        let (row, registry, lost) = (&job.row, &*self.registry, &job.incarnation.lost);
+        let timeout = registry.get(&row.kind).and_then(|kind| kind.timeout).unwrap_or(self.pool.timeout);
         // On a task of its own: it may run on any core, and a panic stays inside.
         let mut running = AbortOnDrop(tokio::spawn(handler));
         let cancel_over = async {
-            self.cancel.cancelled().await;
+            job.cancel.cancelled().await;
             tokio::time::sleep(self.cancel_grace).await;
         };
         let ended = tokio::select! {
             ended = &mut running.0 => ended,
-            () = tokio::time::sleep(self.timeout) => {
-                let error = format!("timed out after {:?}", self.timeout);
+            () = tokio::time::sleep(timeout) => {
+                let error = format!("timed out after {timeout:?}");
                 return Some(failed(row, registry, None, error));
             }
-            () = self.incarnation.lost.cancelled() => return None,
+            () = lost.cancelled() => return None,
             () = cancel_over => return Some(Verdict::Cancelled("cancelled while it ran; it did not stop by itself".to_owned())),
         };
-        if self.incarnation.lost.is_cancelled() {
+        if lost.is_cancelled() {
             return None;
         }
         Some(match ended {
             Ok(Ok(())) => Verdict::Done,
-            Ok(Err(error)) if self.cancel.is_cancelled() => {
+            Ok(Err(error)) if job.cancel.is_cancelled() => {
                 Verdict::Cancelled(format!("cancelled while it ran: {}", describe(&*error)))
             }
             Ok(Err(error)) => judge(row, registry, &error),

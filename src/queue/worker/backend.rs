@@ -74,7 +74,7 @@ impl PoolBackend {
 
     fn hand_back(&mut self) {
         for job in self.ready.drain(..) {
-            self.completer.send(Completion::of(&job, Verdict::HandedBack));
+            self.completer.send(Completion::of(job, Verdict::HandedBack));
         }
     }
 
@@ -156,7 +156,7 @@ impl Drop for PoolBackend {
             let completer = self.completer.clone();
             runtime.spawn(async move {
                 for job in claim.jobs.await.unwrap_or_default() {
-                    completer.send(Completion::of(&job, Verdict::HandedBack));
+                    completer.send(Completion::of(job, Verdict::HandedBack));
                 }
             });
         }
@@ -167,6 +167,7 @@ impl Drop for PoolBackend {
 async fn claim(call: Call, slots: usize) -> Vec<ClaimedJob> {
     let answered = {
         let _noting = call.pool.claims.read().await;
+        let _turn = call.session.queue.turn(slots).await;
         within(&call.session, claimed::claim(&call, slots)).await
     };
     match answered {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
-use sqlx::{FromRow, Row as _};
+use sqlx::{FromRow, PgConnection, Row as _};
 use tokio_util::sync::CancellationToken;
 
 use crate::job::JobId;
@@ -27,7 +27,7 @@ pub(crate) struct ClaimedRow {
     pub(crate) payload: Json<Box<RawValue>>,
 }
 
-/// In the order of [`COLUMNS`]: by place, since looking up ten names for each job takes longer than to decode it.
+/// In the order of [`CLAIM`]'s columns: by place, since looking up ten names for each job takes longer than to decode it.
 impl FromRow<'_, PgRow> for ClaimedRow {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
         Ok(Self {
@@ -45,13 +45,11 @@ impl FromRow<'_, PgRow> for ClaimedRow {
     }
 }
 
-/// A claimed job with everything that must end with its attempt.
+/// A claimed job on its way through its attempt; clones are of the same claim.
+#[derive(Clone)]
 pub(crate) struct ClaimedJob {
-    pub(crate) row: Arc<ClaimedRow>,
-    pub(crate) cancel: CancellationToken,
-    pub(crate) incarnation: Arc<Incarnation>,
-    pub(crate) hold: Arc<Hold>,
     pub(crate) known: Arc<Known>,
+    pub(crate) hold: Arc<Hold>,
 }
 
 /// What a job occupies while it is claimed; dropped with the last of its owners.
@@ -60,21 +58,28 @@ pub(crate) struct Hold {
     _suspect: Option<Running>,
 }
 
-/// This process knows that it has the job, until the verdict is stored.
+/// A job that this process knows it has, until the verdict is stored.
 pub(crate) struct Known {
+    pub(crate) row: ClaimedRow,
+    /// Cancelled when a person wants the job to stop.
+    pub(crate) cancel: CancellationToken,
+    pub(crate) incarnation: Arc<Incarnation>,
     session: Arc<Session>,
-    job_id: JobId,
-    fence: i64,
 }
 
 impl Drop for Known {
     fn drop(&mut self) {
-        self.session.forget(self.job_id, self.fence);
+        self.session.forget(self.row.id, self.row.fence);
     }
 }
 
-const COLUMNS: &str =
-    "id, claim, kind, lane, attempt, max_attempts, crashes, suspicion, traceparent, payload";
+const CLAIM: &str =
+    "SELECT id, claim, kind, lane, attempt, max_attempts, crashes, suspicion, traceparent, payload
+     FROM queue.claim_jobs($1, $2, $3, $4)";
+
+const CLAIM_SUSPECT: &str =
+    "SELECT id, claim, kind, lane, attempt, max_attempts, crashes, suspicion, traceparent, payload
+     FROM queue.claim_suspect($1, $2, $3, $4)";
 
 /// A claim under a lease, with a number of its own.
 pub(crate) struct Call {
@@ -86,29 +91,31 @@ pub(crate) struct Call {
 
 /// Claims up to `slots` jobs of a pool.
 pub(crate) async fn claim(call: &Call, slots: usize) -> sqlx::Result<Vec<ClaimedJob>> {
-    let rows: Vec<ClaimedRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-        "SELECT {COLUMNS} FROM queue.claim_jobs($1, $2, $3, $4)"
-    )))
-    .bind(call.incarnation.worker_id)
-    .bind(&call.pool.name)
-    .bind(i32::try_from(slots).unwrap_or(i32::MAX))
-    .bind(call.number)
-    .fetch_all(call.session.queue.pg())
-    .await?;
+    let rows: Vec<ClaimedRow> = sqlx::query_as(CLAIM)
+        .bind(call.incarnation.worker_id)
+        .bind(&call.pool.name)
+        .bind(i32::try_from(slots).unwrap_or(i32::MAX))
+        .bind(call.number)
+        .fetch_all(call.session.queue.pg())
+        .await?;
     Ok(rows.into_iter().map(|row| ClaimedJob::new(row, call, None)).collect())
+}
+
+/// Has a new connection plan its claims before there is one: a claim of no slots, for nobody.
+pub(crate) async fn make_ready(connection: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query(CLAIM).bind(0_i64).bind("").bind(0_i32).bind(0_i64).execute(connection).await?;
+    Ok(())
 }
 
 /// Claims one suspect, if there is one that may start.
 pub(crate) async fn claim_suspect(call: &Call, leave: Leave) -> sqlx::Result<Vec<ClaimedJob>> {
-    let row: Option<ClaimedRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-        "SELECT {COLUMNS} FROM queue.claim_suspect($1, $2, $3, $4)"
-    )))
-    .bind(call.incarnation.worker_id)
-    .bind(&call.pool.name)
-    .bind(leave.worst)
-    .bind(call.number)
-    .fetch_optional(call.session.queue.pg())
-    .await?;
+    let row: Option<ClaimedRow> = sqlx::query_as(CLAIM_SUSPECT)
+        .bind(call.incarnation.worker_id)
+        .bind(&call.pool.name)
+        .bind(leave.worst)
+        .bind(call.number)
+        .fetch_optional(call.session.queue.pg())
+        .await?;
     let Some(row) = row else { return Ok(Vec::new()) };
     let running = leave.start(row.suspicion);
     Ok(vec![ClaimedJob::new(row, call, Some(running))])
@@ -131,14 +138,10 @@ impl ClaimedJob {
     fn new(row: ClaimedRow, call: &Call, suspect: Option<Running>) -> Self {
         let cancel = CancellationToken::new();
         call.session.note(row.id, row.fence, cancel.clone());
-        let known = Known { session: call.session.clone(), job_id: row.id, fence: row.fence };
-        let hold = Hold { _slot: call.pool.occupy(), _suspect: suspect };
+        let (incarnation, session) = (call.incarnation.clone(), call.session.clone());
         Self {
-            row: Arc::new(row),
-            cancel,
-            incarnation: call.incarnation.clone(),
-            hold: Arc::new(hold),
-            known: Arc::new(known),
+            known: Arc::new(Known { row, cancel, incarnation, session }),
+            hold: Arc::new(Hold { _slot: call.pool.occupy(), _suspect: suspect }),
         }
     }
 }

@@ -5,6 +5,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::PgConnection;
+use sqlx::postgres::PgQueryResult;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
@@ -26,32 +28,17 @@ pub(crate) enum Verdict {
 
 /// A verdict on its way to the database.
 pub(crate) struct Completion {
-    pub(crate) job_id: JobId,
-    pub(crate) fence: i64,
-    pub(crate) in_lane: bool,
-    pub(crate) verdict: Verdict,
-    incarnation: Arc<Incarnation>,
-    _known: Arc<Known>,
+    job: Arc<Known>,
+    verdict: Verdict,
     /// A suspect counts as running until its end is stored.
     _hold: Option<Arc<Hold>>,
 }
 
 impl Completion {
-    pub(crate) fn of(job: &ClaimedJob, verdict: Verdict) -> Self {
-        Self {
-            job_id: job.row.id,
-            fence: job.row.fence,
-            in_lane: job.row.lane.is_some(),
-            verdict,
-            incarnation: job.incarnation.clone(),
-            _known: job.known.clone(),
-            _hold: (job.row.suspicion > 0).then(|| job.hold.clone()),
-        }
-    }
-
-    /// The same with the verdict that came out.
-    pub(crate) fn with(self, verdict: Verdict) -> Self {
-        Self { verdict, ..self }
+    pub(crate) fn of(job: ClaimedJob, verdict: Verdict) -> Self {
+        let ClaimedJob { known, hold } = job;
+        let hold = (known.row.suspicion > 0).then_some(hold);
+        Self { job: known, verdict, _hold: hold }
     }
 }
 
@@ -74,8 +61,8 @@ impl Completer {
 
 async fn write(queue: Queue, mut receiver: UnboundedReceiver<Completion>) {
     let batch = queue.settings().batch;
-    let mut free = Line::new(true);
-    let mut in_lanes = Line::new(false);
+    let mut free = Line::default();
+    let mut in_lanes = Line::default();
     let mut beside = JoinSet::new();
     let mut received = Vec::with_capacity(batch);
     let mut open = true;
@@ -87,20 +74,23 @@ async fn write(queue: Queue, mut receiver: UnboundedReceiver<Completion>) {
                 for completion in locked {
                     let queue = queue.clone();
                     beside.spawn(async move {
-                        finish(&queue, vec![completion], true).await;
+                        finish_in_lanes(&queue, vec![completion], true).await;
                     });
                 }
             }
         }
         for completion in received.drain(..) {
-            match (&completion.verdict, completion.in_lane) {
+            match (&completion.verdict, completion.job.row.lane.is_some()) {
                 (Verdict::Done, false) => free.waiting.push(completion),
                 (Verdict::Done, true) => in_lanes.waiting.push(completion),
                 _ => drop(beside.spawn(settle(queue.clone(), completion))),
             }
         }
-        free.write(&queue, batch);
-        in_lanes.write(&queue, batch);
+        free.write(batch, |done| finish_free(queue.clone(), done));
+        in_lanes.write(batch, |done| {
+            let queue = queue.clone();
+            async move { finish_in_lanes(&queue, done, false).await }
+        });
         while beside.try_join_next().is_some() {}
     }
     while beside.join_next().await.is_some() {}
@@ -110,17 +100,13 @@ async fn write(queue: Queue, mut receiver: UnboundedReceiver<Completion>) {
 const WRITERS: usize = 2;
 
 /// Successes of one sort, waiting or being written.
+#[derive(Default)]
 struct Line {
     waiting: Vec<Completion>,
     writers: JoinSet<Vec<Completion>>,
-    patient: bool,
 }
 
 impl Line {
-    fn new(patient: bool) -> Self {
-        Self { waiting: Vec::new(), writers: JoinSet::new(), patient }
-    }
-
     fn is_busy(&self) -> bool {
         !self.writers.is_empty()
     }
@@ -134,33 +120,45 @@ impl Line {
     }
 
     /// Writes at once when nobody writes; beside another writer only full batches, or many small ones would take its time.
-    fn write(&mut self, queue: &Queue, batch: usize) {
+    fn write<F>(&mut self, batch: usize, finish: impl Fn(Vec<Completion>) -> F)
+    where
+        F: Future<Output = Vec<Completion>> + Send + 'static,
+    {
         while !self.waiting.is_empty()
             && (self.writers.is_empty() || (self.writers.len() < WRITERS && self.waiting.len() >= batch))
         {
             let rest = self.waiting.split_off(self.waiting.len().min(batch));
             let done = std::mem::replace(&mut self.waiting, rest);
-            let (queue, patient) = (queue.clone(), self.patient);
-            self.writers.spawn(async move { finish(&queue, done, patient).await });
+            self.writers.spawn(finish(done));
         }
     }
 }
 
-/// Ends jobs that succeeded; returns those that were not there to be ended. After a patient try they have been completed by their
+/// The numbers and fences of jobs that end, and the lease that they were claimed under; `None` if there are none.
+fn parts(done: &[Completion]) -> Option<(Vec<JobId>, Vec<i64>, Arc<Incarnation>)> {
+    let incarnation = done.first()?.job.incarnation.clone();
+    let (ids, fences) = done.iter().map(|Completion { job, .. }| (job.row.id, job.row.fence)).unzip();
+    Some((ids, fences, incarnation))
+}
+
+/// Ends jobs that succeeded and stand in no lane.
+async fn finish_free(queue: Queue, done: Vec<Completion>) -> Vec<Completion> {
+    let Some((ids, fences, incarnation)) = parts(&done) else { return done };
+    let _turn = queue.turn(done.len()).await;
+    let _: Option<PgQueryResult> = persist(&queue, &incarnation, "complete jobs", || {
+        sqlx::query(FINISH_FREE).bind(&ids).bind(&fences).execute(queue.pg())
+    })
+    .await;
+    Vec::new()
+}
+
+/// Ends jobs of lanes that succeeded; returns those that were not there to be ended. After a patient try they have been completed by their
 /// own transaction, or by the try whose answer was lost, or belong to another worker by now.
-async fn finish(queue: &Queue, mut done: Vec<Completion>, patient: bool) -> Vec<Completion> {
-    if done.is_empty() {
-        return done;
-    }
-    let (ids, fences): (Vec<JobId>, Vec<i64>) =
-        done.iter().map(|completion| (completion.job_id, completion.fence)).unzip();
-    let incarnation = done[0].incarnation.clone();
+async fn finish_in_lanes(queue: &Queue, mut done: Vec<Completion>, patient: bool) -> Vec<Completion> {
+    let Some((ids, fences, incarnation)) = parts(&done) else { return done };
+    let _turn = queue.turn(done.len()).await;
     let answer: Option<(Vec<JobId>, Vec<String>)> = persist(queue, &incarnation, "complete jobs", || {
-        sqlx::query_as("SELECT ended, woken_pools FROM queue.finish($1, $2, $3)")
-            .bind(&ids)
-            .bind(&fences)
-            .bind(patient)
-            .fetch_one(queue.pg())
+        sqlx::query_as(FINISH).bind(&ids).bind(&fences).bind(patient).fetch_one(queue.pg())
     })
     .await;
     let Some((mut ended, woken_pools)) = answer else { return Vec::new() };
@@ -168,8 +166,20 @@ async fn finish(queue: &Queue, mut done: Vec<Completion>, patient: bool) -> Vec<
         queue.bell().ring(pool);
     }
     ended.sort_unstable();
-    done.retain(|completion| ended.binary_search(&completion.job_id).is_err());
+    done.retain(|completion| ended.binary_search(&completion.job.row.id).is_err());
     done
+}
+
+const FINISH_FREE: &str = "SELECT queue.finish_free($1, $2)";
+
+const FINISH: &str = "SELECT ended, woken_pools FROM queue.finish($1, $2, $3)";
+
+/// Has a new connection plan its completions before there is one.
+pub(crate) async fn make_ready(connection: &mut PgConnection) -> sqlx::Result<()> {
+    let none = Vec::<i64>::new();
+    sqlx::query(FINISH_FREE).bind(&none).bind(&none).execute(&mut *connection).await?;
+    sqlx::query(FINISH).bind(&none).bind(&none).bind(false).execute(connection).await?;
+    Ok(())
 }
 
 /// Stores a verdict that is no plain success.
@@ -182,24 +192,22 @@ async fn settle(queue: Queue, completion: Completion) {
         Verdict::HandedBack => ("handed_back", Duration::ZERO, None),
         Verdict::Cancelled(reason) => ("cancelled", Duration::ZERO, Some(reason)),
     };
-    let became: Option<Option<String>> = persist(&queue, &completion.incarnation, "store a verdict", || {
-        sqlx::query_scalar("SELECT queue.settle($1, $2, $3, $4, $5)")
-            .bind(completion.job_id)
-            .bind(completion.fence)
-            .bind(verdict)
-            .bind(delay.as_secs_f64())
-            .bind(error)
-            .fetch_one(queue.pg())
-    })
-    .await;
+    let row = &completion.job.row;
+    let became: Option<Option<String>> =
+        persist(&queue, &completion.job.incarnation, "store a verdict", || {
+            sqlx::query_scalar("SELECT queue.settle($1, $2, $3, $4, $5)")
+                .bind(row.id)
+                .bind(row.fence)
+                .bind(verdict)
+                .bind(delay.as_secs_f64())
+                .bind(error)
+                .fetch_one(queue.pg())
+        })
+        .await;
     match became.flatten() {
         // Due later or at once, its lane goes on, or it has a follow-up: in which pools, the next look tells.
         Some(_) => queue.bell().ring_later(),
-        None => tracing::debug!(
-            job.id = completion.job_id,
-            "The claim of job {} no longer held",
-            completion.job_id
-        ),
+        None => tracing::debug!(job.id = row.id, "The claim of job {} no longer held", row.id),
     }
 }
 

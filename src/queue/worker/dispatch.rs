@@ -1,17 +1,18 @@
 //! The innermost apalis service: hands a claimed job to the handler of its kind.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use apalis_core::error::BoxDynError;
 use apalis_core::task::Task;
-use futures::future::BoxFuture;
 use tower::Service;
 
 use crate::claim::Claim;
 use crate::failure::Failure;
-use crate::registry::Registry;
-use crate::worker::claimed::{ClaimedJob, ClaimedRow};
+use crate::registry::{HandlerFuture, Registry};
+use crate::worker::claimed::ClaimedJob;
 use crate::worker::session::Session;
 
 #[derive(Clone)]
@@ -23,41 +24,39 @@ pub(crate) struct Dispatch {
 impl Service<Task<ClaimedJob>> for Dispatch {
     type Response = ();
     type Error = BoxDynError;
-    type Future = BoxFuture<'static, Result<(), BoxDynError>>;
+    type Future = Handling;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxDynError>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, task: Task<ClaimedJob>) -> Self::Future {
+    fn call(&mut self, task: Task<ClaimedJob>) -> Handling {
         let job = task.args;
-        let Some(kind) = self.registry.get(&job.row.kind) else {
-            let reason = format!("unknown kind {}: no worker of this version can run it", job.row.kind);
-            return Box::pin(std::future::ready(Err(Failure::Abort(reason).into())));
+        let row = &job.known.row;
+        let handler = match self.registry.get(&row.kind) {
+            Some(kind) => {
+                let claim = Claim { job: job.known.clone(), queue: self.session.queue.clone() };
+                kind.run(&row.payload.0, claim)
+            }
+            None => {
+                let reason = format!("unknown kind {}: no worker of this version can run it", row.kind);
+                Box::pin(std::future::ready(Err(Failure::Abort(reason))))
+            }
         };
-        let claim = claim_of(&job.row, &job, &self.session);
-        let run = kind.run(&job.row.payload.0, claim);
-        Box::pin(async move {
-            let result = run.await.map_err(BoxDynError::from);
-            drop(job);
-            result
-        })
+        Handling { handler, _job: job }
     }
 }
 
-fn claim_of(row: &ClaimedRow, job: &ClaimedJob, session: &Session) -> Claim {
-    Claim {
-        job_id: row.id,
-        fence: row.fence,
-        attempt: positive(row.attempt) + 1,
-        max_attempts: positive(row.max_attempts),
-        crashes: positive(row.crashes),
-        cancelled: job.cancel.clone(),
-        queue: session.queue.clone(),
-    }
+/// A handler at work; the job's slot is taken for as long as this lives.
+pub(crate) struct Handling {
+    handler: HandlerFuture,
+    _job: ClaimedJob,
 }
 
-/// Counters in the database are SMALLINT and never negative.
-fn positive(counter: i16) -> u16 {
-    u16::try_from(counter).unwrap_or(0)
+impl Future for Handling {
+    type Output = Result<(), BoxDynError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.handler.as_mut().poll(cx).map_err(BoxDynError::from)
+    }
 }

@@ -51,7 +51,10 @@ impl Server {
 
     /// A queue with connections of its own, as another process would have.
     pub(crate) async fn queue(&self, connections: u32) -> sqlx::Result<Queue> {
-        Ok(Queue::open(self.pool(connections).await?, queue::settings::Settings::default()))
+        let options =
+            queue::connections::for_workers().max_connections(connections).min_connections(connections);
+        let pool = options.connect_with(self.options.clone()).await?;
+        Ok(Queue::open(pool, queue::settings::Settings::default()))
     }
 
     /// Empty tables, and no old work of the server's in the next measurement.
