@@ -1,4 +1,4 @@
--- New connections that are ready for work, and completions that answer nothing.
+-- New connections that are ready for work, completions that answer nothing, and room for claims where the rows are.
 
 -- A claim of no slots takes nothing and does nothing but plan every statement of a claim, so that a connection has done so before there is work.
 CREATE OR REPLACE FUNCTION queue.claim_jobs(for_worker BIGINT, from_pool TEXT, slots INTEGER, call BIGINT)
@@ -59,3 +59,7 @@ BEGIN
     SELECT g.id, g.created_at, g.claimed_at, g.worker_id, g.claim, g.attempt + 1, g.crashes, FALSE, g.kind, g.pool, g.unique_key, g.traceparent, g.payload
     FROM gone g;
 END $$;
+
+-- A claimed row stays on its page, where the new version costs half as much to write and to log as on another one. For that, pages are filled to less
+-- than a half.
+ALTER TABLE queue.jobs SET (fillfactor = 45);
