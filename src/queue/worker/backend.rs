@@ -167,8 +167,11 @@ impl Drop for PoolBackend {
 async fn claim(call: Call, slots: usize) -> Vec<ClaimedJob> {
     let answered = {
         let _noting = call.pool.claims.read().await;
-        let _turn = call.session.queue.turn(slots).await;
-        within(&call.session, claimed::claim(&call, slots)).await
+        let in_turn = async {
+            let _turn = call.session.queue.turn(slots).await;
+            claimed::claim(&call, slots).await
+        };
+        within(&call.session, in_turn).await
     };
     match answered {
         Some(jobs) => {
