@@ -1,6 +1,6 @@
 -- New connections that are ready for work, completions that answer nothing, and room for claims where the rows are.
 
--- A claim of no slots takes nothing and does nothing but plan every statement of a claim, so that a connection has done so before there is work.
+-- A claim of no slots takes no job, and no more than a number for its fence: it has a connection plan a claim's statements before there is work.
 CREATE OR REPLACE FUNCTION queue.claim_jobs(for_worker BIGINT, from_pool TEXT, slots INTEGER, call BIGINT)
 RETURNS TABLE (
     id BIGINT, claim BIGINT, kind TEXT, lane TEXT, attempt SMALLINT, max_attempts SMALLINT, crashes SMALLINT, suspicion SMALLINT,

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use crate::Queue;
 use crate::job::JobId;
 use crate::transaction::Transaction;
-use crate::worker::claimed::Known;
+use crate::worker::claimed::Claimed;
 
 /// A claimed job, as its handler sees it.
 #[derive(Clone)]
 pub struct Claim {
-    pub(crate) job: Arc<Known>,
+    pub(crate) job: Arc<Claimed>,
     pub(crate) queue: Queue,
 }
 

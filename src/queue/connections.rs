@@ -40,7 +40,14 @@ pub fn for_workers() -> PgPoolOptions {
     })
 }
 
+/// Waits for no lock: a lease may have to be renewed on this connection.
 async fn make_ready(connection: &mut PgConnection) -> sqlx::Result<()> {
-    worker::claimed::make_ready(connection).await?;
-    worker::completer::make_ready(connection).await
+    sqlx::raw_sql("SET lock_timeout = '50ms'").execute(&mut *connection).await?;
+    let ready = async {
+        worker::claimed::make_ready(connection).await?;
+        worker::completer::make_ready(connection).await
+    }
+    .await;
+    sqlx::raw_sql("RESET lock_timeout").execute(connection).await?;
+    ready
 }

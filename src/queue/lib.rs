@@ -94,6 +94,7 @@ mod registry;
 mod worker;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -103,6 +104,9 @@ use crate::enqueue::EnqueueError;
 use crate::job::{Enqueued, NewJob};
 use crate::settings::Settings;
 use crate::transaction::Transaction;
+
+/// After this long a large batch goes on though as many as may are under way.
+const LONGEST_TURN: Duration = Duration::from_secs(1);
 
 /// The way into the queue for one process. Clones share one bell.
 #[derive(Clone)]
@@ -158,13 +162,14 @@ impl Queue {
         self.bell().tell_now(self.pg()).await;
     }
 
-    /// Waits until the server may be given a batch of so many jobs; a small one need not wait.
+    /// Waits until the server may be given a batch of so many jobs; a small one need not wait, and none waits for long: a batch that is held up
+    /// by locks holds up no other one.
     pub(crate) async fn turn(&self, jobs: usize) -> Option<SemaphorePermit<'_>> {
         if jobs * 2 <= self.settings().batch {
             return None;
         }
         // The semaphore is never closed.
-        self.0.turns.acquire().await.ok()
+        tokio::time::timeout(LONGEST_TURN, self.0.turns.acquire()).await.ok()?.ok()
     }
 
     pub(crate) fn bell(&self) -> &Bell {
@@ -201,5 +206,15 @@ mod tests {
         assert!(queue.turn(5).await.is_none());
         drop(first);
         assert!(second.await.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_is_held_up_holds_up_no_other_one_for_long() {
+        let settings = Settings { batch: 10, batches_at_once: 1, ..Settings::default() };
+        let queue = Queue::open(PgPoolOptions::new().connect_lazy("postgres://nowhere").unwrap(), settings);
+
+        let _held_up = queue.turn(10).await;
+
+        assert!(queue.turn(10).await.is_none());
     }
 }

@@ -1,5 +1,6 @@
 //! Claims: the statement, and a claimed job on its way to its handler.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
@@ -58,13 +59,26 @@ pub(crate) struct Hold {
     _suspect: Option<Running>,
 }
 
-/// A job that this process knows it has, until the verdict is stored.
-pub(crate) struct Known {
+/// What a handler sees of its job, and may keep for longer than it runs.
+pub(crate) struct Claimed {
     pub(crate) row: ClaimedRow,
     /// Cancelled when a person wants the job to stop.
     pub(crate) cancel: CancellationToken,
+}
+
+/// A job that this process knows it has, until the verdict is stored.
+pub(crate) struct Known {
+    pub(crate) claimed: Arc<Claimed>,
     pub(crate) incarnation: Arc<Incarnation>,
     session: Arc<Session>,
+}
+
+impl Deref for Known {
+    type Target = Claimed;
+
+    fn deref(&self) -> &Claimed {
+        &self.claimed
+    }
 }
 
 impl Drop for Known {
@@ -140,7 +154,7 @@ impl ClaimedJob {
         call.session.note(row.id, row.fence, cancel.clone());
         let (incarnation, session) = (call.incarnation.clone(), call.session.clone());
         Self {
-            known: Arc::new(Known { row, cancel, incarnation, session }),
+            known: Arc::new(Known { claimed: Arc::new(Claimed { row, cancel }), incarnation, session }),
             hold: Arc::new(Hold { _slot: call.pool.occupy(), _suspect: suspect }),
         }
     }

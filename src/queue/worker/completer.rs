@@ -127,7 +127,15 @@ impl Line {
         while !self.waiting.is_empty()
             && (self.writers.is_empty() || (self.writers.len() < WRITERS && self.waiting.len() >= batch))
         {
-            let rest = self.waiting.split_off(self.waiting.len().min(batch));
+            // What was claimed under one lease is not given up because another one is lost.
+            let lease = self.waiting[0].job.incarnation.clone();
+            let number = self
+                .waiting
+                .iter()
+                .take(batch)
+                .take_while(|next| Arc::ptr_eq(&next.job.incarnation, &lease))
+                .count();
+            let rest = self.waiting.split_off(number);
             let done = std::mem::replace(&mut self.waiting, rest);
             self.writers.spawn(finish(done));
         }

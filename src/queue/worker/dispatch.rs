@@ -35,7 +35,7 @@ impl Service<Task<ClaimedJob>> for Dispatch {
         let row = &job.known.row;
         let handler = match self.registry.get(&row.kind) {
             Some(kind) => {
-                let claim = Claim { job: job.known.clone(), queue: self.session.queue.clone() };
+                let claim = Claim { job: job.known.claimed.clone(), queue: self.session.queue.clone() };
                 kind.run(&row.payload.0, claim)
             }
             None => {
