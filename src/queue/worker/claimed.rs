@@ -149,7 +149,7 @@ pub(crate) async fn hand_back_unknown(call: &Call, suspects: bool) -> sqlx::Resu
 }
 
 impl ClaimedJob {
-    fn new(row: ClaimedRow, call: &Call, suspect: Option<Running>) -> Self {
+    pub(crate) fn new(row: ClaimedRow, call: &Call, suspect: Option<Running>) -> Self {
         let cancel = CancellationToken::new();
         call.session.note(row.id, row.fence, cancel.clone());
         let (incarnation, session) = (call.incarnation.clone(), call.session.clone());

@@ -247,3 +247,56 @@ where
         pause = (pause * 2).min(Duration::from_secs(1));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+    use sqlx::postgres::PgPoolOptions;
+    use sqlx::types::Json;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::settings::Settings;
+    use crate::worker::claimed::{Call, ClaimedRow};
+    use crate::worker::pool::PoolState;
+    use crate::worker::session::Session;
+
+    fn done(id: JobId, incarnation: &Arc<Incarnation>) -> Completion {
+        let pg = PgPoolOptions::new().connect_lazy("postgres://nowhere").unwrap();
+        let call = Call {
+            session: Session::new(Queue::open(pg, Settings::default()), "this".into()),
+            pool: Arc::new(PoolState::new("test".into(), 9, Duration::from_secs(9))),
+            incarnation: incarnation.clone(),
+            number: 1,
+        };
+        let row = ClaimedRow {
+            id,
+            fence: id,
+            kind: "act".into(),
+            lane: None,
+            attempt: 0,
+            max_attempts: 1,
+            crashes: 0,
+            suspicion: 0,
+            traceparent: None,
+            payload: Json(RawValue::NULL.to_owned()),
+        };
+        Completion::of(ClaimedJob::new(row, &call, None), Verdict::Done)
+    }
+
+    #[tokio::test]
+    async fn completions_of_two_leases_share_no_batch() {
+        let lease = |worker_id| Arc::new(Incarnation { worker_id, lost: CancellationToken::new() });
+        let (old, new) = (lease(1), lease(2));
+        let waiting = vec![done(1, &old), done(2, &old), done(3, &new)];
+        let mut line = Line { waiting, ..Line::default() };
+
+        let mut batches = Vec::new();
+        while !line.waiting.is_empty() {
+            line.write(10, std::future::ready);
+            batches.push(line.written().await.iter().map(|one| one.job.row.id).collect::<Vec<_>>());
+        }
+
+        assert_eq!(batches, [vec![1, 2], vec![3]]);
+    }
+}
