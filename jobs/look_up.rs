@@ -49,7 +49,7 @@ pub(crate) async fn resolve(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(
         return Ok(());
     }
     let since_first_miss =
-        Duration::from_secs_f64(store::chunks::note_miss(&mut tx, chunk.id, chunk.attempt).await?);
+        Duration::from_secs_f64(store::doubts::note_miss(&mut tx, chunk.id, chunk.attempt).await?);
     if since_first_miss >= times.second_look {
         store::chunks::return_to_planned(
             &mut tx,

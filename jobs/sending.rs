@@ -218,7 +218,7 @@ async fn judge(app: &App, chunk: &Chunk, attempt: i32, error: SendError) -> Resu
             )
         }
         SendError::InDoubt { .. } => {
-            store::chunks::doubt(&mut tx, chunk.id, attempt, &text).await?;
+            store::doubts::raise(&mut tx, chunk.id, attempt, &text).await?;
             tracing::warn!(chunk.id = chunk.id, "Nobody knows whether Twilio has chunk {}: {text}", chunk.id);
             Failure::Snooze(app.settings.sending.deadline + app.settings.sending.in_doubt_grace)
         }

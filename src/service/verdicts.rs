@@ -6,7 +6,7 @@ use jobs::proactive::{self, PlanError};
 use queue::Queue;
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
-use store::chunks::Verdict;
+use store::doubts::Verdict;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -43,7 +43,7 @@ impl fmt::Display for InDoubt {
 
 /// Everything in doubt, the oldest first, at most 200.
 pub(crate) async fn in_doubt(conn: &mut PgConnection) -> sqlx::Result<Vec<InDoubt>> {
-    let chunks = store::chunks::in_doubt(conn).await?;
+    let chunks = store::doubts::open(conn).await?;
     let shown = chunks.into_iter().map(|chunk| InDoubt {
         chunk: chunk.id,
         delivery: chunk.delivery_id,
@@ -68,7 +68,7 @@ pub(crate) async fn give(
     let Some(chunk) = store::chunks::get(&mut tx, chunk_id).await? else { return Ok(None) };
     store::addresses::lock(&mut tx, chunk.address_id).await?;
     store::chunks::lock(&mut tx, chunk_id).await?;
-    if !store::chunks::give_verdict(&mut tx, chunk_id, verdict).await? {
+    if !store::doubts::give_verdict(&mut tx, chunk_id, verdict).await? {
         return Ok(None);
     }
     store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;

@@ -238,25 +238,6 @@ pub enum Unsent {
     Missed,
 }
 
-/// Nobody knows whether this attempt reached Twilio; the chunk stays `sending`.
-pub async fn doubt(conn: &mut PgConnection, id: i64, attempt: i32, error: &str) -> sqlx::Result<()> {
-    end_attempt(conn, id, attempt, "in_doubt", None, None, Some(error)).await
-}
-
-/// A list did not have this attempt. Returns how many seconds ago the first such list was; 0 for the first.
-pub async fn note_miss(conn: &mut PgConnection, id: i64, attempt: i32) -> sqlx::Result<f64> {
-    sqlx::query_scalar(
-        "UPDATE channel_chunk_attempts
-         SET first_miss_at = coalesce(first_miss_at, statement_timestamp()), outcome = coalesce(outcome, 'in_doubt')
-         WHERE chunk_id = $1 AND attempt = $2
-         RETURNING greatest(0, extract(epoch FROM statement_timestamp() - first_miss_at))::DOUBLE PRECISION",
-    )
-    .bind(id)
-    .bind(attempt)
-    .fetch_one(conn)
-    .await
-}
-
 /// planned or sending → an end, with its reason. False: it had left those states.
 pub async fn end(
     conn: &mut PgConnection,
@@ -286,65 +267,6 @@ pub async fn end(
         end_attempt(conn, id, attempt, "refused", None, code, Some(reason)).await?;
     }
     Ok(ended.is_some())
-}
-
-/// What an administrator says of a send in doubt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The person has it.
-    Arrived,
-    /// The person does not have it.
-    SendAgain,
-}
-
-/// A send of which nobody knows whether it arrived.
-#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
-pub struct Doubt {
-    /// The chunk's number.
-    pub id: i64,
-    /// The delivery it is a part of.
-    pub delivery_id: Uuid,
-    /// Its place in the delivery, from 0.
-    pub index: i32,
-    /// `sending` or `unknown`.
-    pub state: String,
-    /// Attempts to send it.
-    pub attempt: i32,
-    /// The alias that the last attempt wrote to.
-    pub sent_to: Option<String>,
-    /// What is known.
-    pub error_message: Option<String>,
-}
-
-/// Sends in doubt whose deadline is past, the oldest first, at most 200.
-pub async fn in_doubt(conn: &mut PgConnection) -> sqlx::Result<Vec<Doubt>> {
-    sqlx::query_as(
-        "SELECT c.id, c.delivery_id, c.index, c.state, c.attempt, c.sent_to, coalesce(c.error_message, a.error_message) AS error_message
-         FROM channel_chunks c LEFT JOIN channel_chunk_attempts a ON a.chunk_id = c.id AND a.attempt = c.attempt
-         WHERE c.state = 'unknown' OR (c.state = 'sending' AND c.deadline_at < now()) ORDER BY c.id LIMIT 200",
-    )
-    .fetch_all(conn)
-    .await
-}
-
-/// An administrator's verdict on a chunk of which nobody knows whether it was sent. False: it is not in doubt. The caller holds the chunk's
-/// lock.
-pub async fn give_verdict(conn: &mut PgConnection, id: i64, verdict: Verdict) -> sqlx::Result<bool> {
-    let (state, said) = match verdict {
-        Verdict::Arrived => ("sent", "arrived"),
-        Verdict::SendAgain => ("planned", "send_again"),
-    };
-    let done = sqlx::query(
-        "UPDATE channel_chunks SET state = $2, verdict = $3, accepted_at = CASE WHEN $3 = 'arrived' THEN clock_timestamp() END, slot_at = NULL,
-             error_message = NULL, updated_at = clock_timestamp()
-         WHERE id = $1 AND state IN ('sending', 'unknown')",
-    )
-    .bind(id)
-    .bind(state)
-    .bind(said)
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected() == 1)
 }
 
 /// Keeps the moment that the sender's pace gave a chunk.
@@ -381,16 +303,6 @@ pub async fn longest_waiting(conn: &mut PgConnection) -> sqlx::Result<Option<i64
          ORDER BY d.created_at, c.index LIMIT 1",
     )
     .fetch_optional(conn)
-    .await
-}
-
-/// In-doubt chunks that nobody could clear up since so long end as unknown. Returns them with their deliveries.
-pub async fn stale_doubts(conn: &mut PgConnection, older_than_secs: f64) -> sqlx::Result<Vec<i64>> {
-    sqlx::query_scalar(
-        "SELECT c.id FROM channel_chunks c WHERE c.state = 'sending' AND c.updated_at < now() - make_interval(secs => $1) ORDER BY c.id LIMIT 100",
-    )
-    .bind(older_than_secs)
-    .fetch_all(conn)
     .await
 }
 
@@ -450,7 +362,7 @@ pub async fn owned_sids(conn: &mut PgConnection, sids: &[String]) -> sqlx::Resul
 
 /// Writes an attempt's outcome. One that was in doubt may still be cleared up, and a SID proves every other outcome wrong; else the first
 /// one stands.
-async fn end_attempt(
+pub(crate) async fn end_attempt(
     conn: &mut PgConnection,
     id: i64,
     attempt: i32,

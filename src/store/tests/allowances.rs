@@ -6,8 +6,9 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use sqlx::PgConnection;
 use store::allowances::{self, Usage, Wish};
-use store::chunks::{self, End, Unsent, Verdict};
+use store::chunks::{self, End, Unsent};
 use store::deliveries::{self, NewChunk, Purpose};
+use store::doubts::{self, Verdict};
 use store::periods::{Anchor, Period};
 use store::proactive_deliveries::{self, Beginning, NewProactive, Opening};
 use tokio::task::JoinSet;
@@ -159,7 +160,7 @@ async fn whatever_happens_to_a_chunk_its_proof_stands_and_the_counters_are_right
                         .await
                         .unwrap(),
                 ),
-                4 => chunks::doubt(&mut conn, id, before.attempt, "no answer").await.unwrap(),
+                4 => doubts::raise(&mut conn, id, before.attempt, "no answer").await.unwrap(),
                 5 => {
                     let end = [End::Failed, End::Cancelled, End::Expired, End::Blocked, End::Unknown]
                         [rng.random_range(0..5)];
@@ -176,7 +177,7 @@ async fn whatever_happens_to_a_chunk_its_proof_stands_and_the_counters_are_right
                 }
                 8 => {
                     let verdict = if rng.random_bool(0.5) { Verdict::Arrived } else { Verdict::SendAgain };
-                    chunks::give_verdict(&mut conn, id, verdict).await.unwrap();
+                    doubts::give_verdict(&mut conn, id, verdict).await.unwrap();
                 }
                 _ => drop(deliveries::cancel(&mut conn, before.delivery_id, "chance").await.unwrap()),
             }

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use store::chunks::Verdict;
+use store::doubts::Verdict;
 use utoipa::ToSchema;
 
 use super::{ACTOR, Admin};
