@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use anyhow::Context as _;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::Log;
+use crate::config::keys::Log;
 
 /// Begins to log.
 pub(crate) fn start(log: &Log) -> anyhow::Result<()> {

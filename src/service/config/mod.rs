@@ -1,26 +1,26 @@
 //! The configuration: the compiled-in defaults, a file over them, the environment over both. Whatever is wrong is reported at once, each
 //! with the key and the remedy.
 
+/// What can be set.
+pub mod keys;
 /// Merging, and what is wrong with a key.
 mod overlay;
 /// What a deployment must have.
 mod rules;
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use alert_webhook::AlertWebhook;
 use jobs::inbound::limits::Limits;
 use jobs::inbound::moderation::Moderation;
 use jobs::plans::Plans;
-use serde::Deserialize;
 use store::secret_keys::SecretKeys;
 use twilio::signature::AuthTokens;
 use url::Url;
 
+use self::keys::{Keys, LimitKeys};
 use crate::public_url::PublicUrl;
 
 /// The file at the top of the repository; it is its own documentation.
@@ -93,265 +93,6 @@ impl fmt::Debug for Twilio {
             .field("auth_tokens", &self.auth_tokens)
             .finish_non_exhaustive()
     }
-}
-
-/// The keys of `config.toml`; each is described there.
-#[derive(Clone, Debug, Deserialize)]
-#[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct Keys {
-    pub server: Server,
-    pub database: Database,
-    twilio: TwilioKeys,
-    pub sandbox: Sandbox,
-    openclaw: OpenClaw,
-    pub whatsapp: Whatsapp,
-    plans: PlanKeys,
-    limits: LimitKeys,
-    moderation: ModerationKeys,
-    pub agent: Agent,
-    pub media: Media,
-    pub deliveries: Deliveries,
-    pub schedules: Schedules,
-    pub metering: Metering,
-    pub backfill: Backfill,
-    alerts: Alerts,
-    pub queue: Queue,
-    pub pools: Pools,
-    pub log: Log,
-}
-
-#[derive(Clone, Deserialize)]
-#[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct Server {
-    pub listen: SocketAddr,
-    pub body_limit_bytes: usize,
-    pub webhook_timeout_ms: u64,
-    api_token: String,
-    admin_token: String,
-    secret_key: String,
-    pub shutdown_grace_secs: u64,
-}
-
-impl fmt::Debug for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("listen", &self.listen).finish_non_exhaustive()
-    }
-}
-
-#[derive(Clone, Deserialize)]
-#[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct Database {
-    pub url: String,
-    pub data_directory: PathBuf,
-    pub receiver_connections: u32,
-    pub worker_connections: u32,
-    pub queue_connections: u32,
-    pub api_connections: u32,
-}
-
-impl fmt::Debug for Database {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The URL can hold a password.
-        f.debug_struct("Database").field("data_directory", &self.data_directory).finish_non_exhaustive()
-    }
-}
-
-#[derive(Clone, Deserialize)]
-struct TwilioKeys {
-    account_sid: String,
-    auth_token: String,
-    whatsapp_number: String,
-    api_base_url: String,
-    webhook_public_url: String,
-    webhook_skip_signature_validation: bool,
-    connect_timeout_ms: u64,
-    send_start_within_ms: u64,
-    send_deadline_ms: u64,
-    in_doubt_grace_ms: u64,
-    in_doubt_second_look_ms: u64,
-    in_doubt_give_up_hours: u64,
-    sender_per_sec: u32,
-    recipient_burst: u32,
-    recipient_every_ms: u64,
-    probe_every_secs: u64,
-    daily_cap_probe_every_secs: u64,
-}
-
-impl fmt::Debug for TwilioKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TwilioKeys").field("account_sid", &self.account_sid).finish_non_exhaustive()
-    }
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct Sandbox {
-    pub listen: SocketAddr,
-    pub status_delay_ms: u64,
-}
-
-#[derive(Clone, Deserialize)]
-struct OpenClaw {
-    base_url: String,
-    token: String,
-    agent_id: String,
-    model: String,
-}
-
-impl fmt::Debug for OpenClaw {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OpenClaw").field("agent_id", &self.agent_id).finish_non_exhaustive()
-    }
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct Whatsapp {
-    pub enabled: bool,
-    pub enforce_window: bool,
-    pub typing_indicator: bool,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct PlanKeys {
-    default: String,
-    #[serde(flatten)]
-    plans: BTreeMap<String, PlanKey>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct PlanKey {
-    whatsapp_sends: u32,
-    whatsapp: bool,
-}
-
-#[derive(Clone, Deserialize)]
-struct ModerationKeys {
-    mode: String,
-    rules: Vec<String>,
-    base_url: String,
-    token: String,
-    model: String,
-    timeout_ms: u64,
-}
-
-impl fmt::Debug for ModerationKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ModerationKeys").field("mode", &self.mode).finish_non_exhaustive()
-    }
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-struct LimitKeys {
-    per_sender_per_min: u32,
-    per_sender_burst: u32,
-    unlinked_per_hour: u32,
-    total_per_min: u32,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct Agent {
-    pub debounce_ms: u64,
-    pub debounce_cap_ms: u64,
-    pub timeout_secs: u64,
-    pub attempts: u16,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct Media {
-    pub size_limit_bytes: usize,
-    pub timeout_ms: u64,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct Deliveries {
-    pub reply_expires_hours: u64,
-    pub notification_expires_hours: u32,
-    pub callback_wait_ms: u64,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct Schedules {
-    pub directory: PathBuf,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct Metering {
-    pub credit_failed: bool,
-}
-
-#[derive(Clone, Deserialize)]
-struct Alerts {
-    webhook_url: String,
-}
-
-impl fmt::Debug for Alerts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The address can hold a secret.
-        f.debug_struct("Alerts").finish_non_exhaustive()
-    }
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct Backfill {
-    pub settle_secs: u32,
-    pub every_secs: u64,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct Queue {
-    pub lease_ms: u64,
-    pub renew_ms: u64,
-    pub poll_ms: u64,
-    pub crash_limit: u16,
-    pub history_days: u16,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct Pools {
-    pub inbound: Pool,
-    pub conversation: Pool,
-    pub prompts: Pool,
-    pub replies: Pool,
-    pub proactive: Pool,
-    pub upkeep: Pool,
-}
-
-impl Pools {
-    /// Every pool with its name.
-    #[must_use]
-    pub fn named(&self) -> [(&'static str, &Pool); 6] {
-        [
-            ("inbound", &self.inbound),
-            ("conversation", &self.conversation),
-            ("prompts", &self.prompts),
-            ("replies", &self.replies),
-            ("proactive", &self.proactive),
-            ("upkeep", &self.upkeep),
-        ]
-    }
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct Pool {
-    pub concurrency: usize,
-    pub timeout_secs: u64,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct Log {
-    pub format: String,
-    pub filter: String,
 }
 
 /// Everything that is wrong with a configuration.

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::{DEFAULTS, Keys, Mode};
+use super::keys::Keys;
+use super::{DEFAULTS, Mode};
 
 /// The environment's own names for keys.
 const NAMED: [(&str, &str); 13] = [

@@ -13,9 +13,10 @@ use regex::{RegexBuilder, RegexSet, RegexSetBuilder};
 use twilio::signature::AuthTokens;
 use url::Url;
 
+use super::keys::{Keys, PlanKey};
 use super::{
-    DEVELOPMENT_ADMIN_TOKEN, DEVELOPMENT_API_TOKEN, Keys, PlanKey, SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN,
-    SANDBOX_NUMBER, Twilio,
+    DEVELOPMENT_ADMIN_TOKEN, DEVELOPMENT_API_TOKEN, SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, SANDBOX_NUMBER,
+    Twilio,
 };
 use crate::public_url::PublicUrl;
 

@@ -1,0 +1,267 @@
+//! The keys of `config.toml`, as they are written there.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// The keys of `config.toml`; each is described there.
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Keys {
+    pub server: Server,
+    pub database: Database,
+    pub(super) twilio: TwilioKeys,
+    pub sandbox: Sandbox,
+    pub(super) openclaw: OpenClaw,
+    pub whatsapp: Whatsapp,
+    pub(super) plans: PlanKeys,
+    pub(super) limits: LimitKeys,
+    pub(super) moderation: ModerationKeys,
+    pub agent: Agent,
+    pub media: Media,
+    pub deliveries: Deliveries,
+    pub schedules: Schedules,
+    pub metering: Metering,
+    pub backfill: Backfill,
+    pub(super) alerts: Alerts,
+    pub queue: Queue,
+    pub pools: Pools,
+    pub log: Log,
+}
+
+#[derive(Clone, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Server {
+    pub listen: SocketAddr,
+    pub body_limit_bytes: usize,
+    pub webhook_timeout_ms: u64,
+    pub(super) api_token: String,
+    pub(super) admin_token: String,
+    pub(super) secret_key: String,
+    pub shutdown_grace_secs: u64,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("listen", &self.listen).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Database {
+    pub url: String,
+    pub data_directory: PathBuf,
+    pub receiver_connections: u32,
+    pub worker_connections: u32,
+    pub queue_connections: u32,
+    pub api_connections: u32,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL can hold a password.
+        f.debug_struct("Database").field("data_directory", &self.data_directory).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Deserialize)]
+pub(super) struct TwilioKeys {
+    pub(super) account_sid: String,
+    pub(super) auth_token: String,
+    pub(super) whatsapp_number: String,
+    pub(super) api_base_url: String,
+    pub(super) webhook_public_url: String,
+    pub(super) webhook_skip_signature_validation: bool,
+    pub(super) connect_timeout_ms: u64,
+    pub(super) send_start_within_ms: u64,
+    pub(super) send_deadline_ms: u64,
+    pub(super) in_doubt_grace_ms: u64,
+    pub(super) in_doubt_second_look_ms: u64,
+    pub(super) in_doubt_give_up_hours: u64,
+    pub(super) sender_per_sec: u32,
+    pub(super) recipient_burst: u32,
+    pub(super) recipient_every_ms: u64,
+    pub(super) probe_every_secs: u64,
+    pub(super) daily_cap_probe_every_secs: u64,
+}
+
+impl fmt::Debug for TwilioKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TwilioKeys").field("account_sid", &self.account_sid).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Sandbox {
+    pub listen: SocketAddr,
+    pub status_delay_ms: u64,
+}
+
+#[derive(Clone, Deserialize)]
+pub(super) struct OpenClaw {
+    pub(super) base_url: String,
+    pub(super) token: String,
+    pub(super) agent_id: String,
+    pub(super) model: String,
+}
+
+impl fmt::Debug for OpenClaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenClaw").field("agent_id", &self.agent_id).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Whatsapp {
+    pub enabled: bool,
+    pub enforce_window: bool,
+    pub typing_indicator: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct PlanKeys {
+    pub(super) default: String,
+    #[serde(flatten)]
+    pub(super) plans: BTreeMap<String, PlanKey>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct PlanKey {
+    pub(super) whatsapp_sends: u32,
+    pub(super) whatsapp: bool,
+}
+
+#[derive(Clone, Deserialize)]
+pub(super) struct ModerationKeys {
+    pub(super) mode: String,
+    pub(super) rules: Vec<String>,
+    pub(super) base_url: String,
+    pub(super) token: String,
+    pub(super) model: String,
+    pub(super) timeout_ms: u64,
+}
+
+impl fmt::Debug for ModerationKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModerationKeys").field("mode", &self.mode).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) struct LimitKeys {
+    pub(super) per_sender_per_min: u32,
+    pub(super) per_sender_burst: u32,
+    pub(super) unlinked_per_hour: u32,
+    pub(super) total_per_min: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Agent {
+    pub debounce_ms: u64,
+    pub debounce_cap_ms: u64,
+    pub timeout_secs: u64,
+    pub attempts: u16,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Media {
+    pub size_limit_bytes: usize,
+    pub timeout_ms: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Deliveries {
+    pub reply_expires_hours: u64,
+    pub notification_expires_hours: u32,
+    pub callback_wait_ms: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Schedules {
+    pub directory: PathBuf,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Metering {
+    pub credit_failed: bool,
+}
+
+#[derive(Clone, Deserialize)]
+pub(super) struct Alerts {
+    pub(super) webhook_url: String,
+}
+
+impl fmt::Debug for Alerts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The address can hold a secret.
+        f.debug_struct("Alerts").finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Backfill {
+    pub settle_secs: u32,
+    pub every_secs: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Queue {
+    pub lease_ms: u64,
+    pub renew_ms: u64,
+    pub poll_ms: u64,
+    pub crash_limit: u16,
+    pub history_days: u16,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Pools {
+    pub inbound: Pool,
+    pub conversation: Pool,
+    pub prompts: Pool,
+    pub replies: Pool,
+    pub proactive: Pool,
+    pub upkeep: Pool,
+}
+
+impl Pools {
+    /// Every pool with its name.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, &Pool); 6] {
+        [
+            ("inbound", &self.inbound),
+            ("conversation", &self.conversation),
+            ("prompts", &self.prompts),
+            ("replies", &self.replies),
+            ("proactive", &self.proactive),
+            ("upkeep", &self.upkeep),
+        ]
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Pool {
+    pub concurrency: usize,
+    pub timeout_secs: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config.toml documents every key")]
+pub struct Log {
+    pub format: String,
+    pub filter: String,
+}
