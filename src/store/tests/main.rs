@@ -120,6 +120,27 @@ async fn several_processes_may_migrate_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_has_a_migration_by_its_earlier_wording_is_brought_up_to_date() {
+    let tables = Tables::new().await;
+    let earlier = "decode('4230327350f6b6fdd20fccebd7aa0c149c276437c001a3efdcb19d2a890ce0816fbd75a93890918cfb1a5231e32a6fe3', 'hex')";
+    let reword = format!("UPDATE _sqlx_migrations SET checksum = {earlier} WHERE version = 25");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(reword)).execute(&tables.pg).await.unwrap();
+
+    migrations::run(&tables.pg).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_text_of_a_migration_is_still_refused() {
+    let tables = Tables::new().await;
+    sqlx::raw_sql("UPDATE _sqlx_migrations SET checksum = sha384('another') WHERE version = 25")
+        .execute(&tables.pg)
+        .await
+        .unwrap();
+
+    assert!(migrations::run(&tables.pg).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn fifty_first_webhooks_of_one_person_make_one_address() {
     let tables = Tables::new().await;
     let (number, id) = (PERSON, "whatsapp:US.abc");
