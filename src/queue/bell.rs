@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use sqlx::PgPool;
 use tokio::sync::Notify;
 
+use crate::kept::Kept;
 use crate::worker::pool::PoolState;
 
 /// The channel of LISTEN and NOTIFY. A payload is `origin|pool,pool`; an empty pool name means "a job in the future".
@@ -42,7 +42,7 @@ struct Inner {
 
 impl Bell {
     /// Starts the task that tells other processes; it ends with the last clone of the bell.
-    pub(crate) fn start(pg: PgPool) -> Self {
+    pub(crate) fn start(kept: Kept) -> Self {
         let inner = Arc::new(Inner {
             origin: rand::random(),
             pools: Mutex::default(),
@@ -52,7 +52,7 @@ impl Bell {
             outgoing_ready: Notify::new(),
             sending: tokio::sync::Mutex::default(),
         });
-        tokio::spawn(announce(Arc::downgrade(&inner), pg));
+        tokio::spawn(announce(Arc::downgrade(&inner), kept));
         Self(inner)
     }
 
@@ -120,8 +120,8 @@ impl Bell {
     }
 
     /// Returns when the others have heard everything.
-    pub(crate) async fn tell_now(&self, pg: &PgPool) {
-        self.0.send(pg).await;
+    pub(crate) async fn tell_now(&self, kept: &Kept) {
+        self.0.send(kept).await;
     }
 
     fn tell(&self, pool: &str) {
@@ -139,7 +139,7 @@ impl Bell {
 
 impl Inner {
     /// Sends what there is to say.
-    async fn send(&self, pg: &PgPool) {
+    async fn send(&self, kept: &Kept) {
         let _sending = self.sending.lock().await;
         let pools = std::mem::take(&mut *lock(&self.outgoing));
         if pools.is_empty() {
@@ -148,11 +148,10 @@ impl Inner {
         let names = Vec::from_iter(pools).join(",");
         let names = if names.len() > PAYLOAD_LIMIT_BYTES { "*" } else { &names };
         // Nothing is stored, so nothing needs to reach the disk before it is heard.
-        let sent = sqlx::query("SELECT set_config('synchronous_commit', 'off', TRUE), pg_notify($1, $2)")
+        let say = sqlx::query("SELECT set_config('synchronous_commit', 'off', TRUE), pg_notify($1, $2)")
             .bind(CHANNEL)
-            .bind(format!("{}|{names}", self.origin))
-            .execute(pg)
-            .await;
+            .bind(format!("{}|{names}", self.origin));
+        let sent = kept.ask(async |conn| say.execute(conn).await).await;
         if let Err(error) = sent {
             // The poll of the others makes up for it.
             tracing::debug!(error = %error, "Could not notify other workers");
@@ -160,7 +159,7 @@ impl Inner {
     }
 }
 
-async fn announce(bell: Weak<Inner>, pg: PgPool) {
+async fn announce(bell: Weak<Inner>, kept: Kept) {
     loop {
         let Some(inner) = bell.upgrade() else { return };
         // Waiting must not keep the bell alive, so it is looked at once a second whether anybody still holds it.
@@ -168,7 +167,7 @@ async fn announce(bell: Weak<Inner>, pg: PgPool) {
         if lock(&inner.outgoing).is_empty() {
             continue;
         }
-        inner.send(&pg).await;
+        inner.send(&kept).await;
         drop(inner);
         tokio::time::sleep(COALESCE).await;
     }

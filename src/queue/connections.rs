@@ -10,7 +10,7 @@ use crate::worker;
 /// A connection that has been idle for longer is asked whether it still lives before it is used. One that was used just now is not: the
 /// question costs a round trip, as much as many a statement. A server that restarts within this time is met as an error, which the
 /// workers try again after.
-const TRUSTED_FOR: Duration = Duration::from_secs(1);
+pub(crate) const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
 /// Options for a pool of callers that enqueue; its size is the caller's to set.
 #[must_use]

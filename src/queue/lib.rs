@@ -90,6 +90,7 @@ pub mod transaction;
 pub mod workers;
 
 mod bell;
+mod kept;
 mod registry;
 mod worker;
 
@@ -102,6 +103,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::bell::Bell;
 use crate::enqueue::EnqueueError;
 use crate::job::{Enqueued, NewJob};
+use crate::kept::Kept;
 use crate::settings::Settings;
 use crate::transaction::Transaction;
 
@@ -113,7 +115,7 @@ const LONGEST_TURN: Duration = Duration::from_secs(1);
 pub struct Queue(Arc<Inner>);
 
 struct Inner {
-    pg: PgPool,
+    kept: Kept,
     bell: Bell,
     settings: Settings,
     /// Permits for large batches.
@@ -122,12 +124,15 @@ struct Inner {
 
 impl Queue {
     /// Opens the queue on a connection pool of its own: claims, renewals and completions must not wait behind slow handlers.
-    /// Needs a tokio runtime.
+    /// It keeps up to half of them from statement to statement, until the pool is closed, so whoever shares a pool with it must do with the
+    /// other half. A connection that was used within a second is not asked whether it still lives, whatever the pool's options say. Needs a
+    /// tokio runtime.
     #[must_use]
     pub fn open(pg: PgPool, settings: Settings) -> Self {
-        let bell = Bell::start(pg.clone());
+        let kept = Kept::new(pg);
+        let bell = Bell::start(kept.clone());
         let turns = Semaphore::new(settings.batches_at_once.max(1));
-        Self(Arc::new(Inner { pg, bell, settings, turns }))
+        Self(Arc::new(Inner { kept, bell, settings, turns }))
     }
 
     /// Begins a transaction that wakes the workers after its commit. `pool` may be another one than the queue's own.
@@ -139,7 +144,7 @@ impl Queue {
     pub async fn enqueue(&self, job: impl Into<NewJob>) -> Result<Enqueued, EnqueueError> {
         let job = job.into();
         let (pool, later) = (job.pool, job.run_at.is_some());
-        let outcome = enqueue::insert(&mut *self.0.pg.acquire().await?, job).await?;
+        let outcome = self.kept().ask(async |conn| enqueue::insert(conn, job).await).await?;
         if later {
             self.bell().ring_later()
         } else {
@@ -150,7 +155,7 @@ impl Queue {
 
     /// Enqueues any number of jobs by themselves, in one statement: all exist when this returns, or none.
     pub async fn enqueue_batch(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, EnqueueError> {
-        let mut tx = self.begin(&self.0.pg).await?;
+        let mut tx = self.begin(self.pg()).await?;
         let outcomes = tx.enqueue_batch(jobs).await?;
         tx.commit().await?;
         Ok(outcomes)
@@ -159,7 +164,7 @@ impl Queue {
     /// Returns when other processes know of the work that this one has made. For a process that ends now: what it has not said by then it never
     /// says, and the others find the work by their polls.
     pub async fn tell_others(&self) {
-        self.bell().tell_now(self.pg()).await;
+        self.bell().tell_now(self.kept()).await;
     }
 
     /// Waits until the server may be given a batch of so many jobs; a small one need not wait, and none waits for long: a batch that is held up
@@ -176,8 +181,12 @@ impl Queue {
         &self.0.bell
     }
 
+    pub(crate) fn kept(&self) -> &Kept {
+        &self.0.kept
+    }
+
     pub(crate) fn pg(&self) -> &PgPool {
-        &self.0.pg
+        self.0.kept.pg()
     }
 
     pub(crate) fn settings(&self) -> &Settings {

@@ -33,8 +33,8 @@ const BATCH: usize = 5000;
 /// Jobs in flight in the worker: claims come in batches, and the handler costs nothing.
 const CONCURRENCY: usize = 2000;
 
-/// Connections of the worker: three for batches, one for all else. They are taken in turns, and each that is added has its own caches to fill.
-const CONNECTIONS: u32 = 4;
+/// Connections of a worker, as many as the service has: how many of them work is the queue's to choose.
+const CONNECTIONS: u32 = 10;
 
 /// What the service runs with.
 #[global_allocator]

@@ -105,13 +105,13 @@ pub(crate) struct Call {
 
 /// Claims up to `slots` jobs of a pool.
 pub(crate) async fn claim(call: &Call, slots: usize) -> sqlx::Result<Vec<ClaimedJob>> {
-    let rows: Vec<ClaimedRow> = sqlx::query_as(CLAIM)
+    let claim = sqlx::query_as(CLAIM)
         .bind(call.incarnation.worker_id)
         .bind(&call.pool.name)
         .bind(i32::try_from(slots).unwrap_or(i32::MAX))
-        .bind(call.number)
-        .fetch_all(call.session.queue.pg())
-        .await?;
+        .bind(call.number);
+    let rows: Vec<ClaimedRow> =
+        call.session.queue.kept().ask(async |conn| claim.fetch_all(conn).await).await?;
     Ok(rows.into_iter().map(|row| ClaimedJob::new(row, call, None)).collect())
 }
 
@@ -123,13 +123,13 @@ pub(crate) async fn make_ready(connection: &mut PgConnection) -> sqlx::Result<()
 
 /// Claims one suspect, if there is one that may start.
 pub(crate) async fn claim_suspect(call: &Call, leave: Leave) -> sqlx::Result<Vec<ClaimedJob>> {
-    let row: Option<ClaimedRow> = sqlx::query_as(CLAIM_SUSPECT)
+    let claim = sqlx::query_as(CLAIM_SUSPECT)
         .bind(call.incarnation.worker_id)
         .bind(&call.pool.name)
         .bind(leave.worst)
-        .bind(call.number)
-        .fetch_optional(call.session.queue.pg())
-        .await?;
+        .bind(call.number);
+    let row: Option<ClaimedRow> =
+        call.session.queue.kept().ask(async |conn| claim.fetch_optional(conn).await).await?;
     let Some(row) = row else { return Ok(Vec::new()) };
     let running = leave.start(row.suspicion);
     Ok(vec![ClaimedJob::new(row, call, Some(running))])
@@ -138,14 +138,13 @@ pub(crate) async fn claim_suspect(call: &Call, leave: Leave) -> sqlx::Result<Vec
 /// After a claim without an answer: what it took and nobody here knows of goes back, and it cannot happen any more. Returns how many jobs
 /// that were.
 pub(crate) async fn hand_back_unknown(call: &Call, suspects: bool) -> sqlx::Result<i32> {
-    sqlx::query_scalar("SELECT queue.hand_back_unknown($1, $2, $3, $4, $5)")
+    let question = sqlx::query_scalar("SELECT queue.hand_back_unknown($1, $2, $3, $4, $5)")
         .bind(call.incarnation.worker_id)
         .bind(&call.pool.name)
         .bind(suspects)
         .bind(call.session.known())
-        .bind(call.number)
-        .fetch_one(call.session.queue.pg())
-        .await
+        .bind(call.number);
+    call.session.queue.kept().ask(async |conn| question.fetch_one(conn).await).await
 }
 
 impl ClaimedJob {

@@ -154,7 +154,8 @@ async fn finish_free(queue: Queue, done: Vec<Completion>) -> Vec<Completion> {
     let Some((ids, fences, incarnation)) = parts(&done) else { return done };
     let _turn = queue.turn(done.len()).await;
     let _: Option<PgQueryResult> = persist(&queue, &incarnation, "complete jobs", || {
-        sqlx::query(FINISH_FREE).bind(&ids).bind(&fences).execute(queue.pg())
+        let finish = sqlx::query(FINISH_FREE).bind(&ids).bind(&fences);
+        queue.kept().ask(async move |conn| finish.execute(conn).await)
     })
     .await;
     Vec::new()
@@ -166,7 +167,8 @@ async fn finish_in_lanes(queue: &Queue, mut done: Vec<Completion>, patient: bool
     let Some((ids, fences, incarnation)) = parts(&done) else { return done };
     let _turn = queue.turn(done.len()).await;
     let answer: Option<(Vec<JobId>, Vec<String>)> = persist(queue, &incarnation, "complete jobs", || {
-        sqlx::query_as(FINISH).bind(&ids).bind(&fences).bind(patient).fetch_one(queue.pg())
+        let finish = sqlx::query_as(FINISH).bind(&ids).bind(&fences).bind(patient);
+        queue.kept().ask(async move |conn| finish.fetch_one(conn).await)
     })
     .await;
     let Some((mut ended, woken_pools)) = answer else { return Vec::new() };
@@ -203,13 +205,13 @@ async fn settle(queue: Queue, completion: Completion) {
     let row = &completion.job.row;
     let became: Option<Option<String>> =
         persist(&queue, &completion.job.incarnation, "store a verdict", || {
-            sqlx::query_scalar("SELECT queue.settle($1, $2, $3, $4, $5)")
+            let settle = sqlx::query_scalar("SELECT queue.settle($1, $2, $3, $4, $5)")
                 .bind(row.id)
                 .bind(row.fence)
                 .bind(verdict)
                 .bind(delay.as_secs_f64())
-                .bind(error)
-                .fetch_one(queue.pg())
+                .bind(error);
+            queue.kept().ask(async move |conn| settle.fetch_one(conn).await)
         })
         .await;
     match became.flatten() {

@@ -112,8 +112,8 @@ impl Session {
         let asked_at = Instant::now();
         let joined = sqlx::query_scalar("INSERT INTO queue.workers (name, lease_until) VALUES ($1, now() + make_interval(secs => $2)) RETURNING id")
             .bind(&self.name)
-            .bind(settings.lease.as_secs_f64())
-            .fetch_one(self.queue.pg());
+            .bind(settings.lease.as_secs_f64());
+        let joined = self.queue.kept().ask(async |conn| joined.fetch_one(conn).await);
         match tokio::time::timeout(settings.statement_timeout, joined).await {
             Ok(Ok(worker_id)) => {
                 let incarnation = Incarnation { worker_id, lost: CancellationToken::new() };
@@ -134,8 +134,8 @@ impl Session {
         let renewed =
             sqlx::query("UPDATE queue.workers SET lease_until = now() + make_interval(secs => $2) WHERE id = $1 AND lease_until > now()")
                 .bind(incarnation.worker_id)
-                .bind(settings.lease.as_secs_f64())
-                .execute(self.queue.pg());
+                .bind(settings.lease.as_secs_f64());
+        let renewed = self.queue.kept().ask(async |conn| renewed.execute(conn).await);
         let pause =
             match tokio::time::timeout(settings.statement_timeout.min(settings.lease / 3), renewed).await {
                 Ok(Ok(done)) if done.rows_affected() == 1 => {
@@ -175,10 +175,8 @@ impl Session {
     pub(crate) async fn leave(&self) -> sqlx::Result<i32> {
         let Some(incarnation) = lock(&self.present).incarnation.take() else { return Ok(0) };
         incarnation.lost.cancel();
-        sqlx::query_scalar("SELECT queue.leave($1)")
-            .bind(incarnation.worker_id)
-            .fetch_one(self.queue.pg())
-            .await
+        let leave = sqlx::query_scalar("SELECT queue.leave($1)").bind(incarnation.worker_id);
+        self.queue.kept().ask(async |conn| leave.fetch_one(conn).await).await
     }
 }
 

@@ -16,8 +16,8 @@ use crate::server::Server;
 /// Jobs in flight: claims come in batches, and the handler costs nothing.
 const CONCURRENCY: usize = 2000;
 
-/// Connections of a worker: three for batches, one for all else. They are taken in turns, and each that is added has its own caches to fill.
-const CONNECTIONS: u32 = 4;
+/// Connections of a worker, as many as the service has: how many of them work is the queue's to choose.
+const CONNECTIONS: u32 = 10;
 
 /// Whether jobs stand in lanes.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,215 @@
+//! Connections that are kept between statements, the one used last for the next statement.
+//!
+//! A pool hands its connections out in turns, so that each one's server process finds its caches cold, and asks every one that comes back
+//! whether it still lives. For a statement of the queue that question costs as much as the statement, so a pool is gone to only for
+//! what is not kept.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use sqlx::pool::PoolConnection;
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
+
+use crate::connections::TRUSTED_FOR;
+
+/// Up to half of a pool's connections; the other half is there for whoever else uses the pool.
+#[derive(Clone)]
+pub(crate) struct Kept(Arc<Inner>);
+
+struct Inner {
+    pg: PgPool,
+    limit: usize,
+    idle: Mutex<Vec<Idle>>,
+}
+
+struct Idle {
+    connection: PoolConnection<Postgres>,
+    since: Instant,
+}
+
+impl Kept {
+    /// Keeps nothing yet. When the pool is closed, it keeps nothing any more. Needs a tokio runtime.
+    pub(crate) fn new(pg: PgPool) -> Self {
+        let limit = usize::try_from(pg.options().get_max_connections() / 2).unwrap_or(usize::MAX);
+        let closed = pg.close_event();
+        let kept = Self(Arc::new(Inner { pg, limit, idle: Mutex::default() }));
+        let inner = Arc::downgrade(&kept.0);
+        tokio::spawn(async move {
+            closed.await;
+            if let Some(inner) = inner.upgrade() {
+                inner.idle().clear();
+            }
+        });
+        kept
+    }
+
+    /// The pool behind it.
+    pub(crate) fn pg(&self) -> &PgPool {
+        &self.0.pg
+    }
+
+    /// Asks something on the connection that was used last. One whose statement fails or is given up goes back to the pool, which finds out
+    /// what has become of it.
+    pub(crate) async fn ask<T, E: From<sqlx::Error>>(
+        &self,
+        question: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut connection = self.take().await?;
+        let answer = question(&mut connection).await?;
+        self.keep(connection);
+        Ok(answer)
+    }
+
+    async fn take(&self) -> sqlx::Result<PoolConnection<Postgres>> {
+        loop {
+            let last = self.0.idle().pop();
+            let Some(Idle { mut connection, since }) = last else { return self.0.pg.acquire().await };
+            if since.elapsed() <= TRUSTED_FOR || connection.ping().await.is_ok() {
+                return Ok(connection);
+            }
+        }
+    }
+
+    fn keep(&self, connection: PoolConnection<Postgres>) {
+        let mut idle = self.0.idle();
+        if idle.len() < self.0.limit && !self.0.pg.is_closed() {
+            idle.push(Idle { connection, since: Instant::now() });
+        }
+    }
+}
+
+impl Inner {
+    /// What is guarded is valid at every step, also after a panic elsewhere.
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use private_postgres::test_database::TestDatabase;
+
+    use super::*;
+
+    static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
+
+    /// Connections kept of a pool of so many, all of them open.
+    async fn kept(connections: u32) -> (TestDatabase, Kept) {
+        let database = TestDatabase::create(&MIGRATOR).await;
+        let options = crate::connections::options().max_connections(connections).min_connections(connections);
+        let pg = options.connect_with(database.connect_options().clone()).await.unwrap();
+        (database, Kept::new(pg))
+    }
+
+    async fn server_process(kept: &Kept) -> sqlx::Result<i32> {
+        kept.ask(async |conn| sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(conn).await).await
+    }
+
+    /// Ends what keeps the connection at the other end, and returns when it has.
+    async fn end(kept: &Kept, process: i32) {
+        let ended: bool = sqlx::query_scalar("SELECT pg_terminate_backend($1, 10000)")
+            .bind(process)
+            .fetch_one(kept.pg())
+            .await
+            .unwrap();
+        assert!(ended);
+    }
+
+    fn age(kept: &Kept, by: Duration) {
+        for idle in kept.0.idle().iter_mut() {
+            idle.since = idle.since.checked_sub(by).expect("the machine has run for longer");
+        }
+    }
+
+    #[tokio::test]
+    async fn questions_that_follow_each_other_meet_one_server_process() {
+        let (_database, kept) = kept(4).await;
+
+        let first = server_process(&kept).await.unwrap();
+
+        for _ in 0..8 {
+            assert_eq!(server_process(&kept).await.unwrap(), first);
+        }
+    }
+
+    #[tokio::test]
+    async fn questions_at_the_same_time_meet_server_processes_of_their_own_and_half_of_the_pool_stays_free() {
+        let (_database, kept) = kept(4).await;
+        let together = tokio::sync::Barrier::new(4);
+        let question = || {
+            kept.ask(async |conn| {
+                together.wait().await;
+                sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(conn).await
+            })
+        };
+
+        let answers: [sqlx::Result<i32>; 4] =
+            futures::join!(question(), question(), question(), question()).into();
+
+        let mut processes = answers.map(Result::unwrap);
+        processes.sort_unstable();
+        assert!(processes.windows(2).all(|two| two[0] != two[1]), "{processes:?}");
+        assert_eq!(kept.0.idle().len(), 2);
+        let (one, other) = (kept.pg().acquire().await, kept.pg().acquire().await);
+        assert!(one.is_ok() && other.is_ok());
+    }
+
+    #[tokio::test]
+    async fn of_a_single_connection_nothing_is_kept() {
+        let (_database, kept) = kept(1).await;
+
+        server_process(&kept).await.unwrap();
+
+        assert!(kept.pg().acquire().await.is_ok());
+        assert!(kept.0.idle().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_fails_is_not_kept() {
+        let (_database, kept) = kept(4).await;
+        let first = server_process(&kept).await.unwrap();
+
+        end(&kept, first).await;
+        let failed = server_process(&kept).await;
+
+        assert!(failed.is_err());
+        assert_ne!(server_process(&kept).await.unwrap(), first);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_lost_while_nobody_asked_costs_nobody_an_error() {
+        let (_database, kept) = kept(4).await;
+        let first = server_process(&kept).await.unwrap();
+
+        end(&kept, first).await;
+        age(&kept, TRUSTED_FOR);
+
+        assert_ne!(server_process(&kept).await.unwrap(), first);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_waits_for_reaches_nobody_else() {
+        let (_database, kept) = kept(2).await;
+        let slow = kept.ask(async |conn| {
+            sqlx::query_scalar::<_, i32>("SELECT 1 FROM pg_sleep(0.2)").fetch_one(conn).await
+        });
+
+        assert!(tokio::time::timeout(Duration::from_millis(50), slow).await.is_err());
+
+        for _ in 0..4 {
+            assert_ne!(server_process(&kept).await.unwrap(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pool_whose_connections_are_kept_can_be_closed() {
+        let (_database, kept) = kept(4).await;
+        server_process(&kept).await.unwrap();
+
+        kept.pg().close().await;
+
+        assert!(matches!(server_process(&kept).await, Err(sqlx::Error::PoolClosed)));
+    }
+}
