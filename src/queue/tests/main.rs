@@ -10,6 +10,7 @@ mod histories;
 mod inspection;
 mod lanes;
 mod leases;
+mod locks;
 mod lost_answers;
 mod outages;
 mod plans;

@@ -70,14 +70,7 @@ async fn write(queue: Queue, mut receiver: UnboundedReceiver<Completion>) {
         tokio::select! {
             number = receiver.recv_many(&mut received, batch), if open => open = number > 0,
             _ = free.written() => {}
-            locked = in_lanes.written() => {
-                for completion in locked {
-                    let queue = queue.clone();
-                    beside.spawn(async move {
-                        finish_in_lanes(&queue, vec![completion], true).await;
-                    });
-                }
-            }
+            locked = in_lanes.written() => drop(beside.spawn(finish_locked(queue.clone(), locked))),
         }
         for completion in received.drain(..) {
             match (&completion.verdict, completion.job.row.lane.is_some()) {
@@ -89,12 +82,18 @@ async fn write(queue: Queue, mut receiver: UnboundedReceiver<Completion>) {
         free.write(batch, |done| finish_free(queue.clone(), done));
         in_lanes.write(batch, |done| {
             let queue = queue.clone();
-            async move { finish_in_lanes(&queue, done, false).await }
+            async move { finish_in_lanes(&queue, done, Locked::Passed).await }
         });
         while beside.try_join_next().is_some() {}
     }
     while beside.join_next().await.is_some() {}
 }
+
+/// About as long as a claim holds what it meets.
+const CLAIM_TIME: Duration = Duration::from_millis(4);
+
+/// How often jobs that are locked are tried together.
+const TRIES_TOGETHER: usize = 3;
 
 /// Batches of one sort that may be on their way to the database at a time; their order means nothing, since each job has its fence.
 const WRITERS: usize = 2;
@@ -161,28 +160,51 @@ async fn finish_free(queue: Queue, done: Vec<Completion>) -> Vec<Completion> {
     Vec::new()
 }
 
-/// Ends jobs of lanes that succeeded; returns those that were not there to be ended. After a patient try they have been completed by their
-/// own transaction, or by the try whose answer was lost, or belong to another worker by now.
-async fn finish_in_lanes(queue: &Queue, mut done: Vec<Completion>, patient: bool) -> Vec<Completion> {
+/// What a completion does where somebody else has locked a job.
+#[derive(Clone, Copy, PartialEq)]
+enum Locked {
+    /// Waits for it.
+    Awaited,
+    /// Leaves it.
+    Passed,
+}
+
+/// Ends jobs of lanes that succeeded; returns those that it passed. One that is not there any more has been completed by its own transaction, or
+/// by a try whose answer was lost, or belongs to another worker by now.
+async fn finish_in_lanes(queue: &Queue, mut done: Vec<Completion>, locked: Locked) -> Vec<Completion> {
     let Some((ids, fences, incarnation)) = parts(&done) else { return done };
     let _turn = queue.turn(done.len()).await;
-    let answer: Option<(Vec<JobId>, Vec<String>)> = persist(queue, &incarnation, "complete jobs", || {
-        let finish = sqlx::query_as(FINISH).bind(&ids).bind(&fences).bind(patient);
+    let answer: Option<(Vec<String>, Vec<JobId>)> = persist(queue, &incarnation, "complete jobs", || {
+        let finish = sqlx::query_as(FINISH).bind(&ids).bind(&fences).bind(locked == Locked::Awaited);
         queue.kept().ask(async move |conn| finish.fetch_one(conn).await)
     })
     .await;
-    let Some((mut ended, woken_pools)) = answer else { return Vec::new() };
+    let Some((woken_pools, mut passed)) = answer else { return Vec::new() };
     for pool in &woken_pools {
         queue.bell().ring(pool);
     }
-    ended.sort_unstable();
-    done.retain(|completion| ended.binary_search(&completion.job.row.id).is_err());
+    passed.sort_unstable();
+    done.retain(|completion| passed.binary_search(&completion.job.row.id).is_ok());
     done
+}
+
+/// Ends jobs that a completion has passed. A claim that met them while they were taken holds many, and not for long: then they still go
+/// together. Whoever holds a few for longer is waited for, for each job by itself, so that the others do not wait too.
+async fn finish_locked(queue: Queue, mut passed: Vec<Completion>) {
+    for _ in 0..TRIES_TOGETHER {
+        if passed.len() < 2 {
+            break;
+        }
+        tokio::time::sleep(CLAIM_TIME).await;
+        passed = finish_in_lanes(&queue, passed, Locked::Passed).await;
+    }
+    let each = passed.into_iter().map(|one| finish_in_lanes(&queue, vec![one], Locked::Awaited));
+    futures::future::join_all(each).await;
 }
 
 const FINISH_FREE: &str = "SELECT queue.finish_free($1, $2)";
 
-const FINISH: &str = "SELECT ended, woken_pools FROM queue.finish($1, $2, $3)";
+const FINISH: &str = "SELECT woken_pools, locked FROM queue.finish($1, $2, $3)";
 
 /// Has a new connection plan its completions before there is one.
 pub(crate) async fn make_ready(connection: &mut PgConnection) -> sqlx::Result<()> {

@@ -1,0 +1,76 @@
+//! Jobs whose rows somebody else has locked when they end.
+
+use std::time::Duration;
+
+use queue::job::NewJob;
+
+use crate::support::{Act, Bench, Deed};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_holds_some_jobs_of_lanes_holds_up_the_end_of_no_others() {
+    let bench = Bench::new().await;
+    for n in 0..12 {
+        let job = NewJob::of(&Act::new(format!("{n}"), Deed::TakeMs(300))).lane(format!("lane {n}"));
+        bench.queue.enqueue(job).await.unwrap();
+    }
+    let workers = bench.work(12).await;
+    bench.until("all have begun", async || bench.record.all().len() >= 12).await;
+
+    let mut holder = bench.pg.begin().await.unwrap();
+    sqlx::query("SELECT FROM queue.jobs ORDER BY id LIMIT 5 FOR UPDATE").execute(&mut *holder).await.unwrap();
+    bench
+        .until("the others have ended", async || {
+            bench.count("SELECT count(*) FROM queue.finished").await == 7
+        })
+        .await;
+    assert_eq!(bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'running'").await, 5);
+    holder.rollback().await.unwrap();
+    bench.drained().await;
+
+    assert_eq!(bench.count("SELECT count(DISTINCT id) FROM queue.finished").await, 12);
+    assert_eq!(bench.record.all().len(), 24, "each begins and ends once: {:?}", bench.record.all());
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_completion_tells_what_is_locked_from_what_is_gone() {
+    let bench = Bench::new().await;
+    for name in ["locked", "gone", "there"] {
+        bench.queue.enqueue(NewJob::of(&Act::new(name, Deed::Succeed)).lane(name)).await.unwrap();
+    }
+    let worker: i64 = sqlx::query_scalar(
+        "INSERT INTO queue.workers (name, lease_until) VALUES ('this', now() + interval '1 hour') RETURNING id",
+    )
+    .fetch_one(&bench.pg)
+    .await
+    .unwrap();
+    let claimed: Vec<(i64, i64)> =
+        sqlx::query_as("SELECT id, claim FROM queue.claim_jobs($1, 'test', 3, 1) ORDER BY id")
+            .bind(worker)
+            .fetch_all(&bench.pg)
+            .await
+            .unwrap();
+    let (ids, claims): (Vec<i64>, Vec<i64>) = claimed.into_iter().unzip();
+    let mut holder = bench.pg.begin().await.unwrap();
+    sqlx::query("SELECT FROM queue.jobs WHERE id = $1 FOR UPDATE")
+        .bind(ids[0])
+        .execute(&mut *holder)
+        .await
+        .unwrap();
+    sqlx::query("SELECT queue.finish($1, $2, TRUE)")
+        .bind(&ids[1..2])
+        .bind(&claims[1..2])
+        .execute(&bench.pg)
+        .await
+        .unwrap();
+
+    let (ended, locked): (Vec<i64>, Vec<i64>) =
+        sqlx::query_as("SELECT ended, locked FROM queue.finish($1, $2, FALSE)")
+            .bind(&ids)
+            .bind(&claims)
+            .fetch_one(&bench.pg)
+            .await
+            .unwrap();
+
+    assert_eq!((ended, locked), (vec![ids[2]], vec![ids[0]]));
+}
