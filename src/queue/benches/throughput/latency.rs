@@ -93,23 +93,24 @@ pub(crate) async fn at(server: &Server, per_sec: u64, seconds: u64) -> anyhow::R
 pub(crate) async fn bare(server: &Server, per_sec: u64, seconds: u64) -> anyhow::Result<Latency> {
     server.clear().await?;
     let (sender, taker) = (server.pool(1).await?, server.pool(1).await?);
+    let (mut sender, mut taker) = (sender.acquire().await?, taker.acquire().await?);
     let mut ticks = tokio::time::interval(Duration::from_micros(1_000_000 / per_sec));
     let mut took = Vec::new();
     for _ in 0..warm_up(per_sec) + usize::try_from(per_sec * seconds)? {
         ticks.tick().await;
         let begun = Instant::now();
         sqlx::query("INSERT INTO raw.jobs (max_attempts, state, kind, pool, payload) VALUES (5, 'waiting', 'ping', 'bench', '{}')")
-            .execute(&sender)
+            .execute(&mut *sender)
             .await?;
         let id: i64 = sqlx::query_scalar(
             "UPDATE raw.jobs SET state = 'running', claimed_at = clock_timestamp() WHERE id = (
                  SELECT id FROM raw.jobs WHERE pool = 'bench' AND state = 'waiting' AND suspicion = 0
                  ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id",
         )
-        .fetch_one(&taker)
+        .fetch_one(&mut *taker)
         .await?;
         took.push(u64::try_from(begun.elapsed().as_micros())?);
-        sqlx::query("DELETE FROM raw.jobs WHERE id = $1").bind(id).execute(&taker).await?;
+        sqlx::query("DELETE FROM raw.jobs WHERE id = $1").bind(id).execute(&mut *taker).await?;
     }
     Ok(Latency::of(&took[warm_up(per_sec)..]))
 }

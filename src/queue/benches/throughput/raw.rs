@@ -1,6 +1,10 @@
-//! What the bare statements reach: the limit that this server sets for any queue on such a table.
+//! What the bare statements reach: the limit that this server sets for any queue on such a table. Every client
+//! holds its connection, since a pool asks each that comes back whether it still lives.
 
 use std::time::Instant;
+
+use sqlx::Postgres;
+use sqlx::pool::PoolConnection;
 
 use crate::server::Server;
 
@@ -19,20 +23,25 @@ pub(crate) async fn enqueue_batch(server: &Server, jobs: usize) -> anyhow::Resul
     Ok(jobs as f64 / begun.elapsed().as_secs_f64())
 }
 
+async fn connections(server: &Server, clients: usize) -> anyhow::Result<Vec<PoolConnection<Postgres>>> {
+    let pool = server.pool(u32::try_from(clients)?).await?;
+    let each = std::iter::repeat_with(|| pool.acquire()).take(clients);
+    Ok(futures::future::try_join_all(each).await?)
+}
+
 /// A commit for each row, by so many clients.
 pub(crate) async fn enqueue_single(server: &Server, jobs: usize, clients: usize) -> anyhow::Result<f64> {
     server.clear().await?;
-    let pool = server.pool(u32::try_from(clients)?).await?;
+    let connections = connections(server, clients).await?;
     let begun = Instant::now();
-    let tasks = (0..clients).map(|client| {
-        let pool = pool.clone();
+    let tasks = connections.into_iter().enumerate().map(|(client, mut connection)| {
         tokio::spawn(async move {
             for id in (client..jobs).step_by(clients) {
                 sqlx::query(
                     "INSERT INTO raw.jobs (max_attempts, state, kind, pool, payload) VALUES (5, 'waiting', 'noop', 'bench', $1)",
                 )
                 .bind(serde_json::json!({ "id": id }))
-                .execute(&pool)
+                .execute(&mut *connection)
                 .await?;
             }
             anyhow::Ok(())
@@ -48,10 +57,9 @@ pub(crate) async fn enqueue_single(server: &Server, jobs: usize, clients: usize)
 pub(crate) async fn drain(server: &Server, jobs: usize) -> anyhow::Result<f64> {
     enqueue_batch(server, jobs).await?;
     sqlx::raw_sql("ANALYZE raw.jobs").execute(&server.pg).await?;
-    let pool = server.pool(2).await?;
+    let connections = connections(server, 2).await?;
     let begun = Instant::now();
-    let tasks = (0..2).map(|_| {
-        let pool = pool.clone();
+    let tasks = connections.into_iter().map(|mut connection| {
         tokio::spawn(async move {
             let mut done = 0;
             loop {
@@ -60,12 +68,12 @@ pub(crate) async fn drain(server: &Server, jobs: usize) -> anyhow::Result<f64> {
                          SELECT id FROM raw.jobs WHERE pool = 'bench' AND state = 'waiting' AND suspicion = 0
                          ORDER BY priority DESC, id LIMIT 500 FOR UPDATE SKIP LOCKED)) RETURNING id",
                 )
-                .fetch_all(&pool)
+                .fetch_all(&mut *connection)
                 .await?;
                 if ids.is_empty() {
                     return anyhow::Ok(done);
                 }
-                sqlx::query("DELETE FROM raw.jobs WHERE id = ANY ($1)").bind(&ids).execute(&pool).await?;
+                sqlx::query("DELETE FROM raw.jobs WHERE id = ANY ($1)").bind(&ids).execute(&mut *connection).await?;
                 done += ids.len();
             }
         })
