@@ -19,7 +19,14 @@ pub(crate) struct Kept(Arc<Inner>);
 struct Inner {
     pg: PgPool,
     limit: usize,
-    idle: Mutex<Vec<Idle>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    idle: Vec<Idle>,
+    /// Questions for which nothing was kept, and which wait for the pool. While there are any, it gets back what they wait for.
+    waiting: usize,
 }
 
 struct Idle {
@@ -32,15 +39,20 @@ impl Kept {
     pub(crate) fn new(pg: PgPool) -> Self {
         let limit = usize::try_from(pg.options().get_max_connections() / 2).unwrap_or(usize::MAX);
         let closed = pg.close_event();
-        let kept = Self(Arc::new(Inner { pg, limit, idle: Mutex::default() }));
+        let kept = Self(Arc::new(Inner { pg, limit, state: Mutex::default() }));
         let inner = Arc::downgrade(&kept.0);
         tokio::spawn(async move {
             closed.await;
             if let Some(inner) = inner.upgrade() {
-                inner.idle().clear();
+                inner.state().idle.clear();
             }
         });
         kept
+    }
+
+    /// How many connections are kept at most.
+    pub(crate) fn limit(&self) -> usize {
+        self.0.limit
     }
 
     /// The pool behind it.
@@ -61,32 +73,52 @@ impl Kept {
     }
 
     async fn take(&self) -> sqlx::Result<PoolConnection<Postgres>> {
-        loop {
-            let last = self.0.idle().pop();
-            let Some(Idle { mut connection, since }) = last else { return self.0.pg.acquire().await };
+        while let Some(Idle { mut connection, since }) = self.last() {
             if since.elapsed() <= TRUSTED_FOR || connection.ping().await.is_ok() {
                 return Ok(connection);
             }
         }
+        let _waiting = Waiting(&self.0);
+        self.0.pg.acquire().await
+    }
+
+    /// What was used last. Who gets nothing is counted at once among those that wait, or a connection could be kept from it in between.
+    fn last(&self) -> Option<Idle> {
+        let mut state = self.0.state();
+        let last = state.idle.pop();
+        if last.is_none() {
+            state.waiting += 1;
+        }
+        last
     }
 
     fn keep(&self, connection: PoolConnection<Postgres>) {
-        let mut idle = self.0.idle();
-        if idle.len() < self.0.limit && !self.0.pg.is_closed() {
-            idle.push(Idle { connection, since: Instant::now() });
+        let mut state = self.0.state();
+        if state.waiting == 0 && state.idle.len() < self.0.limit && !self.0.pg.is_closed() {
+            state.idle.push(Idle { connection, since: Instant::now() });
         }
     }
 }
 
 impl Inner {
     /// What is guarded is valid at every step, also after a panic elsewhere.
-    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A question that waits for the pool, and has been counted.
+struct Waiting<'a>(&'a Inner);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.state().waiting -= 1;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::time::Duration;
 
     use private_postgres::test_database::TestDatabase;
@@ -118,7 +150,7 @@ mod tests {
     }
 
     fn age(kept: &Kept, by: Duration) {
-        for idle in kept.0.idle().iter_mut() {
+        for idle in kept.0.state().idle.iter_mut() {
             idle.since = idle.since.checked_sub(by).expect("the machine has run for longer");
         }
     }
@@ -151,9 +183,29 @@ mod tests {
         let mut processes = answers.map(Result::unwrap);
         processes.sort_unstable();
         assert!(processes.windows(2).all(|two| two[0] != two[1]), "{processes:?}");
-        assert_eq!(kept.0.idle().len(), 2);
+        assert_eq!(kept.0.state().idle.len(), 2);
         let (one, other) = (kept.pg().acquire().await, kept.pg().acquire().await);
         assert!(one.is_ok() && other.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_question_that_waits_gets_the_connection_that_comes_free_though_it_could_be_kept() {
+        let (_database, kept) = kept(2).await;
+        let _half = kept.pg().acquire().await.unwrap();
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        let mut first = pin!(kept.ask(async |_| -> sqlx::Result<()> {
+            ended.await.unwrap();
+            Ok(())
+        }));
+        let mut second = pin!(server_process(&kept));
+        assert!(futures::poll!(&mut first).is_pending());
+        assert!(futures::poll!(&mut second).is_pending());
+
+        end.send(()).unwrap();
+        first.await.unwrap();
+
+        let second = tokio::time::timeout(Duration::from_secs(10), second).await;
+        assert!(second.expect("it got the connection").is_ok());
     }
 
     #[tokio::test]
@@ -163,7 +215,7 @@ mod tests {
         server_process(&kept).await.unwrap();
 
         assert!(kept.pg().acquire().await.is_ok());
-        assert!(kept.0.idle().is_empty());
+        assert!(kept.0.state().idle.is_empty());
     }
 
     #[tokio::test]

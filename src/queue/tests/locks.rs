@@ -1,10 +1,12 @@
 //! Jobs whose rows somebody else has locked when they end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use queue::job::NewJob;
+use queue::Queue;
+use queue::job::{Job as _, NewJob};
+use queue::workers::RunningWorkers;
 
-use crate::support::{Act, Bench, Deed};
+use crate::support::{Act, Bench, Deed, settings, workers};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_holds_some_jobs_of_lanes_holds_up_the_end_of_no_others() {
@@ -29,6 +31,64 @@ async fn who_holds_some_jobs_of_lanes_holds_up_the_end_of_no_others() {
 
     assert_eq!(bench.count("SELECT count(DISTINCT id) FROM queue.finished").await, 12);
     assert_eq!(bench.record.all().len(), 24, "each begins and ends once: {:?}", bench.record.all());
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}
+
+/// Workers with few connections run eight jobs, and somebody holds the rows of all of them; returned with who does.
+async fn held(bench: &Bench, deed: Deed) -> (RunningWorkers, sqlx::Transaction<'static, sqlx::Postgres>) {
+    let few = queue::connections::for_workers().max_connections(4);
+    let pool = few.connect_with(bench.database.connect_options().clone()).await.unwrap();
+    for n in 0..8 {
+        let job = NewJob::of(&Act::new(format!("{n}"), deed.clone())).lane(format!("lane {n}"));
+        bench.queue.enqueue(job).await.unwrap();
+    }
+    let workers = workers(&Queue::open(pool, settings()), bench.record.clone(), 8).start().await.unwrap();
+    bench.until("all have begun", async || bench.record.all().len() >= 8).await;
+    let mut holder = bench.pg.begin().await.unwrap();
+    sqlx::query("SELECT FROM queue.jobs FOR UPDATE").execute(&mut *holder).await.unwrap();
+    (workers, holder)
+}
+
+/// Looks for so long whether the worker's lease holds.
+async fn keeps_its_lease(bench: &Bench, time: Duration) {
+    let begun = Instant::now();
+    while begun.elapsed() < time {
+        let leases =
+            bench.count("SELECT count(*) FROM queue.workers WHERE lease_until > clock_timestamp()").await;
+        assert_eq!(leases, 1, "after {:?}", begun.elapsed());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_finished_jobs_are_held_keeps_its_lease() {
+    let bench = Bench::new().await;
+    let (workers, holder) = held(&bench, Deed::TakeMs(500)).await;
+
+    bench.until("all have ended", async || bench.record.all().len() >= 16).await;
+    keeps_its_lease(&bench, settings().lease * 2).await;
+    assert_eq!(bench.count("SELECT count(*) FROM queue.jobs").await, 8);
+    holder.rollback().await.unwrap();
+    bench.drained().await;
+
+    assert_eq!(bench.record.all().len(), 16, "each begins and ends once: {:?}", bench.record.all());
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_failed_jobs_are_held_keeps_its_lease() {
+    let bench = Bench::new().await;
+    let (workers, holder) = held(&bench, Deed::Hang).await;
+
+    keeps_its_lease(&bench, Act::TIMEOUT.unwrap() + settings().lease * 2).await;
+    assert_eq!(bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'running'").await, 8);
+    holder.rollback().await.unwrap();
+
+    bench
+        .until("each failure is counted", async || {
+            bench.count("SELECT count(*) FROM queue.jobs WHERE attempt = 1 AND crashes = 0").await == 8
+        })
+        .await;
     workers.stop(Duration::from_secs(1)).await.unwrap();
 }
 

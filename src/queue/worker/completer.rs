@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sqlx::PgConnection;
 use sqlx::postgres::PgQueryResult;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
@@ -64,19 +65,25 @@ async fn write(queue: Queue, mut receiver: UnboundedReceiver<Completion>) {
     let mut free = Line::default();
     let mut in_lanes = Line::default();
     let mut beside = JoinSet::new();
+    // However many jobs somebody holds, the lease is renewed: waiting for them takes no more connections than are kept.
+    let patience = Arc::new(Semaphore::new(queue.kept().limit().max(1)));
     let mut received = Vec::with_capacity(batch);
     let mut open = true;
     while open || free.is_busy() || in_lanes.is_busy() {
         tokio::select! {
             number = receiver.recv_many(&mut received, batch), if open => open = number > 0,
             _ = free.written() => {}
-            locked = in_lanes.written() => drop(beside.spawn(finish_locked(queue.clone(), locked))),
+            passed = in_lanes.written() => {
+                if !passed.is_empty() {
+                    beside.spawn(finish_locked(queue.clone(), passed, patience.clone()));
+                }
+            }
         }
         for completion in received.drain(..) {
             match (&completion.verdict, completion.job.row.lane.is_some()) {
                 (Verdict::Done, false) => free.waiting.push(completion),
                 (Verdict::Done, true) => in_lanes.waiting.push(completion),
-                _ => drop(beside.spawn(settle(queue.clone(), completion))),
+                _ => drop(beside.spawn(settle(queue.clone(), completion, patience.clone()))),
             }
         }
         free.write(batch, |done| finish_free(queue.clone(), done));
@@ -190,7 +197,7 @@ async fn finish_in_lanes(queue: &Queue, mut done: Vec<Completion>, locked: Locke
 
 /// Ends jobs that a completion has passed. A claim that met them while they were taken holds many, and not for long: then they still go
 /// together. Whoever holds a few for longer is waited for, for each job by itself, so that the others do not wait too.
-async fn finish_locked(queue: Queue, mut passed: Vec<Completion>) {
+async fn finish_locked(queue: Queue, mut passed: Vec<Completion>, patience: Arc<Semaphore>) {
     for _ in 0..TRIES_TOGETHER {
         if passed.len() < 2 {
             break;
@@ -198,7 +205,11 @@ async fn finish_locked(queue: Queue, mut passed: Vec<Completion>) {
         tokio::time::sleep(CLAIM_TIME).await;
         passed = finish_in_lanes(&queue, passed, Locked::Passed).await;
     }
-    let each = passed.into_iter().map(|one| finish_in_lanes(&queue, vec![one], Locked::Awaited));
+    let each = passed.into_iter().map(async |one| {
+        // The semaphore is never closed.
+        let _permit = patience.acquire().await;
+        finish_in_lanes(&queue, vec![one], Locked::Awaited).await
+    });
     futures::future::join_all(each).await;
 }
 
@@ -215,7 +226,9 @@ pub(crate) async fn make_ready(connection: &mut PgConnection) -> sqlx::Result<()
 }
 
 /// Stores a verdict that is no plain success.
-async fn settle(queue: Queue, completion: Completion) {
+async fn settle(queue: Queue, completion: Completion, patience: Arc<Semaphore>) {
+    // The semaphore is never closed.
+    let _permit = patience.acquire().await;
     let (verdict, delay, error) = match &completion.verdict {
         Verdict::Done => return,
         Verdict::Failed { delay, error } => ("failed", *delay, Some(error)),
