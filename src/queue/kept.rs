@@ -50,9 +50,9 @@ impl Kept {
         kept
     }
 
-    /// How many connections are kept at most.
-    pub(crate) fn limit(&self) -> usize {
-        self.0.limit
+    /// How many connections there may be, kept or not.
+    pub(crate) fn connections(&self) -> usize {
+        usize::try_from(self.0.pg.options().get_max_connections()).unwrap_or(usize::MAX)
     }
 
     /// The pool behind it.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use queue::Queue;
 use queue::job::{Job as _, NewJob};
+use queue::settings::Settings;
 use queue::workers::RunningWorkers;
 
 use crate::support::{Act, Bench, Deed, settings, workers};
@@ -12,7 +13,7 @@ use crate::support::{Act, Bench, Deed, settings, workers};
 async fn who_holds_some_jobs_of_lanes_holds_up_the_end_of_no_others() {
     let bench = Bench::new().await;
     for n in 0..12 {
-        let job = NewJob::of(&Act::new(format!("{n}"), Deed::TakeMs(300))).lane(format!("lane {n}"));
+        let job = NewJob::of(&Act::new(format!("{n}"), Deed::TakeMs(1500))).lane(format!("lane {n}"));
         bench.queue.enqueue(job).await.unwrap();
     }
     let workers = bench.work(12).await;
@@ -34,15 +35,19 @@ async fn who_holds_some_jobs_of_lanes_holds_up_the_end_of_no_others() {
     workers.stop(Duration::from_secs(1)).await.unwrap();
 }
 
-/// Workers with few connections run eight jobs, and somebody holds the rows of all of them; returned with who does.
+/// Workers with as few connections as may be run eight jobs, half of them in lanes, and somebody holds the rows of all of them; returned with
+/// who does.
 async fn held(bench: &Bench, deed: Deed) -> (RunningWorkers, sqlx::Transaction<'static, sqlx::Postgres>) {
-    let few = queue::connections::for_workers().max_connections(4);
+    let few = queue::connections::for_workers().max_connections(5);
     let pool = few.connect_with(bench.database.connect_options().clone()).await.unwrap();
     for n in 0..8 {
-        let job = NewJob::of(&Act::new(format!("{n}"), deed.clone())).lane(format!("lane {n}"));
+        let job = NewJob::of(&Act::new(format!("{n}"), deed.clone()));
+        let job = if n % 2 == 0 { job.lane(format!("lane {n}")) } else { job };
         bench.queue.enqueue(job).await.unwrap();
     }
-    let workers = workers(&Queue::open(pool, settings()), bench.record.clone(), 8).start().await.unwrap();
+    // A batch is one job, so that both writers of jobs in no lane are held too.
+    let queue = Queue::open(pool, Settings { batch: 1, ..settings() });
+    let workers = workers(&queue, bench.record.clone(), 8).start().await.unwrap();
     bench.until("all have begun", async || bench.record.all().len() >= 8).await;
     let mut holder = bench.pg.begin().await.unwrap();
     sqlx::query("SELECT FROM queue.jobs FOR UPDATE").execute(&mut *holder).await.unwrap();
@@ -63,7 +68,7 @@ async fn keeps_its_lease(bench: &Bench, time: Duration) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_whose_finished_jobs_are_held_keeps_its_lease() {
     let bench = Bench::new().await;
-    let (workers, holder) = held(&bench, Deed::TakeMs(500)).await;
+    let (workers, holder) = held(&bench, Deed::TakeMs(1500)).await;
 
     bench.until("all have ended", async || bench.record.all().len() >= 16).await;
     keeps_its_lease(&bench, settings().lease * 2).await;

@@ -65,8 +65,8 @@ async fn write(queue: Queue, mut receiver: UnboundedReceiver<Completion>) {
     let mut free = Line::default();
     let mut in_lanes = Line::default();
     let mut beside = JoinSet::new();
-    // However many jobs somebody holds, the lease is renewed: waiting for them takes no more connections than are kept.
-    let patience = Arc::new(Semaphore::new(queue.kept().limit().max(1)));
+    let patience =
+        Arc::new(Semaphore::new(queue.kept().connections().saturating_sub(NOT_FOR_WAITING).max(1)));
     let mut received = Vec::with_capacity(batch);
     let mut open = true;
     while open || free.is_busy() || in_lanes.is_busy() {
@@ -104,6 +104,10 @@ const TRIES_TOGETHER: usize = 3;
 
 /// Batches of one sort that may be on their way to the database at a time; their order means nothing, since each job has its fence.
 const WRITERS: usize = 2;
+
+/// Connections that are left when jobs are waited for which somebody holds: the poller's, those of writers who meet such jobs in no lane, and one
+/// on which the lease is renewed.
+const NOT_FOR_WAITING: usize = WRITERS + 2;
 
 /// Successes of one sort, waiting or being written.
 #[derive(Default)]

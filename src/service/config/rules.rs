@@ -227,7 +227,7 @@ pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
         connections.iter().all(|connections| *connections > 0),
         "database.receiver_connections, worker_connections and api_connections must be at least 1",
     );
-    must(keys.database.queue_connections >= 4, "database.queue_connections must be at least 4");
+    must(keys.database.queue_connections >= 5, "database.queue_connections must be at least 5");
     must(matches!(keys.log.format.as_str(), "text" | "json"), "log.format must be \"text\" or \"json\"");
 }
 
