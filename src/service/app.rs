@@ -86,7 +86,7 @@ impl Service {
         let stop_serving = CancellationToken::new();
         let router = http::webhooks(receiver, keys.server.body_limit_bytes)
             .merge(http::health(health))
-            .merge(api(config, &database, settings.clone(), stop_serving.clone()));
+            .merge(api(config, &database, settings.clone(), stop_serving.clone())?);
         let every = Duration::from_secs(keys.backfill.every_secs);
         tokio::spawn(keep_up(queue.clone(), every, stop_serving.clone()));
         let scheduler = Scheduler::new(keys.schedules.directory.clone(), queue.clone(), handlers.clone());
@@ -144,7 +144,8 @@ async fn keep_up(queue: Queue, every: Duration, stop: CancellationToken) {
 }
 
 async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> std::io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+    // As a service the router is shared; by itself it would be built anew for each connection.
+    axum::serve(listener, router.into_make_service()).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
 async fn start_sandbox(config: &Config, service: SocketAddr) -> anyhow::Result<Sandbox> {
@@ -230,7 +231,12 @@ async fn start_workers(config: &Config, queue: &Queue, app: App) -> anyhow::Resu
 }
 
 /// The interface for programs and administrators, on connections of its own.
-fn api(config: &Config, database: &Database, settings: Arc<Settings>, stop: CancellationToken) -> Router {
+fn api(
+    config: &Config,
+    database: &Database,
+    settings: Arc<Settings>,
+    stop: CancellationToken,
+) -> serde_json::Result<Router> {
     let pg = database.pool(config.keys.database.api_connections, API_DATABASE_TIMEOUT);
     let queue = Queue::open(pg.clone(), config.queue());
     let notification_expires =

@@ -1,8 +1,10 @@
 //! `/openapi.json`: the interface's description, made from the handlers.
 
+use axum::Router;
+use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
+use axum::http::header;
 use axum::routing::get;
-use axum::{Json, Router};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
@@ -36,12 +38,15 @@ impl utoipa::Modify for Tokens {
     }
 }
 
-/// The described routes, with their description beside them.
-pub(crate) fn described(routes: OpenApiRouter) -> Router {
+/// The described routes, with their description beside them. It is one text for all connections: as the thousands of values that it is made
+/// of, a clone for each would take more memory than all the rest.
+pub(crate) fn described(routes: OpenApiRouter) -> serde_json::Result<Router> {
     let (router, description) =
         OpenApiRouter::with_openapi(Description::openapi()).merge(routes).split_for_parts();
-    router
+    let description = Bytes::from(description.to_json()?);
+    let answer = async move || ([(header::CONTENT_TYPE, "application/json")], description);
+    Ok(router
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .route("/openapi.json", get(async move || Json(description)))
+        .route("/openapi.json", get(answer)))
 }
