@@ -169,3 +169,31 @@ async fn in_a_burst_every_message_is_taken_in_once_and_nobody_waits_for_another_
     assert_eq!(app.count(received).await, Some(19 * 2 + 1));
     assert_eq!(app.count("SELECT count(*) FROM whatsapp_proactive_opt_outs").await, Some(1));
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn many_connections_take_little_memory() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    const CONNECTIONS: u64 = 200;
+    let app = TestApp::start().await;
+    let address = app.url("").replace("http://", "");
+    let ask = async || {
+        let mut connection = tokio::net::TcpStream::connect(&address).await.unwrap();
+        connection.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        let mut answer = [0; 512];
+        let read = connection.read(&mut answer).await.unwrap();
+        assert!(answer[..read].starts_with(b"HTTP/1.1 200"));
+        connection
+    };
+    ask().await;
+    let before = app.memory_kib();
+
+    let mut open = Vec::new();
+    for _ in 0..CONNECTIONS {
+        open.push(ask().await);
+    }
+
+    let each = app.memory_kib().saturating_sub(before) / CONNECTIONS;
+    assert!(each < 200, "a connection takes {each} KiB");
+}

@@ -1,5 +1,7 @@
 //! `TestApp`: the program as a user starts it, with everything around it.
 
+mod requests;
+
 use std::collections::HashSet;
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
@@ -7,15 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use private_postgres::test_database::TestDatabase;
-use reqwest::Method;
 use sandbox::Sandbox;
 use sandbox::message::Message;
-use serde_json::Value;
-use sha1::Sha1;
 use sqlx::PgPool;
 
 pub(crate) const ACCOUNT_SID: &str = "AC0123456789abcdef0123456789abcdef";
@@ -211,6 +207,15 @@ impl TestApp {
         std::fs::read_to_string(self.log.path()).unwrap()
     }
 
+    /// The memory that it has now in KiB, as the kernel counts it.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn memory_kib(&self) -> u64 {
+        let process = self.process.as_ref().unwrap().id();
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
@@ -261,83 +266,9 @@ impl TestApp {
         answer["webhook"]["status"].as_u64()
     }
 
-    /// A webhook by hand: any form, any signature.
-    pub(crate) async fn post(
-        &self,
-        path: &str,
-        form: &[(&str, &str)],
-        signature: Option<&str>,
-    ) -> reqwest::Response {
-        let mut request = self.http.post(format!("http://{}{path}", self.address)).form(form);
-        if let Some(signature) = signature {
-            request = request.header("X-Twilio-Signature", signature);
-        }
-        request.send().await.unwrap()
-    }
-
-    /// What Twilio would sign for this form at this path.
-    pub(crate) fn sign(&self, path: &str, form: &[(&str, &str)]) -> String {
-        self.sign_with(AUTH_TOKEN, path, form)
-    }
-
-    pub(crate) fn sign_with(&self, token: &str, path: &str, form: &[(&str, &str)]) -> String {
-        let mut form = form.to_vec();
-        form.sort_unstable();
-        let mut mac = Hmac::<Sha1>::new_from_slice(token.as_bytes()).unwrap();
-        mac.update(format!("http://{}{path}", self.address).as_bytes());
-        form.iter().for_each(|(name, value)| mac.update(format!("{name}{value}").as_bytes()));
-        STANDARD.encode(mac.finalize().into_bytes())
-    }
-
-    /// What an administrator gets: status and JSON. `Null` in `body` sends none.
-    pub(crate) async fn admin(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
-        self.call(method, &format!("/admin/api{path}"), ADMIN_TOKEN, body).await
-    }
-
-    /// What the product gets: status and JSON. `Null` in `body` sends none.
-    pub(crate) async fn product(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
-        self.call(method, &format!("/v1{path}"), API_TOKEN, body).await
-    }
-
-    /// A call of the interface with this token.
-    pub(crate) async fn call(&self, method: Method, path: &str, token: &str, body: Value) -> (u16, Value) {
-        let request = self.http.request(method, self.url(path)).bearer_auth(token);
-        let request = if body.is_null() { request } else { request.json(&body) };
-        let answer = request.send().await.unwrap();
-        let status = answer.status().as_u16();
-        (status, answer.json().await.unwrap_or(Value::Null))
-    }
-
-    /// A claim token for a user, made before on the plan pro unless it is known.
-    pub(crate) async fn token(&self, user: &str, request: Value) -> String {
-        if self.product(Method::GET, &format!("/users/{user}"), Value::Null).await.0 == 404 {
-            self.product(Method::PUT, &format!("/users/{user}"), serde_json::json!({ "plan": "pro" })).await;
-        }
-        let (status, claim) =
-            self.product(Method::POST, &format!("/users/{user}/whatsapp/claims"), request).await;
-        assert_eq!(status, 201, "{claim}");
-        claim["token"].as_str().unwrap().to_owned()
-    }
-
-    /// A user claims a phone in the real way, and reads the confirmation.
-    pub(crate) async fn claim(&self, user: &str, phone: &str) {
-        let token = self.token(user, Value::Null).await;
-        self.inject(&[("From", phone), ("Body", &token)]).await;
-        self.drained().await;
-    }
-
     /// What was said to a person, in order.
     pub(crate) fn said_to(&self, phone: &str) -> Vec<String> {
         self.sandbox.sent_to(phone).into_iter().map(|message| message.body).collect()
-    }
-
-    /// What the product knows of a user.
-    pub(crate) async fn user(&self, user: &str) -> Value {
-        self.product(Method::GET, &format!("/users/{user}"), Value::Null).await.1
-    }
-
-    pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
     }
 
     /// Waits until this many messages went out to a person; returns them.
