@@ -23,11 +23,8 @@ use crate::receive_message::ReceiveMessage;
 /// Messages of one transaction.
 const MOST: usize = 64;
 
-/// Transactions at a time: while one waits for the disk, the next is filled. Until one of them ends, messages gather for the next, which costs the
-/// server less than several small ones.
-const WRITERS: usize = 2;
-
-/// Transactions that take longer are not waited for: others begin beside them.
+/// A transaction that takes longer is not waited for: another begins beside it. Until then messages gather for the next one, which costs the server
+/// much less than several small ones; a second writer makes the batches half as large, and the way in slower.
 const UNHURRIED: Duration = Duration::from_millis(20);
 
 /// Transactions at a time at most.
@@ -77,7 +74,7 @@ impl Together {
 }
 
 async fn write(queue: Queue, pg: PgPool, patience: Duration, mut receiver: UnboundedReceiver<Waiting>) {
-    let (usual, all) = (Arc::new(Semaphore::new(WRITERS)), Arc::new(Semaphore::new(WRITERS_AT_MOST)));
+    let (usual, all) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(WRITERS_AT_MOST)));
     let mut arrived = Vec::new();
     while let Ok(one_of_all) = all.clone().acquire_owned().await {
         let one_of_usual = tokio::time::timeout(UNHURRIED, usual.clone().acquire_owned()).await;
