@@ -21,18 +21,19 @@ const BACKLOG: &str = "
     SELECT 5, 'waiting', 'act', 'test', '{}' FROM generate_series(1, 90000);
     INSERT INTO queue.jobs (max_attempts, state, kind, pool, lane, payload)
     SELECT 5, 'waiting', 'act', 'elsewhere', format('lane %s', n), '{}' FROM generate_series(1, 20000) n;
-    INSERT INTO queue.workers (name, lease_until) VALUES ('this', now() + interval '1 hour')";
+    INSERT INTO queue.workers (name, lease_until) VALUES ('this', now() + interval '1 hour');
+    CREATE TEMPORARY TABLE mine (id BIGINT, claim BIGINT, lane TEXT)";
 
 /// Each statement with the rows that it may fetch at most.
 const STATEMENTS: &[(&str, &str, i64)] = &[
     (
         "claim",
-        "SELECT count(*) FROM queue.claim_jobs((SELECT max(id) FROM queue.workers), 'test', 500, 1)",
+        "INSERT INTO mine SELECT id, claim, lane FROM queue.claim_jobs((SELECT max(id) FROM queue.workers), 'test', 500, 1)",
         1_500,
     ),
     (
         "claim as before 0016",
-        "SELECT count(*) FROM queue.claim((SELECT max(id) FROM queue.workers), 'test', 500)",
+        "INSERT INTO mine SELECT id, claim, lane FROM queue.claim((SELECT max(id) FROM queue.workers), 'test', 500)",
         2_500,
     ),
     (
@@ -42,27 +43,27 @@ const STATEMENTS: &[(&str, &str, i64)] = &[
     ),
     (
         "finish",
-        "SELECT queue.finish(array_agg(j.id), array_agg(j.claim), FALSE) FROM (SELECT id, claim FROM queue.jobs WHERE state = 'running' AND worker_id = (SELECT max(id) FROM queue.workers) LIMIT 400) j",
+        "WITH j AS (DELETE FROM mine WHERE id IN (SELECT id FROM mine LIMIT 300) RETURNING id, claim) SELECT queue.finish(array_agg(j.id), array_agg(j.claim), FALSE) FROM j",
         4_000,
     ),
     (
         "finish patiently",
-        "SELECT queue.finish(array_agg(j.id), array_agg(j.claim), TRUE) FROM (SELECT id, claim FROM queue.jobs WHERE state = 'running' AND worker_id = (SELECT max(id) FROM queue.workers) LIMIT 400) j",
+        "WITH j AS (DELETE FROM mine WHERE id IN (SELECT id FROM mine LIMIT 300) RETURNING id, claim) SELECT queue.finish(array_agg(j.id), array_agg(j.claim), TRUE) FROM j",
         4_000,
     ),
     (
         "finish what stands in no lane",
-        "SELECT queue.finish_free(array_agg(j.id), array_agg(j.claim)) FROM (SELECT id, claim FROM queue.jobs WHERE state = 'running' AND worker_id = (SELECT max(id) FROM queue.workers) AND lane IS NULL LIMIT 400) j",
+        "WITH j AS (DELETE FROM mine WHERE id IN (SELECT id FROM mine WHERE lane IS NULL LIMIT 300) RETURNING id, claim) SELECT queue.finish_free(array_agg(j.id), array_agg(j.claim)) FROM j",
         4_000,
     ),
     (
         "settle",
-        "SELECT queue.settle(j.id, j.claim, 'failed', 5, 'no') FROM (SELECT id, claim FROM queue.jobs WHERE state = 'running' AND worker_id = (SELECT max(id) FROM queue.workers) LIMIT 10) j",
+        "WITH j AS (DELETE FROM mine WHERE id IN (SELECT id FROM mine LIMIT 10) RETURNING id, claim) SELECT queue.settle(j.id, j.claim, 'failed', 5, 'no') FROM j",
         200,
     ),
     (
         "bury",
-        "SELECT queue.settle(j.id, j.claim, 'aborted', 5, 'no') FROM (SELECT id, claim FROM queue.jobs WHERE state = 'running' AND worker_id = (SELECT max(id) FROM queue.workers) LIMIT 10) j",
+        "WITH j AS (DELETE FROM mine WHERE id IN (SELECT id FROM mine LIMIT 10) RETURNING id, claim) SELECT queue.settle(j.id, j.claim, 'aborted', 5, 'no') FROM j",
         200,
     ),
     ("tick", "SELECT queue.tick((SELECT max(id) FROM queue.workers), ARRAY['test', 'other'], 3)", 400),
@@ -91,10 +92,16 @@ const STATEMENTS: &[(&str, &str, i64)] = &[
     ("cancel", "SELECT queue.cancel((SELECT id FROM queue.jobs WHERE unique_key = 'the key'), 'test')", 100),
     (
         "advance the lane",
-        "DELETE FROM queue.jobs WHERE lane = 'the lane' AND state <> 'held'; SELECT queue.advance(ARRAY['no such lane', 'the lane'])",
+        "DELETE FROM queue.jobs WHERE lane = 'the lane' AND phase <> 'held'; SELECT queue.advance(ARRAY['no such lane', 'the lane'])",
         10,
     ),
-    ("leave", "SELECT queue.leave((SELECT max(id) FROM queue.workers))", 2_000),
+    (
+        "leave",
+        "SELECT queue.leave((SELECT max(id) FROM queue.workers), (SELECT array_agg(id) FROM mine))",
+        2_000,
+    ),
+    // All that is due, and nothing else: for a worker that was lost, or knows no more what it holds.
+    ("look for what a worker holds", "SELECT queue.held_by(ARRAY[1])", 115_000),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,6 +129,34 @@ async fn no_statement_of_the_queue_reads_a_table_whatever_the_backlog() {
         }
         tx.rollback().await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_leaves_each_row_on_its_page_and_every_index_as_it_is() {
+    let bench = Bench::new().await;
+    let mut conn = PgConnection::connect(bench.database.url()).await.unwrap();
+    sqlx::raw_sql(
+        "INSERT INTO queue.jobs (max_attempts, state, kind, pool, lane, unique_key, payload)
+         SELECT 5, 'waiting', 'act', 'test', format('lane %s', n), format('key %s', n), '{}' FROM generate_series(1, 400) n;
+         INSERT INTO queue.workers (name, lease_until) VALUES ('this', now() + interval '1 hour')",
+    )
+    .execute(&mut conn)
+    .await
+    .unwrap();
+
+    let mut tx = conn.begin().await.unwrap();
+    sqlx::query("SELECT queue.claim_jobs((SELECT max(id) FROM queue.workers), 'test', 400, 1)")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+
+    let written: (i64, i64) = sqlx::query_as(
+        "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE schemaname = 'queue' AND relname = 'jobs'",
+    )
+    .fetch_one(&mut *tx)
+    .await
+    .unwrap();
+    assert_eq!(written, (400, 400));
 }
 
 /// What this transaction has read of jobs and history: rows by sequential scans, rows by indexes.

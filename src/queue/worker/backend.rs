@@ -175,6 +175,7 @@ async fn claim(call: Call, slots: usize) -> Vec<ClaimedJob> {
     };
     match answered {
         Some(jobs) => {
+            call.session.resolve();
             if jobs.len() == slots {
                 call.pool.wake();
             }
@@ -192,6 +193,7 @@ async fn claim(call: Call, slots: usize) -> Vec<ClaimedJob> {
 async fn claim_suspect(call: Call, leave: Leave) -> Vec<ClaimedJob> {
     match within(&call.session, claimed::claim_suspect(&call, leave)).await {
         Some(claimed) => {
+            call.session.resolve();
             if !claimed.is_empty() {
                 call.pool.wake_for_suspects();
             }
@@ -211,6 +213,7 @@ async fn give_back(call: &Call, suspects: bool) {
         tokio::time::sleep(CLAIM_PAUSE).await;
         let _alone = call.pool.claims.write().await;
         if let Some(returned) = within(&call.session, claimed::hand_back_unknown(call, suspects)).await {
+            call.session.resolve();
             if returned > 0 {
                 tracing::warn!("Handed back {returned} jobs: the answer to their claim was lost");
             }

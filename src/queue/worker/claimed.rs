@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::value::RawValue;
 use sqlx::postgres::PgRow;
@@ -71,6 +72,15 @@ pub(crate) struct Known {
     pub(crate) claimed: Arc<Claimed>,
     pub(crate) incarnation: Arc<Incarnation>,
     session: Arc<Session>,
+    /// Whether the database has taken its verdict.
+    concluded: AtomicBool,
+}
+
+impl Known {
+    /// The database has taken the verdict, or the claim did not hold any more.
+    pub(crate) fn conclude(&self) {
+        self.concluded.store(true, Ordering::Release);
+    }
 }
 
 impl Deref for Known {
@@ -83,6 +93,9 @@ impl Deref for Known {
 
 impl Drop for Known {
     fn drop(&mut self) {
+        if !*self.concluded.get_mut() {
+            self.session.doubt();
+        }
         self.session.forget(self.row.id, self.row.fence);
     }
 }
@@ -153,7 +166,12 @@ impl ClaimedJob {
         call.session.note(row.id, row.fence, cancel.clone());
         let (incarnation, session) = (call.incarnation.clone(), call.session.clone());
         Self {
-            known: Arc::new(Known { claimed: Arc::new(Claimed { row, cancel }), incarnation, session }),
+            known: Arc::new(Known {
+                claimed: Arc::new(Claimed { row, cancel }),
+                incarnation,
+                session,
+                concluded: AtomicBool::new(false),
+            }),
             hold: Arc::new(Hold { _slot: call.pool.occupy(), _suspect: suspect }),
         }
     }

@@ -163,11 +163,14 @@ fn parts(done: &[Completion]) -> Option<(Vec<JobId>, Vec<i64>, Arc<Incarnation>)
 async fn finish_free(queue: Queue, done: Vec<Completion>) -> Vec<Completion> {
     let Some((ids, fences, incarnation)) = parts(&done) else { return done };
     let _turn = queue.turn(done.len()).await;
-    let _: Option<PgQueryResult> = persist(&queue, &incarnation, "complete jobs", || {
+    let finished: Option<PgQueryResult> = persist(&queue, &incarnation, "complete jobs", || {
         let finish = sqlx::query(FINISH_FREE).bind(&ids).bind(&fences);
         queue.kept().ask(async move |conn| finish.execute(conn).await)
     })
     .await;
+    if finished.is_some() {
+        done.iter().for_each(|completion| completion.job.conclude());
+    }
     Vec::new()
 }
 
@@ -195,7 +198,13 @@ async fn finish_in_lanes(queue: &Queue, mut done: Vec<Completion>, locked: Locke
         queue.bell().ring(pool);
     }
     passed.sort_unstable();
-    done.retain(|completion| passed.binary_search(&completion.job.row.id).is_ok());
+    done.retain(|completion| {
+        let is_passed = passed.binary_search(&completion.job.row.id).is_ok();
+        if !is_passed {
+            completion.job.conclude();
+        }
+        is_passed
+    });
     done
 }
 
@@ -253,6 +262,9 @@ async fn settle(queue: Queue, completion: Completion, patience: Arc<Semaphore>) 
             queue.kept().ask(async move |conn| settle.fetch_one(conn).await)
         })
         .await;
+    if became.is_some() {
+        completion.job.conclude();
+    }
     match became.flatten() {
         // Due later or at once, its lane goes on, or it has a follow-up: in which pools, the next look tells.
         Some(_) => queue.bell().ring_later(),

@@ -1,7 +1,7 @@
 //! This process as a worker: its row, and the lease that all its claims stand on.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -24,6 +24,8 @@ pub(crate) struct Session {
     known: Mutex<HashMap<JobId, (i64, CancellationToken)>>,
     /// Claims made so far.
     calls: AtomicI64,
+    /// What the database may have given to this process or still count as its own, and what is not known here.
+    doubts: AtomicUsize,
 }
 
 struct Present {
@@ -49,6 +51,7 @@ impl Session {
             present: Mutex::new(present),
             known: Mutex::default(),
             calls: AtomicI64::new(0),
+            doubts: AtomicUsize::new(0),
         })
     }
 
@@ -62,10 +65,11 @@ impl Session {
         lock(&self.present).renewed_at.elapsed()
     }
 
-    /// A claim of a pool, to be made; `None` while there is no lease.
+    /// A claim of a pool, to be made; `None` while there is no lease. Until it is answered it is a doubt.
     pub(crate) fn call(self: &Arc<Self>, pool: &Arc<PoolState>) -> Option<Call> {
         let incarnation = self.incarnation()?;
         let number = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        self.doubt();
         Some(Call { session: self.clone(), pool: pool.clone(), incarnation, number })
     }
 
@@ -79,6 +83,16 @@ impl Session {
         if known.get(&job_id).is_some_and(|(present, _)| *present == fence) {
             known.remove(&job_id);
         }
+    }
+
+    /// The database may count something as this process's that it does not know.
+    pub(crate) fn doubt(&self) {
+        self.doubts.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// A doubt is gone.
+    pub(crate) fn resolve(&self) {
+        self.doubts.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// The jobs that this process has.
@@ -171,11 +185,13 @@ impl Session {
         (self.queue.settings().renew_every / 4).min(std::time::Duration::from_secs(1))
     }
 
-    /// Hands everything back and forgets the worker; the number of jobs that were handed back.
+    /// Hands everything back and forgets the worker; the number of jobs that were handed back. In doubt the database looks for them.
     pub(crate) async fn leave(&self) -> sqlx::Result<i32> {
         let Some(incarnation) = lock(&self.present).incarnation.take() else { return Ok(0) };
+        let known = self.known();
+        let known = (self.doubts.load(Ordering::SeqCst) == 0).then_some(known);
         incarnation.lost.cancel();
-        let leave = sqlx::query_scalar("SELECT queue.leave($1)").bind(incarnation.worker_id);
+        let leave = sqlx::query_scalar("SELECT queue.leave($1, $2)").bind(incarnation.worker_id).bind(known);
         self.queue.kept().ask(async |conn| leave.fetch_one(conn).await).await
     }
 }
@@ -183,4 +199,70 @@ impl Session {
 /// What is guarded is valid at every step, also after a panic elsewhere.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::value::RawValue;
+    use sqlx::postgres::PgPoolOptions;
+    use sqlx::types::Json;
+
+    use super::*;
+    use crate::settings::Settings;
+    use crate::worker::claimed::{ClaimedJob, ClaimedRow};
+
+    fn session() -> (Arc<Session>, Arc<PoolState>) {
+        let pg = PgPoolOptions::new().connect_lazy("postgres://nowhere").unwrap();
+        let session = Session::new(Queue::open(pg, Settings::default()), "this".into());
+        let incarnation = Incarnation { worker_id: 1, lost: CancellationToken::new() };
+        lock(&session.present).incarnation = Some(Arc::new(incarnation));
+        (session, Arc::new(PoolState::new("test".into(), 9, Duration::from_secs(9))))
+    }
+
+    fn doubts(session: &Session) -> usize {
+        session.doubts.load(Ordering::SeqCst)
+    }
+
+    fn claimed(session: &Arc<Session>, pool: &Arc<PoolState>) -> ClaimedJob {
+        let call = session.call(pool).unwrap();
+        session.resolve();
+        let row = ClaimedRow {
+            id: 7,
+            fence: 1,
+            kind: "act".into(),
+            lane: None,
+            attempt: 0,
+            max_attempts: 1,
+            crashes: 0,
+            suspicion: 0,
+            traceparent: None,
+            payload: Json(RawValue::NULL.to_owned()),
+        };
+        ClaimedJob::new(row, &call, None)
+    }
+
+    #[tokio::test]
+    async fn a_claim_that_has_no_answer_is_a_doubt() {
+        let (session, pool) = session();
+
+        let call = session.call(&pool);
+
+        assert_eq!((call.is_some(), doubts(&session)), (true, 1));
+        drop(call);
+        assert_eq!(doubts(&session), 1);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_goes_without_a_stored_verdict_leaves_a_doubt_and_any_other_one_does_not() {
+        let (session, pool) = session();
+        let (stored, lost) = (claimed(&session, &pool), claimed(&session, &pool));
+        stored.known.conclude();
+
+        drop(stored);
+        assert_eq!(doubts(&session), 0);
+        drop(lost);
+        assert_eq!((doubts(&session), session.known().len()), (1, 0));
+    }
 }

@@ -119,8 +119,7 @@ pub(crate) async fn drain(server: &Server, jobs: usize, lanes: Lanes) -> anyhow:
     let mut conn = server.pg.acquire().await?;
     sqlx::raw_sql("SET enable_seqscan = off").execute(&mut *conn).await?;
     while sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM queue.jobs WHERE pool = 'bench' AND state = 'waiting' AND suspicion = 0)
-             OR EXISTS (SELECT FROM queue.jobs WHERE worker_id IS NOT NULL AND state = 'running')",
+        "SELECT EXISTS (SELECT FROM queue.jobs WHERE pool = 'bench' AND phase = 'due' AND suspicion = 0)",
     )
     .fetch_one(&mut *conn)
     .await?
