@@ -13,6 +13,7 @@ mod leases;
 mod locks;
 mod lost_answers;
 mod outages;
+mod places;
 mod plans;
 mod stopping;
 mod storms;

@@ -22,13 +22,13 @@ const BACKLOG: &str = "
     INSERT INTO queue.jobs (max_attempts, state, kind, pool, lane, payload)
     SELECT 5, 'waiting', 'act', 'elsewhere', format('lane %s', n), '{}' FROM generate_series(1, 20000) n;
     INSERT INTO queue.workers (name, lease_until) VALUES ('this', now() + interval '1 hour');
-    CREATE TEMPORARY TABLE mine (id BIGINT, claim BIGINT, lane TEXT)";
+    CREATE TEMPORARY TABLE mine (id BIGINT, claim BIGINT, lane TEXT, place TID)";
 
 /// Each statement with the rows that it may fetch at most.
 const STATEMENTS: &[(&str, &str, i64)] = &[
     (
         "claim",
-        "INSERT INTO mine SELECT id, claim, lane FROM queue.claim_jobs((SELECT max(id) FROM queue.workers), 'test', 500, 1)",
+        "INSERT INTO mine SELECT id, claim, lane, place FROM queue.claim_jobs((SELECT max(id) FROM queue.workers), 'test', 500, 1)",
         1_500,
     ),
     (
@@ -43,18 +43,23 @@ const STATEMENTS: &[(&str, &str, i64)] = &[
     ),
     (
         "finish",
-        "WITH j AS (DELETE FROM mine WHERE id IN (SELECT id FROM mine LIMIT 300) RETURNING id, claim) SELECT queue.finish(array_agg(j.id), array_agg(j.claim), FALSE) FROM j",
+        "WITH j AS (DELETE FROM mine WHERE id IN (SELECT id FROM mine LIMIT 200) RETURNING id, claim) SELECT queue.finish(array_agg(j.id), array_agg(j.claim), FALSE) FROM j",
         4_000,
     ),
     (
         "finish patiently",
-        "WITH j AS (DELETE FROM mine WHERE id IN (SELECT id FROM mine LIMIT 300) RETURNING id, claim) SELECT queue.finish(array_agg(j.id), array_agg(j.claim), TRUE) FROM j",
+        "WITH j AS (DELETE FROM mine WHERE id IN (SELECT id FROM mine LIMIT 200) RETURNING id, claim) SELECT queue.finish(array_agg(j.id), array_agg(j.claim), TRUE) FROM j",
         4_000,
     ),
     (
         "finish what stands in no lane",
-        "WITH j AS (DELETE FROM mine WHERE id IN (SELECT id FROM mine WHERE lane IS NULL LIMIT 300) RETURNING id, claim) SELECT queue.finish_free(array_agg(j.id), array_agg(j.claim)) FROM j",
+        "WITH j AS (DELETE FROM mine WHERE id IN (SELECT id FROM mine WHERE lane IS NULL LIMIT 200) RETURNING id, claim) SELECT queue.finish_free(array_agg(j.id), array_agg(j.claim)) FROM j",
         4_000,
+    ),
+    (
+        "finish where the claim left them",
+        "WITH j AS (DELETE FROM mine WHERE id IN (SELECT id FROM mine WHERE place IS NOT NULL AND lane IS NULL LIMIT 100) RETURNING *) SELECT queue.finish_at(array_agg(place ORDER BY id), array_agg(id ORDER BY id), array_agg(claim ORDER BY id), array_agg(DISTINCT claim)) FROM j",
+        0,
     ),
     (
         "settle",

@@ -11,6 +11,7 @@ use sqlx::{FromRow, PgConnection, Row as _};
 use tokio_util::sync::CancellationToken;
 
 use crate::job::JobId;
+use crate::worker::place::Place;
 use crate::worker::pool::{PoolState, Slot};
 use crate::worker::session::{Incarnation, Session};
 use crate::worker::suspects::{Leave, Running};
@@ -27,9 +28,11 @@ pub(crate) struct ClaimedRow {
     pub(crate) suspicion: i16,
     pub(crate) traceparent: Option<String>,
     pub(crate) payload: Json<Box<RawValue>>,
+    /// Where the claim has left it; of a suspect it is not known.
+    pub(crate) place: Option<Place>,
 }
 
-/// In the order of [`CLAIM`]'s columns: by place, since looking up ten names for each job takes longer than to decode it.
+/// In the order of [`CLAIM`]'s columns: by place, since looking up eleven names for each job takes longer than to decode it.
 impl FromRow<'_, PgRow> for ClaimedRow {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
         Ok(Self {
@@ -43,6 +46,7 @@ impl FromRow<'_, PgRow> for ClaimedRow {
             suspicion: row.try_get(7)?,
             traceparent: row.try_get(8)?,
             payload: row.try_get(9)?,
+            place: row.try_get(10)?,
         })
     }
 }
@@ -101,11 +105,11 @@ impl Drop for Known {
 }
 
 const CLAIM: &str =
-    "SELECT id, claim, kind, lane, attempt, max_attempts, crashes, suspicion, traceparent, payload
+    "SELECT id, claim, kind, lane, attempt, max_attempts, crashes, suspicion, traceparent, payload, place
      FROM queue.claim_jobs($1, $2, $3, $4)";
 
 const CLAIM_SUSPECT: &str =
-    "SELECT id, claim, kind, lane, attempt, max_attempts, crashes, suspicion, traceparent, payload
+    "SELECT id, claim, kind, lane, attempt, max_attempts, crashes, suspicion, traceparent, payload, NULL::TID
      FROM queue.claim_suspect($1, $2, $3, $4)";
 
 /// A claim under a lease, with a number of its own.

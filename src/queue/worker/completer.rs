@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use crate::Queue;
 use crate::job::JobId;
 use crate::worker::claimed::{ClaimedJob, Hold, Known};
+use crate::worker::place::Place;
 use crate::worker::session::Incarnation;
 
 /// How an attempt ended.
@@ -159,12 +160,20 @@ fn parts(done: &[Completion]) -> Option<(Vec<JobId>, Vec<i64>, Arc<Incarnation>)
     Some((ids, fences, incarnation))
 }
 
-/// Ends jobs that succeeded and stand in no lane.
-async fn finish_free(queue: Queue, done: Vec<Completion>) -> Vec<Completion> {
+/// Ends jobs that succeeded and stand in no lane. They are looked for where their claims have left them, and if that fails by their numbers.
+async fn finish_free(queue: Queue, mut done: Vec<Completion>) -> Vec<Completion> {
+    done.sort_unstable_by_key(|completion| completion.job.row.id);
     let Some((ids, fences, incarnation)) = parts(&done) else { return done };
+    let mut of_claims = fences.clone();
+    of_claims.sort_unstable();
+    of_claims.dedup();
+    let mut places: Option<Vec<Place>> = done.iter().map(|completion| completion.job.row.place).collect();
     let _turn = queue.turn(done.len()).await;
     let finished: Option<PgQueryResult> = persist(&queue, &incarnation, "complete jobs", || {
-        let finish = sqlx::query(FINISH_FREE).bind(&ids).bind(&fences);
+        let finish = match places.take() {
+            Some(places) => sqlx::query(FINISH_AT).bind(places).bind(&ids).bind(&fences).bind(&of_claims),
+            None => sqlx::query(FINISH_FREE).bind(&ids).bind(&fences),
+        };
         queue.kept().ask(async move |conn| finish.execute(conn).await)
     })
     .await;
@@ -226,6 +235,8 @@ async fn finish_locked(queue: Queue, mut passed: Vec<Completion>, patience: Arc<
     futures::future::join_all(each).await;
 }
 
+const FINISH_AT: &str = "SELECT queue.finish_at($1, $2, $3, $4)";
+
 const FINISH_FREE: &str = "SELECT queue.finish_free($1, $2)";
 
 const FINISH: &str = "SELECT woken_pools, locked FROM queue.finish($1, $2, $3)";
@@ -233,6 +244,14 @@ const FINISH: &str = "SELECT woken_pools, locked FROM queue.finish($1, $2, $3)";
 /// Has a new connection plan its completions before there is one.
 pub(crate) async fn make_ready(connection: &mut PgConnection) -> sqlx::Result<()> {
     let none = Vec::<i64>::new();
+    let nowhere = Vec::<Place>::new();
+    sqlx::query(FINISH_AT)
+        .bind(nowhere)
+        .bind(&none)
+        .bind(&none)
+        .bind(&none)
+        .execute(&mut *connection)
+        .await?;
     sqlx::query(FINISH_FREE).bind(&none).bind(&none).execute(&mut *connection).await?;
     sqlx::query(FINISH).bind(&none).bind(&none).bind(false).execute(connection).await?;
     Ok(())
@@ -333,6 +352,7 @@ mod tests {
             suspicion: 0,
             traceparent: None,
             payload: Json(RawValue::NULL.to_owned()),
+            place: None,
         };
         Completion::of(ClaimedJob::new(row, &call, None), Verdict::Done)
     }

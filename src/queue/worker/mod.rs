@@ -10,6 +10,7 @@ pub(crate) mod claimed;
 pub(crate) mod completer;
 pub(crate) mod dispatch;
 pub(crate) mod listener;
+pub(crate) mod place;
 pub(crate) mod poller;
 pub(crate) mod pool;
 pub(crate) mod session;

@@ -239,6 +239,7 @@ mod tests {
             suspicion: 0,
             traceparent: None,
             payload: Json(RawValue::NULL.to_owned()),
+            place: None,
         };
         ClaimedJob::new(row, &call, None)
     }
