@@ -1,13 +1,13 @@
 //! Wake-up: in this process directly, in other processes by a coalesced NOTIFY.
 //!
-//! A NOTIFY inside each enqueue's commit would make all commits wait for each other, so it is sent after the commit, from one
-//! connection, at once when it was quiet and at most every two milliseconds in a burst. A process that dies in between loses a
+//! A NOTIFY inside each enqueue's commit would make all commits wait for each other. So a job that is enqueued when it was quiet carries one, and what
+//! comes within two milliseconds of it is told after its commit, all together, from one connection. A process that dies in between loses a
 //! wake-up and no job: the poll finds it.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -34,10 +34,25 @@ struct Inner {
     poller: Notify,
     /// Whether anybody else could be listening; unknown counts as yes.
     others: AtomicBool,
-    outgoing: Mutex<BTreeSet<String>>,
+    outgoing: Mutex<Outgoing>,
     outgoing_ready: Notify,
     /// Held while a notification is under way.
     sending: tokio::sync::Mutex<()>,
+}
+
+/// What the others are to be told.
+#[derive(Default)]
+struct Outgoing {
+    pools: BTreeSet<String>,
+    /// When they were last told something.
+    told_at: Option<Instant>,
+}
+
+impl Outgoing {
+    /// How long nothing may be said yet.
+    fn pause(&self) -> Duration {
+        self.told_at.map_or(Duration::ZERO, |told_at| COALESCE.saturating_sub(told_at.elapsed()))
+    }
 }
 
 impl Bell {
@@ -60,6 +75,20 @@ impl Bell {
     pub(crate) fn ring(&self, pool: &str) {
         self.ring_here(pool);
         self.tell(pool);
+    }
+
+    /// What a commit is to say that brings work to this pool: `None` if nobody else listens, or others are just being told things, when
+    /// [`Bell::ring`] tells them of this too.
+    pub(crate) fn say_in_commit(&self, pool: &str) -> Option<String> {
+        if !self.0.others.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut outgoing = lock(&self.0.outgoing);
+        if !outgoing.pools.is_empty() || !outgoing.pause().is_zero() {
+            return None;
+        }
+        outgoing.told_at = Some(Instant::now());
+        Some(self.0.payload(pool))
     }
 
     /// A job was enqueued for later: every poller asks anew when its next one is due.
@@ -129,8 +158,8 @@ impl Bell {
             return;
         }
         let mut outgoing = lock(&self.0.outgoing);
-        if !outgoing.contains(pool) {
-            outgoing.insert(pool.to_owned());
+        if !outgoing.pools.contains(pool) {
+            outgoing.pools.insert(pool.to_owned());
         }
         drop(outgoing);
         self.0.outgoing_ready.notify_one();
@@ -138,19 +167,27 @@ impl Bell {
 }
 
 impl Inner {
+    fn payload(&self, pools: &str) -> String {
+        let pools = if pools.len() > PAYLOAD_LIMIT_BYTES { "*" } else { pools };
+        format!("{}|{pools}", self.origin)
+    }
+
     /// Sends what there is to say.
     async fn send(&self, kept: &Kept) {
         let _sending = self.sending.lock().await;
-        let pools = std::mem::take(&mut *lock(&self.outgoing));
-        if pools.is_empty() {
-            return;
-        }
+        let pools = {
+            let mut outgoing = lock(&self.outgoing);
+            if outgoing.pools.is_empty() {
+                return;
+            }
+            outgoing.told_at = Some(Instant::now());
+            std::mem::take(&mut outgoing.pools)
+        };
         let names = Vec::from_iter(pools).join(",");
-        let names = if names.len() > PAYLOAD_LIMIT_BYTES { "*" } else { &names };
         // Nothing is stored, so nothing needs to reach the disk before it is heard.
         let say = sqlx::query("SELECT set_config('synchronous_commit', 'off', TRUE), pg_notify($1, $2)")
             .bind(CHANNEL)
-            .bind(format!("{}|{names}", self.origin));
+            .bind(self.payload(&names));
         let sent = kept.ask(async |conn| say.execute(conn).await).await;
         if let Err(error) = sent {
             // The poll of the others makes up for it.
@@ -164,12 +201,17 @@ async fn announce(bell: Weak<Inner>, kept: Kept) {
         let Some(inner) = bell.upgrade() else { return };
         // Waiting must not keep the bell alive, so it is looked at once a second whether anybody still holds it.
         let _ = tokio::time::timeout(Duration::from_secs(1), inner.outgoing_ready.notified()).await;
-        if lock(&inner.outgoing).is_empty() {
-            continue;
+        let pause = {
+            let outgoing = lock(&inner.outgoing);
+            if outgoing.pools.is_empty() {
+                continue;
+            }
+            outgoing.pause()
+        };
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
         }
         inner.send(&kept).await;
-        drop(inner);
-        tokio::time::sleep(COALESCE).await;
     }
 }
 

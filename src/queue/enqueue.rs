@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
+use crate::bell;
 use crate::job::{Enqueued, JobId, NewJob};
 use crate::trace::TraceParent;
 
@@ -49,6 +50,30 @@ pub async fn insert(conn: &mut PgConnection, job: NewJob) -> Result<Enqueued, En
     Ok(Enqueued::New(id))
 }
 
+/// Enqueues a plain job, and has its commit say this to who listens.
+pub(crate) async fn insert_saying(
+    conn: &mut PgConnection,
+    job: NewJob,
+    said: &str,
+) -> Result<Enqueued, EnqueueError> {
+    let payload = payload_of(job.kind, job.payload)?;
+    let id: JobId = sqlx::query_scalar(
+        "INSERT INTO queue.jobs (priority, max_attempts, state, kind, pool, traceparent, payload) VALUES ($1, $2, 'waiting', $3, $4, $5, $6)
+         RETURNING id, pg_notify($7, $8)",
+    )
+    .bind(job.priority)
+    .bind(as_smallint(job.max_attempts))
+    .bind(job.kind)
+    .bind(job.pool)
+    .bind(traceparent(job.trace))
+    .bind(payload)
+    .bind(bell::CHANNEL)
+    .bind(said)
+    .fetch_one(conn)
+    .await?;
+    Ok(Enqueued::New(id))
+}
+
 /// Enqueues any number of jobs in one statement; the outcomes are in their order.
 pub async fn insert_batch(conn: &mut PgConnection, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, EnqueueError> {
     if jobs.is_empty() {
@@ -77,8 +102,7 @@ pub async fn insert_batch(conn: &mut PgConnection, jobs: Vec<NewJob>) -> Result<
 
 /// Whether nothing but the payload tells two jobs apart, and nothing of either needs to be looked up.
 fn is_plain_like(job: &NewJob, other: &NewJob) -> bool {
-    let is_plain = job.lane.is_none() && job.unique_key.is_none() && job.run_at.is_none();
-    is_plain
+    job.is_plain()
         && (job.kind, job.pool, job.priority, job.max_attempts, &job.trace)
             == (other.kind, other.pool, other.priority, other.max_attempts, &other.trace)
 }

@@ -122,6 +122,11 @@ impl NewJob {
         self
     }
 
+    /// Whether it is due at once and nothing needs to be looked up for it.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.lane.is_none() && self.unique_key.is_none() && self.run_at.is_none()
+    }
+
     /// Part of this trace; otherwise of the one that the code runs in which enqueues it.
     #[must_use]
     pub fn trace(mut self, trace: TraceParent) -> Self {

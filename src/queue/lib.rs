@@ -144,9 +144,19 @@ impl Queue {
     pub async fn enqueue(&self, job: impl Into<NewJob>) -> Result<Enqueued, EnqueueError> {
         let job = job.into();
         let (pool, later) = (job.pool, job.run_at.is_some());
-        let outcome = self.kept().ask(async |conn| enqueue::insert(conn, job).await).await?;
+        let said = if job.is_plain() { self.bell().say_in_commit(pool) } else { None };
+        let is_said = said.is_some();
+        let outcome = self
+            .kept()
+            .ask(async |conn| match said {
+                Some(said) => enqueue::insert_saying(conn, job, &said).await,
+                None => enqueue::insert(conn, job).await,
+            })
+            .await?;
         if later {
             self.bell().ring_later()
+        } else if is_said {
+            self.bell().ring_here(pool)
         } else {
             self.bell().ring(pool)
         }

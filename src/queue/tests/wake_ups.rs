@@ -1,7 +1,7 @@
 //! Who is woken when, and what it costs to wait.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use queue::Queue;
@@ -11,6 +11,7 @@ use queue::job::{Job, NewJob};
 use queue::settings::Settings;
 use queue::workers::{RunningWorkers, Workers};
 use serde::{Deserialize, Serialize};
+use sqlx::postgres::PgListener;
 use sqlx::{Connection as _, PgConnection};
 
 use crate::support::{Bench, PATIENCE};
@@ -110,6 +111,52 @@ async fn a_job_of_another_process_starts_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_many_jobs_at_a_time_others_are_told_at_most_every_two_milliseconds() {
+    let bench = Bench::new().await;
+    let mut listener = PgListener::connect(bench.database.url()).await.unwrap();
+    listener.listen("queue").await.unwrap();
+
+    let begun = Instant::now();
+    for _ in 0..200 {
+        bench.queue.enqueue(&Due { at: Utc::now() }).await.unwrap();
+    }
+    bench.queue.tell_others().await;
+    let most = 2 + begun.elapsed().as_millis() / 2;
+
+    sqlx::query("NOTIFY queue, 'the end'").execute(&bench.pg).await.unwrap();
+    let mut told = Vec::new();
+    loop {
+        let notification = tokio::time::timeout(PATIENCE, listener.recv()).await.unwrap().unwrap();
+        if notification.payload() == "the end" {
+            break;
+        }
+        told.push(notification.payload().to_owned());
+    }
+    assert!((1..=most).contains(&(told.len() as u128)), "{} times in {:?}", told.len(), begun.elapsed());
+    assert!(told.iter().all(|one| one.ends_with("|due")), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_killed_right_after_an_enqueue_has_told_of_it() {
+    let bench = Bench::new().await;
+    let (_queue, lateness, workers) = worker(&bench).await;
+
+    let url = bench.database.url().to_owned();
+    let short_lived = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        // Its tasks end with the runtime, so nothing is said after the commit.
+        runtime.block_on(async {
+            let queue = Queue::open(sqlx::PgPool::connect(&url).await.unwrap(), Settings::default());
+            queue.enqueue(&Due { at: Utc::now() }).await.unwrap();
+        });
+    };
+    tokio::task::spawn_blocking(short_lived).await.unwrap();
+
+    assert!(lateness.of(1).await[0] < TimeDelta::seconds(5), "it was woken, not found by a poll");
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_of_a_process_that_ends_starts_at_once() {
     let bench = Bench::new().await;
     let (_queue, lateness, workers) = worker(&bench).await;
@@ -119,13 +166,15 @@ async fn a_job_of_a_process_that_ends_starts_at_once() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let queue = Queue::open(sqlx::PgPool::connect(&url).await.unwrap(), Settings::default());
+            // The first one says so in its commit, and what follows at once does not.
+            queue.enqueue(&Due { at: Utc::now() }).await.unwrap();
             queue.enqueue(&Due { at: Utc::now() }).await.unwrap();
             queue.tell_others().await;
         });
     };
     tokio::task::spawn_blocking(short_lived).await.unwrap();
 
-    assert!(lateness.of(1).await[0] < TimeDelta::seconds(5), "it was woken, not found by a poll");
+    assert!(lateness.of(2).await[1] < TimeDelta::seconds(5), "it was woken, not found by a poll");
     workers.stop(Duration::from_secs(1)).await.unwrap();
 }
 
