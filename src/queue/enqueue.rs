@@ -74,6 +74,27 @@ pub(crate) async fn insert_saying(
     Ok(Enqueued::New(id))
 }
 
+/// Enqueues plain jobs in one statement; the numbers are in their order.
+pub(crate) async fn insert_plain(conn: &mut PgConnection, jobs: &[&NewJob]) -> sqlx::Result<Vec<JobId>> {
+    let column = |value: fn(&NewJob) -> i16| jobs.iter().map(|job| value(job)).collect::<Vec<_>>();
+    let payloads = jobs.iter().flat_map(|job| &job.payload).map(Json).collect::<Vec<_>>();
+    sqlx::query_scalar(
+        "INSERT INTO queue.jobs (priority, max_attempts, state, kind, pool, traceparent, payload)
+         SELECT u.priority, u.attempts, 'waiting', u.kind, u.pool, u.traceparent, u.payload
+         FROM unnest($1::SMALLINT[], $2::SMALLINT[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::JSONB[])
+             AS u (priority, attempts, kind, pool, traceparent, payload)
+         RETURNING id",
+    )
+    .bind(column(|job| job.priority))
+    .bind(column(|job| as_smallint(job.max_attempts)))
+    .bind(jobs.iter().map(|job| job.kind).collect::<Vec<_>>())
+    .bind(jobs.iter().map(|job| job.pool).collect::<Vec<_>>())
+    .bind(jobs.iter().map(|job| job.trace.map(|trace| trace.as_str().to_owned())).collect::<Vec<_>>())
+    .bind(payloads)
+    .fetch_all(conn)
+    .await
+}
+
 /// Enqueues any number of jobs in one statement; the outcomes are in their order.
 pub async fn insert_batch(conn: &mut PgConnection, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, EnqueueError> {
     if jobs.is_empty() {
@@ -169,6 +190,15 @@ impl Columns {
 /// The trace that a job was given, or else that of the code that runs now.
 fn traceparent(given: Option<TraceParent>) -> Option<String> {
     given.or_else(TraceParent::current).map(|trace| trace.as_str().to_owned())
+}
+
+impl NewJob {
+    /// As it is to be written by somebody else: with the trace of the code that runs now.
+    pub(crate) fn for_others_to_write(self) -> Result<Self, EnqueueError> {
+        let trace = self.trace.or_else(TraceParent::current);
+        let payload = self.payload.map_err(|source| EnqueueError::Payload { kind: self.kind, source })?;
+        Ok(Self { trace, payload: Ok(payload), ..self })
+    }
 }
 
 fn payload_of(

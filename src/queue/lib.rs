@@ -92,6 +92,7 @@ pub mod workers;
 mod bell;
 mod kept;
 mod registry;
+mod together;
 mod worker;
 
 use std::sync::Arc;
@@ -105,6 +106,7 @@ use crate::enqueue::EnqueueError;
 use crate::job::{Enqueued, NewJob};
 use crate::kept::Kept;
 use crate::settings::Settings;
+use crate::together::Together;
 use crate::transaction::Transaction;
 
 /// After this long a large batch goes on though as many as may are under way.
@@ -117,6 +119,7 @@ pub struct Queue(Arc<Inner>);
 struct Inner {
     kept: Kept,
     bell: Bell,
+    together: Together,
     settings: Settings,
     /// Permits for large batches.
     turns: Semaphore,
@@ -131,8 +134,9 @@ impl Queue {
     pub fn open(pg: PgPool, settings: Settings) -> Self {
         let kept = Kept::new(pg);
         let bell = Bell::start(kept.clone());
+        let together = Together::new(kept.clone());
         let turns = Semaphore::new(settings.batches_at_once.max(1));
-        Self(Arc::new(Inner { kept, bell, settings, turns }))
+        Self(Arc::new(Inner { kept, bell, together, settings, turns }))
     }
 
     /// Begins a transaction that wakes the workers after its commit. `pool` may be another one than the queue's own.
@@ -140,23 +144,23 @@ impl Queue {
         Transaction::begin(self, pool).await
     }
 
-    /// Enqueues one job by itself: it exists when this returns.
+    /// Enqueues one job by itself: it exists when this returns. Jobs in no lane and without a key that callers enqueue at the same time share a
+    /// commit.
     pub async fn enqueue(&self, job: impl Into<NewJob>) -> Result<Enqueued, EnqueueError> {
         let job = job.into();
         let (pool, later) = (job.pool, job.run_at.is_some());
-        let said = if job.is_plain() { self.bell().say_in_commit(pool) } else { None };
-        let is_said = said.is_some();
-        let outcome = self
-            .kept()
-            .ask(async |conn| match said {
-                Some(said) => enqueue::insert_saying(conn, job, &said).await,
-                None => enqueue::insert(conn, job).await,
-            })
-            .await?;
+        if job.is_plain() {
+            let (outcome, is_said) = self.0.together.enqueue(job, || self.bell().say_in_commit(pool)).await?;
+            if is_said {
+                self.bell().ring_here(pool)
+            } else {
+                self.bell().ring(pool)
+            }
+            return Ok(outcome);
+        }
+        let outcome = self.kept().ask(async |conn| enqueue::insert(conn, job).await).await?;
         if later {
             self.bell().ring_later()
-        } else if is_said {
-            self.bell().ring_here(pool)
         } else {
             self.bell().ring(pool)
         }
