@@ -1,5 +1,5 @@
--- A claim changes no indexed column any more, so that the row stays on its page and no index gets a second entry for it (a heap-only tuple). Before, each
--- claim wrote its row into the primary key, the index of running jobs and, in a lane, the index of heads once more.
+-- A claim changes no indexed column any more, so that the row stays on its page, where room is kept for it, and no index gets a second entry (a heap-only
+-- tuple). Before, each claim wrote its row into the primary key, the index of running jobs and, in a lane, the index of heads once more.
 --
 -- The indexes know of a job's phase: its state, but for whether somebody runs it. What waits and what runs stands in the same index until it ends; a
 -- claim passes what runs, which is never more than all workers have slots. The jobs of one worker have no index: they are looked for among all that
@@ -27,7 +27,8 @@ CREATE INDEX jobs_to_stop ON queue.jobs (id) WHERE cancel_asked;
 CREATE UNIQUE INDEX jobs_lane_head ON queue.jobs (lane) WHERE lane IS NOT NULL AND phase <> 'held';
 CREATE INDEX jobs_lane_held ON queue.jobs (lane, priority DESC, id) WHERE phase = 'held';
 
--- The functions below are as before, but for the indexes that they use.
+-- The functions below are as before, but for the indexes that they use; what a worker holds is looked for once, with its row locked, so that no claim of it
+-- can come later.
 
 CREATE OR REPLACE FUNCTION queue.claim(for_worker BIGINT, from_pool TEXT, slots INTEGER, call BIGINT)
 RETURNS SETOF queue.jobs LANGUAGE plpgsql
@@ -298,7 +299,7 @@ BEGIN
     others := EXISTS (SELECT FROM queue.workers w WHERE w.id <> for_worker AND w.lease_until > now());
     next_ms := extract(epoch FROM least(
         (SELECT min(j.run_at) FROM queue.jobs j WHERE j.phase = 'scheduled'),
-        (SELECT min(w.lease_until) FROM queue.workers w WHERE w.id <> for_worker)) - clock_timestamp()) * 1000;
+        (SELECT min(w.lease_until) FROM queue.workers w WHERE w.id <> for_worker AND w.lease_until > now())) - clock_timestamp()) * 1000;
 END $$;
 
 -- What these workers hold.
@@ -366,7 +367,31 @@ BEGIN
     held := queue.held_by(ARRAY[for_worker]);
     FOR job IN
         SELECT * FROM queue.jobs j
-        WHERE j.id = ANY (held) AND j.worker_id = for_worker AND j.state = 'running' AND j.pool = from_pool AND j.probing = suspects AND j.id <> ALL (known)
+        WHERE j.id = ANY (held) AND j.worker_id = for_worker AND j.state = 'running'
+          AND j.pool = from_pool AND j.probing = suspects AND j.id <> ALL (known)
+    LOOP
+        IF queue.settle(job.id, job.claim, 'handed_back', 0, 'the answer to its claim was lost') IS NOT NULL THEN
+            returned := returned + 1;
+        END IF;
+    END LOOP;
+    RETURN returned;
+END $$;
+
+-- A job is known by its claim too: the process may still have an earlier claim of it, whose verdict it stores.
+CREATE FUNCTION queue.hand_back_unknown(
+    for_worker BIGINT, from_pool TEXT, suspects BOOLEAN, known BIGINT[], fences BIGINT[], call BIGINT) RETURNS INTEGER LANGUAGE plpgsql AS $$
+DECLARE
+    job queue.jobs;
+    held BIGINT[];
+    returned INTEGER := 0;
+BEGIN
+    PERFORM FROM queue.workers w WHERE w.id = for_worker FOR UPDATE;
+    UPDATE queue.workers w SET calls_from = call + 1 WHERE w.id = for_worker AND w.calls_from <= call;
+    held := queue.held_by(ARRAY[for_worker]);
+    FOR job IN
+        SELECT * FROM queue.jobs j
+        WHERE j.id = ANY (held) AND j.worker_id = for_worker AND j.state = 'running' AND j.pool = from_pool AND j.probing = suspects
+          AND NOT EXISTS (SELECT FROM unnest(known, fences) AS k (id, claim) WHERE k.id = j.id AND k.claim = j.claim)
     LOOP
         IF queue.settle(job.id, job.claim, 'handed_back', 0, 'the answer to its claim was lost') IS NOT NULL THEN
             returned := returned + 1;
@@ -392,4 +417,22 @@ BEGIN
     END LOOP;
     DELETE FROM queue.workers WHERE id = leaving;
     RETURN returned;
+END $$;
+
+-- A job whose worker has no row would run for ever: a rescue begins with the rows. They come back with a lease that is over. For a look once in a while;
+-- returns how many workers that were.
+CREATE FUNCTION queue.find_strays() RETURNS INTEGER LANGUAGE plpgsql
+SET jit = off SET enable_seqscan = off AS $$
+DECLARE
+    found INTEGER;
+BEGIN
+    INSERT INTO queue.workers (id, name, lease_until) OVERRIDING SYSTEM VALUE
+    SELECT DISTINCT stray.worker_id, 'forgotten', now() - interval '1 second'
+    FROM (SELECT j.worker_id FROM queue.jobs j WHERE j.phase = 'due' AND j.suspicion = 0 AND j.state = 'running'
+          UNION ALL
+          SELECT j.worker_id FROM queue.jobs j WHERE j.phase = 'due' AND j.suspicion > 0 AND j.state = 'running') AS stray
+    WHERE stray.worker_id IS NOT NULL AND NOT EXISTS (SELECT FROM queue.workers w WHERE w.id = stray.worker_id)
+    ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS found = ROW_COUNT;
+    RETURN found;
 END $$;

@@ -71,5 +71,7 @@ BEGIN
     IF EXISTS (SELECT unnest(ended) EXCEPT SELECT unnest(job_ids)) THEN
         RAISE EXCEPTION 'another job lies where one of these was' USING ERRCODE = 'serialization_failure';
     END IF;
+    SELECT array_agg(left_over.id), array_agg(left_over.claim) INTO job_ids, claims
+    FROM unnest(job_ids, claims) AS left_over (id, claim) WHERE left_over.id NOT IN (SELECT unnest(ended));
     PERFORM queue.finish_free(job_ids, claims);
 END $$;

@@ -134,7 +134,7 @@ impl Queue {
     pub fn open(pg: PgPool, settings: Settings) -> Self {
         let kept = Kept::new(pg);
         let bell = Bell::start(kept.clone());
-        let together = Together::new(kept.clone());
+        let together = Together::new(kept.clone(), settings.statement_timeout);
         let turns = Semaphore::new(settings.batches_at_once.max(1));
         Self(Arc::new(Inner { kept, bell, together, settings, turns }))
     }

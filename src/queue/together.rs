@@ -27,6 +27,9 @@ pub(crate) struct Together(Arc<Inner>);
 
 struct Inner {
     kept: Kept,
+    /// A statement that takes longer is given up: whoever waits for it cannot do that.
+    patience: Duration,
+    runtime: Handle,
     state: Mutex<State>,
 }
 
@@ -41,6 +44,12 @@ struct Waiting {
     answer: oneshot::Sender<Answer>,
 }
 
+/// What becomes of a job at first.
+enum Beginning {
+    Writes(NewJob, Turn),
+    Waits(oneshot::Receiver<Answer>),
+}
+
 enum Answer {
     Written(Enqueued),
     /// The database has refused what was gathered, all of it: each is tried by itself, so that one takes no others with it.
@@ -50,8 +59,9 @@ enum Answer {
 }
 
 impl Together {
-    pub(crate) fn new(kept: Kept) -> Self {
-        Self(Arc::new(Inner { kept, state: Mutex::default() }))
+    /// Needs a tokio runtime.
+    pub(crate) fn new(kept: Kept, patience: Duration) -> Self {
+        Self(Arc::new(Inner { kept, patience, runtime: Handle::current(), state: Mutex::default() }))
     }
 
     /// Enqueues a plain job; it exists when this returns. `say` is asked what a commit of this job alone shall say to who listens; the answer is
@@ -61,20 +71,27 @@ impl Together {
         job: NewJob,
         say: impl FnOnce() -> Option<String>,
     ) -> Result<(Enqueued, bool), EnqueueError> {
-        let Some(_turn) = self.turn(1) else { return Ok((self.wait(job).await?, false)) };
-        let said = say();
-        let is_said = said.is_some();
-        Ok((self.write_alone(job, said).await?, is_said))
+        match self.begin(job)? {
+            Beginning::Writes(job, _turn) => {
+                let said = say();
+                let is_said = said.is_some();
+                Ok((self.write_alone(job, said).await?, is_said))
+            }
+            Beginning::Waits(answered) => Ok((self.wait(answered).await?, false)),
+        }
     }
 
-    /// The right to write beside fewer than so many others.
-    fn turn(&self, most: usize) -> Option<Turn> {
+    /// Who comes while nobody writes writes; anybody else waits. It is one step, or the writer could end in between and see nobody waiting.
+    fn begin(&self, job: NewJob) -> Result<Beginning, EnqueueError> {
         let mut state = self.state();
-        if state.writers >= most {
-            return None;
+        if state.writers == 0 {
+            state.writers = 1;
+            return Ok(Beginning::Writes(job, Turn(self.clone())));
         }
-        state.writers += 1;
-        Some(Turn(self.clone()))
+        let job = job.for_others_to_write()?;
+        let (answer, answered) = oneshot::channel();
+        state.waiting.push(Waiting { job, answer });
+        Ok(Beginning::Waits(answered))
     }
 
     async fn write_alone(&self, job: NewJob, said: Option<String>) -> Result<Enqueued, EnqueueError> {
@@ -85,18 +102,11 @@ impl Together {
         self.0.kept.ask(write).await
     }
 
-    async fn wait(&self, job: NewJob) -> Result<Enqueued, EnqueueError> {
-        let job = job.for_others_to_write()?;
-        let (answer, mut answered) = oneshot::channel();
-        self.state().waiting.push(Waiting { job, answer });
+    async fn wait(&self, mut answered: oneshot::Receiver<Answer>) -> Result<Enqueued, EnqueueError> {
         let answer = loop {
             match tokio::time::timeout(UNHURRIED, &mut answered).await {
                 Ok(answer) => break answer,
-                Err(_) => {
-                    if let Some(turn) = self.turn(WRITERS_AT_MOST) {
-                        tokio::spawn(self.clone().write(self.state().gathered(), turn));
-                    }
-                }
+                Err(_) => self.write_beside(),
             }
         };
         match answer {
@@ -108,11 +118,29 @@ impl Together {
         }
     }
 
+    /// Begins another statement for what waits, unless as many as may are under way.
+    fn write_beside(&self) {
+        let (jobs, turn) = {
+            let mut state = self.state();
+            if state.writers >= WRITERS_AT_MOST {
+                return;
+            }
+            let jobs = state.gathered();
+            if jobs.is_empty() {
+                return;
+            }
+            state.writers += 1;
+            (jobs, Turn(self.clone()))
+        };
+        self.0.runtime.spawn(self.clone().write(jobs, turn));
+    }
+
     /// Writes these, and what has gathered meanwhile, until there is nothing.
     async fn write(self, mut jobs: Vec<Waiting>, _turn: Turn) {
         while !jobs.is_empty() {
-            let written = self.0.kept.ask(async |conn| insert(conn, &jobs).await).await;
-            answer(jobs, written);
+            let insert = self.0.kept.ask(async |conn| insert(conn, &jobs).await);
+            let written = tokio::time::timeout(self.0.patience, insert).await;
+            answer(jobs, written.unwrap_or_else(|_| Err(too_late())));
             // Who has just had an answer may have another job: without this it would miss the next statement, which begins now.
             tokio::task::yield_now().await;
             jobs = self.state().gathered();
@@ -126,13 +154,11 @@ impl Together {
 }
 
 impl State {
-    /// What waits and has not been given up.
+    /// What waits and has not been given up, as much as one statement takes. None only if nothing waits.
     fn gathered(&mut self) -> Vec<Waiting> {
-        let number = self.waiting.len().min(MOST);
-        let rest = self.waiting.split_off(number);
-        let mut gathered = std::mem::replace(&mut self.waiting, rest);
-        gathered.retain(|one| !one.answer.is_closed());
-        gathered
+        self.waiting.retain(|one| !one.answer.is_closed());
+        let rest = self.waiting.split_off(self.waiting.len().min(MOST));
+        std::mem::replace(&mut self.waiting, rest)
     }
 }
 
@@ -162,11 +188,15 @@ fn answer(waiting: Vec<Waiting>, written: sqlx::Result<Vec<i64>>) {
     }
 }
 
-/// Whether the database did not like what it was given (classes 22 and 23, data and constraints), so that nothing was written. After any other error a
-/// commit could have happened all the same.
+/// Whether nothing was written for certain: the database did not like the data (class 22), a constraint (23), what others did (40) or the size of it all
+/// (54). After any other error a commit could have happened all the same.
 fn is_refusal(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
-    code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+    code.is_some_and(|code| ["22", "23", "40", "54"].iter().any(|class| code.starts_with(class)))
+}
+
+fn too_late() -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "the database does not answer"))
 }
 
 /// The same error for another one who waits for the same answer.
@@ -195,9 +225,7 @@ impl Drop for Turn {
         };
         // A runtime that is going down drops both, and who waits is told so.
         let (together, turn) = (self.0.clone(), Turn(self.0.clone()));
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(together.write(jobs, turn));
-        }
+        self.0.0.runtime.spawn(together.write(jobs, turn));
     }
 }
 
@@ -214,7 +242,7 @@ mod tests {
     async fn together() -> (TestDatabase, sqlx::PgPool, Together) {
         let database = TestDatabase::create(&MIGRATOR).await;
         let pg = database.pool().await;
-        let together = Together::new(Kept::new(database.pool().await));
+        let together = Together::new(Kept::new(database.pool().await), Duration::from_secs(10));
         (database, pg, together)
     }
 
@@ -289,7 +317,7 @@ mod tests {
     #[tokio::test]
     async fn a_payload_without_a_json_form_is_refused_before_it_waits_for_anybody() {
         let (_database, _pg, together) = together().await;
-        let _turn = together.turn(1);
+        together.state().writers = 1;
         let payload = serde_json::value::to_raw_value(&std::collections::HashMap::from([((1, 2), 3)]));
 
         let refused = together.enqueue(NewJob { payload, ..job(1, "") }, || None).await;
@@ -300,13 +328,30 @@ mod tests {
     #[tokio::test]
     async fn a_statement_that_hangs_holds_up_nobody_else_for_long() {
         let (_database, pg, together) = together().await;
-        let hanging = together.turn(1);
-        assert!(hanging.is_some());
+        together.state().writers = 1;
 
         let ids = join_all((0..5).map(|number| enqueue(&together, number, "Hello"))).await;
 
         assert!(ids.iter().all(Result::is_ok));
         assert_eq!(written(&pg).await.0.len(), 5);
+        only(&together, 1).await;
+    }
+
+    #[tokio::test]
+    async fn a_statement_of_several_that_the_database_does_not_answer_is_given_up() {
+        let database = TestDatabase::create(&MIGRATOR).await;
+        let pg = database.pool().await;
+        let together = Together::new(Kept::new(database.pool().await), Duration::from_millis(200));
+        let mut blocker = pg.begin().await.unwrap();
+        sqlx::query("LOCK TABLE queue.jobs").execute(&mut *blocker).await.unwrap();
+        together.state().writers = 1;
+
+        let outcomes = join_all((0..3).map(|number| enqueue(&together, number, "Hello"))).await;
+
+        for outcome in outcomes {
+            let Err(EnqueueError::Database(sqlx::Error::Io(error))) = outcome else { panic!("{outcome:?}") };
+            assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+        }
         only(&together, 1).await;
     }
 

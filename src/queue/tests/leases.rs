@@ -46,6 +46,53 @@ async fn the_jobs_of_a_lost_worker_are_taken_back_and_none_is_blamed() {
     workers.stop(Duration::from_secs(1)).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_jobs_of_a_worker_that_nobody_remembers_are_found_by_the_next_process() {
+    let bench = Bench::new().await;
+    sqlx::query("INSERT INTO queue.jobs (max_attempts, state, kind, pool, lane, suspicion, worker_id, claim, claimed_at, payload)
+                 SELECT 3, 'running', 'act', 'test', 'lane ' || n, n % 2, 1000000, nextval('queue.claim_ids'), now(), $1 FROM generate_series(1, 4) n")
+        .bind(serde_json::to_value(Act::new("stray", Deed::Succeed)).unwrap())
+        .execute(&bench.pg)
+        .await
+        .unwrap();
+
+    let workers = bench.work(8).await;
+    bench.drained().await;
+
+    assert_eq!(bench.record.all(), vec!["stray"; 4]);
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_without_an_answer_is_handed_back_though_an_earlier_claim_of_the_job_is_known() {
+    let bench = Bench::new().await;
+    bench.queue.enqueue(&Act::new("twice claimed", Deed::Succeed)).await.unwrap();
+    let worker: i64 = sqlx::query_scalar(
+        "INSERT INTO queue.workers (name, lease_until) VALUES ('test', now() + interval '1 hour') RETURNING id",
+    )
+    .fetch_one(&bench.pg)
+    .await
+    .unwrap();
+    let (job, fence): (i64, i64) =
+        sqlx::query_as("SELECT id, claim FROM queue.claim_jobs($1, 'test', 10, 1)")
+            .bind(worker)
+            .fetch_one(&bench.pg)
+            .await
+            .unwrap();
+    let hand_back = async |fence: i64| -> i32 {
+        sqlx::query_scalar("SELECT queue.hand_back_unknown($1, 'test', FALSE, ARRAY[$2], ARRAY[$3], 2)")
+            .bind(worker)
+            .bind(job)
+            .bind(fence)
+            .fetch_one(&bench.pg)
+            .await
+            .unwrap()
+    };
+
+    assert_eq!(hand_back(fence).await, 0);
+    assert_eq!(hand_back(fence - 1).await, 1);
+}
+
 /// Adds one to a counter in the transaction that completes it, after losing its lease on the way if it is told to.
 #[derive(Serialize, Deserialize)]
 struct Count {

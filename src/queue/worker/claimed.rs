@@ -81,7 +81,7 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// The database has taken the verdict, or the claim did not hold any more.
+    /// The database has taken the verdict, or has nothing left that one could be of.
     pub(crate) fn conclude(&self) {
         self.concluded.store(true, Ordering::Release);
     }
@@ -155,11 +155,13 @@ pub(crate) async fn claim_suspect(call: &Call, leave: Leave) -> sqlx::Result<Vec
 /// After a claim without an answer: what it took and nobody here knows of goes back, and it cannot happen any more. Returns how many jobs
 /// that were.
 pub(crate) async fn hand_back_unknown(call: &Call, suspects: bool) -> sqlx::Result<i32> {
-    let question = sqlx::query_scalar("SELECT queue.hand_back_unknown($1, $2, $3, $4, $5)")
+    let (known, fences) = call.session.known_claims();
+    let question = sqlx::query_scalar("SELECT queue.hand_back_unknown($1, $2, $3, $4, $5, $6)")
         .bind(call.incarnation.worker_id)
         .bind(&call.pool.name)
         .bind(suspects)
-        .bind(call.session.known())
+        .bind(known)
+        .bind(fences)
         .bind(call.number);
     call.session.queue.kept().ask(async |conn| question.fetch_one(conn).await).await
 }

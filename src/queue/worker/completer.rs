@@ -281,10 +281,12 @@ async fn settle(queue: Queue, completion: Completion, patience: Arc<Semaphore>) 
             queue.kept().ask(async move |conn| settle.fetch_one(conn).await)
         })
         .await;
+    let became = became.flatten();
+    // A claim that no longer holds may have been followed by another one of this process, so it leaves a doubt.
     if became.is_some() {
         completion.job.conclude();
     }
-    match became.flatten() {
+    match became {
         // Due later or at once, its lane goes on, or it has a follow-up: in which pools, the next look tells.
         Some(_) => queue.bell().ring_later(),
         None => tracing::debug!(job.id = row.id, "The claim of job {} no longer held", row.id),

@@ -100,6 +100,11 @@ impl Session {
         lock(&self.known).keys().copied().collect()
     }
 
+    /// The same with their fences.
+    pub(crate) fn known_claims(&self) -> (Vec<JobId>, Vec<i64>) {
+        lock(&self.known).iter().map(|(id, (fence, _))| (*id, *fence)).unzip()
+    }
+
     pub(crate) fn ask_to_stop(&self, job_id: JobId) {
         if let Some((_, cancel)) = lock(&self.known).get(&job_id) {
             cancel.cancel();
