@@ -24,6 +24,9 @@ pub struct Settings {
     pub batches_at_once: usize,
     /// A statement of the queue that takes longer is given up and tried again.
     pub statement_timeout: Duration,
+    /// How often jobs are looked for whose worker has no row, the first time so long after the start: a net under everything else. It reads all
+    /// that is due.
+    pub strays_every: Duration,
     /// How many days of finished jobs are kept.
     pub history_days: u16,
 }
@@ -40,6 +43,7 @@ impl Default for Settings {
             batch: 500,
             batches_at_once: 3,
             statement_timeout: Duration::from_secs(10),
+            strays_every: Duration::from_secs(600),
             history_days: 14,
         }
     }

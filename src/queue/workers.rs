@@ -70,6 +70,7 @@ impl<App: Clone + Send + Sync + 'static> Workers<App> {
             tokio::spawn(poller::poll(session.clone(), self.pools.clone(), stop.clone())),
             tokio::spawn(listener::listen(self.queue.clone(), stop.clone())),
             tokio::spawn(upkeep::keep(session.clone(), stop.clone())),
+            tokio::spawn(upkeep::find_strays(session.clone(), stop.clone())),
         ];
         let monitor = monitor(&self.pools, &session, &Arc::new(self.registry), &completer);
         let working = tokio::spawn(async move {

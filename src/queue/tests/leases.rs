@@ -6,6 +6,7 @@ use queue::Queue;
 use queue::claim::{Claim, CompleteError};
 use queue::failure::Failure;
 use queue::job::{Job, NewJob};
+use queue::settings::Settings;
 use queue::workers::Workers;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -47,7 +48,7 @@ async fn the_jobs_of_a_lost_worker_are_taken_back_and_none_is_blamed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_jobs_of_a_worker_that_nobody_remembers_are_found_by_the_next_process() {
+async fn the_jobs_of_a_worker_that_nobody_remembers_are_found() {
     let bench = Bench::new().await;
     sqlx::query("INSERT INTO queue.jobs (max_attempts, state, kind, pool, lane, suspicion, worker_id, claim, claimed_at, payload)
                  SELECT 3, 'running', 'act', 'test', 'lane ' || n, n % 2, 1000000, nextval('queue.claim_ids'), now(), $1 FROM generate_series(1, 4) n")
@@ -56,7 +57,9 @@ async fn the_jobs_of_a_worker_that_nobody_remembers_are_found_by_the_next_proces
         .await
         .unwrap();
 
-    let workers = bench.work(8).await;
+    let soon = Settings { strays_every: Duration::from_millis(200), ..settings() };
+    let queue = Queue::open(bench.database.pool().await, soon);
+    let workers = workers(&queue, bench.record.clone(), 8).start().await.unwrap();
     bench.drained().await;
 
     assert_eq!(bench.record.all(), vec!["stray"; 4]);
