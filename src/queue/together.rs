@@ -113,7 +113,7 @@ impl Together {
             Ok(Answer::Written(enqueued)) => Ok(enqueued),
             Ok(Answer::Alone(job)) => self.write_alone(job, None).await,
             Ok(Answer::Lost(error)) => Err(error.into()),
-            // The runtime is going down.
+            // The writer is gone without a word: it panicked, or the runtime is going down.
             Err(_) => Err(sqlx::Error::WorkerCrashed.into()),
         }
     }
