@@ -385,12 +385,12 @@ mod tests {
                 tokio::spawn(async move { enqueue(&together, number, "Hello").await })
             })
             .collect();
-        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'INSERT INTO queue.jobs%' AND query LIKE '%unnest%'";
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'INSERT INTO queue.jobs%' AND query LIKE '%unnest%'";
         while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&pg).await.unwrap() == 0 {
             tokio::task::yield_now().await;
         }
 
-        let end = "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'INSERT INTO queue.jobs%'";
+        let end = "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'INSERT INTO queue.jobs%'";
         sqlx::query(end).execute(&pg).await.unwrap();
         blocker.rollback().await.unwrap();
 
