@@ -1,8 +1,8 @@
 //! Wake-up: in this process directly, in other processes by a coalesced NOTIFY.
 //!
 //! A NOTIFY inside each enqueue's commit would make all commits wait for each other. So a job that is enqueued when it was quiet carries one, one of a process at
-//! a time, and what comes within two milliseconds of it is told after its commit, all together, from one connection. A process that dies in between loses a
-//! wake-up and no job: the poll finds it.
+//! a time, which goes out before the disk has the job (`enqueue.rs`), and what comes within two milliseconds of it is told after its commit, all together, from
+//! one connection. A process that dies in between loses a wake-up and no job: the poll finds it.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};

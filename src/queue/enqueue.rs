@@ -50,27 +50,25 @@ pub async fn insert(conn: &mut PgConnection, job: NewJob) -> Result<Enqueued, En
     Ok(Enqueued::New(id))
 }
 
-/// Enqueues a plain job, and has its commit say this to who listens.
+/// Enqueues a plain job, and says this to who listens while the job is still on its way to the disk, where it is when this returns. Not for a
+/// transaction: there are two commits in it.
 pub(crate) async fn insert_saying(
     conn: &mut PgConnection,
     job: NewJob,
     said: &str,
 ) -> Result<Enqueued, EnqueueError> {
     let payload = payload_of(job.kind, job.payload)?;
-    let id: JobId = sqlx::query_scalar(
-        "INSERT INTO queue.jobs (priority, max_attempts, state, kind, pool, traceparent, payload) VALUES ($1, $2, 'waiting', $3, $4, $5, $6)
-         RETURNING id, pg_notify($7, $8)",
-    )
-    .bind(job.priority)
-    .bind(as_smallint(job.max_attempts))
-    .bind(job.kind)
-    .bind(job.pool)
-    .bind(traceparent(job.trace))
-    .bind(payload)
-    .bind(bell::CHANNEL)
-    .bind(said)
-    .fetch_one(conn)
-    .await?;
+    let id: JobId = sqlx::query_scalar("CALL queue.enqueue_saying(NULL, $1, $2, $3, $4, $5, $6, $7, $8)")
+        .bind(job.priority)
+        .bind(as_smallint(job.max_attempts))
+        .bind(job.kind)
+        .bind(job.pool)
+        .bind(traceparent(job.trace))
+        .bind(payload)
+        .bind(bell::CHANNEL)
+        .bind(said)
+        .fetch_one(conn)
+        .await?;
     Ok(Enqueued::New(id))
 }
 

@@ -5,6 +5,7 @@ mod support;
 
 mod attempts;
 mod connections;
+mod durability;
 mod enqueueing;
 mod histories;
 mod inspection;
