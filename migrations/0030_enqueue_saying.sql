@@ -5,7 +5,7 @@
 -- either: the claim's commit comes behind the first one in the log, and waits for the disk. An error in between leaves open whether there is
 -- a job, as an answer that is lost does.
 CREATE PROCEDURE queue.enqueue_saying(
-    OUT id BIGINT, the_priority SMALLINT, attempts SMALLINT, the_kind TEXT, the_pool TEXT, the_traceparent TEXT, the_payload JSONB,
+    INOUT id BIGINT, the_priority SMALLINT, attempts SMALLINT, the_kind TEXT, the_pool TEXT, the_traceparent TEXT, the_payload JSONB,
     channel TEXT, said TEXT
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
