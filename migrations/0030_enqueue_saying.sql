@@ -9,14 +9,11 @@ CREATE PROCEDURE queue.enqueue_saying(
     channel TEXT, said TEXT
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
-DECLARE
-    job BIGINT;
 BEGIN
     INSERT INTO queue.jobs (priority, max_attempts, state, kind, pool, traceparent, payload)
-    VALUES (the_priority, attempts, 'waiting', the_kind, the_pool, the_traceparent, the_payload) RETURNING id INTO job;
+    VALUES (the_priority, attempts, 'waiting', the_kind, the_pool, the_traceparent, the_payload) RETURNING id INTO id;
     PERFORM pg_notify(channel, said), set_config('synchronous_commit', 'off', TRUE);
     COMMIT;
     -- A commit that has nothing to log waits for nothing.
     PERFORM pg_logical_emit_message(TRUE, 'queue', '');
-    id := job;
 END $$;

@@ -20,7 +20,8 @@ pub enum EnqueueError {
         /// What serde says.
         source: serde_json::Error,
     },
-    /// The database refused or was away.
+    /// The database refused or was away. A job that was to be enqueued by itself may be there all the same, unless its data was refused; one of a
+    /// transaction is not.
     #[error("cannot enqueue")]
     Database(#[from] sqlx::Error),
 }

@@ -2,22 +2,22 @@
 
 use private_postgres::scratch_cluster::ScratchCluster;
 use queue::Queue;
+use queue::settings::Settings;
 use sqlx::PgPool;
+use tokio::task::JoinHandle;
 
-use crate::support::{Act, Deed, MIGRATOR, PATIENCE, Record, settings, workers};
+use crate::support::{Act, Deed, MIGRATOR, PATIENCE, Record, workers};
 
-/// Of a process that has not enqueued anything yet: its first job is told of before it is on the disk.
+/// Of a process that has not enqueued anything yet: its first job is told of before it is on the disk. Its leases outlast commits that are held.
 async fn new_process(cluster: &ScratchCluster) -> Queue {
-    Queue::open(cluster.pool().await, settings())
-}
-
-async fn enqueue_first(cluster: &ScratchCluster, name: &str) {
-    new_process(cluster).await.enqueue(&Act::new(name, Deed::Succeed)).await.unwrap();
+    Queue::open(cluster.pool().await, Settings::default())
 }
 
 /// While commits wait for a standby that does not exist, as they do for a disk that takes long.
 struct HeldCommits {
     pg: PgPool,
+    /// Commits, one after the other.
+    trying: JoinHandle<()>,
 }
 
 impl HeldCommits {
@@ -25,14 +25,13 @@ impl HeldCommits {
         let pg = cluster.pool().await;
         sqlx::query("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").execute(&pg).await.unwrap();
         sqlx::query("SELECT pg_reload_conf()").execute(&pg).await.unwrap();
-        let held = Self { pg };
         // The server does not say when it has taken note, so it is tried until a commit is held.
         let other = cluster.pool().await;
-        tokio::spawn(async move {
-            while sqlx::query("SELECT pg_logical_emit_message(TRUE, 'try', '')").execute(&other).await.is_ok()
-            {
-            }
+        let trying = tokio::spawn(async move {
+            let commit = "SELECT pg_logical_emit_message(TRUE, 'try', '')";
+            while sqlx::query(commit).execute(&other).await.is_ok() {}
         });
+        let held = Self { pg, trying };
         held.until_held("%'try'%").await;
         held
     }
@@ -50,6 +49,7 @@ impl HeldCommits {
     }
 
     async fn end(self) {
+        self.trying.abort();
         sqlx::query("ALTER SYSTEM RESET synchronous_standby_names").execute(&self.pg).await.unwrap();
         sqlx::query("SELECT pg_reload_conf()").execute(&self.pg).await.unwrap();
     }
@@ -60,7 +60,7 @@ async fn what_was_enqueued_is_there_after_a_crash_of_the_server() {
     let cluster = ScratchCluster::create(&MIGRATOR).await;
 
     for name in ["a", "b", "c"] {
-        enqueue_first(&cluster, name).await;
+        new_process(&cluster).await.enqueue(&Act::new(name, Deed::Succeed)).await.unwrap();
         cluster.kill().await;
         cluster.start_again().await;
     }
