@@ -78,7 +78,7 @@ impl Claim {
         if ended.is_empty() {
             return Err(CompleteError::Lost(self.job.row.id));
         }
-        tx.ring_after_commit(woken_pools);
+        tx.end_with_commit(self.job.clone(), woken_pools);
         Ok(())
     }
 }

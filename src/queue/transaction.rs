@@ -1,12 +1,14 @@
 //! A transaction that writes rows and jobs together, and wakes the workers once both are committed.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use sqlx::{PgConnection, PgPool, Postgres};
 
 use crate::Queue;
 use crate::enqueue::{self, EnqueueError};
 use crate::job::{Enqueued, NewJob};
+use crate::worker::claimed::Claimed;
 
 /// A database transaction whose enqueued jobs exist exactly if it commits. It is a `PgConnection` for everything else.
 #[must_use = "a transaction that is dropped is rolled back"]
@@ -14,6 +16,8 @@ pub struct Transaction {
     inner: sqlx::Transaction<'static, Postgres>,
     queue: Queue,
     rings: Vec<Ring>,
+    /// The job that the last statement has ended.
+    ended: Option<Arc<Claimed>>,
 }
 
 /// Who is to be woken after the commit.
@@ -26,14 +30,14 @@ enum Ring {
 impl Transaction {
     /// Begins on a connection of `pool`, which may be another one than the queue's own.
     pub async fn begin(queue: &Queue, pool: &PgPool) -> sqlx::Result<Self> {
-        Ok(Self { inner: pool.begin().await?, queue: queue.clone(), rings: Vec::new() })
+        Ok(Self { inner: pool.begin().await?, queue: queue.clone(), rings: Vec::new(), ended: None })
     }
 
     /// Enqueues a job as part of this transaction.
     pub async fn enqueue(&mut self, job: impl Into<NewJob>) -> Result<Enqueued, EnqueueError> {
         let job = job.into();
         self.remember(&job);
-        enqueue::insert(&mut self.inner, job).await
+        enqueue::insert(self, job).await
     }
 
     /// Enqueues any number of jobs as part of this transaction, in one statement.
@@ -41,12 +45,12 @@ impl Transaction {
         for job in &jobs {
             self.remember(job);
         }
-        enqueue::insert_batch(&mut self.inner, jobs).await
+        enqueue::insert_batch(self, jobs).await
     }
 
     /// Makes the live job with this unique key due as soon as this transaction commits. False: there is none.
     pub async fn wake(&mut self, unique_key: &str) -> sqlx::Result<bool> {
-        let pool = enqueue::wake(&mut self.inner, unique_key).await?;
+        let pool = enqueue::wake(self, unique_key).await?;
         let found = pool.is_some();
         self.rings.extend(pool.map(Ring::Pool));
         Ok(found)
@@ -55,6 +59,9 @@ impl Transaction {
     /// Commits, then wakes the workers of the pools that got work.
     pub async fn commit(self) -> sqlx::Result<()> {
         self.inner.commit().await?;
+        if let Some(job) = &self.ended {
+            job.end();
+        }
         for ring in &self.rings {
             match ring {
                 Ring::Pool(pool) => self.queue.bell().ring(pool),
@@ -69,8 +76,9 @@ impl Transaction {
         self.inner.rollback().await
     }
 
-    /// Wakes these pools once this transaction has committed.
-    pub(crate) fn ring_after_commit(&mut self, pools: Vec<String>) {
+    /// The last statement has ended this job: once this transaction has committed, these pools are woken and nobody needs to end the job again.
+    pub(crate) fn end_with_commit(&mut self, job: Arc<Claimed>, pools: Vec<String>) {
+        self.ended = Some(job);
         self.rings.extend(pools.into_iter().map(Ring::Pool));
     }
 
@@ -96,7 +104,10 @@ impl Deref for Transaction {
 }
 
 impl DerefMut for Transaction {
+    /// For another statement. It can fail, and Postgres answers the commit of a transaction that has failed without an error: whether a job that
+    /// was ended before has ended is not certain any more, and its worker sees to it.
     fn deref_mut(&mut self) -> &mut PgConnection {
+        self.ended = None;
         &mut self.inner
     }
 }

@@ -289,19 +289,21 @@ pub async fn cancel_of_link(conn: &mut PgConnection, link_id: i64, reason: &str)
 }
 
 /// Lets a delivery's state follow its chunks: open while one is still to be sent; then the worst that happened to any of them. After a
-/// failure in the middle the chunks behind it are cancelled: the rest of a text without its middle helps nobody.
+/// failure in the middle the chunks behind it are cancelled: the rest of a text without its middle helps nobody. The caller holds the delivery's
+/// lock.
 pub async fn follow_chunks(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<()> {
     sqlx::query(
-        "UPDATE channel_chunks c SET state = 'cancelled', error_message = 'an earlier part was not sent', updated_at = clock_timestamp()
-         WHERE c.delivery_id = $1 AND c.state = 'planned' AND EXISTS (
-             SELECT FROM channel_chunks before
-             WHERE before.delivery_id = $1 AND before.index < c.index AND before.state IN ('failed', 'cancelled', 'blocked', 'expired', 'unknown'))",
-    )
-    .bind(id)
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query(
-        "UPDATE channel_deliveries d
+        "WITH known AS MATERIALIZED (
+             SELECT c.id, c.index, c.state AS was, c.error_message,
+                    min(c.index) FILTER (WHERE c.state IN ('failed', 'cancelled', 'blocked', 'expired', 'unknown')) OVER () AS first_lost
+             FROM channel_chunks c WHERE c.delivery_id = $1
+         ), chunks AS (
+             SELECT k.*, CASE WHEN k.was = 'planned' AND k.index > k.first_lost THEN 'cancelled' ELSE k.was END AS state FROM known k
+         ), rest AS (
+             UPDATE channel_chunks c SET state = 'cancelled', error_message = 'an earlier part was not sent', updated_at = clock_timestamp()
+             FROM chunks WHERE c.id = chunks.id AND chunks.state <> chunks.was
+         )
+         UPDATE channel_deliveries d
          SET state = now_is.state, reason = CASE WHEN now_is.state IN ('sent', 'delivered') THEN NULL ELSE now_is.reason END,
              closed_at = CASE WHEN now_is.state = 'open' THEN NULL ELSE coalesce(d.closed_at, clock_timestamp()) END
          FROM (
@@ -315,8 +317,8 @@ pub async fn follow_chunks(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<()
                         WHEN bool_and(c.state IN ('delivered', 'read')) THEN 'delivered'
                         ELSE 'sent'
                     END AS state,
-                    (array_agg(c.error_message ORDER BY c.index) FILTER (WHERE c.state IN ('failed', 'cancelled', 'blocked', 'expired', 'unknown')))[1] AS reason
-             FROM channel_chunks c WHERE c.delivery_id = $1
+                    (array_agg(c.error_message ORDER BY c.index) FILTER (WHERE c.index = c.first_lost))[1] AS reason
+             FROM chunks c
          ) AS now_is
          WHERE d.id = $1 AND d.state <> now_is.state",
     )

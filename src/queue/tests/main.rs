@@ -4,6 +4,7 @@
 mod support;
 
 mod attempts;
+mod completions;
 mod connections;
 mod durability;
 mod enqueueing;

@@ -73,7 +73,11 @@ where
             let handler = trace.scope(handler.instrument(span.clone()));
             if let Some(verdict) = around.run(handler, &job.known).await {
                 span.in_scope(|| log(row, &verdict));
-                around.completer.send(Completion::of(job, verdict));
+                if matches!(verdict, Verdict::Done) && job.known.has_ended() {
+                    job.known.conclude();
+                } else {
+                    around.completer.send(Completion::of(job, verdict));
+                }
             }
             Ok(())
         })

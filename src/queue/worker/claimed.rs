@@ -69,6 +69,19 @@ pub(crate) struct Claimed {
     pub(crate) row: ClaimedRow,
     /// Cancelled when a person wants the job to stop.
     pub(crate) cancel: CancellationToken,
+    /// Whether a transaction of the handler's has ended it, for certain.
+    ended: AtomicBool,
+}
+
+impl Claimed {
+    /// A transaction that ended the job has committed.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
 }
 
 /// A job that this process knows it has, until the verdict is stored.
@@ -173,7 +186,7 @@ impl ClaimedJob {
         let (incarnation, session) = (call.incarnation.clone(), call.session.clone());
         Self {
             known: Arc::new(Known {
-                claimed: Arc::new(Claimed { row, cancel }),
+                claimed: Arc::new(Claimed { row, cancel, ended: AtomicBool::new(false) }),
                 incarnation,
                 session,
                 concluded: AtomicBool::new(false),

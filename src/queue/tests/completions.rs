@@ -1,0 +1,81 @@
+//! Jobs that a transaction of their handler's ends.
+
+use std::time::Duration;
+
+use queue::Queue;
+use queue::claim::Claim;
+use queue::failure::Failure;
+use queue::job::Job;
+use queue::workers::Workers;
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+
+use crate::support::{Bench, settings};
+
+/// Ends itself.
+#[derive(Serialize, Deserialize)]
+struct EndItself {
+    /// Another statement of the transaction fails then, which the handler does not mind.
+    and_fail: bool,
+}
+
+impl Job for EndItself {
+    type App = PgPool;
+
+    const KIND: &'static str = "end_itself";
+    const POOL: &'static str = "test";
+
+    async fn run(self, pg: PgPool, claim: Claim) -> Result<(), Failure> {
+        let mut tx = claim.queue().begin(&pg).await?;
+        claim.complete(&mut tx).await?;
+        if self.and_fail {
+            let failed = sqlx::query("SELECT 1 / 0").execute(&mut *tx).await;
+            assert!(failed.is_err());
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+/// Does this job as often as asked for, over connections of their own, all of which are closed at the end.
+async fn run(bench: &Bench, job: EndItself, times: usize) {
+    let options = bench.database.connect_options().clone().application_name("ends");
+    let pg = queue::connections::options().connect_with(options).await.unwrap();
+    let queue = Queue::open(pg.clone(), settings());
+    let workers = Workers::new(&queue, pg.clone())
+        .pool("test", 4, Duration::from_secs(5))
+        .register::<EndItself>()
+        .start()
+        .await
+        .unwrap();
+    for _ in 0..times {
+        queue.enqueue(&job).await.unwrap();
+    }
+    bench.drained().await;
+    workers.stop(Duration::from_secs(5)).await.unwrap();
+    pg.close().await;
+    let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'ends'";
+    bench.until("the server has seen them go", || async { bench.count(open).await == 0 }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_its_own_transaction_has_ended_is_not_ended_again() {
+    let bench = Bench::new().await;
+    let counted = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET track_functions = pl', current_database()); END $$";
+    sqlx::raw_sql(counted).execute(&bench.pg).await.unwrap();
+
+    run(&bench, EndItself { and_fail: false }, 20).await;
+
+    assert_eq!(bench.count("SELECT count(*) FROM queue.finished").await, 20);
+    let calls = "SELECT sum(calls)::BIGINT FROM pg_stat_user_functions WHERE schemaname = 'queue' AND funcname LIKE 'finish%'";
+    assert_eq!(bench.count(calls).await, 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_transaction_fails_behind_its_end_and_is_committed_all_the_same_is_ended_by_its_worker() {
+    let bench = Bench::new().await;
+
+    run(&bench, EndItself { and_fail: true }, 1).await;
+
+    assert_eq!(bench.count("SELECT count(*) FROM queue.finished WHERE NOT cancelled").await, 1);
+}
