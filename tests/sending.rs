@@ -2,7 +2,7 @@
 
 use sandbox::faults::Faults;
 
-use crate::support::{PERSON, TestApp};
+use crate::support::{ACCOUNT_SID, PERSON, TestApp};
 
 /// Writes under these faults; whatever happens, one reply goes out.
 async fn one_reply_despite(faults: Faults, still_faulty: impl AsyncFn(&TestApp)) -> TestApp {
@@ -73,6 +73,33 @@ async fn a_callback_proves_a_send_whose_answer_was_lost() {
     .await;
     app.drained_well().await;
 
+    assert_eq!(app.sandbox.sent_to(PERSON).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_for_a_send_that_was_turned_away_lets_those_behind_it_go_out() {
+    let app = TestApp::start().await;
+    app.sandbox.set_faults(Faults { rate_limited: 1.0, retry_after_secs: Some(3600), ..Faults::default() });
+    app.write(PERSON, "Hello").await;
+    app.until("the job waits for its next attempt", async || {
+        app.count("SELECT count(*) FROM queue.jobs WHERE kind = 'send_chunk' AND state = 'scheduled'").await
+            == Some(1)
+    })
+    .await;
+    app.sandbox.set_faults(Faults::default());
+
+    let path = "/webhooks/whatsapp/status?chunk=1&attempt=1";
+    let form = [
+        ("AccountSid", ACCOUNT_SID),
+        ("MessageSid", "SM00000000000000000000000000000009"),
+        ("MessageStatus", "sent"),
+    ];
+    let answer = app.post(path, &form, Some(&app.sign(path, &form))).await;
+    assert_eq!(answer.status(), 204);
+    app.write(PERSON, "And now?").await;
+    app.drained_well().await;
+
+    assert_eq!(app.text("SELECT state FROM channel_chunks WHERE id = 1").await, "sent");
     assert_eq!(app.sandbox.sent_to(PERSON).len(), 1);
 }
 

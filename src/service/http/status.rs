@@ -154,8 +154,8 @@ async fn apply(
         if chunk.state == "sending" || chunk.state == "unknown" {
             // What waited behind a send in doubt has no job any more.
             proactive::go_on(&mut tx, chunk.delivery_id).await?;
-            tx.wake(&lanes::chunk_key(chunk.id)).await?;
         }
+        tx.wake(&lanes::chunk_key(chunk.id)).await?;
         if let Some(next) = store::chunks::after(&mut tx, chunk.id).await? {
             tx.wake(&lanes::chunk_key(next)).await?;
         }
