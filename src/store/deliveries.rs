@@ -293,7 +293,7 @@ pub async fn cancel_of_link(conn: &mut PgConnection, link_id: i64, reason: &str)
 /// lock.
 pub async fn follow_chunks(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<()> {
     sqlx::query(
-        "WITH known AS MATERIALIZED (
+        "WITH known AS (
              SELECT c.id, c.index, c.state AS was, c.error_message,
                     min(c.index) FILTER (WHERE c.state IN ('failed', 'cancelled', 'blocked', 'expired', 'unknown')) OVER () AS first_lost
              FROM channel_chunks c WHERE c.delivery_id = $1
