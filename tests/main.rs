@@ -8,6 +8,7 @@ mod administration;
 mod agent;
 mod attachments;
 mod browser;
+mod connections;
 mod conversation;
 mod crashes;
 mod dashboard;

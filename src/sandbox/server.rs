@@ -1,9 +1,12 @@
 //! Serves HTTP, and can close a connection without an answer, which an axum server cannot.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::uri::Authority;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use hyper::body::Incoming;
@@ -49,6 +52,9 @@ async fn answer(stream: TcpStream, router: Router, sandbox: Arc<State>) {
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         let router = router.clone();
         async move {
+            if !names_this_machine(&request) {
+                return Ok(misdirected());
+            }
             let Ok(response) = router.oneshot(request.map(axum::body::Body::new)).await;
             if response.extensions().get::<Hangup>().is_some() { Err(Closed) } else { Ok(response) }
         }
@@ -59,6 +65,22 @@ async fn answer(stream: TcpStream, router: Router, sandbox: Arc<State>) {
         _ = connection => {}
         () = sandbox.stop.cancelled() => {}
     }
+}
+
+/// Nobody has to sign in here, and a web page can give its own name our address (DNS rebinding). The name is what it cannot change.
+fn names_this_machine(request: &hyper::Request<Incoming>) -> bool {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let Some(authority) = host.and_then(|host| host.parse::<Authority>().ok()) else { return false };
+    let name = authority.host().to_ascii_lowercase();
+    match name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+        Ok(ip) => ip.is_loopback(),
+        Err(_) => name == "localhost" || name.ends_with(".localhost"),
+    }
+}
+
+fn misdirected() -> Response {
+    let reason = "the sandbox is for this machine: call it 127.0.0.1 or localhost\n";
+    (StatusCode::MISDIRECTED_REQUEST, reason).into_response()
 }
 
 fn router(sandbox: Arc<State>) -> Router {
@@ -75,21 +97,31 @@ fn router(sandbox: Arc<State>) -> Router {
     let media = Router::new()
         .route("/sandbox/media", post(media::put).put(media::put))
         .layer(DefaultBodyLimit::max(media::SIZE_LIMIT_BYTES));
+    let control = Router::new()
+        .route("/sandbox", get(control::help))
+        .route("/sandbox/inbound", post(inbound::inject))
+        .route("/sandbox/messages", get(control::messages).delete(control::clear))
+        .route("/sandbox/faults", get(control::faults).put(control::set_faults).delete(control::no_faults))
+        .layer(axum::middleware::map_response(browser_headers));
     Router::new()
         .nest("/2010-04-01/Accounts/{account}", account)
         .merge(indicators)
         .merge(media)
         .route("/sandbox/cdn/{link}", get(media::cdn))
-        .route("/sandbox", get(control::help))
-        .route("/sandbox/inbound", post(inbound::inject))
-        .route("/sandbox/messages", get(control::messages).delete(control::clear))
-        .route("/sandbox/faults", get(control::faults).put(control::set_faults).delete(control::no_faults))
+        .merge(control)
         .fallback(not_found)
         .with_state(sandbox)
 }
 
 async fn not_found(request: Request) -> Response {
     crate::api_error::ApiError::not_found(request.uri().path()).into_response()
+}
+
+/// A browser keeps nothing of what people said, and takes it for nothing else than it is.
+async fn browser_headers(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }
 
 /// What Twilio adds to every answer of its API.

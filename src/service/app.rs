@@ -18,7 +18,6 @@ use rand::distr::Alphanumeric;
 use sandbox::Sandbox;
 use sqlx::PgPool;
 use store::secret_keys::SecretKeys;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use twilio::webhook::SignatureCheck;
@@ -33,17 +32,21 @@ use crate::http::health::Health;
 use crate::http::product::threads::Threads;
 use crate::http::product::{self, Product};
 use crate::http::{self, Receiver, ReceiverParts, openapi};
+use crate::listeners::{Addresses, Listeners, Routes};
 use crate::scheduler::Scheduler;
 
 /// A program waits this long for a connection before it is told to try again.
 const API_DATABASE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// However short the grace of the jobs is, a request that has begun may end.
+const LEAST_GRACE: Duration = Duration::from_secs(5);
+
 /// The service, running.
 pub struct Service {
-    address: SocketAddr,
+    addresses: Addresses,
     sandbox: Option<Sandbox>,
     workers: RunningWorkers,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: JoinHandle<()>,
     stop_serving: CancellationToken,
     grace: Duration,
     database: Database,
@@ -59,10 +62,9 @@ impl Service {
         // What people write from here on is ours to answer, also if this process dies before it has done anything else.
         store::cursors::get(&mut *handlers.acquire().await?, upkeep::FIRST_START).await?;
         // Listening comes before anything is told our address; nothing is answered before the routes are there.
-        let listener = TcpListener::bind(keys.server.listen)
-            .await
-            .with_context(|| format!("cannot listen on {}", keys.server.listen))?;
-        let address = listener.local_addr()?;
+        let listeners = Listeners::bind(keys).await?;
+        let addresses = listeners.addresses()?;
+        let address = addresses.public;
         let sandbox = if config.sandbox { Some(start_sandbox(config, address).await?) } else { None };
         let queue = Queue::open(
             database.queue_pool(keys.database.queue_connections, Duration::from_secs(10)),
@@ -84,25 +86,27 @@ impl Service {
         let receiver = receiver(config, &queue, &database, settings.clone());
         let health = Health { pg: handlers.clone(), pulse: workers.pulse(), lease: config.queue().lease };
         let stop_serving = CancellationToken::new();
-        let router = http::webhooks(receiver, keys.server.body_limit_bytes)
-            .merge(http::health(health))
-            .merge(api(config, &database, settings.clone(), stop_serving.clone())?);
+        let routes = Routes {
+            webhooks: http::webhooks(receiver, keys.server.body_limit_bytes),
+            health: http::health(health),
+            private: api(config, &database, settings.clone(), stop_serving.clone())?,
+        };
         let every = Duration::from_secs(keys.backfill.every_secs);
         tokio::spawn(keep_up(queue.clone(), every, stop_serving.clone()));
         let scheduler = Scheduler::new(keys.schedules.directory.clone(), queue.clone(), handlers.clone());
         tokio::spawn(scheduler.run(stop_serving.clone()));
-        let serving = tokio::spawn(serve(listener, router, stop_serving.clone()));
+        let serving = listeners.serve(config, routes, stop_serving.clone());
         if let Some(sandbox) = sandbox.as_ref().filter(|_| config.welcomes) {
             demo_user::welcome(&handlers, &settings, sandbox).await?;
         }
         let grace = Duration::from_secs(keys.server.shutdown_grace_secs);
-        Ok(Self { address, sandbox, workers, serving, stop_serving, grace, database })
+        Ok(Self { addresses, sandbox, workers, serving, stop_serving, grace, database })
     }
 
     /// Where it listens.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
     }
 
     /// Where the sandbox listens, if there is one.
@@ -120,8 +124,9 @@ impl Service {
     /// Takes in no more, lets running jobs end within the grace time, hands the rest back.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop_serving.cancel();
-        let stopped = self.workers.stop(self.grace).await;
-        let _ = tokio::time::timeout(Duration::from_secs(5), self.serving).await;
+        let grace = self.grace.max(LEAST_GRACE);
+        let (stopped, _) =
+            tokio::join!(self.workers.stop(self.grace), tokio::time::timeout(grace, self.serving));
         if let Some(sandbox) = self.sandbox {
             sandbox.stop().await;
         }
@@ -141,11 +146,6 @@ async fn keep_up(queue: Queue, every: Duration, stop: CancellationToken) {
             tracing::warn!(error = %error, "Could not ask for a round of the upkeep: {error}");
         }
     }
-}
-
-async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> std::io::Result<()> {
-    // As a service the router is shared; by itself it would be built anew for each connection.
-    axum::serve(listener, router.into_make_service()).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
 async fn start_sandbox(config: &Config, service: SocketAddr) -> anyhow::Result<Sandbox> {

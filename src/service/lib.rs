@@ -4,6 +4,8 @@
 pub mod app;
 /// What the operator decides.
 pub mod config;
+/// The addresses that are listened on.
+pub mod listeners;
 /// The program.
 pub mod program;
 /// The URL under which Twilio reaches us.
@@ -19,5 +21,6 @@ mod jobs_command;
 mod log;
 mod scheduler;
 mod schedules_command;
+mod serving;
 mod users_command;
 mod verdicts;

@@ -69,8 +69,15 @@ async fn unless_again(
 /// What is running, where, and what to try next.
 #[expect(clippy::print_stdout, reason = "this is for the person at the terminal")]
 fn greet(config: &Config, service: &Service) {
-    let address = service.address();
+    let addresses = service.addresses();
+    let address = addresses.public;
     tracing::info!("Listening on {address}");
+    if let Some(private) = addresses.private {
+        tracing::info!("Listening on {private} for programs and administrators");
+    }
+    if let Some(dashboard) = addresses.dashboard {
+        tracing::info!("Listening on {dashboard} for the dashboard");
+    }
     if config.mode == Mode::Production {
         return;
     }

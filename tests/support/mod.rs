@@ -29,9 +29,11 @@ pub(crate) struct TestApp {
     pub(crate) sandbox: Sandbox,
     pub(crate) pg: PgPool,
     pub(crate) http: reqwest::Client,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     database_url: String,
     env: Vec<(String, String)>,
+    /// The soft and the hard limit of open files.
+    files: Option<(u32, u32)>,
     process: Option<Child>,
     others: Vec<Other>,
     log: tempfile::NamedTempFile,
@@ -62,12 +64,27 @@ impl TestApp {
         Self::on_database(url, Some(database), env).await
     }
 
+    /// The same where the process may open no more files than this: at first, and after it has asked for more.
+    pub(crate) async fn start_with_files(soft: u32, hard: u32, env: &[(&str, &str)]) -> Self {
+        let database = TestDatabase::create(&store::migrations::MIGRATOR).await;
+        let mut app = Self::prepared(database.url().to_owned(), Some(database), env).await;
+        app.files = Some((soft, hard));
+        app.launch().await;
+        app
+    }
+
     /// The same on a database that the test brings.
     pub(crate) async fn on_database(
         database_url: String,
         database: Option<TestDatabase>,
         env: &[(&str, &str)],
     ) -> Self {
+        let mut app = Self::prepared(database_url, database, env).await;
+        app.launch().await;
+        app
+    }
+
+    async fn prepared(database_url: String, database: Option<TestDatabase>, env: &[(&str, &str)]) -> Self {
         let address = free_address();
         let settings = sandbox::settings::Settings {
             listen: "127.0.0.1:0".parse().unwrap(),
@@ -79,22 +96,21 @@ impl TestApp {
             status_delay: Duration::from_millis(10),
             seed: 7,
         };
-        let mut app = Self {
+        Self {
             sandbox: Sandbox::start(settings).await.unwrap(),
             pg: PgPool::connect_lazy(&database_url).unwrap(),
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
             address,
             database_url,
             env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            files: None,
             process: None,
             others: Vec::new(),
             log: tempfile::NamedTempFile::new().unwrap(),
             schedules: tempfile::tempdir().unwrap(),
             linked: Mutex::default(),
             _database: database,
-        };
-        app.launch().await;
-        app
+        }
     }
 
     /// Starts the program, and waits until it is ready.
@@ -144,7 +160,15 @@ impl TestApp {
             ("DELIVERIES__CALLBACK_WAIT_MS", "1000"),
             ("SERVER__SHUTDOWN_GRACE_SECS", "5"),
         ];
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cloudybot"));
+        let mut command = match self.files {
+            None => Command::new(env!("CARGO_BIN_EXE_cloudybot")),
+            Some((soft, hard)) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\"")]);
+                shell.arg(env!("CARGO_BIN_EXE_cloudybot"));
+                shell
+            }
+        };
         for (name, _) in
             std::env::vars().filter(|(name, _)| name.starts_with("CLOUDYBOT") || name.starts_with("TWILIO"))
         {
@@ -207,11 +231,17 @@ impl TestApp {
         std::fs::read_to_string(self.log.path()).unwrap()
     }
 
+    /// What the kernel says of the process in one of its files.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn kernels(&self, file: &str) -> String {
+        let process = self.process.as_ref().unwrap().id();
+        std::fs::read_to_string(format!("/proc/{process}/{file}")).unwrap()
+    }
+
     /// The memory that it has now in KiB, as the kernel counts it.
     #[cfg(target_os = "linux")]
     pub(crate) fn memory_kib(&self) -> u64 {
-        let process = self.process.as_ref().unwrap().id();
-        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let status = self.kernels("status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.split_whitespace().next().unwrap().parse().unwrap()
     }
@@ -335,6 +365,6 @@ impl Drop for TestApp {
 }
 
 /// A port that is free now. Another process may take it before the program does; then the program says so and the test fails.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

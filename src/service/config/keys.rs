@@ -36,12 +36,31 @@ pub struct Keys {
 #[expect(missing_docs, reason = "config.toml documents every key")]
 pub struct Server {
     pub listen: SocketAddr,
+    #[serde(deserialize_with = "address_or_none")]
+    pub dashboard_listen: Option<SocketAddr>,
+    #[serde(deserialize_with = "address_or_none")]
+    pub private_listen: Option<SocketAddr>,
+    pub(super) origins: Vec<String>,
+    pub connections: usize,
+    pub dashboard_connections: usize,
+    pub private_connections: usize,
+    pub head_timeout_ms: u64,
+    pub body_timeout_ms: u64,
+    pub idle_timeout_ms: u64,
+    pub head_limit_bytes: usize,
     pub body_limit_bytes: usize,
     pub webhook_timeout_ms: u64,
     pub(super) api_token: String,
     pub(super) admin_token: String,
     pub(super) secret_key: String,
     pub shutdown_grace_secs: u64,
+}
+
+/// An address, or an empty text for none.
+fn address_or_none<'de, D: serde::Deserializer<'de>>(given: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(given)?;
+    let wrong = |_| serde::de::Error::custom(format!("{text:?} is no address like 127.0.0.1:8082"));
+    Some(text.as_str()).filter(|text| !text.is_empty()).map(|text| text.parse().map_err(wrong)).transpose()
 }
 
 impl fmt::Debug for Server {

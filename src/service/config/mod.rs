@@ -59,6 +59,8 @@ pub struct Config {
     pub moderation: Moderation,
     /// Who is told of alerts.
     pub alert_webhook: Option<AlertWebhook>,
+    /// The hosts under which people and programs reach us, besides our addresses.
+    pub hosts: Vec<String>,
     /// What keys the hashes; `None`: the database keeps one, in development.
     pub secret_keys: Option<SecretKeys>,
     /// Whether Twilio is the built-in sandbox.
@@ -118,6 +120,7 @@ impl Config {
         let plans = rules::plans(&keys, &mut errors);
         let moderation = rules::moderation(&keys, &mut errors);
         let alert_webhook = rules::alert_webhook(&keys, &mut errors);
+        let hosts = rules::origin_hosts(&keys, &mut errors);
         let secret_keys = SecretKeys::parse(&keys.server.secret_key);
         rules::contradictions(&keys, &mut errors);
         match mode {
@@ -132,6 +135,7 @@ impl Config {
                 plans,
                 moderation,
                 alert_webhook,
+                hosts,
                 secret_keys,
                 sandbox,
                 welcomes,

@@ -1,5 +1,6 @@
 //! What a deployment must have, and what contradicts itself.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use agent::Agent;
@@ -220,6 +221,30 @@ pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
     }
     must(keys.twilio.sender_per_sec > 0, "twilio.sender_per_sec must be at least 1");
     must(keys.twilio.recipient_burst > 0, "twilio.recipient_burst must be at least 1");
+    for (name, connections) in [
+        ("connections", keys.server.connections),
+        ("dashboard_connections", keys.server.dashboard_connections),
+        ("private_connections", keys.server.private_connections),
+    ] {
+        must(connections > 0, &format!("server.{name} must be at least 1"));
+    }
+    for (name, millis) in [
+        ("head_timeout_ms", keys.server.head_timeout_ms),
+        ("body_timeout_ms", keys.server.body_timeout_ms),
+        ("idle_timeout_ms", keys.server.idle_timeout_ms),
+    ] {
+        must(millis > 0, &format!("server.{name} must be at least 1"));
+    }
+    must(keys.server.head_limit_bytes >= 8192, "server.head_limit_bytes must be at least 8192");
+    let addresses: Vec<SocketAddr> = addresses(keys).map(|(_, address)| address).collect();
+    for (place, address) in addresses.iter().enumerate() {
+        must(
+            address.port() == 0 || !addresses[..place].contains(address),
+            &format!(
+                "{address} is given to two of server.listen, dashboard_listen and private_listen: leave the second empty to share the first, or give it another port"
+            ),
+        );
+    }
     must(keys.backfill.every_secs > 0, "backfill.every_secs must be at least 1");
     let database = &keys.database;
     let connections = [database.receiver_connections, database.worker_connections, database.api_connections];
@@ -229,6 +254,32 @@ pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
     );
     must(keys.database.queue_connections >= 5, "database.queue_connections must be at least 5");
     must(matches!(keys.log.format.as_str(), "text" | "json"), "log.format must be \"text\" or \"json\"");
+}
+
+/// The addresses that are given, by their keys.
+fn addresses(keys: &Keys) -> impl Iterator<Item = (&'static str, SocketAddr)> {
+    let server = &keys.server;
+    let given = [
+        ("server.listen", Some(server.listen)),
+        ("server.dashboard_listen", server.dashboard_listen),
+        ("server.private_listen", server.private_listen),
+    ];
+    given.into_iter().filter_map(|(name, address)| Some((name, address?)))
+}
+
+/// The hosts of the configured origins.
+pub(super) fn origin_hosts(keys: &Keys, errors: &mut Vec<String>) -> Vec<String> {
+    let mut hosts = Vec::new();
+    for origin in &keys.server.origins {
+        let url = Url::parse(origin).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        match url.as_ref().filter(|url| matches!(url.path(), "" | "/")).and_then(Url::host_str) {
+            Some(host) => hosts.push(host.to_owned()),
+            None => errors.push(format!(
+                "server.origins holds {origin:?}; an origin looks like https://admin.example.com"
+            )),
+        }
+    }
+    hosts
 }
 
 /// In production nothing is assumed.
@@ -244,6 +295,9 @@ pub(super) fn production(keys: &Keys, sandbox: bool, errors: &mut Vec<String>) {
         ("CLOUDYBOT_ADMIN_TOKEN", &keys.server.admin_token),
         ("CLOUDYBOT_SECRET_KEY", &keys.server.secret_key),
     ];
+    if keys.server.private_listen.is_none() {
+        errors.push("production needs server.private_listen, an address that the internet does not reach: /v1 and /admin never share the one of the webhooks; for example CLOUDYBOT__SERVER__PRIVATE_LISTEN=127.0.0.1:8082".to_owned());
+    }
     for (name, token, known) in tokens(keys) {
         if token == known {
             errors.push(format!("{name} is the one of development, which everybody knows: choose another"));
@@ -283,27 +337,26 @@ fn tokens(keys: &Keys) -> [(&'static str, &str, &'static str); 2] {
 
 /// In development the defaults are known to everybody, so nobody else may reach the service.
 pub(super) fn development(keys: &Keys, sandbox: bool, errors: &mut Vec<String>) {
-    if keys.server.listen.ip().is_loopback() {
-        return;
-    }
-    if keys.twilio.webhook_skip_signature_validation {
-        errors.push(format!(
-            "server.listen is {}, and the signature check is off: listen on 127.0.0.1, or turn the check on",
-            keys.server.listen
-        ));
-    }
-    for (name, token, known) in tokens(keys) {
-        if token.is_empty() || token == known {
-            errors.push(format!(
-                "server.listen is {}, and {name} is the one that everybody knows: listen on 127.0.0.1, or set {name}",
-                keys.server.listen
-            ));
+    for (key, address) in addresses(keys).filter(|(_, address)| !address.ip().is_loopback()) {
+        let mut refuse = |why: &str, remedy: &str| {
+            errors.push(format!("{key} is {address}, and {why}: listen on 127.0.0.1, or {remedy}"))
+        };
+        for (name, token, known) in tokens(keys) {
+            if token.is_empty() || token == known {
+                refuse(&format!("{name} is the one that everybody knows"), &format!("set {name}"));
+            }
         }
-    }
-    if sandbox {
-        errors.push(format!(
-            "server.listen is {}, and webhooks are signed with the sandbox's token, which everybody knows: listen on 127.0.0.1, or set Twilio's credentials",
-            keys.server.listen
-        ));
+        if key != "server.listen" {
+            continue;
+        }
+        if keys.twilio.webhook_skip_signature_validation {
+            refuse("the signature check is off", "turn the check on");
+        }
+        if sandbox {
+            refuse(
+                "webhooks are signed with the sandbox's token, which everybody knows",
+                "set Twilio's credentials",
+            );
+        }
     }
 }

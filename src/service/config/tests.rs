@@ -118,7 +118,8 @@ fn production_lists_everything_it_lacks() {
         assert!(told.contains(&format!("production needs {name}")), "{name}: {told:#?}");
     }
     assert!(told.iter().any(|error| error.contains("SKIP_SIGNATURE_VALIDATION")), "{told:#?}");
-    assert_eq!(told.len(), needs.len() + 1);
+    assert!(told.iter().any(|error| error.contains("production needs server.private_listen")), "{told:#?}");
+    assert_eq!(told.len(), needs.len() + 2);
 }
 
 #[test]
@@ -129,6 +130,7 @@ fn production_starts_with_everything_in_place() {
         ("DATABASE_URL", "postgres://db/x"),
         ("TWILIO_WEBHOOK_PUBLIC_URL", "https://bot.example.com/webhooks/whatsapp#rc=5&rp=all"),
         ("CLOUDYBOT__SERVER__LISTEN", "0.0.0.0:8080"),
+        ("CLOUDYBOT__SERVER__PRIVATE_LISTEN", "10.0.0.1:8082"),
         ("CLOUDYBOT_API_TOKEN", "of the product"),
         ("CLOUDYBOT_ADMIN_TOKEN", "of administrators"),
         ("CLOUDYBOT_SECRET_KEY", "of hashes"),
@@ -193,6 +195,7 @@ fn production_wants_tokens_of_its_own() {
         ("CLOUDYBOT_ENV", "production"),
         ("DATABASE_URL", "postgres://db/x"),
         ("TWILIO_WEBHOOK_PUBLIC_URL", "https://bot.example.com/webhooks/whatsapp"),
+        ("CLOUDYBOT__SERVER__PRIVATE_LISTEN", "10.0.0.1:8082"),
     ]);
     let with = |api, admin| {
         let tokens = [("CLOUDYBOT_API_TOKEN", api), ("CLOUDYBOT_ADMIN_TOKEN", admin)];
@@ -207,9 +210,11 @@ fn production_wants_tokens_of_its_own() {
 
 #[test]
 fn in_development_nobody_else_reaches_a_service_with_known_tokens() {
-    let told = errors(load(&[("CLOUDYBOT__SERVER__LISTEN", "0.0.0.0:8080")]));
+    for key in ["LISTEN", "DASHBOARD_LISTEN", "PRIVATE_LISTEN"] {
+        let told = errors(load(&[(&format!("CLOUDYBOT__SERVER__{key}"), "0.0.0.0:8089")]));
 
-    assert!(told[0].contains("listen on 127.0.0.1"), "{told:?}");
+        assert!(told[0].contains("listen on 127.0.0.1"), "{key}: {told:?}");
+    }
 }
 
 #[test]
@@ -245,4 +250,24 @@ fn no_secret_is_shown() {
     let shown = format!("{:?}", load(&env).unwrap());
 
     assert!(!shown.contains("hunter"), "{shown}");
+}
+
+#[test]
+fn an_address_is_given_once_and_can_be_read() {
+    let twice = errors(load(&[("CLOUDYBOT__SERVER__PRIVATE_LISTEN", "127.0.0.1:8080")]));
+    let unreadable = errors(load(&[("CLOUDYBOT__SERVER__PRIVATE_LISTEN", "8082")]));
+
+    assert!(twice[0].contains("127.0.0.1:8080 is given to two of server.listen"), "{twice:?}");
+    assert!(unreadable[0].contains("\"8082\" is no address like 127.0.0.1:8082"), "{unreadable:?}");
+}
+
+#[test]
+fn an_origin_is_a_scheme_and_a_host() {
+    let config = load(&[("CLOUDYBOT__SERVER__ORIGINS", "[\"https://Admin.Example.com:8443\"]")]).unwrap();
+    let told =
+        errors(load(&[("CLOUDYBOT__SERVER__ORIGINS", "[\"admin.example.com\", \"https://a.example/x\"]")]));
+
+    assert_eq!(config.hosts, ["admin.example.com"]);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("server.origins holds \"admin.example.com\""), "{told:?}");
 }

@@ -6,6 +6,8 @@ pub(crate) mod admin;
 pub(crate) mod bearer;
 /// What operators' machines ask.
 pub(crate) mod health;
+/// By which names we are called.
+pub(crate) mod hosts;
 /// What requests bring.
 pub(crate) mod input;
 /// The description of all that.

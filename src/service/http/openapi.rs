@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::problem::Problem;
 
 /// No request of this interface needs more.
-const BODY_LIMIT_BYTES: usize = 64 * 1024;
+pub(crate) const BODY_LIMIT_BYTES: usize = 64 * 1024;
 
 /// What the handlers do not say themselves.
 #[derive(OpenApi)]

@@ -61,6 +61,11 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "this path has other methods; see /openapi.json")
     }
 
+    /// 421: the request was meant for another host.
+    pub(crate) fn misdirected(detail: &str) -> Self {
+        Self::new(StatusCode::MISDIRECTED_REQUEST, detail)
+    }
+
     /// 422: it can be read, and makes no sense. The detail names the field.
     pub(crate) fn invalid(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)

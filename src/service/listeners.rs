@@ -1,0 +1,159 @@
+//! The addresses that the process listens on, and what is served on each.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::config::keys::Keys;
+use crate::http::hosts::{self, Hosts};
+use crate::http::openapi;
+use crate::serving::{Limits, files, listener};
+
+/// Files that are open beside connections, the database's and the ones of running jobs: logs, listeners, schedules, the sandbox.
+const OTHER_FILES: u64 = 64;
+
+/// What has come of all bodies on an address together: thousands of webhooks, or hundreds of the largest.
+const ALL_BODIES_BYTES: usize = 16 << 20;
+
+/// Open, but nobody is answered yet. What has no address of its own shares the one of the webhooks.
+pub(crate) struct Listeners {
+    public: TcpListener,
+    dashboard: Option<TcpListener>,
+    private: Option<TcpListener>,
+}
+
+/// Where the process listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// Webhooks.
+    pub public: SocketAddr,
+    /// People's dashboard; `None`: it has no address of its own.
+    pub dashboard: Option<SocketAddr>,
+    /// Programs and administrators; `None`: they share the one of the webhooks.
+    pub private: Option<SocketAddr>,
+}
+
+/// What is served.
+pub(crate) struct Routes {
+    /// Twilio's.
+    pub(crate) webhooks: Router,
+    /// Operators'; on every address, since each may have a balancer in front.
+    pub(crate) health: Router,
+    /// Programs' and administrators'.
+    pub(crate) private: Router,
+}
+
+impl Listeners {
+    pub(crate) async fn bind(keys: &Keys) -> anyhow::Result<Self> {
+        let server = &keys.server;
+        Ok(Self {
+            public: bind(server.listen).await?,
+            dashboard: bind_if_given(server.dashboard_listen).await?,
+            private: bind_if_given(server.private_listen).await?,
+        })
+    }
+
+    pub(crate) fn addresses(&self) -> std::io::Result<Addresses> {
+        let of = |listener: &Option<TcpListener>| listener.as_ref().map(TcpListener::local_addr).transpose();
+        Ok(Addresses {
+            public: self.public.local_addr()?,
+            dashboard: of(&self.dashboard)?,
+            private: of(&self.private)?,
+        })
+    }
+
+    /// Serves until `stop`, and then answers the requests that have begun.
+    pub(crate) fn serve(self, config: &Config, routes: Routes, stop: CancellationToken) -> JoinHandle<()> {
+        let Routes { webhooks, health, private } = routes;
+        let hosts = Hosts::new(&config.hosts);
+        let mut public = webhooks.merge(health.clone());
+        let mut served = Vec::new();
+        let (server, guarded) = (&config.keys.server, |routes| hosts::guarded(routes, hosts.clone()));
+        match self.private {
+            Some(listener) => {
+                served.push((listener, health.clone().merge(guarded(private)), server.private_connections));
+            }
+            None => public = public.merge(guarded(private)),
+        }
+        if let Some(listener) = self.dashboard {
+            served.push((listener, health.merge(guarded(Router::new())), server.dashboard_connections));
+        }
+        served.push((self.public, public, server.connections));
+        let wanted = served.iter().map(|(_, _, connections)| *connections).collect();
+        let shares = within(wanted, files_left(config, files::raise_limit()));
+        let serving = served.into_iter().zip(shares).map(|((listener, router, _), connections)| {
+            listener::serve(listener, router, limits(&config.keys, connections), stop.clone())
+        });
+        let serving: Vec<_> = serving.collect();
+        tokio::spawn(async { drop(futures::future::join_all(serving).await) })
+    }
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+}
+
+async fn bind_if_given(address: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>> {
+    match address {
+        Some(address) => bind(address).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+fn limits(keys: &Keys, connections: usize) -> Limits {
+    let server = &keys.server;
+    let body_bytes = server.body_limit_bytes.max(openapi::BODY_LIMIT_BYTES);
+    Limits {
+        head: Duration::from_millis(server.head_timeout_ms),
+        body: Duration::from_millis(server.body_timeout_ms),
+        silence: Duration::from_millis(server.idle_timeout_ms),
+        head_bytes: server.head_limit_bytes,
+        body_bytes,
+        all_bodies_bytes: ALL_BODIES_BYTES.max(4 * body_bytes),
+        connections,
+    }
+}
+
+/// How many files are left for connections; a job needs one for its call of Twilio or the agent.
+fn files_left(config: &Config, files: Option<u64>) -> Option<usize> {
+    let database = &config.keys.database;
+    let connections = [
+        database.receiver_connections,
+        database.worker_connections,
+        database.queue_connections,
+        database.api_connections,
+    ];
+    let jobs: usize = config.keys.pools.named().iter().map(|(_, pool)| pool.concurrency).sum();
+    let needed = connections.iter().map(|number| u64::from(*number)).sum::<u64>() + jobs as u64 + OTHER_FILES;
+    files.map(|files| usize::try_from(files.saturating_sub(needed)).unwrap_or(usize::MAX))
+}
+
+/// The wanted numbers of connections, made smaller in proportion where the files do not suffice.
+fn within(wanted: Vec<usize>, left: Option<usize>) -> Vec<usize> {
+    let total: usize = wanted.iter().fold(0, |total, wanted| total.saturating_add(*wanted));
+    let Some(left) = left.filter(|left| *left < total) else { return wanted };
+    tracing::warn!(
+        "This process may open too few files for {total} connections; it takes {left}: raise the limit of open files (ulimit -n), or lower server.connections"
+    );
+    wanted.into_iter().map(|wanted| (wanted as u128 * left as u128 / total as u128).max(1) as usize).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_shared_out_in_proportion_when_files_are_few() {
+        assert_eq!(within(vec![1000, 500, 500], None), [1000, 500, 500]);
+        assert_eq!(within(vec![1000, 500, 500], Some(2000)), [1000, 500, 500]);
+        assert_eq!(within(vec![1000, 500, 500], Some(800)), [400, 200, 200]);
+        assert_eq!(within(vec![1000, 10], Some(20)), [19, 1]);
+        assert_eq!(within(vec![5, 5], Some(0)), [1, 1]);
+    }
+}
