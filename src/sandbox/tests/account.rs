@@ -19,7 +19,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Account {
     pub(crate) sandbox: Sandbox,
-    http: Client,
+    pub(crate) http: Client,
 }
 
 pub(crate) fn settings() -> Settings {

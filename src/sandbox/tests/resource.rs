@@ -51,3 +51,20 @@ async fn a_deleted_message_is_gone_at_twilio_and_still_known_to_tests() {
 fn path(message: &Value) -> String {
     format!("/Messages/{}.json", message["sid"].as_str().unwrap())
 }
+
+#[tokio::test]
+async fn a_web_page_that_gives_its_own_name_our_address_reads_nothing() {
+    let account = Account::open().await;
+    let get = async |path: &str, host: &str| {
+        let url = format!("{}{path}", account.sandbox.base_url());
+        account.http.get(url).header("Host", host).send().await.unwrap()
+    };
+
+    for path in ["/sandbox/messages", "/sandbox", "/2010-04-01/Accounts/AC1/Messages.json"] {
+        assert_eq!(get(path, "evil.example").await.status(), 421, "{path}");
+    }
+    let answer = get("/sandbox/messages", "localhost:8081").await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["cache-control"], "no-store");
+    assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+}
