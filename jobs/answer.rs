@@ -2,7 +2,7 @@
 //!
 //! Enqueued by `receive_message` and by the dashboard for every accepted message, in the conversation's lane. It takes all unanswered messages into one
 //! turn, so the jobs of messages that are in a turn already end at once. Enqueues a `send_chunk` for each chunk of the reply; when it
-//! gives up, `apologise` follows. After a crash it runs again and finds its turn: the agent is called once more, visibly as the next
+//! gives up, `apologise` follows. An administrator's retry enqueues one that answers a failed turn's messages once more. After a crash it runs again and finds its turn: the agent is called once more, visibly as the next
 //! attempt, but only while no reply is stored.
 
 use std::time::Duration;
@@ -31,6 +31,9 @@ pub struct Answer {
     pub conversation: i64,
     /// `channel_messages.id`.
     pub message: i64,
+    /// The failed turn whose messages are to be answered once more, by an administrator's wish.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<i64>,
 }
 
 /// A busy agent is not waited for any longer at a time, whatever it asks for: somebody waits for an answer.
@@ -149,6 +152,15 @@ impl Answer {
             let reason = store::turns::last_error(&mut tx, turn.id).await?;
             let reason = reason.as_deref().unwrap_or("the process died while the agent worked");
             apologise(app, &mut tx, &turn, reason).await?;
+        }
+        if let Some(failed) = self.retry_of {
+            let turn = store::turns::begin_again(&mut tx, failed, &agents::name(&agent)).await?;
+            let messages = match &turn {
+                Some(turn) => store::messages::of_turn(&mut tx, turn.id).await?,
+                None => Vec::new(),
+            };
+            tx.commit().await?;
+            return Ok(turn.map(|turn| (turn, agent, messages)));
         }
         let messages = store::messages::unanswered(&mut tx, self.conversation).await?;
         if !messages.iter().any(|message| message.id == self.message) {

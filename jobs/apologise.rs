@@ -28,7 +28,7 @@ impl Job for Apologise {
     const POOL: &'static str = "conversation";
 
     async fn run(self, app: App, claim: Claim) -> Result<(), Failure> {
-        let Answer { conversation, message } = self.0.payload;
+        let Answer { conversation, message, .. } = self.0.payload;
         let reason = self.0.reason.as_deref().unwrap_or("the agent gave up");
         let mut tx = app.begin().await?;
         store::addresses::lock_of_conversation(&mut tx, conversation).await?;
@@ -62,7 +62,10 @@ pub(crate) async fn apologise(
     let messages = store::messages::of_turn(tx, turn.id).await?;
     if store::turns::fail(tx, turn.id, reason).await? {
         tracing::error!(turn.id = turn.id, "Gave up turn {}: {reason}", turn.id);
-        replies::plan(app, tx, turn, &messages, texts::APOLOGY).await?;
+        // For a turn that was tried again by hand somebody has apologised already.
+        if turn.retry_of.is_none() {
+            replies::plan(app, tx, turn, &messages, texts::APOLOGY).await?;
+        }
     }
     Ok(())
 }

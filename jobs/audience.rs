@@ -135,7 +135,8 @@ impl<'a> Duty<'a> {
     /// The agent is asked, each user in a job of its own.
     async fn ask(&self, page: &mut Page) -> Result<(), Failure> {
         let slot = self.slot.id;
-        let jobs = page.users.iter().map(|user| NewJob::of(&PromptUser { slot, user: user.clone() }));
+        let jobs =
+            page.users.iter().map(|user| NewJob::of(&PromptUser { slot, user: user.clone(), again: false }));
         page.tx.enqueue_batch(jobs.collect()).await?;
         let asked = |user_id| Part { user_id, outcome: "asked", reason: None, delivery_id: None };
         let parts: Vec<Part<'_>> = page.users.iter().map(|user| asked(user.as_str())).collect();

@@ -32,7 +32,10 @@ impl Job for CloseMessage {
         store::addresses::lock(&mut tx, message.address_id).await?;
         let undecided = message.accepted_at.is_none();
         if undecided && store::messages::fail_unanswered(&mut tx, id, reason).await? {
-            admission::tell(&app, &mut tx, &message, texts::APOLOGY).await?;
+            // Once is enough, however often it is tried by hand.
+            if message.retried_at.is_none() {
+                admission::tell(&app, &mut tx, &message, texts::APOLOGY).await?;
+            }
             tracing::error!(message.id = id, "Gave up message {id}: {reason}");
         }
         claim.complete(&mut tx).await?;

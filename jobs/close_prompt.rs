@@ -24,7 +24,7 @@ impl Job for ClosePrompt {
     const POOL: &'static str = "upkeep";
 
     async fn run(self, app: App, claim: Claim) -> Result<(), Failure> {
-        let PromptUser { slot, user } = &self.0.payload;
+        let PromptUser { slot, user, .. } = &self.0.payload;
         let reason = self.0.reason.as_deref().unwrap_or("its job ended");
         let mut tx = app.begin().await?;
         // A user who was erased has none any more.

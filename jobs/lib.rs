@@ -61,6 +61,8 @@ pub mod plans;
 pub mod proactive;
 /// Plans a reply.
 pub mod replies;
+/// Another try of what gave up.
+pub mod retries;
 /// What an operator writes into `schedules/`, and when it falls due.
 pub mod schedules;
 /// What people read from the channel itself.

@@ -16,10 +16,10 @@ use crate::send_chunk::SendChunk;
 pub(crate) struct Notice<'a> {
     /// To whom.
     pub(crate) address_id: i64,
-    /// About which message; a message gets one.
-    pub(crate) message_id: i64,
-    /// When that was written.
-    pub(crate) written_at: DateTime<Utc>,
+    /// About which message, which gets one notice; `None`: about one that got its notice before it was tried again.
+    pub(crate) message_id: Option<i64>,
+    /// When that was written, or tried again by hand.
+    pub(crate) since: DateTime<Utc>,
     /// What is said.
     pub(crate) text: &'a str,
     /// Ahead of all that waits in the lane and the pool.
@@ -47,11 +47,11 @@ pub(crate) async fn tell(
         address_id: notice.address_id,
         conversation_id: None,
         turn_id: None,
-        message_id: Some(notice.message_id),
+        message_id: notice.message_id,
         link_id: None,
         purpose: Purpose::Notice,
         text: notice.text,
-        expires_at: notice.written_at + expires_in,
+        expires_at: notice.since + expires_in,
         chunks: vec![chunk],
     };
     let (_, chunk_ids) = store::deliveries::create(tx, delivery).await?;

@@ -2,7 +2,8 @@
 //!
 //! Enqueued by `run_duty`, in a pool of its own, so that a large audience keeps nobody waiting who chats, and without a lane: one that backs off
 //! holds nothing. It never runs beside a chat turn of the same conversation. The words go into the conversation, and with their copy's delivery
-//! go its `send_chunk`s. It may run twice: a user whose part has ended is left alone. When it gives up, `close_prompt` follows.
+//! go its `send_chunk`s. It may run twice: a user whose part has ended is left alone. When it gives up, `close_prompt` follows. An
+//! administrator's retry enqueues one that may outlast its slot.
 
 use std::time::Duration;
 
@@ -33,6 +34,9 @@ pub struct PromptUser {
     pub slot: i64,
     /// `channel_users.id`.
     pub user: String,
+    /// An administrator's retry, which the end of the slot does not stop.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
 }
 
 /// Why nothing was said to somebody who was erased meanwhile.
@@ -123,7 +127,7 @@ impl PromptUser {
         };
         let conversation = store::conversations::of_user(&mut tx, &self.user).await?;
         store::conversations::lock(&mut tx, conversation).await?;
-        let slot = slots::get(&mut tx, self.slot).await?.filter(|slot| slot.state == "open");
+        let slot = slots::get(&mut tx, self.slot).await?.filter(|slot| self.again || slot.state == "open");
         let Some(slot) = slot else { return Ok(None) };
         if !slots::is_asked(&mut tx, self.slot, &self.user).await? {
             return Ok(None);

@@ -129,7 +129,7 @@ async fn decide(
     let conversation = store::conversations::of_user(tx, &link.user_id).await?;
     store::conversations::lock(tx, conversation).await?;
     store::messages::accept(tx, message.id, conversation).await?;
-    let answer = Answer { conversation, message: message.id };
+    let answer = Answer { conversation, message: message.id, retry_of: None };
     tx.enqueue(NewJob::of(&answer).lane(lanes::conversation(conversation))).await?;
     tracing::info!(message.id = message.id, "Accepted message {}", message.id);
     Ok(Decided::Yes)

@@ -46,6 +46,8 @@ pub(crate) async fn plan(
         proactive: chunk.proactive,
         is_template: false,
     });
+    // Who is answered by an administrator's wish is answered late.
+    let since = if turn.retry_of.is_some() { turn.started_at } else { asked.written_at };
     // A number that changed hands meanwhile gets nothing of its former owner's.
     let link_id = store::links::latest_of_conversation(tx, turn.conversation_id, address_id).await?;
     let delivery = NewDelivery {
@@ -56,7 +58,7 @@ pub(crate) async fn plan(
         link_id,
         purpose: Purpose::Reply,
         text,
-        expires_at: asked.written_at + app.settings.reply_expires,
+        expires_at: since + app.settings.reply_expires,
         chunks: chunks.collect(),
     };
     let (delivery_id, chunk_ids) = store::deliveries::create(tx, delivery).await?;

@@ -139,7 +139,7 @@ pub(crate) async fn say<'a>(
 }
 
 /// What has not left by then does not leave any more.
-fn expires_at(slot: &Slot, definition: &Definition) -> DateTime<Utc> {
+pub(crate) fn expires_at(slot: &Slot, definition: &Definition) -> DateTime<Utc> {
     slot.moment + TimeDelta::minutes(i64::from(definition.expires_minutes))
 }
 

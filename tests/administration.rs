@@ -75,14 +75,17 @@ async fn a_dead_job_shows_its_story_and_can_be_tried_again_and_put_away() {
 
     assert_eq!((status, &shown["state"]), (200, &json!("dead")));
     assert!(shown["attempts"][0]["error"].as_str().is_some_and(|error| error.contains("sing")), "{shown}");
-    assert_eq!(retried, json!({ "outcomes": [{ "id": id, "outcome": "retried" }] }));
+    assert_eq!(retried["outcomes"][0]["outcome"], "retried", "{retried}");
+    assert_eq!(retried["kinds"], json!([{ "kind": "sing", "retried": 1, "refused": 0, "reasons": [] }]));
     assert_eq!(cancelled["outcome"], "put away");
-    assert_eq!(gone["outcome"], "not dead");
+    assert_eq!((&gone["outcome"], &gone["detail"]), (&json!("refused"), &json!("it is not dead")));
     let audit =
         "SELECT string_agg(action || ' ' || target || ': ' || outcome, ', ' ORDER BY id) FROM queue.audit";
     assert_eq!(
         app.text(audit).await,
-        format!("retry job {id}: retried, cancel job {id}: put away, retry job {id}: not dead")
+        format!(
+            "retry job {id}: retried, cancel job {id}: put away, retry job {id}: refused: it is not dead"
+        )
     );
 }
 

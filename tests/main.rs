@@ -19,6 +19,7 @@ mod moderation;
 mod optouts;
 mod outages;
 mod proactive;
+mod retries;
 mod schedulers;
 mod schedules;
 mod sending;

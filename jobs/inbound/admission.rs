@@ -101,13 +101,16 @@ async fn due(tx: &mut Transaction, message: &Message, about: &str, every: Durati
     store::notices::due(tx, message.address_id, about, every.as_secs_f64(), message.written_at).await
 }
 
+/// Tells the sender of a message something about it.
 pub(crate) async fn tell(
     app: &App,
     tx: &mut Transaction,
     message: &Message,
     text: &str,
 ) -> Result<(), Failure> {
-    let Message { id: message_id, address_id, written_at, .. } = *message;
-    let notice = Notice { address_id, message_id, written_at, text, urgent: false };
+    let Message { id, address_id, written_at, retried_at, .. } = *message;
+    // One that is tried again by hand has had the apology, and is answered late.
+    let (message_id, since) = (retried_at.is_none().then_some(id), retried_at.unwrap_or(written_at));
+    let notice = Notice { address_id, message_id, since, text, urgent: false };
     Ok(notices::tell(tx, &app.settings, notice).await?)
 }

@@ -12,9 +12,9 @@ use store::links;
 use store::messages::{Message, Outcome};
 use store::secret_keys::Sort;
 
+use super::admission::tell;
 use super::commands::ClaimToken;
 use crate::app::{App, Settings};
-use crate::notices::{self, Notice};
 use crate::texts;
 
 /// A token is worth nothing after this.
@@ -116,10 +116,4 @@ async fn claim(
         message.id
     );
     Ok(Ok(()))
-}
-
-async fn tell(app: &App, tx: &mut Transaction, message: &Message, text: &str) -> Result<(), Failure> {
-    let Message { id: message_id, address_id, written_at, .. } = *message;
-    let notice = Notice { address_id, message_id, written_at, text, urgent: false };
-    Ok(notices::tell(tx, &app.settings, notice).await?)
 }

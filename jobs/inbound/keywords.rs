@@ -107,7 +107,8 @@ async fn confirm(
         return Ok(());
     }
     let Written { message_id, address_id, written_at, .. } = written;
-    Ok(notices::tell(tx, settings, Notice { address_id, message_id, written_at, text, urgent: true }).await?)
+    let notice = Notice { address_id, message_id: Some(message_id), since: written_at, text, urgent: true };
+    Ok(notices::tell(tx, settings, notice).await?)
 }
 
 async fn end(tx: &mut Transaction, written: Written<'_>, reason: &str) -> Result<(), IntakeError> {

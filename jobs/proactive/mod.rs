@@ -174,6 +174,22 @@ async fn reserve(
     allowances::reserve(tx, &wishes).await
 }
 
+/// Takes so many metered chunks from a user's allowance, to send once more what was not sent. Returns the beginning of the period; `None`: there is no
+/// room, or no user. The caller holds the lock of the address.
+pub(crate) async fn reserve_for(
+    tx: &mut Transaction,
+    settings: &Settings,
+    user_id: &str,
+    chunks: usize,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Option<DateTime<Utc>>> {
+    let standings = standings::read(tx, settings, &[user_id], now).await?;
+    let Some(standing) = standings.get(user_id) else { return Ok(None) };
+    let wish = Wish { user_id, period: standing.period, cap: standing.cap, chunks };
+    let granted = allowances::reserve(tx, &[wish]).await?;
+    Ok((!granted.is_empty()).then_some(standing.period.start))
+}
+
 /// What becomes of a delivery, now that everything is known.
 fn begin<'a>(
     standing: Option<&Standing>,

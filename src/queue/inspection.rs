@@ -171,7 +171,7 @@ impl Scope {
 }
 
 /// Jobs that one bulk action touches at most; a second one takes the next.
-const BULK_LIMIT: i64 = 10_000;
+pub(crate) const BULK_LIMIT: i64 = 10_000;
 
 /// Jobs that one transaction of a bulk action touches.
 const BULK_STEP: usize = 500;
@@ -327,7 +327,7 @@ impl Queue {
     }
 }
 
-async fn note(
+pub(crate) async fn note(
     conn: &mut PgConnection,
     actor: &str,
     action: &str,
@@ -344,7 +344,7 @@ async fn note(
     Ok(())
 }
 
-fn narrow(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
+pub(crate) fn narrow(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
     query.push(" WHERE TRUE");
     for (column, value) in
         [("state", &filter.state), ("kind", &filter.kind), ("pool", &filter.pool), ("lane", &filter.lane)]

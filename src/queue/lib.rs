@@ -80,6 +80,8 @@ pub mod failure;
 pub mod inspection;
 /// What a job is.
 pub mod job;
+/// Jobs that gave up.
+pub mod retries;
 /// Times and sizes.
 pub mod settings;
 /// The trace a job carries.

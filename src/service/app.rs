@@ -242,8 +242,8 @@ fn api(
     let notification_expires =
         Duration::from_secs(u64::from(config.keys.deliveries.notification_expires_hours) * 3600);
     let threads = Threads::start(pg.clone(), stop);
-    let product = Product { pg: pg.clone(), queue: queue.clone(), settings, notification_expires, threads };
-    let admin = Admin { pg, queue };
+    let admin = Admin { pg: pg.clone(), queue: queue.clone(), settings: settings.clone() };
+    let product = Product { pg, queue, settings, notification_expires, threads };
     let product = product::routes(product, BearerToken::new(config.api_token()));
     let admin = admin::routes(admin, BearerToken::new(config.admin_token()));
     openapi::described(product.merge(admin))

@@ -9,9 +9,12 @@ use clap::{Args, Subcommand, ValueEnum};
 use queue::Queue;
 use queue::inspection::{Action, Count, Filter, JobDetail, JobSummary, Outcome, STATES, Scope};
 use serde::Serialize;
+use sqlx::PgPool;
 
+use crate::app;
 use crate::config::Config;
 use crate::database::Database;
+use crate::retries::{self, Retries};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum JobsCommand {
@@ -28,7 +31,7 @@ pub(crate) enum JobsCommand {
         /// The job's number
         id: i64,
     },
-    /// Try dead jobs again
+    /// Try dead jobs again: each does its work once more, or says why not
     Retry(Chosen),
     /// End waiting jobs, ask running ones to stop, put dead ones away
     Cancel(Chosen),
@@ -63,7 +66,7 @@ pub(crate) enum ScopeArg {
     Kind,
 }
 
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct FilterArgs {
     /// held, scheduled, parked, waiting, running, done, cancelled or dead
     #[arg(long)]
@@ -89,7 +92,7 @@ pub(crate) struct FilterArgs {
 }
 
 impl FilterArgs {
-    fn filter(self) -> anyhow::Result<Filter> {
+    fn filter(&self) -> anyhow::Result<Filter> {
         if let Some(state) = &self.state {
             anyhow::ensure!(
                 STATES.contains(&state.as_str()),
@@ -97,7 +100,7 @@ impl FilterArgs {
                 STATES.join(", ")
             );
         }
-        let Self { state, kind, pool, lane, since, until, before } = self;
+        let Self { state, kind, pool, lane, since, until, before } = self.clone();
         Ok(Filter { state, kind, pool, lane, since, until, before })
     }
 
@@ -113,14 +116,21 @@ impl FilterArgs {
 /// Does what was asked; prints tables, or JSON for a program.
 pub(crate) async fn run(config: &Config, command: JobsCommand, as_json: bool) -> anyhow::Result<()> {
     let database = Database::open(config).await?;
-    let queue = Queue::open(database.pool(2, Duration::from_secs(10)), config.queue());
-    let answer = answer(&queue, command, as_json).await;
+    let pg = database.pool(2, Duration::from_secs(10));
+    let queue = Queue::open(pg.clone(), config.queue());
+    let answer = answer(config, &queue, &pg, command, as_json).await;
     queue.tell_others().await;
     answer
 }
 
-async fn answer(queue: &Queue, command: JobsCommand, as_json: bool) -> anyhow::Result<()> {
-    let actor = std::env::var("USER").unwrap_or_else(|_| "command line".to_owned());
+async fn answer(
+    config: &Config,
+    queue: &Queue,
+    pg: &PgPool,
+    command: JobsCommand,
+    as_json: bool,
+) -> anyhow::Result<()> {
+    let actor = &std::env::var("USER").unwrap_or_else(|_| "command line".to_owned());
     match command {
         JobsCommand::List { filter, limit } => {
             let jobs = queue.list(&filter.filter()?, limit).await.context(UNANSWERED)?;
@@ -134,20 +144,25 @@ async fn answer(queue: &Queue, command: JobsCommand, as_json: bool) -> anyhow::R
                 .with_context(|| format!("job {id} is not remembered"))?;
             print(as_json, &job, || detail(&job))
         }
-        JobsCommand::Retry(chosen) => report(as_json, &act(queue, Action::Retry, chosen, &actor).await?),
-        JobsCommand::Cancel(chosen) => report(as_json, &act(queue, Action::Cancel, chosen, &actor).await?),
+        JobsCommand::Retry(chosen) => {
+            let retries = retry(config, queue, pg, chosen, actor).await?;
+            print(as_json, &retries, || retries.to_string())?;
+            anyhow::ensure!(!retries.refused_all(), "nothing was retried");
+            Ok(())
+        }
+        JobsCommand::Cancel(chosen) => report(as_json, &cancel(queue, chosen, actor).await?),
         JobsCommand::Stats => {
             let counts = queue.stats().await.context(UNANSWERED)?;
             print(as_json, &counts, || table(&STATS_HEAD, counts.iter().map(stats_row)))
         }
         JobsCommand::Pause(paused) => {
-            let changed = queue.pause(paused.scope(), &paused.name, &actor).await.context(UNANSWERED)?;
+            let changed = queue.pause(paused.scope(), &paused.name, actor).await.context(UNANSWERED)?;
             print(as_json, &changed, || {
                 if changed { "paused\n".to_owned() } else { "was paused already\n".to_owned() }
             })
         }
         JobsCommand::Resume(paused) => {
-            let changed = queue.resume(paused.scope(), &paused.name, &actor).await.context(UNANSWERED)?;
+            let changed = queue.resume(paused.scope(), &paused.name, actor).await.context(UNANSWERED)?;
             print(as_json, &changed, || {
                 if changed { "resumed\n".to_owned() } else { "was not paused\n".to_owned() }
             })
@@ -166,18 +181,43 @@ impl Paused {
     }
 }
 
-async fn act(queue: &Queue, action: Action, chosen: Chosen, actor: &str) -> anyhow::Result<Vec<Outcome>> {
-    if chosen.ids.is_empty() {
+impl Chosen {
+    /// `None`: jobs are named by number.
+    fn filter(&self) -> anyhow::Result<Option<Filter>> {
+        if !self.ids.is_empty() {
+            anyhow::ensure!(self.filter.is_empty(), "say numbers or a filter, not both");
+            return Ok(None);
+        }
         anyhow::ensure!(
-            !chosen.filter.is_empty(),
+            !self.filter.is_empty(),
             "say which jobs: numbers, or a filter like --kind send_chunk"
         );
-        return queue.act_on_fitting(action, &chosen.filter.filter()?, actor).await.context(UNANSWERED);
+        self.filter.filter().map(Some)
     }
-    anyhow::ensure!(chosen.filter.is_empty(), "say numbers or a filter, not both");
+}
+
+async fn retry(
+    config: &Config,
+    queue: &Queue,
+    pg: &PgPool,
+    chosen: Chosen,
+    actor: &str,
+) -> anyhow::Result<Retries> {
+    let ids = match chosen.filter()? {
+        Some(filter) => queue.dead_fitting(&filter).await.context(UNANSWERED)?,
+        None => chosen.ids,
+    };
+    let settings = app::settings(config, config.keys.server.listen, app::secret_keys(config, pg).await?);
+    Ok(retries::retry_all(queue, pg, &settings, &ids, actor).await.context(UNANSWERED)?.into())
+}
+
+async fn cancel(queue: &Queue, chosen: Chosen, actor: &str) -> anyhow::Result<Vec<Outcome>> {
+    if let Some(filter) = chosen.filter()? {
+        return queue.act_on_fitting(Action::Cancel, &filter, actor).await.context(UNANSWERED);
+    }
     let mut outcomes = Vec::new();
     for id in chosen.ids {
-        outcomes.push(queue.act_on(action, id, actor).await.context(UNANSWERED)?);
+        outcomes.push(queue.act_on(Action::Cancel, id, actor).await.context(UNANSWERED)?);
     }
     Ok(outcomes)
 }
@@ -281,7 +321,7 @@ fn moment(at: DateTime<Utc>) -> String {
 }
 
 /// Columns as wide as their widest cell.
-fn table<const N: usize>(head: &[&str; N], rows: impl Iterator<Item = Vec<String>>) -> String {
+pub(crate) fn table<const N: usize>(head: &[&str; N], rows: impl Iterator<Item = Vec<String>>) -> String {
     let rows: Vec<Vec<String>> =
         std::iter::once(head.iter().map(|cell| (*cell).to_owned()).collect()).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);

@@ -19,6 +19,7 @@ mod demo_user;
 mod http;
 mod jobs_command;
 mod log;
+mod retries;
 mod scheduler;
 mod schedules_command;
 mod serving;

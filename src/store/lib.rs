@@ -51,6 +51,8 @@ pub mod planner;
 pub mod proactive_deliveries;
 /// How fast messages may come.
 pub mod rate_buckets;
+/// Successors of what gave up.
+pub mod retries;
 /// Which process has loaded which schedules.
 pub mod schedulers;
 /// Operators' cron duties.

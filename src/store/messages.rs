@@ -49,6 +49,8 @@ pub struct Message {
     pub outcome: Option<String>,
     /// Its webhook never came; Twilio's list had it.
     pub backfilled: bool,
+    /// When its outcome `failed` gave way to another try by hand.
+    pub retried_at: Option<DateTime<Utc>>,
 }
 
 /// Whether a message was new.
@@ -167,7 +169,7 @@ pub async fn exists(conn: &mut PgConnection, sid: &str) -> sqlx::Result<bool> {
 /// A message by its number.
 pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Message>> {
     sqlx::query_as(
-        "SELECT id, sid, address_id, conversation_id, body, params, received_at, written_at, admitted_at, accepted_at, turn_id, outcome, backfilled FROM channel_messages WHERE id = $1",
+        "SELECT id, sid, address_id, conversation_id, body, params, received_at, written_at, admitted_at, accepted_at, turn_id, outcome, backfilled, retried_at FROM channel_messages WHERE id = $1",
     )
     .bind(id)
     .fetch_optional(conn)

@@ -19,11 +19,13 @@ pub struct Turn {
     pub started_at: DateTime<Utc>,
     /// The slot that asked for it; `None`: somebody wrote.
     pub slot_id: Option<i64>,
+    /// The failed turn whose messages it answers, by an administrator's wish; `None`: it is the first of its messages.
+    pub retry_of: Option<i64>,
 }
 
 /// The running turn of a conversation: one that a crash or a failed call left behind. The caller holds the conversation's lock.
 pub async fn running(conn: &mut PgConnection, conversation_id: i64) -> sqlx::Result<Option<Turn>> {
-    sqlx::query_as("SELECT id, conversation_id, state, attempt, started_at, slot_id FROM channel_turns WHERE conversation_id = $1 AND state = 'running'")
+    sqlx::query_as("SELECT id, conversation_id, state, attempt, started_at, slot_id, retry_of FROM channel_turns WHERE conversation_id = $1 AND state = 'running'")
         .bind(conversation_id)
         .fetch_optional(conn)
         .await
@@ -32,7 +34,7 @@ pub async fn running(conn: &mut PgConnection, conversation_id: i64) -> sqlx::Res
 /// A turn by its number.
 pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Turn>> {
     sqlx::query_as(
-        "SELECT id, conversation_id, state, attempt, started_at, slot_id FROM channel_turns WHERE id = $1",
+        "SELECT id, conversation_id, state, attempt, started_at, slot_id, retry_of FROM channel_turns WHERE id = $1",
     )
     .bind(id)
     .fetch_optional(conn)
@@ -47,7 +49,7 @@ pub async fn begin(
     message_ids: &[i64],
 ) -> sqlx::Result<Turn> {
     let turn: Turn = sqlx::query_as(
-        "INSERT INTO channel_turns (conversation_id, agent) VALUES ($1, $2) RETURNING id, conversation_id, state, attempt, started_at, slot_id",
+        "INSERT INTO channel_turns (conversation_id, agent) VALUES ($1, $2) RETURNING id, conversation_id, state, attempt, started_at, slot_id, retry_of",
     )
     .bind(conversation_id)
     .bind(agent)
@@ -69,6 +71,33 @@ pub async fn begin(
     Ok(turn)
 }
 
+/// Opens the turn that answers the messages of a failed one once more; their outcome gives way. `None`: there is such a turn already, or nobody's
+/// message is left. The caller holds the conversation's lock.
+pub async fn begin_again(conn: &mut PgConnection, failed: i64, agent: &str) -> sqlx::Result<Option<Turn>> {
+    let turn: Option<Turn> = sqlx::query_as(
+        "INSERT INTO channel_turns (conversation_id, agent, channel, retry_of)
+         SELECT t.conversation_id, $2, t.channel, t.id FROM channel_turns t
+         WHERE t.id = $1 AND t.state = 'failed' AND EXISTS (SELECT FROM channel_messages m WHERE m.turn_id = t.id AND m.outcome = 'failed')
+         ON CONFLICT (retry_of) WHERE retry_of IS NOT NULL DO NOTHING
+         RETURNING id, conversation_id, state, attempt, started_at, slot_id, retry_of",
+    )
+    .bind(failed)
+    .bind(agent)
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(turn) = turn else { return Ok(None) };
+    sqlx::query(
+        "UPDATE channel_messages SET turn_id = $2, outcome = NULL, outcome_reason = NULL, outcome_at = NULL, retried_at = clock_timestamp()
+         WHERE turn_id = $1 AND outcome = 'failed'",
+    )
+    .bind(failed)
+    .bind(turn.id)
+    .execute(&mut *conn)
+    .await?;
+    note_attempt(conn, &turn).await?;
+    Ok(Some(turn))
+}
+
 /// Opens a turn that a slot asks for. `None`: another turn of this conversation runs; nothing is done. The caller holds the conversation's lock.
 pub async fn begin_of_slot(
     conn: &mut PgConnection,
@@ -82,7 +111,7 @@ pub async fn begin_of_slot(
         Some(_) => return Ok(None),
         None => {
             sqlx::query_as(
-                "INSERT INTO channel_turns (conversation_id, agent, slot_id) VALUES ($1, $2, $3) RETURNING id, conversation_id, state, attempt, started_at, slot_id",
+                "INSERT INTO channel_turns (conversation_id, agent, slot_id) VALUES ($1, $2, $3) RETURNING id, conversation_id, state, attempt, started_at, slot_id, retry_of",
             )
             .bind(conversation_id)
             .bind(agent)
@@ -120,7 +149,7 @@ pub async fn post(
 /// Counts another call of the agent, before it is made.
 pub async fn count_attempt(conn: &mut PgConnection, id: i64) -> sqlx::Result<Turn> {
     let turn: Turn = sqlx::query_as(
-        "UPDATE channel_turns SET attempt = attempt + 1 WHERE id = $1 AND state = 'running' RETURNING id, conversation_id, state, attempt, started_at, slot_id",
+        "UPDATE channel_turns SET attempt = attempt + 1 WHERE id = $1 AND state = 'running' RETURNING id, conversation_id, state, attempt, started_at, slot_id, retry_of",
     )
     .bind(id)
     .fetch_one(&mut *conn)

@@ -3,6 +3,7 @@
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jobs::proactive::PlanError;
+use jobs::retries::RetryError;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -95,6 +96,15 @@ impl From<PlanError> for Problem {
         match error {
             PlanError::Database(error) => error.into(),
             PlanError::Enqueue(error) => Self::unavailable(&sqlx::Error::Protocol(error.to_string())),
+        }
+    }
+}
+
+impl From<RetryError> for Problem {
+    fn from(error: RetryError) -> Self {
+        match error {
+            RetryError::Database(error) => error.into(),
+            RetryError::Enqueue(error) => Self::unavailable(&sqlx::Error::Protocol(error.to_string())),
         }
     }
 }

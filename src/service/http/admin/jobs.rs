@@ -11,6 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{ACTOR, Admin};
 use crate::http::input;
 use crate::http::problem::Problem;
+use crate::retries::{self, Retried, Retries};
 
 /// Which jobs are meant; what is left out does not narrow.
 #[derive(Debug, Default, Deserialize, IntoParams, ToSchema)]
@@ -39,6 +40,14 @@ impl JobFilter {
         }
         let Self { state, kind, pool, lane, since, until } = self;
         Ok(Filter { state, kind, pool, lane, since, until, before })
+    }
+
+    /// The filter of an action: an empty body by mistake must not mean everything.
+    fn narrow(self) -> Result<Filter, Problem> {
+        if self.is_empty() {
+            return Err(Problem::invalid("say which jobs: state, kind, pool, lane, since or until"));
+        }
+        self.filter(None)
     }
 
     fn is_empty(&self) -> bool {
@@ -117,13 +126,15 @@ pub(super) async fn show(
     job.map(Json).ok_or_else(|| Problem::not_found(format!("job {id} is not remembered")))
 }
 
-/// Tries a dead job again, under its own number.
-#[utoipa::path(post, path = "/{id}/retry", operation_id = "retryJob", tag = "jobs", params(("id" = i64, Path, description = "The job's number")), responses((status = 200, body = Outcome), (status = 401, body = Problem)))]
+/// Tries a dead job again: what it was about gets a successor, or the reason why not is told.
+#[utoipa::path(post, path = "/{id}/retry", operation_id = "retryJob", tag = "jobs", params(("id" = i64, Path, description = "The job's number")), responses((status = 200, body = Retried), (status = 401, body = Problem)))]
 pub(super) async fn retry(
     State(admin): State<Admin>,
     input::Path(id): input::Path<JobId>,
-) -> Result<Json<Outcome>, Problem> {
-    Ok(Json(admin.queue.act_on(Action::Retry, id, ACTOR).await?))
+) -> Result<Json<Retried>, Problem> {
+    let Admin { pg, queue, settings } = &admin;
+    let mut outcomes = retries::retry_all(queue, pg, settings, &[id], ACTOR).await?;
+    Ok(Json(outcomes.remove(0)))
 }
 
 /// Ends a waiting job, asks a running one to stop, puts a dead one away.
@@ -142,13 +153,17 @@ pub(super) struct Outcomes {
     outcomes: Vec<Outcome>,
 }
 
-/// Tries every dead job again that fits; at least one field must be given.
-#[utoipa::path(post, path = "/retry", operation_id = "retryJobs", tag = "jobs", request_body = JobFilter, responses((status = 200, body = Outcomes), (status = 401, body = Problem), (status = 422, body = Problem)))]
+/// Tries every dead job again that fits, and says for each kind how many were tried and how many not, and why; at least one field must be given.
+#[utoipa::path(post, path = "/retry", operation_id = "retryJobs", tag = "jobs", request_body = JobFilter, responses((status = 200, body = Retries), (status = 401, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn retry_fitting(
     State(admin): State<Admin>,
     input::Json(filter): input::Json<JobFilter>,
-) -> Result<Json<Outcomes>, Problem> {
-    act_on_fitting(&admin, Action::Retry, filter).await
+) -> Result<Json<Retries>, Problem> {
+    let filter = filter.narrow()?;
+    let Admin { pg, queue, settings } = &admin;
+    let ids = queue.dead_fitting(&filter).await?;
+    let outcomes = retries::retry_all(queue, pg, settings, &ids, ACTOR).await?;
+    Ok(Json(outcomes.into()))
 }
 
 /// Cancels every live job that fits, or every dead one with `"state": "dead"`; at least one field must be given.
@@ -157,15 +172,7 @@ pub(super) async fn cancel_fitting(
     State(admin): State<Admin>,
     input::Json(filter): input::Json<JobFilter>,
 ) -> Result<Json<Outcomes>, Problem> {
-    act_on_fitting(&admin, Action::Cancel, filter).await
-}
-
-async fn act_on_fitting(admin: &Admin, action: Action, filter: JobFilter) -> Result<Json<Outcomes>, Problem> {
-    // An empty body by mistake must not end everything.
-    if filter.is_empty() {
-        return Err(Problem::invalid("say which jobs: state, kind, pool, lane, since or until"));
-    }
-    let outcomes = admin.queue.act_on_fitting(action, &filter.filter(None)?, ACTOR).await?;
+    let outcomes = admin.queue.act_on_fitting(Action::Cancel, &filter.narrow()?, ACTOR).await?;
     Ok(Json(Outcomes { outcomes }))
 }
 

@@ -5,6 +5,9 @@ mod chunks;
 mod jobs;
 mod turns;
 
+use std::sync::Arc;
+
+use ::jobs::app::Settings;
 use axum::middleware;
 use queue::Queue;
 use sqlx::PgPool;
@@ -19,6 +22,7 @@ use super::problem::Problem;
 pub(crate) struct Admin {
     pub(crate) pg: PgPool,
     pub(crate) queue: Queue,
+    pub(crate) settings: Arc<Settings>,
 }
 
 /// Who an action's audit row names: the token is one for all administrators.

@@ -123,7 +123,7 @@ pub(super) async fn write(
         return Err(Problem::invalid("Idempotency-Key: it was used for another message"));
     }
     if let Some(message) = new {
-        let answer = Answer { conversation, message };
+        let answer = Answer { conversation, message, retry_of: None };
         let job = NewJob::of(&answer).lane(lanes::conversation(conversation));
         tx.enqueue(job).await.map_err(PlanError::from)?;
     }

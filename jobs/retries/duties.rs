@@ -1,0 +1,86 @@
+//! What was to be said at a slot, while its time lasts: the audience that was not dealt with, or one user for whom the agent failed.
+
+use queue::job::NewJob;
+use queue::transaction::Transaction;
+use store::retries;
+use store::slots::Slot;
+
+use super::{NOT_CLOSED, Result, refused};
+use crate::lanes;
+use crate::prompt_user::PromptUser;
+use crate::run_duty::{self, RunDuty};
+use crate::schedules::definition::Definition;
+
+/// Makes a slot that goes on behind the last user whom the failed one has dealt with. The inner error says what stands in its way.
+pub(super) async fn run_again(
+    tx: &mut Transaction,
+    slot_id: i64,
+) -> Result<std::result::Result<String, String>> {
+    let Some(slot) = store::slots::lock(tx, slot_id).await? else { return refused("its slot is gone") };
+    let schedule = store::schedules::lock(tx, &slot.schedule).await?;
+    let Some(schedule) = schedule.filter(|schedule| schedule.removed_at.is_none()) else {
+        return refused("its schedule's file is gone");
+    };
+    if !schedule.enabled {
+        return refused("its schedule is switched off; `cloudybot schedules enable` switches it on");
+    }
+    match slot.state.as_str() {
+        "failed" => {}
+        "open" => return refused(NOT_CLOSED),
+        state => return refused(format!("its slot is {state}")),
+    }
+    if let Err(reason) = still_lasts(tx, &slot).await? {
+        return refused(reason);
+    }
+    let (successor, was_dealt_with) = retries::rest_of_slot(tx, slot_id).await?;
+    if was_dealt_with {
+        return refused("everybody of its audience was dealt with");
+    }
+    let made = match successor {
+        None => retries::continue_slot(tx, slot_id).await?,
+        Some(_) => None,
+    };
+    let Some((new, left)) = made else { return refused("another slot has gone on with it already") };
+    tx.enqueue(NewJob::of(&RunDuty { slot: new }).lane(lanes::schedule(&slot.schedule))).await?;
+    let prompts = left.into_iter().map(|user| NewJob::of(&PromptUser { slot: new, user, again: false }));
+    tx.enqueue_batch(prompts.collect()).await?;
+    Ok(Ok(format!("slot {new}")))
+}
+
+/// Gives a user's part of a slot to the agent once more. The inner error says what stands in its way.
+pub(super) async fn prompt_again(
+    tx: &mut Transaction,
+    dead: PromptUser,
+) -> Result<std::result::Result<String, String>> {
+    let Some(slot) = store::slots::get(tx, dead.slot).await? else { return refused("its slot is gone") };
+    if store::users::get(tx, &dead.user).await?.is_none() {
+        return refused("the user was erased");
+    }
+    if let Err(reason) = still_lasts(tx, &slot).await? {
+        return refused(reason);
+    }
+    match retries::part_of(tx, slot.id, &dead.user).await?.as_deref() {
+        Some("agent_failed") => {}
+        Some("asked") => return refused(NOT_CLOSED),
+        Some(outcome) => return refused(format!("the user's part came to its end: {outcome}")),
+        None => return refused("the user was none of the audience"),
+    }
+    if !retries::ask_again(tx, slot.id, &dead.user).await? {
+        return refused("the agent is asked again already");
+    }
+    let prompt = PromptUser { again: true, ..dead };
+    tx.enqueue(NewJob::of(&prompt)).await?;
+    Ok(Ok(format!("another attempt of slot {}", slot.id)))
+}
+
+/// Whether what is said at a slot would still be sent; if not, since when.
+async fn still_lasts(tx: &mut Transaction, slot: &Slot) -> Result<std::result::Result<(), String>> {
+    let definition: Definition = match serde_json::from_value(slot.definition.clone()) {
+        Ok(definition) => definition,
+        Err(error) => return refused(format!("its slot's definition cannot be read: {error}")),
+    };
+    if store::schedules::clock(tx).await? >= run_duty::expires_at(slot, &definition) {
+        return refused("its time is over: expires_minutes have passed since the slot fell due");
+    }
+    Ok(Ok(()))
+}

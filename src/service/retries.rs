@@ -1,0 +1,169 @@
+//! What came of trying dead jobs again, as administrators read it at a terminal or over HTTP: for each job, and counted for each kind.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jobs::app::Settings;
+use jobs::retries::{self, Answered, Retry, RetryError};
+use queue::Queue;
+use queue::job::JobId;
+use serde::Serialize;
+use sqlx::PgPool;
+use utoipa::ToSchema;
+
+use crate::jobs_command::table;
+
+/// What came of a retry.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Retried {
+    /// The dead job.
+    pub(crate) id: JobId,
+    /// Its kind; null: it is not dead.
+    pub(crate) kind: Option<String>,
+    /// `retried` or `refused`.
+    pub(crate) outcome: &'static str,
+    /// What does its work now, or why nothing does.
+    pub(crate) detail: String,
+}
+
+impl From<Retry> for Retried {
+    fn from(Retry { id, kind, answer }: Retry) -> Self {
+        let (outcome, detail) = match answer {
+            Answered::Retried(detail) => ("retried", detail),
+            Answered::Refused(detail) => ("refused", detail),
+        };
+        Self { id, kind, outcome, detail }
+    }
+}
+
+/// What came of trying many jobs again.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Retries {
+    /// At most 10,000; a second request takes the next.
+    pub(crate) outcomes: Vec<Retried>,
+    /// The same, counted.
+    pub(crate) kinds: Vec<KindCount>,
+}
+
+/// How many jobs of a kind were tried again, and how many were not.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct KindCount {
+    /// The kind; null: jobs that are not dead.
+    pub(crate) kind: Option<String>,
+    /// What does their work again.
+    pub(crate) retried: usize,
+    /// Nothing does.
+    pub(crate) refused: usize,
+    /// Why, the most frequent reason first.
+    pub(crate) reasons: Vec<ReasonCount>,
+}
+
+/// How often something stood in the way.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ReasonCount {
+    /// What.
+    pub(crate) reason: String,
+    /// How often.
+    pub(crate) jobs: usize,
+}
+
+impl From<Vec<Retried>> for Retries {
+    fn from(outcomes: Vec<Retried>) -> Self {
+        let mut kinds: BTreeMap<Option<&str>, (usize, BTreeMap<&str, usize>)> = BTreeMap::new();
+        for outcome in &outcomes {
+            let (retried, reasons) = kinds.entry(outcome.kind.as_deref()).or_default();
+            match outcome.outcome {
+                "retried" => *retried += 1,
+                _ => *reasons.entry(&outcome.detail).or_default() += 1,
+            }
+        }
+        let kinds = kinds.into_iter().map(|(kind, (retried, reasons))| {
+            let refused = reasons.values().sum();
+            let mut reasons: Vec<ReasonCount> = reasons
+                .into_iter()
+                .map(|(reason, jobs)| ReasonCount { reason: reason.to_owned(), jobs })
+                .collect();
+            reasons.sort_by_key(|reason| std::cmp::Reverse(reason.jobs));
+            KindCount { kind: kind.map(str::to_owned), retried, refused, reasons }
+        });
+        let kinds = kinds.collect();
+        Self { outcomes, kinds }
+    }
+}
+
+impl Retries {
+    /// There was something to be tried again, and nothing was.
+    pub(crate) fn refused_all(&self) -> bool {
+        !self.kinds.is_empty() && self.kinds.iter().all(|kind| kind.retried == 0)
+    }
+}
+
+/// Each job, and behind them a line for each kind.
+impl fmt::Display for Retries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.outcomes.is_empty() {
+            return f.write_str("no job fits\n");
+        }
+        let rows = self.outcomes.iter().map(|Retried { id, kind, outcome, detail }| {
+            let kind = kind.as_deref().unwrap_or("-");
+            vec![id.to_string(), kind.to_owned(), (*outcome).to_owned(), detail.clone()]
+        });
+        writeln!(f, "{}", table(&["JOB", "KIND", "OUTCOME", "DETAIL"], rows))?;
+        for KindCount { kind, retried, refused, reasons } in &self.kinds {
+            write!(f, "{}: {retried} retried, {refused} refused", kind.as_deref().unwrap_or("not dead"))?;
+            let reasons: Vec<String> =
+                reasons.iter().map(|why| format!("{} of them: {}", why.jobs, why.reason)).collect();
+            if reasons.is_empty() { writeln!(f)? } else { writeln!(f, " ({})", reasons.join("; "))? }
+        }
+        Ok(())
+    }
+}
+
+/// Tries these jobs again, one after the other.
+pub(crate) async fn retry_all(
+    queue: &Queue,
+    pg: &PgPool,
+    settings: &Settings,
+    ids: &[JobId],
+    actor: &str,
+) -> Result<Vec<Retried>, RetryError> {
+    let mut outcomes = Vec::with_capacity(ids.len());
+    for id in ids {
+        outcomes.push(retries::retry(queue, pg, settings, *id, actor).await?.into());
+    }
+    Ok(outcomes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn retried(id: JobId, kind: &str, outcome: &'static str, detail: &str) -> Retried {
+        Retried { id, kind: Some(kind.to_owned()), outcome, detail: detail.to_owned() }
+    }
+
+    #[test]
+    fn outcomes_are_counted_by_kind_and_reason() {
+        let outcomes = vec![
+            retried(1, "send_chunk", "retried", "delivery a"),
+            retried(2, "send_chunk", "refused", "quota"),
+            retried(3, "send_chunk", "refused", "window"),
+            retried(4, "send_chunk", "refused", "window"),
+            retried(5, "answer", "retried", "job 9"),
+        ];
+
+        let kinds = serde_json::to_value(Retries::from(outcomes).kinds).unwrap();
+
+        assert_eq!(
+            kinds,
+            serde_json::json!([
+                { "kind": "answer", "retried": 1, "refused": 0, "reasons": [] },
+                { "kind": "send_chunk", "retried": 1, "refused": 3, "reasons": [
+                    { "reason": "window", "jobs": 2 },
+                    { "reason": "quota", "jobs": 1 },
+                ] },
+            ])
+        );
+    }
+}

@@ -1,0 +1,219 @@
+//! Successors of what gave up, made by hand: a delivery of a chunk that failed and of those behind it, a turn of messages that were not answered,
+//! a slot of an audience that was not dealt with. What has ended stays as it is; each has one successor at most.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// A delivery of which a part was not sent.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct Unsent {
+    /// Its id.
+    pub id: Uuid,
+    /// Whose allowance it takes; `None`: nobody's.
+    pub user_id: Option<String>,
+    /// The author's text; empty once it is erased.
+    pub text: String,
+    /// The delivery that begins anew with the chunk that was asked for, if there is one.
+    pub successor: Option<Uuid>,
+}
+
+/// The delivery of a chunk.
+pub async fn delivery_of(conn: &mut PgConnection, chunk_id: i64) -> sqlx::Result<Unsent> {
+    sqlx::query_as(
+        "SELECT d.id, d.user_id, d.text, s.id AS successor FROM channel_chunks c JOIN channel_deliveries d ON d.id = c.delivery_id
+         LEFT JOIN channel_deliveries s ON s.resent_from = c.id WHERE c.id = $1",
+    )
+    .bind(chunk_id)
+    .fetch_one(conn)
+    .await
+}
+
+/// A chunk of a delivery that was not sent as a whole.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct Part {
+    /// Its number.
+    pub id: i64,
+    /// Where it stands.
+    pub state: String,
+    /// Twilio's id.
+    pub sid: Option<String>,
+    /// Why it was not sent.
+    pub error_message: Option<String>,
+    /// The first byte of the author's text that it covers.
+    pub source_start: i32,
+    /// Counts against the allowance.
+    pub meter_proactive: bool,
+    /// Carries the footer.
+    pub proactive: bool,
+}
+
+/// A chunk and those behind it, in order. The caller holds the delivery's lock.
+pub async fn parts_from(conn: &mut PgConnection, chunk_id: i64) -> sqlx::Result<Vec<Part>> {
+    sqlx::query_as(
+        "SELECT c.id, c.state, c.sid, c.error_message, c.source_start, c.meter_proactive, c.proactive
+         FROM channel_chunks f JOIN channel_chunks c ON c.delivery_id = f.delivery_id AND c.index >= f.index WHERE f.id = $1 ORDER BY c.index",
+    )
+    .bind(chunk_id)
+    .fetch_all(conn)
+    .await
+}
+
+/// The successor of a delivery that was not sent from this chunk on.
+#[derive(Debug)]
+pub struct Resent<'a> {
+    /// Its own id, a new UUID v7.
+    pub id: Uuid,
+    /// The first chunk that was not sent.
+    pub chunk_id: i64,
+    /// To whom; the caller holds the lock.
+    pub address_id: i64,
+    /// The text that its chunks cover.
+    pub text: &'a str,
+    /// The billing period in which its chunks are reserved; `None`: they are not metered.
+    pub period_start: Option<DateTime<Utc>>,
+}
+
+/// Stores a successor that says what the chunk and those behind it could not, for as long as their delivery was to last. Returns the ids of its
+/// chunks, in order; empty: there is a successor already.
+pub async fn resend(conn: &mut PgConnection, resent: &Resent<'_>) -> sqlx::Result<Vec<i64>> {
+    let made = sqlx::query(
+        "INSERT INTO channel_deliveries (id, address_id, user_id, conversation_id, link_id, period_start, purpose, text, content_sid, content_variables,
+                                         expires_at, resent_from)
+         SELECT $1, $3, d.user_id, d.conversation_id, d.link_id, $5, d.purpose, $4, d.content_sid, d.content_variables,
+                clock_timestamp() + (d.expires_at - d.created_at), c.id
+         FROM channel_chunks c JOIN channel_deliveries d ON d.id = c.delivery_id WHERE c.id = $2
+         ON CONFLICT (resent_from) WHERE resent_from IS NOT NULL DO NOTHING",
+    )
+    .bind(resent.id)
+    .bind(resent.chunk_id)
+    .bind(resent.address_id)
+    .bind(resent.text)
+    .bind(resent.period_start)
+    .execute(&mut *conn)
+    .await?;
+    if made.rows_affected() == 0 {
+        return Ok(Vec::new());
+    }
+    let mut ids: Vec<i64> = sqlx::query_scalar(
+        "INSERT INTO channel_chunks (delivery_id, index, body, source_start, source_end, meter_proactive, proactive, form, metering)
+         SELECT $1, c.index - f.index, c.body, c.source_start - f.source_start, c.source_end - f.source_start, c.meter_proactive, c.proactive, c.form,
+                CASE WHEN c.meter_proactive THEN 'reserved' END
+         FROM channel_chunks f JOIN channel_chunks c ON c.delivery_id = f.delivery_id AND c.index >= f.index
+         WHERE f.id = $2 ORDER BY c.index RETURNING id",
+    )
+    .bind(resent.id)
+    .bind(resent.chunk_id)
+    .fetch_all(conn)
+    .await?;
+    // Numbers are drawn in the order of the rows.
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+/// What became of a message, and from which phone it can be answered.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct Asked {
+    /// The turn that has it.
+    pub turn_id: Option<i64>,
+    /// How it ended.
+    pub outcome: Option<String>,
+    /// The agent was to see it.
+    pub was_accepted: bool,
+    /// When its outcome gave way to another try.
+    pub retried_at: Option<DateTime<Utc>>,
+    /// The phone that it, or else the last message of its turn, was written from; `None`: the dashboard.
+    pub address_id: Option<i64>,
+}
+
+/// A message by its number.
+pub async fn asked(conn: &mut PgConnection, message_id: i64) -> sqlx::Result<Option<Asked>> {
+    sqlx::query_as(
+        "SELECT m.turn_id, m.outcome, m.accepted_at IS NOT NULL AS was_accepted, m.retried_at,
+                coalesce((SELECT o.address_id FROM channel_messages o WHERE o.turn_id = m.turn_id AND o.address_id IS NOT NULL ORDER BY o.id DESC LIMIT 1),
+                         m.address_id) AS address_id
+         FROM channel_messages m WHERE m.id = $1",
+    )
+    .bind(message_id)
+    .fetch_optional(conn)
+    .await
+}
+
+/// The outcome `failed` of a message that no turn has gives way: it waits again. False: it has another outcome, or none. The caller holds the lock
+/// of its address or conversation.
+pub async fn reopen(conn: &mut PgConnection, message_id: i64) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE channel_messages SET outcome = NULL, outcome_reason = NULL, outcome_at = NULL, retried_at = clock_timestamp()
+         WHERE id = $1 AND outcome = 'failed' AND turn_id IS NULL",
+    )
+    .bind(message_id)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The slot that goes on with the audience of a failed one, if there is one, and whether its audience was dealt with.
+pub async fn rest_of_slot(conn: &mut PgConnection, slot_id: i64) -> sqlx::Result<(Option<i64>, bool)> {
+    sqlx::query_as(
+        "SELECT n.id, s.audience_done_at IS NOT NULL FROM channel_slots s LEFT JOIN channel_slots n ON n.retry_of = s.id WHERE s.id = $1",
+    )
+    .bind(slot_id)
+    .fetch_one(conn)
+    .await
+}
+
+/// Makes the slot that goes on with the audience of a failed one, and takes over the users whom the agent was never asked for. Two slots of a schedule
+/// have never the same moment, so it stands a microsecond behind the other. Returns its number and those users; `None`: there is one already.
+pub async fn continue_slot(
+    conn: &mut PgConnection,
+    slot_id: i64,
+) -> sqlx::Result<Option<(i64, Vec<String>)>> {
+    let new: Option<i64> = sqlx::query_scalar(
+        "INSERT INTO channel_slots (schedule, moment, definition, manual, state, last_user, retry_of)
+         SELECT schedule, moment + interval '1 microsecond', definition, manual, 'open', last_user, id FROM channel_slots WHERE id = $1 AND state = 'failed'
+         ON CONFLICT DO NOTHING RETURNING id",
+    )
+    .bind(slot_id)
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(new) = new else { return Ok(None) };
+    // Whom the agent is at work for comes to an end by itself.
+    let left: Vec<String> = sqlx::query_scalar(
+        "UPDATE channel_slot_users u SET outcome = 'agent_failed', reason = 'its slot failed before the agent was asked'
+         WHERE u.slot_id = $1 AND u.outcome = 'asked'
+           AND NOT EXISTS (SELECT FROM channel_conversations c JOIN channel_turns t ON t.conversation_id = c.id
+                           WHERE c.user_id = u.user_id AND t.slot_id = u.slot_id AND t.state = 'running')
+         RETURNING u.user_id",
+    )
+    .bind(slot_id)
+    .fetch_all(&mut *conn)
+    .await?;
+    sqlx::query("INSERT INTO channel_slot_users (slot_id, user_id, outcome) SELECT $1, user_id, 'asked' FROM unnest($2::TEXT[]) AS left_over (user_id)")
+        .bind(new)
+        .bind(&left)
+        .execute(conn)
+        .await?;
+    Ok(Some((new, left)))
+}
+
+/// What a user's part of a slot came to; `None`: the user was none of its audience.
+pub async fn part_of(conn: &mut PgConnection, slot_id: i64, user_id: &str) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar("SELECT outcome FROM channel_slot_users WHERE slot_id = $1 AND user_id = $2")
+        .bind(slot_id)
+        .bind(user_id)
+        .fetch_optional(conn)
+        .await
+}
+
+/// Gives a user's part of a slot to the agent once more. False: the agent has not failed for this user.
+pub async fn ask_again(conn: &mut PgConnection, slot_id: i64, user_id: &str) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE channel_slot_users SET outcome = 'asked', reason = NULL, attempt = attempt + 1
+         WHERE slot_id = $1 AND user_id = $2 AND outcome = 'agent_failed'",
+    )
+    .bind(slot_id)
+    .bind(user_id)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
