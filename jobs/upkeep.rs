@@ -1,5 +1,5 @@
 //! What must be looked after every few minutes, by one process of all: messages whose webhook never came, sends that stay in doubt, deliveries
-//! that waited too long.
+//! that waited too long, and what hangs on a former secret key.
 //!
 //! Enqueued by every process at its start and every few minutes, once for all by its key. Enqueues what an inbound message enqueues. It may run
 //! twice: everything it does is looked up first. What fails is left to the next round.
@@ -47,7 +47,8 @@ impl Job for Upkeep {
         // One that fails must not keep the others from their turn.
         let backfilled = backfill(&app).await;
         let rest = tidy(&app).await;
-        if let Err(failure) = backfilled.and(rest) {
+        let rehashed = hash_anew(&app).await;
+        if let Err(failure) = backfilled.and(rest).and(rehashed) {
             tracing::warn!("The next round of the upkeep will try again: {failure:?}");
         }
         Ok(())
@@ -109,6 +110,16 @@ async fn params(app: &App, message: &ListedMessage) -> Result<serde_json::Value,
         }
     }
     Ok(params)
+}
+
+/// After a rotation of the secret keys, what still has its number comes off the former ones.
+async fn hash_anew(app: &App) -> Result<(), Failure> {
+    let mut conn = app.pg.acquire().await?;
+    let rows = store::keys_in_use::hash_anew_when_due(&mut conn, &app.settings.secret_keys).await?;
+    if rows > 0 {
+        tracing::info!("Hashed {rows} rows anew with the newest secret key");
+    }
+    Ok(())
 }
 
 async fn tidy(app: &App) -> Result<(), Failure> {

@@ -20,6 +20,7 @@ mod optouts;
 mod outages;
 mod proactive;
 mod retries;
+mod rotation;
 mod schedulers;
 mod schedules;
 mod sending;

@@ -16,7 +16,7 @@ use queue::workers::{RunningWorkers, Workers};
 use rand::Rng as _;
 use rand::distr::Alphanumeric;
 use sandbox::Sandbox;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use store::secret_keys::SecretKeys;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -175,14 +175,33 @@ fn client(config: &Config, api_base_url: Url) -> anyhow::Result<twilio::client::
     twilio::client::Client::new(settings).context("no HTTP client can be made on this machine")
 }
 
-/// The keys that were given, or the one that the database keeps for itself.
+/// The keys to work with, once it is certain that no row hangs on another one.
 pub(crate) async fn secret_keys(config: &Config, pg: &PgPool) -> anyhow::Result<SecretKeys> {
-    if let Some(keys) = &config.secret_keys {
-        return Ok(keys.clone());
-    }
-    let fresh: String = rand::rng().sample_iter(Alphanumeric).take(48).map(char::from).collect();
-    let kept = store::secret_keys::kept(&mut *pg.acquire().await?, &fresh).await?;
-    SecretKeys::parse(&kept).context("the database keeps an empty secret key; set CLOUDYBOT_SECRET_KEY")
+    let mut conn = pg.acquire().await?;
+    let keys = match present_keys(config, &mut conn).await? {
+        Some(keys) => keys,
+        None => {
+            let fresh: String = rand::rng().sample_iter(Alphanumeric).take(48).map(char::from).collect();
+            let kept = store::secret_keys::kept(&mut conn, &fresh).await?;
+            SecretKeys::parse(&kept)
+                .context("the database keeps an empty secret key; set CLOUDYBOT_SECRET_KEY")?
+        }
+    };
+    store::keys_in_use::accept(&mut conn, &keys).await?;
+    Ok(keys)
+}
+
+/// The keys that were given, and behind them the one that the database has kept for itself when none was given.
+pub(crate) async fn present_keys(
+    config: &Config,
+    conn: &mut PgConnection,
+) -> anyhow::Result<Option<SecretKeys>> {
+    let kept = store::secret_keys::kept_if_any(conn).await?;
+    Ok(match (&config.secret_keys, kept) {
+        (Some(given), Some(kept)) => Some(given.clone().with_former(&kept)),
+        (Some(given), None) => Some(given.clone()),
+        (None, kept) => kept.as_deref().and_then(SecretKeys::parse),
+    })
 }
 
 pub(crate) fn settings(config: &Config, address: SocketAddr, secret_keys: SecretKeys) -> Settings {

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use jobs::schedules::definition;
+use sqlx::PgPool;
+use store::keys_in_use;
 use twilio::client::{Client, ListFilter, LookupError, Settings};
 
 use crate::config::{Config, Mode};
 use crate::database::Database;
+use crate::{app, keys_command};
 
 /// One thing that was looked at.
 pub(crate) struct Finding {
@@ -17,13 +20,55 @@ pub(crate) struct Finding {
 /// Looks at everything; the configuration itself is valid, or nobody would get here.
 pub(crate) async fn run(config: &Config) -> Vec<Finding> {
     let mode = if config.mode == Mode::Production { "production" } else { "development" };
-    vec![
+    let mut findings = vec![
         Finding { what: "configuration", result: Ok(format!("valid, {mode}")) },
         Finding { what: "schedules", result: schedules(config) },
-        Finding { what: "database", result: database(config).await },
-        Finding { what: "twilio", result: twilio(config).await },
-        Finding { what: "webhook address", result: webhook_address(config) },
-    ]
+    ];
+    findings.extend(of_database(config).await);
+    findings.push(Finding { what: "twilio", result: twilio(config).await });
+    findings.push(Finding { what: "webhook address", result: webhook_address(config) });
+    findings
+}
+
+/// What the database says; the rest of it only where it is in order.
+async fn of_database(config: &Config) -> Vec<Finding> {
+    let database = match Database::open(config).await {
+        Ok(database) => database,
+        Err(error) => return vec![Finding { what: "database", result: Err(format!("{error:#}")) }],
+    };
+    let pg = database.pool(1, Duration::from_secs(5));
+    let in_order = self::database(config, &database, &pg).await;
+    let mut findings = Vec::new();
+    if in_order.is_ok() {
+        let keys = secret_keys(config, &pg).await.map_err(|error| format!("{error:#}"));
+        findings.push(Finding { what: "secret keys", result: keys });
+    }
+    findings.insert(0, Finding { what: "database", result: in_order });
+    findings
+}
+
+/// What hangs on which key, and which one can go.
+async fn secret_keys(config: &Config, pg: &PgPool) -> anyhow::Result<String> {
+    let mut conn = pg.acquire().await?;
+    let Some(keys) = app::present_keys(config, &mut conn).await? else {
+        return Ok("none yet; the database makes one for itself at the first start".to_owned());
+    };
+    keys_in_use::check(&mut conn, &keys).await?;
+    let uses = keys_in_use::uses(&mut conn).await?;
+    let told: Vec<String> = keys_command::with_idle_ones(&keys, uses)
+        .iter()
+        .enumerate()
+        .map(|(index, used)| {
+            let name = used.name();
+            match index {
+                index if index >= keys.fingerprints().len() => format!("key {name}, not given: {used}"),
+                0 => format!("key {name}, the newest: {used}"),
+                _ if used.is_idle() => format!("key {name}: nothing hangs on it, it can go"),
+                _ => format!("key {name}: {used}"),
+            }
+        })
+        .collect();
+    Ok(told.join("; "))
 }
 
 fn schedules(config: &Config) -> Result<String, String> {
@@ -39,14 +84,12 @@ fn schedules(config: &Config) -> Result<String, String> {
     Ok(format!("{} files, {on} switched on", schedules.len()))
 }
 
-async fn database(config: &Config) -> Result<String, String> {
-    let database = Database::open(config).await.map_err(|error| format!("{error:#}"))?;
-    let pg = database.pool(1, Duration::from_secs(5));
+async fn database(config: &Config, database: &Database, pg: &PgPool) -> Result<String, String> {
     let max: String = sqlx::query_scalar("SHOW max_connections")
-        .fetch_one(&pg)
+        .fetch_one(pg)
         .await
         .map_err(|error| format!("does not answer: {error}; check DATABASE_URL"))?;
-    let missing = store::migrations::missing(&pg).await.map_err(|error| error.to_string())?;
+    let missing = store::migrations::missing(pg).await.map_err(|error| error.to_string())?;
     let keys = &config.keys.database;
     // One more for LISTEN.
     let wanted = keys.receiver_connections

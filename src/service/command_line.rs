@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::chunks_command::ChunksCommand;
 use crate::jobs_command::JobsCommand;
+use crate::keys_command::KeysCommand;
 use crate::schedules_command::SchedulesCommand;
 use crate::users_command::UsersCommand;
 
@@ -68,6 +69,14 @@ pub(crate) enum Command {
     Users {
         #[command(subcommand)]
         command: UsersCommand,
+        /// JSON for a program instead of lines
+        #[arg(long, global = true)]
+        json: bool,
+    },
+    /// See which rows hang on which secret key, and do without one that is lost
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
         /// JSON for a program instead of lines
         #[arg(long, global = true)]
         json: bool,

@@ -18,6 +18,7 @@ mod database;
 mod demo_user;
 mod http;
 mod jobs_command;
+mod keys_command;
 mod log;
 mod retries;
 mod scheduler;

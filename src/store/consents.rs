@@ -99,7 +99,7 @@ pub fn principal(names: &[Name]) -> Option<&Name> {
 pub async fn insert(conn: &mut PgConnection, keys: &SecretKeys, consent: NewConsent<'_>) -> sqlx::Result<()> {
     let name = principal(consent.names);
     sqlx::query(
-        "INSERT INTO whatsapp_consents (user_id, phone, phone_hash, method, action, text, version, message_sid) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO whatsapp_consents (user_id, phone, phone_hash, method, action, text, version, message_sid, hashed_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(consent.user_id)
     .bind(name.and_then(Name::phone))
@@ -109,6 +109,7 @@ pub async fn insert(conn: &mut PgConnection, keys: &SecretKeys, consent: NewCons
     .bind(consent.text)
     .bind(consent.version)
     .bind(consent.message_sid)
+    .bind(keys.fingerprint())
     .execute(conn)
     .await?;
     Ok(())

@@ -31,6 +31,8 @@ pub mod entries;
 pub mod erasure;
 /// The same request is the same delivery.
 pub mod idempotency_keys;
+/// Which rows hang on which secret key.
+pub mod keys_in_use;
 /// Which user writes from which address.
 pub mod links;
 /// Two rows that prove to be one person.
@@ -51,6 +53,8 @@ pub mod planner;
 pub mod proactive_deliveries;
 /// How fast messages may come.
 pub mod rate_buckets;
+/// Putting the newest secret key in the place of former ones.
+mod rehashing;
 /// Successors of what gave up.
 pub mod retries;
 /// Which process has loaded which schedules.

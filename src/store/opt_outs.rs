@@ -24,12 +24,13 @@ pub async fn put(
         return Ok(false);
     }
     let done = sqlx::query(
-        "INSERT INTO whatsapp_proactive_opt_outs (phone_hash, phone, user_id, keyword) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+        "INSERT INTO whatsapp_proactive_opt_outs (phone_hash, phone, user_id, keyword, hashed_by) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
     )
     .bind(keys.hash(Sort::Person, &name.canonical))
     .bind(name.phone())
     .bind(user_id)
     .bind(keyword)
+    .bind(keys.fingerprint())
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
@@ -83,22 +84,29 @@ fn hashes(keys: &SecretKeys, names: &[Name]) -> Vec<Vec<u8>> {
     names.iter().flat_map(|name| keys.hashes(Sort::Person, &name.canonical)).collect()
 }
 
-/// Keeps the proof and forgets the number: every name gets a row of its hash alone, since nothing else will say that they are one person.
+/// Keeps the proof and forgets the number: every name gets a row of its hash alone, since nothing else will say that they are one person. All are
+/// hashed with the newest key, for without the number that is not possible any more.
 pub(crate) async fn erase(conn: &mut PgConnection, keys: &SecretKeys, names: &[Name]) -> sqlx::Result<()> {
     if !exists(conn, keys, names).await? {
         return Ok(());
     }
+    let newest: Vec<Vec<u8>> = names.iter().map(|name| keys.hash(Sort::Person, &name.canonical)).collect();
+    for hash in &newest {
+        sqlx::query(
+            "INSERT INTO whatsapp_proactive_opt_outs (phone_hash, keyword, hashed_by) VALUES ($1, 'erased', $2)
+             ON CONFLICT (phone_hash) DO UPDATE SET phone = NULL, user_id = NULL, hashed_by = EXCLUDED.hashed_by",
+        )
+        .bind(hash)
+        .bind(keys.fingerprint())
+        .execute(&mut *conn)
+        .await?;
+    }
     sqlx::query(
-        "UPDATE whatsapp_proactive_opt_outs SET phone = NULL, user_id = NULL WHERE phone_hash = ANY ($1)",
+        "DELETE FROM whatsapp_proactive_opt_outs WHERE phone_hash = ANY ($1) AND phone_hash <> ALL ($2)",
     )
     .bind(hashes(keys, names))
-    .execute(&mut *conn)
+    .bind(&newest)
+    .execute(conn)
     .await?;
-    for name in names {
-        sqlx::query("INSERT INTO whatsapp_proactive_opt_outs (phone_hash, keyword) VALUES ($1, 'erased') ON CONFLICT DO NOTHING")
-            .bind(keys.hash(Sort::Person, &name.canonical))
-            .execute(&mut *conn)
-            .await?;
-    }
     Ok(())
 }

@@ -49,6 +49,27 @@ impl SecretKeys {
         (!keys.is_empty()).then_some(Self(keys))
     }
 
+    /// The same keys with a former one behind them, unless it is among them.
+    #[must_use]
+    pub fn with_former(mut self, key: &str) -> Self {
+        if !self.0.iter().any(|known| known == key) {
+            self.0.push(key.to_owned());
+        }
+        self
+    }
+
+    /// Names the key that makes new hashes and seals, without telling it.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        fingerprint(self.0.first().expect("parse takes no empty list"))
+    }
+
+    /// Names all keys, in their order.
+    #[must_use]
+    pub fn fingerprints(&self) -> Vec<String> {
+        self.0.iter().map(|key| fingerprint(key)).collect()
+    }
+
     /// The hash to store.
     #[must_use]
     pub fn hash(&self, sort: Sort, text: &str) -> Vec<u8> {
@@ -97,6 +118,10 @@ fn hash(key: &str, sort: Sort, text: &str) -> Vec<u8> {
     derive(key, sort, text).to_vec()
 }
 
+fn fingerprint(key: &str) -> String {
+    derive(key, "fingerprint", "").iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A key of its own for each sort of secret.
 fn cipher(key: &str, sort: Sealed) -> XChaCha20Poly1305 {
     XChaCha20Poly1305::new(&derive(key, "seal", sort.label()).into())
@@ -119,6 +144,13 @@ pub async fn kept(conn: &mut PgConnection, fresh: &str) -> sqlx::Result<String> 
     .execute(&mut *conn)
     .await?;
     sqlx::query_scalar("SELECT secret FROM channel_secrets WHERE name = 'secret_key'").fetch_one(conn).await
+}
+
+/// The key that this database keeps for itself, if it has ever made one.
+pub async fn kept_if_any(conn: &mut PgConnection) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar("SELECT secret FROM channel_secrets WHERE name = 'secret_key'")
+        .fetch_optional(conn)
+        .await
 }
 
 #[cfg(test)]
@@ -145,6 +177,18 @@ mod tests {
 
         assert!(rotated.hashes(Sort::Person, "x").contains(&stored));
         assert_ne!(rotated.hash(Sort::Person, "x"), stored);
+    }
+
+    #[test]
+    fn a_fingerprint_names_a_key_and_a_former_key_stands_behind() {
+        let (old, new) = (SecretKeys::parse("old").unwrap(), SecretKeys::parse("new").unwrap());
+
+        let both = new.clone().with_former("old");
+
+        assert_eq!(both.fingerprint(), new.fingerprint());
+        assert_eq!(both.fingerprints(), [new.fingerprint(), old.fingerprint()]);
+        assert_eq!(both.clone().with_former("old").fingerprints().len(), 2);
+        assert_eq!(new.fingerprint().len(), 16);
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub struct UserAgent {
     pub base_url: Option<String>,
     /// Its token, sealed for this user.
     pub token: Option<Vec<u8>>,
+    /// Fingerprint of the key that opens it; `None`: no token, or nobody kept it then.
+    pub sealed_by: Option<String>,
     /// Which agent of the gateway.
     pub agent_id: Option<String>,
     /// Which model behind it.
@@ -17,23 +19,27 @@ pub struct UserAgent {
 
 /// What a user has; `None`: nothing.
 pub async fn get(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Option<UserAgent>> {
-    sqlx::query_as("SELECT base_url, token, agent_id, model FROM channel_user_agents WHERE user_id = $1")
-        .bind(user_id)
-        .fetch_optional(conn)
-        .await
+    sqlx::query_as(
+        "SELECT base_url, token, sealed_by, agent_id, model FROM channel_user_agents WHERE user_id = $1",
+    )
+    .bind(user_id)
+    .fetch_optional(conn)
+    .await
 }
 
 /// Gives a user these, in place of what there was.
 pub async fn put(conn: &mut PgConnection, user_id: &str, agent: &UserAgent) -> sqlx::Result<()> {
     sqlx::query(
-        "INSERT INTO channel_user_agents (user_id, base_url, token, agent_id, model) VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (user_id) DO UPDATE SET base_url = EXCLUDED.base_url, token = EXCLUDED.token, agent_id = EXCLUDED.agent_id, model = EXCLUDED.model, updated_at = now()",
+        "INSERT INTO channel_user_agents (user_id, base_url, token, agent_id, model, sealed_by) VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (user_id) DO UPDATE SET base_url = EXCLUDED.base_url, token = EXCLUDED.token, agent_id = EXCLUDED.agent_id, model = EXCLUDED.model, sealed_by = EXCLUDED.sealed_by,
+         updated_at = now()",
     )
     .bind(user_id)
     .bind(&agent.base_url)
     .bind(&agent.token)
     .bind(&agent.agent_id)
     .bind(&agent.model)
+    .bind(&agent.sealed_by)
     .execute(conn)
     .await?;
     Ok(())

@@ -118,6 +118,12 @@ impl TestApp {
         self.process = Some(self.spawn(self.address, &[]).await);
     }
 
+    /// The same with keys of this start's own.
+    pub(crate) async fn launch_with(&mut self, env: &[(&str, &str)]) {
+        let env: Vec<_> = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        self.process = Some(self.spawn(self.address, &env).await);
+    }
+
     /// Starts the program once more, on the same database; returns where this process listens.
     pub(crate) async fn launch_another(&mut self) -> SocketAddr {
         self.launch_another_with(&[]).await
@@ -147,6 +153,35 @@ impl TestApp {
     }
 
     async fn spawn(&self, listen: SocketAddr, env: &[(String, String)]) -> Child {
+        let process = self.program(listen, env).spawn().unwrap();
+        self.until("the program is ready", async || {
+            let answer = self.http.get(format!("http://{listen}/readyz")).send().await;
+            answer.is_ok_and(|answer| answer.status().is_success())
+        })
+        .await;
+        process
+    }
+
+    /// Starts the program once more with keys of its own, and expects that it refuses; returns what it said.
+    pub(crate) async fn refused(&self, env: &[(&str, &str)]) -> String {
+        let env: Vec<_> = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut command = self.program(free_address(), &env);
+        let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
+        let begun = Instant::now();
+        while process.try_wait().unwrap().is_none() && begun.elapsed() < PATIENCE {
+            tokio::time::sleep(Duration::from_millis(15)).await;
+        }
+        let runs_on = process.try_wait().unwrap().is_none();
+        process.kill().unwrap();
+        let output = process.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!runs_on, "the program was not refused: {said}");
+        assert!(!output.status.success(), "{said}");
+        said
+    }
+
+    /// The program as it will be started, with short times.
+    fn program(&self, listen: SocketAddr, env: &[(String, String)]) -> Command {
         let short = [
             ("AGENT__DEBOUNCE_MS", "0"),
             ("AGENT__DEBOUNCE_CAP_MS", "0"),
@@ -194,13 +229,7 @@ impl TestApp {
             let log = File::options().create(true).append(true).open(self.log.path()).unwrap();
             command.stderr(log);
         }
-        let process = command.spawn().unwrap();
-        self.until("the program is ready", async || {
-            let answer = self.http.get(format!("http://{listen}/readyz")).send().await;
-            answer.is_ok_and(|answer| answer.status().is_success())
-        })
-        .await;
-        process
+        command
     }
 
     /// Writes a schedule's file, as an operator does.
@@ -215,12 +244,18 @@ impl TestApp {
 
     /// Runs the command line beside the program; its exit code and what it printed.
     pub(crate) async fn command(&self, arguments: &[&str]) -> (bool, String) {
+        self.command_with(&[], arguments).await
+    }
+
+    /// The same with keys of its own.
+    pub(crate) async fn command_with(&self, env: &[(&str, &str)], arguments: &[&str]) -> (bool, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cloudybot"));
         command
             .args(arguments)
             .env("DATABASE_URL", &self.database_url)
             .env("CLOUDYBOT__SCHEDULES__DIRECTORY", self.schedules.path())
-            .env("CLOUDYBOT_SECRET_KEY", "of the hashes");
+            .env("CLOUDYBOT_SECRET_KEY", "of the hashes")
+            .envs(env.iter().copied());
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
         let said = [output.stdout, output.stderr].concat();
         (output.status.success(), String::from_utf8(said).unwrap())

@@ -42,7 +42,7 @@ pub(super) struct AgentView {
 
 impl From<UserAgent> for AgentView {
     fn from(agent: UserAgent) -> Self {
-        let UserAgent { base_url, token, agent_id, model } = agent;
+        let UserAgent { base_url, token, agent_id, model, .. } = agent;
         Self { base_url, has_token: token.is_some(), agent_id, model }
     }
 }
@@ -72,17 +72,19 @@ pub(super) async fn put(
     let endpoint = Endpoint::new(&base_url, token.as_deref().unwrap_or_default())
         .map_err(|error| Problem::invalid(format!("agent: {error}")))?;
     let former = user_agents::get(conn, user_id).await?.unwrap_or_default();
-    let token = match token {
-        Some(token) => Some(keys.seal(Sealed::AgentToken, user_id, &token)),
+    let (token, sealed_by) = match token {
+        Some(token) => (Some(keys.seal(Sealed::AgentToken, user_id, &token)), Some(keys.fingerprint())),
         // Another gateway never gets to see it.
-        None => former.token.filter(|_| {
-            let former = former.base_url.as_ref().and_then(|base_url| Endpoint::new(base_url, "").ok());
-            former.is_some_and(|former| former.is_same_gateway(&endpoint))
-        }),
+        None => {
+            let same = former.base_url.as_ref().and_then(|base_url| Endpoint::new(base_url, "").ok());
+            same.filter(|same| same.is_same_gateway(&endpoint))
+                .map_or((None, None), |_| (former.token, former.sealed_by))
+        }
     };
     let agent = UserAgent {
         base_url: Some(base_url),
         token,
+        sealed_by,
         agent_id: named("agentId", filled(request.agent_id))?,
         model: named("model", filled(request.model))?,
     };

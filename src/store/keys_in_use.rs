@@ -1,0 +1,196 @@
+//! `channel_secret_keys`: which rows hang on which secret key, and how they come off one.
+//!
+//! Claim tokens are not counted: they are worth something for a quarter of an hour only.
+
+use std::fmt;
+
+use sqlx::PgConnection;
+
+use crate::rehashing;
+use crate::secret_keys::{Sealed, SecretKeys, Sort};
+
+/// What hangs on one key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
+pub struct KeyUse {
+    /// Names the key; `None`: rows from before this was kept.
+    pub fingerprint: Option<String>,
+    /// People who said STOP.
+    pub opt_outs: i64,
+    /// What people agreed to and took back.
+    pub consents: i64,
+    /// Tokens of users' own gateways.
+    pub tokens: i64,
+    /// An administrator gave the key up.
+    pub given_up: bool,
+}
+
+impl KeyUse {
+    /// What people call the key.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.fingerprint.as_deref().unwrap_or(UNRECORDED)
+    }
+
+    /// Whether nothing would be lost with the key.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.opt_outs + self.consents + self.tokens == 0
+    }
+}
+
+impl fmt::Display for KeyUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { opt_outs, consents, tokens, .. } = self;
+        write!(f, "{opt_outs} opt-outs, {consents} consents and {tokens} sealed tokens")
+    }
+}
+
+/// Why the given keys must not be used with this database.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// A key is missing on which rows hang.
+    #[error(
+        "{0} hang on the key {name}, which CLOUDYBOT_SECRET_KEY does not hold: people who said STOP would be written to. Put the former key back behind \
+         the new one, CLOUDYBOT_SECRET_KEY=new,former; the service then hashes anew what it can, and `cloudybot check` says when nothing hangs on the \
+         former one any more. If that key is lost for good: `cloudybot keys give-up {name}`",
+        name = .0.name()
+    )]
+    Lost(KeyUse),
+    /// The database refused or was away.
+    #[error("cannot look up which keys are in use")]
+    Database(#[from] sqlx::Error),
+}
+
+/// Stands for the key of rows from before keys were recorded.
+const UNRECORDED: &str = "unrecorded";
+
+/// How many rows hang on each key.
+const USES: &str = "WITH uses AS (
+         SELECT hashed_by AS fingerprint, count(*) AS opt_outs, 0 AS consents, 0 AS tokens FROM whatsapp_proactive_opt_outs GROUP BY hashed_by
+         UNION ALL SELECT hashed_by, 0, count(*), 0 FROM whatsapp_consents GROUP BY hashed_by
+         UNION ALL SELECT sealed_by, 0, 0, count(*) FROM channel_user_agents WHERE token IS NOT NULL GROUP BY sealed_by)
+     SELECT u.fingerprint, sum(opt_outs)::BIGINT AS opt_outs, sum(consents)::BIGINT AS consents, sum(tokens)::BIGINT AS tokens,
+            coalesce(bool_or(k.given_up_at IS NOT NULL), FALSE) AS given_up
+     FROM uses u LEFT JOIN channel_secret_keys k ON k.fingerprint = coalesce(u.fingerprint, 'unrecorded')
+     GROUP BY u.fingerprint ORDER BY u.fingerprint NULLS LAST";
+
+/// What hangs on each key, those without any rows left out.
+pub async fn uses(conn: &mut PgConnection) -> sqlx::Result<Vec<KeyUse>> {
+    sqlx::query_as(USES).fetch_all(conn).await
+}
+
+/// Whether all rows can be found with these keys.
+///
+/// # Errors
+/// [`KeysError::Lost`] names the first key that is missing.
+pub async fn check(conn: &mut PgConnection, keys: &SecretKeys) -> Result<(), KeysError> {
+    let given = keys.fingerprints();
+    let lost: Vec<String> = sqlx::query_scalar(
+        "SELECT k.fingerprint FROM channel_secret_keys k WHERE k.fingerprint <> ALL ($1) AND k.given_up_at IS NULL AND (
+             EXISTS (SELECT FROM whatsapp_proactive_opt_outs o WHERE o.hashed_by = k.fingerprint)
+             OR EXISTS (SELECT FROM whatsapp_consents c WHERE c.hashed_by = k.fingerprint)
+             OR EXISTS (SELECT FROM channel_user_agents a WHERE a.sealed_by = k.fingerprint AND a.token IS NOT NULL))",
+    )
+    .bind(&given)
+    .fetch_all(&mut *conn)
+    .await?;
+    let unrecorded = lost.is_empty() && !opens_unrecorded(conn, keys).await?;
+    if lost.is_empty() && !unrecorded {
+        return Ok(());
+    }
+    let is_lost = |used: &KeyUse| match &used.fingerprint {
+        Some(fingerprint) => lost.contains(fingerprint),
+        None => unrecorded,
+    };
+    match uses(conn).await?.into_iter().find(is_lost) {
+        Some(used) => Err(KeysError::Lost(used)),
+        // Its last row went meanwhile.
+        None => Ok(()),
+    }
+}
+
+/// Checks the keys and remembers that they are in use.
+///
+/// # Errors
+/// As [`check`].
+pub async fn accept(conn: &mut PgConnection, keys: &SecretKeys) -> Result<(), KeysError> {
+    check(conn, keys).await?;
+    sqlx::query(
+        "INSERT INTO channel_secret_keys (fingerprint) SELECT unnest($1::TEXT[])
+         ON CONFLICT (fingerprint) DO UPDATE SET last_used_at = now(), given_up_at = NULL",
+    )
+    .bind(keys.fingerprints())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Whether one of the keys fits what was stored before fingerprints were kept: a few rows whose text is known are tried. Nothing to try: it does.
+async fn opens_unrecorded(conn: &mut PgConnection, keys: &SecretKeys) -> sqlx::Result<bool> {
+    let given_up: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM channel_secret_keys WHERE fingerprint = 'unrecorded')",
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    if given_up {
+        return Ok(true);
+    }
+    let hashed: Vec<(Vec<u8>, String)> = sqlx::query_as(
+        "SELECT o.phone_hash, coalesce(a.canonical, 'whatsapp:' || o.phone) FROM whatsapp_proactive_opt_outs o
+         LEFT JOIN channel_address_aliases a ON a.alias = 'whatsapp:' || o.phone WHERE o.hashed_by IS NULL AND o.phone IS NOT NULL LIMIT 20",
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let fits = |(hash, name): &(Vec<u8>, String)| keys.hashes(Sort::Person, name).contains(hash);
+    if !hashed.is_empty() && !hashed.iter().any(fits) {
+        return Ok(false);
+    }
+    let sealed: Vec<(String, Vec<u8>)> = sqlx::query_as(
+        "SELECT user_id, token FROM channel_user_agents WHERE sealed_by IS NULL AND token IS NOT NULL LIMIT 20",
+    )
+    .fetch_all(conn)
+    .await?;
+    let opens = |(user, token): &(String, Vec<u8>)| keys.open(Sealed::AgentToken, user, token).is_some();
+    Ok(sealed.is_empty() || sealed.iter().any(opens))
+}
+
+/// Hashes anew with the newest key what can be, once a day at most: rows may have come from processes that began with another key. Returns the number
+/// of rows.
+pub async fn hash_anew_when_due(conn: &mut PgConnection, keys: &SecretKeys) -> sqlx::Result<u64> {
+    let due: Option<bool> = sqlx::query_scalar(
+        "SELECT coalesce(hashed_anew_at < now() - interval '1 day', TRUE) FROM channel_secret_keys WHERE fingerprint = $1",
+    )
+    .bind(keys.fingerprint())
+    .fetch_optional(&mut *conn)
+    .await?;
+    if due != Some(true) {
+        return Ok(0);
+    }
+    let rows = rehashing::hash_anew(conn, keys).await?;
+    sqlx::query("UPDATE channel_secret_keys SET hashed_anew_at = now() WHERE fingerprint = $1")
+        .bind(keys.fingerprint())
+        .execute(conn)
+        .await?;
+    Ok(rows)
+}
+
+/// Gives a lost key up: what still has its number is hashed with the newest of the present keys, and the rest is missed by nobody from here on.
+/// Returns what is left; `None`: no row hangs on such a key.
+pub async fn give_up(
+    conn: &mut PgConnection,
+    keys: &SecretKeys,
+    fingerprint: &str,
+) -> sqlx::Result<Option<KeyUse>> {
+    let named = |used: &KeyUse| used.name() == fingerprint;
+    if !uses(conn).await?.iter().any(named) {
+        return Ok(None);
+    }
+    rehashing::hash_anew(conn, keys).await?;
+    sqlx::query(
+        "INSERT INTO channel_secret_keys (fingerprint, given_up_at) VALUES ($1, now()) ON CONFLICT (fingerprint) DO UPDATE SET given_up_at = now()",
+    )
+    .bind(fingerprint)
+    .execute(&mut *conn)
+    .await?;
+    Ok(Some(uses(conn).await?.into_iter().find(named).unwrap_or_default()))
+}
