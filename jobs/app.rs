@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent::allowed_hosts::AllowedHosts;
 use alert_webhook::AlertWebhook;
 use queue::Queue;
 use queue::transaction::Transaction;
@@ -81,6 +82,8 @@ pub struct Settings {
     pub plans: Plans,
     /// How fast they may write.
     pub limits: Limits,
+    /// Where their own agents may be.
+    pub agent_hosts: AllowedHosts,
     /// What they may say to the agent.
     pub moderation: Moderation,
     /// What keys the hashes of tokens and numbers.

@@ -232,7 +232,13 @@ async fn a_process_that_dies_in_a_turn_asks_again_and_answers_once() {
 async fn a_user_may_have_a_gateway_of_their_own() {
     let shared = Gateway::chatting(|_, _| Run::Say("The shared one.", Duration::ZERO)).await;
     let own = Gateway::chatting(|_, _| Run::Say("Your own.", Duration::ZERO)).await;
-    let app = TestApp::start_with(&[("OPENCLAW_BASE_URL", &shared.url), ("OPENCLAW_TOKEN", "of-all")]).await;
+    let allowed = format!("[\"{}\"]", own.url.strip_prefix("http://").unwrap());
+    let app = TestApp::start_with(&[
+        ("OPENCLAW_BASE_URL", &shared.url),
+        ("OPENCLAW_TOKEN", "of-all"),
+        ("CLOUDYBOT__OPENCLAW__ALLOWED_HOSTS", &allowed),
+    ])
+    .await;
     let put = async |user: &str, agent: Value| {
         app.product(Method::PUT, &format!("/users/{user}"), json!({ "agent": agent })).await
     };
@@ -277,6 +283,42 @@ async fn a_user_may_have_a_gateway_of_their_own() {
     for (status, problem) in refused {
         assert_eq!(status, 422, "{problem}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_users_own_gateway_is_not_inside_unless_the_operator_says_so() {
+    let inside = Gateway::chatting(|_, _| Run::Say("From inside.", Duration::ZERO)).await;
+    let app = TestApp::start().await;
+    let put = async |base_url: &str| {
+        app.product(Method::PUT, "/users/alice", json!({ "agent": { "baseUrl": base_url } })).await
+    };
+    app.product(Method::PUT, "/users/alice", json!({})).await;
+
+    for base_url in [
+        &inside.url,
+        &app.url("/admin/api"),
+        "http://localhost:1",
+        "http://169.254.169.254",
+        "http://[::1]:1",
+    ] {
+        let (status, problem) = put(base_url).await;
+        let detail = problem["detail"].as_str().unwrap_or_default();
+
+        assert_eq!(status, 422, "{base_url}: {problem}");
+        assert!(detail.contains("openclaw.allowed_hosts"), "{base_url}: {problem}");
+    }
+    // One that was given before there was a rule.
+    sqlx::query("INSERT INTO channel_user_agents (user_id, base_url) VALUES ('alice', $1)")
+        .bind(&inside.url)
+        .execute(&app.pg)
+        .await
+        .unwrap();
+    app.product(Method::POST, "/users/alice/messages", json!({ "text": "Hello" })).await;
+    app.drained().await;
+
+    assert!(inside.chats().is_empty(), "nobody asks it");
+    let error = app.text("SELECT error FROM channel_turns").await;
+    assert!(error.contains("openclaw.allowed_hosts"), "{error}");
 }
 
 fn gateway_channels(gateway: &Gateway) -> Vec<String> {

@@ -4,12 +4,14 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Response;
+use reqwest::dns::Resolve;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
+use reqwest::{ClientBuilder, Response};
 use serde::Serialize;
 use url::Url;
 
+use crate::allowed_hosts::{self, AllowedHosts, GuardedResolver, SystemResolver};
 use crate::browser::{self, BrowserStop};
 use crate::error::AgentError;
 use crate::moderation::{self, Verdict};
@@ -28,16 +30,27 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Client {
     http: Http,
+    /// What its address must keep to; `None`: the operator has named it, wherever it may be.
+    guard: Option<Guard>,
     endpoint: Arc<Endpoint>,
     target: Arc<Target>,
     idle_timeout: Duration,
 }
 
-/// What every gateway's client is made from: their connections are shared, and making another client costs nothing.
+/// What the clients of users' own gateways are made from: their connections are shared, and making another client costs nothing.
 #[derive(Clone, Debug)]
 pub struct Gateways {
     http: Http,
+    guard: Guard,
     idle_timeout: Duration,
+}
+
+/// Keeps users' own gateways to the addresses that are allowed.
+#[derive(Clone, Debug)]
+struct Guard {
+    allowed: Arc<AllowedHosts>,
+    /// Its resolver knows allowed addresses alone, and no proxy looks names up in its place.
+    http: reqwest::Client,
 }
 
 /// Two clients, because a proxy from the environment is right for the world and wrong for this machine.
@@ -47,63 +60,90 @@ struct Http {
     this_machine: reqwest::Client,
 }
 
+impl Http {
+    fn new() -> Result<Self, AgentError> {
+        Ok(Self { world: built(builder())?, this_machine: built(builder().no_proxy())? })
+    }
+
+    fn for_operators(&self, endpoint: &Endpoint) -> &reqwest::Client {
+        if endpoint.is_loopback() { &self.this_machine } else { &self.world }
+    }
+}
+
+fn builder() -> ClientBuilder {
+    // A redirected POST would lose its body, and take the token to somewhere else.
+    reqwest::Client::builder()
+        .redirect(Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_keepalive(KEEPALIVE)
+        .user_agent("cloudybot")
+}
+
+fn built(builder: ClientBuilder) -> Result<reqwest::Client, AgentError> {
+    builder.build().map_err(|error| {
+        AgentError::Configuration(format!("cannot make an HTTP client: {}", describe(error)))
+    })
+}
+
 impl Gateways {
-    /// A stream that is silent for `idle_timeout` is given up; a line that says nothing, as gateways send to keep a connection open, is a sign
-    /// of life.
+    /// Users' gateways may be where the world is, and where `allowed` says. A stream that is silent for `idle_timeout` is given up; a line
+    /// that says nothing, as gateways send to keep a connection open, is a sign of life.
     ///
     /// # Errors
     /// [`AgentError::Configuration`] if TLS cannot be set up on this machine.
-    pub fn new(idle_timeout: Duration) -> Result<Self, AgentError> {
-        let builder = || {
-            // A redirected POST would lose its body, and take the token to somewhere else.
-            reqwest::Client::builder()
-                .redirect(Policy::none())
-                .connect_timeout(CONNECT_TIMEOUT)
-                .tcp_keepalive(KEEPALIVE)
-                .user_agent("cloudybot")
-        };
-        let failed =
-            |error| AgentError::Configuration(format!("cannot make an HTTP client: {}", describe(error)));
-        let http = Http {
-            world: builder().build().map_err(failed)?,
-            this_machine: builder().no_proxy().build().map_err(failed)?,
-        };
-        Ok(Self { http, idle_timeout })
+    pub fn new(allowed: AllowedHosts, idle_timeout: Duration) -> Result<Self, AgentError> {
+        Self::resolving(allowed, idle_timeout, SystemResolver)
     }
 
-    /// A client for the default agent of a gateway.
+    fn resolving(
+        allowed: AllowedHosts,
+        idle_timeout: Duration,
+        names: impl Resolve + 'static,
+    ) -> Result<Self, AgentError> {
+        let allowed = Arc::new(allowed);
+        let resolver = GuardedResolver::new(allowed.clone(), names);
+        let http = built(builder().no_proxy().dns_resolver(resolver))?;
+        Ok(Self { http: Http::new()?, guard: Guard { allowed, http }, idle_timeout })
+    }
+
+    /// A client for the default agent of a user's own gateway.
     #[must_use]
     pub fn client(&self, endpoint: Endpoint) -> Client {
-        let (http, idle_timeout) = (self.http.clone(), self.idle_timeout);
-        Client { http, endpoint: Arc::new(endpoint), target: Arc::default(), idle_timeout }
+        Client {
+            http: self.http.clone(),
+            guard: Some(self.guard.clone()),
+            endpoint: Arc::new(endpoint),
+            target: Arc::default(),
+            idle_timeout: self.idle_timeout,
+        }
     }
 }
 
 impl Client {
-    /// A client for the default agent of a gateway, with connections of its own.
+    /// A client for the default agent of a gateway that the operator has named, with connections of its own.
     ///
     /// # Errors
     /// As [`Gateways::new`].
     pub fn new(endpoint: Endpoint, idle_timeout: Duration) -> Result<Self, AgentError> {
-        Ok(Gateways::new(idle_timeout)?.client(endpoint))
+        let (endpoint, target) = (Arc::new(endpoint), Arc::default());
+        Ok(Self { http: Http::new()?, guard: None, endpoint, target, idle_timeout })
     }
 
-    /// The same client for another target: what it leaves open stays as it is.
+    /// Where it asks.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The same client for another agent or model of its gateway: what `target` leaves open stays as it is.
     #[must_use]
     pub fn asking(&self, target: &Target) -> Self {
         let chosen = |choice: &Option<String>, default: &Option<String>| {
             choice.clone().filter(|name| !name.trim().is_empty()).or_else(|| default.clone())
         };
-        // Another gateway knows nothing of this one's agents and models.
-        let here = if target.endpoint.is_some() { &Target::default() } else { &*self.target };
-        let agent_id = chosen(&target.agent_id, &here.agent_id);
-        let model = chosen(&target.model, &here.model);
-        Self {
-            http: self.http.clone(),
-            endpoint: target.endpoint.clone().map_or_else(|| self.endpoint.clone(), Arc::new),
-            target: Arc::new(Target { endpoint: None, agent_id, model }),
-            idle_timeout: self.idle_timeout,
-        }
+        let agent_id = chosen(&target.agent_id, &self.target.agent_id);
+        let model = chosen(&target.model, &self.target.model);
+        Self { target: Arc::new(Target { endpoint: None, agent_id, model }), ..self.clone() }
     }
 
     /// `openclaw`, and which agent or model it asks for.
@@ -158,11 +198,22 @@ impl Client {
             headers.insert(AUTHORIZATION, authorization.clone());
         }
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream, application/json"));
-        let http = if self.endpoint.is_loopback() { &self.http.this_machine } else { &self.http.world };
-        let response = http.post(url.clone()).headers(headers).json(body).send().await;
-        response.map_err(|error| {
-            AgentError::Transient(format!("cannot reach {}: {}", self.endpoint, describe(error)))
+        let response = self.http()?.post(url.clone()).headers(headers).json(body).send().await;
+        response.map_err(|error| match allowed_hosts::refusal_in(&error) {
+            Some(refused) => AgentError::Configuration(refused.to_string()),
+            None => AgentError::Transient(format!("cannot reach {}: {}", self.endpoint, describe(error))),
         })
+    }
+
+    /// What connects to the gateway, if that is allowed. Of a name it is known when it is resolved.
+    fn http(&self) -> Result<&reqwest::Client, AgentError> {
+        match &self.guard {
+            Some(guard) if !guard.allowed.name(&self.endpoint) => {
+                guard.allowed.check(&self.endpoint)?;
+                Ok(&guard.http)
+            }
+            _ => Ok(self.http.for_operators(&self.endpoint)),
+        }
     }
 }
 
@@ -184,3 +235,6 @@ pub(crate) fn describe(error: reqwest::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! The agent behind the conversation: who is asked when a person writes. Knows no job and no table.
 
+/// Where users' own gateways may be.
+pub mod allowed_hosts;
 /// The end of an agent's browser session.
 pub mod browser;
 /// The request of a turn, as OpenAI has it.
@@ -55,9 +57,10 @@ impl Agent {
     #[must_use]
     pub fn asking(&self, target: &Target, gateways: &Gateways) -> Self {
         match (self, &target.endpoint) {
-            (Self::OpenClaw(client), _) => Self::OpenClaw(client.asking(target)),
+            // Another gateway knows nothing of the deployment's agents and models.
+            (_, Some(endpoint)) => Self::OpenClaw(gateways.client(endpoint.clone()).asking(target)),
+            (Self::OpenClaw(client), None) => Self::OpenClaw(client.asking(target)),
             (Self::Echo, None) => Self::Echo,
-            (Self::Echo, Some(endpoint)) => Self::OpenClaw(gateways.client(endpoint.clone()).asking(target)),
         }
     }
 

@@ -75,6 +75,11 @@ impl Endpoint {
         &self.chat
     }
 
+    /// Its host and port.
+    pub(crate) fn place(&self) -> (Option<Host<&str>>, Option<u16>) {
+        (self.chat.host(), self.chat.port_or_known_default())
+    }
+
     /// Where tools are called; no server but a gateway has that.
     pub(crate) fn tools(&self) -> Option<&Url> {
         self.tools.as_ref()

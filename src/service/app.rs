@@ -79,7 +79,7 @@ impl Service {
             queue: queue.clone(),
             twilio: client(config, api_base_url)?,
             agent: config.agent.clone(),
-            gateways: Gateways::new(IDLE_TIMEOUT)?,
+            gateways: Gateways::new(config.agent_hosts.clone(), IDLE_TIMEOUT)?,
             settings: settings.clone(),
         });
         let workers = start_workers(config, &queue, app).await.context("the workers cannot start")?;
@@ -236,6 +236,7 @@ pub(crate) fn settings(config: &Config, address: SocketAddr, secret_keys: Secret
         plans: config.plans.clone(),
         limits: config.limits(),
         moderation: config.moderation.clone(),
+        agent_hosts: config.agent_hosts.clone(),
         alert_webhook: config.alert_webhook.clone(),
         secret_keys,
     }

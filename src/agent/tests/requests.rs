@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use agent::Agent;
+use agent::allowed_hosts::AllowedHosts;
 use agent::client::Gateways;
 use agent::target::{Endpoint, Target};
 use agent::turn::{Channel, Part, Reply};
@@ -13,7 +14,7 @@ use serde_json::json;
 use crate::gateway::{Gateway, TOKEN, completion, text, turn};
 
 fn gateways() -> Gateways {
-    Gateways::new(Duration::from_secs(30)).unwrap()
+    Gateways::new(AllowedHosts::parse(&["127.0.0.1".to_owned()]).unwrap(), Duration::from_secs(30)).unwrap()
 }
 
 #[tokio::test]

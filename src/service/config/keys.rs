@@ -127,6 +127,7 @@ pub(super) struct OpenClaw {
     pub(super) token: String,
     pub(super) agent_id: String,
     pub(super) model: String,
+    pub(super) allowed_hosts: Vec<String>,
 }
 
 impl fmt::Debug for OpenClaw {

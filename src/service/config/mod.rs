@@ -12,6 +12,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use agent::allowed_hosts::AllowedHosts;
 use alert_webhook::AlertWebhook;
 use jobs::inbound::limits::Limits;
 use jobs::inbound::moderation::Moderation;
@@ -53,6 +54,8 @@ pub struct Config {
     pub twilio: Twilio,
     /// Who answers.
     pub agent: agent::Agent,
+    /// Where users' own agents may be.
+    pub agent_hosts: AllowedHosts,
     /// What users may do.
     pub plans: Plans,
     /// What users may say to the agent.
@@ -117,6 +120,7 @@ impl Config {
         let welcomes = mode == Mode::Development && keys.twilio.account_sid.is_empty();
         let (twilio, sandbox) = rules::twilio(&keys, sandbox, &mut errors);
         let agent = rules::agent(&keys, &mut errors);
+        let agent_hosts = rules::agent_hosts(&keys, agent.as_ref(), &mut errors);
         let plans = rules::plans(&keys, &mut errors);
         let moderation = rules::moderation(&keys, &mut errors);
         let alert_webhook = rules::alert_webhook(&keys, &mut errors);
@@ -132,6 +136,7 @@ impl Config {
                 mode,
                 twilio,
                 agent,
+                agent_hosts,
                 plans,
                 moderation,
                 alert_webhook,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use agent::Agent;
+use agent::allowed_hosts::AllowedHosts;
 use agent::client::{Client, IDLE_TIMEOUT};
 use agent::moderation::Moderator;
 use agent::target::{Endpoint, Target};
@@ -109,6 +110,18 @@ pub(super) fn agent(keys: &Keys, errors: &mut Vec<String>) -> Option<Agent> {
             errors.push(format!("OPENCLAW_BASE_URL, OPENCLAW_TOKEN: {error}"));
             None
         }
+    }
+}
+
+/// Where users' own gateways may be: where the operator says, and where everybody's is.
+pub(super) fn agent_hosts(keys: &Keys, agent: Option<&Agent>, errors: &mut Vec<String>) -> AllowedHosts {
+    let allowed = AllowedHosts::parse(&keys.openclaw.allowed_hosts).unwrap_or_else(|error| {
+        errors.push(format!("openclaw.allowed_hosts: {error}"));
+        AllowedHosts::default()
+    });
+    match agent {
+        Some(Agent::OpenClaw(client)) => allowed.and(client.endpoint()),
+        _ => allowed,
     }
 }
 

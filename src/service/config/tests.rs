@@ -271,3 +271,19 @@ fn an_origin_is_a_scheme_and_a_host() {
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told[0].contains("server.origins holds \"admin.example.com\""), "{told:?}");
 }
+
+#[test]
+fn where_users_own_gateways_may_be_is_read_and_the_operators_own_is_among_it() {
+    let config = load(&[
+        ("OPENCLAW_BASE_URL", "http://127.0.0.1:18789"),
+        ("CLOUDYBOT__OPENCLAW__ALLOWED_HOSTS", "[\"10.0.0.0/8\"]"),
+    ])
+    .unwrap();
+    let told = errors(load(&[("CLOUDYBOT__OPENCLAW__ALLOWED_HOSTS", "[\"http://x\"]")]));
+    let is_allowed =
+        |base_url| config.agent_hosts.check(&agent::target::Endpoint::new(base_url, "").unwrap()).is_ok();
+
+    assert!(is_allowed("http://10.0.0.7") && is_allowed("http://127.0.0.1:18789"));
+    assert!(!is_allowed("http://127.0.0.1:8080"));
+    assert!(told[0].starts_with("openclaw.allowed_hosts: \"http://x\""), "{told:?}");
+}

@@ -1,9 +1,10 @@
 //! `agent` of `/v1/users/{user}`: the gateway and the agent that a user has of their own.
 
 use agent::target::Endpoint;
+use jobs::app::Settings;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
-use store::secret_keys::{Sealed, SecretKeys};
+use store::secret_keys::Sealed;
 use store::user_agents::{self, UserAgent};
 use utoipa::ToSchema;
 
@@ -50,7 +51,7 @@ impl From<UserAgent> for AgentView {
 /// Gives a user an agent of their own, or the deployment's. The caller holds the user's lock.
 pub(super) async fn put(
     conn: &mut PgConnection,
-    keys: &SecretKeys,
+    settings: &Settings,
     user_id: &str,
     request: Option<AgentRequest>,
 ) -> Result<(), Problem> {
@@ -70,8 +71,10 @@ pub(super) async fn put(
         return Ok(user_agents::put(conn, user_id, &agent).await?);
     };
     let endpoint = Endpoint::new(&base_url, token.as_deref().unwrap_or_default())
-        .map_err(|error| Problem::invalid(format!("agent: {error}")))?;
+        .and_then(|endpoint| settings.agent_hosts.check(&endpoint).map(|()| endpoint))
+        .map_err(|error| Problem::invalid(format!("agent.baseUrl: {error}")))?;
     let former = user_agents::get(conn, user_id).await?.unwrap_or_default();
+    let keys = &settings.secret_keys;
     let (token, sealed_by) = match token {
         Some(token) => (Some(keys.seal(Sealed::AgentToken, user_id, &token)), Some(keys.fingerprint())),
         // Another gateway never gets to see it.

@@ -187,7 +187,7 @@ pub(super) async fn put(
     user.paused = request.paused.unwrap_or(user.paused);
     store::users::update(&mut tx, &user).await?;
     if let Some(agent) = request.agent {
-        agents::put(&mut tx, &settings.secret_keys, &user.id, agent).await?;
+        agents::put(&mut tx, settings, &user.id, agent).await?;
     }
     let view = view(&mut tx, settings, user).await?;
     tx.commit().await?;
