@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use queue::claim::Claim;
 use queue::failure::Failure;
-use queue::job::NewJob;
 use queue::trace::TraceParent;
 use queue::transaction::Transaction;
 use store::chunks::{Accepted, Chunk, End, Unsent};
@@ -16,8 +15,7 @@ use twilio::errors::ErrorClass;
 use twilio::message::{Content, OutboundMessage};
 
 use crate::app::{App, Settings};
-use crate::probe_sender::{self, ProbeSender};
-use crate::{lanes, post_alert, proactive};
+use crate::{lanes, post_alert, proactive, probe_sender};
 
 /// What an attempt came to, as far as the sender is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -263,8 +261,7 @@ async fn hold_back(
 ) -> Result<Failure, Failure> {
     store::chunks::return_to_planned(tx, chunk.id, attempt, Unsent::NotSent, reason).await?;
     post_alert::raise(tx, &app.settings, "sender_refused", reason).await?;
-    let probe = ProbeSender { every_secs: every.as_secs().max(1) };
-    tx.enqueue(NewJob::of(&probe).unique_key(probe_sender::KEY)).await?;
+    probe_sender::hold_back(tx, every).await?;
     Ok(Failure::Snooze(Duration::from_secs(1)))
 }
 

@@ -1,5 +1,5 @@
 //! What must be looked after every few minutes, by one process of all: messages whose webhook never came, sends that stay in doubt, deliveries
-//! that waited too long, and what hangs on a former secret key.
+//! that waited too long, a pause without a probe, and what hangs on a former secret key.
 //!
 //! Enqueued by every process at its start and every few minutes, once for all by its key. Enqueues what an inbound message enqueues. It may run
 //! twice: everything it does is looked up first. What fails is left to the next round.
@@ -19,7 +19,7 @@ use twilio::message::ListedMessage;
 use crate::app::App;
 use crate::inbound::intake::{self, Arrival, TakenIn};
 use crate::look_up::UNRESOLVED;
-use crate::post_alert;
+use crate::{post_alert, probe_sender};
 
 /// The round.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -42,13 +42,15 @@ impl Job for Upkeep {
 
     const KIND: &'static str = "upkeep";
     const POOL: &'static str = "upkeep";
+    const KEPT: bool = true;
 
     async fn run(self, app: App, _: Claim) -> Result<(), Failure> {
         // One that fails must not keep the others from their turn.
         let backfilled = backfill(&app).await;
         let rest = tidy(&app).await;
         let rehashed = hash_anew(&app).await;
-        if let Err(failure) = backfilled.and(rest).and(rehashed) {
+        let probed = probe_sender::look_after(&app).await;
+        if let Err(failure) = backfilled.and(rest).and(rehashed).and(probed) {
             tracing::warn!("The next round of the upkeep will try again: {failure:?}");
         }
         Ok(())

@@ -52,7 +52,7 @@ async fn a_paused_pool_begins_nothing_until_it_is_resumed() {
     assert_eq!((paused, again), ((200, json!({ "changed": true })), (200, json!({ "changed": false }))));
     assert_eq!(waiting["jobs"][0]["state"], "waiting");
     assert_eq!(stats["counts"][0]["paused"], true);
-    assert_eq!(resumed, (200, json!({ "changed": true })));
+    assert_eq!(resumed, (200, json!({ "changed": true, "probing": false })));
     app.replies(PERSON, 1).await;
     app.drained_well().await;
     assert_eq!(

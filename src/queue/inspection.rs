@@ -7,6 +7,7 @@ use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use crate::Queue;
 use crate::job::JobId;
+use crate::pauses;
 
 /// Which jobs are meant; what is left out does not narrow.
 #[derive(Clone, Debug, Default)]
@@ -162,7 +163,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Pool => "pool",
             Self::Kind => "kind",
@@ -177,6 +178,11 @@ pub(crate) const BULK_LIMIT: i64 = 10_000;
 const BULK_STEP: usize = 500;
 
 const SUMMARY: &str = "SELECT id, state, kind, pool, lane, failed_attempts, run_at, created_at, finished_at, reason FROM queue.every_job";
+
+const LIVE: &str = " AND state NOT IN ('done', 'cancelled', 'dead')";
+
+const LIVE_AND_NOT_KEPT: &str = " AND state NOT IN ('done', 'cancelled', 'dead')
+    AND kind <> ALL (ARRAY(SELECT k.kind FROM queue.kinds k WHERE k.kept UNION SELECT k.on_end_kind FROM queue.kinds k WHERE k.on_end_kind IS NOT NULL))";
 
 impl Queue {
     /// The newest jobs that fit, at most `limit`.
@@ -227,7 +233,8 @@ impl Queue {
         Ok(outcomes.pop().expect("one job, one outcome"))
     }
 
-    /// Does something to every job that fits: dead ones for a retry; live ones, or dead ones if they are asked for, for a cancel.
+    /// Does something to every job that fits: dead ones for a retry; live ones, or dead ones if they are asked for, for a cancel. A cancel that names no
+    /// kind leaves alone what others rely on ([`crate::job::Job::KEPT`]), and follow-ups.
     pub async fn act_on_fitting(
         &self,
         action: Action,
@@ -239,7 +246,8 @@ impl Queue {
         query.push(match action {
             Action::Retry => " AND state = 'dead'",
             Action::Cancel if filter.state.as_deref() == Some("dead") => "",
-            Action::Cancel => " AND state NOT IN ('done', 'cancelled', 'dead')",
+            Action::Cancel if filter.kind.is_some() => LIVE,
+            Action::Cancel => LIVE_AND_NOT_KEPT,
         });
         query.push(" ORDER BY id LIMIT ").push_bind(BULK_LIMIT);
         let ids: Vec<JobId> = query.build_query_scalar().fetch_all(self.pg()).await?;
@@ -277,47 +285,22 @@ impl Queue {
     /// Pauses a pool or a kind for all processes: what runs goes on, nothing new begins. False: it was paused already.
     pub async fn pause(&self, scope: Scope, name: &str, actor: &str) -> sqlx::Result<bool> {
         let mut tx = self.pg().begin().await?;
-        let done = sqlx::query(
-            "INSERT INTO queue.pauses (scope, name, paused_by) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-        )
-        .bind(scope.as_str())
-        .bind(name)
-        .bind(actor)
-        .execute(&mut *tx)
-        .await?;
-        let changed = done.rows_affected() == 1;
-        let outcome = if changed { "paused" } else { "was paused" };
-        note(&mut tx, actor, "pause", &format!("{} {name}", scope.as_str()), outcome).await?;
+        let changed = pauses::pause(&mut tx, scope, name, actor).await?;
+        if !changed {
+            note(&mut tx, actor, "pause", &format!("{} {name}", scope.as_str()), "was paused").await?;
+        }
         tx.commit().await?;
         Ok(changed)
     }
 
     /// Lets a pool or a kind go on. False: it was not paused.
     pub async fn resume(&self, scope: Scope, name: &str, actor: &str) -> sqlx::Result<bool> {
-        self.lift_pause(scope, name, actor, None).await
-    }
-
-    /// Lets a pool or a kind go on that this actor has paused; a pause of somebody else stays. False: there was none of this actor's.
-    pub async fn resume_own(&self, scope: Scope, name: &str, actor: &str) -> sqlx::Result<bool> {
-        self.lift_pause(scope, name, actor, Some(actor)).await
-    }
-
-    async fn lift_pause(
-        &self,
-        scope: Scope,
-        name: &str,
-        actor: &str,
-        paused_by: Option<&str>,
-    ) -> sqlx::Result<bool> {
         let mut tx = self.pg().begin().await?;
-        let done = sqlx::query(
-            "DELETE FROM queue.pauses WHERE scope = $1 AND name = $2 AND paused_by = coalesce($3, paused_by)",
-        )
-        .bind(scope.as_str())
-        .bind(name)
-        .bind(paused_by)
-        .execute(&mut *tx)
-        .await?;
+        let done = sqlx::query("DELETE FROM queue.pauses WHERE scope = $1 AND name = $2")
+            .bind(scope.as_str())
+            .bind(name)
+            .execute(&mut *tx)
+            .await?;
         let changed = done.rows_affected() == 1;
         let outcome = if changed { "resumed" } else { "was not paused" };
         note(&mut tx, actor, "resume", &format!("{} {name}", scope.as_str()), outcome).await?;

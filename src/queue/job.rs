@@ -35,6 +35,9 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// as payload, in the transaction that ends this one, so that nobody waits on a dead job.
     const ON_END: Option<(&'static str, &'static str)> = None;
 
+    /// Others rely on jobs of this kind: a cancel that names neither the kind nor the job leaves them alone, as it does follow-ups.
+    const KEPT: bool = false;
+
     /// Does the work once. It may be called again for the same job after a crash, so each effect is either repeatable or
     /// committed together with the job's end by [`Claim::complete`].
     fn run(self, app: Self::App, claim: Claim) -> impl Future<Output = Result<(), Failure>> + Send;

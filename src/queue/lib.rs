@@ -80,6 +80,8 @@ pub mod failure;
 pub mod inspection;
 /// What a job is.
 pub mod job;
+/// What begins nothing new.
+pub mod pauses;
 /// Jobs that gave up.
 pub mod retries;
 /// Times and sizes.

@@ -28,6 +28,7 @@ pub(crate) struct Kind {
     pub(crate) backoff: Backoff,
     pub(crate) timeout: Option<Duration>,
     on_end: Option<(&'static str, &'static str)>,
+    kept: bool,
 }
 
 impl Registry {
@@ -40,7 +41,8 @@ impl Registry {
                     Box::pin(std::future::ready(Err(Failure::Abort(format!("undecodable payload: {error}")))))
                 }
             });
-        let kind = Kind { handler, backoff: J::BACKOFF, timeout: J::TIMEOUT, on_end: J::ON_END };
+        let kind =
+            Kind { handler, backoff: J::BACKOFF, timeout: J::TIMEOUT, on_end: J::ON_END, kept: J::KEPT };
         let before = self.kinds.insert(J::KIND, kind);
         assert!(before.is_none(), "job kind {} is registered twice", J::KIND);
     }
@@ -53,19 +55,21 @@ impl Registry {
     pub(crate) async fn publish(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
         let mut kinds: Vec<_> = self.kinds.iter().collect();
         kinds.sort_unstable_by_key(|(name, _)| **name); // one order for all processes: no deadlock
+        let kept: Vec<bool> = kinds.iter().map(|(_, kind)| kind.kept).collect();
         let (names, on_end): (Vec<&str>, Vec<_>) =
             kinds.into_iter().map(|(name, kind)| (*name, kind.on_end)).unzip();
         let (on_end_kinds, on_end_pools): (Vec<Option<&str>>, Vec<Option<&str>>) =
             on_end.into_iter().map(|end| (end.map(|(kind, _)| kind), end.map(|(_, pool)| pool))).unzip();
         sqlx::query(
-            "INSERT INTO queue.kinds (kind, on_end_kind, on_end_pool)
-             SELECT * FROM unnest($1::TEXT[], $2::TEXT[], $3::TEXT[])
-             ON CONFLICT (kind) DO UPDATE SET on_end_kind = EXCLUDED.on_end_kind, on_end_pool = EXCLUDED.on_end_pool
-             WHERE (queue.kinds.on_end_kind, queue.kinds.on_end_pool) IS DISTINCT FROM (EXCLUDED.on_end_kind, EXCLUDED.on_end_pool)",
+            "INSERT INTO queue.kinds AS k (kind, on_end_kind, on_end_pool, kept)
+             SELECT * FROM unnest($1::TEXT[], $2::TEXT[], $3::TEXT[], $4::BOOLEAN[])
+             ON CONFLICT (kind) DO UPDATE SET on_end_kind = EXCLUDED.on_end_kind, on_end_pool = EXCLUDED.on_end_pool, kept = EXCLUDED.kept
+             WHERE (k.on_end_kind, k.on_end_pool, k.kept) IS DISTINCT FROM (EXCLUDED.on_end_kind, EXCLUDED.on_end_pool, EXCLUDED.kept)",
         )
         .bind(names)
         .bind(on_end_kinds)
         .bind(on_end_pools)
+        .bind(kept)
         .execute(conn)
         .await?;
         Ok(())

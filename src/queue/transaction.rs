@@ -82,6 +82,11 @@ impl Transaction {
         self.rings.extend(pools.into_iter().map(Ring::Pool));
     }
 
+    /// Lets the pollers look again after the commit.
+    pub(crate) fn ring_later(&mut self) {
+        self.rings.push(Ring::Later);
+    }
+
     fn remember(&mut self, job: &NewJob) {
         let ring = if job.run_at.is_some() { Ring::Later } else { Ring::Pool(job.pool.to_owned()) };
         let known = |other: &Ring| match (&ring, other) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
+use jobs::app::Settings;
 use queue::Queue;
 use queue::inspection::{Action, Count, Filter, JobDetail, JobSummary, Outcome, STATES, Scope};
 use serde::Serialize;
@@ -15,6 +16,7 @@ use crate::app;
 use crate::config::Config;
 use crate::database::Database;
 use crate::retries::{self, Retries};
+use crate::sender::{self, Resumed};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum JobsCommand {
@@ -39,8 +41,10 @@ pub(crate) enum JobsCommand {
     Stats,
     /// Begin nothing new of a pool or a kind, in all processes
     Pause(Paused),
-    /// Let a pool or a kind go on
+    /// Let a pool or a kind go on; a sender that was held back is tried out at once
     Resume(Paused),
+    /// Try out now whether Twilio takes what we send, while sending is paused because it did not
+    Probe,
 }
 
 /// One job, or all that fit a filter.
@@ -162,9 +166,22 @@ async fn answer(
             })
         }
         JobsCommand::Resume(paused) => {
-            let changed = queue.resume(paused.scope(), &paused.name, actor).await.context(UNANSWERED)?;
+            let settings = settings(config, pg).await?;
+            let resumed = sender::resume(queue, pg, &settings, paused.scope(), &paused.name, actor);
+            let Resumed { changed, probing } = resumed.await.context(UNANSWERED)?;
             print(as_json, &changed, || {
-                if changed { "resumed\n".to_owned() } else { "was not paused\n".to_owned() }
+                let changed = if changed { "resumed" } else { "was not paused" };
+                let probing = if probing { "; the sender is tried out now" } else { "" };
+                format!("{changed}{probing}\n")
+            })
+        }
+        JobsCommand::Probe => {
+            let settings = settings(config, pg).await?;
+            let probing = sender::probe(queue, pg, &settings).await.context(UNANSWERED)?;
+            print(as_json, &probing, || {
+                let told =
+                    if probing { "the sender is tried out now" } else { "the sender is not held back" };
+                format!("{told}\n")
             })
         }
     }
@@ -196,6 +213,10 @@ impl Chosen {
     }
 }
 
+async fn settings(config: &Config, pg: &PgPool) -> anyhow::Result<Settings> {
+    Ok(app::settings(config, config.keys.server.listen, app::secret_keys(config, pg).await?))
+}
+
 async fn retry(
     config: &Config,
     queue: &Queue,
@@ -207,7 +228,7 @@ async fn retry(
         Some(filter) => queue.dead_fitting(&filter).await.context(UNANSWERED)?,
         None => chosen.ids,
     };
-    let settings = app::settings(config, config.keys.server.listen, app::secret_keys(config, pg).await?);
+    let settings = settings(config, pg).await?;
     Ok(retries::retry_all(queue, pg, &settings, &ids, actor).await.context(UNANSWERED)?.into())
 }
 

@@ -23,6 +23,7 @@ mod log;
 mod retries;
 mod scheduler;
 mod schedules_command;
+mod sender;
 mod serving;
 mod users_command;
 mod verdicts;

@@ -2,6 +2,7 @@
 
 mod broadcasts;
 mod doubts;
+mod held_back;
 mod races;
 
 use std::time::Duration;

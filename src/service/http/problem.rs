@@ -3,6 +3,7 @@
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jobs::proactive::PlanError;
+use jobs::probe_sender::ProbeError;
 use jobs::retries::RetryError;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -105,6 +106,15 @@ impl From<RetryError> for Problem {
         match error {
             RetryError::Database(error) => error.into(),
             RetryError::Enqueue(error) => Self::unavailable(&sqlx::Error::Protocol(error.to_string())),
+        }
+    }
+}
+
+impl From<ProbeError> for Problem {
+    fn from(error: ProbeError) -> Self {
+        match error {
+            ProbeError::Database(error) => error.into(),
+            ProbeError::Enqueue(error) => Self::unavailable(&sqlx::Error::Protocol(error.to_string())),
         }
     }
 }

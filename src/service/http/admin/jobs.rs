@@ -12,6 +12,7 @@ use super::{ACTOR, Admin};
 use crate::http::input;
 use crate::http::problem::Problem;
 use crate::retries::{self, Retried, Retries};
+use crate::sender::{self, Resumed};
 
 /// Which jobs are meant; what is left out does not narrow.
 #[derive(Debug, Default, Deserialize, IntoParams, ToSchema)]
@@ -166,7 +167,8 @@ pub(super) async fn retry_fitting(
     Ok(Json(outcomes.into()))
 }
 
-/// Cancels every live job that fits, or every dead one with `"state": "dead"`; at least one field must be given.
+/// Cancels every live job that fits, or every dead one with `"state": "dead"`; at least one field must be given. Without a kind, what other jobs rely on
+/// is left alone: follow-ups, the sender's probe, the upkeep.
 #[utoipa::path(post, path = "/cancel", operation_id = "cancelJobs", tag = "jobs", request_body = JobFilter, responses((status = 200, body = Outcomes), (status = 401, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn cancel_fitting(
     State(admin): State<Admin>,
@@ -205,7 +207,7 @@ impl From<PauseScope> for Scope {
     }
 }
 
-/// Whether a pause or its end changed anything.
+/// Whether a pause changed anything.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Changed {
     changed: bool,
@@ -221,12 +223,27 @@ pub(super) async fn pause(
     Ok(Json(Changed { changed }))
 }
 
-/// Lets a pool or a kind go on.
-#[utoipa::path(post, path = "/resume", operation_id = "resumeJobs", tag = "jobs", request_body = PauseRequest, responses((status = 200, body = Changed), (status = 401, body = Problem), (status = 422, body = Problem)))]
+/// Lets a pool or a kind go on. A sender that was held back is tried out at once.
+#[utoipa::path(post, path = "/resume", operation_id = "resumeJobs", tag = "jobs", request_body = PauseRequest, responses((status = 200, body = Resumed), (status = 401, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn resume(
     State(admin): State<Admin>,
     input::Json(request): input::Json<PauseRequest>,
-) -> Result<Json<Changed>, Problem> {
-    let changed = admin.queue.resume(request.scope.into(), &request.name, ACTOR).await?;
-    Ok(Json(Changed { changed }))
+) -> Result<Json<Resumed>, Problem> {
+    let Admin { pg, queue, settings } = &admin;
+    let scope = request.scope.into();
+    Ok(Json(sender::resume(queue, pg, settings, scope, &request.name, ACTOR).await?))
+}
+
+/// Whether a sender is tried out.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Probing {
+    /// False: it is not held back.
+    probing: bool,
+}
+
+/// Tries out now whether Twilio takes what we send, while sending is paused because it did not.
+#[utoipa::path(post, path = "/probe", operation_id = "probeSender", tag = "jobs", responses((status = 200, body = Probing), (status = 401, body = Problem)))]
+pub(super) async fn probe(State(admin): State<Admin>) -> Result<Json<Probing>, Problem> {
+    let Admin { pg, queue, settings } = &admin;
+    Ok(Json(Probing { probing: sender::probe(queue, pg, settings).await? }))
 }

@@ -37,6 +37,7 @@ pub(crate) fn routes(admin: Admin, token: BearerToken) -> OpenApiRouter {
         .routes(routes!(jobs::cancel_fitting))
         .routes(routes!(jobs::pause))
         .routes(routes!(jobs::resume))
+        .routes(routes!(jobs::probe))
         .routes(routes!(jobs::show))
         .routes(routes!(jobs::retry))
         .routes(routes!(jobs::cancel));

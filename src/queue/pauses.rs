@@ -1,0 +1,62 @@
+//! Pools and kinds of which nothing new begins, in all processes.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::PgConnection;
+
+use crate::inspection::{self, Scope};
+use crate::transaction::Transaction;
+
+/// A pool or a kind that is paused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+pub struct Pause {
+    /// `pool` or `kind`.
+    pub scope: String,
+    /// Of the pool or the kind.
+    pub name: String,
+    /// Since when.
+    pub paused_at: DateTime<Utc>,
+    /// By whom.
+    pub paused_by: String,
+}
+
+/// Pauses a pool or a kind in the caller's transaction. False: it was paused already.
+pub async fn pause(conn: &mut PgConnection, scope: Scope, name: &str, actor: &str) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "INSERT INTO queue.pauses (scope, name, paused_by) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+    )
+    .bind(scope.as_str())
+    .bind(name)
+    .bind(actor)
+    .execute(&mut *conn)
+    .await?;
+    let changed = done.rows_affected() == 1;
+    if changed {
+        inspection::note(conn, actor, "pause", &format!("{} {name}", scope.as_str()), "paused").await?;
+    }
+    Ok(changed)
+}
+
+/// Lets pools go on, in the caller's transaction, that this actor has paused; a pause of somebody else stays.
+pub async fn lift_own(tx: &mut Transaction, pools: &[&str], actor: &str) -> sqlx::Result<()> {
+    let lifted: Vec<String> = sqlx::query_scalar(
+        "DELETE FROM queue.pauses WHERE scope = 'pool' AND name = ANY ($1) AND paused_by = $2 RETURNING name",
+    )
+    .bind(pools)
+    .bind(actor)
+    .fetch_all(&mut **tx)
+    .await?;
+    for name in lifted {
+        inspection::note(tx, actor, "resume", &format!("pool {name}"), "resumed").await?;
+    }
+    tx.ring_later();
+    Ok(())
+}
+
+/// Everything that is paused.
+pub async fn all(conn: &mut PgConnection) -> sqlx::Result<Vec<Pause>> {
+    sqlx::query_as("SELECT scope, name, paused_at, paused_by FROM queue.pauses ORDER BY scope, name")
+        .fetch_all(conn)
+        .await
+}

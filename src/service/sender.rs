@@ -1,0 +1,42 @@
+//! A sender that Twilio refuses is held back; what an administrator does about it, at a terminal or over HTTP.
+
+use jobs::app::Settings;
+use jobs::lanes::SENDING_POOLS;
+use jobs::probe_sender::{self, ProbeError};
+use queue::Queue;
+use queue::inspection::Scope;
+use serde::Serialize;
+use sqlx::PgPool;
+use utoipa::ToSchema;
+
+/// What came of letting something go on.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub(crate) struct Resumed {
+    /// False: it was not paused.
+    pub(crate) changed: bool,
+    /// Our sender was held back and is tried out now; if Twilio refuses it again, so is sending.
+    pub(crate) probing: bool,
+}
+
+/// Lets a pool or a kind go on. It stands until Twilio refuses us once more: a held-back sender is tried out at once.
+pub(crate) async fn resume(
+    queue: &Queue,
+    pg: &PgPool,
+    settings: &Settings,
+    scope: Scope,
+    name: &str,
+    actor: &str,
+) -> Result<Resumed, ProbeError> {
+    let changed = queue.resume(scope, name, actor).await?;
+    let sends = scope == Scope::Pool && SENDING_POOLS.contains(&name);
+    let probing = sends && probe(queue, pg, settings).await?;
+    Ok(Resumed { changed, probing })
+}
+
+/// Tries a held-back sender out at once. False: it is not held back.
+pub(crate) async fn probe(queue: &Queue, pg: &PgPool, settings: &Settings) -> Result<bool, ProbeError> {
+    let mut tx = queue.begin(pg).await?;
+    let probing = probe_sender::probe_now(&mut tx, settings).await?;
+    tx.commit().await?;
+    Ok(probing)
+}
