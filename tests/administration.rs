@@ -38,6 +38,23 @@ async fn only_the_administrators_token_opens_the_interface() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn wrong_tokens_wait_and_are_logged_once_while_the_right_one_is_answered() {
+    let app = TestApp::start().await;
+    let begun = std::time::Instant::now();
+
+    let wrong = (0..8).map(|_| app.call(Method::GET, "/admin/api/jobs", "guessed", Value::Null));
+    let wrong = async { (futures::future::join_all(wrong).await, begun.elapsed()) };
+    let right = async { (app.admin(Method::GET, "/jobs", Value::Null).await, begun.elapsed()) };
+    let ((wrong, wrong_took), (right, right_took)) = futures::future::join(wrong, right).await;
+
+    assert!(wrong.iter().all(|(status, _)| *status == 401), "{wrong:?}");
+    assert_eq!(right.0, 200);
+    assert!(right_took < wrong_took && wrong_took.as_millis() >= 1900, "{right_took:?} {wrong_took:?}");
+    let lines = app.logged().lines().filter(|line| line.contains("wrong bearer token")).count();
+    assert_eq!(lines, 1, "{}", app.logged());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_paused_pool_begins_nothing_until_it_is_resumed() {
     let app = TestApp::start().await;
     let pool = json!({ "scope": "pool", "name": "inbound" });

@@ -264,8 +264,8 @@ fn api(
     let threads = Threads::start(pg.clone(), stop);
     let admin = Admin { pg: pg.clone(), queue: queue.clone(), settings: settings.clone() };
     let product = Product { pg, queue, settings, notification_expires, threads };
-    let product = product::routes(product, BearerToken::new(config.api_token()));
-    let admin = admin::routes(admin, BearerToken::new(config.admin_token()));
+    let product = product::routes(product, BearerToken::new("/v1", config.api_token()));
+    let admin = admin::routes(admin, BearerToken::new("/admin/api", config.admin_token()));
     openapi::described(product.merge(admin))
 }
 

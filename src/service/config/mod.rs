@@ -7,6 +7,8 @@ pub mod keys;
 mod overlay;
 /// What a deployment must have.
 mod rules;
+/// Whether a secret could be guessed.
+mod strength;
 
 use std::fmt;
 use std::path::Path;

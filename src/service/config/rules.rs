@@ -16,6 +16,7 @@ use twilio::signature::AuthTokens;
 use url::Url;
 
 use super::keys::{Keys, PlanKey};
+use super::strength::weakness;
 use super::{
     DEVELOPMENT_ADMIN_TOKEN, DEVELOPMENT_API_TOKEN, SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, SANDBOX_NUMBER,
     Twilio,
@@ -334,6 +335,14 @@ pub(super) fn production(keys: &Keys, sandbox: bool, errors: &mut Vec<String>) {
     if sandbox && !given.account_sid.is_empty() {
         errors.push("production does not start with --sandbox".to_owned());
     }
+    if keys.openclaw.base_url.is_empty() {
+        errors.push("production needs an agent, or people would read their own words: set OPENCLAW_BASE_URL and OPENCLAW_TOKEN".to_owned());
+    }
+    // A key that was given up may be weak; that is a reason to give it up.
+    let secret_key = keys.server.secret_key.split(',').next().unwrap_or_default().trim();
+    let secrets = tokens(keys).map(|(name, token, _)| (name, token));
+    let secrets = secrets.into_iter().chain([("CLOUDYBOT_SECRET_KEY", secret_key)]);
+    errors.extend(secrets.filter_map(|(name, secret)| weakness(name, secret)));
     let public_url = &given.webhook_public_url;
     if !public_url.is_empty() && !public_url.starts_with("https://") {
         errors.push("TWILIO_WEBHOOK_PUBLIC_URL must begin with https:// in production".to_owned());
@@ -357,6 +366,8 @@ pub(super) fn development(keys: &Keys, sandbox: bool, errors: &mut Vec<String>) 
         for (name, token, known) in tokens(keys) {
             if token.is_empty() || token == known {
                 refuse(&format!("{name} is the one that everybody knows"), &format!("set {name}"));
+            } else if let Some(weakness) = weakness(name, token) {
+                refuse(&weakness, &format!("set another {name}"));
             }
         }
         if key != "server.listen" {

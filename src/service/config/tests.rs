@@ -119,7 +119,8 @@ fn production_lists_everything_it_lacks() {
     }
     assert!(told.iter().any(|error| error.contains("SKIP_SIGNATURE_VALIDATION")), "{told:#?}");
     assert!(told.iter().any(|error| error.contains("production needs server.private_listen")), "{told:#?}");
-    assert_eq!(told.len(), needs.len() + 2);
+    assert!(told.iter().any(|error| error.contains("production needs an agent")), "{told:#?}");
+    assert_eq!(told.len(), needs.len() + 3);
 }
 
 #[test]
@@ -131,9 +132,11 @@ fn production_starts_with_everything_in_place() {
         ("TWILIO_WEBHOOK_PUBLIC_URL", "https://bot.example.com/webhooks/whatsapp#rc=5&rp=all"),
         ("CLOUDYBOT__SERVER__LISTEN", "0.0.0.0:8080"),
         ("CLOUDYBOT__SERVER__PRIVATE_LISTEN", "10.0.0.1:8082"),
-        ("CLOUDYBOT_API_TOKEN", "of the product"),
-        ("CLOUDYBOT_ADMIN_TOKEN", "of administrators"),
-        ("CLOUDYBOT_SECRET_KEY", "of hashes"),
+        ("OPENCLAW_BASE_URL", "https://gateway.example.com"),
+        ("OPENCLAW_TOKEN", "of the gateway"),
+        ("CLOUDYBOT_API_TOKEN", "a long one for the product"),
+        ("CLOUDYBOT_ADMIN_TOKEN", "a long one for administrators"),
+        ("CLOUDYBOT_SECRET_KEY", "a long one for all the hashes, short former"),
     ]);
 
     let config = load(&env).unwrap();
@@ -197,15 +200,22 @@ fn production_wants_tokens_of_its_own() {
         ("TWILIO_WEBHOOK_PUBLIC_URL", "https://bot.example.com/webhooks/whatsapp"),
         ("CLOUDYBOT__SERVER__PRIVATE_LISTEN", "10.0.0.1:8082"),
     ]);
+    let base = env.clone();
     let with = |api, admin| {
         let tokens = [("CLOUDYBOT_API_TOKEN", api), ("CLOUDYBOT_ADMIN_TOKEN", admin)];
-        errors(load(&[env.clone(), tokens.to_vec()].concat()))
+        errors(load(&[base.clone(), tokens.to_vec()].concat()))
     };
 
     assert!(
         with("development-api-token", "secret")[0].contains("CLOUDYBOT_API_TOKEN is the one of development")
     );
     assert!(with("same", "same")[0].contains("are the same"));
+    for name in ["CLOUDYBOT_API_TOKEN has 1 char", "CLOUDYBOT_ADMIN_TOKEN has 1 char"] {
+        assert!(with("a", "b").iter().any(|error| error.contains(name)), "{name}");
+    }
+    env.push(("CLOUDYBOT_SECRET_KEY", "c, the long one that it was before the rotation"));
+    let told = errors(load(&env));
+    assert!(told.iter().any(|error| error.contains("CLOUDYBOT_SECRET_KEY has 1 char")), "{told:#?}");
 }
 
 #[test]
@@ -214,6 +224,10 @@ fn in_development_nobody_else_reaches_a_service_with_known_tokens() {
         let told = errors(load(&[(&format!("CLOUDYBOT__SERVER__{key}"), "0.0.0.0:8089")]));
 
         assert!(told[0].contains("listen on 127.0.0.1"), "{key}: {told:?}");
+        let short = [("CLOUDYBOT_API_TOKEN", "a"), ("CLOUDYBOT_ADMIN_TOKEN", "b")];
+        let told =
+            errors(load(&[&short[..], &[(&format!("CLOUDYBOT__SERVER__{key}"), "0.0.0.0:8089")]].concat()));
+        assert!(told[0].contains("it could be guessed"), "{key}: {told:?}");
     }
 }
 

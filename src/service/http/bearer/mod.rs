@@ -1,5 +1,8 @@
 //! Bearer tokens: who may use a part of the interface.
 
+/// What wrong tokens cost.
+mod refusals;
+
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -9,21 +12,29 @@ use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use self::refusals::Refusals;
 use super::problem::Problem;
 
 /// The one token of a part of the interface; only its hash is kept, so that nothing can show it.
 #[derive(Clone)]
-pub(crate) struct BearerToken(Arc<[u8; 32]>);
+pub(crate) struct BearerToken(Arc<Parts>);
+
+struct Parts {
+    hash: [u8; 32],
+    refusals: Refusals,
+}
 
 impl BearerToken {
-    pub(crate) fn new(token: &str) -> Self {
-        Self(Arc::new(Sha256::digest(token.as_bytes()).into()))
+    /// The token of the part of the interface that has this name.
+    pub(crate) fn new(part: &'static str, token: &str) -> Self {
+        let hash = Sha256::digest(token.as_bytes()).into();
+        Self(Arc::new(Parts { hash, refusals: Refusals::new(part) }))
     }
 
     /// Hashes have one length, so the time that this takes tells neither the token's length nor how much of it was right.
     fn is(&self, given: &str) -> bool {
         let given: [u8; 32] = Sha256::digest(given.as_bytes()).into();
-        bool::from(self.0.ct_eq(&given))
+        bool::from(self.0.hash.ct_eq(&given))
     }
 }
 
@@ -34,7 +45,7 @@ pub(crate) async fn require(State(token): State<BearerToken>, request: Request, 
         return Problem::unauthorized("send the header `Authorization: Bearer TOKEN`").into_response();
     };
     if !scheme.eq_ignore_ascii_case("bearer") || !token.is(given.trim()) {
-        tracing::warn!(path = request.uri().path(), "Refused a request: wrong bearer token");
+        token.0.refusals.refuse().await;
         return Problem::unauthorized("the bearer token is not the one of this part of the interface")
             .into_response();
     }
