@@ -95,6 +95,10 @@ async fn decide(
     browser: Option<BrowserStop>,
     verdict: Option<&Verdict>,
 ) -> Result<Decided, Failure> {
+    if matches!(command, Command::Claim(_)) {
+        // Also a refused one: it may still be worth something, or nearly be one that is.
+        store::redactions::of_claim(tx, message.id).await?;
+    }
     if admission::is_late(tx, message).await? {
         return Ok(Decided::Yes);
     }

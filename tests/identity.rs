@@ -49,9 +49,22 @@ async fn a_token_is_nowhere_in_clear() {
 
     let tables = app.text("SELECT string_agg(t::TEXT, '') FROM channel_claim_tokens t").await;
     assert!(!tables.contains(&symbols));
-    app.inject(&[("From", PERSON), ("Body", &token)]).await;
+    let spelled = token.to_lowercase().replacen('-', "", 1).replacen('-', " – ", 1);
+    let sentence = format!("my code is {spelled}, right?");
+    app.inject(&[("From", PERSON), ("Body", &sentence)]).await;
+    app.product(Method::POST, "/users/alice/messages", json!({ "text": sentence })).await;
+    app.drained_well().await;
+    app.inject(&[("From", PERSON), ("Body", &token), ("ButtonText", &token)]).await;
+    app.inject(&[("From", OTHER), ("Body", &token)]).await;
     app.drained_well().await;
 
+    let bodies = "SELECT string_agg(body, '|' ORDER BY id) FROM channel_messages";
+    let redacted = "my code is link…, right?";
+    assert_eq!(app.text(bodies).await, format!("{redacted}|{redacted}|LINK-…|LINK-…"));
+    let messages = app.text("SELECT upper(string_agg(t::TEXT, '')) FROM channel_messages t").await;
+    assert!(!messages.contains(&symbols[..4]) && !messages.contains(&symbols[4..]), "{messages}");
+    let (_, thread) = app.product(Method::GET, "/users/alice/messages", Value::Null).await;
+    assert!(thread.to_string().contains(redacted), "{thread}");
     let jobs = app.text("SELECT string_agg(t::TEXT, '') FROM queue.finished t").await;
     for text in [jobs, app.logged()] {
         assert!(!text.contains(&symbols) && !text.contains(&token));

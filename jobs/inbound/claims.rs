@@ -44,10 +44,7 @@ pub(crate) async fn redeem(
     message: &Message,
     token: &ClaimToken,
 ) -> Result<(), Failure> {
-    let refused = match claim(app, tx, message, token).await? {
-        Ok(()) => return Ok(()),
-        Err(reason) => reason,
-    };
+    let Err(refused) = claim(app, tx, message, token).await? else { return Ok(()) };
     tell(app, tx, message, texts::TOKEN_REFUSED).await?;
     store::messages::end(tx, message.id, Outcome::Claim, refused).await?;
     tracing::warn!(message.id = message.id, "Refused the claim of message {}: {refused}", message.id);
@@ -77,16 +74,23 @@ async fn claim(
         return Ok(Err("refused: the user's plan has no WhatsApp"));
     }
     let held = links::of_address(tx, address_id).await?;
-    if let Some(link) = held.as_ref().filter(|link| link.user_id != live.user_id) {
-        if !live.replaces {
-            store::claim_tokens::end(tx, live.id, Ending::NumberLinkedElsewhere).await?;
-            return Ok(Err("refused: the number is linked to another user"));
-        }
-        links::end(tx, keys, link, links::Ending::Moved).await?;
+    let elsewhere = held.as_ref().filter(|link| link.user_id != live.user_id);
+    if elsewhere.is_some() && !live.replaces {
+        store::claim_tokens::end(tx, live.id, Ending::NumberLinkedElsewhere).await?;
+        return Ok(Err("refused: the number is linked to another user"));
     }
     let own = links::of_user(tx, &live.user_id).await?;
-    if let Some(link) = own.as_ref().filter(|link| link.address_id != address_id) {
+    let former = own.as_ref().filter(|link| link.address_id != address_id);
+    if let Some(link) = former {
         store::addresses::lock(tx, link.address_id).await?;
+    }
+    let conversation = store::conversations::of_user(tx, &live.user_id).await?;
+    store::conversations::lock(tx, conversation).await?;
+    store::redactions::of_token(tx, address_id, conversation, token.symbols()).await?;
+    if let Some(link) = elsewhere {
+        links::end(tx, keys, link, links::Ending::Moved).await?;
+    }
+    if let Some(link) = former {
         links::end(tx, keys, link, links::Ending::Replaced).await?;
     }
     if own.is_none_or(|link| link.address_id != address_id) {
@@ -106,7 +110,6 @@ async fn claim(
     store::consents::insert(tx, keys, consent).await?;
     store::opt_outs::lift(tx, keys, &names).await?;
     store::addresses::settle_keywords(tx, address_id).await?;
-    store::conversations::of_user(tx, &live.user_id).await?;
     tell(app, tx, message, texts::LINKED).await?;
     store::messages::end(tx, message.id, Outcome::Claim, "linked").await?;
     tracing::info!(

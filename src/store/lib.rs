@@ -53,6 +53,8 @@ pub mod planner;
 pub mod proactive_deliveries;
 /// How fast messages may come.
 pub mod rate_buckets;
+/// Claim tokens in what people wrote.
+pub mod redactions;
 /// Putting the newest secret key in the place of former ones.
 mod rehashing;
 /// Successors of what gave up.

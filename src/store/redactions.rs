@@ -1,0 +1,44 @@
+//! Claim tokens in what people wrote. A token is a secret until it is used up, and nobody needs it afterwards.
+
+use sqlx::PgConnection;
+
+/// What stands in a token's place.
+const IN_PLACE: &str = "LINK-…";
+
+/// Takes the token out of a message that consists of it, however it is spelled there.
+pub async fn of_claim(conn: &mut PgConnection, message_id: i64) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE channel_messages SET body = $2, params = CASE WHEN params ? 'Body' THEN jsonb_set(params, '{Body}', to_jsonb($2)) ELSE params END
+         WHERE id = $1",
+    )
+    .bind(message_id)
+    .bind(IN_PLACE)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Takes a redeemed token out of whatever else its phone or its user wrote of late: in a sentence, say, or in the dashboard. A thread's entries
+/// show the messages themselves. The caller holds the locks of both.
+pub async fn of_token(
+    conn: &mut PgConnection,
+    address_id: i64,
+    conversation_id: i64,
+    symbols: &str,
+) -> sqlx::Result<()> {
+    let (first, second) = symbols.split_at(symbols.len() / 2);
+    // What may stand between the halves never ends a text of the parameters.
+    let pattern = format!(r#"{first}[^[:alnum:]"\\]{{0,5}}{second}"#);
+    sqlx::query(
+        "UPDATE channel_messages SET body = regexp_replace(body, $3, '…', 'gi'), params = regexp_replace(params::TEXT, $3, '…', 'gi')::JSONB
+         WHERE id IN ((SELECT id FROM channel_messages WHERE address_id = $1 ORDER BY id DESC LIMIT 200)
+                      UNION ALL (SELECT id FROM channel_messages WHERE conversation_id = $2 ORDER BY id DESC LIMIT 200))
+           AND (body ~* $3 OR params::TEXT ~* $3)",
+    )
+    .bind(address_id)
+    .bind(conversation_id)
+    .bind(pattern)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
