@@ -3,7 +3,7 @@
 //! Enqueued by `receive_message` and by the dashboard for every accepted message, in the conversation's lane. It takes all unanswered messages into one
 //! turn, so the jobs of messages that are in a turn already end at once. Enqueues a `send_chunk` for each chunk of the reply; when it
 //! gives up, `apologise` follows. An administrator's retry enqueues one that answers a failed turn's messages once more. After a crash it runs again and finds its turn: the agent is called once more, visibly as the next
-//! attempt, but only while no reply is stored.
+//! attempt, but only while no reply is stored and none is in hand.
 
 use std::time::Duration;
 
@@ -22,7 +22,8 @@ use crate::agents::{self, UsersAgent};
 use crate::apologise::{Apologise, apologise};
 use crate::app::App;
 use crate::replies;
-use crate::turns::{self, typing, words};
+use crate::turns::in_hand::InHand;
+use crate::turns::{self, in_hand, typing, words};
 
 /// The conversation to answer, and the message that asked for it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -45,6 +46,9 @@ const PROMPT_GRACE: Duration = Duration::from_secs(30);
 /// A schedule's prompt is waited for like this.
 const PROMPT_PAUSE: Duration = Duration::from_millis(500);
 
+/// What is known of a call of which nobody could store how it ended.
+const CUT_SHORT: &str = "each call of the agent was cut short, and nobody could store how it ended";
+
 impl Job for Answer {
     type App = App;
 
@@ -56,31 +60,57 @@ impl Job for Answer {
     const ON_END: Option<(&'static str, &'static str)> = Some((Apologise::KIND, Apologise::POOL));
 
     async fn run(self, app: App, claim: Claim) -> Result<(), Failure> {
-        let Some((turn, agent, messages)) = self.open_turn(&app).await? else { return Ok(()) };
-        let typing = typing::show(&app, &messages);
-        let reply = match ask(&app, &turn, agent, &messages).await? {
-            Ok(reply) => reply,
-            Err(error) => return Err(fail(&app, &turn, error).await?),
-        };
-        drop(typing);
-        let mut tx = app.begin().await?;
-        store::addresses::lock_of_conversation(&mut tx, turn.conversation_id).await?;
-        store::conversations::lock(&mut tx, turn.conversation_id).await?;
-        match reply {
-            Reply::Text(text) => {
-                if store::turns::finish_with_reply(&mut tx, turn.id, &text).await? {
-                    replies::plan(&app, &mut tx, &turn, &messages, &text).await?;
+        let Some(opened) = self.open_turn(&app).await? else { return Ok(()) };
+        let Opened { turn, agent, messages, in_hand } = opened;
+        let reply = match in_hand {
+            Some(reply) => reply,
+            None => {
+                let _typing = typing::show(&app, &messages);
+                match ask(&app, &turn, agent, &messages).await? {
+                    Ok(reply) => reply,
+                    Err(error) => return Err(fail(&app, &turn, error).await?),
                 }
             }
-            Reply::Silent => {
-                store::turns::finish_silent(&mut tx, turn.id).await?;
-                tracing::info!(turn.id = turn.id, "The agent chose to stay silent in turn {}", turn.id);
+        };
+        let in_hand = InHand::hold(&app, &turn, &reply);
+        in_hand.settle(store(&app, &claim, &turn, &messages, reply).await)
+    }
+}
+
+/// A turn to run.
+struct Opened {
+    turn: Turn,
+    agent: UsersAgent,
+    messages: Vec<Said>,
+    /// What the agent has said already, and nobody could store.
+    in_hand: Option<Reply>,
+}
+
+/// Stores the reply, plans its delivery and ends the job, together.
+async fn store(
+    app: &App,
+    claim: &Claim,
+    turn: &Turn,
+    messages: &[Said],
+    reply: Reply,
+) -> Result<(), Failure> {
+    let mut tx = app.begin().await?;
+    store::addresses::lock_of_conversation(&mut tx, turn.conversation_id).await?;
+    store::conversations::lock(&mut tx, turn.conversation_id).await?;
+    match reply {
+        Reply::Text(text) => {
+            if store::turns::finish_with_reply(&mut tx, turn.id, &text).await? {
+                replies::plan(app, &mut tx, turn, messages, &text).await?;
             }
         }
-        claim.complete(&mut tx).await?;
-        tx.commit().await?;
-        Ok(())
+        Reply::Silent => {
+            store::turns::finish_silent(&mut tx, turn.id).await?;
+            tracing::info!(turn.id = turn.id, "The agent chose to stay silent in turn {}", turn.id);
+        }
     }
+    claim.complete(&mut tx).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// Asks the agent, once everything it shall see is there.
@@ -124,7 +154,7 @@ impl Answer {
     /// The turn to run: the one that a crash or a failed call left behind, or a new one with every unanswered message. `None`:
     /// somebody's turn has this message already. It is committed before the agent is called, so that a second call is always seen as
     /// a second attempt.
-    async fn open_turn(&self, app: &App) -> Result<Option<(Turn, UsersAgent, Vec<Said>)>, Failure> {
+    async fn open_turn(&self, app: &App) -> Result<Option<Opened>, Failure> {
         let mut tx = app.begin().await?;
         store::addresses::lock_of_conversation(&mut tx, self.conversation).await?;
         store::conversations::lock(&mut tx, self.conversation).await?;
@@ -142,15 +172,19 @@ impl Answer {
             store::turns::fail(&mut tx, turn.id, "its job was held up, and somebody wrote").await?;
         }
         if let Some(turn) = running.filter(|turn| turn.slot_id.is_none()) {
-            if turn.attempt < app.settings.agent_attempts {
-                let turn = store::turns::count_attempt(&mut tx, turn.id).await?;
+            let in_hand = in_hand::of(app, &mut tx, &turn).await?;
+            if in_hand.is_some() || turn.attempt < app.settings.agent_attempts {
+                let turn = match in_hand {
+                    Some(_) => turn,
+                    None => store::turns::count_attempt(&mut tx, turn.id).await?,
+                };
                 let messages = store::messages::of_turn(&mut tx, turn.id).await?;
                 tx.commit().await?;
-                return Ok(Some((turn, agent, messages)));
+                return Ok(Some(Opened { turn, agent, messages, in_hand }));
             }
-            // Its last call was cut short, by a crash say, before anybody could apologise.
+            // Its last call was cut short, by a crash or a lost lease, before anybody could apologise.
             let reason = store::turns::last_error(&mut tx, turn.id).await?;
-            let reason = reason.as_deref().unwrap_or("the process died while the agent worked");
+            let reason = reason.as_deref().unwrap_or(CUT_SHORT);
             apologise(app, &mut tx, &turn, reason).await?;
         }
         if let Some(failed) = self.retry_of {
@@ -160,7 +194,7 @@ impl Answer {
                 None => Vec::new(),
             };
             tx.commit().await?;
-            return Ok(turn.map(|turn| (turn, agent, messages)));
+            return Ok(turn.map(|turn| Opened { turn, agent, messages, in_hand: None }));
         }
         let messages = store::messages::unanswered(&mut tx, self.conversation).await?;
         if !messages.iter().any(|message| message.id == self.message) {
@@ -176,7 +210,7 @@ impl Answer {
         let ids: Vec<i64> = messages.iter().map(|message| message.id).collect();
         let turn = store::turns::begin(&mut tx, self.conversation, &agents::name(&agent), &ids).await?;
         tx.commit().await?;
-        Ok(Some((turn, agent, messages)))
+        Ok(Some(Opened { turn, agent, messages, in_hand: None }))
     }
 }
 

@@ -14,10 +14,11 @@ use store::secret_keys::SecretKeys;
 use crate::inbound::limits::Limits;
 use crate::inbound::moderation::Moderation;
 use crate::plans::Plans;
+use crate::turns::in_hand::Answers;
 
 /// Shared by all handlers; clones are the same thing.
 #[derive(Clone)]
-pub struct App(Arc<Parts>);
+pub struct App(Arc<Parts>, Answers);
 
 /// What an [`App`] is made of.
 pub struct Parts {
@@ -120,7 +121,12 @@ impl App {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new(parts), Answers::default())
+    }
+
+    /// What the agent has said and the database has not yet.
+    pub(crate) fn answers(&self) -> &Answers {
+        &self.1
     }
 
     /// Begins a transaction on the handlers' connections.

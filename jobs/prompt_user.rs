@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use agent::error::AgentError;
 use agent::turn::{Channel, Part, Reply, TurnRequest};
 use chrono::Utc;
 use queue::backoff::Backoff;
@@ -16,7 +17,7 @@ use queue::job::Job;
 use queue::transaction::Transaction;
 use serde::{Deserialize, Serialize};
 use store::slots::{self, Slot};
-use store::turns::Turn;
+use store::turns::{OfSlot, Turn};
 
 use crate::agents::{self, UsersAgent};
 use crate::app::App;
@@ -25,7 +26,8 @@ use crate::close_slot;
 use crate::proactive::standings;
 use crate::run_duty;
 use crate::schedules::definition::Definition;
-use crate::turns;
+use crate::turns::in_hand::InHand;
+use crate::turns::{self, in_hand};
 
 /// The slot, and the user to ask for.
 #[derive(Debug, Serialize, Deserialize)]
@@ -55,27 +57,55 @@ impl Job for PromptUser {
     const ON_END: Option<(&'static str, &'static str)> = Some((ClosePrompt::KIND, ClosePrompt::POOL));
 
     async fn run(self, app: App, claim: Claim) -> Result<(), Failure> {
-        let Some(Opened { slot, definition, turn, agent, prompt }) = self.open_turn(&app).await? else {
-            return Ok(());
+        let Some(opened) = self.open_turn(&app).await? else { return Ok(()) };
+        let Opened { asked, agent, prompt, in_hand } = opened;
+        let reply = match in_hand {
+            Some(reply) => reply,
+            None => match ask(&app, &asked.turn, agent, prompt).await {
+                Ok(reply) => reply,
+                Err(error) => return self.fail(&app, &claim, &asked, error).await,
+            },
         };
-        let request = TurnRequest {
-            conversation_id: turns::session_key(turn.conversation_id),
-            channel: Channel::Whatsapp,
-            parts: vec![Part::Text(prompt)],
-            timeout: app.settings.agent_timeout,
-        };
-        let said = match agent {
-            Ok(agent) => agent.send_to_openclaw(&request).await,
-            Err(error) => Err(error),
-        };
-        let mut tx = app.begin().await?;
-        store::links::lock_of_users(&mut tx, &[&self.user]).await?;
-        store::conversations::lock(&mut tx, turn.conversation_id).await?;
-        let silent = "the agent chose to stay silent";
-        match said {
-            Ok(Reply::Text(text)) => {
+        let in_hand = InHand::hold(&app, &asked.turn, &reply);
+        in_hand.settle(self.store(&app, &claim, &asked, reply).await)
+    }
+}
+
+async fn ask(app: &App, turn: &Turn, agent: UsersAgent, prompt: String) -> Result<Reply, AgentError> {
+    let request = TurnRequest {
+        conversation_id: turns::session_key(turn.conversation_id),
+        channel: Channel::Whatsapp,
+        parts: vec![Part::Text(prompt)],
+        timeout: app.settings.agent_timeout,
+    };
+    agent?.send_to_openclaw(&request).await
+}
+
+/// What a slot asks of the agent.
+struct Asked {
+    slot: Slot,
+    definition: Definition,
+    turn: Turn,
+}
+
+/// A turn to run.
+struct Opened {
+    asked: Asked,
+    agent: UsersAgent,
+    prompt: String,
+    /// What the agent has said already, and nobody could store.
+    in_hand: Option<Reply>,
+}
+
+impl PromptUser {
+    /// Stores the reply, plans its copy and ends the job, together.
+    async fn store(&self, app: &App, claim: &Claim, asked: &Asked, reply: Reply) -> Result<(), Failure> {
+        let Asked { slot, definition, turn } = asked;
+        let mut tx = self.lock(app, turn).await?;
+        match reply {
+            Reply::Text(text) => {
                 if store::turns::finish_with_reply(&mut tx, turn.id, &text).await? {
-                    self.say(&app, &mut tx, &slot, &definition, text).await?;
+                    self.say(app, &mut tx, slot, definition, text).await?;
                 } else if store::users::get(&mut tx, &self.user).await?.is_some() {
                     // Somebody wrote and was not kept waiting any longer; it begins anew.
                     tx.commit().await?;
@@ -84,38 +114,36 @@ impl Job for PromptUser {
                 // Whatever has not ended it: nobody is left to be written to, and the slot must not wait for ever.
                 slots::end_asked(&mut tx, slot.id, &self.came_to("empty", GONE)).await?;
             }
-            Ok(Reply::Silent) => {
+            Reply::Silent => {
                 store::turns::finish_silent(&mut tx, turn.id).await?;
+                let silent = "the agent chose to stay silent";
                 slots::end_asked(&mut tx, slot.id, &self.came_to("empty", silent)).await?;
             }
-            Err(error) => {
-                let reason = error.to_string();
-                // Until the next attempt it holds nothing: the person may chat.
-                store::turns::fail(&mut tx, turn.id, &reason).await?;
-                if !claim.is_last_attempt() {
-                    tx.commit().await?;
-                    return Err(error.into());
-                }
-                slots::end_asked(&mut tx, slot.id, &self.came_to("agent_failed", &reason)).await?;
-            }
         }
-        close_slot::close_if_done(&app, &mut tx, slot.id, None).await?;
-        claim.complete(&mut tx).await?;
-        tx.commit().await?;
-        Ok(())
+        end(app, claim, tx, slot).await
     }
-}
 
-/// A turn to run.
-struct Opened {
-    slot: Slot,
-    definition: Definition,
-    turn: Turn,
-    agent: UsersAgent,
-    prompt: String,
-}
+    /// What a failed call means: again after a while, or, after the last one, the end of this user's part.
+    async fn fail(&self, app: &App, claim: &Claim, asked: &Asked, error: AgentError) -> Result<(), Failure> {
+        let mut tx = self.lock(app, &asked.turn).await?;
+        let reason = error.to_string();
+        // Until the next attempt it holds nothing: the person may chat.
+        store::turns::fail(&mut tx, asked.turn.id, &reason).await?;
+        if !claim.is_last_attempt() {
+            tx.commit().await?;
+            return Err(error.into());
+        }
+        slots::end_asked(&mut tx, asked.slot.id, &self.came_to("agent_failed", &reason)).await?;
+        end(app, claim, tx, &asked.slot).await
+    }
 
-impl PromptUser {
+    async fn lock(&self, app: &App, turn: &Turn) -> sqlx::Result<Transaction> {
+        let mut tx = app.begin().await?;
+        store::links::lock_of_users(&mut tx, &[&self.user]).await?;
+        store::conversations::lock(&mut tx, turn.conversation_id).await?;
+        Ok(tx)
+    }
+
     /// The turn to run, committed before the agent is called; no other runs in this conversation meanwhile. `None`: this part has ended.
     async fn open_turn(&self, app: &App) -> Result<Option<Opened>, Failure> {
         let mut tx = app.begin().await?;
@@ -136,13 +164,19 @@ impl PromptUser {
             .map_err(|error| Failure::abort(format!("the slot's definition cannot be read: {error}")))?;
         let agent = agents::of_user(app, &mut tx, Some(&self.user)).await?;
         let name = agents::name(&agent);
-        let Some(turn) = store::turns::begin_of_slot(&mut tx, conversation, &name, self.slot).await? else {
-            return Err(Failure::Snooze(CHAT_PAUSE));
-        };
+        let (turn, in_hand) =
+            match store::turns::begin_of_slot(&mut tx, conversation, &name, self.slot).await? {
+                OfSlot::Busy => return Err(Failure::Snooze(CHAT_PAUSE)),
+                OfSlot::Begun(turn) => (turn, None),
+                OfSlot::LeftBehind(turn) => match in_hand::of(app, &mut tx, &turn).await? {
+                    Some(reply) => (turn, Some(reply)),
+                    None => (store::turns::count_attempt(&mut tx, turn.id).await?, None),
+                },
+            };
         tx.commit().await?;
         let prompt = definition.content.prompt.as_deref().unwrap_or_default();
         let prompt = run_duty::filled(slot.moment, &definition, &user, prompt);
-        Ok(Some(Opened { slot, definition, turn, agent, prompt }))
+        Ok(Some(Opened { asked: Asked { slot, definition, turn }, agent, prompt, in_hand }))
     }
 
     /// Plans the copy to WhatsApp. The caller holds the lock of the person.
@@ -166,4 +200,12 @@ impl PromptUser {
     fn came_to<'a>(&'a self, outcome: &'a str, reason: &'a str) -> slots::Part<'a> {
         slots::Part { user_id: &self.user, outcome, reason: Some(reason), delivery_id: None }
     }
+}
+
+/// Ends the job with what was written before.
+async fn end(app: &App, claim: &Claim, mut tx: Transaction, slot: &Slot) -> Result<(), Failure> {
+    close_slot::close_if_done(app, &mut tx, slot.id, None).await?;
+    claim.complete(&mut tx).await?;
+    tx.commit().await?;
+    Ok(())
 }

@@ -35,3 +35,80 @@ async fn without_a_database_a_webhook_is_refused_in_time_and_the_service_goes_on
     assert_eq!(replies[1].body, "You said: after");
     assert_eq!(app.count("SELECT count(*) FROM channel_messages WHERE sid = 'SMaway'").await, Some(0));
 }
+
+/// From here on the database has no room for any turn's end; how often that was met is counted, whatever is rolled back.
+async fn fill_the_disk(app: &TestApp) {
+    let full = "CREATE SEQUENCE full_disk;
+        CREATE FUNCTION full_disk() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN
+            PERFORM nextval('full_disk');
+            RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100';
+        END $$;
+        CREATE TRIGGER full_disk BEFORE UPDATE ON channel_turns FOR EACH ROW WHEN (NEW.state <> 'running') EXECUTE FUNCTION full_disk()";
+    sqlx::raw_sql(full).execute(&app.pg).await.unwrap();
+}
+
+async fn make_room(app: &TestApp) {
+    sqlx::raw_sql("DROP TRIGGER full_disk ON channel_turns").execute(&app.pg).await.unwrap();
+}
+
+/// How many runs of the agent there were, and what was said.
+async fn answered_once(app: &TestApp, reply: &str) {
+    app.replies(PERSON, 1).await;
+    app.drained_well().await;
+    assert_eq!(app.said_to(PERSON), [reply]);
+    assert_eq!(
+        app.count("SELECT count(*) FROM channel_turn_attempts").await,
+        Some(1),
+        "the agent was called again"
+    );
+    assert_eq!(app.count("SELECT count(*) FROM channel_turns WHERE in_hand IS NOT NULL").await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_in_hand_is_stored_when_there_is_room_again_and_the_agent_is_not_asked_twice() {
+    let app = TestApp::start_with(&[("CLOUDYBOT__AGENT__ATTEMPTS", "2")]).await;
+    fill_the_disk(&app).await;
+
+    app.write(PERSON, "Hello").await;
+    // Oftener than the agent would be called, and an apology would be due.
+    app.until("storing has failed often", async || {
+        app.count("SELECT last_value FROM full_disk").await >= Some(4)
+    })
+    .await;
+    make_room(&app).await;
+
+    answered_once(&app, "You said: Hello").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_in_hand_outlives_its_process_and_is_stored_by_another() {
+    let mut app = TestApp::start().await;
+    fill_the_disk(&app).await;
+
+    app.write(PERSON, "Hello").await;
+    app.until("the answer is kept with its turn", async || {
+        app.count("SELECT count(*) FROM channel_turns WHERE in_hand = 'You said: Hello'").await == Some(1)
+    })
+    .await;
+    app.kill();
+    make_room(&app).await;
+    app.launch().await;
+
+    answered_once(&app, "You said: Hello").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_comes_while_the_database_is_away_is_stored_when_it_is_back() {
+    let cluster = ScratchCluster::empty().await;
+    let app = TestApp::on_database(cluster.url().to_owned(), None, &[]).await;
+    app.write(PERSON, "/slow 300").await;
+    app.until("the agent works", async || app.count("SELECT count(*) FROM channel_turns").await == Some(1))
+        .await;
+
+    cluster.stop().await;
+    app.until("the lease is lost, and with it the attempt", async || app.logged().contains("Lost the lease"))
+        .await;
+    cluster.start_again().await;
+
+    answered_once(&app, "You said: /slow 300").await;
+}

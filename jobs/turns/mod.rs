@@ -4,6 +4,8 @@
 pub(crate) mod attachments;
 /// Contacts in words.
 mod contact;
+/// Answers that are not stored yet.
+pub(crate) mod in_hand;
 /// The signs of work while it lasts.
 pub(crate) mod typing;
 /// Messages in words.

@@ -62,7 +62,7 @@ const FORGET_USER: [&str; 12] = [
     "UPDATE channel_deliveries SET state = 'cancelled', reason = 'the user was erased', closed_at = clock_timestamp() WHERE user_id = $1 AND state = 'waiting'",
     "UPDATE channel_deliveries SET text = '', content_variables = NULL WHERE user_id = $1",
     // A run of the agent that is under way finds its turn ended, and its reply is dropped.
-    "UPDATE channel_turns t SET state = 'failed', error = 'the user was erased', finished_at = clock_timestamp()
+    "UPDATE channel_turns t SET state = 'failed', error = 'the user was erased', in_hand = NULL, finished_at = clock_timestamp()
      FROM channel_conversations c WHERE c.id = t.conversation_id AND c.user_id = $1 AND t.state = 'running'",
     "UPDATE channel_messages m SET body = '', params = '{}', outcome = coalesce(outcome, 'erased'), outcome_at = coalesce(outcome_at, clock_timestamp())
      FROM channel_conversations c WHERE c.id = m.conversation_id AND c.user_id = $1",

@@ -98,17 +98,28 @@ pub async fn begin_again(conn: &mut PgConnection, failed: i64, agent: &str) -> s
     Ok(Some(turn))
 }
 
-/// Opens a turn that a slot asks for. `None`: another turn of this conversation runs; nothing is done. The caller holds the conversation's lock.
+/// What there is for a slot to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OfSlot {
+    /// A new turn, at attempt 1.
+    Begun(Turn),
+    /// This slot's own turn, which a crash left behind; no attempt has been counted.
+    LeftBehind(Turn),
+    /// Another turn of this conversation runs; nothing was done.
+    Busy,
+}
+
+/// Opens a turn that a slot asks for. The caller holds the conversation's lock.
 pub async fn begin_of_slot(
     conn: &mut PgConnection,
     conversation_id: i64,
     agent: &str,
     slot_id: i64,
-) -> sqlx::Result<Option<Turn>> {
+) -> sqlx::Result<OfSlot> {
     let turn = match running(conn, conversation_id).await? {
         // A crash left it behind.
-        Some(turn) if turn.slot_id == Some(slot_id) => return count_attempt(conn, turn.id).await.map(Some),
-        Some(_) => return Ok(None),
+        Some(turn) if turn.slot_id == Some(slot_id) => return Ok(OfSlot::LeftBehind(turn)),
+        Some(_) => return Ok(OfSlot::Busy),
         None => {
             sqlx::query_as(
                 "INSERT INTO channel_turns (conversation_id, agent, slot_id) VALUES ($1, $2, $3) RETURNING id, conversation_id, state, attempt, started_at, slot_id, retry_of",
@@ -121,7 +132,7 @@ pub async fn begin_of_slot(
         }
     };
     note_attempt(conn, &turn).await?;
-    Ok(Some(turn))
+    Ok(OfSlot::Begun(turn))
 }
 
 /// Things that were said of our own accord, each in its thread as if the agent had been asked: by `agent`, at once.
@@ -180,6 +191,21 @@ pub async fn end_attempt(conn: &mut PgConnection, id: i64, attempt: i32, error: 
     Ok(())
 }
 
+/// Keeps what the agent said while the reply cannot be stored; empty: it chose silence. A turn that has ended needs nothing.
+pub async fn keep_in_hand(conn: &mut PgConnection, id: i64, text: &str) -> sqlx::Result<()> {
+    sqlx::query("UPDATE channel_turns SET in_hand = $2 WHERE id = $1 AND state = 'running'")
+        .bind(id)
+        .bind(text)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// What the agent said to a running turn and nobody has stored yet.
+pub async fn in_hand(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar("SELECT in_hand FROM channel_turns WHERE id = $1").bind(id).fetch_one(conn).await
+}
+
 /// Whether the last call of a turn began longer ago than any call may take.
 pub async fn is_left_behind(conn: &mut PgConnection, turn: &Turn, secs: f64) -> sqlx::Result<bool> {
     sqlx::query_scalar(
@@ -227,7 +253,7 @@ async fn finish(
     outcome: &str,
 ) -> sqlx::Result<bool> {
     let done = sqlx::query(
-        "UPDATE channel_turns SET state = $2, reply = $3, error = $4, finished_at = clock_timestamp() WHERE id = $1 AND state = 'running'",
+        "UPDATE channel_turns SET state = $2, reply = $3, error = $4, in_hand = NULL, finished_at = clock_timestamp() WHERE id = $1 AND state = 'running'",
     )
     .bind(id)
     .bind(state)
