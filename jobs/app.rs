@@ -113,8 +113,17 @@ pub struct Sending {
     pub second_look: Duration,
     /// After that a send in doubt is left for a person.
     pub give_up: Duration,
+    /// Twilio is asked for the final state of an accepted message at these ages, and then no more.
+    pub status_look_ups: Vec<Duration>,
     /// The next chunk waits for the callback of the one before it, but no longer than this.
     pub callback_wait: Duration,
+}
+
+impl Sending {
+    /// From an attempt until Twilio's list says anything about it.
+    pub(crate) fn until_looked_up(&self) -> Duration {
+        self.deadline + self.in_doubt_grace
+    }
 }
 
 impl App {

@@ -49,6 +49,8 @@ mod agents;
 pub mod app;
 /// The users of a slot, page by page.
 mod audience;
+/// Takes in what Twilio has and we have not.
+pub mod backfill;
 /// What arrives: taken in, understood, decided on.
 pub mod inbound;
 /// The names of lanes and keys.
@@ -70,11 +72,17 @@ pub mod texts;
 
 /// An attempt to send a chunk.
 pub mod sending;
+/// What Twilio says became of a message.
+pub mod status;
 /// What a turn tells the agent.
 pub mod turns;
 
+/// What Twilio's list says of a send in doubt.
+mod in_doubt;
 mod look_up;
 mod notices;
+/// Finds out what became of messages whose callbacks were lost.
+mod settle;
 
 use queue::workers::Workers;
 

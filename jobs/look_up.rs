@@ -1,21 +1,22 @@
 //! Finds out what became of a send in doubt: by Twilio's own list.
 //!
 //! A list that has the message proves the send. One that does not have it proves nothing yet: Twilio may take a request in after its
-//! client has gone, and its list may lag. Only two lists, both long enough after the deadline and some time apart, prove a miss.
+//! client has gone, and its list may lag. Only two lists, both long enough after the deadline and some time apart, prove a miss. What no list
+//! can prove is left to a callback or a person.
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use queue::claim::Claim;
 use queue::failure::Failure;
 use store::chunks::{Chunk, End, Unsent};
+use twilio::address::spellings;
 use twilio::client::{ListFilter, LookupError};
-use twilio::message::ListedMessage;
+use twilio::listed::Entry;
 
 use crate::app::App;
+use crate::in_doubt::{self, Rival, Sought, Verdict};
 use crate::{post_alert, sending};
-
-/// Twilio's dates have whole seconds, and its clock is not ours.
-const CLOCK_SLACK: chrono::TimeDelta = chrono::TimeDelta::seconds(5);
 
 /// Messages without a send date are not found by day; the newest ones are looked at as well.
 const NEWEST: usize = 200;
@@ -35,12 +36,13 @@ pub(crate) async fn resolve(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(
     if chunk.now >= started_at + times.give_up {
         return leave_to_a_person(app, claim, chunk).await;
     }
-    if let Some(sid) = find(app, chunk, started_at).await? {
-        tracing::info!(chunk.id = chunk.id, sid, "Found chunk {} in Twilio's list", chunk.id);
-        return sending::accept(app, Some(claim), chunk.id, chunk.attempt, &sid).await;
-    }
-    if !is_number(chunk) {
-        return wait_for_verdict(app, claim, chunk).await;
+    match find(app, chunk, started_at, earliest).await? {
+        Verdict::Found(sid) => {
+            tracing::info!(chunk.id = chunk.id, sid, "Found chunk {} in Twilio's list", chunk.id);
+            return sending::accept(app, Some(claim), chunk.id, chunk.attempt, &sid).await;
+        }
+        Verdict::Unproven(reason) => return leave_in_doubt(app, claim, chunk, earliest, reason).await,
+        Verdict::Missed => {}
     }
     let mut tx = app.begin().await?;
     let locked = store::chunks::lock(&mut tx, chunk.id).await?;
@@ -68,21 +70,31 @@ pub(crate) async fn resolve(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(
     Err(Failure::Snooze(times.second_look.saturating_sub(since_first_miss) + Duration::from_millis(20)))
 }
 
-/// Whether it was sent to a number. A person who hides it has an id, under which Twilio's list may not file the message, so that a list without it
-/// proves nothing.
-fn is_number(chunk: &Chunk) -> bool {
-    chunk.sent_to.as_deref().is_some_and(|to| to.starts_with("whatsapp:+"))
-}
-
-/// No list can prove that this was missed. It stays in doubt, holds no lane, and waits for a callback or an administrator; after a day the upkeep
-/// ends it as unknown.
-async fn wait_for_verdict(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(), Failure> {
+/// A list proved nothing. A second one may know more; after that the chunk stays in doubt, holds no lane, and waits for a callback or an
+/// administrator's verdict. After a day the upkeep ends it as unknown.
+async fn leave_in_doubt(
+    app: &App,
+    claim: &Claim,
+    chunk: &Chunk,
+    earliest: DateTime<Utc>,
+    reason: &str,
+) -> Result<(), Failure> {
+    let second_look = earliest + app.settings.sending.second_look;
+    if let Ok(left) = (second_look - chunk.now).to_std()
+        && !left.is_zero()
+    {
+        return Err(Failure::Snooze(left));
+    }
     let mut tx = app.begin().await?;
-    let detail = format!(
-        "chunk {}: `cloudybot chunks verdict {} arrived|send-again` ends the doubt",
-        chunk.id, chunk.id
-    );
-    post_alert::raise(&mut tx, &app.settings, "send_in_doubt", &detail).await?;
+    let locked = store::chunks::lock(&mut tx, chunk.id).await?;
+    if locked.is_some_and(|locked| locked.state == "sending" && locked.attempt == chunk.attempt) {
+        store::doubts::raise(&mut tx, chunk.id, chunk.attempt, reason).await?;
+        let detail = format!(
+            "chunk {}: {reason}; `cloudybot chunks verdict {} arrived|send-again` ends the doubt",
+            chunk.id, chunk.id
+        );
+        post_alert::raise(&mut tx, &app.settings, "send_in_doubt", &detail).await?;
+    }
     claim.complete(&mut tx).await?;
     tx.commit().await?;
     Ok(())
@@ -103,36 +115,55 @@ async fn leave_to_a_person(app: &App, claim: &Claim, chunk: &Chunk) -> Result<()
     Ok(())
 }
 
-/// The SID under which Twilio has this chunk: same person, same text, not before the attempt, and no other chunk's.
+/// What Twilio's list says of this chunk.
 async fn find(
     app: &App,
     chunk: &Chunk,
-    started_at: chrono::DateTime<chrono::Utc>,
-) -> Result<Option<String>, Failure> {
-    let filter = ListFilter {
-        to: chunk.sent_to.as_deref(),
-        from: Some(&app.settings.whatsapp_number),
-        ..ListFilter::default()
-    };
+    started_at: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<Verdict, Failure> {
+    let to = chunk.sent_to.as_deref().unwrap_or_default();
+    let listed = list(app, to, started_at).await?;
+    let mut conn = app.pg.acquire().await?;
+    let sids: Vec<String> = listed.iter().filter_map(|entry| Some(sid(entry)?.to_owned())).collect();
+    let owned = store::chunks::owned_sids(&mut conn, &sids).await?.into_iter().collect();
+    let rivals: Vec<Rival> = store::doubts::rivals(&mut conn, chunk.id, chunk.address_id)
+        .await?
+        .into_iter()
+        .map(|(body, started_at)| Rival { body, started_at })
+        .collect();
+    let is_text = chunk.content_sid.is_none();
+    let from = &app.settings.whatsapp_number;
+    let sought = Sought { body: is_text.then_some(chunk.body.as_str()), to, from, started_at, until };
+    Ok(match in_doubt::judge(&sought, &listed, &owned, &rivals) {
+        Verdict::Missed if !in_doubt::can_miss(to) => {
+            Verdict::Unproven("a list of an opaque id proves no miss")
+        }
+        verdict => verdict,
+    })
+}
+
+/// Everything that Twilio has from us to this address around the attempt, in each spelling of both numbers.
+async fn list(app: &App, to: &str, started_at: DateTime<Utc>) -> Result<Vec<Entry>, Failure> {
     let day = (started_at - chrono::TimeDelta::days(1)).date_naive();
-    let mut listed = app
-        .twilio
-        .list_messages(&ListFilter { sent_since: Some(day), ..filter.clone() })
-        .await
-        .map_err(unlisted)?;
-    listed.extend(
-        app.twilio.list_messages(&ListFilter { at_most: Some(NEWEST), ..filter }).await.map_err(unlisted)?,
-    );
-    let fits = |message: &ListedMessage| {
-        message.body == chunk.body
-            && message.direction != "inbound"
-            && message.date_created >= started_at - CLOCK_SLACK
-    };
-    let mut candidates: Vec<ListedMessage> = listed.into_iter().filter(fits).collect();
-    candidates.sort_by(|a, b| (a.date_created, &a.sid).cmp(&(b.date_created, &b.sid)));
-    let sids: Vec<String> = candidates.into_iter().map(|message| message.sid).collect();
-    let owned = store::chunks::owned_sids(&mut *app.pg.acquire().await?, &sids).await?;
-    Ok(sids.into_iter().find(|sid| !owned.contains(sid)))
+    let mut listed = Vec::new();
+    for from in spellings(&app.settings.whatsapp_number) {
+        for to in spellings(to) {
+            let filter = ListFilter { to: Some(&to), from: Some(&from), ..ListFilter::default() };
+            let of_the_days = ListFilter { sent_since: Some(day), ..filter.clone() };
+            listed.extend(app.twilio.list_messages(&of_the_days).await.map_err(unlisted)?);
+            let newest = ListFilter { at_most: Some(NEWEST), ..filter };
+            listed.extend(app.twilio.list_messages(&newest).await.map_err(unlisted)?);
+        }
+    }
+    Ok(listed)
+}
+
+fn sid(entry: &Entry) -> Option<&str> {
+    match entry {
+        Ok(message) => Some(&message.sid),
+        Err(unusable) => unusable.sid.as_deref(),
+    }
 }
 
 /// No list, no verdict: Twilio is asked again later, and that costs no attempt of the send.

@@ -17,6 +17,9 @@ use twilio::message::{Content, OutboundMessage};
 use crate::app::{App, Settings};
 use crate::{lanes, post_alert, proactive, probe_sender};
 
+/// Has Twilio report again when we are away for a moment, which it does not do by itself. Twilio neither sends nor signs it.
+const OVERRIDES: &str = "#rc=5&rp=all";
+
 /// What an attempt came to, as far as the sender is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
@@ -59,7 +62,7 @@ async fn attempt(app: &App, claim: Option<&Claim>, chunk: &Chunk) -> Result<Resu
         .settings
         .status_callback_url
         .as_ref()
-        .map(|url| format!("{url}?chunk={}&attempt={}", chunk.id, attempt.number));
+        .map(|url| format!("{url}?chunk={}&attempt={}{OVERRIDES}", chunk.id, attempt.number));
     let validity = (chunk.expires_at - chunk.now).num_seconds().clamp(1, 36_000);
     let variables = chunk.content_variables.as_ref().map_or_else(|| "{}".to_owned(), ToString::to_string);
     let message = OutboundMessage {
@@ -80,7 +83,9 @@ async fn attempt(app: &App, claim: Option<&Claim>, chunk: &Chunk) -> Result<Resu
     };
     match sent {
         Ok(accepted) => {
-            accept(app, claim, chunk.id, attempt.number, &accepted.sid).await?;
+            if let Err(failure) = accept(app, claim, chunk.id, attempt.number, &accepted.sid).await {
+                return Ok(Err(Judged { failure, sender_refused: false }));
+            }
             tracing::info!(chunk.id = chunk.id, sid = accepted.sid, "Twilio accepted chunk {}", chunk.id);
             Ok(Ok(()))
         }
@@ -144,7 +149,7 @@ async fn mark(
     Ok(Some((Attempt { number, begun }, to)))
 }
 
-/// Stores that Twilio has the chunk: with the job's end, if there is a claim to end it by. An answer that is known must not be lost to a
+/// Stores that Twilio has the chunk under this SID: with the job's end, if there is a claim to end it by. An answer that is known must not be lost to a
 /// passing fault of the database, or it would take two lists and a minute to find it again.
 pub(crate) async fn accept(
     app: &App,
@@ -156,7 +161,8 @@ pub(crate) async fn accept(
     let mut pause = Duration::from_millis(50);
     for last in [false, false, false, false, false, true] {
         match try_accept(app, claim, chunk_id, attempt, sid).await {
-            Ok(()) => return Ok(()),
+            Ok(Proof::Stored) => return Ok(()),
+            Ok(Proof::None) => return Err(Failure::Snooze(app.settings.sending.until_looked_up())),
             Err(failure) if last => return Err(failure),
             Err(failure) => tracing::warn!(
                 chunk.id = chunk_id,
@@ -175,13 +181,22 @@ async fn try_accept(
     chunk_id: i64,
     attempt: i32,
     sid: &str,
-) -> Result<(), Failure> {
+) -> Result<Proof, Failure> {
     let mut tx = app.begin().await?;
-    let Some(chunk) = store::chunks::lock(&mut tx, chunk_id).await? else { return Ok(()) };
-    if let Accepted::DoubleSend { first_sid } = store::chunks::accept(&mut tx, chunk_id, attempt, sid).await?
-    {
-        let detail = format!("chunk {chunk_id} went out as {first_sid} and again as {sid}");
-        post_alert::raise(&mut tx, &app.settings, "double_send", &detail).await?;
+    let Some(chunk) = store::chunks::lock(&mut tx, chunk_id).await? else { return Ok(Proof::Stored) };
+    match store::chunks::accept(&mut tx, chunk_id, attempt, sid).await? {
+        Accepted::Stored | Accepted::Already => {}
+        Accepted::DoubleSend { first_sid } => {
+            let detail = format!("chunk {chunk_id} went out as {first_sid} and again as {sid}");
+            post_alert::raise(&mut tx, &app.settings, "double_send", &detail).await?;
+        }
+        Accepted::AnothersSid { owner } => {
+            let reason = format!("Twilio gave it the SID {sid}, which is chunk {owner}'s");
+            store::doubts::raise(&mut tx, chunk_id, attempt, &reason).await?;
+            tx.commit().await?;
+            tracing::warn!(chunk.id = chunk_id, "Nobody knows whether Twilio has chunk {chunk_id}: {reason}");
+            return Ok(Proof::None);
+        }
     }
     store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
     if let Some(next) = store::chunks::after(&mut tx, chunk_id).await? {
@@ -193,7 +208,15 @@ async fn try_accept(
         claim.complete(&mut tx).await?;
     }
     tx.commit().await?;
-    Ok(())
+    Ok(Proof::Stored)
+}
+
+/// What a SID proves about a chunk.
+enum Proof {
+    /// Twilio has the chunk, and that is stored.
+    Stored,
+    /// Nothing: the SID is another chunk's.
+    None,
 }
 
 /// What a failed request means. Only what is proven unsent goes back to be sent again.
@@ -218,7 +241,7 @@ async fn judge(app: &App, chunk: &Chunk, attempt: i32, error: SendError) -> Resu
         SendError::InDoubt { .. } => {
             store::doubts::raise(&mut tx, chunk.id, attempt, &text).await?;
             tracing::warn!(chunk.id = chunk.id, "Nobody knows whether Twilio has chunk {}: {text}", chunk.id);
-            Failure::Snooze(app.settings.sending.deadline + app.settings.sending.in_doubt_grace)
+            Failure::Snooze(app.settings.sending.until_looked_up())
         }
         // Nothing is wrong with the message: it waits for the operator.
         SendError::Refused { class: ErrorClass::Configuration, .. } => {

@@ -61,6 +61,87 @@ async fn a_send_whose_connection_broke_after_it_arrived_is_found_in_the_list() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_send_is_found_in_a_list_that_shows_no_bodies() {
+    let lost = Faults { drop_after: 1.0, callback_lost: 1.0, ..Faults::default() };
+    let app = TestApp::start().await;
+    app.sandbox.set_faults(lost.clone());
+
+    app.write(PERSON, "Hello").await;
+    first_attempt_is(&app, "in_doubt").await;
+    app.sandbox.set_faults(Faults { redacted: 1.0, callback_lost: 1.0, ..Faults::default() });
+    app.drained_well().await;
+
+    assert_eq!(app.sandbox.sent_to(PERSON).len(), 1);
+    assert_eq!(app.text("SELECT sid FROM channel_chunks").await, app.sandbox.sent_to(PERSON)[0].sid);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_send_is_found_under_the_other_spelling_of_its_number() {
+    const MEXICAN: &str = "whatsapp:+5215512345678";
+    let app = TestApp::start().await;
+    app.claim("maria", MEXICAN).await;
+    app.sandbox.set_faults(Faults { drop_after: 1.0, callback_lost: 1.0, ..Faults::default() });
+
+    app.inject(&[("From", MEXICAN), ("Body", "Hello")]).await;
+    app.until("the send is in doubt", async || {
+        app.count("SELECT count(*) FROM channel_chunk_attempts WHERE outcome = 'in_doubt'").await == Some(1)
+    })
+    .await;
+    app.sandbox.set_faults(Faults { filed_short: 1.0, callback_lost: 1.0, ..Faults::default() });
+    app.drained_well().await;
+
+    assert_eq!(app.sandbox.sent_to(MEXICAN).len(), 2, "the confirmation and the reply");
+    assert_eq!(app.count("SELECT max(attempt)::BIGINT FROM channel_chunks").await, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_send_is_found_in_a_list_with_entries_that_cannot_be_used() {
+    let app = TestApp::start().await;
+    app.sandbox.set_faults(Faults { drop_after: 1.0, callback_lost: 1.0, ..Faults::default() });
+
+    app.write(PERSON, "Hello").await;
+    first_attempt_is(&app, "in_doubt").await;
+    let strange =
+        vec![serde_json::json!({ "sid": "SM1", "date_created": null, "status": null }), serde_json::json!(7)];
+    app.sandbox.set_faults(Faults { list_entries: strange, callback_lost: 1.0, ..Faults::default() });
+    app.drained_well().await;
+
+    assert_eq!(app.count("SELECT count(*) FROM channel_chunks WHERE sid IS NOT NULL").await, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sends_that_were_answered_without_their_sid_are_found_in_the_list() {
+    let missing = Faults { sid_missing: 1.0, callback_lost: 1.0, ..Faults::default() };
+    let wrong = Faults { sid_of_another: 1.0, callback_lost: 1.0, ..Faults::default() };
+    for faults in [missing, wrong] {
+        let app = TestApp::start().await;
+        // Its message is the one whose SID the wrong answers name.
+        app.write(PERSON, "First").await;
+        app.drained_well().await;
+        app.sandbox.set_faults(faults.clone());
+
+        app.write(PERSON, "/long 4000").await;
+        app.drained_well().await;
+
+        let sent: Vec<String> = app.sandbox.sent_to(PERSON).into_iter().map(|message| message.sid).collect();
+        assert_eq!(sent.len(), 4, "{faults:?}");
+        let known = app.text("SELECT string_agg(sid, ' ' ORDER BY id) FROM channel_chunks").await;
+        assert_eq!(known, sent.join(" "), "{faults:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callbacks_are_tried_again_by_twilio_when_we_are_away() {
+    let app = TestApp::start().await;
+
+    app.write(PERSON, "Hello").await;
+    app.replies(PERSON, 1).await;
+
+    let callback = app.sandbox.sent_to(PERSON)[0].status_callback.clone().unwrap();
+    assert!(callback.ends_with("?chunk=1&attempt=1#rc=5&rp=all"), "{callback}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_callback_proves_a_send_whose_answer_was_lost() {
     let faults = Faults { drop_after: 1.0, ..Faults::default() };
     let app = TestApp::start_with(&[("CLOUDYBOT__TWILIO__IN_DOUBT_GRACE_MS", "3600000")]).await;

@@ -58,11 +58,20 @@ async fn answer(sandbox: &Arc<State>, body: &[u8]) -> Response {
         tokio::time::sleep(Duration::from_millis(faults.accept_late_ms)).await;
     }
     let message = Message { created_at: Utc::now(), updated_at: Utc::now(), ..message };
-    let resource = message.resource(&sandbox.settings.account_sid);
+    let mut resource = message.resource(&sandbox.settings.account_sid);
+    if sandbox.happens(faults.sid_missing) {
+        resource["sid"] = serde_json::Value::Null;
+    }
+    if sandbox.happens(faults.sid_of_another)
+        && let Some(first) = sandbox.messages().into_iter().find(|message| !message.is_inbound())
+    {
+        resource = first.resource(&sandbox.settings.account_sid);
+    }
     if let Err(error) = sandbox.add(message.clone()) {
         return ApiError::from(error).into_response();
     }
     status::begin(sandbox, message);
+    tokio::time::sleep(Duration::from_millis(faults.answer_after_ms)).await;
     if sandbox.happens(faults.error_after) {
         return ApiError::internal().into_response();
     }

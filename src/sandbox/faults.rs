@@ -9,6 +9,8 @@ use url::Url;
 pub struct Faults {
     /// Every create is answered this much later.
     pub delay_ms: u64,
+    /// A create is answered so long after the message was taken in.
+    pub answer_after_ms: u64,
     /// A create is turned away with 429 and code 20429.
     pub rate_limited: f64,
     /// The `Retry-After` of that answer, in seconds.
@@ -43,6 +45,18 @@ pub struct Faults {
     pub callback_reordered: f64,
     /// A message that was delivered is read as well. No fault, but on request all the same: people may turn these receipts off.
     pub read: f64,
+    /// A create is answered 201 without a SID; the message was taken in.
+    pub sid_missing: f64,
+    /// A create is answered 201 with the first message that ever went out; the message was taken in all the same.
+    pub sid_of_another: f64,
+    /// Lists and fetches show no bodies, as of an account with redaction.
+    pub redacted: f64,
+    /// Lists file a Mexican number that has two spellings under the shorter one.
+    pub filed_short: f64,
+    /// Lists and fetches show the message of this SID with this status, whatever became of it.
+    pub fixed_status: Option<(String, String)>,
+    /// Entries that the first page of every list shows above the messages, as they are given.
+    pub list_entries: Vec<serde_json::Value>,
     /// Lists and fetches show a message only so long after it was taken in. The value in force when they are asked counts.
     pub list_lag_ms: u64,
     /// A person's file is not found so long after it was given to `/sandbox/media`. The value in force when it is asked for counts.
@@ -55,6 +69,8 @@ pub struct Faults {
     pub media_drip_ms: u64,
     /// A request for a file is answered 500. The CDN is spared.
     pub media_error: f64,
+    /// A request for the list of a message's files is answered 500.
+    pub media_list_error: f64,
     /// A typing indicator is answered 500 and not shown.
     pub typing_error: f64,
 }
@@ -89,7 +105,12 @@ impl Faults {
             ("callback_doubled", self.callback_doubled),
             ("callback_reordered", self.callback_reordered),
             ("read", self.read),
+            ("sid_missing", self.sid_missing),
+            ("sid_of_another", self.sid_of_another),
+            ("redacted", self.redacted),
+            ("filed_short", self.filed_short),
             ("media_error", self.media_error),
+            ("media_list_error", self.media_list_error),
             ("typing_error", self.typing_error),
         ];
         if let Some((name, _)) = probabilities.iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {

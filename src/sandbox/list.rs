@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::api_error::ApiError;
 use crate::message::Message;
+use crate::resource;
 use crate::state::State;
 
 const DEFAULT_PAGE_SIZE: usize = 50;
@@ -31,18 +32,19 @@ pub(crate) async fn list(
 fn page(sandbox: &State, path: &str, pairs: &[(String, String)]) -> Result<Value, ApiError> {
     let wanted = Wanted::read(pairs)?;
     let now = Utc::now();
+    let faults = sandbox.faults();
     let mut messages = sandbox.messages();
+    if sandbox.happens(faults.filed_short) {
+        messages.iter_mut().for_each(file_short);
+    }
     messages.retain(|message| wanted.fits(message) && sandbox.is_listed(message, now));
     messages.reverse();
     messages.sort_by_key(|message| std::cmp::Reverse(message.created_at));
     let start = wanted.page * wanted.page_size;
-    let shown: Vec<Value> = messages
-        .iter()
-        .skip(start)
-        .take(wanted.page_size)
-        .map(|message| message.resource(&sandbox.settings.account_sid))
-        .collect();
-    let has_next = start + shown.len() < messages.len();
+    let has_next = start + wanted.page_size < messages.len();
+    let of_page = messages.into_iter().skip(start).take(wanted.page_size);
+    let strange = faults.list_entries.into_iter().filter(|_| wanted.page == 0);
+    let shown: Vec<Value> = strange.chain(of_page.map(|message| resource::shown(sandbox, message))).collect();
     let uri = |page: usize| {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(
@@ -115,6 +117,12 @@ impl Wanted {
             && self.from.as_ref().is_none_or(|from| *from == message.from)
             && self.sent_from.is_none_or(|day| sent_on.is_some_and(|sent| sent >= day))
             && self.sent_until.is_none_or(|day| sent_on.is_some_and(|sent| sent <= day))
+    }
+}
+
+fn file_short(message: &mut Message) {
+    if let Some(rest) = message.to.strip_prefix("whatsapp:+521").filter(|rest| rest.len() == 10) {
+        message.to = format!("whatsapp:+52{rest}");
     }
 }
 

@@ -66,6 +66,9 @@ pub(crate) async fn list(
     OriginalUri(uri): OriginalUri,
     Path((account_sid, message_sid)): Path<(String, String)>,
 ) -> Response {
+    if sandbox.happens(sandbox.faults().media_list_error) {
+        return ApiError::internal().into_response();
+    }
     let Some(message) = sandbox.message(&message_sid).filter(|message| !message.deleted) else {
         return ApiError::not_found(uri.path()).into_response();
     };

@@ -58,9 +58,21 @@ pub(crate) async fn fetch(
 ) -> Response {
     let sid = name.trim_end_matches(".json");
     match sandbox.message(sid).filter(|message| sandbox.is_listed(message, Utc::now())) {
-        Some(message) => Json(message.resource(&sandbox.settings.account_sid)).into_response(),
+        Some(message) => Json(shown(&sandbox, message)).into_response(),
         None => ApiError::not_found(&format!("/Messages/{name}")).into_response(),
     }
+}
+
+/// A message as lists and fetches show it, faults included.
+pub(crate) fn shown(sandbox: &State, mut message: Message) -> serde_json::Value {
+    let faults = sandbox.faults();
+    if sandbox.happens(faults.redacted) {
+        message.body.clear();
+    }
+    if let Some((_, status)) = faults.fixed_status.filter(|(sid, _)| *sid == message.sid) {
+        message.status = status;
+    }
+    message.resource(&sandbox.settings.account_sid)
 }
 
 /// `POST …/Messages/{sid}.json` with an empty `Body` redacts the text.

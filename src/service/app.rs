@@ -8,6 +8,7 @@ use agent::client::{Gateways, IDLE_TIMEOUT};
 use anyhow::Context as _;
 use axum::Router;
 use jobs::app::{App, Parts, Settings};
+use jobs::backfill;
 use jobs::inbound::together::Together;
 use jobs::upkeep::{self, Upkeep};
 use queue::Queue;
@@ -60,7 +61,7 @@ impl Service {
         let handlers = database.pool(keys.database.worker_connections, Duration::from_secs(30));
         store::migrations::run(&handlers).await.context("the database cannot be brought up to date")?;
         // What people write from here on is ours to answer, also if this process dies before it has done anything else.
-        store::cursors::get(&mut *handlers.acquire().await?, upkeep::FIRST_START).await?;
+        store::cursors::get(&mut *handlers.acquire().await?, backfill::FIRST_START).await?;
         // Listening comes before anything is told our address; nothing is answered before the routes are there.
         let listeners = Listeners::bind(keys).await?;
         let addresses = listeners.addresses()?;

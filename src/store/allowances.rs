@@ -179,7 +179,7 @@ pub struct Drift {
 pub async fn drift(conn: &mut PgConnection) -> sqlx::Result<Vec<Drift>> {
     sqlx::query_as(
         "WITH told AS (
-             SELECT user_id, period_start, count(*) FILTER (WHERE event = 'used') AS used, count(*) FILTER (WHERE event = 'credited') AS credited,
+             SELECT user_id, period_start, count(*) FILTER (WHERE event = 'used') AS used, count(*) FILTER (WHERE event = 'credited') - count(*) FILTER (WHERE event = 'withdrawn') AS credited,
                     count(*) FILTER (WHERE event = 'reserved') - count(*) FILTER (WHERE was = 'reserved') AS reserved
              FROM whatsapp_send_ledger GROUP BY user_id, period_start)
          SELECT s.user_id, format('used %s, reserved %s, credited %s; the ledger says %s, %s, %s', s.used, s.reserved, s.credited,

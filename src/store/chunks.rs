@@ -161,6 +161,11 @@ pub enum Accepted {
         /// The SID it had.
         first_sid: String,
     },
+    /// The SID is another chunk's, so it proves nothing about this one.
+    AnothersSid {
+        /// Whose.
+        owner: i64,
+    },
 }
 
 /// Twilio has accepted this chunk under this SID. It counts from `sending`, and also from an end that was reached without proof. The
@@ -170,16 +175,17 @@ pub async fn accept(conn: &mut PgConnection, id: i64, attempt: i32, sid: &str) -
         .bind(id)
         .fetch_one(&mut *conn)
         .await?;
-    end_attempt(conn, id, attempt, "accepted", Some(sid), None, None).await?;
     let owner: Option<i64> = sqlx::query_scalar("SELECT id FROM channel_chunks WHERE sid = $1 AND id <> $2")
         .bind(sid)
         .bind(id)
         .fetch_optional(&mut *conn)
         .await?;
-    if owner.is_some() {
-        // The same words to the same person, both in doubt: the other one took this message for its own, and this one will take the next.
-        return Ok(Accepted::Already);
+    if let Some(owner) = owner {
+        // The same words to the same person, both in doubt: the other one took this message for its own, and this one will take the next. Or
+        // Twilio answered with the wrong message.
+        return Ok(Accepted::AnothersSid { owner });
     }
+    end_attempt(conn, id, attempt, "accepted", Some(sid), None, None).await?;
     match known {
         Some(first_sid) if first_sid == sid => return Ok(Accepted::Already),
         Some(first_sid) => {
@@ -350,6 +356,44 @@ pub async fn apply_status(
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// An accepted chunk whose final state is not known.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Unsettled {
+    /// The chunk's number.
+    pub id: i64,
+    /// Twilio's id of its message.
+    pub sid: String,
+    /// When we learned that Twilio had accepted it.
+    pub accepted_at: DateTime<Utc>,
+}
+
+/// Chunks that Twilio accepted so many seconds ago or more, whose final state is not known, and for which Twilio was asked so many times. The oldest
+/// first, at most 1000.
+pub async fn unsettled(
+    conn: &mut PgConnection,
+    look_ups: i16,
+    older_than_secs: f64,
+) -> sqlx::Result<Vec<Unsettled>> {
+    sqlx::query_as(
+        "SELECT id, sid, accepted_at FROM channel_chunks
+         WHERE state IN ('accepted', 'sent') AND sid IS NOT NULL AND status_look_ups = $1 AND accepted_at <= now() - make_interval(secs => $2)
+         ORDER BY accepted_at LIMIT 1000",
+    )
+    .bind(look_ups)
+    .bind(older_than_secs)
+    .fetch_all(conn)
+    .await
+}
+
+/// Notes that Twilio was asked for the final state of these chunks.
+pub async fn note_look_up(conn: &mut PgConnection, ids: &[i64]) -> sqlx::Result<()> {
+    sqlx::query("UPDATE channel_chunks SET status_look_ups = status_look_ups + 1 WHERE id = ANY ($1)")
+        .bind(ids)
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// Which of these SIDs belong to a chunk already.

@@ -3,6 +3,11 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+/// The database's clock.
+pub async fn now(conn: &mut PgConnection) -> sqlx::Result<DateTime<Utc>> {
+    sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(conn).await
+}
+
 /// Everything before this moment is done; now, if nothing was ever done.
 pub async fn get(conn: &mut PgConnection, name: &str) -> sqlx::Result<DateTime<Utc>> {
     sqlx::query("INSERT INTO channel_cursors (name, moment) VALUES ($1, now()) ON CONFLICT DO NOTHING")

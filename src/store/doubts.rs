@@ -1,5 +1,6 @@
 //! Chunks whose request may have reached Twilio or not. Each is cleared up by proof, or by an administrator, or ends as unknown.
 
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -49,6 +50,23 @@ pub async fn note_miss(conn: &mut PgConnection, id: i64, attempt: i32) -> sqlx::
     .bind(id)
     .bind(attempt)
     .fetch_one(conn)
+    .await
+}
+
+/// The other chunks to this address that are in doubt: what was sent (`None`: a template), and when the first attempt began.
+pub async fn rivals(
+    conn: &mut PgConnection,
+    id: i64,
+    address_id: i64,
+) -> sqlx::Result<Vec<(Option<String>, DateTime<Utc>)>> {
+    sqlx::query_as(
+        "SELECT CASE WHEN c.form = 'text' THEN c.body END, a.started_at
+         FROM channel_chunks c JOIN channel_deliveries d ON d.id = c.delivery_id JOIN channel_chunk_attempts a ON a.chunk_id = c.id AND a.attempt = 1
+         WHERE c.state IN ('sending', 'unknown') AND c.sid IS NULL AND c.id <> $1 AND d.address_id = $2",
+    )
+    .bind(id)
+    .bind(address_id)
+    .fetch_all(conn)
     .await
 }
 

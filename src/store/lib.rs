@@ -77,6 +77,8 @@ pub mod status_callbacks;
 pub mod turn_records;
 /// Runs of the agent.
 pub mod turns;
+/// What Twilio lists and nobody could take in.
+pub mod unusable_entries;
 /// The agents that they have of their own.
 pub mod user_agents;
 /// CloudyBot's accounts.

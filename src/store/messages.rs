@@ -166,6 +166,14 @@ pub async fn exists(conn: &mut PgConnection, sid: &str) -> sqlx::Result<bool> {
         .await
 }
 
+/// Which of these messages are stored, by Twilio's ids.
+pub async fn known(conn: &mut PgConnection, sids: &[String]) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar("SELECT sid FROM channel_messages WHERE sid = ANY ($1)")
+        .bind(sids)
+        .fetch_all(conn)
+        .await
+}
+
 /// A message by its number.
 pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Message>> {
     sqlx::query_as(

@@ -22,6 +22,44 @@ pub fn canonical(address: &str) -> String {
     shorter.map_or_else(|| address.to_owned(), |shorter| format!("whatsapp:+{shorter}"))
 }
 
+/// All spellings of a number that has two, or the one that an address has.
+#[must_use]
+pub fn spellings(address: &str) -> Vec<String> {
+    let short = canonical(address);
+    let long = short.strip_prefix("whatsapp:+").filter(|digits| digits.len() == 12).and_then(|digits| {
+        let (country, rest) = digits.split_at(2);
+        match country {
+            "52" => Some(format!("whatsapp:+521{rest}")),
+            "54" => Some(format!("whatsapp:+549{rest}")),
+            "55" => Some(format!("whatsapp:+55{}9{}", &rest[..2], &rest[2..])),
+            _ => None,
+        }
+    });
+    let mut spellings = vec![address.to_owned()];
+    spellings
+        .extend([Some(short.clone()), long].into_iter().flatten().filter(|other| canonical(other) == short));
+    spellings.sort();
+    spellings.dedup();
+    spellings
+}
+
+/// Whether an address is a number.
+#[must_use]
+pub fn is_number(address: &str) -> bool {
+    address
+        .strip_prefix("whatsapp:+")
+        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Whether two addresses are proven to be two people's. A number and an opaque id may be one person's, and so may anything and nothing.
+#[must_use]
+pub fn is_another_person(one: &str, other: &str) -> bool {
+    !one.is_empty()
+        && !other.is_empty()
+        && is_number(one) == is_number(other)
+        && canonical(one) != canonical(other)
+}
+
 /// Hides the middle of an address, for logs: `whatsapp:+1500…0100`. What is too short to hide anything in is hidden whole.
 #[must_use]
 pub fn masked(address: &str) -> String {
@@ -84,6 +122,32 @@ mod tests {
         ] {
             let (one, other) = (format!("whatsapp:{one}"), format!("whatsapp:{other}"));
             assert_eq!(canonical(&one), canonical(&other), "{one}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_listed_in_each_of_its_spellings() {
+        for both in [
+            ["whatsapp:+5215512345678", "whatsapp:+525512345678"],
+            ["whatsapp:+541123456789", "whatsapp:+5491123456789"],
+            ["whatsapp:+551187654321", "whatsapp:+5511987654321"],
+        ] {
+            assert_eq!(spellings(both[0]), both);
+            assert_eq!(spellings(both[1]), both);
+        }
+        for only in ["whatsapp:+15005550100", "whatsapp:+551132345678", "whatsapp:MX.525512345678", "x"] {
+            assert_eq!(spellings(only), [only]);
+        }
+    }
+
+    #[test]
+    fn two_people_are_told_apart_only_by_two_names_of_one_kind() {
+        let number = "whatsapp:+5215512345678";
+
+        assert!(is_another_person(number, "whatsapp:+15005550100"));
+        assert!(is_another_person("whatsapp:US.a", "whatsapp:US.b"));
+        for same in [number, "whatsapp:+525512345678", "whatsapp:MX.a", ""] {
+            assert!(!is_another_person(number, same), "{same}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! The REST client. What a failed send *proves* is its main business: a message that may have been taken in must not be sent again.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -7,19 +8,28 @@ use chrono::NaiveDate;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use url::Url;
 
-use crate::address::without_numbers;
+use crate::address::{is_another_person, without_numbers};
 use crate::errors::{ErrorClass, class_of_answer};
 use crate::hosts::is_loopback;
+use crate::inbound::is_sid;
+use crate::listed::{Entry, UnusableEntry, read_entry};
 use crate::media;
-use crate::message::{AcceptedMessage, Content, ListedMedia, ListedMessage, OutboundMessage};
+use crate::message::{AcceptedMessage, Content, ListedMedia, OutboundMessage};
 
 /// No answer of Twilio's is larger; a larger one is not read.
 const ANSWER_LIMIT_BYTES: usize = 4 << 20;
 
-/// A list is followed for this many pages at most.
-const PAGE_LIMIT: usize = 50;
+/// A page of a list is no larger: a thousand messages of 1600 characters, each written as six.
+const PAGE_LIMIT_BYTES: usize = 16 << 20;
+
+/// The entries of a page, as many as Twilio gives.
+const PAGE_SIZE: usize = 1000;
+
+/// The whole of a list is read for this many pages at most.
+const PAGE_LIMIT: usize = 1000;
 
 /// Connections that were idle for longer are not used again.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -104,9 +114,9 @@ pub enum LookupError {
         /// Twilio's error code.
         code: Option<i32>,
     },
-    /// The list is longer than we follow it; what was asked for may stand further down.
-    #[error("the list has more than {PAGE_LIMIT} pages; narrow it")]
-    TooLong,
+    /// The list leads back to a page that was read before, or is longer than anybody's; what was asked for may stand further down.
+    #[error("the list has no end after {PAGE_LIMIT} pages, or leads back to one of them")]
+    Endless,
 }
 
 /// Which messages to list. Twilio compares days in GMT.
@@ -120,6 +130,19 @@ pub struct ListFilter<'a> {
     pub sent_since: Option<NaiveDate>,
     /// Stop after this many messages, the newest first.
     pub at_most: Option<usize>,
+}
+
+/// Where a further page of a list is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PageUri(String);
+
+/// A part of a list.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Its entries, the newest first.
+    pub entries: Vec<Entry>,
+    /// Where older ones are; `None`: there are none.
+    pub next: Option<PageUri>,
 }
 
 impl Client {
@@ -165,81 +188,104 @@ impl Client {
         let retry_after = retry_after(&answer);
         let body = read(answer).await;
         if status.is_success() {
-            #[derive(Deserialize)]
-            struct Created {
-                sid: String,
-                #[serde(default)]
-                status: String,
-            }
-            let created = body.as_deref().ok().and_then(|body| serde_json::from_slice::<Created>(body).ok());
-            let created = created.filter(|created| !created.sid.is_empty());
-            return match created {
-                Some(created) => Ok(AcceptedMessage { sid: created.sid, status: created.status }),
-                None => Err(SendError::InDoubt { reason: format!("HTTP {status} without a readable SID") }),
-            };
+            return read_accepted(status, message, &body.unwrap_or_default());
         }
         Err(judge(status, retry_after, &body.unwrap_or_default()))
     }
 
-    /// Messages as Twilio has them, the newest first.
-    pub async fn list_messages(&self, filter: &ListFilter<'_>) -> Result<Vec<ListedMessage>, LookupError> {
-        #[derive(Deserialize)]
-        struct Page {
-            messages: Vec<ListedMessage>,
-            next_page_uri: Option<String>,
+    /// Messages as Twilio has them, page after page, the newest first.
+    pub async fn list_messages(&self, filter: &ListFilter<'_>) -> Result<Vec<Entry>, LookupError> {
+        let mut page = self.first_page(filter).await?;
+        let mut entries = page.entries;
+        let mut read = HashSet::new();
+        while let Some(next) = page.next.filter(|_| filter.at_most.is_none_or(|most| entries.len() < most)) {
+            if read.len() == PAGE_LIMIT || !read.insert(next.clone()) {
+                return Err(LookupError::Endless);
+            }
+            page = self.next_page(&next).await?;
+            entries.append(&mut page.entries);
         }
+        entries.truncate(filter.at_most.unwrap_or(usize::MAX));
+        Ok(entries)
+    }
+
+    /// The first page of a list, which has the newest messages.
+    pub async fn first_page(&self, filter: &ListFilter<'_>) -> Result<Page, LookupError> {
         let mut url = self.url("Messages.json");
         {
-            let page_size = filter.at_most.unwrap_or(1000).clamp(1, 1000);
+            let page_size = filter.at_most.unwrap_or(PAGE_SIZE).clamp(1, PAGE_SIZE);
             let mut query = url.query_pairs_mut();
             query.append_pair("PageSize", &page_size.to_string());
             filter.to.map(|to| query.append_pair("To", to));
             filter.from.map(|from| query.append_pair("From", from));
             filter.sent_since.map(|day| query.append_pair("DateSent>", &day.to_string()));
         }
-        let mut messages = Vec::new();
-        for _ in 0..PAGE_LIMIT {
-            let page: Page = self.look_up(&url).await?;
-            messages.extend(page.messages);
-            if filter.at_most.is_some_and(|most| messages.len() >= most) {
-                messages.truncate(filter.at_most.unwrap_or_default());
-                return Ok(messages);
-            }
-            match page.next_page_uri.filter(|uri| !uri.is_empty()) {
-                None => return Ok(messages),
-                Some(uri) => url = self.page(&uri)?,
-            }
+        self.read_page(&url).await
+    }
+
+    /// The page behind another one. It holds the same messages whenever it is read.
+    pub async fn next_page(&self, at: &PageUri) -> Result<Page, LookupError> {
+        self.read_page(&self.page(&at.0)?).await
+    }
+
+    async fn read_page(&self, url: &Url) -> Result<Page, LookupError> {
+        #[derive(Deserialize)]
+        struct Body {
+            messages: Vec<Box<RawValue>>,
+            next_page_uri: Option<String>,
         }
-        Err(LookupError::TooLong)
+        let body: Body = self.look_up_within(url, PAGE_LIMIT_BYTES).await?;
+        Ok(Page {
+            entries: body.messages.iter().map(|entry| read_entry(entry)).collect(),
+            next: body.next_page_uri.filter(|uri| !uri.is_empty()).map(PageUri),
+        })
     }
 
     /// One message; `None`: Twilio does not have it.
-    pub async fn fetch_message(&self, sid: &str) -> Result<Option<ListedMessage>, LookupError> {
-        match self.look_up(&self.url(&format!("Messages/{sid}.json"))).await {
+    pub async fn fetch_message(&self, sid: &str) -> Result<Option<Entry>, LookupError> {
+        match self.look_up::<Box<RawValue>>(&self.url(&format!("Messages/{sid}.json"))).await {
             Err(LookupError::Refused { status: 404, .. }) => Ok(None),
-            answer => answer.map(Some),
+            answer => answer.map(|entry| Some(read_entry(&entry))),
         }
     }
 
-    /// The files of a message, each with the URL that its webhook would have named.
+    /// The files of a message, each with the URL that its webhook would have named. A file that Twilio does not locate is left out.
     pub async fn list_media(&self, sid: &str) -> Result<Vec<(String, ListedMedia)>, LookupError> {
         #[derive(Deserialize)]
         struct Page {
-            media_list: Vec<ListedMedia>,
+            media_list: Vec<Box<RawValue>>,
         }
+        let account = &self.settings.account_sid;
         let page: Page = self.look_up(&self.url(&format!("Messages/{sid}/Media.json"))).await?;
-        let located = |media: ListedMedia| {
-            let path = media.uri.strip_suffix(".json").unwrap_or(&media.uri);
-            Ok((self.page(path)?.to_string().trim_end_matches('?').to_owned(), media))
-        };
-        page.media_list.into_iter().map(located).collect()
+        let files =
+            page.media_list.iter().filter_map(|file| serde_json::from_str::<ListedMedia>(file.get()).ok());
+        let located = files.filter_map(|file| {
+            let path = match (&file.uri, &file.sid) {
+                (Some(uri), _) => uri.strip_suffix(".json").unwrap_or(uri).to_owned(),
+                (None, Some(file)) if is_sid(file) => {
+                    format!("/2010-04-01/Accounts/{account}/Messages/{sid}/Media/{file}")
+                }
+                _ => return None,
+            };
+            let url = self.page(&path).ok()?;
+            Some((url.to_string().trim_end_matches('?').to_owned(), file))
+        });
+        Ok(located.collect())
     }
 
     async fn look_up<T: DeserializeOwned>(&self, url: &Url) -> Result<T, LookupError> {
+        self.look_up_within(url, ANSWER_LIMIT_BYTES).await
+    }
+
+    async fn look_up_within<T: DeserializeOwned>(
+        &self,
+        url: &Url,
+        limit_bytes: usize,
+    ) -> Result<T, LookupError> {
         let request = self.request(Method::GET, url).timeout(self.settings.request_timeout);
         let answer = request.send().await.map_err(|error| LookupError::Unanswered(causes(&error)))?;
         let status = answer.status();
-        let body = read(answer).await.map_err(LookupError::Unanswered)?;
+        let body = read_within(answer, limit_bytes).await.map_err(LookupError::Unanswered)?;
         if !status.is_success() {
             return Err(LookupError::Refused { status: status.as_u16(), code: ErrorBody::read(&body).code });
         }
@@ -294,6 +340,31 @@ fn fields<'a>(message: &'a OutboundMessage<'_>) -> Vec<(&'static str, std::borro
     fields
 }
 
+/// A success that names no message, or another person's, says nothing of this one.
+fn read_accepted(
+    status: StatusCode,
+    message: &OutboundMessage<'_>,
+    body: &[u8],
+) -> Result<AcceptedMessage, SendError> {
+    let entry = serde_json::from_slice::<Box<RawValue>>(body).ok().map(|entry| read_entry(&entry));
+    let (sid, word, to) = match entry {
+        Some(Ok(created)) if created.is_inbound() => {
+            let reason =
+                format!("HTTP {status} with the SID {} of a message that a person wrote", created.sid);
+            return Err(SendError::InDoubt { reason });
+        }
+        Some(Ok(created)) => (created.sid, created.status, created.to),
+        // An id is enough, whatever is wrong with the rest.
+        Some(Err(UnusableEntry { sid: Some(sid), .. })) => (sid, String::new(), String::new()),
+        _ => return Err(SendError::InDoubt { reason: format!("HTTP {status} without a readable SID") }),
+    };
+    if is_another_person(&to, message.to) {
+        let reason = format!("HTTP {status} with the SID {sid} of a message to somebody else");
+        return Err(SendError::InDoubt { reason });
+    }
+    Ok(AcceptedMessage { sid, status: word })
+}
+
 /// Nothing was written, so nothing was taken in.
 fn unreachable(error: &reqwest::Error) -> SendError {
     SendError::NotSent { reason: causes(error), retry_after: None, class: ErrorClass::Transient }
@@ -338,11 +409,15 @@ fn retry_after(answer: &Response) -> Option<Duration> {
     Some(Duration::from_secs(secs.min(86_400)))
 }
 
-pub(crate) async fn read(mut answer: Response) -> Result<Vec<u8>, String> {
+pub(crate) async fn read(answer: Response) -> Result<Vec<u8>, String> {
+    read_within(answer, ANSWER_LIMIT_BYTES).await
+}
+
+async fn read_within(mut answer: Response, limit_bytes: usize) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     while let Some(piece) = answer.chunk().await.map_err(|error| causes(&error))? {
-        if body.len() + piece.len() > ANSWER_LIMIT_BYTES {
-            return Err(format!("an answer of more than {ANSWER_LIMIT_BYTES} bytes"));
+        if body.len() + piece.len() > limit_bytes {
+            return Err(format!("an answer of more than {limit_bytes} bytes"));
         }
         body.extend_from_slice(&piece);
     }

@@ -1,6 +1,6 @@
 //! The webhook of an inbound message.
 
-use crate::message::ListedMessage;
+use crate::listed::ListedMessage;
 use crate::webhook::{VerifiedForm, storable};
 
 /// Twilio's ids have 34 characters; nothing that is much longer is one.
@@ -45,7 +45,7 @@ impl InboundMessage {
             .into_iter()
             .find_map(|name| Some((name, form.filled(name)?)))
             .ok_or(FormError::Missing("MessageSid"))?;
-        if sid.len() > SID_LIMIT || !sid.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        if !is_sid(sid) {
             return Err(FormError::Malformed(name));
         }
         let from = form.filled("From").ok_or(FormError::Missing("From"))?;
@@ -78,6 +78,11 @@ impl InboundMessage {
             media: 0,
         })
     }
+}
+
+/// Whether Twilio could have given this id.
+pub(crate) fn is_sid(sid: &str) -> bool {
+    (1..=SID_LIMIT).contains(&sid.len()) && sid.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
 /// An address on WhatsApp. What stands behind the prefix is opaque: a number, or an id.

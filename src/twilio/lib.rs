@@ -9,6 +9,8 @@ pub mod client;
 pub mod errors;
 /// The webhook of an inbound message.
 pub mod inbound;
+/// Twilio's lists, entry by entry.
+pub mod listed;
 /// Fetches the files that people send.
 pub mod media;
 /// A message as Twilio's REST API has it.

@@ -1,6 +1,5 @@
 //! A message as Twilio's REST API has it.
 
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer};
 
 /// A message to be sent.
@@ -41,48 +40,18 @@ pub struct AcceptedMessage {
     pub status: String,
 }
 
-/// A message as Twilio lists it.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct ListedMessage {
-    /// Twilio's id.
-    pub sid: String,
-    /// What became of it.
-    pub status: String,
-    /// `inbound`, `outbound-api`, …
-    pub direction: String,
-    /// Its text.
-    #[serde(default, deserialize_with = "null_is_empty")]
-    pub body: String,
-    /// Who sent it.
-    #[serde(default, deserialize_with = "null_is_empty")]
-    pub from: String,
-    /// To whom.
-    #[serde(default, deserialize_with = "null_is_empty")]
-    pub to: String,
-    /// When Twilio took it in, to the second.
-    #[serde(deserialize_with = "rfc2822")]
-    pub date_created: DateTime<Utc>,
-    /// Why it failed.
-    pub error_code: Option<i32>,
-    /// How many files it has, as a number in words.
-    #[serde(default, deserialize_with = "null_is_empty")]
-    pub num_media: String,
-}
-
 /// A file of a message as Twilio lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct ListedMedia {
+    /// Twilio's id.
+    #[serde(default)]
+    pub sid: Option<String>,
     /// What its sender says it is.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub content_type: String,
     /// Its path at the API, with `.json` for its description.
-    pub uri: String,
-}
-
-/// Twilio writes `Mon, 23 Nov 2026 15:04:05 +0000`.
-fn rfc2822<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    DateTime::parse_from_rfc2822(&text).map(|date| date.with_timezone(&Utc)).map_err(serde::de::Error::custom)
+    #[serde(default)]
+    pub uri: Option<String>,
 }
 
 fn null_is_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {

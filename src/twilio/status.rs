@@ -1,6 +1,6 @@
 //! The webhook of a status change. Twilio adds statuses without notice, so a status is an open word.
 
-use crate::inbound::FormError;
+use crate::inbound::{FormError, is_sid};
 use crate::webhook::{VerifiedForm, storable};
 
 /// What became of a message.
@@ -25,7 +25,7 @@ impl StatusCallback {
             .into_iter()
             .find_map(|name| form.filled(name))
             .ok_or(FormError::Missing("MessageSid"))?;
-        if sid.len() > 64 || !sid.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        if !is_sid(sid) {
             return Err(FormError::Malformed("MessageSid"));
         }
         let status = ["MessageStatus", "SmsStatus"]

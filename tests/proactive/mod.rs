@@ -4,6 +4,8 @@ mod broadcasts;
 mod doubts;
 mod held_back;
 mod races;
+mod statuses;
+mod templates;
 
 use std::time::Duration;
 
@@ -327,43 +329,4 @@ async fn a_person_whom_twilio_knows_as_opted_out_is_opted_out_here_too() {
     let user = app.user(USER).await;
     assert_eq!(user["consents"].as_array().unwrap().last().unwrap()["method"], "provider");
     assert_eq!(sends(&app).await["used"], 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_metered_message_that_fails_after_all_is_given_back_once() {
-    let app = TestApp::start().await;
-    alice(&app, "pro").await;
-    app.sandbox.set_faults(Faults { fail_later: 1.0, fail_later_code: 63024, ..Faults::default() });
-
-    notify(&app, json!({ "text": "Hello" })).await;
-    app.until("it is known to have failed", async || {
-        app.count("SELECT count(*) FROM channel_chunks WHERE state = 'failed'").await == Some(1)
-    })
-    .await;
-
-    let usage = sends(&app).await;
-    assert_eq!(
-        (&usage["used"], &usage["credited"], &usage["remaining"]),
-        (&json!(1), &json!(1), &json!(200))
-    );
-    ledger_is_right(&app).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_message_whose_webhook_never_came_is_fetched_and_answered() {
-    let app = TestApp::start_with(&[
-        ("CLOUDYBOT__BACKFILL__EVERY_SECS", "1"),
-        ("CLOUDYBOT__BACKFILL__SETTLE_SECS", "0"),
-    ])
-    .await;
-    app.link(PERSON).await;
-
-    app.inject(&[("From", PERSON), ("Body", "Did you get this?"), ("deliver", "false")]).await;
-    app.inject(&[("From", PERSON), ("Body", "STOP"), ("deliver", "false")]).await;
-    app.replies(PERSON, 2).await;
-
-    assert_eq!(app.count("SELECT count(*) FROM channel_messages WHERE backfilled").await, Some(2));
-    assert_eq!(app.count("SELECT count(*) FROM whatsapp_proactive_opt_outs").await, Some(1));
-    let said = app.said_to(PERSON);
-    assert!(said.iter().any(|said| said.contains("Did you get this?")), "{said:?}");
 }

@@ -381,9 +381,14 @@ impl TestApp {
 
     /// Asks again until the answer is yes.
     pub(crate) async fn until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
+        self.until_within(PATIENCE, what, is_so).await;
+    }
+
+    /// The same, and it may take longer than usual.
+    pub(crate) async fn until_within(&self, patience: Duration, what: &str, is_so: impl AsyncFn() -> bool) {
         let begun = Instant::now();
         while !is_so().await {
-            assert!(begun.elapsed() < PATIENCE, "waited in vain until {what}");
+            assert!(begun.elapsed() < patience, "waited in vain until {what}");
             tokio::time::sleep(Duration::from_millis(15)).await;
         }
     }

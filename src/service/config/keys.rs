@@ -101,6 +101,7 @@ pub(super) struct TwilioKeys {
     pub(super) in_doubt_grace_ms: u64,
     pub(super) in_doubt_second_look_ms: u64,
     pub(super) in_doubt_give_up_hours: u64,
+    pub(super) status_look_ups_secs: Vec<u64>,
     pub(super) sender_per_sec: u32,
     pub(super) recipient_burst: u32,
     pub(super) recipient_every_ms: u64,

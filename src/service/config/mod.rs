@@ -162,6 +162,7 @@ impl Config {
             in_doubt_grace: Duration::from_millis(twilio.in_doubt_grace_ms),
             second_look: Duration::from_millis(twilio.in_doubt_second_look_ms),
             give_up: Duration::from_secs(twilio.in_doubt_give_up_hours * 3600),
+            status_look_ups: twilio.status_look_ups_secs.iter().copied().map(Duration::from_secs).collect(),
             callback_wait: Duration::from_millis(self.keys.deliveries.callback_wait_ms),
         }
     }

@@ -5,14 +5,10 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use jobs::post_alert::{self, AlertError};
-use jobs::proactive::{self, PlanError};
-use jobs::{lanes, sending};
+use jobs::status::{self, Report, ReportError};
 use queue::trace::TraceParent;
-use store::chunks::Accepted;
 use store::status_callbacks::NewStatusCallback;
 use tracing::Instrument as _;
-use twilio::errors::ErrorClass;
 use twilio::status::StatusCallback;
 use twilio::webhook::VerifiedForm;
 
@@ -85,36 +81,25 @@ async fn trace_of(receiver: &Receiver, names: Names) -> sqlx::Result<Option<Trac
     Ok(trace.as_deref().and_then(TraceParent::parse).map(|sent| sent.child()))
 }
 
-/// Keeps the callback; moves its chunk, which it may prove to have been sent; wakes the jobs that wait for it.
+/// Keeps the callback, and does what it says.
 async fn apply(
     receiver: &Receiver,
     form: &VerifiedForm,
     callback: &StatusCallback,
     names: Names,
-) -> Result<(), ApplyError> {
+) -> Result<(), ReportError> {
     let mut tx = receiver.queue.begin(&receiver.pg).await?;
-    let named = match names.chunk {
-        Some(id) => Some(id),
-        // Reported to another URL than the one we gave: the SID may still be one of ours.
-        None => store::chunks::find_by_sid(&mut tx, &callback.sid).await?,
+    let report = Report {
+        sid: &callback.sid,
+        chunk: names.chunk,
+        attempt: names.attempt,
+        status: &callback.status,
+        error_code: callback.error_code,
+        error_message: callback.error_message.as_deref(),
     };
-    let failed_for_good = matches!(callback.status.as_str(), "failed" | "undelivered");
-    let wants_none = failed_for_good
-        && callback.error_code.is_some()
-        && twilio::errors::class_of_callback(callback.error_code) == ErrorClass::OptedOut;
-    let mut person = None;
-    if let (Some(id), true) = (named, wants_none) {
-        // The person is locked before the chunk, as everywhere.
-        if let Some(chunk) = store::chunks::get(&mut tx, id).await? {
-            person = Some(store::addresses::lock(&mut tx, chunk.address_id).await?.id);
-        }
-    }
-    let chunk = match named {
-        Some(id) => store::chunks::lock(&mut tx, id).await?,
-        None => None,
-    };
+    let chunk_id = status::apply(&mut tx, &receiver.settings, report).await?;
     let kept = NewStatusCallback {
-        chunk_id: chunk.as_ref().map(|chunk| chunk.id),
+        chunk_id,
         attempt: names.attempt,
         sid: &callback.sid,
         status: &callback.status,
@@ -122,55 +107,6 @@ async fn apply(
         params: &form.to_json(),
     };
     store::status_callbacks::insert(&mut tx, kept).await?;
-    if let Some(chunk) = chunk {
-        let attempt = names.attempt.unwrap_or(chunk.attempt);
-        if let Accepted::DoubleSend { first_sid } =
-            store::chunks::accept(&mut tx, chunk.id, attempt, &callback.sid).await?
-        {
-            let detail = format!("chunk {} went out as {first_sid} and again as {}", chunk.id, callback.sid);
-            post_alert::raise(&mut tx, &receiver.settings, "double_send", &detail).await?;
-        } else {
-            let message = callback.error_message.as_deref();
-            if store::chunks::apply_status(&mut tx, chunk.id, &callback.status, callback.error_code, message)
-                .await?
-            {
-                tracing::info!(
-                    chunk.id = chunk.id,
-                    status = callback.status,
-                    "Chunk {} is {}",
-                    chunk.id,
-                    callback.status
-                );
-            }
-        }
-        if failed_for_good && receiver.settings.credit_failed {
-            store::allowances::credit(&mut tx, chunk.id).await?;
-        }
-        if let Some(address_id) = person {
-            sending::opt_out_by_provider(&mut tx, &receiver.settings, address_id, callback.error_code)
-                .await?;
-        }
-        store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
-        if chunk.state == "sending" || chunk.state == "unknown" {
-            // What waited behind a send in doubt has no job any more.
-            proactive::go_on(&mut tx, chunk.delivery_id).await?;
-        }
-        tx.wake(&lanes::chunk_key(chunk.id)).await?;
-        if let Some(next) = store::chunks::after(&mut tx, chunk.id).await? {
-            tx.wake(&lanes::chunk_key(next)).await?;
-        }
-    }
     tx.commit().await?;
     Ok(())
-}
-
-/// Why a callback was not stored.
-#[derive(Debug, thiserror::Error)]
-enum ApplyError {
-    #[error("{0}")]
-    Database(#[from] sqlx::Error),
-    #[error("{0}")]
-    Plan(#[from] PlanError),
-    #[error("{0}")]
-    Alert(#[from] AlertError),
 }

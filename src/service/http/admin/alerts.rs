@@ -23,7 +23,7 @@ pub(super) struct AlertList {
 #[serde(rename_all = "camelCase")]
 struct AlertView {
     id: i64,
-    /// What happened, as one word: `double_send`, `unknown_send`, `send_in_doubt`, `sender_refused`, `template`.
+    /// What happened, as one word: `double_send`, `unknown_send`, `send_in_doubt`, `sender_refused`, `template`, `unusable_entry`, `backfill_behind`.
     cause: String,
     /// What happened the latest time.
     detail: String,

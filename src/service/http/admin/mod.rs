@@ -4,6 +4,7 @@ mod alerts;
 mod chunks;
 mod jobs;
 mod turns;
+mod unusable_entries;
 
 use std::sync::Arc;
 
@@ -47,6 +48,7 @@ pub(crate) fn routes(admin: Admin, token: BearerToken) -> OpenApiRouter {
         .routes(routes!(alerts::acknowledge))
         .routes(routes!(turns::turns))
         .routes(routes!(turns::messages))
+        .routes(routes!(unusable_entries::list))
         .routes(routes!(chunks::in_doubt))
         .routes(routes!(chunks::give_verdict))
         .fallback(async || Problem::not_found("no such path; see /openapi.json"))
