@@ -14,8 +14,8 @@ const PHONE: &str = "+15005550100";
 pub(crate) async fn welcome(pg: &PgPool, settings: &Settings, sandbox: &Sandbox) -> anyhow::Result<()> {
     let mut tx = pg.begin().await?;
     // A first start that was cut short is made good by the next.
-    let others = store::users::count_others(&mut tx, USER).await?;
-    if others > 0 || !store::consents::of_user(&mut tx, USER).await?.is_empty() {
+    let has_others = store::users::are_others(&mut tx, USER).await?;
+    if has_others || !store::consents::of_user(&mut tx, USER).await?.is_empty() {
         return Ok(());
     }
     let plan = settings.plans.of(PLAN).name.clone();

@@ -38,8 +38,9 @@ pub async fn usages(
     let users: Vec<&str> = periods.iter().map(|(user_id, _)| *user_id).collect();
     let starts: Vec<DateTime<Utc>> = periods.iter().map(|(_, period)| period.start).collect();
     let rows: Vec<(String, i32, i32, i32)> = sqlx::query_as(
-        "SELECT user_id, used, reserved, credited FROM whatsapp_sends
-         JOIN unnest($1::TEXT[], $2::TIMESTAMPTZ[]) AS asked (user_id, period_start) USING (user_id, period_start)",
+        "SELECT asked.user_id, s.used, s.reserved, s.credited FROM unnest($1::TEXT[], $2::TIMESTAMPTZ[]) AS asked (user_id, period_start)
+         CROSS JOIN LATERAL (SELECT used, reserved, credited FROM whatsapp_sends s
+                             WHERE s.user_id = asked.user_id AND s.period_start = asked.period_start OFFSET 0) AS s",
     )
     .bind(&users)
     .bind(&starts)
@@ -97,18 +98,13 @@ async fn reserve_first(conn: &mut PgConnection, wishes: &[Wish<'_>]) -> sqlx::Re
 /// Of allowances that there are.
 async fn reserve_more(conn: &mut PgConnection, wishes: &[Wish<'_>]) -> sqlx::Result<Vec<String>> {
     let columns = Columns::of(wishes);
-    sqlx::query_scalar(
-        "UPDATE whatsapp_sends s SET reserved = s.reserved + wish.number
-         FROM unnest($1::TEXT[], $2::TIMESTAMPTZ[], $3::INT[], $4::BIGINT[]) AS wish (user_id, period_start, number, cap)
-         WHERE s.user_id = wish.user_id AND s.period_start = wish.period_start AND s.used + s.reserved + wish.number <= wish.cap + s.credited
-         RETURNING s.user_id",
-    )
-    .bind(&columns.users)
-    .bind(&columns.starts)
-    .bind(&columns.numbers)
-    .bind(&columns.caps)
-    .fetch_all(conn)
-    .await
+    sqlx::query_scalar("SELECT whatsapp_reserve($1, $2, $3, $4)")
+        .bind(&columns.users)
+        .bind(&columns.starts)
+        .bind(&columns.numbers)
+        .bind(&columns.caps)
+        .fetch_all(conn)
+        .await
 }
 
 /// Wishes, turned on their side: one array for each column.

@@ -113,7 +113,7 @@ pub async fn wrong_tries(
     before: DateTime<Utc>,
 ) -> sqlx::Result<i64> {
     sqlx::query_scalar(
-        "SELECT count(*) FROM channel_claim_tries WHERE address_id = $1 AND tried_at > $2 - interval '1 hour' AND tried_at <= $2",
+        "SELECT count(*) FROM channel_claim_tries WHERE address_id = $1 AND tried_at > $2::TIMESTAMPTZ - interval '1 hour' AND tried_at <= $2",
     )
     .bind(address_id)
     .bind(before)

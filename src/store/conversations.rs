@@ -24,17 +24,19 @@ pub async fn find(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Option
         .await
 }
 
-/// The conversations of many users, made where there is none, and locked until the caller's transaction ends.
+/// The conversations of many users, made where there is none, and locked until the caller's transaction ends. The statements leave Postgres no other
+/// way than the index on the user, even where it believes the table to be empty.
 pub async fn of_users(conn: &mut PgConnection, user_ids: &[&str]) -> sqlx::Result<HashMap<String, i64>> {
     sqlx::query(
-        "INSERT INTO channel_conversations (user_id) SELECT user_id FROM unnest($1::TEXT[]) AS new (user_id)
-         WHERE NOT EXISTS (SELECT FROM channel_conversations c WHERE c.user_id = new.user_id) ORDER BY user_id ON CONFLICT (user_id) DO NOTHING",
+        "INSERT INTO channel_conversations (user_id) SELECT new.user_id FROM unnest($1::TEXT[]) AS new (user_id)
+         LEFT JOIN LATERAL (SELECT c.id FROM channel_conversations c WHERE c.user_id = new.user_id OFFSET 0) AS known ON TRUE
+         WHERE known.id IS NULL ORDER BY new.user_id ON CONFLICT (user_id) DO NOTHING",
     )
     .bind(user_ids)
     .execute(&mut *conn)
     .await?;
     let rows: Vec<(String, i64)> = sqlx::query_as(
-        "SELECT user_id, id FROM channel_conversations WHERE user_id = ANY ($1) ORDER BY id FOR NO KEY UPDATE",
+        "SELECT user_id, id FROM channel_conversations WHERE user_id = ANY ($1) ORDER BY id + 0 FOR NO KEY UPDATE",
     )
     .bind(user_ids)
     .fetch_all(conn)

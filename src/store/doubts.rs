@@ -75,7 +75,7 @@ pub async fn open(conn: &mut PgConnection) -> sqlx::Result<Vec<Doubt>> {
     sqlx::query_as(
         "SELECT c.id, c.delivery_id, c.index, c.state, c.attempt, c.sent_to, coalesce(c.error_message, a.error_message) AS error_message
          FROM channel_chunks c LEFT JOIN channel_chunk_attempts a ON a.chunk_id = c.id AND a.attempt = c.attempt
-         WHERE c.state = 'unknown' OR (c.state = 'sending' AND c.deadline_at < now()) ORDER BY c.id LIMIT 200",
+         WHERE c.state IN ('sending', 'unknown') AND (c.state = 'unknown' OR c.deadline_at < now()) ORDER BY c.id LIMIT 200",
     )
     .fetch_all(conn)
     .await
@@ -104,7 +104,7 @@ pub async fn give_verdict(conn: &mut PgConnection, id: i64, verdict: Verdict) ->
 /// In-doubt chunks that nobody could clear up since so long end as unknown. Returns them with their deliveries.
 pub async fn stale(conn: &mut PgConnection, older_than_secs: f64) -> sqlx::Result<Vec<i64>> {
     sqlx::query_scalar(
-        "SELECT c.id FROM channel_chunks c WHERE c.state = 'sending' AND c.updated_at < now() - make_interval(secs => $1) ORDER BY c.id LIMIT 100",
+        "SELECT c.id FROM channel_chunks c WHERE c.state IN ('sending', 'unknown') AND c.state = 'sending' AND c.updated_at < now() - make_interval(secs => $1) ORDER BY c.id LIMIT 100",
     )
     .bind(older_than_secs)
     .fetch_all(conn)

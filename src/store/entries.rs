@@ -24,7 +24,8 @@ pub struct Entry {
     pub at: DateTime<Utc>,
 }
 
-/// What was said in a user's conversation behind this number, in order.
+/// What was said in a user's conversation behind this number, in order. The page is cut before anything is joined to it, and the conversation is
+/// no join: else Postgres reads and sorts the rest of the thread for each page.
 pub async fn after(
     conn: &mut PgConnection,
     user_id: &str,
@@ -33,9 +34,10 @@ pub async fn after(
 ) -> sqlx::Result<Vec<Entry>> {
     sqlx::query_as(
         "SELECT e.number, e.message_id IS NOT NULL AS by_person, coalesce(m.channel, t.channel) AS channel, coalesce(m.body, t.reply) AS text, m.params, s.schedule, e.at
-         FROM channel_conversations c JOIN channel_entries e ON e.conversation_id = c.id
+         FROM (SELECT number, message_id, turn_id, at FROM channel_entries
+               WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $1) AND number > $2 ORDER BY number LIMIT $3) e
          LEFT JOIN channel_messages m ON m.id = e.message_id LEFT JOIN channel_turns t ON t.id = e.turn_id LEFT JOIN channel_slots s ON s.id = t.slot_id
-         WHERE c.user_id = $1 AND e.number > $2 ORDER BY e.number LIMIT $3",
+         ORDER BY e.number",
     )
     .bind(user_id)
     .bind(number)

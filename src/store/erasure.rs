@@ -58,7 +58,7 @@ const FORGET_PEOPLE: [&str; 6] = [
     "DELETE FROM channel_address_aliases WHERE address_id = ANY ($1)",
 ];
 
-const FORGET_USER: [&str; 12] = [
+const FORGET_USER: [&str; 11] = [
     "UPDATE channel_deliveries SET state = 'cancelled', reason = 'the user was erased', closed_at = clock_timestamp() WHERE user_id = $1 AND state = 'waiting'",
     "UPDATE channel_deliveries SET text = '', content_variables = NULL WHERE user_id = $1",
     // A run of the agent that is under way finds its turn ended, and its reply is dropped.
@@ -71,8 +71,7 @@ const FORGET_USER: [&str; 12] = [
     "UPDATE channel_conversations SET user_id = NULL WHERE user_id = $1",
     "UPDATE whatsapp_consents SET phone = NULL WHERE user_id = $1",
     "DELETE FROM channel_claim_tokens WHERE user_id = $1",
-    "UPDATE channel_deliveries SET link_id = NULL WHERE address_id IN (SELECT address_id FROM channel_links WHERE user_id = $1)
-     AND link_id IN (SELECT id FROM channel_links WHERE user_id = $1)",
-    "DELETE FROM channel_links WHERE user_id = $1",
+    // The links stay, as nobody's: their deliveries still say that the link under which they were planned has ended.
+    "UPDATE channel_links SET user_id = NULL WHERE user_id = $1",
     "DELETE FROM channel_users WHERE id = $1",
 ];

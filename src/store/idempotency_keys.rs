@@ -14,11 +14,13 @@ pub struct Kept {
 
 /// What a key stands for, if it was used within a day. Of several requests with one key at once, one goes on and the others wait for it.
 pub async fn find(conn: &mut PgConnection, user_id: &str, key: &str) -> sqlx::Result<Option<Kept>> {
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended(concat('idempotency ', $1, ' ', $2), 0))")
-        .bind(user_id)
-        .bind(key)
-        .execute(&mut *conn)
-        .await?;
+    sqlx::query(
+        "SELECT pg_advisory_xact_lock(hashtextextended(concat('idempotency ', $1::TEXT, ' ', $2::TEXT), 0))",
+    )
+    .bind(user_id)
+    .bind(key)
+    .execute(&mut *conn)
+    .await?;
     sqlx::query("DELETE FROM channel_idempotency_keys WHERE user_id = $1 AND key = $2 AND created_at <= now() - interval '1 day'")
         .bind(user_id)
         .bind(key)

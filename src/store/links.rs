@@ -106,7 +106,7 @@ pub async fn latest_of_conversation(
     address_id: i64,
 ) -> sqlx::Result<Option<i64>> {
     sqlx::query_scalar(
-        "SELECT max(l.id) FROM channel_links l JOIN channel_conversations c ON c.user_id = l.user_id WHERE c.id = $1 AND l.address_id = $2",
+        "SELECT max(id) FROM channel_links WHERE user_id = (SELECT user_id FROM channel_conversations WHERE id = $1) AND address_id = $2",
     )
     .bind(conversation_id)
     .bind(address_id)

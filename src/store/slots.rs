@@ -183,17 +183,19 @@ pub async fn is_still_before(conn: &mut PgConnection, id: i64, after: Option<&st
 
 /// Takes the page of an audience that ends with this user, until the caller's transaction ends: another run that is at the same page waits.
 pub async fn take_page(conn: &mut PgConnection, id: i64, last_user: &str) -> sqlx::Result<()> {
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended(format('page %s %s', $1, $2), 0))")
-        .bind(id)
-        .bind(last_user)
-        .execute(conn)
-        .await?;
+    sqlx::query(
+        "SELECT pg_advisory_xact_lock(hashtextextended(format('page %s %s', $1::BIGINT, $2::TEXT), 0))",
+    )
+    .bind(id)
+    .bind(last_user)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
 /// Waits until whoever has the page that ends with this user has committed or given up.
 pub async fn wait_for_page(conn: &mut PgConnection, id: i64, last_user: &str) -> sqlx::Result<()> {
-    sqlx::query("SELECT pg_advisory_xact_lock_shared(hashtextextended(format('page %s %s', $1, $2), 0))")
+    sqlx::query("SELECT pg_advisory_xact_lock_shared(hashtextextended(format('page %s %s', $1::BIGINT, $2::TEXT), 0))")
         .bind(id)
         .bind(last_user)
         .execute(conn)
@@ -269,11 +271,13 @@ pub async fn is_worked_off(conn: &mut PgConnection, id: i64) -> sqlx::Result<boo
 
 /// Whether the agent failed for everybody of a slot, who are some.
 pub async fn agent_failed_for_all(conn: &mut PgConnection, id: i64) -> sqlx::Result<bool> {
-    sqlx::query_scalar("SELECT count(*) > 0 AND bool_and(outcome = 'agent_failed') FROM channel_slot_users WHERE slot_id = $1")
-        .bind(id)
-        .fetch_one(conn)
-        .await
-        .map(|all: Option<bool>| all.unwrap_or(false))
+    sqlx::query_scalar(
+        "SELECT (SELECT user_id FROM channel_slot_users WHERE slot_id = $1 ORDER BY user_id LIMIT 1) IS NOT NULL
+            AND (SELECT user_id FROM channel_slot_users WHERE slot_id = $1 AND outcome <> 'agent_failed' ORDER BY user_id LIMIT 1) IS NULL",
+    )
+    .bind(id)
+    .fetch_one(conn)
+    .await
 }
 
 /// What the last slots of a schedule came to. What the run came to and what became of its deliveries are counted apart.

@@ -58,19 +58,64 @@ pub struct Filter<'a> {
 
 /// Turns, the newest first.
 pub async fn turns(conn: &mut PgConnection, filter: &Filter<'_>) -> sqlx::Result<Vec<TurnRecord>> {
+    let ids = turn_ids(conn, filter).await?;
     sqlx::query_as(
         "SELECT t.id, c.user_id, t.channel, t.state, t.agent, s.schedule, t.started_at, t.finished_at, t.error,
                 ARRAY(SELECT m.id FROM channel_messages m WHERE m.turn_id = t.id ORDER BY m.id) AS message_ids
          FROM channel_turns t JOIN channel_conversations c ON c.id = t.conversation_id LEFT JOIN channel_slots s ON s.id = t.slot_id
-         WHERE ($1::TEXT IS NULL OR c.user_id = $1) AND ($2::TEXT IS NULL OR t.state = $2) AND ($3::BIGINT IS NULL OR t.id < $3)
-         ORDER BY t.id DESC LIMIT $4",
+         WHERE t.id = ANY ($1) ORDER BY t.id DESC",
     )
-    .bind(filter.user_id)
-    .bind(filter.state)
-    .bind(filter.before)
-    .bind(filter.limit)
+    .bind(ids)
     .fetch_all(conn)
     .await
+}
+
+/// Which turns. Each filter has a statement of its own, which one index answers in order: in one for all, Postgres reads the whole table for some.
+async fn turn_ids(conn: &mut PgConnection, filter: &Filter<'_>) -> sqlx::Result<Vec<i64>> {
+    let question = match (filter.user_id, filter.state) {
+        (None, None) => "SELECT id FROM channel_turns WHERE id < $1 ORDER BY id DESC LIMIT $2",
+        // What ends as most do is found among the newest.
+        (None, Some("replied")) => {
+            "SELECT id FROM channel_turns WHERE state = 'replied' AND id < $1 ORDER BY id DESC LIMIT $2"
+        }
+        (None, Some("running")) => {
+            "SELECT id FROM channel_turns WHERE state = 'running' AND id + 0 < $1 ORDER BY id + 0 DESC LIMIT $2"
+        }
+        (None, Some(_)) => {
+            "SELECT id FROM channel_turns WHERE state = $3 AND state IN ('failed', 'silent') AND id < $1 ORDER BY id DESC LIMIT $2"
+        }
+        (Some(_), None) => {
+            "SELECT id FROM channel_turns WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $3) AND id < $1
+             ORDER BY conversation_id DESC, id DESC LIMIT $2"
+        }
+        (Some(_), Some("replied")) => {
+            "SELECT id FROM channel_turns WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $3) AND state = 'replied' AND id < $1
+             ORDER BY conversation_id DESC, id DESC LIMIT $2"
+        }
+        (Some(_), Some("running")) => {
+            "SELECT id FROM channel_turns WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $3) AND state = 'running' AND id + 0 < $1
+             ORDER BY id + 0 DESC LIMIT $2"
+        }
+        (Some(_), Some(_)) => {
+            "SELECT id FROM channel_turns WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $3)
+               AND state = $4 AND state IN ('failed', 'silent') AND id < $1 ORDER BY conversation_id DESC, state DESC, id DESC LIMIT $2"
+        }
+    };
+    ids(conn, question, filter, filter.state.filter(|state| !["replied", "running"].contains(state))).await
+}
+
+/// Asks for ids; `$1` and `$2` are the page, then comes the user, then the state, as far as the question does not name them itself.
+async fn ids(
+    conn: &mut PgConnection,
+    question: &'static str,
+    filter: &Filter<'_>,
+    state: Option<&str>,
+) -> sqlx::Result<Vec<i64>> {
+    let mut ids = sqlx::query_scalar(question).bind(filter.before.unwrap_or(i64::MAX)).bind(filter.limit);
+    for narrower in filter.user_id.iter().chain(&state) {
+        ids = ids.bind(*narrower);
+    }
+    ids.fetch_all(conn).await
 }
 
 /// The calls of these turns, in order.
@@ -110,18 +155,59 @@ pub struct MessageRecord {
 
 /// Messages, the newest first.
 pub async fn messages(conn: &mut PgConnection, filter: &Filter<'_>) -> sqlx::Result<Vec<MessageRecord>> {
+    let ids = message_ids(conn, filter).await?;
     sqlx::query_as(
         "SELECT m.id, m.sid, m.channel, c.user_id,
                 (SELECT a.alias FROM channel_address_aliases a WHERE a.address_id = m.address_id ORDER BY a.last_seen_at DESC LIMIT 1) AS address,
                 m.received_at, m.backfilled, m.turn_id, m.outcome, m.outcome_reason
          FROM channel_messages m LEFT JOIN channel_conversations c ON c.id = m.conversation_id
-         WHERE ($1::TEXT IS NULL OR c.user_id = $1) AND ($2::TEXT IS NULL OR coalesce(m.outcome, 'waiting') = $2) AND ($3::BIGINT IS NULL OR m.id < $3)
-         ORDER BY m.id DESC LIMIT $4",
+         WHERE m.id = ANY ($1) ORDER BY m.id DESC",
     )
-    .bind(filter.user_id)
-    .bind(filter.state)
-    .bind(filter.before)
-    .bind(filter.limit)
+    .bind(ids)
     .fetch_all(conn)
     .await
+}
+
+/// Which messages; each filter has a statement of its own, as for turns. A message without an outcome is in no turn, or in one that runs.
+async fn message_ids(conn: &mut PgConnection, filter: &Filter<'_>) -> sqlx::Result<Vec<i64>> {
+    let question = match (filter.user_id, filter.state) {
+        (None, None) => "SELECT id FROM channel_messages WHERE id < $1 ORDER BY id DESC LIMIT $2",
+        (None, Some("answered")) => {
+            "SELECT id FROM channel_messages WHERE outcome = 'answered' AND id < $1 ORDER BY id DESC LIMIT $2"
+        }
+        (None, Some("waiting")) => {
+            "SELECT id FROM (
+                 SELECT id FROM channel_messages WHERE turn_id IS NULL AND outcome IS NULL
+                 UNION ALL
+                 SELECT m.id FROM channel_turns t CROSS JOIN LATERAL (SELECT id, outcome FROM channel_messages WHERE turn_id = t.id OFFSET 0) AS m
+                 WHERE t.state = 'running' AND m.outcome IS NULL) AS waiting
+             WHERE id < $1 ORDER BY id DESC LIMIT $2"
+        }
+        (None, Some(_)) => {
+            "SELECT id FROM channel_messages WHERE outcome = $3 AND outcome <> 'answered' AND id < $1 ORDER BY id DESC LIMIT $2"
+        }
+        (Some(_), None) => {
+            "SELECT id FROM channel_messages WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $3) AND id < $1
+             ORDER BY conversation_id DESC, id DESC LIMIT $2"
+        }
+        (Some(_), Some("answered")) => {
+            "SELECT id FROM channel_messages WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $3) AND outcome = 'answered'
+               AND id < $1 ORDER BY conversation_id DESC, id DESC LIMIT $2"
+        }
+        (Some(_), Some("waiting")) => {
+            "SELECT id FROM (
+                 SELECT id FROM channel_messages
+                 WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $3) AND turn_id IS NULL AND outcome IS NULL
+                 UNION ALL
+                 SELECT m.id FROM channel_turns t CROSS JOIN LATERAL (SELECT id, outcome FROM channel_messages WHERE turn_id = t.id OFFSET 0) AS m
+                 WHERE t.conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $3) AND t.state = 'running' AND m.outcome IS NULL
+             ) AS waiting
+             WHERE id < $1 ORDER BY id DESC LIMIT $2"
+        }
+        (Some(_), Some(_)) => {
+            "SELECT id FROM channel_messages WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $3)
+               AND outcome = $4 AND outcome <> 'answered' AND id < $1 ORDER BY conversation_id DESC, outcome DESC, id DESC LIMIT $2"
+        }
+    };
+    ids(conn, question, filter, filter.state.filter(|state| !["answered", "waiting"].contains(state))).await
 }

@@ -62,11 +62,14 @@ pub async fn begin(
     .bind(message_ids)
     .execute(&mut *conn)
     .await?;
-    sqlx::query("UPDATE channel_messages SET turn_id = $1 WHERE id = ANY ($2) AND turn_id IS NULL AND outcome IS NULL")
-        .bind(turn.id)
-        .bind(message_ids)
-        .execute(&mut *conn)
-        .await?;
+    sqlx::query(
+        // By their ids, and not by the index of all unanswered ones, however few there were when the plan was made.
+        "UPDATE channel_messages SET turn_id = $1 WHERE id = ANY ($2) AND coalesce(turn_id, 0) = 0 AND outcome IS NULL",
+    )
+    .bind(turn.id)
+    .bind(message_ids)
+    .execute(&mut *conn)
+    .await?;
     note_attempt(conn, &turn).await?;
     Ok(turn)
 }

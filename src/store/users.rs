@@ -87,7 +87,10 @@ pub async fn update(conn: &mut PgConnection, user: &User) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// How many users there are besides this one.
-pub async fn count_others(conn: &mut PgConnection, id: &str) -> sqlx::Result<i64> {
-    sqlx::query_scalar("SELECT count(*) FROM channel_users WHERE id <> $1").bind(id).fetch_one(conn).await
+/// Whether there are users besides this one.
+pub async fn are_others(conn: &mut PgConnection, id: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar("SELECT (SELECT id FROM channel_users WHERE id <> $1 ORDER BY id LIMIT 1) IS NOT NULL")
+        .bind(id)
+        .fetch_one(conn)
+        .await
 }

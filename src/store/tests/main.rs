@@ -3,6 +3,7 @@
 
 mod allowances;
 mod identity;
+mod plans;
 mod proofs;
 mod races;
 mod slots;

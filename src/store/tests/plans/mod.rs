@@ -1,0 +1,346 @@
+//! How Postgres goes about every statement of the program in a database of a million people: nothing reads a table that grows, nothing sorts more than a
+//! page. The statements are read out of the source, so a new one is looked at by itself.
+//!
+//! The rows are few enough to be filled in seconds. Then the statistics are told that each of them stands for fifty, on as many pages as before. So Postgres
+//! finds an index less worth its while than it would at full size, and reads a table rather too soon: what passes here passes there. The same looks at the
+//! full size are in [`nothing_reads_a_table_at_full_size`].
+
+mod statements;
+
+use private_postgres::test_database::TestDatabase;
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use store::migrations;
+
+use self::statements::Statement;
+
+/// Rows that a plan may sort, hash or keep at most: a page of an audience with what belongs to it.
+const PAGE: f64 = 2_000.0;
+
+/// What a statement may cost in Postgres's estimate. A page of 500 rows with all that belongs to them costs 8,000, reading a table many times that.
+const MOST_COST: f64 = 10_000.0;
+
+/// Tables of which nobody expects more than some hundred rows.
+const SMALL: [&str; 11] = [
+    "channel_secret_keys",
+    "_sqlx_migrations",
+    "channel_cursors",
+    "channel_schedulers",
+    "channel_schedules",
+    "channel_secrets",
+    "channel_sender_pace",
+    "queue.kinds",
+    "queue.pauses",
+    "queue.workers",
+    "queue.finished_default",
+];
+
+/// What a person asks now and then and what has to read a lot for its answer, by how it begins and why.
+const ASKED_SELDOM: [(&str, &str); 10] = [
+    ("WITH uses AS ( SELECT hashed_by", "counts what hangs on each key, for `check`"),
+    ("SELECT k.fingerprint FROM channel_secret_keys k", "looks once a start for rows of keys that were lost"),
+    (
+        "SELECT alias, coalesce(canonical, alias) FROM channel_address_aliases WHERE alias NOT LIKE",
+        "reads all names after a change of keys",
+    ),
+    ("UPDATE channel_chunks c SET body = ''", "erases all of a person at once"),
+    ("UPDATE channel_status_callbacks s SET params", "erases all of a person at once"),
+    ("SELECT pool, kind, state, count(*) AS jobs", "counts every live job"),
+    ("WITH told AS ( SELECT user_id, period_start, count(*)", "recomputes every allowance, for `check`"),
+    (
+        "SELECT s.moment, s.manual, s.state, s.reason, count(*)",
+        "counts what a slot came to, for `schedules list`",
+    ),
+    (
+        "SELECT id, state, kind, pool, lane, failed_attempts",
+        "the beginning of a statement that the filter completes",
+    ),
+    ("SELECT id FROM queue.every_job", "the beginning of a statement that the filter completes"),
+];
+
+/// Tables that a duty fills while it reads them, and the files that do so.
+const OF_DUTIES: [(&str, &str); 2] =
+    [("src/store/allowances.rs", "whatsapp_sends"), ("src/store/conversations.rs", "channel_conversations")];
+
+/// How each statement is planned: for anybody; for a person like most; for the one with the long thread, whose number is 1.
+const LOOKS: [(&str, u32); 3] =
+    [("force_generic_plan", 500), ("force_custom_plan", 500), ("force_custom_plan", 1)];
+
+/// How many of what there are.
+struct Size {
+    people: u32,
+    messages: u32,
+    /// Every so manyth message is in one thread.
+    share: u32,
+    jobs: u32,
+    /// A row stands for so many.
+    scale: u32,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_statement_reads_a_table_whatever_its_size() {
+    look_at_all(&Size { people: 20_000, messages: 60_000, share: 15, jobs: 20_000, scale: 50 }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "fills 17 GB in about half an hour: cargo test --release -p store nothing_reads_a_table_at_full_size -- --ignored"]
+async fn nothing_reads_a_table_at_full_size() {
+    look_at_all(&Size { people: 1_000_000, messages: 5_000_000, share: 25, jobs: 1_000_000, scale: 1 }).await;
+}
+
+async fn look_at_all(size: &Size) {
+    let database = TestDatabase::create(&migrations::MIGRATOR).await;
+    let mut conn = PgConnection::connect(database.url()).await.unwrap();
+    fill(&mut conn, size).await;
+    let mut wrong = sparse_tables(&mut conn).await;
+
+    let statements = prepared(&mut conn).await;
+    for (mode, whose) in LOOKS {
+        for (number, statement, types) in &statements {
+            let plan = explain(&mut conn, mode, *number, &arguments(types, whose)).await;
+            let faults = faults(&mut conn, &plan).await;
+            wrong.extend(faults.iter().map(|fault| {
+                format!("{}: {fault} ({mode} for {whose}): {}", statement.place, statement.sql)
+            }));
+        }
+    }
+
+    assert!(statements.len() > 200, "{} statements are no program", statements.len());
+    assert!(wrong.is_empty(), "{} faults:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// What a duty asks of many users at once must not depend on what Postgres knew of its tables when it made the plan: it may have been nothing, and a
+/// duty's tables are full long before anybody looks again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_allowance_is_found_by_its_key_though_the_table_was_empty_when_the_plan_was_made() {
+    let database = TestDatabase::create(&migrations::MIGRATOR).await;
+    let mut conn = PgConnection::connect(database.url()).await.unwrap();
+    run(&mut conn, "ANALYZE; SET enable_seqscan = off").await;
+
+    let mut looked_at = 0;
+    for (number, statement, types) in prepared(&mut conn).await {
+        let is_of_many = ["unnest(", "ANY ("].iter().any(|array| statement.sql.contains(array));
+        if !is_of_many || !OF_DUTIES.iter().any(|(place, _)| statement.place == *place) {
+            continue;
+        }
+        let plan = explain(&mut conn, "force_generic_plan", number, &arguments(&types, 1)).await;
+        for (node, _) in nodes(&plan, false) {
+            let table = node["Relation Name"].as_str().unwrap_or_default();
+            let kind = node["Node Type"].as_str().unwrap();
+            if OF_DUTIES.iter().any(|(_, of_duty)| *of_duty == table) && kind != "ModifyTable" {
+                let sql = &statement.sql;
+                assert!(node.get("Index Cond").is_some(), "{}: {kind} of {table}: {sql}", statement.place);
+                looked_at += 1;
+            }
+        }
+    }
+    assert!(looked_at >= 3, "only {looked_at} ways were looked at");
+}
+
+/// Fills a database with what years have left in it.
+async fn fill(conn: &mut PgConnection, size: &Size) {
+    let Size { people, messages, share, jobs, scale } = size;
+    run(
+        conn,
+        &format!(
+            "SET size.people = {people}; SET size.messages = {messages}; SET size.share = {share}; SET size.jobs = {jobs}"
+        ),
+    )
+    .await;
+    run(conn, include_str!("fill.sql")).await;
+    run(conn, "VACUUM ANALYZE").await;
+    if *scale > 1 {
+        run(
+            conn,
+            &format!(
+                "UPDATE pg_class SET reltuples = reltuples * {scale}
+                 WHERE relnamespace IN ('public'::regnamespace, 'queue'::regnamespace) AND reltuples > 500"
+            ),
+        )
+        .await;
+    }
+}
+
+/// Tables that nobody has filled: of these nothing could be learned.
+async fn sparse_tables(conn: &mut PgConnection) -> Vec<String> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT CASE WHEN n.nspname = 'queue' THEN 'queue.' ELSE '' END || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE n.nspname IN ('public', 'queue') AND c.relkind = 'r' AND c.reltuples < 500 AND c.relname !~ '^finished_[0-9]{8}$'",
+    )
+    .fetch_all(conn)
+    .await
+    .unwrap();
+    tables
+        .into_iter()
+        .filter(|table| !SMALL.contains(&table.as_str()))
+        .map(|table| {
+            format!("{table} is nearly empty: fill it in src/store/tests/plans/fill.sql, or name it in SMALL")
+        })
+        .collect()
+}
+
+/// The statements as the server has prepared them, under their numbers, with the types of their arguments. The queries behind foreign keys count too.
+async fn prepared(conn: &mut PgConnection) -> Vec<(usize, Statement, Vec<String>)> {
+    let mut all = statements::all();
+    all.extend(behind_foreign_keys(conn, &all).await);
+    let mut prepared = Vec::new();
+    for (number, statement) in all.into_iter().enumerate() {
+        let short = statement.sql.split_whitespace().collect::<Vec<_>>().join(" ");
+        // Its arguments are of a kind of their own, and its table is small.
+        if short.contains(" _sqlx_migrations ") {
+            continue;
+        }
+        // A function's own statements have plans of their own; what matters of those is how much they read.
+        if short.starts_with("CALL ")
+            || ASKED_SELDOM.iter().any(|(beginning, _)| short.starts_with(beginning))
+        {
+            continue;
+        }
+        let prepare = format!("PREPARE s{number} AS {}", statement.sql);
+        if let Err(error) = sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *conn).await {
+            panic!(
+                "{}: only whole statements with plain types can be looked at: {error}: {}",
+                statement.place, statement.sql
+            );
+        }
+        let types: Vec<String> = sqlx::query_scalar(
+            "SELECT unnest(parameter_types)::TEXT FROM pg_prepared_statements WHERE name = $1",
+        )
+        .bind(format!("s{number}"))
+        .fetch_all(&mut *conn)
+        .await
+        .unwrap();
+        prepared.push((number, statement, types));
+    }
+    prepared
+}
+
+/// When a row is deleted, the server looks for those that refer to it.
+async fn behind_foreign_keys(conn: &mut PgConnection, statements: &[Statement]) -> Vec<Statement> {
+    let keys: Vec<(String, String, String)> = sqlx::query_as(
+        "SELECT k.confrelid::regclass::TEXT, k.conrelid::regclass::TEXT, a.attname::TEXT
+         FROM pg_constraint k JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1] WHERE k.contype = 'f'",
+    )
+    .fetch_all(conn)
+    .await
+    .unwrap();
+    let is_deleted = |table: &str| {
+        statements.iter().any(|statement| statement.sql.contains(&format!("DELETE FROM {table} ")))
+    };
+    keys.into_iter()
+        .filter(|(of, ..)| is_deleted(of))
+        .map(|(of, from, column)| Statement {
+            place: format!("a row of {of} is deleted"),
+            sql: format!("SELECT 1 FROM ONLY {from} x WHERE {column} = $1 FOR KEY SHARE OF x"),
+        })
+        .collect()
+}
+
+/// A page of an audience.
+fn many(value: impl Fn(u32) -> String) -> String {
+    format!("'{{{}}}'", (1..=500).map(value).collect::<Vec<_>>().join(","))
+}
+
+/// Typical arguments of these types, about a person by the number.
+fn arguments(types: &[String], whose: u32) -> String {
+    let arguments: Vec<String> = types.iter().map(|name| argument(name, whose)).collect();
+    if arguments.is_empty() { String::new() } else { format!("({})", arguments.join(", ")) }
+}
+
+fn argument(name: &str, whose: u32) -> String {
+    match name {
+        "bigint" | "integer" | "smallint" | "double precision" => whose.to_string(),
+        "text" => format!("'user-{whose}'"),
+        "boolean" => "TRUE".to_owned(),
+        "timestamp with time zone" => "now()".to_owned(),
+        "uuid" => "'00000000-0000-7000-8000-000000000500'".to_owned(),
+        "jsonb" => "'{}'".to_owned(),
+        "text[]" => many(|n| format!("user-{n}")),
+        "bigint[]" | "integer[]" => many(|n| n.to_string()),
+        "timestamp with time zone[]" => many(|_| "2026-11-01 00:00:00Z".to_owned()),
+        _ => format!("NULL::{name}"),
+    }
+}
+
+async fn explain(conn: &mut PgConnection, mode: &str, number: usize, arguments: &str) -> Value {
+    run(conn, &format!("SET plan_cache_mode = {mode}")).await;
+    let explain = format!("EXPLAIN (FORMAT JSON) EXECUTE s{number}{arguments}");
+    let plans: Value = sqlx::query_scalar(AssertSqlSafe(explain)).fetch_one(conn).await.unwrap();
+    plans[0]["Plan"].clone()
+}
+
+/// What is wrong with a plan.
+async fn faults(conn: &mut PgConnection, plan: &Value) -> Vec<String> {
+    let mut faults = Vec::new();
+    let cost = plan["Total Cost"].as_f64().unwrap();
+    if cost > MOST_COST {
+        faults.push(format!("costs {cost}"));
+    }
+    for (node, is_limited) in nodes(plan, false) {
+        let (kind, table) =
+            (node["Node Type"].as_str().unwrap(), node["Relation Name"].as_str().unwrap_or_default());
+        let rows = node["Plan Rows"].as_f64().unwrap();
+        if kind == "Seq Scan" && rows_of(conn, table).await > 500.0 {
+            faults.push(format!("reads all of {table}"));
+        }
+        if matches!(kind, "Sort" | "Hash" | "Materialize" | "Memoize") && rows > PAGE {
+            faults.push(format!("{kind} of {rows} rows"));
+        }
+        // A page is not cut out of what was sorted for it, unless that is a partial index's: one person's thread may be very long, and no average says so.
+        let sorted = node["Plans"].as_array().into_iter().flatten().filter(|below| {
+            kind == "Limit" && matches!(below["Node Type"].as_str(), Some("Sort" | "Incremental Sort"))
+        });
+        for (leaf, _) in sorted.flat_map(|sorted| nodes(sorted, false)) {
+            let (index, rows) = (leaf["Index Name"].as_str(), leaf["Plan Rows"].as_f64());
+            if let Some(index) = index
+                && rows > Some(1.0)
+                && !is_partial(conn, index).await
+            {
+                faults.push(format!("sorts what {index} finds, for a page of it"));
+            }
+        }
+        // Without a key an index is read from its beginning until the limit is reached: it must be small, or most of it must fit.
+        if kind.starts_with("Index") && node.get("Index Cond").is_none() {
+            let index = node["Index Name"].as_str().unwrap();
+            let all = rows_of(conn, index).await;
+            if all > 50_000.0 && !(is_limited && rows > all / 2.0) {
+                faults.push(format!("reads all of {index}"));
+            }
+        }
+    }
+    faults
+}
+
+async fn is_partial(conn: &mut PgConnection, index: &str) -> bool {
+    sqlx::query_scalar("SELECT indpred IS NOT NULL FROM pg_index WHERE indexrelid = $1::regclass")
+        .bind(index)
+        .fetch_one(conn)
+        .await
+        .unwrap()
+}
+
+async fn rows_of(conn: &mut PgConnection, relation: &str) -> f64 {
+    sqlx::query_scalar(
+        "SELECT coalesce(max(reltuples), 0)::DOUBLE PRECISION FROM pg_class WHERE relname = $1",
+    )
+    .bind(relation)
+    .fetch_one(conn)
+    .await
+    .unwrap()
+}
+
+/// A plan's nodes from the top, each with whether a limit ends it.
+fn nodes(plan: &Value, is_limited: bool) -> Vec<(&Value, bool)> {
+    // What has to be read to its end before anything comes out is not ended by a limit.
+    let is_limited = match plan["Node Type"].as_str() {
+        Some("Limit") => true,
+        Some("Sort" | "Aggregate" | "Hash" | "ModifyTable") => false,
+        _ => is_limited,
+    };
+    let below = plan["Plans"].as_array().into_iter().flatten().flat_map(|below| nodes(below, is_limited));
+    std::iter::once((plan, is_limited)).chain(below).collect()
+}
+
+async fn run(conn: &mut PgConnection, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(conn).await.unwrap();
+}
