@@ -7,8 +7,8 @@ use std::time::Duration;
 use agent::allowed_hosts::AllowedHosts;
 use alert_webhook::AlertWebhook;
 use queue::Queue;
+use queue::connections::Connections;
 use queue::transaction::Transaction;
-use sqlx::PgPool;
 use store::secret_keys::SecretKeys;
 
 use crate::inbound::limits::Limits;
@@ -23,7 +23,7 @@ pub struct App(Arc<Parts>, Answers);
 /// What an [`App`] is made of.
 pub struct Parts {
     /// The handlers' own connections: slow handlers cost neither webhooks nor leases.
-    pub pg: PgPool,
+    pub pg: Connections,
     /// Where follow-up work goes.
     pub queue: Queue,
     /// The way out to WhatsApp.

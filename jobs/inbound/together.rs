@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use queue::Queue;
+use queue::connections::Connections;
 use queue::job::NewJob;
 use queue::trace::TraceParent;
-use sqlx::PgPool;
 use store::addresses::Name;
 use store::messages::{Arrived, Inserted};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -47,7 +47,7 @@ struct Waiting {
 impl Together {
     /// Starts the task, which ends with the last clone. A transaction that takes longer than `patience` is given up.
     #[must_use]
-    pub fn start(queue: Queue, pg: PgPool, patience: Duration) -> Self {
+    pub fn start(queue: Queue, pg: Connections, patience: Duration) -> Self {
         let (sender, receiver) = unbounded_channel();
         tokio::spawn(write(queue, pg, patience, receiver));
         Self(sender)
@@ -73,7 +73,7 @@ impl Together {
     }
 }
 
-async fn write(queue: Queue, pg: PgPool, patience: Duration, mut receiver: UnboundedReceiver<Waiting>) {
+async fn write(queue: Queue, pg: Connections, patience: Duration, mut receiver: UnboundedReceiver<Waiting>) {
     let (usual, all) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(WRITERS_AT_MOST)));
     let mut arrived = Vec::new();
     while let Ok(one_of_all) = all.clone().acquire_owned().await {
@@ -96,7 +96,7 @@ async fn write(queue: Queue, pg: PgPool, patience: Duration, mut receiver: Unbou
 }
 
 /// Stores what can be stored together and answers for it. Who gets no answer is told so by the end of the channel.
-async fn store(queue: &Queue, pg: &PgPool, mut messages: Vec<Waiting>) -> Result<(), IntakeError> {
+async fn store(queue: &Queue, pg: &Connections, mut messages: Vec<Waiting>) -> Result<(), IntakeError> {
     // A second webhook of the same message waits for what becomes of the first.
     let mut sids = HashSet::new();
     messages.retain(|message| sids.insert(message.sid.clone()));

@@ -10,13 +10,13 @@ mod duties;
 mod messages;
 
 use queue::Queue;
+use queue::connections::Connections;
 use queue::enqueue::EnqueueError;
 use queue::inspection::Action;
 use queue::job::{Job, JobId};
 use queue::retries::{self, DeadJob};
 use queue::transaction::Transaction;
 use serde::de::DeserializeOwned;
-use sqlx::PgPool;
 
 use crate::answer::Answer;
 use crate::app::Settings;
@@ -65,7 +65,13 @@ fn refused<T>(reason: impl Into<String>) -> Result<std::result::Result<T, String
 }
 
 /// Tries a dead job again. Of two who do so at once, one is told that it is not dead any more.
-pub async fn retry(queue: &Queue, pg: &PgPool, settings: &Settings, id: JobId, actor: &str) -> Result<Retry> {
+pub async fn retry(
+    queue: &Queue,
+    pg: &Connections,
+    settings: &Settings,
+    id: JobId,
+    actor: &str,
+) -> Result<Retry> {
     let mut tx = queue.begin(pg).await?;
     let dead = retries::lock(&mut tx, id).await?;
     let kind = dead.as_ref().map(|dead| dead.kind.clone());

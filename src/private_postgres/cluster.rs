@@ -74,6 +74,24 @@ impl PrivatePostgres {
         Ok(Self { place, name: settings.name.clone(), version, started, _share: share })
     }
 
+    /// Makes and starts a standby of this server in a place of its own. It has these variables in its environment, and its primary knows it by
+    /// this name.
+    #[cfg(feature = "test-database")]
+    pub(crate) fn start_standby(
+        &self,
+        settings: &Settings,
+        name: &str,
+        environment: &[(&str, &str)],
+    ) -> Result<Self, Error> {
+        let place = Place::choose(settings)?;
+        let _gate = place.gate()?;
+        let launch = Launch::prepare(settings, &place)?;
+        launch.copy(&self.place, &self.name, name)?;
+        let share = Lease::in_folder(&place.folder).open(&place, settings.linger)?;
+        launch.serve(environment)?;
+        Ok(Self { place, name: self.name.clone(), version: self.version, started: true, _share: share })
+    }
+
     /// The database's address, for any PostgreSQL client.
     #[must_use]
     pub fn url(&self) -> String {

@@ -78,6 +78,20 @@ impl<'a> Launch<'a> {
         }
     }
 
+    /// Makes the cluster a standby of this server's, by the server's own means. To the primary it is known by this name.
+    #[cfg(feature = "test-database")]
+    pub(crate) fn copy(&self, primary: &Place, user: &str, name: &str) -> Result<(), Error> {
+        let host = primary.socket_folder.display();
+        let mut copy = self.program("pg_basebackup");
+        copy.arg("-D").arg(&self.place.data).args(["-R", "-c", "fast", "-X", "stream", "--no-sync"]);
+        copy.arg("-d").arg(format!("host={host} port={PORT} user={user} application_name={name}"));
+        let output = copy.stdin(Stdio::null()).output().doing(|| "run pg_basebackup".to_owned())?;
+        if !output.status.success() {
+            return Err(Error::InitDb(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+        }
+        Ok(())
+    }
+
     /// Makes the cluster beside its place and moves it there, so that a killed `initdb` leaves no half cluster behind.
     fn init(&self) -> Result<(), Error> {
         self.remove_unfinished();
@@ -124,9 +138,15 @@ impl<'a> Launch<'a> {
         fs::set_permissions(&self.place.data, fs::Permissions::from_mode(0o700))
             .doing(|| format!("close {} to others", self.place.data.display()))?;
         self.create_database()?;
+        self.serve(&[])
+    }
+
+    /// Starts the server on what data there is, with these variables in its environment.
+    pub(crate) fn serve(&self, environment: &[(&str, &str)]) -> Result<(), Error> {
         let log = self.place.open_log()?;
         let log_too = log.try_clone().doing(|| "share the server's log".to_owned())?;
         let mut postgres = self.program("postgres");
+        postgres.envs(environment.iter().copied());
         postgres.arg("-D").arg(&self.place.data).arg("-p").arg(PORT.to_string());
         postgres.arg("-c").arg(format!("unix_socket_directories={}", self.place.socket_folder.display()));
         for setting in SETTINGS.iter().chain(self.own_settings()) {

@@ -95,6 +95,49 @@ impl ScratchCluster {
         start(self.settings.clone()).await;
     }
 
+    /// A standby of this server, kept in step with every commit from here on. These variables are in its environment.
+    ///
+    /// # Panics
+    /// When there is none after a minute.
+    pub async fn standby(&self, environment: &'static [(&'static str, &'static str)]) -> Self {
+        let settings = Settings { durable: false, ..Settings::new(new_folder(), NAME) };
+        let (primary, of_standby) = (Arc::clone(&self.share), settings.clone());
+        let share = blocking(move || {
+            primary
+                .start_standby(&of_standby, NAME, environment)
+                .unwrap_or_else(|error| panic!("starting a standby: {error}"))
+        })
+        .await;
+        let mut conn = self.connect().await;
+        let statement = "ALTER SYSTEM SET synchronous_standby_names = 'cloudybot_scratch'";
+        conn.execute(statement).await.expect("the owner may set this");
+        conn.execute("SELECT pg_reload_conf()").await.expect("the owner may do this");
+        let is_in_step = "SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'";
+        for _ in 0..6000 {
+            if sqlx::query_scalar(is_in_step).fetch_one(&mut conn).await.expect("the primary is there") {
+                return Self { settings, url: share.url(), share: Arc::new(share) };
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("the standby does not follow");
+    }
+
+    /// Makes a standby the server that takes writes, and has it wait for no other one.
+    ///
+    /// # Panics
+    /// When it does not become that within a minute.
+    pub async fn promote(&self) {
+        let mut conn = self.connect().await;
+        let promoted: bool = sqlx::query_scalar("SELECT pg_promote(TRUE, 60)")
+            .fetch_one(&mut conn)
+            .await
+            .expect("the standby answers");
+        assert!(promoted, "the standby stays one");
+        let statement = "ALTER SYSTEM RESET synchronous_standby_names";
+        conn.execute(statement).await.expect("the owner may set this");
+        conn.execute("SELECT pg_reload_conf()").await.expect("the owner may do this");
+    }
+
     async fn connect(&self) -> PgConnection {
         PgConnection::connect_with(&self.connect_options()).await.expect("the scratch server can be reached")
     }

@@ -190,27 +190,30 @@ impl Queue {
         let mut query = QueryBuilder::new(SUMMARY);
         narrow(&mut query, filter);
         query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
-        query.build_query_as().fetch_all(self.pg()).await
+        query.build_query_as().fetch_all(&mut *self.pool().acquire().await?).await
     }
 
     /// One job; `None`: it is not remembered.
     pub async fn show(&self, id: JobId) -> sqlx::Result<Option<JobDetail>> {
         let mut query = QueryBuilder::<Postgres>::new(SUMMARY);
         query.push(" WHERE id = ").push_bind(id);
-        let Some(summary) = query.build_query_as().fetch_optional(self.pg()).await? else { return Ok(None) };
+        let Some(summary) = query.build_query_as().fetch_optional(&mut *self.pool().acquire().await?).await?
+        else {
+            return Ok(None);
+        };
         let rest = sqlx::query_as(
             "SELECT unique_key, priority, max_attempts, crashes, snoozes, claimed_at, worker_id, cancel_asked, traceparent, payload
              FROM queue.every_job WHERE id = $1",
         )
         .bind(id)
-        .fetch_optional(self.pg())
+        .fetch_optional(&mut *self.pool().acquire().await?)
         .await?;
         let Some(rest) = rest else { return Ok(None) };
         let attempts = sqlx::query_as(
             "SELECT attempt, outcome, worker_id, started_at, ended_at, error FROM queue.attempts WHERE job_id = $1 ORDER BY ended_at, attempt",
         )
         .bind(id)
-        .fetch_all(self.pg())
+        .fetch_all(&mut *self.pool().acquire().await?)
         .await?;
         Ok(Some(JobDetail { summary, rest, attempts }))
     }
@@ -223,7 +226,7 @@ impl Queue {
              FROM (SELECT pool, kind, state::TEXT, created_at FROM queue.jobs UNION ALL SELECT pool, kind, 'dead', created_at FROM queue.dead) AS j
              GROUP BY pool, kind, state ORDER BY pool, kind, state",
         )
-        .fetch_all(self.pg())
+        .fetch_all(&mut *self.pool().acquire().await?)
         .await
     }
 
@@ -250,14 +253,15 @@ impl Queue {
             Action::Cancel => LIVE_AND_NOT_KEPT,
         });
         query.push(" ORDER BY id LIMIT ").push_bind(BULK_LIMIT);
-        let ids: Vec<JobId> = query.build_query_scalar().fetch_all(self.pg()).await?;
+        let ids: Vec<JobId> =
+            query.build_query_scalar().fetch_all(&mut *self.pool().acquire().await?).await?;
         self.act_on_all(action, &ids, actor).await
     }
 
     async fn act_on_all(&self, action: Action, ids: &[JobId], actor: &str) -> sqlx::Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(ids.len());
         for step in ids.chunks(BULK_STEP) {
-            let mut tx = self.pg().begin().await?;
+            let mut tx = self.pool().begin().await?;
             for id in step {
                 let outcome: String = match action {
                     Action::Retry => {
@@ -284,7 +288,7 @@ impl Queue {
 
     /// Pauses a pool or a kind for all processes: what runs goes on, nothing new begins. False: it was paused already.
     pub async fn pause(&self, scope: Scope, name: &str, actor: &str) -> sqlx::Result<bool> {
-        let mut tx = self.pg().begin().await?;
+        let mut tx = self.pool().begin().await?;
         let changed = pauses::pause(&mut tx, scope, name, actor).await?;
         if !changed {
             note(&mut tx, actor, "pause", &format!("{} {name}", scope.as_str()), "was paused").await?;
@@ -295,7 +299,7 @@ impl Queue {
 
     /// Lets a pool or a kind go on. False: it was not paused.
     pub async fn resume(&self, scope: Scope, name: &str, actor: &str) -> sqlx::Result<bool> {
-        let mut tx = self.pg().begin().await?;
+        let mut tx = self.pool().begin().await?;
         let done = sqlx::query("DELETE FROM queue.pauses WHERE scope = $1 AND name = $2")
             .bind(scope.as_str())
             .bind(name)

@@ -7,17 +7,17 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use sqlx::pool::PoolConnection;
-use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
+use sqlx::PgConnection;
 
-use crate::connections::TRUSTED_FOR;
+use crate::connections::{Connection, Connections, TRUSTED_FOR};
+use crate::fitness::{self, Left};
 
 /// Up to half of a pool's connections; the other half is there for whoever else uses the pool.
 #[derive(Clone)]
 pub(crate) struct Kept(Arc<Inner>);
 
 struct Inner {
-    pg: PgPool,
+    pool: Connections,
     limit: usize,
     state: Mutex<State>,
 }
@@ -30,16 +30,16 @@ struct State {
 }
 
 struct Idle {
-    connection: PoolConnection<Postgres>,
+    connection: Connection,
     since: Instant,
 }
 
 impl Kept {
     /// Keeps nothing yet. When the pool is closed, it keeps nothing any more. Needs a tokio runtime.
-    pub(crate) fn new(pg: PgPool) -> Self {
-        let limit = usize::try_from(pg.options().get_max_connections() / 2).unwrap_or(usize::MAX);
-        let closed = pg.close_event();
-        let kept = Self(Arc::new(Inner { pg, limit, state: Mutex::default() }));
+    pub(crate) fn new(pool: Connections) -> Self {
+        let limit = usize::try_from(pool.raw().options().get_max_connections() / 2).unwrap_or(usize::MAX);
+        let closed = pool.raw().close_event();
+        let kept = Self(Arc::new(Inner { pool, limit, state: Mutex::default() }));
         let inner = Arc::downgrade(&kept.0);
         tokio::spawn(async move {
             closed.await;
@@ -52,34 +52,38 @@ impl Kept {
 
     /// How many connections there may be, kept or not.
     pub(crate) fn connections(&self) -> usize {
-        usize::try_from(self.0.pg.options().get_max_connections()).unwrap_or(usize::MAX)
+        usize::try_from(self.0.pool.raw().options().get_max_connections()).unwrap_or(usize::MAX)
     }
 
     /// The pool behind it.
-    pub(crate) fn pg(&self) -> &PgPool {
-        &self.0.pg
+    pub(crate) fn pool(&self) -> &Connections {
+        &self.0.pool
     }
 
-    /// Asks something on the connection that was used last. One whose statement fails or is given up goes back to the pool, which finds out
-    /// what has become of it.
+    /// Asks something on the connection that was used last. One whose statement fails or is given up goes back to the pool, and is looked at
+    /// on the way.
     pub(crate) async fn ask<T, E: From<sqlx::Error>>(
         &self,
         question: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut connection = self.take().await?;
-        let answer = question(&mut connection).await?;
-        self.keep(connection);
-        Ok(answer)
+        let answer = question(&mut connection).await;
+        match answer {
+            Ok(_) => self.keep(connection),
+            Err(_) => connection.examine(Left::Failed),
+        }
+        answer
     }
 
-    async fn take(&self) -> sqlx::Result<PoolConnection<Postgres>> {
+    async fn take(&self) -> sqlx::Result<Connection> {
         while let Some(Idle { mut connection, since }) = self.last() {
-            if since.elapsed() <= TRUSTED_FOR || connection.ping().await.is_ok() {
+            if since.elapsed() <= TRUSTED_FOR || fitness::is_fit(&mut connection).await {
                 return Ok(connection);
             }
+            connection.examine(Left::Failed);
         }
         let _waiting = Waiting(&self.0);
-        self.0.pg.acquire().await
+        self.0.pool.acquire().await
     }
 
     /// What was used last. Who gets nothing is counted at once among those that wait, or a connection could be kept from it in between.
@@ -92,9 +96,9 @@ impl Kept {
         last
     }
 
-    fn keep(&self, connection: PoolConnection<Postgres>) {
+    fn keep(&self, connection: Connection) {
         let mut state = self.0.state();
-        if state.waiting == 0 && state.idle.len() < self.0.limit && !self.0.pg.is_closed() {
+        if state.waiting == 0 && state.idle.len() < self.0.limit && !self.0.pool.raw().is_closed() {
             state.idle.push(Idle { connection, since: Instant::now() });
         }
     }
@@ -132,7 +136,7 @@ mod tests {
         let database = TestDatabase::create(&MIGRATOR).await;
         let options = crate::connections::options().max_connections(connections).min_connections(connections);
         let pg = options.connect_with(database.connect_options().clone()).await.unwrap();
-        (database, Kept::new(pg))
+        (database, Kept::new(pg.into()))
     }
 
     async fn server_process(kept: &Kept) -> sqlx::Result<i32> {
@@ -143,7 +147,7 @@ mod tests {
     async fn end(kept: &Kept, process: i32) {
         let ended: bool = sqlx::query_scalar("SELECT pg_terminate_backend($1, 10000)")
             .bind(process)
-            .fetch_one(kept.pg())
+            .fetch_one(kept.pool().raw())
             .await
             .unwrap();
         assert!(ended);
@@ -184,14 +188,14 @@ mod tests {
         processes.sort_unstable();
         assert!(processes.windows(2).all(|two| two[0] != two[1]), "{processes:?}");
         assert_eq!(kept.0.state().idle.len(), 2);
-        let (one, other) = (kept.pg().acquire().await, kept.pg().acquire().await);
+        let (one, other) = (kept.pool().acquire().await, kept.pool().acquire().await);
         assert!(one.is_ok() && other.is_ok());
     }
 
     #[tokio::test]
     async fn a_question_that_waits_gets_the_connection_that_comes_free_though_it_could_be_kept() {
         let (_database, kept) = kept(2).await;
-        let _half = kept.pg().acquire().await.unwrap();
+        let _half = kept.pool().acquire().await.unwrap();
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let mut first = pin!(kept.ask(async |_| -> sqlx::Result<()> {
             ended.await.unwrap();
@@ -214,7 +218,7 @@ mod tests {
 
         server_process(&kept).await.unwrap();
 
-        assert!(kept.pg().acquire().await.is_ok());
+        assert!(kept.pool().acquire().await.is_ok());
         assert!(kept.0.state().idle.is_empty());
     }
 
@@ -260,7 +264,7 @@ mod tests {
         let (_database, kept) = kept(4).await;
         server_process(&kept).await.unwrap();
 
-        kept.pg().close().await;
+        kept.pool().raw().close().await;
 
         assert!(matches!(server_process(&kept).await, Err(sqlx::Error::PoolClosed)));
     }

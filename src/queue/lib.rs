@@ -70,12 +70,14 @@ pub mod backoff;
 pub mod claim;
 /// Wakes the scheduler.
 pub mod clock;
-/// Connection pools for the queue.
+/// Connection pools, for the queue and whoever enqueues.
 pub mod connections;
 /// Enqueueing on a bare connection.
 pub mod enqueue;
 /// What a handler says of a run that did not succeed.
 pub mod failure;
+/// Whether a session of the database is fit for use.
+pub mod fitness;
 /// What administrators see and do.
 pub mod inspection;
 /// What a job is.
@@ -102,10 +104,10 @@ mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::PgPool;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::bell::Bell;
+use crate::connections::Connections;
 use crate::enqueue::EnqueueError;
 use crate::job::{Enqueued, NewJob};
 use crate::kept::Kept;
@@ -135,8 +137,8 @@ impl Queue {
     /// other half. A connection that was used within a second is not asked whether it still lives, whatever the pool's options say. Needs a
     /// tokio runtime.
     #[must_use]
-    pub fn open(pg: PgPool, settings: Settings) -> Self {
-        let kept = Kept::new(pg);
+    pub fn open(pool: impl Into<Connections>, settings: Settings) -> Self {
+        let kept = Kept::new(pool.into());
         let bell = Bell::start(kept.clone());
         let together = Together::new(kept.clone(), settings.statement_timeout);
         let turns = Semaphore::new(settings.batches_at_once.max(1));
@@ -144,8 +146,8 @@ impl Queue {
     }
 
     /// Begins a transaction that wakes the workers after its commit. `pool` may be another one than the queue's own.
-    pub async fn begin(&self, pool: &PgPool) -> sqlx::Result<Transaction> {
-        Transaction::begin(self, pool).await
+    pub async fn begin(&self, pool: impl Into<Connections>) -> sqlx::Result<Transaction> {
+        Transaction::begin(self, &pool.into()).await
     }
 
     /// Enqueues one job by itself: it exists when this returns. Jobs in no lane and without a key that callers enqueue at the same time share a
@@ -173,7 +175,7 @@ impl Queue {
 
     /// Enqueues any number of jobs by themselves, in one statement: all exist when this returns, or none.
     pub async fn enqueue_batch(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, EnqueueError> {
-        let mut tx = self.begin(self.pg()).await?;
+        let mut tx = self.begin(self.pool()).await?;
         let outcomes = tx.enqueue_batch(jobs).await?;
         tx.commit().await?;
         Ok(outcomes)
@@ -203,8 +205,8 @@ impl Queue {
         &self.0.kept
     }
 
-    pub(crate) fn pg(&self) -> &PgPool {
-        self.0.kept.pg()
+    pub(crate) fn pool(&self) -> &Connections {
+        self.0.kept.pool()
     }
 
     pub(crate) fn settings(&self) -> &Settings {

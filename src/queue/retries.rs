@@ -52,6 +52,6 @@ impl Queue {
         let mut query = QueryBuilder::<Postgres>::new("SELECT id FROM queue.every_job");
         inspection::narrow(&mut query, filter);
         query.push(" AND state = 'dead' ORDER BY id LIMIT ").push_bind(inspection::BULK_LIMIT);
-        query.build_query_scalar().fetch_all(self.pg()).await
+        query.build_query_scalar().fetch_all(&mut *self.pool().acquire().await?).await
     }
 }

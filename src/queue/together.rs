@@ -242,7 +242,7 @@ mod tests {
     async fn together() -> (TestDatabase, sqlx::PgPool, Together) {
         let database = TestDatabase::create(&MIGRATOR).await;
         let pg = database.pool().await;
-        let together = Together::new(Kept::new(database.pool().await), Duration::from_secs(10));
+        let together = Together::new(Kept::new(database.pool().await.into()), Duration::from_secs(10));
         (database, pg, together)
     }
 
@@ -341,7 +341,7 @@ mod tests {
     async fn a_statement_of_several_that_the_database_does_not_answer_is_given_up() {
         let database = TestDatabase::create(&MIGRATOR).await;
         let pg = database.pool().await;
-        let together = Together::new(Kept::new(database.pool().await), Duration::from_millis(200));
+        let together = Together::new(Kept::new(database.pool().await.into()), Duration::from_millis(200));
         let mut blocker = pg.begin().await.unwrap();
         sqlx::query("LOCK TABLE queue.jobs").execute(&mut *blocker).await.unwrap();
         together.state().writers = 1;

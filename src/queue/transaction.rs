@@ -3,9 +3,10 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use sqlx::{PgConnection, PgPool, Postgres};
+use sqlx::PgConnection;
 
 use crate::Queue;
+use crate::connections::{Connections, PlainTransaction};
 use crate::enqueue::{self, EnqueueError};
 use crate::job::{Enqueued, NewJob};
 use crate::worker::claimed::Claimed;
@@ -13,7 +14,7 @@ use crate::worker::claimed::Claimed;
 /// A database transaction whose enqueued jobs exist exactly if it commits. It is a `PgConnection` for everything else.
 #[must_use = "a transaction that is dropped is rolled back"]
 pub struct Transaction {
-    inner: sqlx::Transaction<'static, Postgres>,
+    inner: PlainTransaction,
     queue: Queue,
     rings: Vec<Ring>,
     /// The job that the last statement has ended.
@@ -29,7 +30,7 @@ enum Ring {
 
 impl Transaction {
     /// Begins on a connection of `pool`, which may be another one than the queue's own.
-    pub async fn begin(queue: &Queue, pool: &PgPool) -> sqlx::Result<Self> {
+    pub async fn begin(queue: &Queue, pool: &Connections) -> sqlx::Result<Self> {
         Ok(Self { inner: pool.begin().await?, queue: queue.clone(), rings: Vec::new(), ended: None })
     }
 

@@ -54,7 +54,7 @@ impl<App: Clone + Send + Sync + 'static> Workers<App> {
     /// # Errors
     /// When the database does not answer now. Later absences are waited out.
     pub async fn start(self) -> sqlx::Result<RunningWorkers> {
-        let mut conn = self.queue.pg().acquire().await?;
+        let mut conn = self.queue.pool().acquire().await?;
         self.registry.publish(&mut conn).await?;
         sqlx::query("SELECT queue.prepare_history(3)").execute(&mut *conn).await?;
         drop(conn);

@@ -12,12 +12,13 @@ use jobs::backfill;
 use jobs::inbound::together::Together;
 use jobs::upkeep::{self, Upkeep};
 use queue::Queue;
+use queue::connections::Connections;
 use queue::job::NewJob;
 use queue::workers::{RunningWorkers, Workers};
 use rand::Rng as _;
 use rand::distr::Alphanumeric;
 use sandbox::Sandbox;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use store::secret_keys::SecretKeys;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -59,7 +60,7 @@ impl Service {
         let keys = &config.keys;
         let database = Database::open(config).await?;
         let handlers = database.pool(keys.database.worker_connections, Duration::from_secs(30));
-        store::migrations::run(&handlers).await.context("the database cannot be brought up to date")?;
+        store::migrations::run(handlers.raw()).await.context("the database cannot be brought up to date")?;
         // What people write from here on is ours to answer, also if this process dies before it has done anything else.
         store::cursors::get(&mut *handlers.acquire().await?, backfill::FIRST_START).await?;
         // Listening comes before anything is told our address; nothing is answered before the routes are there.
@@ -177,7 +178,7 @@ fn client(config: &Config, api_base_url: Url) -> anyhow::Result<twilio::client::
 }
 
 /// The keys to work with, once it is certain that no row hangs on another one.
-pub(crate) async fn secret_keys(config: &Config, pg: &PgPool) -> anyhow::Result<SecretKeys> {
+pub(crate) async fn secret_keys(config: &Config, pg: &Connections) -> anyhow::Result<SecretKeys> {
     let mut conn = pg.acquire().await?;
     let keys = match present_keys(config, &mut conn).await? {
         Some(keys) => keys,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jobs::schedules::definition;
-use sqlx::PgPool;
+use queue::connections::Connections;
 use store::keys_in_use;
 use twilio::client::{Client, ListFilter, LookupError, Settings};
 
@@ -48,7 +48,7 @@ async fn of_database(config: &Config) -> Vec<Finding> {
 }
 
 /// What hangs on which key, and which one can go.
-async fn secret_keys(config: &Config, pg: &PgPool) -> anyhow::Result<String> {
+async fn secret_keys(config: &Config, pg: &Connections) -> anyhow::Result<String> {
     let mut conn = pg.acquire().await?;
     let Some(keys) = app::present_keys(config, &mut conn).await? else {
         return Ok("none yet; the database makes one for itself at the first start".to_owned());
@@ -84,12 +84,12 @@ fn schedules(config: &Config) -> Result<String, String> {
     Ok(format!("{} files, {on} switched on", schedules.len()))
 }
 
-async fn database(config: &Config, database: &Database, pg: &PgPool) -> Result<String, String> {
+async fn database(config: &Config, database: &Database, pg: &Connections) -> Result<String, String> {
     let max: String = sqlx::query_scalar("SHOW max_connections")
-        .fetch_one(pg)
+        .fetch_one(pg.raw())
         .await
         .map_err(|error| format!("does not answer: {error}; check DATABASE_URL"))?;
-    let missing = store::migrations::missing(pg).await.map_err(|error| error.to_string())?;
+    let missing = store::migrations::missing(pg.raw()).await.map_err(|error| error.to_string())?;
     let keys = &config.keys.database;
     // One more for LISTEN.
     let wanted = keys.receiver_connections

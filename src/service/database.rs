@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use private_postgres::cluster::{PrivatePostgres, Settings};
-use sqlx::PgPool;
+use queue::connections::{self, Connections};
+use queue::fitness::Failures;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::config::Config;
@@ -13,6 +14,8 @@ use crate::config::Config;
 /// An open database.
 pub(crate) struct Database {
     options: PgConnectOptions,
+    /// Of all pools together: what fails on one may fail on the others.
+    failures: Failures,
     /// The private cluster runs for as long as this is held.
     pub(crate) private: Option<PrivatePostgres>,
 }
@@ -30,20 +33,21 @@ impl Database {
         };
         let options = PgConnectOptions::from_str(&url)
             .context("DATABASE_URL must look like postgres://user:password@host/database")?;
-        Ok(Self { options: options.application_name("cloudybot"), private })
+        Ok(Self { options: options.application_name("cloudybot"), failures: Failures::default(), private })
     }
 
     /// A pool that connects when it is used. `patience`: how long to wait for a free connection.
-    pub(crate) fn pool(&self, connections: u32, patience: Duration) -> PgPool {
-        self.connect_lazily(queue::connections::options(), connections, patience)
+    pub(crate) fn pool(&self, connections: u32, patience: Duration) -> Connections {
+        self.connect_lazily(connections::options(), connections, patience)
     }
 
     /// The pool of the queue's own statements where workers run.
-    pub(crate) fn queue_pool(&self, connections: u32, patience: Duration) -> PgPool {
-        self.connect_lazily(queue::connections::for_workers(), connections, patience)
+    pub(crate) fn queue_pool(&self, connections: u32, patience: Duration) -> Connections {
+        self.connect_lazily(connections::for_workers(), connections, patience)
     }
 
-    fn connect_lazily(&self, options: PgPoolOptions, connections: u32, patience: Duration) -> PgPool {
-        options.max_connections(connections).acquire_timeout(patience).connect_lazy_with(self.options.clone())
+    fn connect_lazily(&self, options: PgPoolOptions, connections: u32, patience: Duration) -> Connections {
+        let pool = options.max_connections(connections).acquire_timeout(patience);
+        Connections::new(pool.connect_lazy_with(self.options.clone()), self.failures.clone())
     }
 }

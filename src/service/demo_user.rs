@@ -3,15 +3,15 @@
 
 use jobs::app::Settings;
 use jobs::inbound::claims;
+use queue::connections::Connections;
 use sandbox::Sandbox;
-use sqlx::PgPool;
 
 const USER: &str = "demo";
 const PLAN: &str = "pro";
 const PHONE: &str = "+15005550100";
 
 /// Makes the user and lets the sandbox's phone send the token. A service that has users already is left alone.
-pub(crate) async fn welcome(pg: &PgPool, settings: &Settings, sandbox: &Sandbox) -> anyhow::Result<()> {
+pub(crate) async fn welcome(pg: &Connections, settings: &Settings, sandbox: &Sandbox) -> anyhow::Result<()> {
     let mut tx = pg.begin().await?;
     // A first start that was cut short is made good by the next.
     let has_others = store::users::are_others(&mut tx, USER).await?;

@@ -8,9 +8,9 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 use jobs::app::Settings;
 use queue::Queue;
+use queue::connections::Connections;
 use queue::inspection::{Action, Count, Filter, JobDetail, JobSummary, Outcome, STATES, Scope};
 use serde::Serialize;
-use sqlx::PgPool;
 
 use crate::app;
 use crate::config::Config;
@@ -130,7 +130,7 @@ pub(crate) async fn run(config: &Config, command: JobsCommand, as_json: bool) ->
 async fn answer(
     config: &Config,
     queue: &Queue,
-    pg: &PgPool,
+    pg: &Connections,
     command: JobsCommand,
     as_json: bool,
 ) -> anyhow::Result<()> {
@@ -213,14 +213,14 @@ impl Chosen {
     }
 }
 
-async fn settings(config: &Config, pg: &PgPool) -> anyhow::Result<Settings> {
+async fn settings(config: &Config, pg: &Connections) -> anyhow::Result<Settings> {
     Ok(app::settings(config, config.keys.server.listen, app::secret_keys(config, pg).await?))
 }
 
 async fn retry(
     config: &Config,
     queue: &Queue,
-    pg: &PgPool,
+    pg: &Connections,
     chosen: Chosen,
     actor: &str,
 ) -> anyhow::Result<Retries> {

@@ -6,9 +6,9 @@ use std::fmt;
 use jobs::app::Settings;
 use jobs::retries::{self, Answered, Retry, RetryError};
 use queue::Queue;
+use queue::connections::Connections;
 use queue::job::JobId;
 use serde::Serialize;
-use sqlx::PgPool;
 use utoipa::ToSchema;
 
 use crate::jobs_command::table;
@@ -123,7 +123,7 @@ impl fmt::Display for Retries {
 /// Tries these jobs again, one after the other.
 pub(crate) async fn retry_all(
     queue: &Queue,
-    pg: &PgPool,
+    pg: &Connections,
     settings: &Settings,
     ids: &[JobId],
     actor: &str,

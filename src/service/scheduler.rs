@@ -11,9 +11,9 @@ use chrono::{DateTime, Utc};
 use jobs::schedules::definition::{self, DefinitionError, Schedule};
 use jobs::schedules::{firing, moments};
 use queue::clock::Clock;
+use queue::connections::Connections;
 use queue::{Queue, workers};
 use sha2::{Digest as _, Sha256};
-use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 /// How often the folder is read again.
@@ -28,7 +28,7 @@ const AGAIN: Duration = Duration::from_millis(5);
 pub(crate) struct Scheduler {
     folder: PathBuf,
     queue: Queue,
-    pg: PgPool,
+    pg: Connections,
     process: String,
     /// What this process has loaded, and when each falls due next; the clock looks in too.
     loaded: Arc<Mutex<Loaded>>,
@@ -68,7 +68,7 @@ impl Loaded {
 }
 
 impl Scheduler {
-    pub(crate) fn new(folder: PathBuf, queue: Queue, pg: PgPool) -> Self {
+    pub(crate) fn new(folder: PathBuf, queue: Queue, pg: Connections) -> Self {
         let process = workers::process_name();
         Self {
             folder,

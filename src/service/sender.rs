@@ -4,9 +4,9 @@ use jobs::app::Settings;
 use jobs::lanes::SENDING_POOLS;
 use jobs::probe_sender::{self, ProbeError};
 use queue::Queue;
+use queue::connections::Connections;
 use queue::inspection::Scope;
 use serde::Serialize;
-use sqlx::PgPool;
 use utoipa::ToSchema;
 
 /// What came of letting something go on.
@@ -21,7 +21,7 @@ pub(crate) struct Resumed {
 /// Lets a pool or a kind go on. It stands until Twilio refuses us once more: a held-back sender is tried out at once.
 pub(crate) async fn resume(
     queue: &Queue,
-    pg: &PgPool,
+    pg: &Connections,
     settings: &Settings,
     scope: Scope,
     name: &str,
@@ -34,7 +34,7 @@ pub(crate) async fn resume(
 }
 
 /// Tries a held-back sender out at once. False: it is not held back.
-pub(crate) async fn probe(queue: &Queue, pg: &PgPool, settings: &Settings) -> Result<bool, ProbeError> {
+pub(crate) async fn probe(queue: &Queue, pg: &Connections, settings: &Settings) -> Result<bool, ProbeError> {
     let mut tx = queue.begin(pg).await?;
     let probing = probe_sender::probe_now(&mut tx, settings).await?;
     tx.commit().await?;

@@ -4,8 +4,9 @@ use std::fmt;
 
 use jobs::proactive::{self, PlanError};
 use queue::Queue;
+use queue::connections::Connections;
 use serde::Serialize;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use store::doubts::Verdict;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -59,7 +60,7 @@ pub(crate) async fn in_doubt(conn: &mut PgConnection) -> sqlx::Result<Vec<InDoub
 /// Gives a verdict, and lets the delivery go on. Returns the delivery's state; `None`: the chunk is not in doubt.
 pub(crate) async fn give(
     queue: &Queue,
-    pg: &PgPool,
+    pg: &Connections,
     chunk_id: i64,
     verdict: Verdict,
     actor: &str,

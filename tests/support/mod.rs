@@ -1,5 +1,6 @@
 //! `TestApp`: the program as a user starts it, with everything around it.
 
+pub(crate) mod forwarder;
 mod requests;
 
 use std::collections::HashSet;

@@ -8,6 +8,7 @@ mod completions;
 mod connections;
 mod durability;
 mod enqueueing;
+mod fitness;
 mod histories;
 mod inspection;
 mod lanes;

@@ -13,8 +13,9 @@ use crate::bell::CHANNEL;
 const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 
 pub(crate) async fn listen(queue: Queue, stop: CancellationToken) {
-    let pool =
-        PgPoolOptions::new().max_connections(1).connect_lazy_with((*queue.pg().connect_options()).clone());
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_lazy_with((*queue.pool().raw().connect_options()).clone());
     while !stop.is_cancelled() {
         tokio::select! {
             heard = hear(&queue, &pool) => {

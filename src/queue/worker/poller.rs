@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::Postgres;
-use sqlx::pool::PoolConnection;
 use tokio_util::sync::CancellationToken;
 
+use crate::connections::Connection;
+use crate::fitness::Left;
 use crate::job::JobId;
 use crate::worker::pool::PoolState;
 use crate::worker::session::Session;
@@ -43,30 +43,27 @@ pub(crate) async fn poll(session: Arc<Session>, pools: Vec<Arc<PoolState>>, stop
     }
 }
 
-async fn look(
-    session: &Session,
-    pools: &[String],
-    held: &mut Option<PoolConnection<Postgres>>,
-) -> Result<Tick, String> {
+async fn look(session: &Session, pools: &[String], held: &mut Option<Connection>) -> Result<Tick, String> {
     let settings = session.queue.settings();
     let worker_id = session.incarnation().map(|incarnation| incarnation.worker_id);
     let tick = async {
         let mut connection = match held.take() {
             Some(connection) => connection,
-            None => session.queue.pg().acquire().await?,
+            None => session.queue.pool().acquire().await?,
         };
-        // Whatever goes wrong from here on, this connection is not used again.
-        connection.close_on_drop();
-        let tick: Tick = sqlx::query_as(
+        let tick: sqlx::Result<Tick> = sqlx::query_as(
             "SELECT ready, suspects, cancels, rescued, others, next_ms FROM queue.tick($1, $2, $3)",
         )
         .bind(worker_id.unwrap_or_default())
         .bind(pools)
         .bind(i32::from(settings.crash_limit))
         .fetch_one(&mut *connection)
-        .await?;
-        *held = Some(connection);
-        sqlx::Result::Ok(tick)
+        .await;
+        match tick {
+            Ok(_) => *held = Some(connection),
+            Err(_) => connection.examine(Left::Failed),
+        }
+        tick
     };
     match tokio::time::timeout(settings.statement_timeout, tick).await {
         Ok(answer) => answer.map_err(|error: sqlx::Error| error.to_string()),

@@ -13,8 +13,9 @@ const EVERY: Duration = Duration::from_secs(3600);
 pub(crate) async fn keep(session: Arc<Session>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let days = i32::from(session.queue.settings().history_days);
+        let prune = sqlx::query_scalar("SELECT queue.prune($1)").bind(days);
         let pruned: sqlx::Result<i32> =
-            sqlx::query_scalar("SELECT queue.prune($1)").bind(days).fetch_one(session.queue.pg()).await;
+            session.queue.pool().ask(async |conn| prune.fetch_one(conn).await).await;
         match pruned {
             Ok(0) => {}
             Ok(partitions) => {
@@ -34,8 +35,9 @@ pub(crate) async fn find_strays(session: Arc<Session>, stop: CancellationToken) 
         if stop.is_cancelled() {
             return;
         }
+        let find = sqlx::query_scalar("SELECT queue.find_strays()");
         let found: sqlx::Result<i32> =
-            sqlx::query_scalar("SELECT queue.find_strays()").fetch_one(session.queue.pg()).await;
+            session.queue.pool().ask(async |conn| find.fetch_one(conn).await).await;
         match found {
             Ok(0) => {}
             Ok(workers) => {

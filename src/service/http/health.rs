@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use queue::connections::Connections;
 use queue::workers::Pulse;
-use sqlx::PgPool;
 
 /// Readiness must be answered quickly, also when the database is not.
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Clone)]
 pub(crate) struct Health {
-    pub(crate) pg: PgPool,
+    pub(crate) pg: Connections,
     pub(crate) pulse: Pulse,
     pub(crate) lease: Duration,
 }
@@ -30,10 +30,15 @@ pub(crate) async fn live(State(health): State<Health>) -> (StatusCode, String) {
     (StatusCode::OK, "ok\n".to_owned())
 }
 
-/// 200 while the database answers.
+/// 200 while the database takes writes: what a balancer sends here must be stored.
 pub(crate) async fn ready(State(health): State<Health>) -> (StatusCode, &'static str) {
-    match tokio::time::timeout(READY_TIMEOUT, sqlx::query("SELECT 1").execute(&health.pg)).await {
-        Ok(Ok(_)) => (StatusCode::OK, "ready\n"),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
+    let unavailable = |why| (StatusCode::SERVICE_UNAVAILABLE, why);
+    match tokio::time::timeout(READY_TIMEOUT, health.pg.can_write()).await {
+        Ok(Ok(true)) => (StatusCode::OK, "ready\n"),
+        Ok(Ok(false)) => unavailable("the database is read-only\n"),
+        Ok(Err(error)) if error.as_database_error().is_some() => {
+            unavailable("the database refuses a write\n")
+        }
+        Ok(Err(_)) | Err(_) => unavailable("the database does not answer\n"),
     }
 }

@@ -30,7 +30,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use jobs::inbound::together::Together;
 use queue::Queue;
-use sqlx::PgPool;
+use queue::connections::Connections;
 use twilio::webhook::SignatureCheck;
 
 use crate::public_url::PublicUrl;
@@ -40,7 +40,7 @@ use crate::public_url::PublicUrl;
 pub(crate) struct Receiver(pub(crate) Arc<ReceiverParts>);
 
 pub(crate) struct ReceiverParts {
-    pub(crate) pg: PgPool,
+    pub(crate) pg: Connections,
     pub(crate) queue: Queue,
     pub(crate) together: Together,
     pub(crate) settings: Arc<jobs::app::Settings>,

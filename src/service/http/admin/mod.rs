@@ -11,7 +11,7 @@ use std::sync::Arc;
 use ::jobs::app::Settings;
 use axum::middleware;
 use queue::Queue;
-use sqlx::PgPool;
+use queue::connections::Connections;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -21,7 +21,7 @@ use super::problem::Problem;
 /// What these routes need. Their connections are their own: a long list costs no lease.
 #[derive(Clone)]
 pub(crate) struct Admin {
-    pub(crate) pg: PgPool,
+    pub(crate) pg: Connections,
     pub(crate) queue: Queue,
     pub(crate) settings: Arc<Settings>,
 }

@@ -16,7 +16,8 @@ use std::time::Duration;
 use axum::middleware;
 use jobs::app::Settings;
 use queue::Queue;
-use sqlx::{PgConnection, PgPool};
+use queue::connections::Connections;
+use sqlx::PgConnection;
 use store::users::User;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -27,7 +28,7 @@ use super::problem::Problem;
 /// What these routes need. Their connections are their own: a busy dashboard costs no webhook.
 #[derive(Clone)]
 pub(crate) struct Product {
-    pub(crate) pg: PgPool,
+    pub(crate) pg: Connections,
     pub(crate) queue: Queue,
     pub(crate) settings: Arc<Settings>,
     /// A notification that names no time of its own is not sent any more after this.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::PgPool;
+use queue::connections::Connections;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +21,7 @@ pub(crate) struct Threads {
 
 impl Threads {
     /// Looks until `stop`.
-    pub(crate) fn start(pg: PgPool, stop: CancellationToken) -> Self {
+    pub(crate) fn start(pg: Connections, stop: CancellationToken) -> Self {
         let threads = Self { watched: Arc::default(), stop: stop.clone() };
         let looking = threads.clone();
         tokio::spawn(async move {
@@ -46,7 +46,7 @@ impl Threads {
         &self.stop
     }
 
-    async fn look(&self, pg: &PgPool) -> sqlx::Result<()> {
+    async fn look(&self, pg: &Connections) -> sqlx::Result<()> {
         let users: Vec<String> = {
             let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
             watched.retain(|_, sender| sender.receiver_count() > 0);
