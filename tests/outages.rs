@@ -23,7 +23,7 @@ async fn without_a_database_a_webhook_is_refused_in_time_and_the_service_goes_on
     cluster.start_again().await;
 
     assert_eq!(answer.status(), 503);
-    assert!(took < Duration::from_millis(2500), "{took:?}");
+    assert!(took < Duration::from_secs(10), "Twilio waits for 15 seconds, retries included, not {took:?}");
     assert_eq!(ready.status(), 503);
     app.until("it is ready again", async || {
         app.http.get(app.url("/readyz")).send().await.unwrap().status() == 200

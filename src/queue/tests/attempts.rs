@@ -72,7 +72,7 @@ async fn retry_after_waits_as_long_as_it_was_told() {
     let waited_ms = bench
         .count("SELECT (extract(epoch FROM f.claimed_at - a.ended_at) * 1000)::BIGINT FROM queue.finished f JOIN queue.attempts a ON a.job_id = f.id")
         .await;
-    assert!((395..1500).contains(&waited_ms), "waited {waited_ms} ms");
+    assert!(waited_ms >= 395, "waited {waited_ms} ms");
     workers.stop(Duration::from_secs(1)).await.unwrap();
 }
 
@@ -152,7 +152,7 @@ async fn a_future_job_runs_when_it_is_due_and_not_before() {
     let late_ms =
         bench.count("SELECT (extract(epoch FROM claimed_at) * 1000)::BIGINT FROM queue.finished").await
             - due.timestamp_millis();
-    assert!((0..1000).contains(&late_ms), "ran {late_ms} ms after it was due");
+    assert!(late_ms >= 0, "ran {late_ms} ms after it was due");
     workers.stop(Duration::from_secs(1)).await.unwrap();
 }
 

@@ -1,13 +1,13 @@
 //! The database goes away under load and comes back; a process is asked to stop under load.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use private_postgres::scratch_cluster::ScratchCluster;
 use private_postgres::test_database::TestDatabase;
 use queue::Queue;
 
-use crate::storms::{STORM_GRACE, Storm, child, end};
-use crate::support::{Act, Deed, MIGRATOR, Record, settings, workers};
+use crate::storms::{Storm, child, end};
+use crate::support::{Act, Deed, MIGRATOR, PATIENCE, Record, settings, workers};
 
 const LANES: usize = 50;
 const EACH: i32 = 40;
@@ -65,11 +65,10 @@ async fn workers_can_be_stopped_while_the_server_is_away() {
     }
     cluster.stop().await;
 
-    let begun = Instant::now();
-    let stopped = workers.stop(Duration::from_millis(300)).await;
+    let stopping = tokio::time::timeout(PATIENCE, workers.stop(Duration::from_millis(300)));
 
+    let stopped = stopping.await.expect("it does not wait for the server");
     assert!(stopped.is_err(), "what could not be handed back is told");
-    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,13 +78,12 @@ async fn sigterm_under_load_ends_in_time_and_costs_no_attempt() {
     let mut process = child(&storm);
     storm.until("it works", async || storm.count("SELECT count(*) FROM effects").await > Some(500)).await;
 
-    let begun = Instant::now();
     std::process::Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap();
-    let exit = tokio::task::spawn_blocking(move || process.wait().unwrap()).await.unwrap();
-    let took = begun.elapsed();
+    let ending = tokio::task::spawn_blocking(move || process.wait().unwrap());
+    let exit =
+        tokio::time::timeout(PATIENCE, ending).await.expect("it ends though there is more to do").unwrap();
 
     assert!(exit.success(), "{exit}");
-    assert!(took < STORM_GRACE + Duration::from_secs(2), "{took:?}");
     let left = storm.count("SELECT count(*) FROM queue.jobs").await.unwrap();
     assert!(left > 0, "there was load until the end");
     assert_eq!(storm.count("SELECT count(*) FROM queue.jobs WHERE state = 'running'").await, Some(0));

@@ -1,8 +1,8 @@
 //! A stop: what has finished stays finished, the rest is back at once.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::support::{Act, Bench, Deed};
+use crate::support::{Act, Bench, Deed, PATIENCE};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_waits_for_running_jobs_and_claims_no_more() {
@@ -13,10 +13,10 @@ async fn a_stop_waits_for_running_jobs_and_claims_no_more() {
     let workers = bench.work(4).await;
     bench.until("four run", || async { bench.record.all().len() >= 4 }).await;
 
-    let begun = Instant::now();
-    let handed_back = workers.stop(Duration::from_secs(20)).await.unwrap();
+    let stopping = workers.stop(Duration::from_secs(3600));
+    let handed_back =
+        tokio::time::timeout(PATIENCE, stopping).await.expect("it waits for the jobs alone").unwrap();
 
-    assert!(begun.elapsed() < Duration::from_secs(5), "it waits for the jobs alone: {:?}", begun.elapsed());
     assert_eq!(handed_back, 0);
     let ended = bench.record.all().iter().filter(|line| line.ends_with("ended")).count() as i64;
     assert_eq!(bench.count("SELECT count(*) FROM queue.finished").await, ended);
@@ -33,15 +33,15 @@ async fn a_stop_waits_for_running_jobs_and_claims_no_more() {
 async fn what_outlasts_the_grace_time_is_handed_back_without_an_attempt_lost() {
     let bench = Bench::new().await;
     for n in 0..10 {
-        bench.queue.enqueue(&Act::new(format!("{n}"), Deed::TakeMs(3_000))).await.unwrap();
+        bench.queue.enqueue(&Act::new(format!("{n}"), Deed::TakeMs(3_600_000))).await.unwrap();
     }
     let workers = bench.work(4).await;
     bench.until("four run", || async { bench.record.all().len() >= 4 }).await;
 
-    let begun = Instant::now();
-    let handed_back = workers.stop(Duration::from_millis(200)).await.unwrap();
+    let stopping = workers.stop(Duration::from_millis(200));
+    let handed_back =
+        tokio::time::timeout(PATIENCE, stopping).await.expect("it waits for the grace time alone").unwrap();
 
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     assert_eq!(handed_back, 4);
     assert_eq!(bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'waiting' AND attempt = 0 AND crashes = 0 AND suspicion = 0").await, 10);
 }
@@ -55,10 +55,9 @@ async fn a_stop_of_idle_workers_waits_for_nothing() {
         .until("it has run", || async { bench.count("SELECT count(*) FROM queue.finished").await == 1 })
         .await;
 
-    let begun = Instant::now();
-    workers.stop(Duration::from_secs(20)).await.unwrap();
+    let stopping = workers.stop(Duration::from_secs(3600));
 
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    tokio::time::timeout(PATIENCE, stopping).await.expect("nothing is waited for").unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
