@@ -22,8 +22,6 @@ CREATE TRIGGER whatsapp_withdraw_credit AFTER UPDATE OF state ON channel_chunks
 ALTER TABLE channel_chunks
     ADD COLUMN status_look_ups SMALLINT NOT NULL DEFAULT 0; -- how often Twilio was asked for its final state
 CREATE INDEX channel_chunks_unsettled ON channel_chunks (status_look_ups, accepted_at) WHERE state IN ('accepted', 'sent') AND sid IS NOT NULL;
--- Sends in doubt are few, and looked for often.
-CREATE INDEX channel_chunks_in_doubt ON channel_chunks (id) WHERE state IN ('sending', 'unknown');
 
 -- Entries of Twilio's lists of inbound messages that could not be taken in. They hold nothing that a person wrote.
 CREATE TABLE channel_unusable_entries (
