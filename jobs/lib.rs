@@ -77,6 +77,9 @@ pub mod status;
 /// What a turn tells the agent.
 pub mod turns;
 
+/// Jobs that no running process knows.
+pub mod unknown_kinds;
+
 /// What Twilio's list says of a send in doubt.
 mod in_doubt;
 mod look_up;

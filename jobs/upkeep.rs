@@ -1,5 +1,5 @@
 //! What must be looked after every few minutes, by one process of all: messages whose webhook never came, sends whose callbacks were lost or that
-//! stay in doubt, deliveries that waited too long, a pause without a probe, and what hangs on a former secret key.
+//! stay in doubt, deliveries that waited too long, a pause without a probe, jobs that nobody knows, and what hangs on a former secret key.
 //!
 //! Enqueued by every process at its start and every few minutes, once for all by its key. Enqueues what an inbound message enqueues. It may run
 //! twice: everything it does is looked up first. What fails is left to the next round.
@@ -14,7 +14,7 @@ use store::chunks::End;
 
 use crate::app::App;
 use crate::look_up::UNRESOLVED;
-use crate::{backfill, post_alert, probe_sender, settle};
+use crate::{backfill, post_alert, probe_sender, settle, unknown_kinds};
 
 /// The round.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -38,6 +38,7 @@ impl Job for Upkeep {
             tidy(&app).await,
             hash_anew(&app).await,
             probe_sender::look_after(&app).await,
+            unknown_kinds::tell(&app).await,
         ];
         for failure in done.into_iter().filter_map(Result::err) {
             tracing::warn!("The next round of the upkeep will try again: {failure:?}");

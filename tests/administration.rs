@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use crate::support::{PERSON, TestApp};
 
-/// A job of a kind that nobody knows; it dies at once.
+/// A job that nobody can read; it dies at once.
 async fn dead_job(app: &TestApp) -> i64 {
     let ids: Vec<i64> = sqlx::query_scalar(
-        "SELECT queue.enqueue(ARRAY['sing'], ARRAY['inbound'], ARRAY['{}'::JSONB], ARRAY[0::SMALLINT], ARRAY[NULL::TIMESTAMPTZ],
+        "SELECT queue.enqueue(ARRAY['close_slot'], ARRAY['upkeep'], ARRAY['{}'::JSONB], ARRAY[0::SMALLINT], ARRAY[NULL::TIMESTAMPTZ],
                               ARRAY[NULL], ARRAY[NULL], ARRAY[1::SMALLINT], ARRAY[NULL])",
     )
     .fetch_one(&app.pg)
@@ -84,16 +84,22 @@ async fn a_dead_job_shows_its_story_and_can_be_tried_again_and_put_away() {
     let id = dead_job(&app).await;
 
     let (status, shown) = app.admin(Method::GET, &format!("/jobs/{id}"), Value::Null).await;
-    let (_, retried) = app.admin(Method::POST, "/jobs/retry", json!({ "kind": "sing" })).await;
+    let (_, retried) = app.admin(Method::POST, "/jobs/retry", json!({ "kind": "close_slot" })).await;
     app.until("it is dead again", async || app.count("SELECT count(*) FROM queue.dead").await == Some(1))
         .await;
     let (_, cancelled) = app.admin(Method::POST, &format!("/jobs/{id}/cancel"), Value::Null).await;
     let (_, gone) = app.admin(Method::POST, &format!("/jobs/{id}/retry"), Value::Null).await;
 
     assert_eq!((status, &shown["state"]), (200, &json!("dead")));
-    assert!(shown["attempts"][0]["error"].as_str().is_some_and(|error| error.contains("sing")), "{shown}");
+    assert!(
+        shown["attempts"][0]["error"].as_str().is_some_and(|error| error.contains("undecodable")),
+        "{shown}"
+    );
     assert_eq!(retried["outcomes"][0]["outcome"], "retried", "{retried}");
-    assert_eq!(retried["kinds"], json!([{ "kind": "sing", "retried": 1, "refused": 0, "reasons": [] }]));
+    assert_eq!(
+        retried["kinds"],
+        json!([{ "kind": "close_slot", "retried": 1, "refused": 0, "reasons": [] }])
+    );
     assert_eq!(cancelled["outcome"], "put away");
     assert_eq!((&gone["outcome"], &gone["detail"]), (&json!("refused"), &json!("it is not dead")));
     let audit =
@@ -132,6 +138,33 @@ async fn a_request_that_makes_no_sense_is_refused_by_the_name_of_what_is_wrong()
         assert!(detail.contains(names), "{method} {path}: {detail}");
     }
     assert_eq!(app.admin(Method::GET, &format!("/jobs/{id}"), Value::Null).await.1["state"], "dead");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_no_running_process_knows_are_told_of_after_five_minutes() {
+    let app = TestApp::start_with(&[("CLOUDYBOT__BACKFILL__EVERY_SECS", "1")]).await;
+    sqlx::raw_sql("INSERT INTO queue.jobs (kind, pool, state, max_attempts, payload) VALUES ('sing', 'inbound', 'waiting', 3, '{}')")
+        .execute(&app.pg)
+        .await
+        .unwrap();
+    app.until("it is parked", async || {
+        app.count("SELECT count(*) FROM queue.jobs j JOIN queue.unknown_kinds USING (kind) WHERE j.state = 'parked'").await == Some(1)
+    })
+    .await;
+    app.write(PERSON, "Hello").await;
+    app.replies(PERSON, 1).await;
+    assert_eq!(app.count("SELECT count(*) FROM channel_alerts").await, Some(0));
+
+    sqlx::raw_sql("UPDATE queue.unknown_kinds SET since = since - interval '5 minutes'")
+        .execute(&app.pg)
+        .await
+        .unwrap();
+
+    app.until("there is an alert", async || {
+        app.count("SELECT count(*) FROM channel_alerts WHERE cause = 'unknown_kind' AND detail LIKE '%1 jobs of kind sing since%'").await == Some(1)
+    })
+    .await;
+    assert_eq!(app.count("SELECT count(*) FROM queue.dead").await, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

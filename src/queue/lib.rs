@@ -23,8 +23,8 @@
 //!   the job's end ([`claim::Claim::complete`]): a worker that lost its lease can neither complete nor commit.
 //! - A backoff is the row's `run_at`; no wait is kept in memory.
 //! - Jobs of one lane run one at a time, in the order in which their transactions committed, over all processes.
-//! - A panic, a timeout, an undecodable payload and an unknown kind are failures of that one job. A job that kills its process is
-//!   found out and ends dead; its neighbours lose nothing.
+//! - A panic, a timeout and an undecodable payload are failures of that one job. A job that kills its process is found out and ends dead; its
+//!   neighbours lose nothing. A job of a kind that a process does not know is parked for one that does.
 //! - A database that goes away stops nothing for good.
 //!
 //! ```no_run
@@ -92,6 +92,8 @@ pub mod settings;
 pub mod trace;
 /// Rows and jobs in one transaction.
 pub mod transaction;
+/// Jobs that wait for a process which knows them.
+pub mod unknown_kinds;
 /// The workers of a process.
 pub mod workers;
 

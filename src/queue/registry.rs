@@ -51,6 +51,10 @@ impl Registry {
         self.kinds.get(kind)
     }
 
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        self.kinds.keys().copied().collect()
+    }
+
     /// Tells the database what each kind's end leads to, so that any process, also one that knows no kind, can end a job properly.
     pub(crate) async fn publish(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
         let mut kinds: Vec<_> = self.kinds.iter().collect();

@@ -58,7 +58,7 @@ impl<App: Clone + Send + Sync + 'static> Workers<App> {
         self.registry.publish(&mut conn).await?;
         sqlx::query("SELECT queue.prepare_history(3)").execute(&mut *conn).await?;
         drop(conn);
-        let session = Session::new(self.queue.clone(), process_name());
+        let session = Session::new(self.queue.clone(), process_name(), self.registry.names());
         session.join().await;
         let (completer, completing) = Completer::start(self.queue.clone());
         for pool in &self.pools {

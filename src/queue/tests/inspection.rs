@@ -157,7 +157,8 @@ async fn one_claim_finds_what_is_due_behind_jobs_of_a_paused_kind() {
         .await;
 
     assert_eq!(claimed, 4);
-    assert_eq!(bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'parked'").await, 36);
+    // Not only those that it met: a backlog of a paused kind is passed in stretches.
+    assert_eq!(bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'parked'").await, 90);
     assert_eq!(bench.count("SELECT count(DISTINCT claim) FROM queue.jobs WHERE state = 'running'").await, 1);
 }
 

@@ -20,4 +20,5 @@ mod places;
 mod plans;
 mod stopping;
 mod storms;
+mod unknown_kinds;
 mod wake_ups;

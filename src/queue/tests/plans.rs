@@ -6,7 +6,7 @@ use sqlx::{Connection as _, PgConnection};
 
 use crate::support::Bench;
 
-/// A million finished jobs, 200,000 in the future, 50,000 parked, and 100,000 due, 10,000 of these in one lane; and 20,000 lanes in another pool.
+/// A million finished jobs, 200,000 in the future, 50,000 parked of a paused kind and 200,000 of one that nobody knows, and 100,000 due, 10,000 of these in one lane; and 20,000 lanes in another pool.
 const BACKLOG: &str = "
     INSERT INTO queue.finished (id, created_at, claimed_at, worker_id, claim, attempt, crashes, cancelled, kind, pool, payload)
     SELECT -n, now(), now(), 1, n, 1, 0, FALSE, 'act', 'test', '{}' FROM generate_series(1, 1000000) n;
@@ -15,13 +15,16 @@ const BACKLOG: &str = "
     INSERT INTO queue.pauses (scope, name, paused_by) VALUES ('kind', 'paused', 'test');
     INSERT INTO queue.jobs (max_attempts, state, kind, pool, payload)
     SELECT 5, 'parked', 'paused', 'test', '{}' FROM generate_series(1, 50000);
+    INSERT INTO queue.unknown_kinds (kind) VALUES ('unknown');
+    INSERT INTO queue.jobs (max_attempts, state, kind, pool, payload)
+    SELECT 5, 'parked', 'unknown', 'test', '{}' FROM generate_series(1, 200000);
     INSERT INTO queue.jobs (max_attempts, state, kind, pool, lane, payload)
     SELECT 5, (CASE WHEN n = 1 THEN 'waiting' ELSE 'held' END)::queue.state, 'act', 'test', 'the lane', '{}' FROM generate_series(1, 10000) n;
     INSERT INTO queue.jobs (max_attempts, state, kind, pool, payload)
     SELECT 5, 'waiting', 'act', 'test', '{}' FROM generate_series(1, 90000);
     INSERT INTO queue.jobs (max_attempts, state, kind, pool, lane, payload)
     SELECT 5, 'waiting', 'act', 'elsewhere', format('lane %s', n), '{}' FROM generate_series(1, 20000) n;
-    INSERT INTO queue.workers (name, lease_until) VALUES ('this', now() + interval '1 hour');
+    INSERT INTO queue.workers (name, lease_until, kinds) VALUES ('this', now() + interval '1 hour', ARRAY['act']);
     CREATE TEMPORARY TABLE mine (id BIGINT, claim BIGINT, lane TEXT, place TID)";
 
 /// Each statement with the rows that it may fetch at most.

@@ -338,7 +338,7 @@ mod tests {
     fn done(id: JobId, incarnation: &Arc<Incarnation>) -> Completion {
         let pg = PgPoolOptions::new().connect_lazy("postgres://nowhere").unwrap();
         let call = Call {
-            session: Session::new(Queue::open(pg, Settings::default()), "this".into()),
+            session: Session::new(Queue::open(pg, Settings::default()), "this".into(), Vec::new()),
             pool: Arc::new(PoolState::new("test".into(), 9, Duration::from_secs(9))),
             incarnation: incarnation.clone(),
             number: 1,

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use apalis_core::error::BoxDynError;
 use apalis_core::task::Task;
@@ -38,10 +39,8 @@ impl Service<Task<ClaimedJob>> for Dispatch {
                 let claim = Claim { job: job.known.claimed.clone(), queue: self.session.queue.clone() };
                 kind.run(&row.payload.0, claim)
             }
-            None => {
-                let reason = format!("unknown kind {}: no worker of this version can run it", row.kind);
-                Box::pin(std::future::ready(Err(Failure::Abort(reason))))
-            }
+            // The next claim parks it; no worker that has told its kinds gets here.
+            None => Box::pin(std::future::ready(Err(Failure::Snooze(Duration::ZERO)))),
         };
         Handling { handler, _job: job }
     }

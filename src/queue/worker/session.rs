@@ -19,6 +19,8 @@ pub(crate) struct Session {
     pub(crate) suspects: Arc<Suspects>,
     /// What people see: host and process id.
     name: String,
+    /// What this process can run; anything else is parked for others.
+    kinds: Vec<&'static str>,
     present: Mutex<Present>,
     /// The jobs that this process has, each with its fence and how it is asked to stop.
     known: Mutex<HashMap<JobId, (i64, CancellationToken)>>,
@@ -41,13 +43,14 @@ pub(crate) struct Incarnation {
 }
 
 impl Session {
-    pub(crate) fn new(queue: Queue, name: String) -> Arc<Self> {
+    pub(crate) fn new(queue: Queue, name: String, kinds: Vec<&'static str>) -> Arc<Self> {
         let suspects = Suspects::new(queue.settings().suspect_stagger);
         let present = Present { incarnation: None, renewed_at: Instant::now() };
         Arc::new(Self {
             queue,
             suspects,
             name,
+            kinds,
             present: Mutex::new(present),
             known: Mutex::default(),
             calls: AtomicI64::new(0),
@@ -129,9 +132,10 @@ impl Session {
     pub(crate) async fn join(&self) -> std::time::Duration {
         let settings = self.queue.settings();
         let asked_at = Instant::now();
-        let joined = sqlx::query_scalar("INSERT INTO queue.workers (name, lease_until) VALUES ($1, now() + make_interval(secs => $2)) RETURNING id")
+        let joined = sqlx::query_scalar("INSERT INTO queue.workers (name, lease_until, kinds) VALUES ($1, now() + make_interval(secs => $2), $3) RETURNING id")
             .bind(&self.name)
-            .bind(settings.lease.as_secs_f64());
+            .bind(settings.lease.as_secs_f64())
+            .bind(&self.kinds);
         let joined = self.queue.kept().ask(async |conn| joined.fetch_one(conn).await);
         match tokio::time::timeout(settings.statement_timeout, joined).await {
             Ok(Ok(worker_id)) => {
@@ -220,7 +224,7 @@ mod tests {
 
     fn session() -> (Arc<Session>, Arc<PoolState>) {
         let pg = PgPoolOptions::new().connect_lazy("postgres://nowhere").unwrap();
-        let session = Session::new(Queue::open(pg, Settings::default()), "this".into());
+        let session = Session::new(Queue::open(pg, Settings::default()), "this".into(), Vec::new());
         let incarnation = Incarnation { worker_id: 1, lost: CancellationToken::new() };
         lock(&session.present).incarnation = Some(Arc::new(incarnation));
         (session, Arc::new(PoolState::new("test".into(), 9, Duration::from_secs(9))))

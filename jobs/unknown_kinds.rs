@@ -1,0 +1,39 @@
+//! Tells of jobs that no running process knows: a rolling deploy is over in minutes, and whoever waits longer waits for a person.
+
+use std::time::Duration;
+
+use queue::failure::Failure;
+use queue::unknown_kinds::{self, UnknownKind};
+
+use crate::app::App;
+use crate::post_alert;
+
+/// A deploy is given this long.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Raises an alert where jobs of a kind that nobody knows wait for too long.
+pub(crate) async fn tell(app: &App) -> Result<(), Failure> {
+    let mut tx = app.begin().await?;
+    let unknown = unknown_kinds::since(&mut tx, PATIENCE).await?;
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    post_alert::raise(&mut tx, &app.settings, "unknown_kind", &in_words(&unknown)).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// What waits, and what helps.
+#[must_use]
+pub fn in_words(unknown: &[UnknownKind]) -> String {
+    let kinds: Vec<String> = unknown
+        .iter()
+        .map(|UnknownKind { kind, since, jobs }| {
+            format!("{jobs} jobs of kind {kind} since {}", since.format("%Y-%m-%d %H:%M:%SZ"))
+        })
+        .collect();
+    format!(
+        "no running process knows what waits: {}; start a version that does, or `cloudybot jobs cancel --kind KIND`",
+        kinds.join(", ")
+    )
+}
