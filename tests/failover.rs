@@ -1,10 +1,12 @@
-//! The database becomes read-only for a while, or another server takes its place.
+//! The database is read-only for a while, another server takes its place, or it is set to another isolation level.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use private_postgres::scratch_cluster::ScratchCluster;
+use private_postgres::test_database::TestDatabase;
+use sqlx::PgPool;
 
 use crate::support::forwarder::Forwarder;
 use crate::support::{PERSON, TestApp};
@@ -118,6 +120,37 @@ async fn once_the_database_is_no_longer_read_only_webhooks_are_taken_in_at_once(
     tokio::join!(streams, story);
 
     nothing_lost_and_nothing_twice(&app, load).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_isolation_level_the_database_is_set_to_no_webhook_is_refused_and_no_lane_stands_still() {
+    for level in ["repeatable read", "serializable"] {
+        let database = TestDatabase::create(&store::migrations::MIGRATOR).await;
+        let set = format!(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = %L', current_database(), '{level}'); END $$"
+        );
+        let pg = PgPool::connect(database.url()).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(set)).execute(&pg).await.unwrap();
+        pg.close().await;
+        let url = database.url().to_owned();
+        let env = [("CLOUDYBOT__LIMITS__PER_SENDER_PER_MIN", "0")];
+        let app = TestApp::on_database(url, Some(database), &env).await;
+        app.link(PERSON).await;
+        let load = Load::default();
+        let streams = async {
+            futures::future::join_all((0..8).map(|stream| load.run(&app, stream))).await;
+        };
+        let story = async {
+            let many = async || load.taken.load(Ordering::Relaxed) >= 250 || load.refused() > 0;
+            app.until("enough were taken in", many).await;
+            load.over.store(true, Ordering::Relaxed);
+        };
+
+        tokio::join!(streams, story);
+
+        assert_eq!(load.refused(), 0, "{level}");
+        nothing_lost_and_nothing_twice(&app, load).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,8 +24,8 @@ pub struct Settings {
     pub batches_at_once: usize,
     /// A statement of the queue that takes longer is given up and tried again.
     pub statement_timeout: Duration,
-    /// How often jobs are looked for whose worker has no row, the first time so long after the start: a net under everything else. It reads all
-    /// that is due.
+    /// How often it is looked for what stands still, the first time so long after the start: jobs whose worker has no row, lanes without a head,
+    /// ends that the database has forgotten. A net under everything else, and besides after every lost connection.
     pub strays_every: Duration,
     /// How many days of finished jobs are kept.
     pub history_days: u16,

@@ -68,9 +68,9 @@ impl<App: Clone + Send + Sync + 'static> Workers<App> {
         let beside = vec![
             tokio::spawn(session.clone().keep(stop.clone())),
             tokio::spawn(poller::poll(session.clone(), self.pools.clone(), stop.clone())),
-            tokio::spawn(listener::listen(self.queue.clone(), stop.clone())),
+            tokio::spawn(listener::listen(session.clone(), stop.clone())),
             tokio::spawn(upkeep::keep(session.clone(), stop.clone())),
-            tokio::spawn(upkeep::find_strays(session.clone(), stop.clone())),
+            tokio::spawn(upkeep::find_what_stands_still(session.clone(), self.pools.clone(), stop.clone())),
         ];
         let monitor = monitor(&self.pools, &session, &Arc::new(self.registry), &completer);
         let working = tokio::spawn(async move {

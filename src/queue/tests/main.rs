@@ -9,6 +9,7 @@ mod connections;
 mod durability;
 mod enqueueing;
 mod fitness;
+mod forgotten;
 mod histories;
 mod inspection;
 mod lanes;

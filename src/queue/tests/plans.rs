@@ -76,6 +76,7 @@ const STATEMENTS: &[(&str, &str, i64)] = &[
     ),
     ("tick", "SELECT queue.tick((SELECT max(id) FROM queue.workers), ARRAY['test', 'other'], 3)", 400),
     ("rescue", "SELECT queue.rescue(3)", 50),
+    ("look for lanes without a head", "SELECT queue.heal_lanes()", 50),
     (
         "enqueue",
         "SELECT queue.enqueue(ARRAY['act'], ARRAY['test'], ARRAY['{}'::JSONB], ARRAY[0::SMALLINT], ARRAY[NULL::TIMESTAMPTZ], ARRAY[NULL], ARRAY[NULL], ARRAY[3::SMALLINT], ARRAY[NULL])",
@@ -137,6 +138,42 @@ async fn no_statement_of_the_queue_reads_a_table_whatever_the_backlog() {
         }
         tx.rollback().await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_worker_runs_and_does_not_know_is_found_without_reading_a_million_jobs_that_wait() {
+    let bench = Bench::new().await;
+    let mut conn = PgConnection::connect(bench.database.url()).await.unwrap();
+    let waiting = "INSERT INTO queue.jobs (priority, max_attempts, state, kind, pool, payload)
+        SELECT n % 2, 5, 'waiting', 'act', 'test', '{}' FROM generate_series(1, 1000000) n";
+    sqlx::raw_sql(
+        "INSERT INTO queue.jobs (max_attempts, state, kind, pool, payload)
+         SELECT 5, 'waiting', 'act', 'test', '{}' FROM generate_series(1, 120) n;
+         INSERT INTO queue.workers (name, lease_until) VALUES ('this', now() + interval '1 hour');
+         CREATE TABLE mine AS SELECT id, claim FROM queue.claim_jobs((SELECT max(id) FROM queue.workers), 'test', 100, 1)",
+    )
+    .execute(&mut conn)
+    .await
+    .unwrap();
+    sqlx::raw_sql(waiting).execute(&mut conn).await.unwrap();
+    sqlx::raw_sql("ANALYZE queue.jobs").execute(&mut conn).await.unwrap();
+
+    let mut tx = conn.begin().await.unwrap();
+    let (scanned, fetched) = read(&mut tx).await;
+    let begun = Instant::now();
+    let found: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM queue.unknown_claims((SELECT max(id) FROM queue.workers), ARRAY['test', 'other'], ARRAY[(SELECT max(id) FROM mine), 0],
+             (SELECT array_agg(id) FROM mine WHERE id % 2 = 0), (SELECT array_agg(claim) FROM mine WHERE id % 2 = 0))",
+    )
+    .fetch_one(&mut *tx)
+    .await
+    .unwrap();
+    println!("what is unknown: {:?}", begun.elapsed());
+    let (scanned_after, fetched_after) = read(&mut tx).await;
+
+    assert_eq!(found, 50);
+    assert_eq!(scanned_after - scanned, 0);
+    assert!(fetched_after - fetched <= 500, "{} rows", fetched_after - fetched);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -189,9 +189,13 @@ async fn claim(call: Call, slots: usize) -> Vec<ClaimedJob> {
     }
 }
 
-/// A claim of one suspect. There is never another of the same pool under way, so nobody needs to be kept off.
+/// A claim of one suspect. There is never another of the same pool under way.
 async fn claim_suspect(call: Call, leave: Leave) -> Vec<ClaimedJob> {
-    match within(&call.session, claimed::claim_suspect(&call, leave)).await {
+    let answered = {
+        let _noting = call.pool.claims.read().await;
+        within(&call.session, claimed::claim_suspect(&call, leave)).await
+    };
+    match answered {
         Some(claimed) => {
             call.session.resolve();
             if !claimed.is_empty() {

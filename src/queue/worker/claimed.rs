@@ -184,6 +184,7 @@ impl ClaimedJob {
         let cancel = CancellationToken::new();
         call.session.note(row.id, row.fence, cancel.clone());
         let (incarnation, session) = (call.incarnation.clone(), call.session.clone());
+        let slot = call.pool.occupy(row.id);
         Self {
             known: Arc::new(Known {
                 claimed: Arc::new(Claimed { row, cancel, ended: AtomicBool::new(false) }),
@@ -191,7 +192,7 @@ impl ClaimedJob {
                 session,
                 concluded: AtomicBool::new(false),
             }),
-            hold: Arc::new(Hold { _slot: call.pool.occupy(), _suspect: suspect }),
+            hold: Arc::new(Hold { _slot: slot, _suspect: suspect }),
         }
     }
 }

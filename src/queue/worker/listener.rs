@@ -1,5 +1,6 @@
 //! Hears other processes ring. One connection of its own, which must be a direct one: a pooler in transaction mode loses LISTEN.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
@@ -8,17 +9,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Queue;
 use crate::bell::CHANNEL;
+use crate::worker::session::Session;
 
 /// After a failed connection the listener waits this long; the poll serves meanwhile.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 
-pub(crate) async fn listen(queue: Queue, stop: CancellationToken) {
+pub(crate) async fn listen(session: Arc<Session>, stop: CancellationToken) {
+    let queue = &session.queue;
     let pool = PgPoolOptions::new()
         .max_connections(1)
         .connect_lazy_with((*queue.pool().raw().connect_options()).clone());
     while !stop.is_cancelled() {
         tokio::select! {
-            heard = hear(&queue, &pool) => {
+            heard = hear(queue, &pool) => {
+                session.note_lost_connection();
                 if let Err(error) = heard {
                     tracing::debug!(error = %error, "Lost the listening connection");
                 }

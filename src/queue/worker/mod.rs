@@ -9,6 +9,7 @@ pub(crate) mod backend;
 pub(crate) mod claimed;
 pub(crate) mod completer;
 pub(crate) mod dispatch;
+pub(crate) mod forgotten;
 pub(crate) mod listener;
 pub(crate) mod place;
 pub(crate) mod poller;

@@ -32,6 +32,7 @@ pub(crate) async fn poll(session: Arc<Session>, pools: Vec<Arc<PoolState>>, stop
             Ok(tick) => act(&session, &pools, tick),
             Err(error) => {
                 tracing::warn!(error, "Could not look for due jobs; trying again");
+                session.note_lost_connection();
                 session.queue.settings().poll_every.min(Duration::from_secs(1))
             }
         };

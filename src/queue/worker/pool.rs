@@ -1,11 +1,13 @@
 //! The shared state of one pool in this process: its slots, and whether there may be work.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::task::AtomicWaker;
 use tokio::sync::RwLock;
+
+use crate::job::JobId;
 
 /// Who rings, who claims and who runs all look at this.
 pub(crate) struct PoolState {
@@ -19,6 +21,8 @@ pub(crate) struct PoolState {
     suspects: AtomicBool,
     closing: AtomicBool,
     busy: AtomicUsize,
+    /// The greatest number of a job that was ever claimed here.
+    claimed_upto: AtomicI64,
     /// Claims under way hold it to read until their jobs are noted; who looks for jobs that nobody knows of holds it to write, or it would
     /// take those whose answer is still on its way.
     pub(crate) claims: RwLock<()>,
@@ -36,6 +40,7 @@ impl PoolState {
             suspects: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             busy: AtomicUsize::new(0),
+            claimed_upto: AtomicI64::new(0),
             claims: RwLock::new(()),
             waker: AtomicWaker::new(),
         }
@@ -77,8 +82,14 @@ impl PoolState {
         self.concurrency.saturating_sub(self.busy.load(Ordering::SeqCst))
     }
 
-    /// Takes a slot until the guard is dropped.
-    pub(crate) fn occupy(self: &Arc<Self>) -> Slot {
+    /// No job that this process has claimed in this pool has a greater number.
+    pub(crate) fn claimed_upto(&self) -> JobId {
+        self.claimed_upto.load(Ordering::SeqCst)
+    }
+
+    /// Takes a slot for this job until the guard is dropped.
+    pub(crate) fn occupy(self: &Arc<Self>, job: JobId) -> Slot {
+        self.claimed_upto.fetch_max(job, Ordering::SeqCst);
         self.busy.fetch_add(1, Ordering::SeqCst);
         Slot(self.clone())
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::Queue;
@@ -28,6 +29,8 @@ pub(crate) struct Session {
     calls: AtomicI64,
     /// What the database may have given to this process or still count as its own, and what is not known here.
     doubts: AtomicUsize,
+    /// A connection was lost: commits may be forgotten.
+    lost_connection: Notify,
 }
 
 struct Present {
@@ -55,6 +58,7 @@ impl Session {
             known: Mutex::default(),
             calls: AtomicI64::new(0),
             doubts: AtomicUsize::new(0),
+            lost_connection: Notify::new(),
         })
     }
 
@@ -96,6 +100,16 @@ impl Session {
     /// A doubt is gone.
     pub(crate) fn resolve(&self) {
         self.doubts.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// The database went away, or another one has taken its place.
+    pub(crate) fn note_lost_connection(&self) {
+        self.lost_connection.notify_one();
+    }
+
+    /// Resolves once after any number of lost connections.
+    pub(crate) async fn connection_lost(&self) {
+        self.lost_connection.notified().await;
     }
 
     /// The jobs that this process has.
@@ -151,13 +165,15 @@ impl Session {
         }
     }
 
+    /// A row of another name is another process's: the database has forgotten this one's, and given its number away again.
     async fn renew(&self, incarnation: &Arc<Incarnation>) -> std::time::Duration {
         let settings = self.queue.settings();
         let asked_at = Instant::now();
         let renewed =
-            sqlx::query("UPDATE queue.workers SET lease_until = now() + make_interval(secs => $2) WHERE id = $1 AND lease_until > now()")
+            sqlx::query("UPDATE queue.workers SET lease_until = now() + make_interval(secs => $2) WHERE id = $1 AND name = $3 AND lease_until > now()")
                 .bind(incarnation.worker_id)
-                .bind(settings.lease.as_secs_f64());
+                .bind(settings.lease.as_secs_f64())
+                .bind(&self.name);
         let renewed = self.queue.kept().ask(async |conn| renewed.execute(conn).await);
         let pause =
             match tokio::time::timeout(settings.statement_timeout.min(settings.lease / 3), renewed).await {
@@ -187,6 +203,7 @@ impl Session {
         );
         lock(&self.present).incarnation = None;
         incarnation.lost.cancel();
+        self.note_lost_connection();
     }
 
     fn complain(&self, deed: &str, error: &dyn std::fmt::Display) -> std::time::Duration {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::worker::forgotten;
+use crate::worker::pool::PoolState;
 use crate::worker::session::Session;
 
 const EVERY: Duration = Duration::from_secs(3600);
@@ -28,25 +30,65 @@ pub(crate) async fn keep(session: Arc<Session>, stop: CancellationToken) {
     }
 }
 
-/// Finds jobs whose worker has no row, until `stop`; the next look takes them back.
-pub(crate) async fn find_strays(session: Arc<Session>, stop: CancellationToken) {
+/// How long to wait before another look, when the database did not answer to one.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Looks for what would stand still for ever, now and then and after a lost connection, until `stop`.
+pub(crate) async fn find_what_stands_still(
+    session: Arc<Session>,
+    pools: Vec<Arc<PoolState>>,
+    stop: CancellationToken,
+) {
+    let mut next = session.queue.settings().strays_every;
     loop {
-        pause(session.queue.settings().strays_every, &stop).await;
+        tokio::select! {
+            () = pause(next, &stop) => {}
+            () = session.connection_lost() => {}
+        }
         if stop.is_cancelled() {
             return;
         }
-        let find = sqlx::query_scalar("SELECT queue.find_strays()");
-        let found: sqlx::Result<i32> =
-            session.queue.pool().ask(async |conn| find.fetch_one(conn).await).await;
-        match found {
-            Ok(0) => {}
-            Ok(workers) => {
-                tracing::warn!("Found jobs of {workers} workers that nobody remembers");
-                session.queue.bell().ring_later();
+        next = match tokio::time::timeout(session.queue.settings().statement_timeout, look(&session, &pools))
+            .await
+        {
+            Ok(Ok(())) => session.queue.settings().strays_every,
+            Ok(Err(error)) => {
+                tracing::warn!(error = %error, "Could not look for jobs that nobody runs; trying again");
+                AGAIN
             }
-            Err(error) => tracing::warn!(error = %error, "Could not look for jobs that nobody runs"),
-        }
+            Err(_) => {
+                tracing::warn!(
+                    "Could not look for jobs that nobody runs: the database does not answer; trying again"
+                );
+                AGAIN
+            }
+        };
     }
+}
+
+/// One look: jobs whose worker has no row, which the next tick takes back; lanes without a head; and ends that the database has forgotten.
+async fn look(session: &Session, pools: &[Arc<PoolState>]) -> sqlx::Result<()> {
+    let queue = &session.queue;
+    let find = sqlx::query_scalar("SELECT queue.find_strays()");
+    let workers: i32 = queue.pool().ask(async |conn| find.fetch_one(conn).await).await?;
+    if workers > 0 {
+        tracing::warn!("Found jobs of {workers} workers that nobody remembers");
+        queue.bell().ring_later();
+    }
+    let heal = sqlx::query_scalar("SELECT queue.heal_lanes()");
+    let woken: Vec<String> = queue.pool().ask(async |conn| heal.fetch_one(conn).await).await?;
+    if !woken.is_empty() {
+        tracing::warn!("Lanes stood still, since nobody was their head; they go on in {}", woken.join(", "));
+        woken.iter().for_each(|pool| queue.bell().ring(pool));
+        queue.bell().ring_later();
+    }
+    let returned = forgotten::hand_back(session, pools).await?;
+    if returned > 0 {
+        tracing::warn!("Handed back {returned} jobs: the database has forgotten their ends");
+        queue.bell().ring_everything_here();
+        queue.bell().ring_later();
+    }
+    Ok(())
 }
 
 async fn pause(duration: Duration, stop: &CancellationToken) {

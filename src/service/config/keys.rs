@@ -244,6 +244,7 @@ pub struct Queue {
     pub renew_ms: u64,
     pub poll_ms: u64,
     pub crash_limit: u16,
+    pub strays_every_secs: u64,
     pub history_days: u16,
 }
 

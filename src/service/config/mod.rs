@@ -196,6 +196,7 @@ impl Config {
             renew_every: Duration::from_millis(queue.renew_ms),
             poll_every: Duration::from_millis(queue.poll_ms),
             crash_limit: queue.crash_limit,
+            strays_every: Duration::from_secs(queue.strays_every_secs),
             history_days: queue.history_days,
             ..queue::settings::Settings::default()
         }
