@@ -112,3 +112,44 @@ async fn an_answer_that_comes_while_the_database_is_away_is_stored_when_it_is_ba
 
     answered_once(&app, "You said: /slow 300").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_is_told_once_for_each_cause_and_then_counted() {
+    let cluster = ScratchCluster::empty().await;
+    let mut app = TestApp::on_database(cluster.url().to_owned(), None, &[]).await;
+    app.write(PERSON, "before").await;
+    app.drained_well().await;
+
+    cluster.stop().await;
+    let refused = (0..90).map(|number| {
+        let app = &app;
+        async move {
+            let sid = format!("SMaway{number}");
+            let form = [("MessageSid", &*sid), ("From", PERSON), ("Body", "while away")];
+            let signature = app.sign("/webhooks/whatsapp", &form);
+            app.post("/webhooks/whatsapp", &form, Some(&signature)).await.status()
+        }
+    });
+    let refused = futures::future::join_all(refused).await;
+    cluster.start_again().await;
+    app.until("it is ready again", async || {
+        app.http.get(app.url("/readyz")).send().await.unwrap().status() == 200
+    })
+    .await;
+    app.terminate().await;
+
+    assert!(refused.iter().all(|status| *status == 503));
+    let log = app.logged();
+    let trouble: Vec<&str> =
+        log.lines().filter(|line| line.contains(" WARN ") || line.contains(" ERROR ")).collect();
+    let of_webhooks: Vec<&&str> =
+        trouble.iter().filter(|line| line.contains("Could not store message SM")).collect();
+    assert!((1..=6).contains(&of_webhooks.len()), "{of_webhooks:#?}");
+    let counted: usize = of_webhooks
+        .iter()
+        .map(|line| line.split(" more in ").next().and_then(|start| start.split_whitespace().last()))
+        .map(|number| number.and_then(|number| number.parse().ok()).unwrap_or(1))
+        .sum();
+    assert_eq!(counted, 90, "{of_webhooks:#?}");
+    assert!(trouble.len() <= 60, "{} lines: {trouble:#?}", trouble.len());
+}

@@ -19,7 +19,7 @@ pub async fn run() -> anyhow::Result<()> {
     let mut env: Vec<(String, String)> = std::env::vars().collect();
     env.extend(line.options.listen.map(|address| ("CLOUDYBOT__SERVER__LISTEN".to_owned(), address)));
     let config = Config::load(line.options.config.as_deref(), env, line.options.sandbox)?;
-    log::start(&config.keys.log)?;
+    let _logging = log::start(&config.keys.log)?;
     match line.command.unwrap_or(Command::Run) {
         Command::Run => serve(&config).await,
         Command::Check => report(&config).await,

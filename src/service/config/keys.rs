@@ -286,4 +286,5 @@ pub struct Pool {
 pub struct Log {
     pub format: String,
     pub filter: String,
+    pub repeat_secs: u64,
 }

@@ -14,6 +14,9 @@ use twilio::webhook::{UnverifiedRequest, VerifiedForm, WebhookError};
 
 use super::{Receiver, Refusal, refuse};
 
+/// Why a webhook was given up.
+pub(super) const TOO_LATE: &str = "the database does not answer";
+
 /// Tells Twilio to do nothing.
 const EMPTY_TWIML: &str = r#"<?xml version="1.0" encoding="UTF-8"?><Response></Response>"#;
 
@@ -48,8 +51,8 @@ pub(crate) async fn receive(
             refuse(StatusCode::SERVICE_UNAVAILABLE, "the database is away")
         }
         Err(_) => {
-            tracing::error!("Could not store message {} in time", message.sid);
-            refuse(StatusCode::SERVICE_UNAVAILABLE, "the database does not answer")
+            tracing::error!(error = TOO_LATE, "Could not store message {} in time", message.sid);
+            refuse(StatusCode::SERVICE_UNAVAILABLE, TOO_LATE)
         }
     }
 }

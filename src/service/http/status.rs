@@ -12,6 +12,7 @@ use tracing::Instrument as _;
 use twilio::status::StatusCallback;
 use twilio::webhook::VerifiedForm;
 
+use super::receiver::TOO_LATE;
 use super::{Receiver, receiver, refuse};
 
 pub(crate) async fn receive(
@@ -48,7 +49,10 @@ pub(crate) async fn receive(
             tracing::error!(error = %error, "Could not store a status callback: {error}");
             refuse(StatusCode::SERVICE_UNAVAILABLE, "the database is away")
         }
-        Err(_) => refuse(StatusCode::SERVICE_UNAVAILABLE, "the database does not answer"),
+        Err(_) => {
+            tracing::error!(error = TOO_LATE, "Could not store a status callback in time");
+            refuse(StatusCode::SERVICE_UNAVAILABLE, TOO_LATE)
+        }
     }
 }
 
