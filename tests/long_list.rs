@@ -122,7 +122,7 @@ async fn a_message_behind_sixty_pages_of_others_is_taken_in() {
 
 /// Half a million: `cargo test --test integration -- --ignored a_message_behind_five_hundred_pages`.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "fills half a million rows, which takes most of a minute"]
+#[ignore = "takes a minute; run it with `cargo test --test integration -- --ignored five_hundred_pages`"]
 async fn a_message_behind_five_hundred_pages_of_others_is_taken_in() {
     what_is_lost_in_a_long_list_is_taken_in(500_000).await;
 }

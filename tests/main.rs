@@ -13,6 +13,7 @@ mod connections;
 mod conversation;
 mod crashes;
 mod dashboard;
+mod endurance;
 mod failover;
 mod firing;
 mod hang_ups;
