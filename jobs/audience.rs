@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
 use futures::stream::{self, Stream};
 use queue::claim::Claim;
 use queue::failure::Failure;
@@ -90,7 +89,7 @@ impl<'a> Duty<'a> {
         let (mut standings, mut conversations) = (Standings::new(), HashMap::new());
         store::links::lock_of_users(&mut tx, &ids).await?;
         if self.definition.content.message.is_some() && !users.is_empty() {
-            standings = standings::read(&mut tx, &self.app.settings, &ids, Utc::now()).await?;
+            standings = standings::read(&mut tx, &self.app.settings, &ids).await?;
             // A user who was erased meanwhile is left out.
             let known: Vec<&str> = ids.into_iter().filter(|id| standings.contains_key(*id)).collect();
             conversations = store::conversations::of_users(&mut tx, &known).await?;

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use agent::error::AgentError;
 use agent::turn::{Channel, Part, Reply, TurnRequest};
-use chrono::Utc;
 use queue::backoff::Backoff;
 use queue::claim::Claim;
 use queue::failure::Failure;
@@ -188,7 +187,7 @@ impl PromptUser {
         definition: &Definition,
         text: String,
     ) -> Result<(), Failure> {
-        let standings = standings::read(tx, &app.settings, &[&self.user], Utc::now()).await?;
+        let standings = standings::read(tx, &app.settings, &[&self.user]).await?;
         let Some(standing) = standings.get(&self.user) else { return Ok(()) };
         let said = [(&standing.user, text)];
         for part in run_duty::say(tx, &standings, slot, definition, &said).await? {

@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use queue::backoff::Backoff;
 use queue::claim::Claim;
 use queue::failure::Failure;
@@ -94,14 +93,14 @@ async fn turn(app: &App, chunk: &Chunk) -> Result<Turn, Failure> {
         return Ok(Turn::Later(LET_PASS));
     }
     drop(conn);
-    let slot_at = match chunk.slot_at {
-        Some(slot_at) => slot_at,
+    // By the database's clock in any case.
+    let wait = match chunk.slot_at {
+        Some(slot_at) => (slot_at - chunk.now).to_std().unwrap_or_default(),
         None => match pace(app, chunk).await? {
-            Ok(slot_at) => slot_at,
+            Ok(wait) => wait,
             Err(pause) => return Ok(Turn::Later(pause)),
         },
     };
-    let wait = (slot_at - Utc::now()).to_std().unwrap_or_default();
     if wait > SHORT {
         return Ok(Turn::Later(wait));
     }
@@ -110,7 +109,7 @@ async fn turn(app: &App, chunk: &Chunk) -> Result<Turn, Failure> {
         // Only now, or a broadcast would take the sender's moments of the next minutes from the replies.
         let now =
             store::sender_pace::take(&mut *app.pg.acquire().await?, ALL, app.settings.sender_per_sec).await?;
-        tokio::time::sleep((now - Utc::now()).to_std().unwrap_or_default().min(Duration::from_secs(2))).await;
+        tokio::time::sleep(Duration::from_secs_f64(now.wait_secs).min(Duration::from_secs(2))).await;
     }
     Ok(Turn::Now)
 }
@@ -121,10 +120,10 @@ const SHORT: Duration = Duration::from_millis(100);
 /// The stream of everything that the sender says.
 const ALL: &str = "all";
 
-/// Gives a chunk its moment, which is kept, so that waiting for it costs no second one: the person's pace first, then the sender's. What is sent of
+/// Gives a chunk its moment, which is kept, so that waiting for it costs no second one, and says how long that is from now: the person's pace first, then the sender's. What is sent of
 /// our own accord has a stream of its own, and a fifth of the sender's rate is kept for replies. The inner error says how long the person's pace
 /// makes it wait before it may ask again.
-async fn pace(app: &App, chunk: &Chunk) -> Result<Result<DateTime<Utc>, Duration>, Failure> {
+async fn pace(app: &App, chunk: &Chunk) -> Result<Result<Duration, Duration>, Failure> {
     let settings = &app.settings;
     let mut conn = app.pg.acquire().await?;
     let person = format!("to:{}", chunk.address_id);
@@ -132,15 +131,15 @@ async fn pace(app: &App, chunk: &Chunk) -> Result<Result<DateTime<Utc>, Duration
         capacity: f64::from(settings.recipient_burst.max(1)),
         per_sec: 1.0 / settings.recipient_every.as_secs_f64().max(0.001),
     };
-    if !rate_buckets::take(&mut conn, &person, rate, Utc::now()).await? {
+    if !rate_buckets::take(&mut conn, &person, rate, None).await? {
         let wait = rate_buckets::wait_secs(&mut conn, &person, rate).await?;
         return Ok(Err(Duration::from_secs_f64(wait.clamp(0.05, 60.0))));
     }
-    let slot_at = if chunk.of_own_accord {
+    let moment = if chunk.of_own_accord {
         store::sender_pace::take(&mut conn, "proactive", settings.sender_per_sec * 0.8).await?
     } else {
         store::sender_pace::take(&mut conn, ALL, settings.sender_per_sec).await?
     };
-    store::chunks::keep_slot(&mut conn, chunk.id, slot_at).await?;
-    Ok(Ok(slot_at))
+    store::chunks::keep_slot(&mut conn, chunk.id, moment.at).await?;
+    Ok(Ok(Duration::from_secs_f64(moment.wait_secs)))
 }

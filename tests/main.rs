@@ -1,5 +1,9 @@
 //! The service from outside: the real program as a process of its own, a real Postgres, and the sandbox in Twilio's place.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests look at the clock of the machine that runs database and sandbox"
+)]
 
 mod gateway;
 mod support;
@@ -9,6 +13,7 @@ mod agent;
 mod attachments;
 mod backfill;
 mod browser;
+mod clocks;
 mod connections;
 mod conversation;
 mod crashes;

@@ -10,7 +10,7 @@ const HIDDEN: &str = "whatsapp:US.hidden1";
 
 /// Three people who said STOP, one of whom hides the number and one of whom is erased, and a token of somebody's own gateway.
 async fn stopped() -> TestApp {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[("CLOUDYBOT__OPENCLAW__ALLOWED_HOSTS", "[\"127.0.0.1:9\"]")]).await;
     for (user, phone) in [("alice", PERSON), ("bob", HIDDEN), ("gone", "whatsapp:+15005550177")] {
         app.claim(user, phone).await;
         app.inject(&[("From", phone), ("Body", "STOP")]).await;

@@ -71,7 +71,7 @@ pub async fn plan(
 ) -> Result<Planned, PlanError> {
     let users = [request.user_id];
     store::links::lock_of_users(tx, &users).await?;
-    let standings = standings::read(tx, settings, &users, Utc::now()).await?;
+    let standings = standings::read(tx, settings, &users).await?;
     Ok(plan_all(tx, &standings, vec![request]).await?.remove(0))
 }
 
@@ -82,7 +82,10 @@ pub async fn plan_all(
     standings: &Standings,
     requests: Vec<Request<'_>>,
 ) -> Result<Vec<Planned>, PlanError> {
-    let now = Utc::now();
+    // Whoever is not known is not linked, whatever the time.
+    let is_over = |request: &Request<'_>| {
+        standings.get(request.user_id).is_some_and(|standing| request.expires_at <= standing.read_at)
+    };
     let outlooks: Vec<Outlook> = requests
         .iter()
         .map(|request| outlook::of(standings.get(request.user_id), request.text, request.template.is_some()))
@@ -90,7 +93,7 @@ pub async fn plan_all(
     let wished: Vec<(&Standing, &Outlook)> = requests
         .iter()
         .zip(&outlooks)
-        .filter(|(request, outlook)| outlook.blocked.is_none() && request.expires_at > now)
+        .filter(|(request, outlook)| outlook.blocked.is_none() && !is_over(request))
         .filter_map(|(request, outlook)| Some((standings.get(request.user_id)?, outlook)))
         .collect();
     let granted = reserve(tx, &wished).await?;
@@ -104,7 +107,7 @@ pub async fn plan_all(
             text: request.text,
             template: request.template,
             expires_at: request.expires_at,
-            beginning: if request.expires_at <= now {
+            beginning: if is_over(request) {
                 Beginning::Ended("expired", "its time was over before it was planned")
             } else {
                 let granted = granted.contains(request.user_id);
@@ -136,15 +139,14 @@ pub(crate) async fn plan_waiting(
     settings: &Settings,
     delivery: &Delivery,
 ) -> Result<(), PlanError> {
-    let now = Utc::now();
-    if delivery.expires_at <= now {
+    let user_id = delivery.user_id.as_deref().unwrap_or_default();
+    let standings = standings::read(tx, settings, &[user_id]).await?;
+    let standing = standings.get(user_id);
+    if standing.is_some_and(|standing| delivery.expires_at <= standing.read_at) {
         let reason = "the person did not write in time";
         proactive_deliveries::end_waiting(tx, delivery.id, "expired", reason).await?;
         return Ok(());
     }
-    let user_id = delivery.user_id.as_deref().unwrap_or_default();
-    let standings = standings::read(tx, settings, &[user_id], now).await?;
-    let standing = standings.get(user_id);
     let outlook = outlook::of(standing, &delivery.text, delivery.content_sid.is_some());
     let wished: Vec<_> = standing.map(|standing| (standing, &outlook)).into_iter().collect();
     let granted = outlook.blocked.is_none() && !reserve(tx, &wished).await?.is_empty();
@@ -181,9 +183,8 @@ pub(crate) async fn reserve_for(
     settings: &Settings,
     user_id: &str,
     chunks: usize,
-    now: DateTime<Utc>,
 ) -> sqlx::Result<Option<DateTime<Utc>>> {
-    let standings = standings::read(tx, settings, &[user_id], now).await?;
+    let standings = standings::read(tx, settings, &[user_id]).await?;
     let Some(standing) = standings.get(user_id) else { return Ok(None) };
     let wish = Wish { user_id, period: standing.period, cap: standing.cap, chunks };
     let granted = allowances::reserve(tx, &[wish]).await?;

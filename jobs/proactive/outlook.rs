@@ -45,7 +45,7 @@ pub fn of(standing: Option<&Standing>, text: &str, has_template: bool) -> Outloo
 
 #[cfg(test)]
 mod tests {
-    use chrono::Utc;
+    use chrono::DateTime;
     use store::allowances::Usage;
     use store::periods::Anchor;
     use store::standings::Phone;
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     fn standing() -> Standing {
-        let now = Utc::now();
+        let now = DateTime::UNIX_EPOCH;
         let user = User {
             id: "alice".to_owned(),
             plan: "pro".to_owned(),
@@ -71,6 +71,7 @@ mod tests {
             window_is_open: true,
             cap: 10,
             usage: Usage { used: 4, reserved: 5, credited: 2 },
+            read_at: now,
         }
     }
 

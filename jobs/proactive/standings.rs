@@ -29,6 +29,8 @@ pub struct Standing {
     pub(super) cap: u32,
     /// What was sent in it.
     pub(super) usage: Usage,
+    /// When this was read, by the database's clock.
+    pub(super) read_at: DateTime<Utc>,
 }
 
 impl Standing {
@@ -47,7 +49,6 @@ pub async fn read(
     conn: &mut PgConnection,
     settings: &Settings,
     user_ids: &[&str],
-    now: DateTime<Utc>,
 ) -> sqlx::Result<Standings> {
     let known: Vec<store::standings::Standing> =
         store::standings::of_users(conn, user_ids).await?.into_values().collect();
@@ -57,7 +58,7 @@ pub async fn read(
         .collect();
     let opted_out = store::opt_outs::among(conn, &settings.secret_keys, &people).await?;
     let periods: Vec<(&str, Period)> =
-        known.iter().map(|known| (known.user.id.as_str(), known.user.anchor.period(now))).collect();
+        known.iter().map(|known| (known.user.id.as_str(), known.user.anchor.period(known.read_at))).collect();
     let mut usages = allowances::usages(conn, &periods).await?;
     let standings = known.iter().enumerate().map(|(place, known)| {
         let last_inbound_at = known.phone.as_ref().and_then(|phone| phone.last_inbound_at);
@@ -65,8 +66,9 @@ pub async fn read(
             user: known.user.clone(),
             phone: known.phone.clone(),
             opted_out: opted_out.contains(&place),
-            window_is_open: settings.window_is_open(last_inbound_at, now),
-            period: known.user.anchor.period(now),
+            window_is_open: settings.window_is_open(last_inbound_at, known.read_at),
+            period: known.user.anchor.period(known.read_at),
+            read_at: known.read_at,
             cap: cap(settings, &known.user),
             usage: usages.remove(&known.user.id).unwrap_or_default(),
         };

@@ -43,7 +43,7 @@ pub(super) async fn send_again(
     let metered = parts.iter().filter(|part| part.meter_proactive).count();
     let mut period_start = None;
     if let Some(user_id) = unsent.user_id.as_deref().filter(|_| metered > 0) {
-        period_start = proactive::reserve_for(tx, settings, user_id, metered, chunk.now).await?;
+        period_start = proactive::reserve_for(tx, settings, user_id, metered).await?;
         if period_start.is_none() {
             return refused("quota: the allowance has no room");
         }

@@ -1,9 +1,9 @@
 //! What a gateway means by an error.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use reqwest::Response;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -65,7 +65,7 @@ pub(crate) const OF_A_TURN: Remedies = Remedies {
 /// What the status of an answer means.
 pub(crate) async fn of(response: Response, endpoint: &Endpoint, remedies: &Remedies) -> AgentError {
     let status = response.status();
-    let retry_after = retry_after(response.headers(), SystemTime::now());
+    let retry_after = retry_after(response.headers());
     let message = match timeout(BODY_TIMEOUT, read_body(response, endpoint, BODY_LIMIT_BYTES)).await {
         Ok(Ok(body)) => message(&body),
         _ => None,
@@ -120,23 +120,29 @@ fn message(body: &[u8]) -> Option<String> {
     }
 }
 
-/// `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3).
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+/// `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3). A date counts from the answer's own `Date`: this machine's clock may be wrong.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse::<f64>() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).ok()?,
-        Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or(Duration::ZERO),
+        Err(_) => {
+            let date = |text: &str| httpdate::parse_http_date(text).ok();
+            let now = headers.get(DATE).and_then(|now| date(now.to_str().ok()?.trim()))?;
+            date(text)?.duration_since(now).unwrap_or(Duration::ZERO)
+        }
     };
     Some(wait.min(LONGEST_WAIT))
 }
 
 #[cfg(test)]
 mod tests {
+    use reqwest::header::HeaderValue;
+
     use super::*;
 
     #[test]
     fn retry_after_is_read_in_seconds_and_as_a_date() {
-        let now = httpdate::parse_http_date("Wed, 21 Oct 2026 07:28:00 GMT").unwrap();
+        let now: HeaderValue = "Wed, 21 Oct 2026 07:28:00 GMT".parse().unwrap();
         let cases = [
             ("7", Some(7)),
             ("Wed, 21 Oct 2026 07:29:30 GMT", Some(90)),
@@ -146,10 +152,12 @@ mod tests {
             ("soon", None),
         ];
         for (text, seconds) in cases {
-            let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap()), (DATE, now.clone())]);
 
-            assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{text}");
+            assert_eq!(retry_after(&headers), seconds.map(Duration::from_secs), "{text}");
         }
+        let dateless = HeaderMap::from_iter([(RETRY_AFTER, now)]);
+        assert_eq!(retry_after(&dateless), None, "nobody knows how long from now that is");
     }
 
     #[test]

@@ -94,7 +94,12 @@ impl Lease {
     /// Tells the watcher of a share, and waits until it has counted it. An open write end alone proves nothing: the watcher may
     /// have seen end-of-file just before, and be about to close its end.
     fn is_counted(&self, mut share: &File) -> Result<bool, Error> {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "only so that no two shares of a process have one name"
+        )]
+        let now = SystemTime::now();
+        let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let name = format!("{}-{}", std::process::id(), since_epoch.as_nanos());
         let mut told = share.write_all(format!("{name}\n").as_bytes());
         let begun = Instant::now();

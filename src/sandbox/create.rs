@@ -9,10 +9,10 @@ use axum::body::Bytes;
 use axum::extract;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use chrono::Utc;
 use url::Url;
 
 use crate::api_error::ApiError;
+use crate::clock;
 use crate::message::Message;
 use crate::resource::random_hex;
 use crate::server::Hangup;
@@ -57,7 +57,7 @@ async fn answer(sandbox: &Arc<State>, body: &[u8]) -> Response {
     if sandbox.happens(faults.accept_late) {
         tokio::time::sleep(Duration::from_millis(faults.accept_late_ms)).await;
     }
-    let message = Message { created_at: Utc::now(), updated_at: Utc::now(), ..message };
+    let message = Message { created_at: clock::now(), updated_at: clock::now(), ..message };
     let mut resource = message.resource(&sandbox.settings.account_sid);
     if sandbox.happens(faults.sid_missing) {
         resource["sid"] = serde_json::Value::Null;
@@ -114,7 +114,7 @@ fn read(sandbox: &State, body: &[u8]) -> Result<Message, ApiError> {
     }
     let status_callback = field("StatusCallback").map(status_callback).transpose()?;
     let validity_period = field("ValidityPeriod").map(validity_period).transpose()?;
-    let now = Utc::now();
+    let now = clock::now();
     Ok(Message {
         sid: format!("{}{}", if media_url.is_some() { "MM" } else { "SM" }, random_hex()),
         direction: "outbound-api".to_owned(),

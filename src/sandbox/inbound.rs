@@ -8,10 +8,10 @@ use axum::body::Bytes;
 use axum::extract;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use chrono::Utc;
 use serde_json::{Value, json};
 
 use crate::api_error::ApiError;
+use crate::clock;
 use crate::journal::NotKept;
 use crate::media::{attachment, message_type};
 use crate::message::Message;
@@ -59,7 +59,7 @@ pub(crate) async fn write(sandbox: &Arc<State>, given: &[(String, String)]) -> R
     let field = |name: &str| given.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let params = params(sandbox, given);
     let sid = value(&params, "MessageSid").to_owned();
-    let now = Utc::now();
+    let now = clock::now();
     let message = Message {
         sid: sid.clone(),
         direction: "inbound".to_owned(),
@@ -109,7 +109,7 @@ fn say(sandbox: &State, message: &Message, answered: &Answered) -> Result<(), No
     if !answered.status.is_success() || !(is_text || is_twiml) {
         return Ok(());
     }
-    let now = Utc::now();
+    let now = clock::now();
     sandbox.add(Message {
         sid: format!("SM{}", random_hex()),
         direction: "outbound-reply".to_owned(),

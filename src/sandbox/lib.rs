@@ -12,6 +12,7 @@ pub mod message;
 pub mod settings;
 
 mod api_error;
+mod clock;
 mod control;
 mod create;
 mod inbound;

@@ -9,6 +9,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Value, json};
 
 use crate::api_error::ApiError;
+use crate::clock;
 use crate::message::Message;
 use crate::resource;
 use crate::state::State;
@@ -31,7 +32,7 @@ pub(crate) async fn list(
 
 fn page(sandbox: &State, path: &str, pairs: &[(String, String)]) -> Result<Value, ApiError> {
     let wanted = Wanted::read(pairs)?;
-    let now = Utc::now();
+    let now = clock::now();
     let faults = sandbox.faults();
     let mut messages = sandbox.messages();
     if sandbox.happens(faults.filed_short) {

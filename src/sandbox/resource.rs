@@ -9,9 +9,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chrono::Utc;
 
 use crate::api_error::ApiError;
+use crate::clock;
 use crate::message::Message;
 use crate::state::State;
 
@@ -57,7 +57,7 @@ pub(crate) async fn fetch(
     Path((_, name)): Path<(String, String)>,
 ) -> Response {
     let sid = name.trim_end_matches(".json");
-    match sandbox.message(sid).filter(|message| sandbox.is_listed(message, Utc::now())) {
+    match sandbox.message(sid).filter(|message| sandbox.is_listed(message, clock::now())) {
         Some(message) => Json(shown(&sandbox, message)).into_response(),
         None => ApiError::not_found(&format!("/Messages/{name}")).into_response(),
     }

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::SandboxError;
+use crate::clock;
 use crate::faults::Faults;
 use crate::journal::{Journal, NotKept};
 use crate::message::Message;
@@ -120,7 +121,7 @@ impl State {
         let Some(place) = known.places.get(sid).copied() else { return Ok(None) };
         let mut message = known.messages[place].clone();
         change(&mut message);
-        message.updated_at = Utc::now();
+        message.updated_at = clock::now();
         known.keep(&message)?;
         known.messages[place] = message.clone();
         drop(known);

@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use chrono::Utc;
-
+use crate::clock;
 use crate::message::Message;
 use crate::state::State;
 use crate::webhook::deliver;
@@ -41,7 +40,7 @@ async fn follow(sandbox: &State, sid: String) {
         let changed = sandbox.change(&sid, |message| {
             message.status = status.to_owned();
             message.error_code = error_code;
-            message.sent_at = message.sent_at.or_else(|| Some(Utc::now()));
+            message.sent_at = message.sent_at.or_else(|| Some(clock::now()));
         });
         let message = match changed {
             Ok(Some(message)) => message,

@@ -6,11 +6,11 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract;
 use axum::http::HeaderMap;
-use chrono::Utc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api_error::ApiError;
+use crate::clock;
 use crate::resource::check_credentials;
 use crate::state::State;
 
@@ -41,6 +41,6 @@ pub(crate) async fn show(
     let sid = &indicator.message_id;
     let unknown = || ApiError::not_found(&format!("/Messages/{sid}"));
     sandbox.message(sid).filter(|message| message.is_inbound() && !message.deleted).ok_or_else(unknown)?;
-    sandbox.change(sid, |message| message.typing_at = Some(Utc::now()))?.ok_or_else(unknown)?;
+    sandbox.change(sid, |message| message.typing_at = Some(clock::now()))?.ok_or_else(unknown)?;
     Ok(Json(json!({"success": true})))
 }

@@ -95,7 +95,12 @@ impl Service {
         };
         let every = Duration::from_secs(keys.backfill.every_secs);
         tokio::spawn(keep_up(queue.clone(), every, stop_serving.clone()));
-        let scheduler = Scheduler::new(keys.schedules.directory.clone(), queue.clone(), handlers.clone());
+        let scheduler = Scheduler::new(
+            keys.schedules.directory.clone(),
+            queue.clone(),
+            handlers.clone(),
+            settings.clone(),
+        );
         tokio::spawn(scheduler.run(stop_serving.clone()));
         let serving = listeners.serve(config, routes, stop_serving.clone());
         if let Some(sandbox) = sandbox.as_ref().filter(|_| config.welcomes) {

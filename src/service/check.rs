@@ -9,7 +9,7 @@ use twilio::client::{Client, ListFilter, LookupError, Settings};
 
 use crate::config::{Config, Mode};
 use crate::database::Database;
-use crate::{app, keys_command};
+use crate::{app, keys_command, own_clock};
 
 /// One thing that was looked at.
 pub(crate) struct Finding {
@@ -42,9 +42,17 @@ async fn of_database(config: &Config) -> Vec<Finding> {
     if in_order.is_ok() {
         let keys = secret_keys(config, &pg).await.map_err(|error| format!("{error:#}"));
         findings.push(Finding { what: "secret keys", result: keys });
+        findings.push(Finding { what: "clock", result: clock(&pg).await });
     }
     findings.insert(0, Finding { what: "database", result: in_order });
     findings
+}
+
+/// Whether this machine and the database agree about the time.
+async fn clock(pg: &Connections) -> Result<String, String> {
+    let mut conn = pg.acquire().await.map_err(|error| error.to_string())?;
+    let (_, lead) = own_clock::read(&mut conn).await.map_err(|error| error.to_string())?;
+    if lead.is_too_large() { Err(lead.to_string()) } else { Ok("as the database's".to_owned()) }
 }
 
 /// What hangs on which key, and which one can go.

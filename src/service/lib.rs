@@ -20,6 +20,7 @@ mod http;
 mod jobs_command;
 mod keys_command;
 mod log;
+mod own_clock;
 mod retries;
 mod scheduler;
 mod schedules_command;

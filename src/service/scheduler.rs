@@ -7,7 +7,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use anyhow::Context as _;
 use chrono::{DateTime, Utc};
+use jobs::app::Settings;
+use jobs::post_alert;
 use jobs::schedules::definition::{self, DefinitionError, Schedule};
 use jobs::schedules::{firing, moments};
 use queue::clock::Clock;
@@ -16,11 +19,16 @@ use queue::{Queue, workers};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use crate::own_clock;
+
 /// How often the folder is read again.
 const READ_EVERY: Duration = Duration::from_secs(2);
 
 /// How often everything is looked at though nothing seems due, and the database's clock is read again.
 const SURE_EVERY: Duration = Duration::from_secs(30);
+
+/// How often a clock that stays wrong is told of.
+const CLOCK_TOLD_EVERY: Duration = Duration::from_secs(1800);
 
 /// When something is due by the stopwatch and not yet by the database's clock.
 const AGAIN: Duration = Duration::from_millis(5);
@@ -29,12 +37,16 @@ pub(crate) struct Scheduler {
     folder: PathBuf,
     queue: Queue,
     pg: Connections,
+    /// Who is told of a wrong clock.
+    settings: Arc<Settings>,
     process: String,
     /// What this process has loaded, and when each falls due next; the clock looks in too.
     loaded: Arc<Mutex<Loaded>>,
     told: Vec<DefinitionError>,
     read_at: Option<Instant>,
     sure_at: Option<Instant>,
+    /// When a wrong clock was last told of.
+    clock_told_at: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -68,23 +80,29 @@ impl Loaded {
 }
 
 impl Scheduler {
-    pub(crate) fn new(folder: PathBuf, queue: Queue, pg: Connections) -> Self {
+    pub(crate) fn new(folder: PathBuf, queue: Queue, pg: Connections, settings: Arc<Settings>) -> Self {
         let process = workers::process_name();
         Self {
             folder,
             queue,
             pg,
+            settings,
             process,
             loaded: Arc::default(),
             told: Vec::new(),
             read_at: None,
             sure_at: None,
+            clock_told_at: None,
         }
     }
 
     /// Runs until `stop`. Trouble with the database ends nothing: the next round tries again, and the misfire rule decides what is made good.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let loaded = self.loaded.clone();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "apalis-cron's ticks are seconds of this machine's clock; how many from now is by the stopwatch"
+        )]
         let next = move || SystemTime::now() + of(&loaded).idle().min(READ_EVERY);
         let mut clock = Clock::new(next);
         let looking = async {
@@ -129,10 +147,20 @@ impl Scheduler {
         }
     }
 
-    async fn read_clock(&self) -> anyhow::Result<()> {
+    async fn read_clock(&mut self) -> anyhow::Result<()> {
         let mut conn = self.pg.acquire().await?;
-        let shown = store::schedules::clock(&mut conn).await?;
+        let (shown, lead) = own_clock::read(&mut conn).await?;
         of(&self.loaded).watch = Some(Watch { shown, at: Instant::now() });
+        drop(conn);
+        if !lead.is_too_large() {
+            self.clock_told_at = None;
+        } else if self.clock_told_at.is_none_or(|at| at.elapsed() >= CLOCK_TOLD_EVERY) {
+            let mut tx = self.queue.begin(&self.pg).await?;
+            let detail = format!("process {}: {lead}", self.process);
+            post_alert::raise(&mut tx, &self.settings, "clock", &detail).await?;
+            tx.commit().await?;
+            self.clock_told_at = Some(Instant::now());
+        }
         Ok(())
     }
 
@@ -205,7 +233,8 @@ impl Scheduler {
 
     /// Returns the moment up to which this schedule has been looked after, by this process or by another.
     async fn fire_one(&self, schedule: &Schedule) -> anyhow::Result<DateTime<Utc>> {
-        let now = of(&self.loaded).watch.map_or_else(Utc::now, Watch::now);
+        let now = of(&self.loaded).watch.map(Watch::now);
+        let now = now.context("the database's clock has not been read yet")?;
         let mut tx = self.queue.begin(&self.pg).await?;
         // Whoever has the row fires it.
         let Some(row) = store::schedules::try_lock(&mut tx, &schedule.name).await? else { return Ok(now) };

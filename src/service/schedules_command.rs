@@ -158,6 +158,7 @@ async fn switch(conn: &mut PgConnection, name: &str, enabled: bool) -> anyhow::R
 }
 
 async fn list(conn: &mut PgConnection, schedules: &[Schedule]) -> anyhow::Result<Value> {
+    let now = store::schedules::clock(conn).await?;
     let rows = store::schedules::all(conn).await.context(UNANSWERED)?;
     let schedulers = store::schedulers::alive(conn).await?;
     let mut listed = Vec::new();
@@ -166,7 +167,7 @@ async fn list(conn: &mut PgConnection, schedules: &[Schedule]) -> anyhow::Result
         let of_row = serde_json::from_value(row.definition.clone()).ok();
         let present = of_row.and_then(|definition| Schedule::of(&row.name, definition).ok());
         let fires = present.iter().filter(|schedule| row.enabled && schedule.definition.enabled);
-        let next: Vec<String> = fires.flat_map(|schedule| upcoming(schedule, 3)).collect();
+        let next: Vec<String> = fires.flat_map(|schedule| upcoming(schedule, now, 3)).collect();
         let past: Vec<Value> = store::slots::last(conn, &row.name, 3)
             .await?
             .into_iter()
@@ -212,8 +213,8 @@ async fn preview(
 ) -> anyhow::Result<Value> {
     let definition = &schedule.definition;
     let (user, plan) = (definition.audience.user.as_deref(), definition.audience.plan.as_deref());
-    let moment =
-        moments::next(&schedule.cron, schedule.zone, Utc::now(), 1).first().copied().unwrap_or_else(Utc::now);
+    let now = store::schedules::clock(conn).await?;
+    let moment = moments::next(&schedule.cron, schedule.zone, now, 1).first().copied().unwrap_or(now);
     let content = &definition.content;
     let (said, text) = match (&content.message, &content.prompt) {
         (Some(message), _) => ("message", message.as_str()),
@@ -224,7 +225,7 @@ async fn preview(
     loop {
         let page = store::slots::audience(conn, last_user.as_deref(), user, plan, PAGE).await?;
         let ids: Vec<&str> = page.iter().map(String::as_str).collect();
-        let standings = proactive::standings::read(conn, settings, &ids, Utc::now()).await?;
+        let standings = proactive::standings::read(conn, settings, &ids).await?;
         for id in ids {
             let Some(standing) = standings.get(id) else { continue };
             size += 1;
@@ -251,7 +252,7 @@ async fn preview(
         .map(|(reason, (count, users))| (reason, json!({ "count": count, "users": users })))
         .collect();
     Ok(json!({
-        "schedule": schedule.name, "hash": &schedule.hash[..12], "next": upcoming(schedule, slots), "audience": size,
+        "schedule": schedule.name, "hash": &schedule.hash[..12], "next": upcoming(schedule, now, slots), "audience": size,
         "blocked": blocked, "content": said, "rendered": rendered,
     }))
 }
@@ -271,8 +272,8 @@ fn render(id: &str, user: &User, definition: &Definition, moment: DateTime<Utc>,
 }
 
 /// The next slots in the schedule's time and in UTC, with a note where clocks change.
-fn upcoming(schedule: &Schedule, number: usize) -> Vec<String> {
-    let slots = moments::next(&schedule.cron, schedule.zone, Utc::now(), number);
+fn upcoming(schedule: &Schedule, now: DateTime<Utc>, number: usize) -> Vec<String> {
+    let slots = moments::next(&schedule.cron, schedule.zone, now, number);
     let mut offset_before = None;
     let mut shown = Vec::new();
     for slot in slots {

@@ -8,18 +8,25 @@ pub async fn now(conn: &mut PgConnection) -> sqlx::Result<DateTime<Utc>> {
     sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(conn).await
 }
 
-/// Everything before this moment is done; now, if nothing was ever done.
+/// Everything before this moment is done; now, if nothing was ever done. One in the future was written by a clock that was wrong, and tells nothing:
+/// everything of the last day is done again.
 pub async fn get(conn: &mut PgConnection, name: &str) -> sqlx::Result<DateTime<Utc>> {
     sqlx::query("INSERT INTO channel_cursors (name, moment) VALUES ($1, now()) ON CONFLICT DO NOTHING")
         .bind(name)
         .execute(&mut *conn)
         .await?;
-    sqlx::query_scalar("SELECT moment FROM channel_cursors WHERE name = $1").bind(name).fetch_one(conn).await
+    sqlx::query_scalar(
+        "SELECT CASE WHEN moment > clock_timestamp() + interval '1 second' THEN clock_timestamp() - interval '1 day' ELSE moment END
+         FROM channel_cursors WHERE name = $1",
+    )
+    .bind(name)
+    .fetch_one(conn)
+    .await
 }
 
-/// Moves a cursor forward.
+/// Moves a cursor forward, never past the present; one in the future comes back.
 pub async fn advance(conn: &mut PgConnection, name: &str, moment: DateTime<Utc>) -> sqlx::Result<()> {
-    sqlx::query("UPDATE channel_cursors SET moment = $2 WHERE name = $1 AND moment < $2")
+    sqlx::query("UPDATE channel_cursors SET moment = least($2, clock_timestamp()) WHERE name = $1 AND (moment < $2 OR moment > clock_timestamp())")
         .bind(name)
         .bind(moment)
         .execute(conn)

@@ -205,7 +205,7 @@ pub async fn expire_waiting(conn: &mut PgConnection) -> sqlx::Result<u64> {
 pub async fn lock_waiting(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Vec<Delivery>> {
     sqlx::query_as(
         "SELECT id, user_id, address_id, purpose, text, content_sid, content_variables, state, reason, expires_at, created_at
-         FROM channel_deliveries WHERE user_id = $1 AND state = 'waiting' ORDER BY id FOR UPDATE",
+         FROM channel_deliveries WHERE user_id = $1 AND state = 'waiting' ORDER BY created_at, id FOR UPDATE",
     )
     .bind(user_id)
     .fetch_all(conn)

@@ -12,14 +12,22 @@ pub struct Rate {
     pub per_sec: f64,
 }
 
-/// Takes a token for something that arrived at this moment. False: there is none.
-pub async fn take(conn: &mut PgConnection, name: &str, rate: Rate, at: DateTime<Utc>) -> sqlx::Result<bool> {
+/// Takes a token for something that arrived at this moment; `None`: now. False: there is none. The database's clock is the latest moment that
+/// counts: a bucket that was filled in the future, by a clock that was wrong, is full.
+pub async fn take(
+    conn: &mut PgConnection,
+    name: &str,
+    rate: Rate,
+    at: Option<DateTime<Utc>>,
+) -> sqlx::Result<bool> {
     let taken: Option<bool> = sqlx::query_scalar(
-        "INSERT INTO channel_rate_buckets AS b (name, tokens, filled_at) VALUES ($1, $2 - 1, $4)
+        "INSERT INTO channel_rate_buckets AS b (name, tokens, filled_at) VALUES ($1, $2 - 1, least($4, clock_timestamp()))
          ON CONFLICT (name) DO UPDATE SET
-             tokens = least($2, b.tokens + greatest(0, extract(epoch FROM $4 - b.filled_at)) * $3) - 1,
-             filled_at = greatest(b.filled_at, $4)
-         WHERE least($2, b.tokens + greatest(0, extract(epoch FROM $4 - b.filled_at)) * $3) >= 1
+             tokens = CASE WHEN b.filled_at > clock_timestamp() + interval '1 second' THEN $2
+                           ELSE least($2, b.tokens + greatest(0, extract(epoch FROM EXCLUDED.filled_at - b.filled_at)) * $3) END - 1,
+             filled_at = greatest(least(b.filled_at, clock_timestamp()), EXCLUDED.filled_at)
+         WHERE b.filled_at > clock_timestamp() + interval '1 second'
+            OR least($2, b.tokens + greatest(0, extract(epoch FROM EXCLUDED.filled_at - b.filled_at)) * $3) >= 1
          RETURNING TRUE",
     )
     .bind(name)
@@ -34,7 +42,8 @@ pub async fn take(conn: &mut PgConnection, name: &str, rate: Rate, at: DateTime<
 /// In how many seconds there will be a token.
 pub async fn wait_secs(conn: &mut PgConnection, name: &str, rate: Rate) -> sqlx::Result<f64> {
     let missing: Option<f64> = sqlx::query_scalar(
-        "SELECT 1 - least($2, tokens + greatest(0, extract(epoch FROM clock_timestamp() - filled_at)) * $3)
+        "SELECT CASE WHEN filled_at > clock_timestamp() + interval '1 second' THEN 0
+                     ELSE 1 - least($2, tokens + greatest(0, extract(epoch FROM clock_timestamp() - filled_at)) * $3) END
          FROM channel_rate_buckets WHERE name = $1",
     )
     .bind(name)

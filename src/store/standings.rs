@@ -16,6 +16,8 @@ pub struct Standing {
     pub user: User,
     /// The phone.
     pub phone: Option<Phone>,
+    /// When this was read, by the database's clock.
+    pub read_at: DateTime<Utc>,
 }
 
 /// A phone that a user is linked to.
@@ -42,6 +44,7 @@ struct Row {
     alias: Option<String>,
     canonical: Option<String>,
     last_seen_at: Option<DateTime<Utc>>,
+    read_at: DateTime<Utc>,
 }
 
 impl From<Row> for Standing {
@@ -52,7 +55,7 @@ impl From<Row> for Standing {
             last_inbound_at: row.last_inbound_at,
             names: Vec::new(),
         });
-        Self { user: User::from(row.user), phone }
+        Self { user: User::from(row.user), phone, read_at: row.read_at }
     }
 }
 
@@ -61,7 +64,7 @@ pub async fn of_users(conn: &mut PgConnection, ids: &[&str]) -> sqlx::Result<Has
     // A row for each name: most have one, and are spared an array of one.
     let mut rows: Vec<Row> = sqlx::query_as(
         "SELECT u.id, u.plan, u.anchor_day, u.anchor_since, u.former_anchor_day, u.paused, u.created_at,
-                l.id AS link_id, l.address_id, a.last_inbound_at, n.alias, coalesce(n.canonical, n.alias) AS canonical, n.last_seen_at
+                l.id AS link_id, l.address_id, a.last_inbound_at, n.alias, coalesce(n.canonical, n.alias) AS canonical, n.last_seen_at, statement_timestamp() AS read_at
          FROM channel_users u
          LEFT JOIN channel_links l ON l.user_id = u.id AND l.ended_at IS NULL
          LEFT JOIN channel_addresses a ON a.id = l.address_id

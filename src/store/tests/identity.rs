@@ -8,7 +8,7 @@ use store::links::{self, Ending};
 use store::messages::{self, Inserted, NewMessage};
 use store::rate_buckets::{self, Rate};
 use store::secret_keys::SecretKeys;
-use store::{consents, conversations, deliveries, erasure, merging, notices, opt_outs, users};
+use store::{consents, conversations, cursors, deliveries, erasure, merging, notices, opt_outs, users};
 use tokio::task::JoinSet;
 
 use crate::{PERSON, Tables, find};
@@ -249,9 +249,10 @@ async fn a_bucket_lets_through_what_it_holds_and_what_comes_in_time() {
     let tables = Tables::new().await;
     let mut conn = tables.pg.acquire().await.unwrap();
     let rate = Rate { capacity: 3.0, per_sec: 0.5 };
-    let begun = Utc::now();
+    let begun = Utc::now() - TimeDelta::hours(1);
     let mut let_through = async |after_secs: i64| {
-        rate_buckets::take(&mut conn, "x", rate, begun + TimeDelta::seconds(after_secs)).await.unwrap()
+        let at = begun + TimeDelta::seconds(after_secs);
+        rate_buckets::take(&mut conn, "x", rate, Some(at)).await.unwrap()
     };
 
     let mut passed = Vec::new();
@@ -260,6 +261,46 @@ async fn a_bucket_lets_through_what_it_holds_and_what_comes_in_time() {
     }
 
     assert_eq!(passed, [true, true, true, false, false, true, false, true, true, true, true, false]);
+}
+
+#[tokio::test]
+async fn a_bucket_and_a_cursor_that_lie_in_the_future_heal_and_none_is_put_there() {
+    let tables = Tables::new().await;
+    let mut conn = tables.pg.acquire().await.unwrap();
+    let rate = Rate { capacity: 2.0, per_sec: 0.001 };
+    let later = Utc::now() + TimeDelta::days(3);
+    // What a process wrote whose clock was three days ahead.
+    sqlx::query("INSERT INTO channel_rate_buckets VALUES ('muted', 0, $1)")
+        .bind(later)
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+    sqlx::query("INSERT INTO channel_cursors VALUES ('ahead', $1)")
+        .bind(later)
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+
+    let waits = rate_buckets::wait_secs(&mut conn, "muted", rate).await.unwrap();
+    let mut passed = Vec::new();
+    for at in [None, Some(later), None] {
+        passed.push(rate_buckets::take(&mut conn, "muted", rate, at).await.unwrap());
+    }
+    let from = cursors::get(&mut conn, "ahead").await.unwrap();
+    cursors::advance(&mut conn, "ahead", Utc::now() - TimeDelta::minutes(1)).await.unwrap();
+    let healed = cursors::get(&mut conn, "ahead").await.unwrap();
+    cursors::advance(&mut conn, "ahead", later).await.unwrap();
+
+    assert_eq!((waits, passed), (0.0, vec![true, true, false]));
+    assert!((Utc::now() - from - TimeDelta::days(1)).abs() < TimeDelta::minutes(1), "{from}");
+    assert!(healed < Utc::now() && Utc::now() - healed < TimeDelta::hours(1), "{healed}");
+    let ahead: i64 = sqlx::query_scalar(
+        "SELECT (SELECT count(*) FROM channel_rate_buckets WHERE filled_at > clock_timestamp()) + (SELECT count(*) FROM channel_cursors WHERE moment > clock_timestamp())",
+    )
+    .fetch_one(&mut *conn)
+    .await
+    .unwrap();
+    assert_eq!(ahead, 0);
 }
 
 #[tokio::test]

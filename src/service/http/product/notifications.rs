@@ -69,11 +69,10 @@ pub(super) async fn create(
     headers: HeaderMap,
     input::Json(request): input::Json<NotificationRequest>,
 ) -> Result<(StatusCode, Json<NotificationView>), Problem> {
-    let now = Utc::now();
-    let expires_at = check(&product, &request, now)?;
     let key = idempotency_key(&headers)?;
     let hash = Sha256::digest(serde_json::to_vec(&request).unwrap_or_default()).to_vec();
     let mut tx = product.queue.begin(&product.pg).await?;
+    let expires_at = check(&product, &request, store::schedules::clock(&mut tx).await?)?;
     let user = known_user(&mut tx, &user).await?;
     if let Some(key) = key
         && let Some(kept) = store::idempotency_keys::find(&mut tx, &user.id, key).await?
