@@ -26,6 +26,8 @@ pub mod close_message;
 pub mod close_prompt;
 /// Ends a slot whose duty came to nothing.
 pub mod close_slot;
+/// Empties what erased people said and were told.
+pub mod erase_people;
 /// Plans what has waited for a person's next message.
 pub mod plan_waiting;
 /// Tells the operator of an alert.
@@ -108,5 +110,6 @@ pub fn register(workers: Workers<App>) -> Workers<App> {
         .register::<close_slot::CloseSlot>()
         .register::<post_alert::PostAlert>()
         .register::<upkeep::Upkeep>()
+        .register::<erase_people::ErasePeople>()
         .register::<close_chunk::CloseChunk>()
 }

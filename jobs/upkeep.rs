@@ -1,5 +1,5 @@
 //! What must be looked after every few minutes, by one process of all: messages whose webhook never came, sends whose callbacks were lost or that
-//! stay in doubt, deliveries that waited too long, a pause without a probe, jobs that nobody knows, and what hangs on a former secret key.
+//! stay in doubt, deliveries that waited too long, a pause without a probe, jobs that nobody knows, what hangs on a former secret key, and erasures.
 //!
 //! Enqueued by every process at its start and every few minutes, once for all by its key. Enqueues what an inbound message enqueues. It may run
 //! twice: everything it does is looked up first. What fails is left to the next round.
@@ -14,7 +14,7 @@ use store::chunks::End;
 
 use crate::app::App;
 use crate::look_up::UNRESOLVED;
-use crate::{backfill, post_alert, probe_sender, settle, unknown_kinds};
+use crate::{backfill, erase_people, post_alert, probe_sender, settle, unknown_kinds};
 
 /// The round.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -37,6 +37,7 @@ impl Job for Upkeep {
             settle::settle(&app).await,
             tidy(&app).await,
             hash_anew(&app).await,
+            erase(&app).await,
             probe_sender::look_after(&app).await,
             unknown_kinds::tell(&app).await,
         ];
@@ -55,6 +56,13 @@ async fn hash_anew(app: &App) -> Result<(), Failure> {
         tracing::info!("Hashed {rows} rows anew with the newest secret key");
     }
     Ok(())
+}
+
+/// An erasure whose job was lost goes on, and so does what had to wait for a send in doubt.
+async fn erase(app: &App) -> Result<(), Failure> {
+    let mut tx = app.begin().await?;
+    erase_people::enqueue(&mut tx).await?;
+    Ok(tx.commit().await?)
 }
 
 async fn tidy(app: &App) -> Result<(), Failure> {

@@ -287,6 +287,36 @@ async fn an_erased_user_is_unknown_and_the_opt_out_is_still_proven() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_long_thread_is_erased_to_its_end_though_the_process_dies_over_it() {
+    let mut app = TestApp::start().await;
+    app.claim("alice", PERSON).await;
+    app.drained_well().await;
+    sqlx::raw_sql(
+        "ALTER TABLE channel_messages DISABLE TRIGGER USER;
+         INSERT INTO channel_messages (sid, address_id, conversation_id, body, params, accepted_at, outcome, outcome_at)
+         SELECT format('SM%s', n), l.address_id, c.id, 'my secret', '{}', now(), 'answered', now()
+         FROM channel_links l JOIN channel_conversations c ON c.user_id = l.user_id, generate_series(1, 15000) n;
+         ALTER TABLE channel_messages ENABLE TRIGGER USER",
+    )
+    .execute(&app.pg)
+    .await
+    .unwrap();
+
+    let (begun, _) = app.product(Method::DELETE, "/users/alice", Value::Null).await;
+    app.kill();
+
+    assert_eq!(begun, 202);
+    let secrets = "SELECT count(*) FROM channel_messages WHERE body LIKE '%secret%'";
+    assert_ne!(app.count(secrets).await, Some(0), "there was nothing left to go on with");
+    app.launch().await;
+    assert_eq!(app.product(Method::GET, "/users/alice", Value::Null).await.0, 404);
+    assert_eq!(app.inject(&[("From", PERSON), ("Body", "who am I?")]).await, Some(200));
+    app.until("all is erased", async || app.count("SELECT count(*) FROM channel_erasures").await == Some(0))
+        .await;
+    assert_eq!(app.count(secrets).await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_of_the_product_that_makes_no_sense_is_refused_by_name() {
     let app = TestApp::start().await;
     app.product(Method::PUT, "/users/alice", json!({ "periodAnchor": 31, "paused": true })).await;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Subcommand;
+use jobs::erase_people;
+use queue::Queue;
 use serde_json::{Value, json};
 
 use crate::app;
@@ -37,7 +39,8 @@ pub(crate) async fn run(config: &Config, command: UsersCommand, as_json: bool) -
     let database = Database::open(config).await?;
     let pg = database.pool(1, Duration::from_secs(10));
     let settings = app::settings(config, config.keys.server.listen, app::secret_keys(config, &pg).await?);
-    let mut tx = pg.begin().await.context(UNANSWERED)?;
+    let queue = Queue::open(pg.clone(), config.queue());
+    let mut tx = queue.begin(&pg).await.context(UNANSWERED)?;
     let id = match &command {
         UsersCommand::Show { user } | UsersCommand::SetPlan { user, .. } | UsersCommand::Erase { user } => {
             user
@@ -55,11 +58,16 @@ pub(crate) async fn run(config: &Config, command: UsersCommand, as_json: bool) -
             serde_json::to_value(users::view(&mut tx, &settings, user).await?)?
         }
         UsersCommand::Erase { .. } => {
-            store::erasure::erase(&mut tx, &settings.secret_keys, id).await?;
+            erase_people::begin(&mut tx, &settings, id).await?;
             json!({ "user": id, "erased": true })
         }
     };
     tx.commit().await.context(UNANSWERED)?;
+    if let UsersCommand::Erase { .. } = &command {
+        // Whatever ends this program, a running service goes on with it.
+        while erase_people::page_of(&pg, id).await.context(UNANSWERED)? {}
+        queue.tell_others().await;
+    }
     print(&if as_json { serde_json::to_string_pretty(&answer)? + "\n" } else { lines(&answer, "") })
 }
 

@@ -8,7 +8,7 @@ const IN_PLACE: &str = "LINK-…";
 /// Takes the token out of a message that consists of it, however it is spelled there.
 pub async fn of_claim(conn: &mut PgConnection, message_id: i64) -> sqlx::Result<()> {
     sqlx::query(
-        "UPDATE channel_messages SET body = $2, params = CASE WHEN params ? 'Body' THEN jsonb_set(params, '{Body}', to_jsonb($2)) ELSE params END
+        "UPDATE channel_messages SET body = $2, params = CASE WHEN params ? 'Body' THEN jsonb_set(params, '{Body}', to_jsonb($2::TEXT)) ELSE params END
          WHERE id = $1",
     )
     .bind(message_id)

@@ -6,6 +6,7 @@
 )]
 
 mod allowances;
+mod erasures;
 mod identity;
 mod plans;
 mod proofs;

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 use jobs::app::Settings;
+use jobs::erase_people;
 use serde::{Deserialize, Deserializer, Serialize};
 use sqlx::PgConnection;
 use store::consents::{Action, Consent, Method, NewConsent};
@@ -15,6 +16,9 @@ use super::agents::{self, AgentRequest, AgentView};
 use super::{Product, known_user, user_id};
 use crate::http::input;
 use crate::http::problem::Problem;
+
+/// Pages of an erasure that its request waits for: all of a person with some hundred messages.
+const PAGES_AT_ONCE: u32 = 20;
 
 /// What changes; what is left out stays as it is.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -215,18 +219,25 @@ pub(super) async fn get(
     Ok(Json(view(&mut conn, &product.settings, user).await?))
 }
 
-/// Forgets a user: bodies and numbers go, a keyed hash stays as the proof of an opt-out.
-#[utoipa::path(delete, path = "/users/{user}", operation_id = "eraseUser", tag = "users", params(("user" = String, Path, description = "CloudyBot's id")), responses((status = 204), (status = 401, body = Problem), (status = 404, body = Problem)))]
+/// Forgets a user: bodies and numbers go, a keyed hash stays as the proof of an opt-out. Once it is answered nothing can undo it.
+#[utoipa::path(delete, path = "/users/{user}", operation_id = "eraseUser", tag = "users", params(("user" = String, Path, description = "CloudyBot's id")), responses((status = 204, description = "Nothing is left"), (status = 202, description = "The user is unknown from now on; a long thread is still being emptied, which goes on by itself"), (status = 401, body = Problem), (status = 404, body = Problem)))]
 pub(super) async fn erase(
     State(product): State<Product>,
     input::Path(id): input::Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let mut tx = product.pg.begin().await?;
+    let mut tx = product.queue.begin(&product.pg).await?;
     let user = known_user(&mut tx, &id).await?;
-    store::erasure::erase(&mut tx, &product.settings.secret_keys, &user.id).await?;
+    erase_people::begin(&mut tx, &product.settings, &user.id).await?;
     tx.commit().await?;
     tracing::info!(user.id = user.id, "Erased a user");
-    Ok(StatusCode::NO_CONTENT)
+    // Most people are done with in a few pages. The rest is the job's.
+    for _ in 0..PAGES_AT_ONCE {
+        if !erase_people::page_of(&product.pg, &user.id).await? {
+            break;
+        }
+    }
+    let left = store::erasure::is_due(&mut *product.pg.acquire().await?, Some(&user.id)).await?;
+    Ok(if left { StatusCode::ACCEPTED } else { StatusCode::NO_CONTENT })
 }
 
 /// What a user has used of the running billing period.

@@ -21,7 +21,10 @@ const PAGE: f64 = 2_000.0;
 const MOST_COST: f64 = 10_000.0;
 
 /// Tables of which nobody expects more than some hundred rows.
-const SMALL: [&str; 11] = [
+const SMALL: [&str; 14] = [
+    "queue.unknown_kinds",
+    "queue.trials",
+    "channel_erasures",
     "channel_secret_keys",
     "_sqlx_migrations",
     "channel_cursors",
@@ -36,15 +39,13 @@ const SMALL: [&str; 11] = [
 ];
 
 /// What a person asks now and then and what has to read a lot for its answer, by how it begins and why.
-const ASKED_SELDOM: [(&str, &str); 10] = [
+const ASKED_SELDOM: [(&str, &str); 8] = [
     ("WITH uses AS ( SELECT hashed_by", "counts what hangs on each key, for `check`"),
     ("SELECT k.fingerprint FROM channel_secret_keys k", "looks once a start for rows of keys that were lost"),
     (
         "SELECT alias, coalesce(canonical, alias) FROM channel_address_aliases WHERE alias NOT LIKE",
         "reads all names after a change of keys",
     ),
-    ("UPDATE channel_chunks c SET body = ''", "erases all of a person at once"),
-    ("UPDATE channel_status_callbacks s SET params", "erases all of a person at once"),
     ("SELECT pool, kind, state, count(*) AS jobs", "counts every live job"),
     ("WITH told AS ( SELECT user_id, period_start, count(*)", "recomputes every allowance, for `check`"),
     (
