@@ -18,6 +18,7 @@ mod connections;
 mod conversation;
 mod crashes;
 mod dashboard;
+mod databases;
 mod endurance;
 mod failover;
 mod firing;

@@ -97,6 +97,7 @@ async fn database(config: &Config, database: &Database, pg: &Connections) -> Res
         .fetch_one(pg.raw())
         .await
         .map_err(|error| format!("does not answer: {error}; check DATABASE_URL"))?;
+    store::requirements::check(pg.raw()).await.map_err(|error| error.to_string())?;
     let missing = store::migrations::missing(pg.raw()).await.map_err(|error| error.to_string())?;
     let keys = &config.keys.database;
     // One more for LISTEN.

@@ -57,6 +57,8 @@ pub mod rate_buckets;
 pub mod redactions;
 /// Putting the newest secret key in the place of former ones.
 mod rehashing;
+/// What a database must be like.
+pub mod requirements;
 /// Successors of what gave up.
 pub mod retries;
 /// Which process has loaded which schedules.
