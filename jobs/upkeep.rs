@@ -34,12 +34,13 @@ impl Job for Upkeep {
         // One that fails must not keep the others from their turn.
         let done = [
             backfill::backfill(&app).await,
-            settle::settle(&app).await,
             tidy(&app).await,
             hash_anew(&app).await,
             erase(&app).await,
             probe_sender::look_after(&app).await,
             unknown_kinds::tell(&app).await,
+            // After an outage of callbacks it may take all the time that a round has.
+            settle::settle(&app).await,
         ];
         for failure in done.into_iter().filter_map(Result::err) {
             tracing::warn!("The next round of the upkeep will try again: {failure:?}");
