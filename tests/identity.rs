@@ -55,6 +55,7 @@ async fn a_token_is_nowhere_in_clear() {
     app.product(Method::POST, "/users/alice/messages", json!({ "text": sentence })).await;
     app.drained_well().await;
     app.inject(&[("From", PERSON), ("Body", &token), ("ButtonText", &token)]).await;
+    app.drained_well().await;
     app.inject(&[("From", OTHER), ("Body", &token)]).await;
     app.drained_well().await;
 
