@@ -49,6 +49,7 @@ pub async fn raise(
     cause: &str,
     detail: &str,
 ) -> Result<(), AlertError> {
+    let detail = &outside::words::without_phone_numbers(detail);
     let Some(alert) = store::alerts::raise(tx, cause, detail).await? else { return Ok(()) };
     tracing::error!(alert.id = alert, cause, "Alert {alert}, {cause}: {detail}");
     if settings.alert_webhook.is_some() {

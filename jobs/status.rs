@@ -1,6 +1,7 @@
 //! What Twilio says became of a message, by a callback or in its list: moves the message's chunk, its allowance and its person's opt-out, and
 //! wakes the jobs that wait for it. Forward only, harmless when it comes twice or late.
 
+use outside::words;
 use queue::transaction::Transaction;
 use store::chunks::{Accepted, Chunk};
 use twilio::errors::ErrorClass;
@@ -111,7 +112,9 @@ async fn move_chunk(
     chunk: &Chunk,
 ) -> Result<(), ReportError> {
     let Report { status, error_code, error_message, .. } = report;
-    if store::chunks::apply_status(tx, chunk.id, status, error_code, error_message).await? {
+    // Twilio's words may quote ours.
+    let message = error_message.map(|message| words::of_others(message, &[&chunk.body]));
+    if store::chunks::apply_status(tx, chunk.id, status, error_code, message.as_deref()).await? {
         tracing::info!(chunk.id = chunk.id, status, "Chunk {} is {status}", chunk.id);
     }
     if report.failed_for_good() && settings.credit_failed {

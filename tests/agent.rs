@@ -321,6 +321,30 @@ async fn a_users_own_gateway_is_not_inside_unless_the_operator_says_so() {
     assert!(error.contains("openclaw.allowed_hosts"), "{error}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_gateway_quotes_of_a_message_is_in_no_log_alert_or_table_of_errors() {
+    let gateway = Gateway::chatting(|_, before| Run::Quote([500, 401, 400][before.min(2)])).await;
+    let app = TestApp::start_with(&[("OPENCLAW_BASE_URL", &gateway.url)]).await;
+
+    app.write(PERSON, "My doctor says it is serious").await;
+    app.drained().await;
+
+    let kept = [
+        app.text("SELECT string_agg(error, '|') FROM channel_turn_attempts").await,
+        app.text("SELECT string_agg(error, '|') FROM channel_turns").await,
+        app.text("SELECT string_agg(error, '|') FROM queue.attempts").await,
+        app.text("SELECT string_agg(reason, '|') FROM queue.dead").await,
+        app.logged(),
+    ];
+    for kept in &kept {
+        assert!(kept.contains("cannot read \"[…]\" of whatsapp:+…0100"), "{kept}");
+    }
+    let alerts = app.text("SELECT coalesce(string_agg(detail, '|'), '') FROM channel_alerts").await;
+    for kept in kept.iter().chain([&alerts]) {
+        assert!(!kept.contains("doctor") && !kept.contains("15005550100"), "{kept}");
+    }
+}
+
 fn gateway_channels(gateway: &Gateway) -> Vec<String> {
     gateway.chats().into_iter().filter_map(|chat| chat.channel).collect()
 }

@@ -63,6 +63,8 @@ pub(crate) enum Run {
     Busy(u64),
     /// A status with an error document.
     Refuse(u16),
+    /// A status with an error document that quotes the message, and a phone number.
+    Quote(u16),
     /// Never answers.
     Hang,
     /// Ends its stream in the middle of the words.
@@ -165,8 +167,9 @@ async fn complete(script: &Arc<Script>, headers: &HeaderMap, body: &Value) -> Re
     };
     let stop =
         "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
-    let error = |status: u16| {
-        let body = json!({ "error": { "message": "internal error", "type": "api_error" } });
+    let quote = format!("cannot read \"{}\" of whatsapp:+15005550100", text.unwrap_or_default());
+    let error = |status: u16, message: &str| {
+        let body = json!({ "error": { "message": message, "type": "api_error" } });
         (StatusCode::from_u16(status).unwrap(), Json(body)).into_response()
     };
     match run {
@@ -184,8 +187,11 @@ async fn complete(script: &Arc<Script>, headers: &HeaderMap, body: &Value) -> Re
         Run::InternalError => {
             streamed([Ok(piece("Let me see. ")), Ok(piece("Error: internal error") + stop)])
         }
-        Run::Busy(secs) => ([("retry-after", secs.to_string())], error(429)).into_response(),
-        Run::Refuse(status) => error(status),
+        Run::Busy(secs) => {
+            ([("retry-after", secs.to_string())], error(429, "internal error")).into_response()
+        }
+        Run::Refuse(status) => error(status, "internal error"),
+        Run::Quote(status) => error(status, &quote),
         Run::Hang => std::future::pending().await,
         Run::Half => streamed([Ok(piece("I think that"))]),
         Run::Disconnect => {

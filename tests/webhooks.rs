@@ -197,3 +197,38 @@ async fn many_connections_take_little_memory() {
     let each = app.memory_kib().saturating_sub(before) / CONNECTIONS;
     assert!(each < 200, "a connection takes {each} KiB");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_twilio_quotes_in_a_callback_is_not_kept() {
+    let app = TestApp::start().await;
+    app.write(PERSON, "Hello").await;
+    let sid = app.replies(PERSON, 1).await.remove(0).sid;
+    app.drained_well().await;
+    let quoting = "+1 500 555 0100 does not take \"You said: Hello\"";
+    let report = async |sid: &str| {
+        let form = [
+            ("MessageSid", sid),
+            ("MessageStatus", "failed"),
+            ("ErrorCode", "63024"),
+            ("ErrorMessage", quoting),
+            ("To", PERSON),
+        ];
+        let path = "/webhooks/whatsapp/status";
+        app.post(path, &form, Some(&app.sign(path, &form))).await.status()
+    };
+
+    assert_eq!(
+        (report(&sid).await, report("SMforeign").await),
+        (204.try_into().unwrap(), 204.try_into().unwrap())
+    );
+    app.drained().await;
+
+    let kept = "+…0100 does not take \"[…]\"";
+    let ours = "SELECT params->>'ErrorMessage' FROM channel_status_callbacks WHERE chunk_id IS NOT NULL AND error_code IS NOT NULL";
+    assert_eq!(app.text(ours).await, kept);
+    let foreign = "SELECT concat(params->>'To', ' ', params->>'ErrorMessage') FROM channel_status_callbacks WHERE sid = 'SMforeign'";
+    assert_eq!(app.text(foreign).await, "whatsapp:+1500…0100 +…0100 does not take \"You said: Hello\"");
+    let chunk = app.text("SELECT concat(state, ' ', error_message) FROM channel_chunks").await;
+    assert!(chunk == format!("failed {kept}") || !chunk.contains("Hello"), "{chunk}");
+    assert!(!app.logged().contains("500 555") && !app.logged().contains("15005550100"));
+}

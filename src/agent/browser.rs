@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use outside::words;
 use reqwest::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -53,6 +54,7 @@ pub(crate) async fn read(response: Response, endpoint: &Endpoint) -> Result<Brow
     }
     let body = read_body(response, endpoint, BODY_LIMIT_BYTES).await?;
     let invocation: Invocation = serde_json::from_slice(&body).map_err(|error| {
+        let error = words::without_literals(&error.to_string());
         AgentError::Transient(format!("{endpoint} did not answer a tool call as it should: {error}"))
     })?;
     if invocation.ok {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use outside::words;
 use reqwest::Response;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout};
@@ -159,6 +160,7 @@ impl Said {
             return Ok(());
         }
         let completion: Completion = serde_json::from_slice(json).map_err(|error| {
+            let error = words::without_literals(&error.to_string());
             AgentError::Transient(format!(
                 "{endpoint} answered with something else than a completion: {error}"
             ))

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-/// Why there is no reply. The texts hold no token and nothing of the conversation, unless a gateway quotes it in its own error.
+use outside::words;
+
+/// Why there is no reply. The texts hold no token, no phone number and nothing of the conversation, also where a gateway quotes it in its own error.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// It did not answer in time.
@@ -44,6 +46,21 @@ pub enum ErrorClass {
 }
 
 impl AgentError {
+    /// The same without phone numbers, and without what a gateway quotes of what was said to it.
+    #[must_use]
+    pub(crate) fn without_quotes(self, said: &[&str]) -> Self {
+        let kept = |text: String| words::of_others(&text, said);
+        match self {
+            Self::TimedOut(_) | Self::Empty => self,
+            Self::Transient(text) => Self::Transient(kept(text)),
+            Self::RateLimited { retry_after, reason } => {
+                Self::RateLimited { retry_after, reason: kept(reason) }
+            }
+            Self::Configuration(text) => Self::Configuration(kept(text)),
+            Self::Permanent(text) => Self::Permanent(kept(text)),
+        }
+    }
+
     /// What the error is good for.
     #[must_use]
     pub fn class(&self) -> ErrorClass {

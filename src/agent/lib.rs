@@ -72,13 +72,13 @@ impl Agent {
     /// # Errors
     /// [`AgentError`]; after any of them the same turn may be asked again, as long as no reply was stored.
     pub async fn send_to_openclaw(&self, turn: &TurnRequest) -> Result<Reply, AgentError> {
-        within(turn.timeout, async {
+        let answer = within(turn.timeout, async {
             match self {
                 Self::Echo => echo::answer(turn).await,
                 Self::OpenClaw(client) => client.complete(turn).await,
             }
-        })
-        .await
+        });
+        answer.await.map_err(|error| error.without_quotes(&turn.words()))
     }
 
     /// Ends the browser session that belongs to a session of the gateway. Asked twice with the same `idempotency_key`, it acts once.
@@ -93,7 +93,8 @@ impl Agent {
         match self {
             Self::Echo => Ok(BrowserStop::NotRunning),
             Self::OpenClaw(client) => {
-                within(browser::TIMEOUT, client.stop_browser(session_key, idempotency_key)).await
+                let stopped = within(browser::TIMEOUT, client.stop_browser(session_key, idempotency_key));
+                stopped.await.map_err(|error| error.without_quotes(&[]))
             }
         }
     }

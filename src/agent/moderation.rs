@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use outside::words;
 use reqwest::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,6 +13,9 @@ use crate::completion::read_body;
 use crate::error::AgentError;
 use crate::refusal::{self, Remedies};
 use crate::target::{Endpoint, Target};
+
+/// No category has a longer name.
+const CATEGORY_CHARS: usize = 100;
 
 const BODY_LIMIT_BYTES: usize = 1024 * 1024;
 
@@ -31,7 +35,7 @@ pub struct Moderator {
     timeout: Duration,
 }
 
-/// Why there is no judgement. The texts hold no token, and nothing of what was judged unless the server quotes it.
+/// Why there is no judgement. The texts hold no token, no phone number, and nothing of what was judged.
 #[derive(Debug, thiserror::Error)]
 pub enum ModerationError {
     /// The server is busy.
@@ -92,7 +96,12 @@ impl Moderator {
     /// # Errors
     /// [`ModerationError`] when there is no judgement; asking again may help.
     pub async fn judge(&self, text: &str) -> Result<Verdict, ModerationError> {
-        Ok(crate::within(self.timeout, self.client.moderate(text)).await?)
+        let judged = crate::within(self.timeout, self.client.moderate(text)).await;
+        let mut verdict = judged.map_err(|error| error.without_quotes(&[text]))?;
+        for category in &mut verdict.categories {
+            *category = words::of_others(category, &[text]).chars().take(CATEGORY_CHARS).collect();
+        }
+        Ok(verdict)
     }
 }
 
@@ -122,6 +131,7 @@ pub(crate) async fn read(response: Response, endpoint: &Endpoint) -> Result<Verd
     }
     let body = read_body(response, endpoint, BODY_LIMIT_BYTES).await?;
     let answer: Answer = serde_json::from_slice(&body).map_err(|error| {
+        let error = words::without_literals(&error.to_string());
         AgentError::Transient(format!("{endpoint} did not answer as a moderation endpoint should: {error}"))
     })?;
     if answer.results.is_empty() {

@@ -15,6 +15,17 @@ pub struct TurnRequest {
     pub timeout: Duration,
 }
 
+impl TurnRequest {
+    /// What the person said in words.
+    pub(crate) fn words(&self) -> Vec<&str> {
+        let texts = self.parts.iter().filter_map(|part| match part {
+            Part::Text(text) => Some(text.as_str()),
+            Part::Image { .. } => None,
+        });
+        texts.collect()
+    }
+}
+
 /// Where a person writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Channel {

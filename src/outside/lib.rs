@@ -2,3 +2,5 @@
 
 /// Which addresses belong to the internet at large.
 pub mod address;
+/// What may be kept of somebody else's words.
+pub mod words;

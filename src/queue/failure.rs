@@ -65,7 +65,7 @@ impl From<Failure> for BoxDynError {
 /// The longest error text that is kept with an attempt, in bytes.
 const ERROR_TEXT_LIMIT_BYTES: usize = 4096;
 
-/// An error and its causes on one line, as an administrator reads it.
+/// An error and its causes on one line, as an administrator reads it. It outlives the person whom it is about, so it names no phone number.
 pub(crate) fn describe(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -77,6 +77,7 @@ pub(crate) fn describe(error: &(dyn Error + 'static)) -> String {
         }
         cause = inner.source();
     }
+    let mut text = outside::words::without_phone_numbers(&text);
     // Postgres text cannot hold a NUL, and an error must never keep its own attempt from being stored.
     text.retain(|c| c != '\0');
     let cut = (0..=ERROR_TEXT_LIMIT_BYTES.min(text.len())).rev().find(|at| text.is_char_boundary(*at));

@@ -74,27 +74,6 @@ pub fn masked(address: &str) -> String {
     format!("{prefix}{separator}{head}…{tail}")
 }
 
-/// Hides phone numbers in a sentence of somebody else's, for logs: of seven digits or more in a row the last four stay.
-#[must_use]
-pub fn without_numbers(text: &str) -> String {
-    let mut hidden = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
-        let (before, from_digit) = rest.split_at(start);
-        let end = from_digit.find(|c: char| !c.is_ascii_digit()).unwrap_or(from_digit.len());
-        let (digits, after) = from_digit.split_at(end);
-        hidden.push_str(before);
-        if digits.len() < 7 {
-            hidden.push_str(digits);
-        } else {
-            hidden.push('…');
-            hidden.push_str(&digits[digits.len() - 4..]);
-        }
-        rest = after;
-    }
-    hidden + rest
-}
-
 /// The sender's number in any of the usual spellings (`+1…`, `1…`, `whatsapp:+1…`) as Twilio wants it: `whatsapp:+1…`.
 ///
 /// `None`: it is no E.164 number.
@@ -172,17 +151,6 @@ mod tests {
         assert_eq!(masked("whatsapp:US.abcdefghijkl"), "whatsapp:US.ab…ijkl");
         assert_eq!(masked("whatsapp:+1500"), "whatsapp:…");
         assert_eq!(masked(""), "…");
-    }
-
-    #[test]
-    fn a_sentence_keeps_its_codes_and_loses_its_phone_numbers() {
-        let text = "21211: the 'To' number whatsapp:+15005550100 is not valid, nor is 4155238886";
-
-        assert_eq!(
-            without_numbers(text),
-            "21211: the 'To' number whatsapp:+…0100 is not valid, nor is …8886"
-        );
-        assert_eq!(without_numbers("no digits — at all"), "no digits — at all");
     }
 
     #[test]

@@ -1,17 +1,18 @@
 //! The REST client. What a failed send *proves* is its main business: a message that may have been taken in must not be sent again.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use chrono::NaiveDate;
+use outside::words;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use url::Url;
 
-use crate::address::{is_another_person, without_numbers};
+use crate::address::is_another_person;
 use crate::errors::{ErrorClass, class_of_answer};
 use crate::hosts::is_loopback;
 use crate::inbound::is_sid;
@@ -190,7 +191,7 @@ impl Client {
         if status.is_success() {
             return read_accepted(status, message, &body.unwrap_or_default());
         }
-        Err(judge(status, retry_after, &body.unwrap_or_default()))
+        Err(judge(status, retry_after, &body.unwrap_or_default(), &said(&message.content)))
     }
 
     /// Messages as Twilio has them, page after page, the newest first.
@@ -289,8 +290,11 @@ impl Client {
         if !status.is_success() {
             return Err(LookupError::Refused { status: status.as_u16(), code: ErrorBody::read(&body).code });
         }
-        serde_json::from_slice(&body)
-            .map_err(|error| LookupError::Unanswered(format!("an answer that cannot be read: {error}")))
+        serde_json::from_slice(&body).map_err(|error| {
+            LookupError::Unanswered(words::without_literals(&format!(
+                "an answer that cannot be read: {error}"
+            )))
+        })
     }
 
     pub(crate) fn request(&self, method: Method, url: &Url) -> RequestBuilder {
@@ -365,16 +369,29 @@ fn read_accepted(
     Ok(AcceptedMessage { sid, status: word })
 }
 
+/// The words that a refusal may quote.
+fn said(content: &Content<'_>) -> Vec<String> {
+    match content {
+        Content::Text(text) => vec![(*text).to_owned()],
+        Content::Template { variables, .. } => {
+            let variables: HashMap<String, serde_json::Value> =
+                serde_json::from_str(variables).unwrap_or_default();
+            variables.into_values().filter_map(|value| value.as_str().map(str::to_owned)).collect()
+        }
+    }
+}
+
 /// Nothing was written, so nothing was taken in.
 fn unreachable(error: &reqwest::Error) -> SendError {
     SendError::NotSent { reason: causes(error), retry_after: None, class: ErrorClass::Transient }
 }
 
-fn judge(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> SendError {
+fn judge(status: StatusCode, retry_after: Option<Duration>, body: &[u8], said: &[String]) -> SendError {
     let error = ErrorBody::read(body);
     let class = class_of_answer(status.as_u16(), error.code);
-    // Twilio quotes the number that it refuses.
-    let message = without_numbers(&error.message.unwrap_or_default());
+    // Twilio quotes what it refuses: a number, say.
+    let said: Vec<&str> = said.iter().map(String::as_str).collect();
+    let message = words::of_others(&error.message.unwrap_or_default(), &said);
     let reason = format!("HTTP {status}: {message}");
     match class {
         ErrorClass::InDoubt => SendError::InDoubt { reason },

@@ -4,10 +4,10 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
+use outside::words;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde_json::value::RawValue;
 
-use crate::address::without_numbers;
 use crate::inbound::is_sid;
 use crate::webhook::storable;
 
@@ -118,7 +118,7 @@ fn read_fields(sid: String, fields: &Fields<'_>) -> Result<ListedMessage, String
             .ok()
             .filter(|code: &i32| *code != 0),
         // Twilio quotes the number that it could not reach.
-        error_message: without_numbers(&text("error_message", fields.error_message)?),
+        error_message: words::of_others(&text("error_message", fields.error_message)?, &[]),
         media: number("num_media", fields.num_media)?,
     })
 }

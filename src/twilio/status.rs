@@ -1,5 +1,8 @@
 //! The webhook of a status change. Twilio adds statuses without notice, so a status is an open word.
 
+use outside::words;
+
+use crate::address;
 use crate::inbound::{FormError, is_sid};
 use crate::webhook::{VerifiedForm, storable};
 
@@ -12,11 +15,14 @@ pub struct StatusCallback {
     pub status: String,
     /// Twilio's error code, after a failure.
     pub error_code: Option<i32>,
-    /// What Twilio says about it.
+    /// What Twilio says about it, without phone numbers.
     pub error_message: Option<String>,
     /// The account it belongs to.
     pub account_sid: Option<String>,
 }
+
+/// The parameters in which Twilio explains a failure in words.
+const EXPLANATIONS: [&str; 2] = ["ErrorMessage", "ChannelStatusMessage"];
 
 impl StatusCallback {
     /// Reads a verified form.
@@ -32,7 +38,7 @@ impl StatusCallback {
             .into_iter()
             .find_map(|name| form.filled(name))
             .ok_or(FormError::Missing("MessageStatus"))?;
-        let message = ["ErrorMessage", "ChannelStatusMessage"].into_iter().find_map(|name| form.filled(name));
+        let message = EXPLANATIONS.into_iter().find_map(|name| form.filled(name));
         Ok(Self {
             sid: sid.to_owned(),
             status: storable(status),
@@ -40,10 +46,28 @@ impl StatusCallback {
                 .filled("ErrorCode")
                 .and_then(|code| code.trim().parse().ok())
                 .filter(|code| *code != 0),
-            error_message: message.map(storable),
+            error_message: message.map(|message| words::of_others(&storable(message), &[])),
             account_sid: form.filled("AccountSid").map(storable),
         })
     }
+}
+
+/// A callback's parameters as they are kept: Twilio's words quote neither a phone number nor what was `said`; and where the callback is of no
+/// message of ours, nobody would forget its person's number, which is therefore not kept.
+#[must_use]
+pub fn kept_params(form: &VerifiedForm, is_ours: bool, said: &[&str]) -> serde_json::Value {
+    let mut params = form.to_json();
+    for name in EXPLANATIONS {
+        if let Some(serde_json::Value::String(text)) = params.get_mut(name) {
+            *text = words::of_others(text, said);
+        }
+    }
+    for name in ["To", "From", "ChannelToAddress"] {
+        if let Some(serde_json::Value::String(address)) = params.get_mut(name).filter(|_| !is_ours) {
+            *address = address::masked(address);
+        }
+    }
+    params
 }
 
 #[cfg(test)]
@@ -52,13 +76,17 @@ mod tests {
     use crate::webhook::{SignatureCheck, UnverifiedRequest};
 
     fn parse(body: &str) -> Result<StatusCallback, FormError> {
+        StatusCallback::parse(&form(body))
+    }
+
+    fn form(body: &str) -> VerifiedForm {
         let request = UnverifiedRequest {
             urls: vec![],
             content_type: None,
             signature: None,
             body: body.as_bytes().to_vec(),
         };
-        StatusCallback::parse(&request.verify(&SignatureCheck::Skipped).unwrap())
+        request.verify(&SignatureCheck::Skipped).unwrap()
     }
 
     #[test]
@@ -71,6 +99,24 @@ mod tests {
         assert_eq!(
             (callback.error_code, callback.error_message.as_deref()),
             (Some(63016), Some("outside window"))
+        );
+    }
+
+    #[test]
+    fn an_explanation_quotes_neither_a_number_nor_what_was_said() {
+        let form = form(
+            "MessageSid=SM1&MessageStatus=failed&To=whatsapp%3A%2B15005550100&ErrorMessage=%2B15005550100+refuses+%22Tell+nobody+that%22",
+        );
+
+        let callback = StatusCallback::parse(&form).unwrap();
+        let (ours, foreign) =
+            (kept_params(&form, true, &["Tell nobody that"]), kept_params(&form, false, &[]));
+
+        assert_eq!(callback.error_message.unwrap(), "+…0100 refuses \"Tell nobody that\"");
+        assert_eq!(ours["ErrorMessage"], "+…0100 refuses \"[…]\"");
+        assert_eq!(
+            (&ours["To"], &foreign["To"]),
+            (&"whatsapp:+15005550100".into(), &"whatsapp:+1500…0100".into())
         );
     }
 

@@ -116,3 +116,22 @@ async fn an_answer_in_parts_and_one_taken_by_a_filter_are_understood() {
     assert_eq!(text(in_parts.ask("hi").await), "Hello.");
     assert!(matches!(filtered.ask("hi").await, Err(AgentError::Permanent(_))));
 }
+
+#[tokio::test]
+async fn what_a_gateway_quotes_of_a_message_is_not_in_its_error() {
+    const QUOTING: &str =
+        "invalid input \"My doctor says it is serious. Tell nobody.\" of whatsapp:+15005550100";
+    let said = "My doctor says it is serious.\nTell nobody.";
+    let refusing = Gateway::answering(|| refusal(400, QUOTING)).await;
+    let in_band =
+        Gateway::answering(|| axum::Json(json!({ "error": { "message": QUOTING } })).into_response()).await;
+    let misshapen =
+        Gateway::answering(|| axum::Json(json!({ "choices": "Your doctor says so" })).into_response()).await;
+
+    for gateway in [refusing, in_band] {
+        let error = gateway.ask(said).await.unwrap_err().to_string();
+        assert!(error.contains("invalid input \"[…]\" of whatsapp:+…0100"), "{error}");
+    }
+    let error = misshapen.ask(said).await.unwrap_err().to_string();
+    assert!(!error.contains("doctor") && error.contains("expected a sequence"), "{error}");
+}

@@ -90,6 +90,26 @@ async fn a_snooze_costs_no_attempt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_error_that_is_kept_names_a_phone_number_or_shows_what_a_panic_quotes() {
+    let bench = Bench::new().await;
+    let workers = bench.work(4).await;
+
+    for (name, deed) in [("number", Deed::AbortWithNumber), ("quote", Deed::PanicWithQuote)] {
+        bench.queue.enqueue(&Act::new(name, deed)).await.unwrap();
+    }
+    bench.drained().await;
+
+    let expected = "no such person: +…0100, chunk 12345678|panicked: not a plan: […]";
+    for table in [
+        "SELECT string_agg(reason, '|' ORDER BY reason) FROM queue.dead",
+        "SELECT string_agg(DISTINCT error, '|' ORDER BY error) FROM queue.attempts",
+    ] {
+        assert_eq!(bench.text(table).await, expected, "{table}");
+    }
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_way_to_fail_ends_dead_with_its_reason_and_leaves_the_neighbours_alone() {
     let bench = Bench::new().await;
     for (name, deed) in [("aborts", Deed::Abort), ("panics", Deed::Panic)] {

@@ -118,6 +118,10 @@ pub(crate) enum Deed {
     RetryAfterMs(u64),
     Abort,
     Panic,
+    /// Fails for good, and names a phone number.
+    AbortWithNumber,
+    /// Panics, and quotes what it has in its hands.
+    PanicWithQuote,
     /// Snoozes this long the first time it runs.
     SnoozeOnceMs(u64),
     /// Ends after this long.
@@ -160,6 +164,8 @@ impl Job for Act {
             Deed::RetryAfterMs(_) => Ok(()),
             Deed::Abort => Err(Failure::abort("no such thing")),
             Deed::Panic => panic!("it fell over"),
+            Deed::AbortWithNumber => Err(Failure::abort("no such person: +15005550100, chunk 12345678")),
+            Deed::PanicWithQuote => panic!("not a plan: {:?}", "My doctor says"),
             Deed::SnoozeOnceMs(ms) if first_time => Err(Failure::Snooze(Duration::from_millis(ms))),
             Deed::SnoozeOnceMs(_) => Ok(()),
             Deed::TakeMs(ms) => {

@@ -150,6 +150,7 @@ fn describe_panic(ended: JoinError) -> String {
             let text = text
                 .or_else(|| panic.downcast_ref::<String>().cloned())
                 .unwrap_or_else(|| "no message".to_owned());
+            let text = outside::words::without_literals(&text);
             describe(&*BoxDynError::from(format!("panicked: {text}")))
         }
         Err(_) => "its task was stopped".to_owned(),

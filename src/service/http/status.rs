@@ -102,13 +102,20 @@ async fn apply(
         error_message: callback.error_message.as_deref(),
     };
     let chunk_id = status::apply(&mut tx, &receiver.settings, report).await?;
+    // Twilio's words may quote ours.
+    let explained = chunk_id.filter(|_| callback.error_message.is_some());
+    let chunk = match explained {
+        Some(id) => store::chunks::get(&mut tx, id).await?,
+        None => None,
+    };
+    let said: Vec<&str> = chunk.iter().map(|chunk| chunk.body.as_str()).collect();
     let kept = NewStatusCallback {
         chunk_id,
         attempt: names.attempt,
         sid: &callback.sid,
         status: &callback.status,
         error_code: callback.error_code,
-        params: &form.to_json(),
+        params: &twilio::status::kept_params(form, chunk_id.is_some(), &said),
     };
     store::status_callbacks::insert(&mut tx, kept).await?;
     tx.commit().await?;

@@ -1,5 +1,7 @@
 //! Log lines: for people or for machines. They go to stderr; stdout is for what a person asked to see.
 
+/// What a panic says.
+mod panics;
 /// What is told over and over.
 mod repeats;
 
@@ -31,6 +33,7 @@ pub(crate) fn start(log: &Log) -> anyhow::Result<Logging> {
     };
     let started = registry().with(lines.with_filter(filter.and(repeats.clone()))).try_init();
     started.map_err(|error| anyhow::anyhow!("logging cannot start: {error}"))?;
+    panics::tell();
     repeats.tell_now_and_then();
     Ok(Logging(repeats))
 }

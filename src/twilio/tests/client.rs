@@ -450,3 +450,19 @@ async fn a_file_is_located_by_its_uri_or_else_by_its_id() {
     assert_eq!(urls, [format!("{base}/ME1"), format!("{base}/ME2")]);
     assert_eq!(files[1].1.content_type, "image/png");
 }
+
+#[tokio::test]
+async fn what_twilio_quotes_is_not_in_its_refusal() {
+    let refusal = r#"{"code":21611,"message":"'To' +1 500 555 0100: cannot send \"Dear Alice, it is serious\" to Alice Example"}"#;
+    let server = Server::answering(400, refusal).await;
+    let text = OutboundMessage { content: Content::Text("Dear Alice, it is serious"), ..hello() };
+    let variables = r#"{"1":"Dear Alice, it is serious","2":"Alice Example"}"#;
+    let template =
+        OutboundMessage { content: Content::Template { content_sid: "HX1", variables }, ..hello() };
+
+    let of_text = server.client().send_whatsapp_message(&text, soon()).await.unwrap_err().to_string();
+    let of_template = server.client().send_whatsapp_message(&template, soon()).await.unwrap_err().to_string();
+
+    assert!(of_text.ends_with("'To' +…0100: cannot send \"[…]\" to Alice Example"), "{of_text}");
+    assert!(of_template.ends_with("'To' +…0100: cannot send \"[…]\" to […]"), "{of_template}");
+}
