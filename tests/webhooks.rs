@@ -231,4 +231,23 @@ async fn what_twilio_quotes_in_a_callback_is_not_kept() {
     let chunk = app.text("SELECT concat(state, ' ', error_message) FROM channel_chunks").await;
     assert!(chunk == format!("failed {kept}") || !chunk.contains("Hello"), "{chunk}");
     assert!(!app.logged().contains("500 555") && !app.logged().contains("15005550100"));
+
+async fn our_own_number_is_ours_in_either_spelling() {
+    let app = TestApp::start_with(&[("TWILIO_WHATSAPP_NUMBER", "+525512345678")]).await;
+    let to = |sid: &'static str, to: &'static str| {
+        let mut form = form(sid);
+        form[2] = ("To", to);
+        form
+    };
+    let mut statuses = Vec::new();
+
+    for form in [
+        to("SM1", "whatsapp:+525512345678"),
+        to("SM2", "whatsapp:+5215512345678"),
+        to("SM3", "whatsapp:+5215512345679"),
+    ] {
+        statuses.push(app.post(PATH, &form, Some(&app.sign(PATH, &form))).await.status().as_u16());
+    }
+
+    assert_eq!(statuses, [200, 200, 403]);
 }

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use jobs::inbound::intake::{self, Arrival, IntakeError, TakenIn};
 use queue::trace::TraceParent;
 use tracing::Instrument as _;
+use twilio::address::canonical;
 use twilio::inbound::InboundMessage;
 use twilio::webhook::{UnverifiedRequest, VerifiedForm, WebhookError};
 
@@ -97,7 +98,8 @@ pub(crate) fn verify(
 /// A signed message of another account or for another number has strayed here.
 fn is_ours(receiver: &Receiver, message: &InboundMessage) -> bool {
     let account = message.account_sid.as_deref().is_none_or(|sid| sid == receiver.account_sid);
-    let number = message.to.as_deref().is_none_or(|to| to == receiver.whatsapp_number);
+    // Twilio may spell our own number in the other way that it has.
+    let number = message.to.as_deref().is_none_or(|to| canonical(to) == canonical(&receiver.whatsapp_number));
     if !(account && number) {
         tracing::warn!("Refused message {}: its AccountSid or To is not ours", message.sid);
     }
