@@ -26,6 +26,8 @@ pub struct Parts {
     pub pg: Connections,
     /// Where follow-up work goes.
     pub queue: Queue,
+    /// What tells our conversations from other deployments' at a gateway.
+    pub deployment: String,
     /// The way out to WhatsApp.
     pub twilio: twilio::client::Client,
     /// The way out to the agent.

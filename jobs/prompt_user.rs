@@ -72,7 +72,7 @@ impl Job for PromptUser {
 
 async fn ask(app: &App, turn: &Turn, agent: UsersAgent, prompt: String) -> Result<Reply, AgentError> {
     let request = TurnRequest {
-        conversation_id: turns::session_key(turn.conversation_id),
+        conversation_id: turns::session_key(app, turn.conversation_id),
         channel: Channel::Whatsapp,
         parts: vec![Part::Text(prompt)],
         timeout: app.settings.agent_timeout,

@@ -146,7 +146,7 @@ async fn stop_browser(app: &App, message: &Message) -> Result<Option<BrowserStop
     let conversation = store::conversations::of_user(&mut conn, &link.user_id).await?;
     let agent = agents::of_user(app, &mut conn, Some(&link.user_id)).await?;
     drop(conn);
-    let session = turns::session_key(conversation);
+    let session = turns::session_key(app, conversation);
     let stopped = match agent {
         Ok(agent) => agent.stop_browser_session(&session, &message.sid).await,
         Err(error) => Err(error),

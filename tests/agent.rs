@@ -348,3 +348,26 @@ async fn what_a_gateway_quotes_of_a_message_is_in_no_log_alert_or_table_of_error
 fn gateway_channels(gateway: &Gateway) -> Vec<String> {
     gateway.chats().into_iter().filter_map(|chat| chat.channel).collect()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_deployments_on_one_gateway_never_share_a_session_and_a_restart_keeps_it() {
+    let gateway = Gateway::chatting(|_, _| Run::Say("Hello.", Duration::ZERO)).await;
+    let env = [("OPENCLAW_BASE_URL", gateway.url.as_str())];
+    let (mut one, other) = (TestApp::start_with(&env).await, TestApp::start_with(&env).await);
+
+    for app in [&one, &other] {
+        app.write(PERSON, "Hello").await;
+        app.replies(PERSON, 1).await;
+    }
+    one.kill_one(usize::MAX).await;
+    one.write(PERSON, "Hello again").await;
+    one.replies(PERSON, 2).await;
+
+    let sessions: Vec<String> = gateway.chats().into_iter().map(|chat| chat.user).collect();
+    assert_ne!(sessions[0], sessions[1], "both have a conversation 1");
+    assert_eq!(sessions[0], sessions[2]);
+    assert!(
+        sessions.iter().all(|session| *session == session.to_lowercase()),
+        "gateways fold case: {sessions:?}"
+    );
+}

@@ -26,16 +26,16 @@ pub(crate) async fn request(app: &App, turn: &Turn, messages: &[Said]) -> sqlx::
     let replied_to = replied_to(app, turn, messages).await?;
     let is_whatsapp = messages.iter().any(|said| said.address_id.is_some());
     Ok(TurnRequest {
-        conversation_id: session_key(turn.conversation_id),
+        conversation_id: session_key(app, turn.conversation_id),
         channel: if is_whatsapp { Channel::Whatsapp } else { Channel::Dashboard },
         parts: messages.iter().flat_map(|said| parts(said, &mut fetched, &replied_to)).collect(),
         timeout: app.settings.agent_timeout,
     })
 }
 
-/// What the agent calls a conversation.
-pub(crate) fn session_key(conversation_id: i64) -> String {
-    format!("conversation-{conversation_id}")
+/// What the agent calls a conversation. Other deployments may have the same gateway, and a conversation of the same number.
+pub(crate) fn session_key(app: &App, conversation_id: i64) -> String {
+    format!("conversation-{}-{conversation_id}", app.deployment)
 }
 
 fn parts(

@@ -80,6 +80,7 @@ impl Service {
         let app = App::new(Parts {
             pg: handlers.clone(),
             queue: queue.clone(),
+            deployment: deployment(&handlers).await?,
             twilio: client(config, api_base_url)?,
             agent: config.agent.clone(),
             gateways: Gateways::new(config.agent_hosts.clone(), IDLE_TIMEOUT)?,
@@ -181,6 +182,12 @@ fn client(config: &Config, api_base_url: Url) -> anyhow::Result<twilio::client::
         request_timeout: config.sending().deadline,
     };
     twilio::client::Client::new(settings).context("no HTTP client can be made on this machine")
+}
+
+/// The random name of this deployment, made at the first start.
+async fn deployment(pg: &Connections) -> anyhow::Result<String> {
+    let fresh = format!("{:016x}", rand::rng().random::<u64>());
+    Ok(store::deployment::name(&mut *pg.acquire().await?, &fresh).await?)
 }
 
 /// The keys to work with, once it is certain that no row hangs on another one.

@@ -23,6 +23,8 @@ pub mod conversations;
 pub mod cursors;
 /// Logical outbound messages.
 pub mod deliveries;
+/// What tells this database from others.
+pub mod deployment;
 /// Sends of which nobody knows whether they arrived.
 pub mod doubts;
 /// A conversation as its user sees it.
