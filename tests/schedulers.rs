@@ -291,3 +291,38 @@ async fn a_prompt_that_is_held_up_keeps_nobody_waiting_who_chats() {
         thread["messages"].as_array().unwrap().iter().map(|said| said["text"].as_str().unwrap()).collect();
     assert_eq!(said, ["Are you there?", "You said: Are you there?", "You said: /slow 1500 Hello"]);
 }
+
+/// Slots since now.
+async fn fires_on(app: &TestApp) {
+    let so_far = app.count("SELECT count(*) FROM channel_slots").await.unwrap();
+    app.until("more slots have been", async || {
+        app.count("SELECT count(*) FROM channel_slots").await >= Some(so_far + 2)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_loaded_last_goes_on_while_the_folder_cannot_be_read() {
+    let mut app = TestApp::start().await;
+    app.write_schedule("often", &says("* * * * * *", "on"));
+    fires_on(&app).await;
+
+    for (number, leaves_a_file) in [true, false].into_iter().enumerate() {
+        app.take_schedules_away(leaves_a_file);
+        let alerts =
+            "SELECT coalesce(sum(times), 0) FROM channel_alerts WHERE cause = 'schedules_unreadable'";
+        let told = i64::try_from(number + 1).unwrap();
+        app.until("there is an alert", async || app.count(alerts).await >= Some(told)).await;
+        fires_on(&app).await;
+        if leaves_a_file {
+            app.kill_one(usize::MAX).await;
+            fires_on(&app).await;
+        }
+        let log = app.logged();
+        app.bring_schedules_back();
+        app.until("it is read again", async || app.logged()[log.len()..].contains("can be read again")).await;
+    }
+
+    fires_on(&app).await;
+    assert_eq!(app.count("SELECT count(*) FROM channel_schedules WHERE removed_at IS NULL").await, Some(1));
+}

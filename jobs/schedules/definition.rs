@@ -306,7 +306,8 @@ pub fn read_folder(folder: &Path) -> std::io::Result<(Vec<Schedule>, Vec<Definit
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((schedules, errors)),
         Err(error) => return Err(error),
     };
-    let mut paths: Vec<_> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
+    // Of a folder that can be read in part, the rest would seem to be gone.
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
     paths.sort();
     for path in paths.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
     {

@@ -37,12 +37,14 @@ pub(crate) struct Scheduler {
     folder: PathBuf,
     queue: Queue,
     pg: Connections,
-    /// Who is told of a wrong clock.
+    /// Who is told of a wrong clock, and of a folder that cannot be read.
     settings: Arc<Settings>,
     process: String,
     /// What this process has loaded, and when each falls due next; the clock looks in too.
     loaded: Arc<Mutex<Loaded>>,
     told: Vec<DefinitionError>,
+    /// Why the folder could not be read when it was last looked at, once that is told.
+    unreadable: Option<String>,
     read_at: Option<Instant>,
     sure_at: Option<Instant>,
     /// When a wrong clock was last told of.
@@ -90,6 +92,7 @@ impl Scheduler {
             process,
             loaded: Arc::default(),
             told: Vec::new(),
+            unreadable: None,
             read_at: None,
             sure_at: None,
             clock_told_at: None,
@@ -167,8 +170,17 @@ impl Scheduler {
     /// Takes in files that are new, changed or gone since this process last looked.
     async fn load(&mut self) -> anyhow::Result<()> {
         let folder = self.folder.clone();
-        let (schedules, errors) =
-            tokio::task::spawn_blocking(move || definition::read_folder(&folder)).await??;
+        let (read, is_there) =
+            tokio::task::spawn_blocking(move || (definition::read_folder(&folder), folder.exists())).await?;
+        let (schedules, errors) = match read {
+            Ok(read) if is_there || of(&self.loaded).schedules.is_empty() => read,
+            // A folder that has gone was not emptied by anybody.
+            Ok(_) => return self.go_on("it is gone").await,
+            Err(error) => return self.go_on(&error.to_string()).await,
+        };
+        if self.unreadable.take().is_some() {
+            tracing::info!("{} can be read again", self.folder.display());
+        }
         if errors != self.told {
             for error in &errors {
                 tracing::error!("{error}; the others go on, and so does its last good version");
@@ -204,6 +216,32 @@ impl Scheduler {
             of(&self.loaded).schedules.insert(schedule.name.clone(), (schedule, None));
             self.sure_at = None;
         }
+        Ok(())
+    }
+
+    /// While the folder cannot be read, what was loaded last goes on: by this process, or else by any.
+    async fn go_on(&mut self, why: &str) -> anyhow::Result<()> {
+        if of(&self.loaded).schedules.is_empty() {
+            let rows = store::schedules::all(&mut *self.pg.acquire().await?).await?;
+            for row in rows {
+                let Ok(definition) = serde_json::from_value(row.definition) else { continue };
+                let Ok(schedule) = Schedule::of(&row.name, definition) else { continue };
+                of(&self.loaded).schedules.insert(row.name, (schedule, None));
+                self.sure_at = None;
+            }
+        }
+        if self.unreadable.as_deref() == Some(why) {
+            return Ok(());
+        }
+        let detail = format!(
+            "{} cannot be read: {why}; what was loaded last goes on. Mend the folder or schedules.directory; to stop a schedule, use \
+             `cloudybot schedules disable`",
+            self.folder.display()
+        );
+        let mut tx = self.queue.begin(&self.pg).await?;
+        post_alert::raise(&mut tx, &self.settings, "schedules_unreadable", &detail).await?;
+        tx.commit().await?;
+        self.unreadable = Some(why.to_owned());
         Ok(())
     }
 

@@ -243,6 +243,20 @@ impl TestApp {
         std::fs::remove_file(self.schedules.path().join(format!("{name}.toml"))).unwrap();
     }
 
+    /// Takes the whole folder of schedules away, as a volume that is not mounted any more; with a file in its place it cannot be read either.
+    pub(crate) fn take_schedules_away(&self, leaves_a_file: bool) {
+        std::fs::rename(self.schedules.path(), self.schedules.path().with_extension("away")).unwrap();
+        if leaves_a_file {
+            std::fs::write(self.schedules.path(), "").unwrap();
+        }
+    }
+
+    /// Undoes that.
+    pub(crate) fn bring_schedules_back(&self) {
+        let _ = std::fs::remove_file(self.schedules.path());
+        std::fs::rename(self.schedules.path().with_extension("away"), self.schedules.path()).unwrap();
+    }
+
     /// Runs the command line beside the program; its exit code and what it printed.
     pub(crate) async fn command(&self, arguments: &[&str]) -> (bool, String) {
         self.command_with(&[], arguments).await
