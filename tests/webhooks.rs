@@ -231,7 +231,9 @@ async fn what_twilio_quotes_in_a_callback_is_not_kept() {
     let chunk = app.text("SELECT concat(state, ' ', error_message) FROM channel_chunks").await;
     assert!(chunk == format!("failed {kept}") || !chunk.contains("Hello"), "{chunk}");
     assert!(!app.logged().contains("500 555") && !app.logged().contains("15005550100"));
+}
 
+#[tokio::test(flavor = "multi_thread")]
 async fn our_own_number_is_ours_in_either_spelling() {
     let app = TestApp::start_with(&[("TWILIO_WHATSAPP_NUMBER", "+525512345678")]).await;
     let to = |sid: &'static str, to: &'static str| {
