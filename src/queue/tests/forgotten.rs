@@ -17,13 +17,46 @@ fn signal(process: i32, signal: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_runs_under_this_worker_and_is_unknown_to_it_goes_back() {
+    let bench = Bench::new().await;
+    let often = Settings { strays_every: Duration::from_millis(100), ..settings() };
+    let queue = Queue::open(bench.database.pool().await, often);
+    sqlx::raw_sql("INSERT INTO queue.pauses (scope, name, paused_by) VALUES ('pool', 'test', 'test')")
+        .execute(&bench.pg)
+        .await
+        .unwrap();
+    bench.queue.enqueue(NewJob::of(&Act::new("forgotten", Deed::Succeed)).lane("the lane")).await.unwrap();
+    let running = workers(&queue, bench.record.clone(), 4).start().await.unwrap();
+    // As a server leaves it that remembers the claim and not the end.
+    sqlx::raw_sql(
+        "UPDATE queue.jobs SET state = 'running', worker_id = (SELECT max(id) FROM queue.workers), claim = nextval('queue.claim_ids'), claimed_at = now();
+         DELETE FROM queue.pauses",
+    )
+    .execute(&bench.pg)
+    .await
+    .unwrap();
+
+    bench.queue.enqueue(&Act::new("other", Deed::Succeed)).await.unwrap();
+    bench.drained().await;
+    running.stop(Duration::from_secs(5)).await.unwrap();
+
+    assert_eq!(bench.record.all(), ["other", "forgotten"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a server that is killed forgets only sometimes; run it with `cargo test -p queue --test contract -- --ignored has_forgotten`"]
 async fn a_job_whose_end_the_database_has_forgotten_runs_once_more_and_its_lane_goes_on() {
     let cluster = ScratchCluster::create(&MIGRATOR).await;
     let pg = cluster.pool().await;
-    sqlx::raw_sql("ALTER DATABASE cloudybot_scratch SET synchronous_commit = off")
-        .execute(&pg)
-        .await
-        .unwrap();
+    for setting in [
+        "ALTER DATABASE cloudybot_scratch SET synchronous_commit = off",
+        // Both may write the log out, whoever is stopped.
+        "ALTER SYSTEM SET bgwriter_lru_maxpages = 0",
+        "ALTER SYSTEM SET autovacuum = off",
+        "SELECT pg_reload_conf()",
+    ] {
+        sqlx::raw_sql(setting).execute(&pg).await.unwrap();
+    }
     pg.close().await;
     let pg = cluster.pool().await;
     // A lease that outlives the outage: nothing else may take the job back.
