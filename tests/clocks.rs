@@ -5,16 +5,13 @@ use std::path::Path;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{PERSON, TestApp};
-
-const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+use crate::support::{PERSON, TestApp, faketime};
 
 /// The program with a clock that is off by what stands in this file, which may change.
 async fn start_with_clock(file: &Path) -> TestApp {
-    assert!(Path::new(FAKETIME).exists(), "{FAKETIME} is missing: install the package faketime");
     let file = file.to_str().unwrap();
     let env = [
-        ("LD_PRELOAD", FAKETIME),
+        ("LD_PRELOAD", faketime()),
         ("FAKETIME_TIMESTAMP_FILE", file),
         ("FAKETIME_NO_CACHE", "1"),
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
@@ -78,7 +75,7 @@ async fn a_wrong_clock_changes_nothing(offset: &str) {
     assert!(late < 2500, "a chunk left {late} ms after its moment");
     let told = "SELECT count(*) FROM channel_alerts WHERE cause = 'clock'";
     app.until("a person is told", async || app.count(told).await == Some(1)).await;
-    let fake = [("LD_PRELOAD", FAKETIME), ("FAKETIME", offset), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
+    let fake = [("LD_PRELOAD", faketime()), ("FAKETIME", offset), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
     let (_, check) = app.command_with(&fake, &["check"]).await;
     assert!(check.contains("this machine's clock is"), "{check}");
 

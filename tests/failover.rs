@@ -9,7 +9,7 @@ use private_postgres::test_database::TestDatabase;
 use sqlx::PgPool;
 
 use crate::support::forwarder::Forwarder;
-use crate::support::{PERSON, TestApp};
+use crate::support::{PERSON, TestApp, faketime};
 
 /// As soon as the database takes writes again, webhooks must be taken in within this.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -157,11 +157,7 @@ async fn whatever_isolation_level_the_database_is_set_to_no_webhook_is_refused_a
 async fn when_a_standby_whose_clock_is_behind_takes_over_nothing_is_lost_and_nothing_happens_twice() {
     let first = ScratchCluster::empty().await;
     let second = first
-        .standby(&[
-            ("LD_PRELOAD", "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"),
-            ("FAKETIME", "-5s"),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-        ])
+        .standby(&[("LD_PRELOAD", faketime()), ("FAKETIME", "-5s"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")])
         .await;
     let address = Forwarder::to(&first.connect_options(), Duration::ZERO).await;
     let url = address.url(&first.connect_options());
@@ -195,4 +191,52 @@ async fn when_a_standby_whose_clock_is_behind_takes_over_nothing_is_lost_and_not
     let behind = now - app.count(behind).await.unwrap();
     assert!((4000..7000).contains(&behind), "the second server's clock is {behind} ms behind");
     nothing_lost_and_nothing_twice(&app, load).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_standby_that_lagged_has_forgotten_blocks_nobody() {
+    let first = ScratchCluster::empty().await;
+    let second = first.standby(&[]).await;
+    let set = async |cluster: &ScratchCluster, setting: &'static str| {
+        let pg = sqlx::PgPool::connect_with(cluster.connect_options()).await.unwrap();
+        sqlx::raw_sql(setting).execute(&pg).await.unwrap();
+        sqlx::raw_sql("SELECT pg_reload_conf()").execute(&pg).await.unwrap();
+        pg
+    };
+    set(&first, "ALTER SYSTEM RESET synchronous_standby_names").await;
+    let address = Forwarder::to(&first.connect_options(), Duration::ZERO).await;
+    let url = address.url(&first.connect_options());
+    // A lease that outlives the outage: nothing else may take the job back.
+    let long = [("CLOUDYBOT__QUEUE__LEASE_MS", "120000"), ("CLOUDYBOT__QUEUE__RENEW_MS", "300")];
+    let app = TestApp::on_database(url, None, &long).await;
+    app.write(PERSON, "/slow 3000").await;
+    let standby = sqlx::PgPool::connect_with(second.connect_options()).await.unwrap();
+    app.until("the standby knows that the agent works", async || {
+        let running = "SELECT count(*) FROM channel_turns WHERE state = 'running'";
+        let running: Result<i64, sqlx::Error> = sqlx::query_scalar(running).fetch_one(&standby).await;
+        running.is_ok_and(|running| running == 1)
+    })
+    .await;
+
+    // It falls behind here: the reply is none of what it gets.
+    set(&second, "ALTER SYSTEM SET primary_conninfo = ''").await;
+    app.until("it follows no more", async || {
+        app.count("SELECT count(*) FROM pg_stat_replication").await == Some(0)
+    })
+    .await;
+    app.replies(PERSON, 1).await;
+    app.until("all of it is stored", async || app.count("SELECT count(*) FROM queue.jobs").await == Some(0))
+        .await;
+    first.kill().await;
+    address.cut();
+    address.turn_to(&second.connect_options());
+    second.promote().await;
+    let forgotten = "SELECT count(*) FROM channel_turns WHERE state = 'running'";
+    app.until("the second server answers", async || app.count(forgotten).await == Some(1)).await;
+
+    app.until("a webhook is taken in", async || app.write(PERSON, "And now?").await == Some(200)).await;
+    app.drained_well().await;
+
+    let said = app.said_to(PERSON);
+    assert!(said.iter().any(|said| said.contains("And now?")), "{said:?}");
 }

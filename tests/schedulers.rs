@@ -1,8 +1,6 @@
 //! Schedules when processes die, when their clocks are wrong, and when they have different files.
 
-use crate::support::{PERSON, TestApp};
-
-const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+use crate::support::{PERSON, TestApp, faketime};
 
 const NEVER: &str = "0 0 29 2 *";
 
@@ -14,7 +12,6 @@ fn says(cron: &str, message: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_slot_happens_once_by_the_present_file_though_a_clock_is_wrong_and_a_process_has_an_old_file() {
-    assert!(std::path::Path::new(FAKETIME).exists(), "{FAKETIME} is missing: install the package faketime");
     let mut app = TestApp::start_with(&[("CLOUDYBOT__TWILIO__RECIPIENT_EVERY_MS", "1")]).await;
     app.link(PERSON).await;
     let old = tempfile::tempdir().unwrap();
@@ -25,7 +22,7 @@ async fn every_slot_happens_once_by_the_present_file_though_a_clock_is_wrong_and
     })
     .await;
 
-    let ahead = [("LD_PRELOAD", FAKETIME), ("FAKETIME", "+30s"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
+    let ahead = [("LD_PRELOAD", faketime()), ("FAKETIME", "+30s"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
     app.launch_another_with(&ahead).await;
     app.write_schedule("often", &says("*/2 * * * * *", "new"));
     let of_new = "SELECT count(*) FROM channel_slots WHERE definition->'content'->>'message' = 'new'";

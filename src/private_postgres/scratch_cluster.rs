@@ -99,12 +99,13 @@ impl ScratchCluster {
     ///
     /// # Panics
     /// When there is none after a minute.
-    pub async fn standby(&self, environment: &'static [(&'static str, &'static str)]) -> Self {
+    pub async fn standby(&self, environment: &[(&'static str, &'static str)]) -> Self {
+        let environment = environment.to_vec();
         let settings = Settings { durable: false, ..Settings::new(new_folder(), NAME) };
         let (primary, of_standby) = (Arc::clone(&self.share), settings.clone());
         let share = blocking(move || {
             primary
-                .start_standby(&of_standby, NAME, environment)
+                .start_standby(&of_standby, NAME, &environment)
                 .unwrap_or_else(|error| panic!("starting a standby: {error}"))
         })
         .await;

@@ -419,6 +419,16 @@ impl Drop for TestApp {
     }
 }
 
+/// What makes a program's clock wrong when it is loaded before everything else.
+pub(crate) fn faketime() -> &'static str {
+    let folders = std::fs::read_dir("/usr/lib").unwrap();
+    let found = folders
+        .map(|folder| folder.unwrap().path().join("faketime/libfaketime.so.1"))
+        .find(|library| library.exists())
+        .expect("/usr/lib/*/faketime/libfaketime.so.1 is missing: install the package faketime");
+    found.into_os_string().into_string().unwrap().leak()
+}
+
 /// A port that is free now. Another process may take it before the program does; then the program says so and the test fails.
 pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
