@@ -1,6 +1,6 @@
 //! Empties what erased people said and were told, page by page, each page in a transaction of its own.
 //!
-//! Enqueued by the erasure in the transaction in which the person is forgotten, and by the upkeep while anything is left; once for all by its key.
+//! Enqueued by whoever has forgotten a person and leaves pages of a long thread, and by the upkeep while anything is left; once for all by its key.
 //! Enqueues nothing. It may run twice: a page that is done is not done again.
 
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use queue::transaction::Transaction;
 use serde::{Deserialize, Serialize};
 use store::erasure;
 
-use crate::app::{App, Settings};
+use crate::app::App;
 use crate::proactive::PlanError;
 
 /// All that is due.
@@ -55,17 +55,11 @@ pub async fn page_of(pg: &Connections, user_id: &str) -> sqlx::Result<bool> {
     Ok(emptied)
 }
 
-/// Forgets a user, and sees to it that all that was said goes. False: there is none.
-pub async fn begin(tx: &mut Transaction, settings: &Settings, user_id: &str) -> Result<bool, PlanError> {
-    let found = erasure::begin(tx, &settings.secret_keys, user_id).await?;
-    enqueue(tx).await?;
-    Ok(found)
-}
-
-/// Enqueues the job while anything is due.
-pub(crate) async fn enqueue(tx: &mut Transaction) -> Result<(), PlanError> {
-    if erasure::is_due(tx, None).await? {
+/// Enqueues the job while anything is due. True: something is.
+pub async fn enqueue(tx: &mut Transaction) -> Result<bool, PlanError> {
+    let is_due = erasure::is_due(tx, None).await?;
+    if is_due {
         tx.enqueue(NewJob::of(&ErasePeople::default()).unique_key(KEY)).await?;
     }
-    Ok(())
+    Ok(is_due)
 }

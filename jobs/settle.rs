@@ -1,7 +1,7 @@
 //! Finds out what became of accepted messages whose callbacks were lost: by Twilio's list, in batches, a few times. After that a chunk is left as it
 //! is: a phone may be off for days, which is no fault.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::TimeDelta;
 use queue::failure::Failure;
@@ -67,30 +67,29 @@ async fn settle_batch(app: &App, due: &[Unsettled]) -> Result<(), Failure> {
 
 /// Those of these messages that Twilio's list of our sender has, by their SIDs.
 async fn find_in_list(app: &App, due: &[Unsettled]) -> Result<HashMap<String, ListedMessage>, Failure> {
-    let mut sought: HashMap<&str, ()> = due.iter().map(|chunk| (chunk.sid.as_str(), ())).collect();
+    let mut sought: HashSet<&str> = due.iter().map(|chunk| chunk.sid.as_str()).collect();
     let mut found = HashMap::new();
     let Some(oldest) = due.iter().map(|chunk| chunk.accepted_at - DATE_SLACK).min() else { return Ok(found) };
-    let filter = ListFilter {
-        from: Some(&app.settings.whatsapp_number),
-        sent_since: Some(oldest.date_naive()),
-        ..ListFilter::default()
-    };
-    let mut next: Option<PageUri> = None;
-    for _ in 0..PAGES {
-        let page = match &next {
-            None => app.twilio.first_page(&filter).await?,
-            Some(at) => app.twilio.next_page(at).await?,
-        };
-        // The newest come first; behind a page of nothing but older ones there is nothing to find.
-        let is_past = page.entries.iter().flatten().all(|message| message.created_at < Some(oldest));
-        for message in page.entries.into_iter().flatten() {
-            if sought.remove(message.sid.as_str()).is_some() {
-                found.insert(message.sid.clone(), message);
+    for from in twilio::address::spellings(&app.settings.whatsapp_number) {
+        let filter =
+            ListFilter { from: Some(&from), sent_since: Some(oldest.date_naive()), ..ListFilter::default() };
+        let mut next: Option<PageUri> = None;
+        for _ in 0..PAGES {
+            let page = match &next {
+                None => app.twilio.first_page(&filter).await?,
+                Some(at) => app.twilio.next_page(at).await?,
+            };
+            // The newest come first; behind a page of nothing but older ones there is nothing to find.
+            let is_past = page.entries.iter().flatten().all(|message| message.created_at < Some(oldest));
+            for message in page.entries.into_iter().flatten() {
+                if sought.remove(message.sid.as_str()) {
+                    found.insert(message.sid.clone(), message);
+                }
             }
-        }
-        next = page.next;
-        if is_past || next.is_none() || sought.is_empty() {
-            break;
+            next = page.next;
+            if is_past || next.is_none() || sought.is_empty() {
+                break;
+            }
         }
     }
     Ok(found)

@@ -12,6 +12,9 @@ use apalis_cron::{CronScheduler, Error, Schedule, Tick};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 
+/// A tick comes at least this often, whether its moment has come or not.
+const LONGEST: Duration = Duration::from_secs(5);
+
 /// Ticks less than a second before each moment that a function names. The function is asked before the tick's own work is done, so it must name
 /// moments after now.
 pub struct Clock<N> {
@@ -25,10 +28,15 @@ impl<N: Fn() -> SystemTime + Clone + Send + 'static> Clock<N> {
         Self { ticks: CronScheduler::new(Moments(next.clone())).into_stream().boxed(), next }
     }
 
-    /// Waits for the next tick.
+    /// Waits for the next tick, or for [`LONGEST`]: this process's clock may have been set back while the stream slept.
     pub async fn tick(&mut self) {
-        while !matches!(self.ticks.next().await, Some(Ok(_))) {
-            tracing::debug!("A tick was asked for too late; the clock is set up anew");
+        let ticking = async {
+            while !matches!(self.ticks.next().await, Some(Ok(_))) {
+                tracing::debug!("A tick was asked for too late; the clock is set up anew");
+                self.ticks = CronScheduler::new(Moments(self.next.clone())).into_stream().boxed();
+            }
+        };
+        if tokio::time::timeout(LONGEST, ticking).await.is_err() {
             self.ticks = CronScheduler::new(Moments(self.next.clone())).into_stream().boxed();
         }
     }

@@ -58,7 +58,7 @@ pub(crate) async fn run(config: &Config, command: UsersCommand, as_json: bool) -
             serde_json::to_value(users::view(&mut tx, &settings, user).await?)?
         }
         UsersCommand::Erase { .. } => {
-            erase_people::begin(&mut tx, &settings, id).await?;
+            store::erasure::begin(&mut tx, &settings.secret_keys, id).await?;
             json!({ "user": id, "erased": true })
         }
     };

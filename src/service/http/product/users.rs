@@ -227,16 +227,21 @@ pub(super) async fn erase(
 ) -> Result<StatusCode, Problem> {
     let mut tx = product.queue.begin(&product.pg).await?;
     let user = known_user(&mut tx, &id).await?;
-    erase_people::begin(&mut tx, &product.settings, &user.id).await?;
+    store::erasure::begin(&mut tx, &product.settings.secret_keys, &user.id).await?;
     tx.commit().await?;
     tracing::info!(user.id = user.id, "Erased a user");
-    // Most people are done with in a few pages. The rest is the job's.
+    // Most people are done with in a few pages. The rest is the job's, which the upkeep enqueues if this process dies here.
     for _ in 0..PAGES_AT_ONCE {
         if !erase_people::page_of(&product.pg, &user.id).await? {
             break;
         }
     }
     let left = store::erasure::is_due(&mut *product.pg.acquire().await?, Some(&user.id)).await?;
+    if left {
+        let mut tx = product.queue.begin(&product.pg).await?;
+        erase_people::enqueue(&mut tx).await?;
+        tx.commit().await?;
+    }
     Ok(if left { StatusCode::ACCEPTED } else { StatusCode::NO_CONTENT })
 }
 
