@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::post_alert;
 
 /// A deploy is given this long.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Raises an alert where jobs of a kind that nobody knows wait for too long.
 pub(crate) async fn tell(app: &App) -> Result<(), Failure> {

@@ -371,3 +371,19 @@ async fn two_deployments_on_one_gateway_never_share_a_session_and_a_restart_keep
         "gateways fold case: {sessions:?}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_tells_of_a_gateway_that_cannot_be_reached() {
+    let gateway = Gateway::chatting(|_, _| Run::Refuse(401)).await;
+    let app = TestApp::start().await;
+    let nowhere = format!("http://{}", crate::support::free_address());
+
+    let (_, reached) = app.command_with(&[("OPENCLAW_BASE_URL", &gateway.url)], &["check"]).await;
+    let (well, unreached) = app.command_with(&[("OPENCLAW_BASE_URL", &nowhere)], &["check"]).await;
+
+    assert!(reached.contains("ok     agent"), "{reached}");
+    assert!(
+        !well && unreached.contains("WRONG  agent") && unreached.contains("check OPENCLAW_BASE_URL"),
+        "{unreached}"
+    );
+}

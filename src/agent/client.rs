@@ -167,6 +167,14 @@ impl Client {
         completion::judge(text)
     }
 
+    /// Finds out whether anybody answers there, whatever is said.
+    pub(crate) async fn reach(&self) -> Result<(), AgentError> {
+        let mut url = self.endpoint.chat().clone();
+        url.set_path("/");
+        self.http()?.get(url).send().await.map_err(|error| self.unreached(error))?;
+        Ok(())
+    }
+
     /// Has a text judged.
     pub(crate) async fn moderate(&self, text: &str) -> Result<Verdict, AgentError> {
         let body = moderation::body(text, self.target.model.as_deref());
@@ -199,10 +207,14 @@ impl Client {
         }
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream, application/json"));
         let response = self.http()?.post(url.clone()).headers(headers).json(body).send().await;
-        response.map_err(|error| match allowed_hosts::refusal_in(&error) {
+        response.map_err(|error| self.unreached(error))
+    }
+
+    fn unreached(&self, error: reqwest::Error) -> AgentError {
+        match allowed_hosts::refusal_in(&error) {
             Some(refused) => AgentError::Configuration(refused.to_string()),
             None => AgentError::Transient(format!("cannot reach {}: {}", self.endpoint, describe(error))),
-        })
+        }
     }
 
     /// What connects to the gateway, if that is allowed. Of a name it is known when it is resolved.

@@ -64,6 +64,17 @@ impl Agent {
         }
     }
 
+    /// Finds out whether the agent can be reached. What it makes of a turn, only a turn tells.
+    ///
+    /// # Errors
+    /// Nobody answers, or nobody may be asked.
+    pub async fn reach(&self) -> Result<(), AgentError> {
+        match self {
+            Self::Echo => Ok(()),
+            Self::OpenClaw(client) => within(REACHED_WITHIN, client.reach()).await,
+        }
+    }
+
     /// Runs one turn: everything a person has said since the last reply, and what to reply.
     ///
     /// A gateway may take minutes. It stops the run when this call is given up, so a second call begins the turn anew, and the agent's
@@ -99,6 +110,9 @@ impl Agent {
         }
     }
 }
+
+/// Somebody waits for the answer at a terminal.
+const REACHED_WITHIN: Duration = Duration::from_secs(5);
 
 async fn within<T>(
     timeout: Duration,

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use agent::Agent;
+use jobs::lanes::SENDING_POOLS;
 use jobs::schedules::definition;
+use jobs::{probe_sender, unknown_kinds};
 use queue::connections::Connections;
+use queue::pauses::{self, Pause};
 use store::keys_in_use;
 use twilio::client::{Client, ListFilter, LookupError, Settings};
 
@@ -25,6 +29,7 @@ pub(crate) async fn run(config: &Config) -> Vec<Finding> {
         Finding { what: "schedules", result: schedules(config) },
     ];
     findings.extend(of_database(config).await);
+    findings.push(Finding { what: "agent", result: agent(config).await });
     findings.push(Finding { what: "twilio", result: twilio(config).await });
     findings.push(Finding { what: "webhook address", result: webhook_address(config) });
     findings
@@ -42,6 +47,8 @@ async fn of_database(config: &Config) -> Vec<Finding> {
     if in_order.is_ok() {
         let keys = secret_keys(config, &pg).await.map_err(|error| format!("{error:#}"));
         findings.push(Finding { what: "secret keys", result: keys });
+        let jobs = jobs(&pg).await.unwrap_or_else(|error| Err(error.to_string()));
+        findings.push(Finding { what: "jobs", result: jobs });
         findings.push(Finding { what: "clock", result: clock(&pg).await });
     }
     findings.insert(0, Finding { what: "database", result: in_order });
@@ -53,6 +60,45 @@ async fn clock(pg: &Connections) -> Result<String, String> {
     let mut conn = pg.acquire().await.map_err(|error| error.to_string())?;
     let (_, lead) = own_clock::read(&mut conn).await.map_err(|error| error.to_string())?;
     if lead.is_too_large() { Err(lead.to_string()) } else { Ok("as the database's".to_owned()) }
+}
+
+/// What keeps jobs from being done, and what helps.
+async fn jobs(pg: &Connections) -> sqlx::Result<Result<String, String>> {
+    let mut conn = pg.acquire().await?;
+    let pauses = pauses::all(&mut conn).await?;
+    let mut wrong: Vec<String> = pauses
+        .iter()
+        .filter(|pause| pause.scope == "pool" && SENDING_POOLS.contains(&pause.name.as_str()))
+        .map(|Pause { name, paused_at, paused_by, .. }| {
+            let since = paused_at.format("%Y-%m-%d %H:%M:%SZ");
+            if paused_by == probe_sender::ACTOR {
+                format!(
+                    "pool {name} is paused since {since}, since Twilio refused our account or sender: mend what the alert sender_refused \
+                     tells, then `cloudybot jobs probe`"
+                )
+            } else {
+                format!("pool {name} is paused since {since} by {paused_by}: `cloudybot jobs resume pool {name}`")
+            }
+        })
+        .collect();
+    let unknown = queue::unknown_kinds::since(&mut conn, unknown_kinds::PATIENCE).await?;
+    if !unknown.is_empty() {
+        wrong.push(unknown_kinds::in_words(&unknown));
+    }
+    if !wrong.is_empty() {
+        return Ok(Err(wrong.join("; ")));
+    }
+    Ok(Ok(format!("sending is not held back; {} other pauses", pauses.len())))
+}
+
+async fn agent(config: &Config) -> Result<String, String> {
+    match config.agent.reach().await {
+        Ok(()) if matches!(config.agent, Agent::Echo) => {
+            Ok("the built-in echo agent; set OPENCLAW_BASE_URL for a gateway".to_owned())
+        }
+        Ok(()) => Ok(format!("{} can be reached", config.agent.name())),
+        Err(error) => Err(format!("{error}: check OPENCLAW_BASE_URL, and whether the gateway runs")),
+    }
 }
 
 /// What hangs on which key, and which one can go.

@@ -69,10 +69,13 @@ async fn a_probe_that_is_asked_for_comes_now() {
     let app = held_back().await;
     app.sandbox.set_faults(Faults::default());
 
+    let (_, checked) = app.command(&["check"]).await;
     let (well, told) = app.command(&["jobs", "probe"]).await;
 
     assert!(well && told.contains("tried out now"), "{told}");
+    assert!(checked.contains("WRONG  jobs") && checked.contains("`cloudybot jobs probe`"), "{checked}");
     goes_on(&app, 1).await;
+    assert!(app.command(&["check"]).await.1.contains("ok     jobs"));
     assert_eq!(app.admin(Method::POST, "/jobs/probe", Value::Null).await, (200, json!({ "probing": false })));
 }
 
