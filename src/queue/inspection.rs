@@ -6,6 +6,7 @@ use serde_json::Value;
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use crate::Queue;
+use crate::finding::{self, Page};
 use crate::job::JobId;
 use crate::pauses;
 
@@ -171,25 +172,15 @@ impl Scope {
     }
 }
 
-/// Jobs that one bulk action touches at most; a second one takes the next.
-pub(crate) const BULK_LIMIT: i64 = 10_000;
-
 /// Jobs that one transaction of a bulk action touches.
 const BULK_STEP: usize = 500;
 
 const SUMMARY: &str = "SELECT id, state, kind, pool, lane, failed_attempts, run_at, created_at, finished_at, reason FROM queue.every_job";
 
-const LIVE: &str = " AND state NOT IN ('done', 'cancelled', 'dead')";
-
-const LIVE_AND_NOT_KEPT: &str = " AND state NOT IN ('done', 'cancelled', 'dead')
-    AND kind <> ALL (ARRAY(SELECT k.kind FROM queue.kinds k WHERE k.kept UNION SELECT k.on_end_kind FROM queue.kinds k WHERE k.on_end_kind IS NOT NULL))";
-
 impl Queue {
     /// The newest jobs that fit, at most `limit`.
     pub async fn list(&self, filter: &Filter, limit: i64) -> sqlx::Result<Vec<JobSummary>> {
-        let mut query = QueryBuilder::new(SUMMARY);
-        narrow(&mut query, filter);
-        query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
+        let mut query = finding::summaries(filter, Page::Newest(limit));
         query.build_query_as().fetch_all(&mut *self.pool().acquire().await?).await
     }
 
@@ -236,29 +227,30 @@ impl Queue {
         Ok(outcomes.pop().expect("one job, one outcome"))
     }
 
-    /// Does something to every job that fits: dead ones for a retry; live ones, or dead ones if they are asked for, for a cancel. A cancel that names no
-    /// kind leaves alone what others rely on ([`crate::job::Job::KEPT`]), and follow-ups.
+    /// Does something to every job that fits, to the end, as [`Queue::bulk`] does in steps.
     pub async fn act_on_fitting(
         &self,
         action: Action,
         filter: &Filter,
         actor: &str,
     ) -> sqlx::Result<Vec<Outcome>> {
-        let mut query = QueryBuilder::<Postgres>::new("SELECT id FROM queue.every_job");
-        narrow(&mut query, filter);
-        query.push(match action {
-            Action::Retry => " AND state = 'dead'",
-            Action::Cancel if filter.state.as_deref() == Some("dead") => "",
-            Action::Cancel if filter.kind.is_some() => LIVE,
-            Action::Cancel => LIVE_AND_NOT_KEPT,
-        });
-        query.push(" ORDER BY id LIMIT ").push_bind(BULK_LIMIT);
-        let ids: Vec<JobId> =
-            query.build_query_scalar().fetch_all(&mut *self.pool().acquire().await?).await?;
-        self.act_on_all(action, &ids, actor).await
+        let mut bulk = self.bulk(action, filter.clone()).await?;
+        let mut outcomes = Vec::new();
+        loop {
+            let step = self.step(&mut bulk, actor).await?;
+            if step.is_empty() {
+                return Ok(outcomes);
+            }
+            outcomes.extend(step);
+        }
     }
 
-    async fn act_on_all(&self, action: Action, ids: &[JobId], actor: &str) -> sqlx::Result<Vec<Outcome>> {
+    pub(crate) async fn act_on_all(
+        &self,
+        action: Action,
+        ids: &[JobId],
+        actor: &str,
+    ) -> sqlx::Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(ids.len());
         for step in ids.chunks(BULK_STEP) {
             let mut tx = self.pool().begin().await?;
@@ -329,24 +321,4 @@ pub(crate) async fn note(
         .execute(conn)
         .await?;
     Ok(())
-}
-
-pub(crate) fn narrow(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
-    query.push(" WHERE TRUE");
-    for (column, value) in
-        [("state", &filter.state), ("kind", &filter.kind), ("pool", &filter.pool), ("lane", &filter.lane)]
-    {
-        if let Some(value) = value {
-            query.push(format!(" AND {column} = ")).push_bind(value.clone());
-        }
-    }
-    if let Some(since) = filter.since {
-        query.push(" AND created_at >= ").push_bind(since);
-    }
-    if let Some(until) = filter.until {
-        query.push(" AND created_at < ").push_bind(until);
-    }
-    if let Some(before) = filter.before {
-        query.push(" AND id < ").push_bind(before);
-    }
 }

@@ -66,6 +66,8 @@
 
 /// The wait between attempts.
 pub mod backoff;
+/// One action on many jobs.
+pub mod bulk;
 /// The right to complete a job.
 pub mod claim;
 /// Wakes the scheduler.
@@ -98,6 +100,7 @@ pub mod unknown_kinds;
 pub mod workers;
 
 mod bell;
+mod finding;
 mod kept;
 mod registry;
 mod together;

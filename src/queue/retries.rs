@@ -2,9 +2,10 @@
 //! ([`crate::inspection::Action::Retry`]), which is worth nothing where its follow-up has closed what the job was about.
 
 use serde_json::Value;
-use sqlx::{PgConnection, Postgres, QueryBuilder};
+use sqlx::PgConnection;
 
 use crate::Queue;
+use crate::finding::{self, Page, Table};
 use crate::inspection::{self, Filter};
 use crate::job::JobId;
 
@@ -46,12 +47,13 @@ pub async fn note(conn: &mut PgConnection, actor: &str, id: JobId, outcome: &str
     inspection::note(conn, actor, "retry", &format!("job {id}"), outcome).await
 }
 
+/// Dead jobs that one retry by filter takes.
+const AT_ONCE: i64 = 10_000;
+
 impl Queue {
     /// The dead jobs that fit, the oldest first, at most as many as one bulk action touches.
     pub async fn dead_fitting(&self, filter: &Filter) -> sqlx::Result<Vec<JobId>> {
-        let mut query = QueryBuilder::<Postgres>::new("SELECT id FROM queue.every_job");
-        inspection::narrow(&mut query, filter);
-        query.push(" AND state = 'dead' ORDER BY id LIMIT ").push_bind(inspection::BULK_LIMIT);
+        let mut query = finding::ids(Table::Dead, filter, "", Page::Behind(0, JobId::MAX, AT_ONCE));
         query.build_query_scalar().fetch_all(&mut *self.pool().acquire().await?).await
     }
 }

@@ -234,13 +234,28 @@ async fn retry(
 
 async fn cancel(queue: &Queue, chosen: Chosen, actor: &str) -> anyhow::Result<Vec<Outcome>> {
     if let Some(filter) = chosen.filter()? {
-        return queue.act_on_fitting(Action::Cancel, &filter, actor).await.context(UNANSWERED);
+        return cancel_fitting(queue, filter, actor).await;
     }
     let mut outcomes = Vec::new();
     for id in chosen.ids {
         outcomes.push(queue.act_on(Action::Cancel, id, actor).await.context(UNANSWERED)?);
     }
     Ok(outcomes)
+}
+
+/// Step by step to the end; how far it has come is told in between, so that whoever stops it knows what is left.
+async fn cancel_fitting(queue: &Queue, filter: Filter, actor: &str) -> anyhow::Result<Vec<Outcome>> {
+    let mut bulk = queue.bulk(Action::Cancel, filter).await.context(UNANSWERED)?;
+    let all = queue.rest(&bulk).await.context(UNANSWERED)?;
+    let mut outcomes = Vec::new();
+    loop {
+        let step = queue.step(&mut bulk, actor).await.context(UNANSWERED)?;
+        if step.is_empty() {
+            return Ok(outcomes);
+        }
+        outcomes.extend(step);
+        let _ = writeln!(std::io::stderr(), "{} of {all} jobs", outcomes.len());
+    }
 }
 
 fn report(as_json: bool, outcomes: &[Outcome]) -> anyhow::Result<()> {

@@ -202,3 +202,39 @@ async fn the_past_is_pruned_by_age_and_dead_jobs_stay() {
     assert_eq!(bench.count("SELECT count(*) FROM queue.dead").await, 1);
     assert_eq!(bench.count("SELECT job_id FROM queue.attempts").await, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_by_filter_goes_on_in_steps_to_its_end_and_says_what_is_left() {
+    let bench = Bench::new().await;
+    sqlx::query(
+        "INSERT INTO queue.jobs (run_at, max_attempts, state, kind, pool, payload)
+         SELECT now() + interval '1 day', 5, 'scheduled', 'act', 'test', '{}' FROM generate_series(1, 1200)",
+    )
+    .execute(&bench.pg)
+    .await
+    .unwrap();
+    let filter = Filter { kind: Some("act".into()), ..Filter::default() };
+
+    let mut bulk = bench.queue.bulk(Action::Cancel, filter.clone()).await.unwrap();
+    let all = bench.queue.rest(&bulk).await.unwrap();
+    let first = bench.queue.step(&mut bulk, "tester").await.unwrap();
+    let rest = bench.queue.rest(&bulk).await.unwrap();
+    // What comes later is not meant, or it would never end.
+    let far = chrono::Utc::now() + Duration::from_secs(3600);
+    bench.queue.enqueue(NewJob::of(&Act::new("later", Deed::Succeed)).run_at(far)).await.unwrap();
+    let mut others = 0;
+    loop {
+        let step = bench.queue.step(&mut bulk, "tester").await.unwrap().len();
+        if step == 0 {
+            break;
+        }
+        others += step;
+    }
+
+    assert_eq!((all, first.len(), rest, others), (1200, 500, 700, 700));
+    assert_eq!(bench.count("SELECT count(*) FROM queue.jobs").await, 1);
+    let cancelled = Filter { state: Some("cancelled".into()), ..filter.clone() };
+    assert_eq!(bench.queue.list(&cancelled, 2000).await.unwrap().len(), 1200);
+    assert_eq!(bench.queue.list(&filter, 2000).await.unwrap().len(), 1201);
+    assert!(bench.queue.list(&Filter { state: Some("dead".into()), ..filter }, 10).await.unwrap().is_empty());
+}

@@ -1,5 +1,7 @@
 //! `/admin/api/jobs`: the queue, as `cloudybot jobs` shows it at a terminal.
 
+use std::time::{Duration, Instant};
+
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -150,9 +152,14 @@ pub(super) async fn cancel(
 /// What came of an action on many jobs.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Outcomes {
-    /// At most 10,000; a second request takes the next.
+    /// What came of each job that was touched.
     outcomes: Vec<Outcome>,
+    /// How many jobs are left that fit, once a request has taken its time; the same request again takes them.
+    rest: i64,
 }
+
+/// A request with a filter begins no further step after this.
+const AT_MOST: Duration = Duration::from_secs(5);
 
 /// Tries every dead job again that fits, and says for each kind how many were tried and how many not, and why; at least one field must be given.
 #[utoipa::path(post, path = "/retry", operation_id = "retryJobs", tag = "jobs", request_body = JobFilter, responses((status = 200, body = Retries), (status = 401, body = Problem), (status = 422, body = Problem)))]
@@ -168,14 +175,25 @@ pub(super) async fn retry_fitting(
 }
 
 /// Cancels every live job that fits, or every dead one with `"state": "dead"`; at least one field must be given. Without a kind, what other jobs rely on
-/// is left alone: follow-ups, the sender's probe, the upkeep.
+/// is left alone: follow-ups, the sender's probe, the upkeep. It goes by steps, each committed, for some seconds; `rest` says how many jobs are left.
 #[utoipa::path(post, path = "/cancel", operation_id = "cancelJobs", tag = "jobs", request_body = JobFilter, responses((status = 200, body = Outcomes), (status = 401, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn cancel_fitting(
     State(admin): State<Admin>,
     input::Json(filter): input::Json<JobFilter>,
 ) -> Result<Json<Outcomes>, Problem> {
-    let outcomes = admin.queue.act_on_fitting(Action::Cancel, &filter.narrow()?, ACTOR).await?;
-    Ok(Json(Outcomes { outcomes }))
+    let begun = Instant::now();
+    let mut bulk = admin.queue.bulk(Action::Cancel, filter.narrow()?).await?;
+    let mut outcomes = Vec::new();
+    loop {
+        let step = admin.queue.step(&mut bulk, ACTOR).await?;
+        let is_done = step.is_empty();
+        outcomes.extend(step);
+        if is_done || begun.elapsed() >= AT_MOST {
+            break;
+        }
+    }
+    let rest = admin.queue.rest(&bulk).await?;
+    Ok(Json(Outcomes { outcomes, rest }))
 }
 
 /// What is paused or goes on.

@@ -1,0 +1,56 @@
+//! One action on all jobs that fit a filter, in steps: each is committed by itself, so whoever asks can tell how far it has come, and stop.
+
+use crate::Queue;
+use crate::finding::{self, Page, Table};
+use crate::inspection::{Action, Filter, Outcome};
+use crate::job::JobId;
+
+/// Jobs that a step touches.
+const STEP: i64 = 500;
+
+const KEPT: &str = " AND kind <> ALL (ARRAY(SELECT k.kind FROM queue.kinds k WHERE k.kept UNION SELECT k.on_end_kind FROM queue.kinds k WHERE k.on_end_kind IS NOT NULL))";
+
+/// An action under way. It touches no job that was enqueued after its beginning, so it ends.
+#[derive(Debug)]
+pub struct Bulk {
+    action: Action,
+    table: Table,
+    filter: Filter,
+    /// What it leaves alone, in SQL.
+    besides: &'static str,
+    /// Jobs up to this one are done with.
+    after: JobId,
+    /// The newest job at its beginning.
+    until: JobId,
+}
+
+impl Queue {
+    /// Begins an action on every job that fits: dead ones for a retry; live ones, or dead ones if they are asked for, for a cancel. A cancel that
+    /// names no kind leaves alone what others rely on ([`crate::job::Job::KEPT`]), and follow-ups.
+    pub async fn bulk(&self, action: Action, filter: Filter) -> sqlx::Result<Bulk> {
+        let of_dead = action == Action::Retry || filter.state.as_deref() == Some("dead");
+        let besides = if of_dead || filter.kind.is_some() { "" } else { KEPT };
+        let until = sqlx::query_scalar("SELECT last_value FROM queue.job_ids")
+            .fetch_one(&mut *self.pool().acquire().await?)
+            .await?;
+        let table = if of_dead { Table::Dead } else { Table::Live };
+        Ok(Bulk { action, table, filter, besides, after: 0, until })
+    }
+
+    /// Does the next step; what came of each job. Empty: all is done.
+    pub async fn step(&self, bulk: &mut Bulk, actor: &str) -> sqlx::Result<Vec<Outcome>> {
+        let page = Page::Behind(bulk.after, bulk.until, STEP);
+        let mut query = finding::ids(bulk.table, &bulk.filter, bulk.besides, page);
+        let ids: Vec<JobId> =
+            query.build_query_scalar().fetch_all(&mut *self.pool().acquire().await?).await?;
+        let Some(last) = ids.last() else { return Ok(Vec::new()) };
+        bulk.after = *last;
+        self.act_on_all(bulk.action, &ids, actor).await
+    }
+
+    /// How many jobs are left.
+    pub async fn rest(&self, bulk: &Bulk) -> sqlx::Result<i64> {
+        let mut query = finding::count(bulk.table, &bulk.filter, bulk.besides, bulk.after, bulk.until);
+        query.build_query_scalar().fetch_one(&mut *self.pool().acquire().await?).await
+    }
+}

@@ -1,0 +1,212 @@
+//! Finding jobs by a filter: a select for each table that may hold them, each in order and limited, so that a page costs a page. In a view of all tables
+//! Postgres reads and sorts the whole history.
+
+use sqlx::{Postgres, QueryBuilder};
+
+use crate::inspection::Filter;
+use crate::job::JobId;
+
+/// Which page of what fits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Page {
+    /// The newest.
+    Newest(i64),
+    /// The oldest behind a job, up to another one.
+    Behind(JobId, JobId, i64),
+}
+
+/// A table that holds jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Table {
+    /// What may still run.
+    Live,
+    /// What ended well or was cancelled.
+    Finished,
+    /// What gave up.
+    Dead,
+}
+
+impl Table {
+    /// The tables in which a job may be found that fits.
+    pub(crate) fn of(filter: &Filter) -> Vec<Self> {
+        match filter.state.as_deref() {
+            None => vec![Self::Live, Self::Finished, Self::Dead],
+            Some("done" | "cancelled") => vec![Self::Finished],
+            Some("dead") => vec![Self::Dead],
+            Some(_) => vec![Self::Live],
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Live => "queue.jobs",
+            Self::Finished => "queue.finished",
+            Self::Dead => "queue.dead",
+        }
+    }
+
+    /// The columns of a list, in one shape for all tables.
+    fn summary(self) -> &'static str {
+        match self {
+            Self::Live => {
+                "id, state::TEXT AS state, kind, pool, lane, attempt::INTEGER AS failed_attempts, run_at, created_at, NULL::TIMESTAMPTZ AS finished_at, NULL::TEXT AS reason"
+            }
+            Self::Finished => {
+                "id, CASE WHEN cancelled THEN 'cancelled' ELSE 'done' END AS state, kind, pool, lane, attempt - (NOT cancelled)::INTEGER AS failed_attempts, NULL::TIMESTAMPTZ AS run_at, created_at, finished_at, reason"
+            }
+            Self::Dead => {
+                "id, 'dead' AS state, kind, pool, lane, attempt::INTEGER AS failed_attempts, NULL::TIMESTAMPTZ AS run_at, created_at, finished_at, reason"
+            }
+        }
+    }
+
+    /// What a state means in this table, in words that its partial indexes know.
+    fn state(self, state: &str) -> &'static str {
+        match (self, state) {
+            (Self::Live, "held") => " AND phase = 'held'",
+            (Self::Live, "scheduled") => " AND phase = 'scheduled'",
+            (Self::Live, "parked") => " AND phase = 'parked'",
+            (Self::Live, "waiting") => " AND phase = 'due' AND state = 'waiting'",
+            (Self::Live, "running") => " AND phase = 'due' AND state = 'running'",
+            (Self::Finished, "cancelled") => " AND cancelled",
+            (Self::Finished, "done") => " AND NOT cancelled",
+            (Self::Dead, "dead") => "",
+            _ => " AND FALSE",
+        }
+    }
+}
+
+/// The lists' rows of jobs that fit.
+pub(crate) fn summaries(filter: &Filter, page: Page) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new("SELECT * FROM (");
+    for (place, table) in Table::of(filter).into_iter().enumerate() {
+        query.push(if place > 0 { " UNION ALL (SELECT " } else { "(SELECT " });
+        query.push(table.summary());
+        part(&mut query, table, filter, "", page);
+        query.push(")");
+    }
+    query.push(") AS found");
+    end(&mut query, page);
+    query
+}
+
+/// The ids of jobs of a table that fit.
+pub(crate) fn ids(
+    table: Table,
+    filter: &Filter,
+    besides: &'static str,
+    page: Page,
+) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new("SELECT id");
+    part(&mut query, table, filter, besides, page);
+    query
+}
+
+/// How many jobs of a table fit behind a job, up to another one.
+pub(crate) fn count(
+    table: Table,
+    filter: &Filter,
+    besides: &'static str,
+    after: JobId,
+    until: JobId,
+) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new("SELECT count(*)");
+    narrow(&mut query, table, filter, besides);
+    query.push(" AND id > ").push_bind(after).push(" AND id <= ").push_bind(until);
+    query
+}
+
+fn part(
+    query: &mut QueryBuilder<Postgres>,
+    table: Table,
+    filter: &Filter,
+    besides: &'static str,
+    page: Page,
+) {
+    narrow(query, table, filter, besides);
+    if let Page::Behind(after, until, _) = page {
+        query.push(" AND id > ").push_bind(after).push(" AND id <= ").push_bind(until);
+    }
+    end(query, page);
+}
+
+fn end(query: &mut QueryBuilder<Postgres>, page: Page) {
+    match page {
+        Page::Newest(limit) => query.push(" ORDER BY id DESC LIMIT ").push_bind(limit),
+        Page::Behind(_, _, limit) => query.push(" ORDER BY id LIMIT ").push_bind(limit),
+    };
+}
+
+fn narrow(query: &mut QueryBuilder<Postgres>, table: Table, filter: &Filter, besides: &'static str) {
+    query.push(" FROM ").push(table.name()).push(" WHERE TRUE").push(besides);
+    if let Some(state) = &filter.state {
+        query.push(table.state(state));
+    }
+    for (column, value) in [("kind", &filter.kind), ("pool", &filter.pool), ("lane", &filter.lane)] {
+        if let Some(value) = value {
+            query.push(" AND ").push(column).push(" = ").push_bind(value.clone());
+        }
+    }
+    if let Some(since) = filter.since {
+        query.push(" AND created_at >= ").push_bind(since);
+    }
+    if let Some(until) = filter.until {
+        query.push(" AND created_at < ").push_bind(until);
+    }
+    if let Some(before) = filter.before {
+        query.push(" AND id < ").push_bind(before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use private_postgres::test_database::TestDatabase;
+    use sqlx::AssertSqlSafe;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_page_in_any_state_reads_no_table() {
+        let database = TestDatabase::create(&sqlx::migrate!("../../migrations")).await;
+        let pg = database.pool().await;
+        let fill = "
+            INSERT INTO queue.finished (id, created_at, attempt, crashes, cancelled, kind, pool, payload)
+            SELECT -n, now(), 1, 0, n % 1000 = 0, 'act', 'test', '{}' FROM generate_series(1, 100000) n;
+            INSERT INTO queue.jobs (run_at, max_attempts, state, kind, pool, payload)
+            SELECT now() + interval '1 day', 5, 'scheduled', 'act', 'test', '{}' FROM generate_series(1, 20000);
+            INSERT INTO queue.dead (id, created_at, attempt, max_attempts, crashes, priority, kind, pool, reason, payload)
+            SELECT -n, now(), 5, 5, 0, 0, 'act', 'test', 'no', '{}' FROM generate_series(200001, 210000) n;
+            ANALYZE queue.finished; ANALYZE queue.jobs; ANALYZE queue.dead";
+        sqlx::raw_sql(fill).execute(&pg).await.unwrap();
+        // Partitions without a row are read as fast as their indexes.
+        let large = "SELECT relname::TEXT FROM pg_class WHERE relnamespace = 'queue'::regnamespace AND relkind = 'r' AND reltuples > 500";
+        let large: Vec<String> = sqlx::query_scalar(large).fetch_all(&pg).await.unwrap();
+        assert_eq!(large.len(), 3);
+
+        // What is due is found by its pool and priority, which a list does not know: for these two the live table is read, never the history.
+        let states =
+            crate::inspection::STATES.into_iter().filter(|state| !["waiting", "running"].contains(state));
+        let states = states.map(Some).chain([None]);
+        for state in states {
+            let filter = Filter { state: state.map(str::to_owned), ..Filter::default() };
+            let query = summaries(&filter, Page::Newest(50));
+            // The limits are all that is bound.
+            let sql = (1..=4)
+                .fold(query.sql().as_str().to_owned(), |sql, place| sql.replace(&format!("${place}"), "50"));
+            let plan: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!("EXPLAIN (COSTS OFF) {sql}")))
+                .fetch_all(&pg)
+                .await
+                .unwrap();
+            let reads: Vec<&String> = plan
+                .iter()
+                .filter(|line| {
+                    large.iter().any(|table| {
+                        line.contains(&format!("Seq Scan on {table} "))
+                            || line.ends_with(&format!("Seq Scan on {table}"))
+                    })
+                })
+                .collect();
+            assert!(reads.is_empty(), "{state:?}: {plan:#?}");
+        }
+    }
+}
