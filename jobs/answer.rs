@@ -202,7 +202,7 @@ impl Answer {
             return Ok(None);
         }
         // The database's clock wrote when they came; this machine's own may be wrong.
-        let now = store::schedules::clock(&mut tx).await?;
+        let now = store::clock::now(&mut tx).await?;
         if let Some(pause) = still_typing(&messages, app, now) {
             tx.commit().await?;
             return Err(Failure::Snooze(pause));

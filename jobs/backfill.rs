@@ -40,7 +40,7 @@ struct Span {
 /// One round. What could not be asked of Twilio is left to the next one.
 pub(crate) async fn backfill(app: &App) -> Result<(), Failure> {
     let mut conn = app.pg.acquire().await?;
-    let begun = store::cursors::now(&mut conn).await?;
+    let begun = store::clock::now(&mut conn).await?;
     let done_until = store::cursors::get(&mut conn, CURSOR).await?.min(begun);
     let first_start = store::cursors::get(&mut conn, FIRST_START).await?;
     drop(conn);

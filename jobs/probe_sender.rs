@@ -71,7 +71,7 @@ pub(crate) async fn hold_back(tx: &mut Transaction, every: Duration) -> Result<(
     let every_secs = every.as_secs().max(1);
     let pause =
         TimeDelta::try_seconds(i64::try_from(every_secs).unwrap_or(i64::MAX)).unwrap_or(TimeDelta::MAX);
-    let first_at = store::schedules::clock(tx).await?.checked_add_signed(pause);
+    let first_at = store::clock::now(tx).await?.checked_add_signed(pause);
     let probe = NewJob::of(&ProbeSender { every_secs }).unique_key(KEY);
     tx.enqueue(match first_at {
         Some(moment) => probe.run_at(moment),

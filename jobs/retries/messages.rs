@@ -96,6 +96,6 @@ fn failed(asked: Option<Asked>) -> std::result::Result<Asked, String> {
 
 async fn window_is_open(tx: &mut Transaction, settings: &Settings, address_id: i64) -> Result<bool> {
     let last_inbound_at = store::addresses::last_inbound_at(tx, address_id).await?;
-    let now = store::schedules::clock(tx).await?;
+    let now = store::clock::now(tx).await?;
     Ok(settings.window_is_open(last_inbound_at, now))
 }

@@ -18,7 +18,7 @@ const TOLERATED: TimeDelta = TimeDelta::seconds(1);
 #[expect(clippy::disallowed_methods, reason = "what is compared is this machine's own clock")]
 pub(crate) async fn read(conn: &mut PgConnection) -> sqlx::Result<(DateTime<Utc>, Lead)> {
     let (asked_at, begun) = (DateTime::<Utc>::from(SystemTime::now()), Instant::now());
-    let shown = store::schedules::clock(conn).await?;
+    let shown = store::clock::now(conn).await?;
     Ok((shown, lead(asked_at, TimeDelta::from_std(begun.elapsed()).unwrap_or_default(), shown)))
 }
 

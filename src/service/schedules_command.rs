@@ -158,7 +158,7 @@ async fn switch(conn: &mut PgConnection, name: &str, enabled: bool) -> anyhow::R
 }
 
 async fn list(conn: &mut PgConnection, schedules: &[Schedule]) -> anyhow::Result<Value> {
-    let now = store::schedules::clock(conn).await?;
+    let now = store::clock::now(conn).await?;
     let rows = store::schedules::all(conn).await.context(UNANSWERED)?;
     let schedulers = store::schedulers::alive(conn).await?;
     let mut listed = Vec::new();
@@ -213,7 +213,7 @@ async fn preview(
 ) -> anyhow::Result<Value> {
     let definition = &schedule.definition;
     let (user, plan) = (definition.audience.user.as_deref(), definition.audience.plan.as_deref());
-    let now = store::schedules::clock(conn).await?;
+    let now = store::clock::now(conn).await?;
     let moment = moments::next(&schedule.cron, schedule.zone, now, 1).first().copied().unwrap_or(now);
     let content = &definition.content;
     let (said, text) = match (&content.message, &content.prompt) {

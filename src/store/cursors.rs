@@ -3,11 +3,6 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-/// The database's clock.
-pub async fn now(conn: &mut PgConnection) -> sqlx::Result<DateTime<Utc>> {
-    sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(conn).await
-}
-
 /// Everything before this moment is done; now, if nothing was ever done. One in the future was written by a clock that was wrong, and tells nothing:
 /// everything of the last day is done again.
 pub async fn get(conn: &mut PgConnection, name: &str) -> sqlx::Result<DateTime<Utc>> {

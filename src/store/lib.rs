@@ -15,6 +15,8 @@ pub mod attachments;
 pub mod chunks;
 /// By which a phone proves whose it is.
 pub mod claim_tokens;
+/// The database's clock.
+pub mod clock;
 /// What people agreed to and took back.
 pub mod consents;
 /// Threads with the agent.

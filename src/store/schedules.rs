@@ -101,11 +101,6 @@ pub async fn all(conn: &mut PgConnection) -> sqlx::Result<Vec<Row>> {
         .await
 }
 
-/// The database's clock, which alone says what is due.
-pub async fn clock(conn: &mut PgConnection) -> sqlx::Result<DateTime<Utc>> {
-    sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(conn).await
-}
-
 /// Every moment up to this one is dealt with.
 pub async fn advance(conn: &mut PgConnection, name: &str, fired_until: DateTime<Utc>) -> sqlx::Result<()> {
     sqlx::query("UPDATE channel_schedules SET fired_until = $2 WHERE name = $1 AND fired_until < $2")

@@ -72,7 +72,7 @@ pub(super) async fn create(
     let key = idempotency_key(&headers)?;
     let hash = Sha256::digest(serde_json::to_vec(&request).unwrap_or_default()).to_vec();
     let mut tx = product.queue.begin(&product.pg).await?;
-    let expires_at = check(&product, &request, store::schedules::clock(&mut tx).await?)?;
+    let expires_at = check(&product, &request, store::clock::now(&mut tx).await?)?;
     let user = known_user(&mut tx, &user).await?;
     if let Some(key) = key
         && let Some(kept) = store::idempotency_keys::find(&mut tx, &user.id, key).await?

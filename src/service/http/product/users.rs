@@ -185,7 +185,7 @@ pub(super) async fn put(
         user.anchor = if new {
             store::periods::Anchor { day, ..store::periods::Anchor::default() }
         } else {
-            user.anchor.set(day, store::schedules::clock(&mut tx).await?)
+            user.anchor.set(day, store::clock::now(&mut tx).await?)
         };
     }
     user.paused = request.paused.unwrap_or(user.paused);
@@ -325,7 +325,7 @@ pub(crate) async fn view(conn: &mut PgConnection, settings: &Settings, user: Use
 }
 
 async fn usage_view(conn: &mut PgConnection, settings: &Settings, user: &User) -> sqlx::Result<UsageView> {
-    let period = user.anchor.period(store::schedules::clock(conn).await?);
+    let period = user.anchor.period(store::clock::now(conn).await?);
     let usage = store::allowances::usage(conn, &user.id, period).await?;
     let plan = settings.plans.of(&user.plan);
     let left = i64::from(plan.whatsapp_sends) + i64::from(usage.credited)
