@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use private_postgres::scratch_cluster::ScratchCluster;
 
+use crate::support::forwarder::Forwarder;
 use crate::support::{PERSON, TestApp};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,4 +153,23 @@ async fn an_outage_is_told_once_for_each_cause_and_then_counted() {
         .sum();
     assert_eq!(counted, 90, "{of_webhooks:#?}");
     assert!(trouble.len() <= 60, "{} lines: {trouble:#?}", trouble.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_pooler_would_break_goes_to_the_server_itself() {
+    let cluster = ScratchCluster::empty().await;
+    let pooler = Forwarder::to(&cluster.connect_options(), Duration::ZERO).await;
+    let direct = [("CLOUDYBOT__DATABASE__DIRECT_URL", cluster.url())];
+    let app = TestApp::on_database(pooler.url(&cluster.connect_options()), None, &direct).await;
+    let pg = sqlx::PgPool::connect_with(cluster.connect_options()).await.unwrap();
+    let listener = "SELECT pid FROM pg_stat_activity WHERE query ILIKE 'LISTEN%'";
+    let before: i32 = sqlx::query_scalar(listener).fetch_one(&pg).await.unwrap();
+
+    pooler.cut();
+    pooler.turn_to(&cluster.connect_options());
+    app.until("webhooks are taken in again", async || app.write(PERSON, "Hello").await == Some(200)).await;
+    app.drained_well().await;
+
+    let after: i32 = sqlx::query_scalar(listener).fetch_one(&pg).await.unwrap();
+    assert_eq!(before, after, "the listening connection was none of those that were cut");
 }

@@ -2,10 +2,11 @@
 //! for use: see [`crate::fitness`].
 
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnection, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{PgPool, Postgres};
 use tokio::runtime::Handle;
 
@@ -64,11 +65,13 @@ async fn make_ready(connection: &mut PgConnection) -> sqlx::Result<()> {
 pub struct Connections {
     pg: PgPool,
     failures: Failures,
+    /// How to reach the server itself where the pool reaches a pooler.
+    direct: Option<Arc<PgConnectOptions>>,
 }
 
 impl From<PgPool> for Connections {
     fn from(pg: PgPool) -> Self {
-        Self { pg, failures: Failures::default() }
+        Self { pg, failures: Failures::default(), direct: None }
     }
 }
 
@@ -88,7 +91,19 @@ impl Connections {
     /// A pool, ideally with [`options`], whose failures are noted with those of others.
     #[must_use]
     pub fn new(pg: PgPool, failures: Failures) -> Self {
-        Self { pg, failures }
+        Self { pg, failures, direct: None }
+    }
+
+    /// The same where the pool reaches the server through a pooler in transaction mode, which loses LISTEN: what must not go through it goes here.
+    #[must_use]
+    pub fn with_direct(self, direct: PgConnectOptions) -> Self {
+        Self { direct: Some(Arc::new(direct)), ..self }
+    }
+
+    /// How the server itself is reached.
+    #[must_use]
+    pub fn direct(&self) -> Arc<PgConnectOptions> {
+        self.direct.clone().unwrap_or_else(|| self.pg.connect_options())
     }
 
     /// Waits for a free connection, or a new one.

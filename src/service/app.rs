@@ -61,7 +61,9 @@ impl Service {
         let database = Database::open(config).await?;
         let handlers = database.pool(keys.database.worker_connections, Duration::from_secs(30));
         store::requirements::check(handlers.raw()).await?;
-        store::migrations::run(handlers.raw()).await.context("the database cannot be brought up to date")?;
+        store::migrations::run(&database.direct())
+            .await
+            .context("the database cannot be brought up to date")?;
         // What people write from here on is ours to answer, also if this process dies before it has done anything else.
         store::cursors::get(&mut *handlers.acquire().await?, backfill::FIRST_START).await?;
         // Listening comes before anything is told our address; nothing is answered before the routes are there.

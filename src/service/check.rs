@@ -144,7 +144,9 @@ async fn database(config: &Config, database: &Database, pg: &Connections) -> Res
         .await
         .map_err(|error| format!("does not answer: {error}; check DATABASE_URL"))?;
     store::requirements::check(pg.raw()).await.map_err(|error| error.to_string())?;
-    let missing = store::migrations::missing(pg.raw()).await.map_err(|error| error.to_string())?;
+    let missing = store::migrations::missing(&database.direct())
+        .await
+        .map_err(|error| format!("does not answer: {error}; check DATABASE_URL and database.direct_url"))?;
     let keys = &config.keys.database;
     // One more for LISTEN.
     let wanted = keys.receiver_connections

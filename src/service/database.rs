@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use private_postgres::cluster::{PrivatePostgres, Settings};
 use queue::connections::{self, Connections};
 use queue::fitness::Failures;
+use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::config::Config;
@@ -14,6 +15,8 @@ use crate::config::Config;
 /// An open database.
 pub(crate) struct Database {
     options: PgConnectOptions,
+    /// How to reach the server itself; `None`: `options` do.
+    direct: Option<PgConnectOptions>,
     /// Of all pools together: what fails on one may fail on the others.
     failures: Failures,
     /// The private cluster runs for as long as this is held.
@@ -31,14 +34,21 @@ impl Database {
         } else {
             (keys.url, None)
         };
-        let options = PgConnectOptions::from_str(&url)
-            .context("DATABASE_URL must look like postgres://user:password@host/database")?;
-        Ok(Self { options: options.application_name("cloudybot"), failures: Failures::default(), private })
+        let options = options("DATABASE_URL", &url)?;
+        let direct = Some(keys.direct_url).filter(|url| !url.is_empty());
+        let direct = direct.map(|url| self::options("database.direct_url", &url)).transpose()?;
+        Ok(Self { options, direct, failures: Failures::default(), private })
     }
 
     /// A pool that connects when it is used. `patience`: how long to wait for a free connection.
     pub(crate) fn pool(&self, connections: u32, patience: Duration) -> Connections {
         self.connect_lazily(connections::options(), connections, patience)
+    }
+
+    /// A connection for migrations, whose lock a pooler in transaction mode would leave to strangers.
+    pub(crate) fn direct(&self) -> PgPool {
+        let options = self.direct.as_ref().unwrap_or(&self.options).clone();
+        PgPoolOptions::new().max_connections(1).connect_lazy_with(options)
     }
 
     /// The pool of the queue's own statements where workers run.
@@ -48,6 +58,16 @@ impl Database {
 
     fn connect_lazily(&self, options: PgPoolOptions, connections: u32, patience: Duration) -> Connections {
         let pool = options.max_connections(connections).acquire_timeout(patience);
-        Connections::new(pool.connect_lazy_with(self.options.clone()), self.failures.clone())
+        let pool = Connections::new(pool.connect_lazy_with(self.options.clone()), self.failures.clone());
+        match &self.direct {
+            Some(direct) => pool.with_direct(direct.clone()),
+            None => pool,
+        }
     }
+}
+
+fn options(key: &str, url: &str) -> anyhow::Result<PgConnectOptions> {
+    let options = PgConnectOptions::from_str(url)
+        .with_context(|| format!("{key} must look like postgres://user:password@host/database"))?;
+    Ok(options.application_name("cloudybot"))
 }

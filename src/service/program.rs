@@ -126,7 +126,7 @@ async fn migrate(config: &Config) -> anyhow::Result<()> {
     let database = Database::open(config).await?;
     let pg = database.pool(1, Duration::from_secs(30));
     store::requirements::check(pg.raw()).await?;
-    store::migrations::run(pg.raw()).await.context("the database cannot be brought up to date")?;
+    store::migrations::run(&database.direct()).await.context("the database cannot be brought up to date")?;
     println!("The database is up to date.");
     Ok(())
 }

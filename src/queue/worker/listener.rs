@@ -1,4 +1,4 @@
-//! Hears other processes ring. One connection of its own, which must be a direct one: a pooler in transaction mode loses LISTEN.
+//! Hears other processes ring. One connection of its own, which is a direct one: a pooler in transaction mode loses LISTEN.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +16,7 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 
 pub(crate) async fn listen(session: Arc<Session>, stop: CancellationToken) {
     let queue = &session.queue;
-    let pool = PgPoolOptions::new()
-        .max_connections(1)
-        .connect_lazy_with((*queue.pool().raw().connect_options()).clone());
+    let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with((*queue.pool().direct()).clone());
     while !stop.is_cancelled() {
         tokio::select! {
             heard = hear(queue, &pool) => {

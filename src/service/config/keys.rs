@@ -73,6 +73,7 @@ impl fmt::Debug for Server {
 #[expect(missing_docs, reason = "config.toml documents every key")]
 pub struct Database {
     pub url: String,
+    pub direct_url: String,
     pub data_directory: PathBuf,
     pub receiver_connections: u32,
     pub worker_connections: u32,
