@@ -29,6 +29,7 @@ mod long_list;
 mod moderation;
 mod optouts;
 mod outages;
+mod pooler;
 mod proactive;
 mod retries;
 mod rotation;

@@ -45,15 +45,16 @@ pub fn for_workers() -> PgPoolOptions {
     })
 }
 
-/// Waits for no lock: a lease may have to be renewed on this connection.
+/// Waits for no lock: a lease may have to be renewed on this connection. The time-out is the transaction's: behind a pooler the session is
+/// somebody else's a moment later.
 async fn make_ready(connection: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::raw_sql("SET lock_timeout = '50ms'").execute(&mut *connection).await?;
+    sqlx::raw_sql("BEGIN; SET LOCAL lock_timeout = '50ms'").execute(&mut *connection).await?;
     let ready = async {
         worker::claimed::make_ready(connection).await?;
         worker::completer::make_ready(connection).await
     }
     .await;
-    sqlx::raw_sql("RESET lock_timeout").execute(connection).await?;
+    sqlx::raw_sql("ROLLBACK").execute(connection).await?;
     ready
 }
 

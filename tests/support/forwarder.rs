@@ -55,6 +55,11 @@ impl Forwarder {
         format!("postgres://{}@{}/{database}", options.get_username(), self.address)
     }
 
+    /// Where it listens on this machine.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// Ends every connection; new ones find nobody.
     pub(crate) fn cut(&self) {
         let mut to = self.to.lock().unwrap();
