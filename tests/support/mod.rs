@@ -429,7 +429,12 @@ pub(crate) fn faketime() -> &'static str {
     found.into_os_string().into_string().unwrap().leak()
 }
 
-/// A port that is free now. Another process may take it before the program does; then the program says so and the test fails.
+/// A port that is free now. It lies below those that the kernel gives to outgoing connections, one of which could take it before the program does.
 pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    loop {
+        let address = SocketAddr::from(([127, 0, 0, 1], rand::random_range(16_000..32_000)));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
