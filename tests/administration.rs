@@ -126,6 +126,8 @@ async fn a_request_that_makes_no_sense_is_refused_by_the_name_of_what_is_wrong()
         (Method::DELETE, "/jobs", Value::Null, 405, "openapi"),
         (Method::POST, "/jobs/cancel", json!({}), 422, "which jobs"),
         (Method::POST, "/jobs/cancel", json!({ "kin": "sing" }), 422, "kin"),
+        (Method::POST, "/jobs/retry", json!({ "limit": 5 }), 422, "which jobs"),
+        (Method::POST, "/jobs/retry", json!({ "kind": "sing", "limit": 0 }), 422, "limit"),
         (Method::POST, "/jobs/pause", json!({ "scope": "lane", "name": "x" }), 422, "scope"),
     ];
 

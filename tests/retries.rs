@@ -315,3 +315,59 @@ async fn a_prompt_that_gave_up_is_another_attempt_of_its_users_part() {
     assert_eq!(app.text("SELECT outcome || attempt FROM channel_slot_users").await, "planned2");
     assert_eq!(app.text("SELECT state FROM channel_slots").await, "failed", "what has ended stays as it is");
 }
+
+/// Seven dead jobs of a pool: five of which nothing comes in front, one of these since the database refuses it, and two that wait once they are retried.
+const MANY: &str = "
+    INSERT INTO queue.pauses (scope, name, paused_by) VALUES ('kind', 'close_slot', 'the test');
+    CREATE FUNCTION broken() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'broken'; END $$;
+    CREATE TRIGGER broken BEFORE INSERT ON queue.jobs FOR EACH ROW WHEN (NEW.lane = 'broken') EXECUTE FUNCTION broken();
+    INSERT INTO queue.dead (id, created_at, attempt, max_attempts, crashes, priority, kind, pool, lane, reason, payload)
+    SELECT nextval('queue.job_ids'), now(), 1, 1, 0, 0, CASE WHEN n <= 4 THEN 'post_alert' ELSE 'close_slot' END, 'elsewhere',
+           CASE WHEN n = 5 THEN 'broken' END, 'no', '{\"alert\": 1}'
+    FROM generate_series(1, 7) n ORDER BY n";
+
+fn counted(retried: usize, refused: usize) -> (Value, Value) {
+    (json!(retried), json!(refused))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_jobs_keep_nobody_from_those_behind_them_and_each_is_met_once() {
+    let app = TestApp::start().await;
+    run_sql(&app, MANY).await;
+
+    let (mut answers, mut request) = (Vec::new(), json!({ "pool": "elsewhere", "limit": 3 }));
+    loop {
+        let (status, answer) = app.admin(Method::POST, "/jobs/retry", request.clone()).await;
+        assert_eq!(status, 200, "{answer}");
+        request["after"] = answer["next"].clone();
+        answers.push(answer);
+        if request["after"].is_null() {
+            break;
+        }
+    }
+
+    let rests: Vec<_> = answers.iter().map(|answer| answer["rest"].clone()).collect();
+    assert_eq!(rests, [4, 1, 0]);
+    let kinds: Vec<_> =
+        answers.iter().flat_map(|answer| answer["kinds"].as_array().unwrap().clone()).collect();
+    let told: Vec<_> = kinds.iter().map(|kind| (kind["retried"].clone(), kind["refused"].clone())).collect();
+    // In the second step: the job that the database refuses, one of close_slot, the last of post_alert.
+    assert_eq!(told, [counted(0, 3), counted(0, 1), counted(1, 0), counted(0, 1), counted(1, 0)]);
+    assert_eq!(app.count("SELECT count(*) FROM queue.jobs WHERE pool = 'elsewhere'").await, Some(2));
+    assert_eq!(app.count("SELECT count(*) FROM queue.audit WHERE action = 'retry'").await, Some(6));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_at_a_terminal_goes_on_to_its_end_and_says_how_many_became_what() {
+    let app = TestApp::start().await;
+    run_sql(&app, MANY).await;
+
+    let (well, told) = app.command(&["jobs", "retry", "--pool", "elsewhere", "--step", "3"]).await;
+
+    assert!(well, "{told}");
+    for words in ["3 of 7 jobs", "6 of 7 jobs", "7 of 7 jobs", "post_alert: 0 retried, 4 refused"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    assert!(told.contains("close_slot: 2 retried, 0 refused"), "{told}");
+    assert!(told.contains("others: 0 retried, 1 refused (1 of them: the database refused"), "{told}");
+}

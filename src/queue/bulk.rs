@@ -5,8 +5,8 @@ use crate::finding::{self, Page, Table};
 use crate::inspection::{Action, Filter, Outcome};
 use crate::job::JobId;
 
-/// Jobs that a step touches.
-const STEP: i64 = 500;
+/// Jobs that a step touches, unless the caller says otherwise.
+pub const STEP: i64 = 500;
 
 const KEPT: &str = " AND kind <> ALL (ARRAY(SELECT k.kind FROM queue.kinds k WHERE k.kept UNION SELECT k.on_end_kind FROM queue.kinds k WHERE k.on_end_kind IS NOT NULL))";
 
@@ -22,6 +22,27 @@ pub struct Bulk {
     after: JobId,
     /// The newest job at its beginning.
     until: JobId,
+    /// Jobs that a step touches.
+    step: i64,
+}
+
+impl Bulk {
+    /// Makes each step from now on as large as this.
+    pub fn make_steps_of(&mut self, jobs: i64) {
+        self.step = jobs;
+    }
+
+    /// Goes on behind a job, up to which another one has come.
+    #[must_use]
+    pub fn behind(self, after: JobId) -> Self {
+        Self { after, ..self }
+    }
+
+    /// The last job that it has come to; what was refused up to there is not met again.
+    #[must_use]
+    pub fn position(&self) -> JobId {
+        self.after
+    }
 }
 
 impl Queue {
@@ -34,18 +55,25 @@ impl Queue {
             .fetch_one(&mut *self.pool().acquire().await?)
             .await?;
         let table = if of_dead { Table::Dead } else { Table::Live };
-        Ok(Bulk { action, table, filter, besides, after: 0, until })
+        Ok(Bulk { action, table, filter, besides, after: 0, until, step: STEP })
     }
 
     /// Does the next step; what came of each job. Empty: all is done.
     pub async fn step(&self, bulk: &mut Bulk, actor: &str) -> sqlx::Result<Vec<Outcome>> {
-        let page = Page::Behind(bulk.after, bulk.until, STEP);
+        let ids = self.next_of(bulk).await?;
+        self.act_on_all(bulk.action, &ids, actor).await
+    }
+
+    /// The jobs of the next step, for a caller who knows better what the action means for them. Empty: all is done.
+    pub async fn next_of(&self, bulk: &mut Bulk) -> sqlx::Result<Vec<JobId>> {
+        let page = Page::Behind(bulk.after, bulk.until, bulk.step);
         let mut query = finding::ids(bulk.table, &bulk.filter, bulk.besides, page);
         let ids: Vec<JobId> =
             query.build_query_scalar().fetch_all(&mut *self.pool().acquire().await?).await?;
-        let Some(last) = ids.last() else { return Ok(Vec::new()) };
-        bulk.after = *last;
-        self.act_on_all(bulk.action, &ids, actor).await
+        if let Some(last) = ids.last() {
+            bulk.after = *last;
+        }
+        Ok(ids)
     }
 
     /// How many jobs are left.

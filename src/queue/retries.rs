@@ -4,9 +4,7 @@
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use crate::Queue;
-use crate::finding::{self, Page, Table};
-use crate::inspection::{self, Filter};
+use crate::inspection;
 use crate::job::JobId;
 
 /// A job that gave up.
@@ -45,15 +43,4 @@ pub async fn put_away(conn: &mut PgConnection, id: JobId, why: &str) -> sqlx::Re
 /// Writes down what came of an administrator's retry.
 pub async fn note(conn: &mut PgConnection, actor: &str, id: JobId, outcome: &str) -> sqlx::Result<()> {
     inspection::note(conn, actor, "retry", &format!("job {id}"), outcome).await
-}
-
-/// Dead jobs that one retry by filter takes.
-const AT_ONCE: i64 = 10_000;
-
-impl Queue {
-    /// The dead jobs that fit, the oldest first, at most as many as one bulk action touches.
-    pub async fn dead_fitting(&self, filter: &Filter) -> sqlx::Result<Vec<JobId>> {
-        let mut query = finding::ids(Table::Dead, filter, "", Page::Behind(0, JobId::MAX, AT_ONCE));
-        query.build_query_scalar().fetch_all(&mut *self.pool().acquire().await?).await
-    }
 }

@@ -9,13 +9,14 @@ use clap::{Args, Subcommand, ValueEnum};
 use jobs::app::Settings;
 use queue::Queue;
 use queue::connections::Connections;
-use queue::inspection::{Action, Count, Filter, JobDetail, JobSummary, Outcome, STATES, Scope};
+use queue::inspection::{Count, Filter, JobDetail, JobSummary, Outcome, STATES, Scope};
 use serde::Serialize;
 
 use crate::app;
+use crate::chosen_jobs::Chosen;
 use crate::config::Config;
 use crate::database::Database;
-use crate::retries::{self, Retries};
+use crate::retries::Retries;
 use crate::sender::{self, Resumed};
 
 #[derive(Debug, Subcommand)]
@@ -45,15 +46,6 @@ pub(crate) enum JobsCommand {
     Resume(Paused),
     /// Try out now whether Twilio takes what we send, while sending is paused because it did not
     Probe,
-}
-
-/// One job, or all that fit a filter.
-#[derive(Debug, Args)]
-pub(crate) struct Chosen {
-    /// Jobs by number; without one, a filter is needed
-    ids: Vec<i64>,
-    #[command(flatten)]
-    filter: FilterArgs,
 }
 
 #[derive(Debug, Args)]
@@ -96,7 +88,7 @@ pub(crate) struct FilterArgs {
 }
 
 impl FilterArgs {
-    fn filter(&self) -> anyhow::Result<Filter> {
+    pub(crate) fn filter(&self) -> anyhow::Result<Filter> {
         if let Some(state) = &self.state {
             anyhow::ensure!(
                 STATES.contains(&state.as_str()),
@@ -108,7 +100,7 @@ impl FilterArgs {
         Ok(Filter { state, kind, pool, lane, since, until, before })
     }
 
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         let texts = [&self.state, &self.kind, &self.pool, &self.lane];
         texts.iter().all(|text| text.is_none())
             && self.since.is_none()
@@ -149,12 +141,20 @@ async fn answer(
             print(as_json, &job, || detail(&job))
         }
         JobsCommand::Retry(chosen) => {
-            let retries = retry(config, queue, pg, chosen, actor).await?;
+            let mut outcomes = Vec::new();
+            let settings = settings(config, pg).await?;
+            let ended = chosen.retry(queue, pg, &settings, actor, &mut outcomes).await;
+            if outcomes.is_empty() {
+                ended?;
+                return print(as_json, &Retries::from(outcomes), || "no job fits\n".to_owned());
+            }
+            let retries = Retries::from(outcomes);
             print(as_json, &retries, || retries.to_string())?;
+            ended?;
             anyhow::ensure!(!retries.refused_all(), "nothing was retried");
             Ok(())
         }
-        JobsCommand::Cancel(chosen) => report(as_json, &cancel(queue, chosen, actor).await?),
+        JobsCommand::Cancel(chosen) => report(as_json, &chosen.cancel(queue, actor).await?),
         JobsCommand::Stats => {
             let counts = queue.stats().await.context(UNANSWERED)?;
             print(as_json, &counts, || table(&STATS_HEAD, counts.iter().map(stats_row)))
@@ -187,7 +187,7 @@ async fn answer(
     }
 }
 
-const UNANSWERED: &str = "the queue cannot be asked; `cloudybot check` says why";
+pub(crate) const UNANSWERED: &str = "the queue cannot be asked; `cloudybot check` says why";
 
 impl Paused {
     fn scope(&self) -> Scope {
@@ -198,64 +198,8 @@ impl Paused {
     }
 }
 
-impl Chosen {
-    /// `None`: jobs are named by number.
-    fn filter(&self) -> anyhow::Result<Option<Filter>> {
-        if !self.ids.is_empty() {
-            anyhow::ensure!(self.filter.is_empty(), "say numbers or a filter, not both");
-            return Ok(None);
-        }
-        anyhow::ensure!(
-            !self.filter.is_empty(),
-            "say which jobs: numbers, or a filter like --kind send_chunk"
-        );
-        self.filter.filter().map(Some)
-    }
-}
-
 async fn settings(config: &Config, pg: &Connections) -> anyhow::Result<Settings> {
     Ok(app::settings(config, config.keys.server.listen, app::secret_keys(config, pg).await?))
-}
-
-async fn retry(
-    config: &Config,
-    queue: &Queue,
-    pg: &Connections,
-    chosen: Chosen,
-    actor: &str,
-) -> anyhow::Result<Retries> {
-    let ids = match chosen.filter()? {
-        Some(filter) => queue.dead_fitting(&filter).await.context(UNANSWERED)?,
-        None => chosen.ids,
-    };
-    let settings = settings(config, pg).await?;
-    Ok(retries::retry_all(queue, pg, &settings, &ids, actor).await.context(UNANSWERED)?.into())
-}
-
-async fn cancel(queue: &Queue, chosen: Chosen, actor: &str) -> anyhow::Result<Vec<Outcome>> {
-    if let Some(filter) = chosen.filter()? {
-        return cancel_fitting(queue, filter, actor).await;
-    }
-    let mut outcomes = Vec::new();
-    for id in chosen.ids {
-        outcomes.push(queue.act_on(Action::Cancel, id, actor).await.context(UNANSWERED)?);
-    }
-    Ok(outcomes)
-}
-
-/// Step by step to the end; how far it has come is told in between, so that whoever stops it knows what is left.
-async fn cancel_fitting(queue: &Queue, filter: Filter, actor: &str) -> anyhow::Result<Vec<Outcome>> {
-    let mut bulk = queue.bulk(Action::Cancel, filter).await.context(UNANSWERED)?;
-    let all = queue.rest(&bulk).await.context(UNANSWERED)?;
-    let mut outcomes = Vec::new();
-    loop {
-        let step = queue.step(&mut bulk, actor).await.context(UNANSWERED)?;
-        if step.is_empty() {
-            return Ok(outcomes);
-        }
-        outcomes.extend(step);
-        let _ = writeln!(std::io::stderr(), "{} of {all} jobs", outcomes.len());
-    }
 }
 
 fn report(as_json: bool, outcomes: &[Outcome]) -> anyhow::Result<()> {

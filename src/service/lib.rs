@@ -12,6 +12,7 @@ pub mod program;
 pub mod public_url;
 
 mod check;
+mod chosen_jobs;
 mod chunks_command;
 mod command_line;
 mod database;

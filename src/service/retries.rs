@@ -7,6 +7,7 @@ use jobs::app::Settings;
 use jobs::retries::{self, Answered, Retry, RetryError};
 use queue::Queue;
 use queue::connections::Connections;
+use queue::enqueue::EnqueueError;
 use queue::job::JobId;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -19,7 +20,7 @@ use crate::jobs_command::table;
 pub(crate) struct Retried {
     /// The dead job.
     pub(crate) id: JobId,
-    /// Its kind; null: it is not dead.
+    /// Its kind; null: it is not dead, or nothing could be learned of it.
     pub(crate) kind: Option<String>,
     /// `retried` or `refused`.
     pub(crate) outcome: &'static str,
@@ -40,7 +41,7 @@ impl From<Retry> for Retried {
 /// What came of trying many jobs again.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Retries {
-    /// At most 10,000; a second request takes the next.
+    /// Each job that was touched, the oldest first.
     pub(crate) outcomes: Vec<Retried>,
     /// The same, counted.
     pub(crate) kinds: Vec<KindCount>,
@@ -49,7 +50,7 @@ pub(crate) struct Retries {
 /// How many jobs of a kind were tried again, and how many were not.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct KindCount {
-    /// The kind; null: jobs that are not dead.
+    /// The kind; null: of unknown kind, or not dead.
     pub(crate) kind: Option<String>,
     /// What does their work again.
     pub(crate) retried: usize,
@@ -111,7 +112,7 @@ impl fmt::Display for Retries {
         });
         writeln!(f, "{}", table(&["JOB", "KIND", "OUTCOME", "DETAIL"], rows))?;
         for KindCount { kind, retried, refused, reasons } in &self.kinds {
-            write!(f, "{}: {retried} retried, {refused} refused", kind.as_deref().unwrap_or("not dead"))?;
+            write!(f, "{}: {retried} retried, {refused} refused", kind.as_deref().unwrap_or("others"))?;
             let reasons: Vec<String> =
                 reasons.iter().map(|why| format!("{} of them: {}", why.jobs, why.reason)).collect();
             if reasons.is_empty() { writeln!(f)? } else { writeln!(f, " ({})", reasons.join("; "))? }
@@ -120,19 +121,42 @@ impl fmt::Display for Retries {
     }
 }
 
-/// Tries these jobs again, one after the other.
+/// Tries these jobs again, one after the other. What has come of those before an error stands in `outcomes` all the same.
 pub(crate) async fn retry_all(
     queue: &Queue,
     pg: &Connections,
     settings: &Settings,
     ids: &[JobId],
     actor: &str,
-) -> Result<Vec<Retried>, RetryError> {
-    let mut outcomes = Vec::with_capacity(ids.len());
+    outcomes: &mut Vec<Retried>,
+) -> Result<(), RetryError> {
     for id in ids {
-        outcomes.push(retries::retry(queue, pg, settings, *id, actor).await?.into());
+        let retried = match retries::retry(queue, pg, settings, *id, actor).await {
+            Ok(retry) => retry.into(),
+            Err(error) => of_this_job_alone(*id, &error).ok_or(error)?,
+        };
+        outcomes.push(retried);
     }
-    Ok(outcomes)
+    Ok(())
+}
+
+/// What the database refuses about one job keeps nobody from those behind it. `None`: it refuses whatever is asked.
+fn of_this_job_alone(id: JobId, error: &RetryError) -> Option<Retried> {
+    let (RetryError::Database(error) | RetryError::Enqueue(EnqueueError::Database(error))) = error else {
+        return None;
+    };
+    let code = error.as_database_error()?.code()?;
+    // Wrong data, a rule of a table, a lock that was not to be had.
+    if !["22", "23", "40", "P0"].iter().any(|class| code.starts_with(class)) {
+        return None;
+    }
+    tracing::warn!(
+        job_id = id,
+        code = &*code,
+        "A job is not tried again, since the database refused its successor"
+    );
+    let detail = format!("the database refused its successor (SQLSTATE {code})");
+    Some(Retried { id, kind: None, outcome: "refused", detail })
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! `/admin/api/jobs`: the queue, as `cloudybot jobs` shows it at a terminal.
 
-use std::time::{Duration, Instant};
-
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -13,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{ACTOR, Admin};
 use crate::http::input;
 use crate::http::problem::Problem;
-use crate::retries::{self, Retried, Retries};
+use crate::retries::{self, Retried};
 use crate::sender::{self, Resumed};
 
 /// Which jobs are meant; what is left out does not narrow.
@@ -22,21 +20,21 @@ use crate::sender::{self, Resumed};
 #[into_params(parameter_in = Query)]
 pub(super) struct JobFilter {
     /// `held`, `scheduled`, `parked`, `waiting`, `running`, `done`, `cancelled` or `dead`.
-    state: Option<String>,
+    pub(super) state: Option<String>,
     /// A job kind, `send_chunk` say.
-    kind: Option<String>,
+    pub(super) kind: Option<String>,
     /// A pool.
-    pool: Option<String>,
+    pub(super) pool: Option<String>,
     /// A lane.
-    lane: Option<String>,
+    pub(super) lane: Option<String>,
     /// Enqueued at this moment or later.
-    since: Option<DateTime<Utc>>,
+    pub(super) since: Option<DateTime<Utc>>,
     /// Enqueued before this moment.
-    until: Option<DateTime<Utc>>,
+    pub(super) until: Option<DateTime<Utc>>,
 }
 
 impl JobFilter {
-    fn filter(self, before: Option<JobId>) -> Result<Filter, Problem> {
+    pub(super) fn filter(self, before: Option<JobId>) -> Result<Filter, Problem> {
         if let Some(state) = self.state.as_deref().filter(|state| !STATES.contains(state)) {
             let known = STATES.join(", ");
             return Err(Problem::invalid(format!("state: {state:?} is none; the states are {known}")));
@@ -45,15 +43,7 @@ impl JobFilter {
         Ok(Filter { state, kind, pool, lane, since, until, before })
     }
 
-    /// The filter of an action: an empty body by mistake must not mean everything.
-    fn narrow(self) -> Result<Filter, Problem> {
-        if self.is_empty() {
-            return Err(Problem::invalid("say which jobs: state, kind, pool, lane, since or until"));
-        }
-        self.filter(None)
-    }
-
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         let texts = [&self.state, &self.kind, &self.pool, &self.lane];
         texts.iter().all(|text| text.is_none()) && self.since.is_none() && self.until.is_none()
     }
@@ -136,7 +126,8 @@ pub(super) async fn retry(
     input::Path(id): input::Path<JobId>,
 ) -> Result<Json<Retried>, Problem> {
     let Admin { pg, queue, settings } = &admin;
-    let mut outcomes = retries::retry_all(queue, pg, settings, &[id], ACTOR).await?;
+    let mut outcomes = Vec::new();
+    retries::retry_all(queue, pg, settings, &[id], ACTOR, &mut outcomes).await?;
     Ok(Json(outcomes.remove(0)))
 }
 
@@ -147,53 +138,6 @@ pub(super) async fn cancel(
     input::Path(id): input::Path<JobId>,
 ) -> Result<Json<Outcome>, Problem> {
     Ok(Json(admin.queue.act_on(Action::Cancel, id, ACTOR).await?))
-}
-
-/// What came of an action on many jobs.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Outcomes {
-    /// What came of each job that was touched.
-    outcomes: Vec<Outcome>,
-    /// How many jobs are left that fit, once a request has taken its time; the same request again takes them.
-    rest: i64,
-}
-
-/// A request with a filter begins no further step after this.
-const AT_MOST: Duration = Duration::from_secs(5);
-
-/// Tries every dead job again that fits, and says for each kind how many were tried and how many not, and why; at least one field must be given.
-#[utoipa::path(post, path = "/retry", operation_id = "retryJobs", tag = "jobs", request_body = JobFilter, responses((status = 200, body = Retries), (status = 401, body = Problem), (status = 422, body = Problem)))]
-pub(super) async fn retry_fitting(
-    State(admin): State<Admin>,
-    input::Json(filter): input::Json<JobFilter>,
-) -> Result<Json<Retries>, Problem> {
-    let filter = filter.narrow()?;
-    let Admin { pg, queue, settings } = &admin;
-    let ids = queue.dead_fitting(&filter).await?;
-    let outcomes = retries::retry_all(queue, pg, settings, &ids, ACTOR).await?;
-    Ok(Json(outcomes.into()))
-}
-
-/// Cancels every live job that fits, or every dead one with `"state": "dead"`; at least one field must be given. Without a kind, what other jobs rely on
-/// is left alone: follow-ups, the sender's probe, the upkeep. It goes by steps, each committed, for some seconds; `rest` says how many jobs are left.
-#[utoipa::path(post, path = "/cancel", operation_id = "cancelJobs", tag = "jobs", request_body = JobFilter, responses((status = 200, body = Outcomes), (status = 401, body = Problem), (status = 422, body = Problem)))]
-pub(super) async fn cancel_fitting(
-    State(admin): State<Admin>,
-    input::Json(filter): input::Json<JobFilter>,
-) -> Result<Json<Outcomes>, Problem> {
-    let begun = Instant::now();
-    let mut bulk = admin.queue.bulk(Action::Cancel, filter.narrow()?).await?;
-    let mut outcomes = Vec::new();
-    loop {
-        let step = admin.queue.step(&mut bulk, ACTOR).await?;
-        let is_done = step.is_empty();
-        outcomes.extend(step);
-        if is_done || begun.elapsed() >= AT_MOST {
-            break;
-        }
-    }
-    let rest = admin.queue.rest(&bulk).await?;
-    Ok(Json(Outcomes { outcomes, rest }))
 }
 
 /// What is paused or goes on.

@@ -1,6 +1,7 @@
 //! `/admin/api`: what administrators see and do, as JSON.
 
 mod alerts;
+mod bulk;
 mod chunks;
 mod jobs;
 mod turns;
@@ -34,8 +35,8 @@ pub(crate) fn routes(admin: Admin, token: BearerToken) -> OpenApiRouter {
     let jobs = OpenApiRouter::new()
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::stats))
-        .routes(routes!(jobs::retry_fitting))
-        .routes(routes!(jobs::cancel_fitting))
+        .routes(routes!(bulk::retry_fitting))
+        .routes(routes!(bulk::cancel_fitting))
         .routes(routes!(jobs::pause))
         .routes(routes!(jobs::resume))
         .routes(routes!(jobs::probe))

@@ -1,0 +1,105 @@
+//! Jobs that an administrator names at a terminal, by number or by a filter, and what is done to all of them.
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use clap::Args;
+use jobs::app::Settings;
+use queue::Queue;
+use queue::bulk;
+use queue::connections::Connections;
+use queue::inspection::{Action, Filter, Outcome};
+
+use crate::jobs_command::{FilterArgs, UNANSWERED};
+use crate::retries::{self, Retried};
+
+/// One job, or all that fit a filter.
+#[derive(Debug, Args)]
+pub(crate) struct Chosen {
+    /// Jobs by number; without one, a filter is needed
+    ids: Vec<i64>,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// After so many jobs of a filter it tells how far it has come
+    #[arg(long, value_name = "JOBS", default_value_t = bulk::STEP, value_parser = clap::value_parser!(i64).range(1..=10_000))]
+    step: i64,
+}
+
+impl Chosen {
+    /// `None`: jobs are named by number.
+    fn filter(&self) -> anyhow::Result<Option<Filter>> {
+        if !self.ids.is_empty() {
+            anyhow::ensure!(self.filter.is_empty(), "say numbers or a filter, not both");
+            return Ok(None);
+        }
+        anyhow::ensure!(
+            !self.filter.is_empty(),
+            "say which jobs: numbers, or a filter like --kind send_chunk"
+        );
+        self.filter.filter().map(Some)
+    }
+
+    /// Tries them again, and adds to `outcomes` what came of each, also of those before an error.
+    pub(crate) async fn retry(
+        &self,
+        queue: &Queue,
+        pg: &Connections,
+        settings: &Settings,
+        actor: &str,
+        outcomes: &mut Vec<Retried>,
+    ) -> anyhow::Result<()> {
+        let Some(filter) = self.filter()? else {
+            let retried = retries::retry_all(queue, pg, settings, &self.ids, actor, outcomes).await;
+            return retried.context(UNANSWERED);
+        };
+        let mut bulk = queue.bulk(Action::Retry, filter).await.context(UNANSWERED)?;
+        bulk.make_steps_of(self.step);
+        let all = queue.rest(&bulk).await.context(UNANSWERED)?;
+        loop {
+            let ids = queue.next_of(&mut bulk).await.context(UNANSWERED)?;
+            if ids.is_empty() {
+                return Ok(());
+            }
+            retries::retry_all(queue, pg, settings, &ids, actor, outcomes).await.context(UNANSWERED)?;
+            tell_progress(outcomes.len(), all);
+        }
+    }
+
+    /// Ends them, or asks them to stop.
+    pub(crate) async fn cancel(&self, queue: &Queue, actor: &str) -> anyhow::Result<Vec<Outcome>> {
+        if let Some(filter) = self.filter()? {
+            return cancel_fitting(queue, filter, self.step, actor).await;
+        }
+        let mut outcomes = Vec::new();
+        for id in &self.ids {
+            outcomes.push(queue.act_on(Action::Cancel, *id, actor).await.context(UNANSWERED)?);
+        }
+        Ok(outcomes)
+    }
+}
+
+/// Step by step to the end; how far it has come is told in between.
+async fn cancel_fitting(
+    queue: &Queue,
+    filter: Filter,
+    step: i64,
+    actor: &str,
+) -> anyhow::Result<Vec<Outcome>> {
+    let mut bulk = queue.bulk(Action::Cancel, filter).await.context(UNANSWERED)?;
+    bulk.make_steps_of(step);
+    let all = queue.rest(&bulk).await.context(UNANSWERED)?;
+    let mut outcomes = Vec::new();
+    loop {
+        let step = queue.step(&mut bulk, actor).await.context(UNANSWERED)?;
+        if step.is_empty() {
+            return Ok(outcomes);
+        }
+        outcomes.extend(step);
+        tell_progress(outcomes.len(), all);
+    }
+}
+
+/// So that whoever stops it knows what is left.
+fn tell_progress(done: usize, all: i64) {
+    let _ = writeln!(std::io::stderr(), "{done} of {all} jobs");
+}
