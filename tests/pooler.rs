@@ -22,6 +22,11 @@ struct Pooler {
 impl Pooler {
     /// In transaction mode, with fewer sessions than the program has connections.
     async fn to(server: &Forwarder, cluster: &ScratchCluster) -> Self {
+        Self::with(server, cluster, "pool_mode = transaction\nmax_prepared_statements = 500").await
+    }
+
+    /// The same with settings of the test's own.
+    async fn with(server: &Forwarder, cluster: &ScratchCluster, settings: &str) -> Self {
         let program = std::env::var("PGBOUNCER").unwrap_or_else(|_| "pgbouncer".to_owned());
         let (address, options) = (free_address(), cluster.connect_options());
         let (user, database) = (options.get_username(), options.get_database().unwrap());
@@ -29,8 +34,7 @@ impl Pooler {
         let file = configuration.path().join("pgbouncer.ini");
         let text = format!(
             "[databases]\n{database} = host=127.0.0.1 port={} dbname={database} user={user}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
-             listen_port = {}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\nmax_prepared_statements = 500\n\
-             default_pool_size = 8\nignore_startup_parameters = extra_float_digits\n{}",
+             listen_port = {}\nunix_socket_dir =\nauth_type = any\ndefault_pool_size = 8\n{settings}\n{}",
             server.port(),
             address.port(),
             // It refuses to run as root.
@@ -51,6 +55,13 @@ impl Pooler {
         }
         panic!("{program} does not listen");
     }
+
+    /// The address of the cluster's database behind it.
+    fn url(&self, cluster: &ScratchCluster) -> String {
+        let options = cluster.connect_options();
+        let (user, database) = (options.get_username(), options.get_database().unwrap());
+        format!("postgres://{user}@{}/{database}", self.address)
+    }
 }
 
 impl Drop for Pooler {
@@ -66,13 +77,7 @@ async fn through_a_pooler_in_transaction_mode_all_goes_on() {
     let cluster = ScratchCluster::empty().await;
     let server = Forwarder::to(&cluster.connect_options(), Duration::ZERO).await;
     let pooler = Pooler::to(&server, &cluster).await;
-    let options = cluster.connect_options();
-    let url = format!(
-        "postgres://{}@{}/{}",
-        options.get_username(),
-        pooler.address,
-        options.get_database().unwrap()
-    );
+    let url = pooler.url(&cluster);
     let direct = [
         ("CLOUDYBOT__DATABASE__DIRECT_URL", cluster.url()),
         ("CLOUDYBOT__TWILIO__RECIPIENT_EVERY_MS", "100"),
@@ -118,4 +123,87 @@ async fn through_a_pooler_in_transaction_mode_all_goes_on() {
     }
     assert_eq!(app.count("SELECT count(*) FROM channel_double_sends").await, Some(0));
     assert_eq!(app.count("SELECT count(*) FROM queue.dead").await, Some(0));
+}
+
+const DIRECT_URL: &str = "CLOUDYBOT__DATABASE__DIRECT_URL";
+
+/// What a start, a migration and a check say of a way to the database that all three refuse.
+async fn refusals(app: &TestApp, url: &str, direct: &str) -> [String; 3] {
+    let env = [("DATABASE_URL", url), (DIRECT_URL, direct)];
+    let started = app.refused(&env).await;
+    let (migrated, migration) = app.command_with(&env, &["migrate"]).await;
+    let (right, check) = app.command_with(&env, &["check"]).await;
+    assert!(!migrated && !right, "{migration} {check}");
+    [started, migration, check]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PgBouncer 1.21 or later, which .ci/run brings; run it with `PGBOUNCER=… cargo test --test integration -- --ignored through_a_pooler`"]
+async fn what_is_missing_on_a_way_through_a_pooler_is_named_with_the_remedy() {
+    let (app, cluster, other) =
+        (TestApp::start().await, ScratchCluster::empty().await, ScratchCluster::empty().await);
+    let server = Forwarder::to(&cluster.connect_options(), Duration::ZERO).await;
+    let carrying = Pooler::to(&server, &cluster).await;
+    let in_turns =
+        "pool_mode = transaction\nmax_prepared_statements = 500\nserver_round_robin = 1\nmin_pool_size = 2";
+    let in_turns = Pooler::with(&server, &cluster, in_turns).await;
+    let forgetful = "pool_mode = transaction\nmax_prepared_statements = 0";
+    let forgetful = Pooler::with(&server, &cluster, forgetful).await;
+    let statements = Pooler::with(&server, &cluster, "pool_mode = statement").await;
+    let [carrying, in_turns, forgetful, statements] =
+        [carrying, in_turns, forgetful, statements].map(|pooler| (pooler.url(&cluster), pooler));
+    let (server, direct_url) = (cluster.url(), "set database.direct_url to the address of the server itself");
+    let prepared = "use PgBouncer 1.21 or later with max_prepared_statements above 0";
+
+    for (url, direct, wanted) in [
+        (&carrying.0, "", &[direct_url][..]),
+        (&in_turns.0, "", &[direct_url]),
+        (&forgetful.0, "", &[direct_url, prepared]),
+        (&forgetful.0, server, &[prepared]),
+        (&statements.0, server, &["pool_mode = transaction"]),
+        (
+            &carrying.0,
+            &*carrying.0,
+            &["database.direct_url goes through a pooler in transaction mode itself"],
+        ),
+        (&carrying.0, other.url(), &["database.direct_url leads to another database than database.url"]),
+    ] {
+        for said in refusals(&app, url, direct).await {
+            assert!(wanted.iter().all(|wanted| said.contains(wanted)), "{wanted:?}: {said}");
+        }
+    }
+    let env = [("DATABASE_URL", &*carrying.0), (DIRECT_URL, server)];
+    let (migrated, said) = app.command_with(&env, &["migrate"]).await;
+    assert!(migrated, "{said}");
+    let (_, said) = app.command_with(&env, &["check"]).await;
+    assert!(
+        said.contains("through a pooler in transaction mode, past which database.direct_url leads"),
+        "{said}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PgBouncer 1.21 or later, which .ci/run brings; run it with `PGBOUNCER=… cargo test --test integration -- --ignored through_a_pooler`"]
+async fn a_role_whose_sessions_cannot_be_pinned_through_a_pooler_is_refused_until_its_own_settings_are_right()
+{
+    let (app, cluster) = (TestApp::start().await, ScratchCluster::empty().await);
+    let server = Forwarder::to(&cluster.connect_options(), Duration::ZERO).await;
+    let owner = cluster.pool().await;
+    let set = "ALTER DATABASE cloudybot_scratch SET default_transaction_isolation = 'repeatable read'";
+    sqlx::query(set).execute(&owner).await.unwrap();
+    let pooler = Pooler::to(&server, &cluster).await;
+
+    let refusals = refusals(&app, &pooler.url(&cluster), cluster.url()).await;
+
+    let remedy = "ALTER ROLE cloudybot_scratch IN DATABASE cloudybot_scratch SET default_transaction_isolation = 'read committed'";
+    for said in refusals {
+        assert!(said.contains(remedy), "{said}");
+    }
+    // A direct session is pinned, whatever the database is set to.
+    assert!(app.command_with(&[("DATABASE_URL", cluster.url())], &["migrate"]).await.0);
+    sqlx::query(remedy).execute(&owner).await.unwrap();
+    let pooler = Pooler::to(&server, &cluster).await;
+    let env = [("DATABASE_URL", &*pooler.url(&cluster)), (DIRECT_URL, cluster.url())];
+    let (right, said) = app.command_with(&env, &["migrate"]).await;
+    assert!(right, "{said}");
 }

@@ -22,7 +22,8 @@ use sqlx::{PgConnection, Postgres, Row as _};
 /// Begins every transaction. `ALTER DATABASE … SET` reaches it nowhere, not even behind a pooler; read-only stays the administrator's to say.
 pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
-/// The same for statements that stand alone.
+/// The same for statements that stand alone. Behind a pooler in transaction mode it stays in whichever session of the server was used; there the
+/// role's own settings must say the same, which [`crate::pooler`] looks at.
 const PINS: &str = "SET default_transaction_isolation = 'read committed'";
 
 /// Inside an open transaction the first half of the first line is false, since that one began earlier.

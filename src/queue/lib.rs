@@ -86,6 +86,8 @@ pub mod inspection;
 pub mod job;
 /// What begins nothing new.
 pub mod pauses;
+/// Whether a pooler is on the way to the database.
+pub mod pooler;
 /// Jobs that gave up.
 pub mod retries;
 /// Times and sizes.

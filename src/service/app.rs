@@ -37,6 +37,9 @@ use crate::http::{self, Receiver, ReceiverParts, openapi};
 use crate::listeners::{Addresses, Listeners, Routes};
 use crate::scheduler::Scheduler;
 
+/// A start and a handler wait this long for a connection.
+const PATIENT_DATABASE_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// A program waits this long for a connection before it is told to try again.
 const API_DATABASE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -59,7 +62,8 @@ impl Service {
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         let keys = &config.keys;
         let database = Database::open(config).await?;
-        let handlers = database.pool(keys.database.worker_connections, Duration::from_secs(30));
+        database.check_path(PATIENT_DATABASE_TIMEOUT).await?;
+        let handlers = database.pool(keys.database.worker_connections, PATIENT_DATABASE_TIMEOUT);
         store::requirements::check(handlers.raw()).await?;
         store::migrations::run(&database.direct())
             .await

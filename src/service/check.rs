@@ -8,6 +8,7 @@ use jobs::schedules::definition;
 use jobs::{probe_sender, unknown_kinds};
 use queue::connections::Connections;
 use queue::pauses::{self, Pause};
+use queue::pooler::Path;
 use store::keys_in_use;
 use twilio::client::{Client, ListFilter, LookupError, Settings};
 
@@ -41,8 +42,18 @@ async fn of_database(config: &Config) -> Vec<Finding> {
         Ok(database) => database,
         Err(error) => return vec![Finding { what: "database", result: Err(format!("{error:#}")) }],
     };
-    let pg = database.pool(1, Duration::from_secs(5));
-    let in_order = self::database(config, &database, &pg).await;
+    let patience = Duration::from_secs(5);
+    let path = match database.check_path(patience).await {
+        Ok(path) => path,
+        Err(error) => {
+            return vec![Finding {
+                what: "database",
+                result: Err(format!("{:#}", anyhow::Error::new(error))),
+            }];
+        }
+    };
+    let pg = database.pool(1, patience);
+    let in_order = self::database(config, &database, path, &pg).await;
     let mut findings = Vec::new();
     if in_order.is_ok() {
         let keys = secret_keys(config, &pg).await.map_err(|error| format!("{error:#}"));
@@ -138,7 +149,12 @@ fn schedules(config: &Config) -> Result<String, String> {
     Ok(format!("{} files, {on} switched on", schedules.len()))
 }
 
-async fn database(config: &Config, database: &Database, pg: &Connections) -> Result<String, String> {
+async fn database(
+    config: &Config,
+    database: &Database,
+    path: Path,
+    pg: &Connections,
+) -> Result<String, String> {
     let max: String = sqlx::query_scalar("SHOW max_connections")
         .fetch_one(pg.raw())
         .await
@@ -179,7 +195,11 @@ async fn database(config: &Config, database: &Database, pg: &Connections) -> Res
         || "up to date".to_owned(),
         |private| format!("private, PostgreSQL {}, up to date", private.version()),
     );
-    Ok(format!("{place}; a process opens up to {wanted} of {allowed} connections"))
+    let way = match path {
+        Path::Direct => "",
+        Path::Pooled => ", through a pooler in transaction mode, past which database.direct_url leads",
+    };
+    Ok(format!("{place}{way}; a process opens up to {wanted} of {allowed} connections"))
 }
 
 async fn twilio(config: &Config) -> Result<String, String> {

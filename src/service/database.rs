@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use private_postgres::cluster::{PrivatePostgres, Settings};
 use queue::connections::{self, Connections};
 use queue::fitness::Failures;
+use queue::pooler::{self, Path, Unsuitable};
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
@@ -40,6 +41,14 @@ impl Database {
         Ok(Self { options, direct, failures: Failures::default(), private })
     }
 
+    /// Looks at how the database is reached before anything else is done with it. `patience`: how long to wait for a connection.
+    pub(crate) async fn check_path(&self, patience: Duration) -> Result<Path, Unsuitable> {
+        if self.private.is_some() {
+            return Ok(Path::Direct);
+        }
+        pooler::check(&self.options, self.direct.as_ref(), patience).await
+    }
+
     /// A pool that connects when it is used. `patience`: how long to wait for a free connection.
     pub(crate) fn pool(&self, connections: u32, patience: Duration) -> Connections {
         self.connect_lazily(connections::options(), connections, patience)
@@ -69,5 +78,6 @@ impl Database {
 fn options(key: &str, url: &str) -> anyhow::Result<PgConnectOptions> {
     let options = PgConnectOptions::from_str(url)
         .with_context(|| format!("{key} must look like postgres://user:password@host/database"))?;
-    Ok(options.application_name("cloudybot"))
+    // PostgreSQL is exact without extra digits since version 12, and a pooler refuses what it does not know.
+    Ok(options.application_name("cloudybot").extra_float_digits(None))
 }

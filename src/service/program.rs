@@ -124,7 +124,9 @@ async fn report(config: &Config) -> anyhow::Result<()> {
 #[expect(clippy::print_stdout, reason = "this is for the person at the terminal")]
 async fn migrate(config: &Config) -> anyhow::Result<()> {
     let database = Database::open(config).await?;
-    let pg = database.pool(1, Duration::from_secs(30));
+    let patience = Duration::from_secs(30);
+    database.check_path(patience).await?;
+    let pg = database.pool(1, patience);
     store::requirements::check(pg.raw()).await?;
     store::migrations::run(&database.direct()).await.context("the database cannot be brought up to date")?;
     println!("The database is up to date.");

@@ -14,6 +14,7 @@ use private_postgres::test_database::TestDatabase;
 use sandbox::Sandbox;
 use sandbox::message::Message;
 use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
 
 pub(crate) const ACCOUNT_SID: &str = "AC0123456789abcdef0123456789abcdef";
 pub(crate) const AUTH_TOKEN: &str = "a-token-of-the-tests";
@@ -99,7 +100,10 @@ impl TestApp {
         };
         Self {
             sandbox: Sandbox::start(settings).await.unwrap(),
-            pg: PgPool::connect_lazy(&database_url).unwrap(),
+            // A pooler knows nothing of such digits.
+            pg: PgPool::connect_lazy_with(
+                database_url.parse::<PgConnectOptions>().unwrap().extra_float_digits(None),
+            ),
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
             address,
             database_url,
