@@ -142,7 +142,9 @@ async fn decide(
 /// Ends the browser session of the sender's conversation. `None`: the sender is nobody's phone. Asked twice, it acts once.
 async fn stop_browser(app: &App, message: &Message) -> Result<Option<BrowserStop>, Failure> {
     let mut conn = app.pg.acquire().await?;
-    let Some(link) = store::links::of_address(&mut conn, message.address_id).await? else { return Ok(None) };
+    let Some(link) = store::links::proven_of_address(&mut conn, message.address_id).await? else {
+        return Ok(None);
+    };
     let conversation = store::conversations::of_user(&mut conn, &link.user_id).await?;
     let agent = agents::of_user(app, &mut conn, Some(&link.user_id)).await?;
     drop(conn);

@@ -13,6 +13,7 @@ mod agent;
 mod attachments;
 mod backfill;
 mod browser;
+mod changed_ids;
 mod clocks;
 mod connections;
 mod conversation;

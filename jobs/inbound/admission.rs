@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use queue::failure::Failure;
 use queue::transaction::Transaction;
-use store::links::Link;
+use store::links::{self, Link};
 use store::messages::{Message, Outcome};
 
 use super::limits::WINDOW;
@@ -33,7 +33,7 @@ pub(crate) async fn user(
     tx: &mut Transaction,
     message: &Message,
 ) -> Result<Option<Link>, Failure> {
-    let Some(link) = store::links::of_address(tx, message.address_id).await? else {
+    let Some(link) = links::proven_of_address(tx, message.address_id).await? else {
         stranger(app, tx, message).await?;
         return Ok(None);
     };

@@ -93,8 +93,11 @@ async fn claim(
     if let Some(link) = former {
         links::end(tx, keys, link, links::Ending::Replaced).await?;
     }
-    if own.is_none_or(|link| link.address_id != address_id) {
-        links::create(tx, &live.user_id, address_id).await?;
+    match own.filter(|link| link.address_id == address_id) {
+        Some(link) => links::prove(tx, link.id).await?,
+        None => {
+            links::create(tx, &live.user_id, address_id).await?;
+        }
     }
     store::claim_tokens::end(tx, live.id, Ending::Redeemed).await?;
     let names = store::addresses::names(tx, address_id).await?;

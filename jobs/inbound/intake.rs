@@ -5,16 +5,17 @@ use chrono::{DateTime, Utc};
 use queue::enqueue::EnqueueError;
 use queue::job::NewJob;
 use queue::transaction::Transaction;
-use store::addresses::Name;
+use store::addresses::{self, Name, Sender};
 use store::messages::{Inserted, NewMessage, Outcome};
 use twilio::inbound::InboundMessage;
 
 use super::commands::Command;
-use super::keywords;
+use super::{changed_ids, keywords};
 use crate::app::Settings;
 use crate::lanes;
 use crate::notices::NoticeError;
 use crate::plan_waiting::PlanWaiting;
+use crate::post_alert::AlertError;
 use crate::receive_message::ReceiveMessage;
 
 /// How a message reached us.
@@ -50,6 +51,9 @@ pub enum IntakeError {
     /// Its confirmation could not be planned.
     #[error(transparent)]
     Notice(#[from] NoticeError),
+    /// An administrator could not be told that the sender has moved.
+    #[error(transparent)]
+    Alert(#[from] AlertError),
 }
 
 /// Takes a message in. `params` is everything that Twilio sent.
@@ -60,9 +64,7 @@ pub async fn take_in(
     params: &serde_json::Value,
     arrival: Arrival,
 ) -> Result<TakenIn, IntakeError> {
-    let found = store::addresses::find_or_create(tx, &names_of(message)).await?;
-    let address_id = found.address.id;
-    store::merging::merge(tx, &settings.secret_keys, address_id, &found.twins).await?;
+    let address_id = sender(tx, settings, &names_of(message)).await?;
     let new = NewMessage {
         sid: &message.sid,
         address_id,
@@ -112,12 +114,24 @@ pub async fn take_in(
     Ok(TakenIn::New(id))
 }
 
-/// The names of who wrote a message, the one to write to first.
+/// The names of who wrote a message, the one to write to first: a number with the opaque id beside it if there is one, or an opaque id.
 pub(super) fn names_of(message: &InboundMessage) -> Vec<Name> {
-    std::iter::once(&message.from)
-        .chain(message.external_user_id.as_ref())
-        .map(|alias| Name { alias: alias.clone(), canonical: twilio::address::canonical(alias) })
-        .collect()
+    let name = |alias: &String| Name { alias: alias.clone(), canonical: twilio::address::canonical(alias) };
+    let from = name(&message.from);
+    let id = message.external_user_id.as_ref().filter(|_| !from.is_opaque()).map(name);
+    std::iter::once(from).chain(id).collect()
+}
+
+/// Who wrote a message, locked until the caller's transaction ends.
+async fn sender(tx: &mut Transaction, settings: &Settings, names: &[Name]) -> Result<i64, IntakeError> {
+    let mut sender = addresses::find_or_create(tx, names).await?;
+    if let Sender::Contested(contested) = sender {
+        let agreed = changed_ids::decide(tx, settings, names, contested).await?;
+        sender = addresses::find_or_create(tx, agreed).await?;
+    }
+    let Sender::Found(found) = sender else { return Err(sqlx::Error::RowNotFound.into()) };
+    store::merging::merge(tx, &settings.secret_keys, found.address.id, &found.twins).await?;
+    Ok(found.address.id)
 }
 
 /// Plans what waited for this user to write.

@@ -2,6 +2,8 @@
 
 /// Who may talk to the agent.
 pub(crate) mod admission;
+/// Whose a number is that comes with another opaque id.
+pub mod changed_ids;
 /// Tokens by which a phone proves whose it is.
 pub mod claims;
 /// What a message says to the channel itself.

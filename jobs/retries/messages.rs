@@ -27,7 +27,7 @@ pub(super) async fn answer_again(
         Err(reason) => return refused(reason),
     };
     if let Some(address_id) = asked.address_id {
-        let link = store::links::of_address(tx, address_id).await?;
+        let link = store::links::proven_of_address(tx, address_id).await?;
         if link.is_none_or(|link| link.user_id != user_id) {
             return refused("not_linked: its link has ended");
         }

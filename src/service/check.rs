@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use agent::Agent;
+use chrono::SecondsFormat;
+use jobs::inbound::changed_ids;
 use jobs::lanes::SENDING_POOLS;
 use jobs::schedules::definition;
 use jobs::{probe_sender, unknown_kinds};
 use queue::connections::Connections;
 use queue::pauses::{self, Pause};
 use queue::pooler::Path;
+use store::changed_ids::Undecided;
 use store::keys_in_use;
 use twilio::client::{Client, ListFilter, LookupError, Settings};
 
@@ -60,6 +63,8 @@ async fn of_database(config: &Config) -> Vec<Finding> {
         findings.push(Finding { what: "secret keys", result: keys });
         let jobs = jobs(&pg).await.unwrap_or_else(|error| Err(error.to_string()));
         findings.push(Finding { what: "jobs", result: jobs });
+        let people = people(&pg).await.unwrap_or_else(|error| Err(error.to_string()));
+        findings.push(Finding { what: "whatsapp ids", result: people });
         findings.push(Finding { what: "clock", result: clock(&pg).await });
     }
     findings.insert(0, Finding { what: "database", result: in_order });
@@ -100,6 +105,20 @@ async fn jobs(pg: &Connections) -> sqlx::Result<Result<String, String>> {
         return Ok(Err(wrong.join("; ")));
     }
     Ok(Ok(format!("sending is not held back; {} other pauses", pauses.len())))
+}
+
+/// Whether the sender seems to have moved to another business portfolio.
+async fn people(pg: &Connections) -> sqlx::Result<Result<String, String>> {
+    let Some(moved) = store::changed_ids::undecided(&mut *pg.acquire().await?).await? else {
+        return Ok(Ok("no move of the sender waits for a decision".to_owned()));
+    };
+    let Undecided { since, held, let_through, .. } = moved;
+    let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
+    Ok(Err(format!(
+        "since {since} the numbers of {} linked people came with other WhatsApp ids ({held} links are held back): {}",
+        held + let_through,
+        changed_ids::REMEDY
+    )))
 }
 
 async fn agent(config: &Config) -> Result<String, String> {

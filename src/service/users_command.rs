@@ -1,12 +1,18 @@
-//! `cloudybot users …`: one user, for an administrator at a terminal.
+//! `cloudybot users …`: one user, and whose WhatsApp ids are whose, for an administrator at a terminal.
 
 use std::time::Duration;
 
 use anyhow::Context as _;
+use chrono::{DateTime, Utc};
 use clap::Subcommand;
+use jobs::app::Settings;
 use jobs::erase_people;
+use jobs::inbound::changed_ids::{self, Decided};
 use queue::Queue;
+use queue::connections::Connections;
 use serde_json::{Value, json};
+use sqlx::PgConnection;
+use store::users::User;
 
 use crate::app;
 use crate::config::Config;
@@ -32,6 +38,16 @@ pub(crate) enum UsersCommand {
         /// CloudyBot's id
         user: String,
     },
+    /// Say whether the sender has moved to another business portfolio, which changes everybody's WhatsApp id
+    #[command(group(clap::ArgGroup::new("decision").required(true)))]
+    TrustNewIds {
+        /// It has moved then: ids that came since are the same people's (RFC 3339, for example 2026-11-28T12:00:00Z)
+        #[arg(long, value_name = "TIME", group = "decision")]
+        since: Option<DateTime<Utc>>,
+        /// It has not moved: a number with another id is somebody else's
+        #[arg(long, group = "decision")]
+        refuse: bool,
+    },
 }
 
 /// Does what was asked; prints lines, or JSON for a program.
@@ -39,36 +55,65 @@ pub(crate) async fn run(config: &Config, command: UsersCommand, as_json: bool) -
     let database = Database::open(config).await?;
     let pg = database.pool(1, Duration::from_secs(10));
     let settings = app::settings(config, config.keys.server.listen, app::secret_keys(config, &pg).await?);
-    let queue = Queue::open(pg.clone(), config.queue());
-    let mut tx = queue.begin(&pg).await.context(UNANSWERED)?;
-    let id = match &command {
-        UsersCommand::Show { user } | UsersCommand::SetPlan { user, .. } | UsersCommand::Erase { user } => {
-            user
+    let answer = match command {
+        UsersCommand::Show { user } => show(&pg, &settings, &user).await?,
+        UsersCommand::SetPlan { user, plan } => set_plan(&pg, &settings, &user, &plan).await?,
+        UsersCommand::Erase { user } => {
+            erase(&pg, &Queue::open(pg.clone(), config.queue()), &settings, &user).await?
         }
+        UsersCommand::TrustNewIds { since: Some(since), .. } => {
+            decided(&changed_ids::trust(&pg, &settings, since).await.context(UNANSWERED)?)
+        }
+        UsersCommand::TrustNewIds { since: None, .. } => decided(
+            &changed_ids::refuse(&pg)
+                .await
+                .context(UNANSWERED)?
+                .context("nothing to refuse: no sender that seems to have moved waits for a decision")?,
+        ),
     };
-    let mut user = store::users::get(&mut tx, id)
-        .await
-        .context(UNANSWERED)?
-        .with_context(|| format!("user {id:?} is not known here"))?;
-    let answer = match &command {
-        UsersCommand::Show { .. } => serde_json::to_value(users::view(&mut tx, &settings, user).await?)?,
-        UsersCommand::SetPlan { plan, .. } => {
-            user.plan = users::plan_name(&settings, plan).map_err(|problem| anyhow::anyhow!("{problem}"))?;
-            store::users::update(&mut tx, &user).await?;
-            serde_json::to_value(users::view(&mut tx, &settings, user).await?)?
-        }
-        UsersCommand::Erase { .. } => {
-            store::erasure::begin(&mut tx, &settings.secret_keys, id).await?;
-            json!({ "user": id, "erased": true })
-        }
-    };
-    tx.commit().await.context(UNANSWERED)?;
-    if let UsersCommand::Erase { .. } = &command {
-        // Whatever ends this program, a running service goes on with it.
-        while erase_people::page_of(&pg, id).await.context(UNANSWERED)? {}
-        queue.tell_others().await;
-    }
     print(&if as_json { serde_json::to_string_pretty(&answer)? + "\n" } else { lines(&answer, "") })
+}
+
+async fn show(pg: &Connections, settings: &Settings, id: &str) -> anyhow::Result<Value> {
+    let mut conn = pg.acquire().await.context(UNANSWERED)?;
+    let user = known(&mut conn, id).await?;
+    Ok(serde_json::to_value(users::view(&mut conn, settings, user).await?)?)
+}
+
+async fn set_plan(pg: &Connections, settings: &Settings, id: &str, plan: &str) -> anyhow::Result<Value> {
+    let mut tx = pg.begin().await.context(UNANSWERED)?;
+    let mut user = known(&mut tx, id).await?;
+    user.plan = users::plan_name(settings, plan).map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    store::users::update(&mut tx, &user).await?;
+    let answer = serde_json::to_value(users::view(&mut tx, settings, user).await?)?;
+    tx.commit().await.context(UNANSWERED)?;
+    Ok(answer)
+}
+
+async fn erase(pg: &Connections, queue: &Queue, settings: &Settings, id: &str) -> anyhow::Result<Value> {
+    let mut tx = queue.begin(pg).await.context(UNANSWERED)?;
+    known(&mut tx, id).await?;
+    store::erasure::begin(&mut tx, &settings.secret_keys, id).await?;
+    tx.commit().await.context(UNANSWERED)?;
+    // Whatever ends this program, a running service goes on with it.
+    while erase_people::page_of(pg, id).await.context(UNANSWERED)? {}
+    queue.tell_others().await;
+    Ok(json!({ "user": id, "erased": true }))
+}
+
+async fn known(conn: &mut PgConnection, id: &str) -> anyhow::Result<User> {
+    let user = store::users::get(conn, id).await.context(UNANSWERED)?;
+    user.with_context(|| format!("user {id:?} is not known here"))
+}
+
+fn decided(decided: &Decided) -> Value {
+    let Decided { proven_again, confirmed, held_back, claimed_meanwhile } = decided;
+    json!({
+        "provenAgain": proven_again,
+        "confirmed": confirmed,
+        "heldBack": held_back,
+        "claimedMeanwhile": claimed_meanwhile,
+    })
 }
 
 const UNANSWERED: &str = "the database cannot be asked; `cloudybot check` says why";

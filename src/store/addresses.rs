@@ -13,6 +13,12 @@ pub struct Name {
 }
 
 impl Name {
+    /// Whether it is an opaque id, which stands for one person for ever. A number may change hands.
+    #[must_use]
+    pub fn is_opaque(&self) -> bool {
+        self.phone().is_none()
+    }
+
     /// The number as E.164; `None` where the person hides it.
     #[must_use]
     pub fn phone(&self) -> Option<&str> {
@@ -31,6 +37,25 @@ pub struct Address {
 
 /// What a webhook's names lead to.
 #[derive(Clone, Debug, PartialEq)]
+pub enum Sender {
+    /// One person.
+    Found(Found),
+    /// Nobody yet: the number is one person's, and the opaque id beside it is another's.
+    Contested(Contested),
+}
+
+/// A number that came with another opaque id than the one its holder has. Both rows are locked until the caller's transaction ends, and
+/// nothing has been written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contested {
+    /// Who has had the number so far.
+    pub holder_id: i64,
+    /// Who has the opaque id; `None`: it was never seen.
+    pub newcomer_id: Option<i64>,
+}
+
+/// The person behind a webhook's names.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Found {
     /// The person, locked until the caller's transaction ends.
     pub address: Address,
@@ -39,20 +64,55 @@ pub struct Found {
 }
 
 /// The person who has one of these names, made if there is none, and locked until the caller's transaction ends. Names that come together
-/// belong to one person, so unseen ones are added to the row.
+/// belong to one person, so unseen ones are added to the row; but a number whose person has another opaque id is contested.
 ///
 /// # Errors
 /// Database errors. `names` must not be empty.
-pub async fn find_or_create(conn: &mut PgConnection, names: &[Name]) -> sqlx::Result<Found> {
+pub async fn find_or_create(conn: &mut PgConnection, names: &[Name]) -> sqlx::Result<Sender> {
     let aliases: Vec<&str> = names.iter().map(|name| name.alias.as_str()).collect();
     let canonical: Vec<&str> = names.iter().map(|name| name.canonical.as_str()).collect();
-    let (id, last_inbound_at, twins) =
-        sqlx::query_as("SELECT address_id, last_inbound_at, twins FROM channel_find_sender($1, $2)")
-            .bind(aliases)
-            .bind(canonical)
-            .fetch_one(conn)
-            .await?;
-    Ok(Found { address: Address { id, last_inbound_at }, twins })
+    let (id, last_inbound_at, twins, holder): (Option<i64>, _, Option<Vec<i64>>, _) = sqlx::query_as(
+        "SELECT address_id, last_inbound_at, twins, holder FROM channel_identify_sender($1, $2)",
+    )
+    .bind(aliases)
+    .bind(canonical)
+    .fetch_one(conn)
+    .await?;
+    if let Some(holder_id) = holder {
+        return Ok(Sender::Contested(Contested { holder_id, newcomer_id: id }));
+    }
+    let id = id.ok_or(sqlx::Error::RowNotFound)?;
+    Ok(Sender::Found(Found { address: Address { id, last_inbound_at }, twins: twins.unwrap_or_default() }))
+}
+
+/// Makes a person who is known by an opaque id and has not written yet.
+pub async fn create(conn: &mut PgConnection, name: &Name) -> sqlx::Result<i64> {
+    let id = sqlx::query_scalar("INSERT INTO channel_addresses DEFAULT VALUES RETURNING id")
+        .fetch_one(&mut *conn)
+        .await?;
+    sqlx::query("INSERT INTO channel_address_aliases (alias, canonical, address_id, last_seen_at) VALUES ($1, $2, $3, clock_timestamp())")
+        .bind(&name.alias)
+        .bind(&name.canonical)
+        .bind(id)
+        .execute(conn)
+        .await?;
+    Ok(id)
+}
+
+/// Gives a number, in all its spellings, to the person who has it now. The caller holds the locks of both.
+pub async fn hand_over(
+    conn: &mut PgConnection,
+    number: &Name,
+    contested: Contested,
+    to: i64,
+) -> sqlx::Result<()> {
+    sqlx::query("UPDATE channel_address_aliases SET address_id = $3 WHERE coalesce(canonical, alias) = $1 AND address_id = $2")
+        .bind(&number.canonical)
+        .bind(contested.holder_id)
+        .bind(to)
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// Locks an address until the caller's transaction ends; one that was merged leads to the row that it became. Whatever is decided about a

@@ -54,7 +54,7 @@ pub struct Chunk {
 pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Chunk>> {
     sqlx::query_as(
         "SELECT c.id, c.delivery_id, d.address_id, c.index, c.body, c.meter_proactive, c.proactive, c.state, c.attempt, c.sent_to, c.deadline_at,
-                a.started_at AS attempt_started_at, l.ended_at IS NOT NULL AS link_ended,
+                a.started_at AS attempt_started_at, (l.ended_at IS NOT NULL OR l.unproven_since IS NOT NULL) AS link_ended,
                 d.purpose IN ('notification', 'scheduled') AS of_own_accord, CASE WHEN c.form = 'template' THEN d.content_sid END AS content_sid,
                 CASE WHEN c.form = 'template' THEN d.content_variables END AS content_variables, c.slot_at, d.expires_at, clock_timestamp() AS now
          FROM channel_chunks c JOIN channel_deliveries d ON d.id = c.delivery_id
@@ -252,24 +252,17 @@ pub async fn end(
     code: Option<i32>,
     reason: &str,
 ) -> sqlx::Result<bool> {
-    let state = match state {
-        End::Failed => "failed",
-        End::Blocked => "blocked",
-        End::Cancelled => "cancelled",
-        End::Expired => "expired",
-        End::Unknown => "unknown",
-    };
     let ended: Option<i32> = sqlx::query_scalar(
         "UPDATE channel_chunks SET state = $2, error_code = $3, error_message = $4, updated_at = clock_timestamp()
          WHERE id = $1 AND state IN ('planned', 'sending') RETURNING attempt",
     )
     .bind(id)
-    .bind(state)
+    .bind(state.as_str())
     .bind(code)
     .bind(reason)
     .fetch_optional(&mut *conn)
     .await?;
-    if let (Some(attempt), "failed") = (ended, state) {
+    if let (Some(attempt), End::Failed) = (ended, state) {
         end_attempt(conn, id, attempt, "refused", None, code, Some(reason)).await?;
     }
     Ok(ended.is_some())
@@ -325,6 +318,18 @@ pub enum End {
     Expired,
     /// It may have been sent or not; nobody will ever know.
     Unknown,
+}
+
+impl End {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Blocked => "blocked",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// Moves an accepted chunk forward by a status that Twilio reported. False: it changes nothing, because the chunk is as far already or

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::chunks::End;
 use crate::proactive_deliveries;
 
 /// Why something is sent.
@@ -266,9 +267,14 @@ pub async fn must_let_pass(
     sqlx::query_scalar(question).bind(id).bind(address_id).fetch_one(conn).await
 }
 
-/// Cancels what is still to be sent under a link that has ended. What Twilio may have already stays to be cleared up. The caller holds the
-/// address's lock.
-pub async fn cancel_of_link(conn: &mut PgConnection, link_id: i64, reason: &str) -> sqlx::Result<()> {
+/// Ends what is still to be sent under a link that does not hold any more. What Twilio may have already stays to be cleared up. The caller holds
+/// the address's lock.
+pub(crate) async fn end_of_link(
+    conn: &mut PgConnection,
+    link_id: i64,
+    end: End,
+    reason: &str,
+) -> sqlx::Result<()> {
     let open: Vec<Uuid> = sqlx::query_scalar(
         "SELECT id FROM channel_deliveries WHERE link_id = $1 AND state = 'open' ORDER BY id FOR UPDATE",
     )
@@ -277,9 +283,10 @@ pub async fn cancel_of_link(conn: &mut PgConnection, link_id: i64, reason: &str)
     .await?;
     for id in open {
         sqlx::query(
-            "UPDATE channel_chunks SET state = 'cancelled', error_message = $2, updated_at = clock_timestamp() WHERE delivery_id = $1 AND state = 'planned'",
+            "UPDATE channel_chunks SET state = $2, error_message = $3, updated_at = clock_timestamp() WHERE delivery_id = $1 AND state = 'planned'",
         )
         .bind(id)
+        .bind(end.as_str())
         .bind(reason)
         .execute(&mut *conn)
         .await?;

@@ -14,9 +14,13 @@ use crate::{addresses, opt_outs};
 /// Forgets a user, and notes what is to be emptied with [`empty_page`]. False: there is none.
 pub async fn begin(conn: &mut PgConnection, keys: &SecretKeys, user_id: &str) -> sqlx::Result<bool> {
     let address_ids: Vec<i64> = sqlx::query_scalar(
-        "SELECT DISTINCT l.address_id FROM channel_links l WHERE l.user_id = $1
-         AND NOT EXISTS (SELECT FROM channel_links o WHERE o.address_id = l.address_id AND o.ended_at IS NULL AND o.user_id <> $1)
-         ORDER BY l.address_id",
+        "SELECT p.address_id FROM (
+             SELECT l.address_id FROM channel_links l WHERE l.user_id = $1
+             UNION
+             -- By their number they were taken for the same person.
+             SELECT c.newcomer_id FROM channel_links l JOIN channel_changed_ids c ON c.link_id = l.id AND c.state = 'let_through' WHERE l.user_id = $1) AS p
+         WHERE NOT EXISTS (SELECT FROM channel_links o WHERE o.address_id = p.address_id AND o.ended_at IS NULL AND o.user_id <> $1)
+         ORDER BY p.address_id",
     )
     .bind(user_id)
     .fetch_all(&mut *conn)

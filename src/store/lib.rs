@@ -11,6 +11,8 @@ pub mod alerts;
 pub mod allowances;
 /// What came of the files that people sent.
 pub mod attachments;
+/// Numbers that came with another opaque id.
+pub mod changed_ids;
 /// Their parts, each one Twilio message.
 pub mod chunks;
 /// By which a phone proves whose it is.

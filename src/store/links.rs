@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::chunks::End;
 use crate::consents::{self, Action, Method, NewConsent};
 use crate::secret_keys::SecretKeys;
-use crate::{addresses, deliveries};
+use crate::{addresses, deliveries, proactive_deliveries};
 
 /// A link that holds.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
@@ -20,6 +21,8 @@ pub struct Link {
     pub address_id: i64,
     /// Since when.
     pub linked_at: DateTime<Utc>,
+    /// Since when its number belongs to somebody else: nothing is said under it until a new claim. `None`: it is proven.
+    pub unproven_since: Option<DateTime<Utc>>,
 }
 
 /// How a link ends.
@@ -49,9 +52,19 @@ impl Ending {
     }
 }
 
-/// The link of a user.
+/// A link by its number.
+pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Link> {
+    sqlx::query_as(
+        "SELECT id, user_id, address_id, linked_at, unproven_since FROM channel_links WHERE id = $1",
+    )
+    .bind(id)
+    .fetch_one(conn)
+    .await
+}
+
+/// The link of a user, which may be unproven.
 pub async fn of_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Option<Link>> {
-    sqlx::query_as("SELECT id, user_id, address_id, linked_at FROM channel_links WHERE user_id = $1 AND ended_at IS NULL")
+    sqlx::query_as("SELECT id, user_id, address_id, linked_at, unproven_since FROM channel_links WHERE user_id = $1 AND ended_at IS NULL")
         .bind(user_id)
         .fetch_optional(conn)
         .await
@@ -91,9 +104,14 @@ pub async fn lock_of_users(conn: &mut PgConnection, user_ids: &[&str]) -> sqlx::
     }
 }
 
-/// The link of an address.
+/// The proven link of an address: whose words are taken from it.
+pub async fn proven_of_address(conn: &mut PgConnection, address_id: i64) -> sqlx::Result<Option<Link>> {
+    Ok(of_address(conn, address_id).await?.filter(|link| link.unproven_since.is_none()))
+}
+
+/// The link of an address, which may be unproven.
 pub async fn of_address(conn: &mut PgConnection, address_id: i64) -> sqlx::Result<Option<Link>> {
-    sqlx::query_as("SELECT id, user_id, address_id, linked_at FROM channel_links WHERE address_id = $1 AND ended_at IS NULL")
+    sqlx::query_as("SELECT id, user_id, address_id, linked_at, unproven_since FROM channel_links WHERE address_id = $1 AND ended_at IS NULL")
         .bind(address_id)
         .fetch_optional(conn)
         .await
@@ -123,6 +141,28 @@ pub async fn create(conn: &mut PgConnection, user_id: &str, address_id: i64) -> 
         .await
 }
 
+/// Holds back a link whose number belongs to somebody else from now on, and blocks what was to be said under it or waited for the person to
+/// write. The caller holds the address's lock.
+pub async fn hold_back(conn: &mut PgConnection, link: &Link) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE channel_links SET unproven_since = coalesce(unproven_since, clock_timestamp()) WHERE id = $1",
+    )
+    .bind(link.id)
+    .execute(&mut *conn)
+    .await?;
+    deliveries::end_of_link(conn, link.id, End::Blocked, "not_linked").await?;
+    proactive_deliveries::block_waiting(conn, &link.user_id, "not_linked").await
+}
+
+/// A link is proven again. The caller holds the address's lock.
+pub async fn prove(conn: &mut PgConnection, id: i64) -> sqlx::Result<()> {
+    sqlx::query("UPDATE channel_links SET unproven_since = NULL WHERE id = $1")
+        .bind(id)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Ends a link, writes that into the consents, and cancels what is still open for it. The caller holds the address's lock. A link that has
 /// ended is left alone.
 pub async fn end(conn: &mut PgConnection, keys: &SecretKeys, link: &Link, how: Ending) -> sqlx::Result<()> {
@@ -149,5 +189,5 @@ pub async fn end(conn: &mut PgConnection, keys: &SecretKeys, link: &Link, how: E
         message_sid: None,
     };
     consents::insert(conn, keys, consent).await?;
-    deliveries::cancel_of_link(conn, link.id, "not_linked").await
+    deliveries::end_of_link(conn, link.id, End::Cancelled, "not_linked").await
 }

@@ -2,10 +2,10 @@
 
 use sqlx::PgConnection;
 
-use crate::links::{self, Ending};
+use crate::links::{self, Ending, Link};
 use crate::secret_keys::SecretKeys;
 
-/// Merges rows into the older one; the caller holds the locks of all. Where both are linked, the later claim holds. An opt-out of either is
+/// Merges rows into the older one; the caller holds the locks of all. Where both are linked, the later proven claim holds. An opt-out of either is
 /// one of the person, since it is looked up by every name.
 pub async fn merge(conn: &mut PgConnection, keys: &SecretKeys, into: i64, twins: &[i64]) -> sqlx::Result<()> {
     for twin in twins {
@@ -37,6 +37,7 @@ async fn one_link(conn: &mut PgConnection, keys: &SecretKeys, into: i64, twin: i
     else {
         return Ok(());
     };
-    let older = if one.linked_at < other.linked_at { one } else { other };
-    links::end(conn, keys, &older, Ending::Merged).await
+    let worth = |link: &Link| (link.unproven_since.is_none(), link.linked_at);
+    let lesser = if worth(&one) < worth(&other) { one } else { other };
+    links::end(conn, keys, &lesser, Ending::Merged).await
 }

@@ -36,6 +36,26 @@ pub async fn put(
     Ok(done.rows_affected() == 1)
 }
 
+/// Keeps an opt-out for each name of a person on its own, before the names part. The caller holds the address's lock.
+pub async fn spread(conn: &mut PgConnection, keys: &SecretKeys, names: &[Name]) -> sqlx::Result<()> {
+    for name in names {
+        sqlx::query(
+            "INSERT INTO whatsapp_proactive_opt_outs (phone_hash, phone, user_id, keyword, hashed_by)
+             SELECT $1, $2, user_id, keyword, $3 FROM whatsapp_proactive_opt_outs
+             WHERE phone_hash = ANY ($4) AND NOT EXISTS (SELECT FROM whatsapp_proactive_opt_outs WHERE phone_hash = ANY ($5)) LIMIT 1
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(keys.hash(Sort::Person, &name.canonical))
+        .bind(name.phone())
+        .bind(keys.fingerprint())
+        .bind(hashes(keys, names))
+        .bind(keys.hashes(Sort::Person, &name.canonical))
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(())
+}
+
 /// Lets proactive messages through again. False: nothing stood in their way. The caller holds the address's lock.
 pub async fn lift(conn: &mut PgConnection, keys: &SecretKeys, names: &[Name]) -> sqlx::Result<bool> {
     let done = sqlx::query("DELETE FROM whatsapp_proactive_opt_outs WHERE phone_hash = ANY ($1)")

@@ -190,6 +190,19 @@ pub async fn end_waiting(conn: &mut PgConnection, id: Uuid, state: &str, reason:
     Ok(done.rows_affected() == 1)
 }
 
+/// Blocks what waits for a user to write, whose number is somebody else's now.
+pub(crate) async fn block_waiting(conn: &mut PgConnection, user_id: &str, reason: &str) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE channel_deliveries SET state = 'blocked', reason = $2, closed_at = clock_timestamp(), waits_for_inbound = FALSE
+         WHERE user_id = $1 AND state = 'waiting'",
+    )
+    .bind(user_id)
+    .bind(reason)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Ends what has waited for too long. Returns how many.
 pub async fn expire_waiting(conn: &mut PgConnection) -> sqlx::Result<u64> {
     let done = sqlx::query(

@@ -131,7 +131,7 @@ pub async fn audience(
                 .bind(plan)
         }
         (None, None) => sqlx::query_scalar(
-            "SELECT user_id FROM channel_links WHERE user_id > $1 AND ended_at IS NULL ORDER BY user_id LIMIT $2",
+            "SELECT user_id FROM channel_links WHERE user_id > $1 AND ended_at IS NULL AND unproven_since IS NULL ORDER BY user_id LIMIT $2",
         )
         .bind(after)
         .bind(number),

@@ -66,7 +66,7 @@ pub async fn of_users(conn: &mut PgConnection, ids: &[&str]) -> sqlx::Result<Has
         "SELECT u.id, u.plan, u.anchor_day, u.anchor_since, u.former_anchor_day, u.paused, u.created_at,
                 l.id AS link_id, l.address_id, a.last_inbound_at, n.alias, coalesce(n.canonical, n.alias) AS canonical, n.last_seen_at, statement_timestamp() AS read_at
          FROM channel_users u
-         LEFT JOIN channel_links l ON l.user_id = u.id AND l.ended_at IS NULL
+         LEFT JOIN channel_links l ON l.user_id = u.id AND l.ended_at IS NULL AND l.unproven_since IS NULL
          LEFT JOIN channel_addresses a ON a.id = l.address_id
          LEFT JOIN channel_address_aliases n ON n.address_id = l.address_id
          WHERE u.id = ANY ($1)",

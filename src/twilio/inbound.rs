@@ -1,5 +1,6 @@
 //! The webhook of an inbound message.
 
+use crate::address::is_number;
 use crate::listed::ListedMessage;
 use crate::webhook::{VerifiedForm, storable};
 
@@ -19,7 +20,8 @@ pub struct InboundMessage {
     pub account_sid: Option<String>,
     /// The sender of ours that it was written to.
     pub to: Option<String>,
-    /// The opaque id of who wrote it, also when the number shows.
+    /// The opaque id of who wrote it, also when the number shows. Twilio's other ids and names of a person (`ParentExternalUserId`, `Username`,
+    /// `ProfileUsername`) do not tell who somebody is.
     pub external_user_id: Option<String>,
     /// `STOP`, `START` or `HELP`: Twilio took it for a keyword and has answered it already.
     pub opt_out_type: Option<String>,
@@ -52,11 +54,11 @@ impl InboundMessage {
         let owned = |name: &str| form.filled(name).map(storable);
         Ok(Self {
             sid: sid.to_owned(),
-            from: whatsapp_address(from).ok_or(FormError::Malformed("From"))?,
+            from: whatsapp_address(from).or_else(|| bare_id(from)).ok_or(FormError::Malformed("From"))?,
             body: storable(form.get("Body").unwrap_or_default()),
             account_sid: owned("AccountSid"),
             to: owned("To"),
-            external_user_id: form.filled("ExternalUserId").and_then(whatsapp_address),
+            external_user_id: form.filled("ExternalUserId").and_then(opaque_id),
             opt_out_type: owned("OptOutType"),
             media: form.filled("NumMedia").and_then(|number| number.parse().ok()).unwrap_or(0),
         })
@@ -90,6 +92,21 @@ fn whatsapp_address(text: &str) -> Option<String> {
     let name = text.strip_prefix("whatsapp:")?;
     let valid = (1..=200).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic());
     valid.then(|| text.to_owned())
+}
+
+/// The field for an id, with or without the prefix. A number in it would be no id, and is not taken for one.
+fn opaque_id(text: &str) -> Option<String> {
+    whatsapp_address(text).filter(|address| !is_number(address)).or_else(|| bare_id(text))
+}
+
+/// An id without its prefix: the two letters of a country, a dot, and what only WhatsApp understands.
+fn bare_id(text: &str) -> Option<String> {
+    let (country, rest) = text.split_once('.')?;
+    let valid = country.len() == 2
+        && country.bytes().all(|b| b.is_ascii_uppercase())
+        && !rest.is_empty()
+        && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
+    valid.then(|| whatsapp_address(&format!("whatsapp:{text}"))).flatten()
 }
 
 #[cfg(test)]
@@ -128,6 +145,23 @@ mod tests {
 
         assert_eq!(message.from, "whatsapp:US.abcDEF123");
         assert_eq!(message.external_user_id.as_deref(), Some("whatsapp:US.abcDEF123"));
+    }
+
+    #[test]
+    fn an_id_is_taken_with_and_without_its_prefix_and_no_other_field_is_one() {
+        let from = "From=whatsapp%3A%2B15005550100&MessageSid=SM1&ParentExternalUserId=US.ENT.parent1&ProfileUsername=alice&Username=alice";
+        for (field, expected) in [
+            ("whatsapp%3AUS.abc1", Some("whatsapp:US.abc1")),
+            ("US.abc1", Some("whatsapp:US.abc1")),
+            ("%2B15005550101", None),
+            ("whatsapp%3A%2B15005550101", None),
+            ("somebody", None),
+            ("", None),
+        ] {
+            let message = parse(&format!("{from}&ExternalUserId={field}")).unwrap();
+            assert_eq!(message.external_user_id.as_deref(), expected, "{field}");
+        }
+        assert_eq!(parse("From=US.abc1&MessageSid=SM1").unwrap().from, "whatsapp:US.abc1");
     }
 
     #[test]

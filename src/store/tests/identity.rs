@@ -2,7 +2,7 @@
 
 use chrono::{TimeDelta, Utc};
 use sqlx::PgConnection;
-use store::addresses::{self, Name};
+use store::addresses::{self, Name, Sender};
 use store::claim_tokens;
 use store::links::{self, Ending};
 use store::messages::{self, Inserted, NewMessage};
@@ -102,6 +102,9 @@ async fn other_spellings_of_a_number_are_the_same_person() {
     let one = addresses::find_or_create(&mut tx, &[name("whatsapp:+5215512345678")]).await.unwrap();
     let other = addresses::find_or_create(&mut tx, &[name("whatsapp:+525512345678")]).await.unwrap();
 
+    let [Sender::Found(one), Sender::Found(other)] = [one, other] else {
+        panic!("a number alone is one person's")
+    };
     assert_eq!(one.address.id, other.address.id);
     assert_eq!(
         addresses::send_to(&mut tx, one.address.id).await.unwrap().as_deref(),

@@ -18,7 +18,7 @@ use chrono::{TimeDelta, Utc};
 use private_postgres::test_database::TestDatabase;
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
-use store::addresses::{Found, Name};
+use store::addresses::{Found, Name, Sender};
 use store::chunks::{self, Accepted, End, Unsent};
 use store::deliveries::{self, NewChunk, NewDelivery, Purpose};
 use store::messages::{self, Inserted, NewMessage};
@@ -29,7 +29,10 @@ const PERSON: &str = "whatsapp:+15005550100";
 /// The person with these names, each its own canonical spelling.
 async fn find(conn: &mut PgConnection, names: &[&str]) -> sqlx::Result<Found> {
     let name = |name: &&str| Name { alias: (*name).to_owned(), canonical: (*name).to_owned() };
-    addresses::find_or_create(conn, &names.iter().map(name).collect::<Vec<_>>()).await
+    match addresses::find_or_create(conn, &names.iter().map(name).collect::<Vec<_>>()).await? {
+        Sender::Found(found) => Ok(found),
+        Sender::Contested(contested) => panic!("{names:?} is {contested:?}"),
+    }
 }
 
 /// The conversation of the one user who has this address.

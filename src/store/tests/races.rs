@@ -44,7 +44,7 @@ async fn webhooks_and_sends_of_one_person_never_wait_for_each_other_for_ever() {
         async move {
             let mut tx = pg.begin().await?;
             if number % 2 == 0 {
-                let unseen = format!("whatsapp:US.{number}");
+                let unseen = format!("{PERSON}9{number:02}");
                 find(&mut tx, &[&known, &unseen]).await?;
             } else {
                 addresses::lock(&mut tx, address).await?;

@@ -9,6 +9,7 @@ use jobs::erase_people;
 use serde::{Deserialize, Deserializer, Serialize};
 use sqlx::PgConnection;
 use store::consents::{Action, Consent, Method, NewConsent};
+use store::links::Link;
 use store::users::User;
 use utoipa::ToSchema;
 
@@ -98,6 +99,10 @@ struct LinkView {
     /// As Twilio spells it: `whatsapp:+E164`, or `whatsapp:` and an opaque id.
     address: String,
     linked_at: DateTime<Utc>,
+    /// Its number came with another WhatsApp id, so it may be somebody else's now: nothing is sent to it until the user claims a phone again.
+    unproven: bool,
+    /// Since when; null: it is proven.
+    unproven_since: Option<DateTime<Utc>>,
 }
 
 /// What became of a claim token.
@@ -296,7 +301,9 @@ pub(crate) async fn view(conn: &mut PgConnection, settings: &Settings, user: Use
             let names = store::addresses::names(conn, link.address_id).await?;
             let opted_out = store::opt_outs::exists(conn, &settings.secret_keys, &names).await?;
             let address = names.into_iter().next().map(|name| name.alias).unwrap_or_default();
-            (Some(LinkView { address, linked_at: link.linked_at }), opted_out)
+            let Link { linked_at, unproven_since, .. } = link;
+            let unproven = unproven_since.is_some();
+            (Some(LinkView { address, linked_at, unproven, unproven_since }), opted_out)
         }
     };
     let claim = store::claim_tokens::latest(conn, &user.id).await?.map(|token| {
