@@ -46,7 +46,8 @@ pub struct LatestToken {
     pub expired: bool,
 }
 
-/// Hands out a token; the user's one before it is voided. Returns when it expires.
+/// Hands out a token; the user's one before it is voided. Returns when it expires. Of several at once each voids the one before it, since a token
+/// that another transaction has not committed yet is not there to be voided.
 pub async fn create(
     conn: &mut PgConnection,
     user_id: &str,
@@ -54,6 +55,10 @@ pub async fn create(
     replaces: bool,
     lifetime_secs: f64,
 ) -> sqlx::Result<DateTime<Utc>> {
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('claim token ' || $1, 0))")
+        .bind(user_id)
+        .execute(&mut *conn)
+        .await?;
     sqlx::query("UPDATE channel_claim_tokens SET ended_at = clock_timestamp(), ending = 'voided' WHERE user_id = $1 AND ended_at IS NULL")
         .bind(user_id)
         .execute(&mut *conn)

@@ -197,6 +197,33 @@ async fn of_many_phones_that_send_one_token_one_gets_it() {
     assert_eq!(latest.ending.as_deref(), Some("redeemed"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_tokens_that_are_handed_out_at_once_the_last_one_counts_and_none_is_refused() {
+    let tables = Tables::new().await;
+    users::create_or_lock(&mut tables.pg.acquire().await.unwrap(), "alice", "pro").await.unwrap();
+
+    let hand_out = |number: u8| {
+        let pg = tables.pg.clone();
+        async move {
+            let mut tx = pg.begin().await.unwrap();
+            let made = claim_tokens::create(&mut tx, "alice", &[number], false, 900.0).await;
+            tx.commit().await.unwrap();
+            made.map(|_| ())
+        }
+    };
+    let made = (0..50).map(hand_out).collect::<JoinSet<_>>().join_all().await;
+
+    assert!(made.iter().all(Result::is_ok), "{made:?}");
+    let kept: (i64, i64) = sqlx::query_as(
+        "SELECT count(*) FILTER (WHERE ended_at IS NULL AND id = (SELECT max(id) FROM channel_claim_tokens)), count(*) FILTER (WHERE ending = 'voided')
+         FROM channel_claim_tokens",
+    )
+    .fetch_one(&tables.pg)
+    .await
+    .unwrap();
+    assert_eq!(kept, (1, 49));
+}
+
 #[tokio::test]
 async fn a_token_counts_by_the_time_it_was_sent() {
     let tables = Tables::new().await;
