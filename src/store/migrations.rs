@@ -1,7 +1,7 @@
 //! Makes the tables and keeps them up to date.
 
-use sqlx::PgPool;
 use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{Connection as _, PgPool};
 
 /// Every migration, compiled in.
 pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
@@ -10,12 +10,17 @@ pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 const REWORDED: (i64, &str) =
     (25, "4230327350f6b6fdd20fccebd7aa0c149c276437c001a3efdcb19d2a890ce0816fbd75a93890918cfb1a5231e32a6fe3");
 
-/// Brings the database up to date. Several processes may start at once: an advisory lock lets one work and the others wait.
+/// Brings the database up to date. Several processes may start at once: an advisory lock lets one work and the others wait. The lock is the
+/// session's, and sqlx leaves it there when a migration fails, so the session is taken out of its pool and ends with this.
 pub async fn run(pg: &PgPool) -> Result<(), MigrateError> {
     if is_known(pg).await? {
         accept_reworded(pg).await?;
     }
-    MIGRATOR.run(pg).await
+    let mut session = pg.acquire().await?.detach();
+    let migrated = MIGRATOR.run(&mut session).await;
+    // Whoever waits for the lock must not wait until the server notices; an error here says no more than that the session is gone already.
+    let _ = session.close().await;
+    migrated
 }
 
 /// Whether the database has been migrated before.

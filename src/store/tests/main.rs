@@ -14,6 +14,8 @@ mod races;
 mod slots;
 mod states;
 
+use std::time::Duration;
+
 use chrono::{TimeDelta, Utc};
 use private_postgres::test_database::TestDatabase;
 use serde_json::json;
@@ -126,6 +128,23 @@ async fn several_processes_may_migrate_at_once() {
 
     assert!(migrated.iter().all(Result::is_ok), "{migrated:?}");
     assert_eq!(migrations::missing(&pg).await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_that_fails_holds_up_no_other_process() {
+    let database = TestDatabase::empty().await;
+    let pg = database.pool().await;
+    sqlx::raw_sql("CREATE TABLE channel_users (in_the_way BOOLEAN)").execute(&pg).await.unwrap();
+    let together = || futures::future::join_all((0..4).map(|_| migrations::run(&pg)));
+
+    let failed =
+        tokio::time::timeout(Duration::from_secs(30), together()).await.expect("nobody waits for ever");
+    sqlx::raw_sql("DROP TABLE channel_users").execute(&pg).await.unwrap();
+    let migrated =
+        tokio::time::timeout(Duration::from_secs(30), together()).await.expect("nobody waits for ever");
+
+    assert!(failed.iter().all(Result::is_err), "{failed:?}");
+    assert!(migrated.iter().all(Result::is_ok), "{migrated:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
