@@ -19,16 +19,21 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// moments after now.
 pub struct Clock<N> {
     next: N,
+    longest: Duration,
     ticks: BoxStream<'static, Result<Tick<Utc>, Error>>,
 }
 
 impl<N: Fn() -> SystemTime + Clone + Send + 'static> Clock<N> {
     /// A clock that sleeps until the moment that `next` names.
     pub fn new(next: N) -> Self {
-        Self { ticks: CronScheduler::new(Moments(next.clone())).into_stream().boxed(), next }
+        Self::sleeping_at_most(LONGEST, next)
     }
 
-    /// Waits for the next tick, or for five seconds: this process's clock may have been set back while the stream slept.
+    fn sleeping_at_most(longest: Duration, next: N) -> Self {
+        Self { ticks: CronScheduler::new(Moments(next.clone())).into_stream().boxed(), longest, next }
+    }
+
+    /// Waits for the next tick, or for five seconds ([`LONGEST`]): this process's clock may have been set back while the stream slept.
     pub async fn tick(&mut self) {
         let ticking = async {
             while !matches!(self.ticks.next().await, Some(Ok(_))) {
@@ -36,7 +41,7 @@ impl<N: Fn() -> SystemTime + Clone + Send + 'static> Clock<N> {
                 self.ticks = CronScheduler::new(Moments(self.next.clone())).into_stream().boxed();
             }
         };
-        if tokio::time::timeout(LONGEST, ticking).await.is_err() {
+        if tokio::time::timeout(self.longest, ticking).await.is_err() {
             self.ticks = CronScheduler::new(Moments(self.next.clone())).into_stream().boxed();
         }
     }
@@ -70,6 +75,9 @@ fn second_before(moment: SystemTime, now: SystemTime) -> u64 {
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "the clock under test ticks by this machine's")]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
 
     fn at(milliseconds: u64) -> SystemTime {
@@ -82,6 +90,28 @@ mod tests {
         assert_eq!(second_before(at(9_700), at(5_300)), 9);
         assert_eq!(second_before(at(5_400), at(5_300)), 6, "the caller slept until that one already");
         assert_eq!(second_before(at(0), at(5_300)), 6);
+    }
+
+    #[tokio::test]
+    async fn a_moment_that_a_clock_puts_far_away_is_asked_for_again_and_again() {
+        let (asked, far_away) = (Arc::new(AtomicU32::new(0)), Duration::from_secs(3600));
+        let counts = asked.clone();
+        // As long as the clock is wrong, an hour is left; when it has been mended, nothing is.
+        let next = move || {
+            let wrong = counts.fetch_add(1, Ordering::Relaxed) < 3;
+            SystemTime::now() + if wrong { far_away } else { Duration::ZERO }
+        };
+        let mut clock = Clock::sleeping_at_most(Duration::from_millis(50), next);
+
+        let ticks = async {
+            while asked.load(Ordering::Relaxed) <= 3 {
+                clock.tick().await;
+            }
+        };
+
+        tokio::time::timeout(Duration::from_secs(30), ticks)
+            .await
+            .expect("no sleep lasts until a wrong moment");
     }
 
     #[tokio::test]
