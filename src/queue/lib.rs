@@ -24,7 +24,8 @@
 //! - A backoff is the row's `run_at`; no wait is kept in memory.
 //! - Jobs of one lane run one at a time, in the order in which their transactions committed, over all processes.
 //! - A panic, a timeout and an undecodable payload are failures of that one job. A job that kills its process is found out and ends dead; its
-//!   neighbours lose nothing. A job of a kind that a process does not know is parked for one that does.
+//!   neighbours lose nothing. A job of a kind that a process does not know is parked for one that does. That one takes it from there
+//!   for as long as both live, so no job goes back and forth.
 //! - A database that goes away stops nothing for good.
 //!
 //! ```no_run

@@ -24,6 +24,7 @@ const BACKLOG: &str = "
     SELECT 5, 'waiting', 'act', 'test', '{}' FROM generate_series(1, 90000);
     INSERT INTO queue.jobs (max_attempts, state, kind, pool, lane, payload)
     SELECT 5, 'waiting', 'act', 'elsewhere', format('lane %s', n), '{}' FROM generate_series(1, 20000) n;
+    INSERT INTO queue.workers (name, lease_until, kinds) VALUES ('newer', now() + interval '1 hour', ARRAY['act', 'unknown']);
     INSERT INTO queue.workers (name, lease_until, kinds) VALUES ('this', now() + interval '1 hour', ARRAY['act']);
     CREATE TEMPORARY TABLE mine (id BIGINT, claim BIGINT, lane TEXT, place TID)";
 
@@ -38,6 +39,21 @@ const STATEMENTS: &[(&str, &str, i64)] = &[
         "claim as before 0016",
         "INSERT INTO mine SELECT id, claim, lane FROM queue.claim((SELECT max(id) FROM queue.workers), 'test', 500)",
         2_500,
+    ),
+    (
+        "claim as one who knows what others do not",
+        "SELECT count(*) FROM queue.claim_jobs((SELECT min(id) FROM queue.workers), 'test', 500, 1)",
+        2_500,
+    ),
+    (
+        "claim a suspect as one who knows what others do not",
+        "SELECT count(*) FROM queue.claim_suspect((SELECT min(id) FROM queue.workers), 'test', 2::SMALLINT, 1)",
+        50,
+    ),
+    (
+        "look as one who knows what others do not",
+        "SELECT count(*) FROM queue.tick((SELECT min(id) FROM queue.workers), ARRAY['test', 'other'], 3)",
+        100,
     ),
     (
         "claim a suspect",

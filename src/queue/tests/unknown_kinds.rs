@@ -61,9 +61,90 @@ async fn they_wait_for_a_process_that_knows_them_and_their_lane_with_them() {
     let place = |name: &str| done.iter().position(|done| done == name);
     assert!(place("alone").is_some() && place("first") < place("second"), "{done:?}");
     assert_eq!(bench.count("SELECT count(*) FROM queue.dead").await, 0);
-    assert_eq!(bench.count("SELECT count(*) FROM queue.unknown_kinds").await, 0);
+    bench
+        .until("no kind counts as unknown", || async {
+            bench.count("SELECT count(*) FROM queue.unknown_kinds").await == 0
+        })
+        .await;
     old.stop(Duration::from_secs(1)).await.unwrap();
     new.stop(Duration::from_secs(1)).await.unwrap();
+}
+
+/// Counts how often each job is parked.
+const COUNTED: &str = "
+    CREATE TABLE parkings (job BIGINT, suspicion SMALLINT);
+    CREATE FUNCTION note_parking() RETURNS TRIGGER LANGUAGE plpgsql AS
+        $$ BEGIN INSERT INTO parkings VALUES (NEW.id, NEW.suspicion); RETURN NULL; END $$;
+    CREATE TRIGGER parkings AFTER UPDATE OF state ON queue.jobs FOR EACH ROW
+        WHEN (NEW.state = 'parked' AND OLD.state <> 'parked') EXECUTE FUNCTION note_parking()";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_old_and_new_processes_run_each_job_is_parked_once_at_most_and_done_by_the_new_one() {
+    let bench = Bench::new().await;
+    sqlx::raw_sql(COUNTED).execute(&bench.pg).await.unwrap();
+    let old = bench.work(4).await;
+    let queue = Queue::open(bench.database.pool().await, settings());
+    let new = workers(&queue, bench.record.clone(), 2).register::<Dance>().start().await.unwrap();
+    sqlx::raw_sql(
+        "INSERT INTO queue.jobs (max_attempts, state, kind, pool, suspicion, payload)
+         SELECT 3, 'waiting', 'dance', 'test', n % 100 / 99, format('{\"name\": \"dance %s\"}', n)::JSONB FROM generate_series(1, 600) n",
+    )
+    .execute(&bench.pg)
+    .await
+    .unwrap();
+    for number in 0..50 {
+        bench.queue.enqueue(NewJob::of(&dance(&format!("in lane {number}"))).lane("lane")).await.unwrap();
+        bench.queue.enqueue(&Act::new(format!("act {number}"), Deed::Succeed)).await.unwrap();
+    }
+
+    bench.drained().await;
+
+    let twice = "SELECT count(*) FROM (SELECT FROM parkings GROUP BY job HAVING count(*) > 1) AS again";
+    assert_eq!(bench.count(twice).await, 0);
+    let done = bench.record.all();
+    assert_eq!(done.iter().filter(|name| name.starts_with("dance")).count(), 600);
+    let in_lane: Vec<_> = done.iter().filter(|name| name.starts_with("in lane")).collect();
+    assert_eq!(
+        in_lane,
+        (0..50).map(|number| format!("in lane {number}")).collect::<Vec<_>>().iter().collect::<Vec<_>>()
+    );
+    assert_eq!(bench.count("SELECT count(*) FROM queue.dead").await, 0);
+    bench
+        .until("no kind counts as unknown", || async {
+            bench.count("SELECT count(*) FROM queue.unknown_kinds").await == 0
+        })
+        .await;
+    old.stop(Duration::from_secs(1)).await.unwrap();
+    new.stop(Duration::from_secs(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_parked_of_a_kind_that_all_know_again_goes_back() {
+    let bench = Bench::new().await;
+    let old = bench.work(1).await;
+    bench.queue.enqueue(&dance("alone")).await.unwrap();
+    bench
+        .until("it is parked", || async {
+            bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'parked'").await == 1
+        })
+        .await;
+    old.stop(Duration::from_secs(1)).await.unwrap();
+    sqlx::query("UPDATE queue.workers SET lease_until = now() - interval '1 second'")
+        .execute(&bench.pg)
+        .await
+        .unwrap();
+    sqlx::raw_sql("INSERT INTO queue.workers (name, lease_until, kinds) VALUES ('new', now() + interval '1 hour', ARRAY['dance'])")
+        .execute(&bench.pg)
+        .await
+        .unwrap();
+
+    sqlx::query("SELECT queue.tick((SELECT max(id) FROM queue.workers), ARRAY['test'], 3)")
+        .execute(&bench.pg)
+        .await
+        .unwrap();
+
+    assert_eq!(bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'waiting'").await, 1);
+    assert_eq!(bench.count("SELECT count(*) FROM queue.unknown_kinds").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
