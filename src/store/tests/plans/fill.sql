@@ -3,6 +3,7 @@
 SET session_replication_role = replica;
 SET synchronous_commit = off;
 
+DROP TABLE IF EXISTS pg_temp.size, pg_temp.said;
 CREATE TEMPORARY TABLE size AS
 SELECT current_setting('size.people')::INTEGER AS people, current_setting('size.messages')::INTEGER AS messages, current_setting('size.share')::INTEGER AS share,
        current_setting('size.jobs')::INTEGER AS jobs;

@@ -1,10 +1,11 @@
 //! How Postgres goes about every statement of the program in a database of a million people: nothing reads a table that grows, nothing sorts more than a
-//! page. The statements are read out of the source, so a new one is looked at by itself.
+//! page. The statements are read out of the source, so a new one is looked at by itself; those inside of the database's functions are watched at work.
 //!
 //! The rows are few enough to be filled in seconds. Then the statistics are told that each of them stands for fifty, on as many pages as before. So Postgres
 //! finds an index less worth its while than it would at full size, and reads a table rather too soon: what passes here passes there. The same looks at the
 //! full size are in [`nothing_reads_a_table_at_full_size`].
 
+mod functions;
 mod statements;
 
 use private_postgres::test_database::TestDatabase;
@@ -65,8 +66,8 @@ const ASKED_SELDOM: [(&str, &str); 8] = [
 const OF_DUTIES: [(&str, &str); 2] =
     [("src/store/allowances.rs", "whatsapp_sends"), ("src/store/conversations.rs", "channel_conversations")];
 
-/// Puts its statements together from pieces, and has a test of its own.
-const PIECES: &str = "src/queue/finding.rs";
+/// Put their statements together from pieces: the one has a test of its own, the other names no table.
+const PIECES: [&str; 2] = ["src/queue/finding.rs", "src/queue/pooler.rs"];
 
 /// How each statement is planned: for anybody; for a person like most; for the one with the long thread, whose number is 1.
 const LOOKS: [(&str, u32); 3] =
@@ -111,8 +112,28 @@ async fn look_at_all(size: &Size) {
         }
     }
 
+    wrong.extend(functions::faults(&mut conn).await);
+
     assert!(statements.len() > 200, "{} statements are no program", statements.len());
     assert!(wrong.is_empty(), "{} faults:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// A session keeps a function's plans until the next ANALYZE, and the queue is often empty when that comes by.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_function_reads_a_table_that_was_empty_when_its_plans_were_made() {
+    let database = TestDatabase::create(&migrations::MIGRATOR).await;
+    let mut conn = PgConnection::connect(database.url()).await.unwrap();
+    let few = fill_sql(&Size { people: 10, messages: 30, share: 15, jobs: 10, scale: 1 });
+    let many = fill_sql(&Size { people: 5_000, messages: 15_000, share: 15, jobs: 5_000, scale: 1 });
+    let mut other = PgConnection::connect(database.url()).await.unwrap();
+    run(&mut conn, "ANALYZE").await;
+
+    let wrong = functions::faults_of_early_plans(&mut conn, &few, &mut other, &many).await;
+
+    assert!(wrong.is_empty(), "{} faults:\n{}", wrong.len(), wrong.join("\n"));
+    for index in ["channel_address_aliases_canonical", "queue.jobs_due", "queue.jobs_lane_held"] {
+        assert!(functions::misses(&mut conn, index).await, "nobody misses {index}");
+    }
 }
 
 /// What a duty asks of many users at once must not depend on what Postgres knew of its tables when it made the plan: it may have been nothing, and a
@@ -145,17 +166,10 @@ async fn an_allowance_is_found_by_its_key_though_the_table_was_empty_when_the_pl
 
 /// Fills a database with what years have left in it.
 async fn fill(conn: &mut PgConnection, size: &Size) {
-    let Size { people, messages, share, jobs, scale } = size;
-    run(
-        conn,
-        &format!(
-            "SET size.people = {people}; SET size.messages = {messages}; SET size.share = {share}; SET size.jobs = {jobs}"
-        ),
-    )
-    .await;
-    run(conn, include_str!("fill.sql")).await;
+    run(conn, &fill_sql(size)).await;
     run(conn, "VACUUM ANALYZE").await;
-    if *scale > 1 {
+    let scale = size.scale;
+    if scale > 1 {
         run(
             conn,
             &format!(
@@ -165,6 +179,14 @@ async fn fill(conn: &mut PgConnection, size: &Size) {
         )
         .await;
     }
+}
+
+fn fill_sql(size: &Size) -> String {
+    let Size { people, messages, share, jobs, .. } = size;
+    let sizes = format!(
+        "SET size.people = {people}; SET size.messages = {messages}; SET size.share = {share}; SET size.jobs = {jobs};"
+    );
+    sizes + include_str!("fill.sql")
 }
 
 /// Tables that nobody has filled: of these nothing could be learned.
@@ -193,10 +215,10 @@ async fn prepared(conn: &mut PgConnection) -> Vec<(usize, Statement, Vec<String>
     for (number, statement) in all.into_iter().enumerate() {
         let short = statement.sql.split_whitespace().collect::<Vec<_>>().join(" ");
         // Its arguments are of a kind of their own, and its table is small.
-        if short.contains(" _sqlx_migrations ") || statement.place == PIECES {
+        if short.contains(" _sqlx_migrations ") || PIECES.contains(&statement.place.as_str()) {
             continue;
         }
-        // A function's own statements have plans of their own; what matters of those is how much they read.
+        // What is called has statements of its own, of which `functions` tells how much they read.
         if short.starts_with("CALL ")
             || ASKED_SELDOM.iter().any(|(beginning, _)| short.starts_with(beginning))
         {
