@@ -296,10 +296,14 @@ pub async fn planned(conn: &mut PgConnection, delivery_id: Uuid) -> sqlx::Result
 /// The chunk that has waited longest to be sent, the first of what is left of its delivery: what a sender in trouble is tried out with.
 pub async fn longest_waiting(conn: &mut PgConnection) -> sqlx::Result<Option<i64>> {
     sqlx::query_scalar(
-        "SELECT c.id FROM channel_deliveries d JOIN channel_chunks c ON c.delivery_id = d.id
-         WHERE d.state = 'open' AND d.expires_at > now() AND c.state = 'planned'
-           AND NOT EXISTS (SELECT FROM channel_chunks before WHERE before.delivery_id = d.id AND before.index < c.index AND before.state = 'sending')
-         ORDER BY d.created_at, c.index LIMIT 1",
+        "SELECT next.id
+         FROM channel_deliveries d CROSS JOIN LATERAL (
+             SELECT c.id FROM channel_chunks c
+             WHERE c.delivery_id = d.id AND c.state = 'planned'
+               AND NOT EXISTS (SELECT FROM channel_chunks before WHERE before.delivery_id = d.id AND before.index < c.index AND before.state = 'sending')
+             ORDER BY c.index LIMIT 1) AS next
+         WHERE d.state = 'open' AND d.expires_at > now()
+         ORDER BY d.created_at LIMIT 1",
     )
     .fetch_optional(conn)
     .await

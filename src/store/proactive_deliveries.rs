@@ -203,15 +203,25 @@ pub(crate) async fn block_waiting(conn: &mut PgConnection, user_id: &str, reason
     Ok(())
 }
 
-/// Ends what has waited for too long. Returns how many.
-pub async fn expire_waiting(conn: &mut PgConnection) -> sqlx::Result<u64> {
-    let done = sqlx::query(
-        "UPDATE channel_deliveries SET state = 'expired', reason = 'the person did not write in time', closed_at = clock_timestamp(), waits_for_inbound = FALSE
-         WHERE state = 'waiting' AND expires_at <= now()",
-    )
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected())
+/// Deliveries that are ended at once.
+const EXPIRED_AT_ONCE: usize = 500;
+
+/// Ends what has waited for too long, page by page. Returns how many.
+pub async fn expire_waiting(conn: &mut PgConnection) -> sqlx::Result<usize> {
+    let mut expired = 0;
+    loop {
+        let ended: Vec<Uuid> = sqlx::query_scalar(
+            "UPDATE channel_deliveries SET state = 'expired', reason = 'the person did not write in time', closed_at = clock_timestamp(), waits_for_inbound = FALSE
+             WHERE id = ANY (ARRAY(SELECT id FROM channel_deliveries WHERE state = 'waiting' AND expires_at <= now() ORDER BY expires_at LIMIT 500
+                                   FOR UPDATE SKIP LOCKED)) RETURNING id",
+        )
+        .fetch_all(&mut *conn)
+        .await?;
+        expired += ended.len();
+        if ended.len() < EXPIRED_AT_ONCE {
+            return Ok(expired);
+        }
+    }
 }
 
 /// What waits for a user's next message, the oldest first, locked.

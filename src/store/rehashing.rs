@@ -1,15 +1,30 @@
-//! Hashing and sealing anew with the newest secret key, by pages, each a statement of its own. What is stored already with the newest key stays; what
+//! Hashing and sealing anew with the newest secret key, by pages, each a statement of its own; its size stands in it, so that Postgres plans for it. What is stored already with the newest key stays; what
 //! has lost its number stays as it is.
 
 use sqlx::PgConnection;
 
 use crate::secret_keys::{Sealed, SecretKeys, Sort};
 
-/// Rows of a page.
-const PAGE: i64 = 500;
+/// Whether anything hangs on another key than the newest: some looks at an index of each table.
+async fn anything_is_left(conn: &mut PgConnection, keys: &SecretKeys) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "SELECT coalesce((SELECT min(hashed_by) <> $1 OR max(hashed_by) <> $1 FROM whatsapp_proactive_opt_outs), FALSE)
+             OR coalesce((SELECT min(hashed_by) <> $1 OR max(hashed_by) <> $1 FROM whatsapp_consents), FALSE)
+             OR coalesce((SELECT min(sealed_by) <> $1 OR max(sealed_by) <> $1 FROM channel_user_agents WHERE token IS NOT NULL), FALSE)
+             OR EXISTS (SELECT FROM whatsapp_proactive_opt_outs WHERE hashed_by IS NULL)
+             OR EXISTS (SELECT FROM whatsapp_consents WHERE hashed_by IS NULL)
+             OR EXISTS (SELECT FROM channel_user_agents WHERE token IS NOT NULL AND sealed_by IS NULL)",
+    )
+    .bind(keys.fingerprint())
+    .fetch_one(conn)
+    .await
+}
 
 /// Hashes and seals anew what can be; the number of rows.
 pub(crate) async fn hash_anew(conn: &mut PgConnection, keys: &SecretKeys) -> sqlx::Result<u64> {
+    if !anything_is_left(conn, keys).await? {
+        return Ok(0);
+    }
     let rows = opt_outs_of_numbers(conn, keys).await?
         + opt_outs_of_ids(conn, keys).await?
         + consents(conn, keys).await?
@@ -22,19 +37,20 @@ pub(crate) async fn hash_anew(conn: &mut PgConnection, keys: &SecretKeys) -> sql
 async fn opt_outs_of_numbers(conn: &mut PgConnection, keys: &SecretKeys) -> sqlx::Result<u64> {
     let (mut rows, mut after) = (0, Vec::new());
     loop {
-        let page: Vec<(Vec<u8>, String)> = sqlx::query_as(
-            "SELECT o.phone_hash, coalesce(a.canonical, 'whatsapp:' || o.phone) FROM whatsapp_proactive_opt_outs o
-             LEFT JOIN channel_address_aliases a ON a.alias = 'whatsapp:' || o.phone
-             WHERE o.hashed_by IS DISTINCT FROM $1 AND o.phone IS NOT NULL AND o.phone_hash > $2 ORDER BY o.phone_hash LIMIT $3",
+        // Those that need nothing are passed over here: asked to leave them out, Postgres reads and sorts the table for each page.
+        let page: Vec<(Vec<u8>, Option<String>)> = sqlx::query_as(
+            "SELECT o.phone_hash, CASE WHEN o.hashed_by IS DISTINCT FROM $1 THEN coalesce(a.canonical, 'whatsapp:' || o.phone) END
+             FROM whatsapp_proactive_opt_outs o LEFT JOIN channel_address_aliases a ON a.alias = 'whatsapp:' || o.phone
+             WHERE o.phone_hash > $2 ORDER BY o.phone_hash LIMIT 500",
         )
         .bind(keys.fingerprint())
         .bind(&after)
-        .bind(PAGE)
         .fetch_all(&mut *conn)
         .await?;
         let Some((last, _)) = page.last() else { return Ok(rows) };
         after.clone_from(last);
-        let pairs = page.into_iter().map(|(old, name)| (old, keys.hash(Sort::Person, &name)));
+        let pairs =
+            page.into_iter().filter_map(|(old, name)| name.map(|name| (old, keys.hash(Sort::Person, &name))));
         rows += replace_opt_outs(conn, keys, pairs).await?;
     }
 }
@@ -45,10 +61,9 @@ async fn opt_outs_of_ids(conn: &mut PgConnection, keys: &SecretKeys) -> sqlx::Re
     loop {
         let page: Vec<(String, String)> = sqlx::query_as(
             "SELECT alias, coalesce(canonical, alias) FROM channel_address_aliases
-             WHERE alias NOT LIKE 'whatsapp:+%' AND alias > $1 ORDER BY alias LIMIT $2",
+             WHERE alias NOT LIKE 'whatsapp:+%' AND alias > $1 ORDER BY alias LIMIT 500",
         )
         .bind(&after)
-        .bind(PAGE)
         .fetch_all(&mut *conn)
         .await?;
         let Some((last, _)) = page.last() else { return Ok(rows) };
@@ -106,11 +121,10 @@ async fn consents(conn: &mut PgConnection, keys: &SecretKeys) -> sqlx::Result<u6
                     CASE WHEN c.phone IS NULL THEN ARRAY(SELECT coalesce(n.canonical, n.alias) FROM channel_links l JOIN channel_address_aliases n ON n.address_id = l.address_id
                                                          WHERE l.user_id = c.user_id) ELSE '{}' END AS names
              FROM whatsapp_consents c LEFT JOIN channel_address_aliases a ON a.alias = 'whatsapp:' || c.phone
-             WHERE c.hashed_by IS DISTINCT FROM $1 AND c.id > $2 ORDER BY c.id LIMIT $3",
+             WHERE c.hashed_by IS DISTINCT FROM $1 AND c.id > $2 ORDER BY c.id LIMIT 500",
         )
         .bind(keys.fingerprint())
         .bind(after)
-        .bind(PAGE)
         .fetch_all(&mut *conn)
         .await?;
         let Some(last) = page.last() else { return Ok(rows) };
@@ -145,11 +159,10 @@ async fn tokens(conn: &mut PgConnection, keys: &SecretKeys) -> sqlx::Result<u64>
     loop {
         let page: Vec<(String, Vec<u8>)> = sqlx::query_as(
             "SELECT user_id, token FROM channel_user_agents
-             WHERE token IS NOT NULL AND sealed_by IS DISTINCT FROM $1 AND user_id > $2 ORDER BY user_id LIMIT $3",
+             WHERE token IS NOT NULL AND sealed_by IS DISTINCT FROM $1 AND user_id > $2 ORDER BY user_id LIMIT 500",
         )
         .bind(keys.fingerprint())
         .bind(&after)
-        .bind(PAGE)
         .fetch_all(&mut *conn)
         .await?;
         let Some((last, _)) = page.last() else { return Ok(rows) };

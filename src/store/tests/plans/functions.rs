@@ -28,7 +28,7 @@ const BEFOREHAND: &str = "
     UPDATE channel_chunks SET metering = 'reserved' WHERE id = 22";
 
 /// Every way into the functions.
-const CALLS: [&str; 44] = [
+const CALLS: [&str; 45] = [
     "SELECT queue.prepare_history(3)",
     "SELECT queue.enqueue(ARRAY['act'], ARRAY['elsewhere'], ARRAY['{}'::JSONB], ARRAY[0::SMALLINT], ARRAY[NULL::TIMESTAMPTZ], ARRAY[NULL], ARRAY[NULL], ARRAY[3::SMALLINT], ARRAY[NULL])",
     "SELECT queue.enqueue(ARRAY['act'], ARRAY['elsewhere'], ARRAY['{}'::JSONB], ARRAY[0::SMALLINT], ARRAY[NULL::TIMESTAMPTZ], ARRAY['the lane'], ARRAY['key 5'], ARRAY[3::SMALLINT], ARRAY[NULL])",
@@ -38,6 +38,10 @@ const CALLS: [&str; 44] = [
     "SELECT queue.claim(worker, 'elsewhere', 100) FROM this",
     "SELECT queue.claim(worker, 'elsewhere', 100, 1) FROM this",
     "SELECT queue.claim_jobs(worker, 'elsewhere', 100, 1) FROM this",
+    "INSERT INTO queue.jobs (max_attempts, state, kind, pool, payload) SELECT 5, 'parked', 'sing', 'elsewhere', '{}' FROM generate_series(1, 20) n;
+     INSERT INTO queue.unknown_kinds (kind) VALUES ('sing') ON CONFLICT DO NOTHING;
+     UPDATE queue.workers SET kinds = ARRAY['act', 'sing'] WHERE name = 'this';
+     SELECT queue.claim_jobs(worker, 'elsewhere', 100, 1) FROM this",
     "SELECT queue.claim_suspect(worker, 'elsewhere', 2::SMALLINT) FROM this",
     "SELECT queue.claim_suspect(worker, 'elsewhere', 2::SMALLINT, 1) FROM this",
     "SELECT queue.tick(worker, ARRAY['elsewhere', 'replies'], 3) FROM this",

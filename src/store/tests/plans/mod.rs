@@ -18,13 +18,14 @@ use self::statements::Statement;
 /// Rows that a plan may sort, hash or keep at most: a page of an audience with what belongs to it.
 const PAGE: f64 = 2_000.0;
 
-/// What a statement may cost in Postgres's estimate. A page of 500 rows with all that belongs to them costs 8,000, reading a table many times that.
-const MOST_COST: f64 = 10_000.0;
+/// What a statement may cost in Postgres's estimate. A page of 500 rows with all that belongs to them costs 12,000, reading a table many times that.
+const MOST_COST: f64 = 15_000.0;
 
 /// Tables of which nobody expects more than some hundred rows.
-const SMALL: [&str; 16] = [
+const SMALL: [&str; 17] = [
     "channel_sender_moves",
     "channel_deployment",
+    "channel_double_sends",
     "queue.unknown_kinds",
     "queue.trials",
     "channel_erasures",
@@ -42,9 +43,8 @@ const SMALL: [&str; 16] = [
 ];
 
 /// What a person asks now and then and what has to read a lot for its answer, by how it begins and why.
-const ASKED_SELDOM: [(&str, &str); 8] = [
+const ASKED_SELDOM: [(&str, &str); 7] = [
     ("WITH uses AS ( SELECT hashed_by", "counts what hangs on each key, for `check`"),
-    ("SELECT k.fingerprint FROM channel_secret_keys k", "looks once a start for rows of keys that were lost"),
     (
         "SELECT alias, coalesce(canonical, alias) FROM channel_address_aliases WHERE alias NOT LIKE",
         "reads all names after a change of keys",
@@ -69,6 +69,9 @@ const OF_DUTIES: [(&str, &str); 2] =
 /// Put their statements together from pieces: the one has a test of its own, the other names no table.
 const PIECES: [&str; 2] = ["src/queue/finding.rs", "src/queue/pooler.rs"];
 
+/// Gives the older of two rows that are one person what the younger has, which is never the long thread.
+const MERGES: &str = "src/store/merging.rs";
+
 /// How each statement is planned: for anybody; for a person like most; for the one with the long thread, whose number is 1.
 const LOOKS: [(&str, u32); 3] =
     [("force_generic_plan", 500), ("force_custom_plan", 500), ("force_custom_plan", 1)];
@@ -90,7 +93,7 @@ async fn no_statement_reads_a_table_whatever_its_size() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "fills 17 GB in about half an hour: cargo test --release -p store nothing_reads_a_table_at_full_size -- --ignored"]
+#[ignore = "fills 13 GB in about ten minutes: cargo test --release -p store nothing_reads_a_table_at_full_size -- --ignored"]
 async fn nothing_reads_a_table_at_full_size() {
     look_at_all(&Size { people: 1_000_000, messages: 5_000_000, share: 25, jobs: 1_000_000, scale: 1 }).await;
 }
@@ -104,6 +107,9 @@ async fn look_at_all(size: &Size) {
     let statements = prepared(&mut conn).await;
     for (mode, whose) in LOOKS {
         for (number, statement, types) in &statements {
+            if whose == 1 && statement.place == MERGES {
+                continue;
+            }
             let plan = explain(&mut conn, mode, *number, &arguments(types, whose)).await;
             let faults = faults(&mut conn, &plan).await;
             wrong.extend(faults.iter().map(|fault| {
