@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row as _};
+use sqlx::{PgConnection, Postgres, Row as _};
 
 /// How the database is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +111,7 @@ pub async fn check(
         Some(direct) => {
             let is_away = |error| Unsuitable::Away { key: "database.direct_url", error };
             let past = Way::connect(direct, patience).await.map_err(is_away)?;
-            missing.extend(past.lacks(&mut way).await.map_err(is_away)?);
+            missing.extend(past.lacks(&mut way, found).await.map_err(is_away)?);
         }
         None if found != Found::Sessions => missing.push(Missing::DirectUrl),
         None => {}
@@ -199,12 +199,14 @@ impl Way {
         Ok(())
     }
 
-    /// What is wrong with this way past that of the other one.
-    async fn lacks(mut self, other: &mut Self) -> sqlx::Result<Option<Missing>> {
+    /// What is wrong with this way past the other one, of which so much was found.
+    async fn lacks(mut self, other: &mut Self, found: Found) -> sqlx::Result<Option<Missing>> {
         if self.look().await? != Found::Sessions {
             return Ok(Some(Missing::StraightWay));
         }
-        let same = is_same_database(&mut self.first, &mut other.first).await?;
+        // Without transactions this cannot be found out, and nothing works anyway.
+        let same =
+            found == Found::NoTransactions || is_same_database(&mut self.first, &mut other.first).await?;
         Ok((!same).then_some(Missing::SameDatabase))
     }
 }
@@ -230,13 +232,20 @@ fn recognize(error: sqlx::Error) -> sqlx::Result<Found> {
 /// Whether a lock that one of them takes is one for the other. Such a lock is of a database of a running server, so neither a copy nor a
 /// standby has it.
 async fn is_same_database(direct: &mut PgConnection, other: &mut PgConnection) -> sqlx::Result<bool> {
-    let lock: i64 = rand::random();
-    let take = format!("BEGIN; SELECT pg_advisory_xact_lock({lock})");
-    sqlx::raw_sql(AssertSqlSafe(take)).execute(&mut *direct).await?;
-    let ask = format!("SELECT pg_try_advisory_xact_lock({lock})");
-    let taken = sqlx::raw_sql(AssertSqlSafe(ask)).fetch_one(other).await?.try_get::<bool, _>(0)?;
+    let lock = rand::random();
+    begin_with_lock(direct, lock).await?;
+    let taken = begin_with_lock(other, lock).await?;
+    sqlx::raw_sql("ROLLBACK").execute(other).await?;
     sqlx::raw_sql("ROLLBACK").execute(direct).await?;
     Ok(!taken)
+}
+
+/// Begins a transaction that has this lock. False: somebody else has it. The statement is prepared for the transaction alone, since a pooler
+/// may forget it then.
+async fn begin_with_lock(session: &mut PgConnection, lock: i64) -> sqlx::Result<bool> {
+    sqlx::raw_sql("BEGIN").execute(&mut *session).await?;
+    let take = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)").bind(lock).persistent(false);
+    take.fetch_one(session).await
 }
 
 /// What the sessions of the server begin with, whatever was set in them since. Prepared statements may not work here.
