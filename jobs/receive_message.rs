@@ -55,7 +55,12 @@ impl Job for ReceiveMessage {
         let mut verdict = app.settings.moderation.by_rules(&message);
         loop {
             let mut tx = app.begin().await?;
-            store::addresses::lock(&mut tx, message.address_id).await?;
+            match &command {
+                Command::Claim(token) => claims::lock_people(&app, &mut tx, &message, token).await?,
+                _ => {
+                    store::addresses::lock(&mut tx, message.address_id).await?;
+                }
+            }
             let Some(message) = waiting(&mut tx, self.message).await? else { return Ok(()) };
             match decide(&app, &mut tx, &message, &command, browser, verdict.as_ref()).await? {
                 Decided::Yes => {

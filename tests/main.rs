@@ -21,6 +21,7 @@ mod crashes;
 mod dashboard;
 mod databases;
 mod endurance;
+mod erasures;
 mod failover;
 mod firing;
 mod hang_ups;

@@ -1,6 +1,7 @@
 //! Claim tokens: a user gets one from the product and sends it from a phone; the number is proven because Twilio says who sent it. Whatever
 //! goes wrong, the phone reads the same neutral words.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use queue::failure::Failure;
@@ -23,18 +24,34 @@ pub const LIFETIME: Duration = Duration::from_secs(15 * 60);
 /// Wrong tries in an hour after which every further one is refused unseen.
 const WRONG_TRIES: i64 = 5;
 
-/// Hands out a token for a user; the one before it is voided. Returns it with the time when it expires.
+/// Hands out a token for a user; the one before it is voided. Returns it with the time when it expires; `None`: the user has just been erased.
 pub async fn create(
     conn: &mut PgConnection,
     settings: &Settings,
     user_id: &str,
     replaces: bool,
-) -> sqlx::Result<(ClaimToken, chrono::DateTime<chrono::Utc>)> {
+) -> sqlx::Result<Option<(ClaimToken, chrono::DateTime<chrono::Utc>)>> {
     let token = ClaimToken::generate(&mut rand::rng());
     let hash = settings.secret_keys.hash(Sort::ClaimToken, token.symbols());
     let expires_at =
         store::claim_tokens::create(conn, user_id, &hash, replaces, LIFETIME.as_secs_f64()).await?;
-    Ok((token, expires_at))
+    Ok(expires_at.map(|expires_at| (token, expires_at)))
+}
+
+/// Locks the sender of a message with a token and, in one order with all who lock several people, whoever the token's user is linked to: both
+/// come before the token.
+pub(crate) async fn lock_people(
+    app: &App,
+    tx: &mut Transaction,
+    message: &Message,
+    token: &ClaimToken,
+) -> sqlx::Result<()> {
+    let hashes = app.settings.secret_keys.hashes(Sort::ClaimToken, token.symbols());
+    let former = store::claim_tokens::linked_address(tx, &hashes).await?;
+    for id in BTreeSet::from_iter(former.into_iter().chain([message.address_id])) {
+        store::addresses::lock(tx, id).await?;
+    }
+    Ok(())
 }
 
 /// Redeems the token of a message, or says why not: everything in the caller's transaction, which holds the sender's lock.
@@ -82,6 +99,7 @@ async fn claim(
     let own = links::of_user(tx, &live.user_id).await?;
     let former = own.as_ref().filter(|link| link.address_id != address_id);
     if let Some(link) = former {
+        // It is locked already unless somebody has linked it since.
         store::addresses::lock(tx, link.address_id).await?;
     }
     let conversation = store::conversations::of_user(tx, &live.user_id).await?;

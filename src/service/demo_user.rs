@@ -1,6 +1,7 @@
 //! A newcomer's first message is answered: where the sandbox stands in for Twilio and nobody is known yet, the user `demo` claims a phone
 //! in the real way.
 
+use anyhow::Context as _;
 use jobs::app::Settings;
 use jobs::inbound::claims;
 use queue::connections::Connections;
@@ -20,7 +21,8 @@ pub(crate) async fn welcome(pg: &Connections, settings: &Settings, sandbox: &San
     }
     let plan = settings.plans.of(PLAN).name.clone();
     store::users::create_or_lock(&mut tx, USER, &plan).await?;
-    let (token, _) = claims::create(&mut tx, settings, USER, false).await?;
+    let created = claims::create(&mut tx, settings, USER, false).await?;
+    let (token, _) = created.context("the demo user was erased while it was made")?;
     tx.commit().await?;
     let answered = sandbox.write(PHONE, &token.to_text()).await;
     anyhow::ensure!(answered == Ok(200), "the claim of the user demo was answered {answered:?}");

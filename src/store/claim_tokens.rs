@@ -47,14 +47,14 @@ pub struct LatestToken {
 }
 
 /// Hands out a token; the user's one before it is voided. Returns when it expires. Of several at once each voids the one before it, since a token
-/// that another transaction has not committed yet is not there to be voided.
+/// that another transaction has not committed yet is not there to be voided. `None`: the user has just been erased.
 pub async fn create(
     conn: &mut PgConnection,
     user_id: &str,
     token_hash: &[u8],
     replaces: bool,
     lifetime_secs: f64,
-) -> sqlx::Result<DateTime<Utc>> {
+) -> sqlx::Result<Option<DateTime<Utc>>> {
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('claim token ' || $1, 0))")
         .bind(user_id)
         .execute(&mut *conn)
@@ -65,13 +65,14 @@ pub async fn create(
         .await?;
     sqlx::query_scalar(
         "INSERT INTO channel_claim_tokens (token_hash, user_id, replaces, expires_at)
-         VALUES ($1, $2, $3, clock_timestamp() + make_interval(secs => $4)) RETURNING expires_at",
+         SELECT $1, u.id, $3, clock_timestamp() + make_interval(secs => $4) FROM channel_users u WHERE u.id = $2 FOR KEY SHARE
+         RETURNING expires_at",
     )
     .bind(token_hash)
     .bind(user_id)
     .bind(replaces)
     .bind(lifetime_secs)
-    .fetch_one(conn)
+    .fetch_optional(conn)
     .await
 }
 
@@ -87,6 +88,17 @@ pub async fn lock_live(
     )
     .bind(hashes)
     .bind(written_at)
+    .fetch_optional(conn)
+    .await
+}
+
+/// The address that the user of a token with one of these hashes is linked to: to be locked before the token, as all addresses are.
+pub async fn linked_address(conn: &mut PgConnection, hashes: &[Vec<u8>]) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar(
+        "SELECT l.address_id FROM channel_claim_tokens t JOIN channel_links l ON l.user_id = t.user_id AND l.ended_at IS NULL
+         WHERE t.token_hash = ANY ($1) AND t.ended_at IS NULL LIMIT 1",
+    )
+    .bind(hashes)
     .fetch_optional(conn)
     .await
 }

@@ -28,6 +28,11 @@ pub async fn begin(conn: &mut PgConnection, keys: &SecretKeys, user_id: &str) ->
     for id in &address_ids {
         addresses::lock(conn, *id).await?;
     }
+    // Whoever redeems one has it before the user and the conversation.
+    sqlx::query("SELECT FROM channel_claim_tokens WHERE user_id = $1 ORDER BY id FOR UPDATE")
+        .bind(user_id)
+        .execute(&mut *conn)
+        .await?;
     let user = sqlx::query("SELECT FROM channel_users WHERE id = $1 FOR UPDATE")
         .bind(user_id)
         .execute(&mut *conn)

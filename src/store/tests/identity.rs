@@ -229,7 +229,7 @@ async fn a_token_counts_by_the_time_it_was_sent() {
     let tables = Tables::new().await;
     let mut conn = tables.pg.acquire().await.unwrap();
     users::create_or_lock(&mut conn, "alice", "pro").await.unwrap();
-    let expires = claim_tokens::create(&mut conn, "alice", b"hash", false, 900.0).await.unwrap();
+    let expires = claim_tokens::create(&mut conn, "alice", b"hash", false, 900.0).await.unwrap().unwrap();
     let hashes = [b"hash".to_vec()];
 
     let in_time = claim_tokens::lock_live(&mut conn, &hashes, expires - TimeDelta::seconds(1)).await.unwrap();

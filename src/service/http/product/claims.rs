@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use store::links::{self, Ending};
 use utoipa::ToSchema;
 
-use super::{Product, claim_link, known_user};
+use super::{Product, claim_link, known_user, no_such_user};
 use crate::http::input;
 use crate::http::problem::Problem;
 
@@ -64,7 +64,8 @@ pub(super) async fn create(
         ));
     }
     let replaces = request.replace.unwrap_or(false);
-    let (token, expires_at) = claims::create(&mut tx, settings, &user.id, replaces).await?;
+    let created = claims::create(&mut tx, settings, &user.id, replaces).await?;
+    let (token, expires_at) = created.ok_or_else(no_such_user)?;
     tx.commit().await?;
     let link = claim_link::link(&settings.whatsapp_number, &token);
     let qr_svg = claim_link::qr_svg(&link);

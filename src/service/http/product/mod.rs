@@ -67,5 +67,9 @@ fn user_id(id: &str) -> Result<&str, Problem> {
 
 async fn known_user(conn: &mut PgConnection, id: &str) -> Result<User, Problem> {
     let user = store::users::get(conn, user_id(id)?).await?;
-    user.ok_or_else(|| Problem::not_found("no such user; create it with PUT /v1/users/{user}"))
+    user.ok_or_else(no_such_user)
+}
+
+fn no_such_user() -> Problem {
+    Problem::not_found("no such user; create it with PUT /v1/users/{user}")
 }
