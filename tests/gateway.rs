@@ -14,6 +14,7 @@ use futures::StreamExt as _;
 use futures::stream;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 /// Runs until it is dropped.
 pub(crate) struct Gateway {
@@ -55,6 +56,8 @@ pub(crate) struct Chat {
 pub(crate) enum Run {
     /// Says this in a stream, after a while.
     Say(&'static str, Duration),
+    /// Says this in a stream, once it is told to.
+    SayWhenTold(&'static str, Arc<Notify>),
     /// An empty run, as OpenClaw answers it.
     NoResponse,
     /// A failed run: after some words, the in-band error.
@@ -172,12 +175,19 @@ async fn complete(script: &Arc<Script>, headers: &HeaderMap, body: &Value) -> Re
         let body = json!({ "error": { "message": message, "type": "api_error" } });
         (StatusCode::from_u16(status).unwrap(), Json(body)).into_response()
     };
+    let said = |text: &'static str| {
+        script.chats.lock().unwrap()[number].ended = Some(Instant::now());
+        let (first, rest) = text.split_at(text.len() / 2);
+        streamed([Ok(piece(first)), Ok(piece(rest) + stop)])
+    };
     match run {
         Run::Say(text, takes) => {
             tokio::time::sleep(takes).await;
-            script.chats.lock().unwrap()[number].ended = Some(Instant::now());
-            let (first, rest) = text.split_at(text.len() / 2);
-            streamed([Ok(piece(first)), Ok(piece(rest) + stop)])
+            said(text)
+        }
+        Run::SayWhenTold(text, told) => {
+            told.notified().await;
+            said(text)
         }
         Run::NoResponse => {
             let message = json!({ "role": "assistant", "content": "No response from OpenClaw." });

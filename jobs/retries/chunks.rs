@@ -32,7 +32,7 @@ pub(super) async fn send_again(
     }
     let names = store::addresses::names(tx, address.id).await?;
     if chunk.link_ended || names.is_empty() {
-        return refused("not_linked: its link has ended");
+        return refused("not_linked: its link has ended, or waits for a new claim");
     }
     if chunk.of_own_accord && store::opt_outs::exists(tx, &settings.secret_keys, &names).await? {
         return refused("opted_out: the person wants no proactive messages");

@@ -29,7 +29,7 @@ pub(super) async fn answer_again(
     if let Some(address_id) = asked.address_id {
         let link = store::links::proven_of_address(tx, address_id).await?;
         if link.is_none_or(|link| link.user_id != user_id) {
-            return refused("not_linked: its link has ended");
+            return refused("not_linked: its link has ended, or waits for a new claim");
         }
         if !window_is_open(tx, settings, address_id).await? {
             return refused(WINDOW);
