@@ -209,3 +209,42 @@ async fn what_a_schedule_says_is_in_the_thread() {
     assert_eq!((&entry["text"], &entry["schedule"]), (&json!("News"), &json!("news")), "{thread}");
     assert_eq!(app.text("SELECT reason FROM channel_slot_users").await, "opted_out");
 }
+
+/// A thread of messages long enough to fill every buffer between the service and a client that does not read.
+const LONG_THREAD: &str = "
+    INSERT INTO channel_messages (sid, conversation_id, channel, body, params, written_at, accepted_at, outcome, outcome_at)
+    SELECT format('dashboard:long %s', n), c.id, 'dashboard', repeat('words ', 1000), '{}', now(), now(), 'silent', now()
+    FROM channel_conversations c, generate_series(1, 4000) n ORDER BY n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn open_streams_of_a_long_thread_take_nothing_from_other_requests() {
+    let app = TestApp::start_with(&[("CLOUDYBOT__DATABASE__API_CONNECTIONS", "1")]).await;
+    app.product(Method::PUT, "/users/alice", json!({ "plan": "pro" })).await;
+    app.product(Method::POST, "/users/alice/messages", json!({ "text": "Hello" })).await;
+    app.drained_well().await;
+    sqlx::raw_sql(LONG_THREAD).execute(&app.pg).await.unwrap();
+    let watch =
+        || app.http.get(app.url("/v1/users/alice/events")).bearer_auth(crate::support::API_TOKEN).send();
+
+    // All four are under way, and not to be emptied: nobody reads what they send.
+    let (mut streams, mut read) = (Vec::new(), Vec::new());
+    for _ in 0..4 {
+        let mut stream = watch().await.unwrap();
+        read = stream.chunk().await.unwrap().unwrap().to_vec();
+        streams.push(stream);
+    }
+    for path in ["/plans", "/users/alice", "/users/alice/usage", "/users/alice/messages?after=3900"] {
+        let (status, answer) = app.product(Method::GET, path, Value::Null).await;
+        assert_eq!(status, 200, "{path}: {answer}");
+    }
+    assert_eq!(app.admin(Method::GET, "/jobs", Value::Null).await.0, 200);
+
+    let is_whole =
+        |read: &[u8]| read[read.len().saturating_sub(10_000)..].windows(8).any(|end| end == b"id: 4002");
+    while !is_whole(&read) {
+        read.extend(streams[3].chunk().await.unwrap().expect("the stream goes on"));
+    }
+    let said = String::from_utf8_lossy(&read);
+    let told: Vec<u32> = said.lines().filter_map(|line| line.strip_prefix("id: ")?.parse().ok()).collect();
+    assert_eq!(told, (1..=4002).collect::<Vec<_>>());
+}

@@ -173,3 +173,26 @@ async fn what_a_pooler_would_break_goes_to_the_server_itself() {
     let after: i32 = sqlx::query_scalar(listener).fetch_one(&pg).await.unwrap();
     assert_eq!(before, after, "the listening connection was none of those that were cut");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handlers_that_hold_every_connection_make_no_process_unready() {
+    let app = TestApp::start_with(&[("CLOUDYBOT__DATABASE__WORKER_CONNECTIONS", "1")]).await;
+    app.write(PERSON, "Hello").await;
+    app.replies(PERSON, 1).await;
+    app.drained_well().await;
+    let mut locked = app.pg.begin().await.unwrap();
+    sqlx::raw_sql("SELECT FROM channel_conversations FOR UPDATE").execute(&mut *locked).await.unwrap();
+
+    assert_eq!(app.write(PERSON, "Are you there?").await, Some(200));
+    app.until("a handler waits in the database", async || {
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        app.count(waiting).await >= Some(1)
+    })
+    .await;
+    let ready = app.http.get(app.url("/readyz")).send().await.unwrap();
+    locked.rollback().await.unwrap();
+
+    assert_eq!((ready.status().as_u16(), ready.text().await.unwrap().as_str()), (200, "ready\n"));
+    app.replies(PERSON, 2).await;
+    app.drained_well().await;
+}

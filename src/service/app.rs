@@ -30,7 +30,7 @@ use crate::database::Database;
 use crate::demo_user;
 use crate::http::admin::{self, Admin};
 use crate::http::bearer::BearerToken;
-use crate::http::health::Health;
+use crate::http::health::{self, Health};
 use crate::http::product::threads::Threads;
 use crate::http::product::{self, Product};
 use crate::http::{self, Receiver, ReceiverParts, openapi};
@@ -94,7 +94,9 @@ impl Service {
         });
         let workers = start_workers(config, &queue, app).await.context("the workers cannot start")?;
         let receiver = receiver(config, &queue, &database, settings.clone());
-        let health = Health { pg: handlers.clone(), pulse: workers.pulse(), lease: config.queue().lease };
+        // Of its own: whether the handlers are all busy is another question.
+        let readiness = database.pool(1, health::READY_TIMEOUT);
+        let health = Health { pg: readiness, pulse: workers.pulse(), lease: config.queue().lease };
         let stop_serving = CancellationToken::new();
         let routes = Routes {
             webhooks: http::webhooks(receiver, keys.server.body_limit_bytes),

@@ -183,12 +183,12 @@ async fn database(
         .await
         .map_err(|error| format!("does not answer: {error}; check DATABASE_URL and database.direct_url"))?;
     let keys = &config.keys.database;
-    // One more for LISTEN.
+    // One for LISTEN, one for /readyz.
     let wanted = keys.receiver_connections
         + keys.worker_connections
         + keys.queue_connections
         + keys.api_connections
-        + 1;
+        + 2;
     let allowed: u32 = max.parse().unwrap_or(u32::MAX);
     if wanted > allowed {
         return Err(format!(

@@ -8,10 +8,11 @@ use queue::connections::Connections;
 use queue::workers::Pulse;
 
 /// Readiness must be answered quickly, also when the database is not.
-const READY_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Clone)]
 pub(crate) struct Health {
+    /// For nobody else.
     pub(crate) pg: Connections,
     pub(crate) pulse: Pulse,
     pub(crate) lease: Duration,
