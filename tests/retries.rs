@@ -92,6 +92,15 @@ async fn a_reply_that_twilio_refused_goes_out_once_when_its_chunk_is_retried_at_
     let covered = "SELECT count(*) FROM channel_deliveries d JOIN channel_chunks c ON c.delivery_id = d.id
                    WHERE d.resent_from = 1 AND d.expires_at > now() + interval '23 hours' AND c.source_end <= octet_length(d.text)";
     assert_eq!(app.count(covered).await, Some(3));
+    let [id, origin] = ["IS NOT NULL", "IS NULL"]
+        .map(|which| format!("SELECT id::TEXT FROM channel_deliveries WHERE resent_from {which}"));
+    let [id, origin] =
+        [&id, &origin].map(|question| sqlx::query_scalar::<_, String>(sqlx::AssertSqlSafe(question.clone())));
+    let (id, origin) = (id.fetch_one(&app.pg).await.unwrap(), origin.fetch_one(&app.pg).await.unwrap());
+    let told = async |id: &str| {
+        app.product(Method::GET, &format!("/deliveries/{id}"), Value::Null).await.1["resentFrom"].clone()
+    };
+    assert_eq!((told(&id).await, told(&origin).await), (origin.as_str().into(), Value::Null));
     assert!(app.text("SELECT reason FROM queue.finished WHERE cancelled").await.starts_with("retried by"));
 }
 

@@ -186,12 +186,16 @@ pub struct Delivery {
     pub expires_at: DateTime<Utc>,
     /// When it was asked for.
     pub created_at: DateTime<Utc>,
+    /// The delivery whose failed part, and what came behind it, this one sends anew.
+    pub resent_from: Option<Uuid>,
 }
 
 /// A delivery by its id.
 pub async fn get(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Delivery>> {
     sqlx::query_as(
-        "SELECT id, user_id, address_id, purpose, text, content_sid, content_variables, state, reason, expires_at, created_at FROM channel_deliveries WHERE id = $1",
+        "SELECT id, user_id, address_id, purpose, text, content_sid, content_variables, state, reason, expires_at, created_at,
+                (SELECT c.delivery_id FROM channel_chunks c WHERE c.id = resent_from) AS resent_from
+         FROM channel_deliveries WHERE id = $1",
     )
     .bind(id)
     .fetch_optional(conn)

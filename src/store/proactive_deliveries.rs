@@ -227,7 +227,8 @@ pub async fn expire_waiting(conn: &mut PgConnection) -> sqlx::Result<usize> {
 /// What waits for a user's next message, the oldest first, locked.
 pub async fn lock_waiting(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Vec<Delivery>> {
     sqlx::query_as(
-        "SELECT id, user_id, address_id, purpose, text, content_sid, content_variables, state, reason, expires_at, created_at
+        "SELECT id, user_id, address_id, purpose, text, content_sid, content_variables, state, reason, expires_at, created_at,
+                (SELECT c.delivery_id FROM channel_chunks c WHERE c.id = resent_from) AS resent_from
          FROM channel_deliveries WHERE user_id = $1 AND state = 'waiting' ORDER BY created_at, id FOR UPDATE",
     )
     .bind(user_id)

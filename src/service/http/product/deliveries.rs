@@ -26,6 +26,8 @@ pub(super) struct DeliveryView {
     reason: Option<String>,
     expires_at: DateTime<Utc>,
     created_at: DateTime<Utc>,
+    /// The delivery whose failed part, and what came behind it, was sent anew by this one, after a retry by hand.
+    resent_from: Option<Uuid>,
     chunks: Vec<ChunkView>,
 }
 
@@ -96,6 +98,7 @@ async fn view(conn: &mut PgConnection, delivery: Delivery) -> sqlx::Result<Deliv
         reason: delivery.reason,
         expires_at: delivery.expires_at,
         created_at: delivery.created_at,
+        resent_from: delivery.resent_from,
         chunks: chunks.into_iter().map(ChunkView::from).collect(),
     })
 }
