@@ -58,11 +58,13 @@ async fn attempt(app: &App, claim: Option<&Claim>, chunk: &Chunk) -> Result<Resu
     let times = &app.settings.sending;
     let Some((attempt, to)) = begin(app, chunk).await? else { return Ok(Ok(())) };
     // The clock starts before the commit that `begin` made could be seen by anybody, so the deadline here is never later than the row's.
-    let callback = app
-        .settings
-        .status_callback_url
-        .as_ref()
-        .map(|url| format!("{url}?chunk={}&attempt={}{OVERRIDES}", chunk.id, attempt.number));
+    let callback = app.settings.status_callback_url.as_ref().map(|url| {
+        // A database that forgets commits may give the chunk's number once more, but not the delivery's random id.
+        format!(
+            "{url}?chunk={}&attempt={}&delivery={}{OVERRIDES}",
+            chunk.id, attempt.number, chunk.delivery_id
+        )
+    });
     let validity = (chunk.expires_at - chunk.now).num_seconds().clamp(1, 36_000);
     let variables = chunk.content_variables.as_ref().map_or_else(|| "{}".to_owned(), ToString::to_string);
     let message = OutboundMessage {

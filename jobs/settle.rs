@@ -53,6 +53,7 @@ async fn settle_batch(app: &App, due: &[Unsettled]) -> Result<(), Failure> {
                 sid: &message.sid,
                 chunk: None,
                 attempt: None,
+                delivery: None,
                 status: &message.status,
                 error_code: message.error_code,
                 error_message: Some(message.error_message.as_str()).filter(|words| !words.is_empty()),

@@ -5,6 +5,7 @@ use outside::words;
 use queue::transaction::Transaction;
 use store::chunks::{Accepted, Chunk};
 use twilio::errors::ErrorClass;
+use uuid::Uuid;
 
 use crate::app::Settings;
 use crate::post_alert::{self, AlertError};
@@ -20,6 +21,8 @@ pub struct Report<'a> {
     pub chunk: Option<i64>,
     /// See `chunk`.
     pub attempt: Option<i32>,
+    /// The delivery that the URL names: of another delivery's chunk the callback says nothing.
+    pub delivery: Option<Uuid>,
     /// What became of it, in Twilio's word.
     pub status: &'a str,
     /// Twilio's error code, after a failure.
@@ -55,12 +58,12 @@ impl Report<'_> {
     }
 }
 
-/// Applies a report in the caller's transaction; returns the chunk that it names, if there is one.
+/// Applies a report in the caller's transaction; returns the chunk that it names as it was before, if there is one.
 pub async fn apply(
     tx: &mut Transaction,
     settings: &Settings,
     report: Report<'_>,
-) -> Result<Option<i64>, ReportError> {
+) -> Result<Option<Chunk>, ReportError> {
     let named = match report.chunk {
         Some(id) => Some(id),
         // Reported to another URL than the one we gave: the SID may still be one of ours.
@@ -75,6 +78,14 @@ pub async fn apply(
         person = Some(store::addresses::lock(tx, chunk.address_id).await?.id);
     }
     let Some(chunk) = store::chunks::lock(tx, named).await? else { return Ok(None) };
+    if report.delivery.is_some_and(|delivery| delivery != chunk.delivery_id) {
+        tracing::warn!(
+            sid = report.sid,
+            "Message {} is of a delivery that the database has forgotten, and whose chunk's number is another one's now",
+            report.sid
+        );
+        return Ok(None);
+    }
     let attempt = report.attempt.unwrap_or(chunk.attempt);
     match store::chunks::accept(tx, chunk.id, attempt, report.sid).await? {
         Accepted::DoubleSend { first_sid } => {
@@ -101,7 +112,7 @@ pub async fn apply(
     if let Some(next) = store::chunks::after(tx, chunk.id).await? {
         tx.wake(&lanes::chunk_key(next)).await?;
     }
-    Ok(Some(chunk.id))
+    Ok(Some(chunk))
 }
 
 /// Moves the chunk whose message this is, and its delivery.

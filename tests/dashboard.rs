@@ -163,6 +163,28 @@ async fn watched(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_has_seen_what_the_database_forgot_goes_on_with_what_comes_next() {
+    let app = TestApp::start().await;
+    app.product(Method::PUT, "/users/bob", json!({})).await;
+    say(&app, "bob", "one").await;
+    app.drained().await;
+
+    let talking = async {
+        loop {
+            say(&app, "bob", "and on").await;
+            app.drained().await;
+        }
+    };
+    let seen = tokio::select! {
+        seen = watched(&app, app.address, Some("100000"), 2) => seen,
+        () = talking => unreachable!("it talks for ever"),
+    };
+
+    let [first, second] = [0, 1].map(|place| seen[place].parse::<i64>().unwrap());
+    assert!(first > 2 && second == first + 1, "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_tells_what_is_said_whichever_process_did_it_and_goes_on_where_it_stopped() {
     let mut app = TestApp::start_with(&[("CLOUDYBOT__SERVER__SHUTDOWN_GRACE_SECS", "3600")]).await;
     app.product(Method::PUT, "/users/bob", json!({})).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::TestApp;
+use crate::support::{ACCOUNT_SID, PERSON, TestApp};
 
 /// People of a round, all of whom are erased at once.
 const PEOPLE: usize = 8;
@@ -61,4 +61,35 @@ async fn whatever_is_under_way_an_erasure_and_what_it_meets_wait_for_each_other_
     assert!(!app.logged().contains("deadlock detected"), "{}", app.logged());
     let found = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
     assert_eq!(app.count(found).await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_that_comes_after_the_erasure_leaves_no_number() {
+    let app = TestApp::start().await;
+    app.claim("alice", PERSON).await;
+    app.drained_well().await;
+    app.until("all callbacks have come", async || {
+        app.count("SELECT count(*) FROM channel_chunks WHERE state <> 'delivered'").await == Some(0)
+    })
+    .await;
+    let sid = app.text("SELECT sid FROM channel_chunks WHERE id = 1").await;
+    assert_eq!(app.product(Method::DELETE, "/users/alice", Value::Null).await.0, 204);
+
+    let path = "/webhooks/whatsapp/status?chunk=1&attempt=1";
+    let form = [
+        ("AccountSid", ACCOUNT_SID),
+        ("ChannelToAddress", "+1500555XXXX"),
+        ("MessageSid", &sid),
+        ("MessageStatus", "read"),
+        ("SomethingNew", "1 500 555 0100"),
+        ("To", PERSON),
+    ];
+    let answer = app.post(path, &form, Some(&app.sign(path, &form))).await;
+
+    assert_eq!(answer.status(), 204);
+    let kept = app
+        .text("SELECT string_agg(params::TEXT, '') FROM channel_status_callbacks WHERE status = 'read'")
+        .await;
+    assert!(!kept.contains("500555") && !kept.contains("500 555"), "{kept}");
+    assert!(kept.contains(&sid), "{kept}");
 }

@@ -138,7 +138,8 @@ async fn callbacks_are_tried_again_by_twilio_when_we_are_away() {
     app.replies(PERSON, 1).await;
 
     let callback = app.sandbox.sent_to(PERSON)[0].status_callback.clone().unwrap();
-    assert!(callback.ends_with("?chunk=1&attempt=1#rc=5&rp=all"), "{callback}");
+    let delivery = app.text("SELECT delivery_id::TEXT FROM channel_chunks").await;
+    assert!(callback.ends_with(&format!("?chunk=1&attempt=1&delivery={delivery}#rc=5&rp=all")), "{callback}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,6 +183,34 @@ async fn a_callback_for_a_send_that_was_turned_away_lets_those_behind_it_go_out(
 
     assert_eq!(app.text("SELECT state FROM channel_chunks WHERE id = 1").await, "sent");
     assert_eq!(app.sandbox.sent_to(PERSON).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_of_a_forgotten_delivery_says_nothing_of_whoever_has_its_chunks_number_now() {
+    let app = TestApp::start().await;
+    app.sandbox.set_faults(Faults { rate_limited: 1.0, retry_after_secs: Some(3600), ..Faults::default() });
+    app.write(PERSON, "Hello").await;
+    app.until("the job waits for its next attempt", async || {
+        app.count("SELECT count(*) FROM queue.jobs WHERE kind = 'send_chunk' AND state = 'scheduled'").await
+            == Some(1)
+    })
+    .await;
+
+    // As after a failover that lost the first chunk 1.
+    let path = "/webhooks/whatsapp/status?chunk=1&attempt=1&delivery=01890a5d-ac96-774b-bcce-b302099a8057";
+    let form = [
+        ("AccountSid", ACCOUNT_SID),
+        ("ErrorCode", "63003"),
+        ("MessageSid", "SM00000000000000000000000000000009"),
+        ("MessageStatus", "undelivered"),
+        ("To", "whatsapp:+15005550177"),
+    ];
+    let answer = app.post(path, &form, Some(&app.sign(path, &form))).await;
+
+    assert_eq!(answer.status(), 204);
+    assert_eq!(app.text("SELECT concat(state, sid) FROM channel_chunks WHERE id = 1").await, "planned");
+    let kept = "SELECT concat(chunk_id, params->>'To') FROM channel_status_callbacks";
+    assert_eq!(app.text(kept).await, "whatsapp:+1500…0177");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -52,19 +52,55 @@ impl StatusCallback {
     }
 }
 
-/// A callback's parameters as they are kept: Twilio's words quote neither a phone number nor what was `said`; and where the callback is of no
-/// message of ours, nobody would forget its person's number, which is therefore not kept.
+/// Whose message a callback is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Person {
+    /// Somebody whose number goes with an erasure.
+    Known,
+    /// Nobody of ours: no erasure would find the number.
+    Unknown,
+    /// Somebody who has been erased.
+    Erased,
+}
+
+/// The parameters that name a person.
+const NAMES: [&str; 9] = [
+    "To",
+    "From",
+    "ChannelToAddress",
+    "ExternalUserId",
+    "ParentExternalUserId",
+    "ProfileName",
+    "ProfileUsername",
+    "Username",
+    "WaId",
+];
+
+/// A callback's parameters as they are kept: Twilio's words quote neither a phone number nor what was `said`, and no more is kept of a person's
+/// names than an erasure will find.
 #[must_use]
-pub fn kept_params(form: &VerifiedForm, is_ours: bool, said: &[&str]) -> serde_json::Value {
+pub fn kept_params(form: &VerifiedForm, person: Person, said: &[&str]) -> serde_json::Value {
     let mut params = form.to_json();
     for name in EXPLANATIONS {
         if let Some(serde_json::Value::String(text)) = params.get_mut(name) {
             *text = words::of_others(text, said);
         }
     }
-    for name in ["To", "From", "ChannelToAddress"] {
-        if let Some(serde_json::Value::String(address)) = params.get_mut(name).filter(|_| !is_ours) {
-            *address = address::masked(address);
+    if person == Person::Known {
+        return params;
+    }
+    for name in NAMES {
+        if let Some(kept) = params.get_mut(name) {
+            *kept = match kept.as_str() {
+                Some(address) if person == Person::Unknown => address::masked(address).into(),
+                _ => serde_json::Value::Null,
+            };
+        }
+    }
+    // A parameter that Twilio invents may hold a number, too.
+    for value in params.as_object_mut().into_iter().flat_map(|params| params.values_mut()) {
+        if let serde_json::Value::String(text) = value {
+            *text = words::without_phone_numbers(text);
         }
     }
     params
@@ -109,8 +145,10 @@ mod tests {
         );
 
         let callback = StatusCallback::parse(&form).unwrap();
-        let (ours, foreign) =
-            (kept_params(&form, true, &["Tell nobody that"]), kept_params(&form, false, &[]));
+        let (ours, foreign) = (
+            kept_params(&form, Person::Known, &["Tell nobody that"]),
+            kept_params(&form, Person::Unknown, &[]),
+        );
 
         assert_eq!(callback.error_message.unwrap(), "+…0100 refuses \"Tell nobody that\"");
         assert_eq!(ours["ErrorMessage"], "+…0100 refuses \"[…]\"");
@@ -118,6 +156,7 @@ mod tests {
             (&ours["To"], &foreign["To"]),
             (&"whatsapp:+15005550100".into(), &"whatsapp:+1500…0100".into())
         );
+        assert_eq!(kept_params(&form, Person::Erased, &[])["To"], serde_json::Value::Null);
     }
 
     #[test]

@@ -9,8 +9,9 @@ use jobs::status::{self, Report, ReportError};
 use queue::trace::TraceParent;
 use store::status_callbacks::NewStatusCallback;
 use tracing::Instrument as _;
-use twilio::status::StatusCallback;
+use twilio::status::{Person, StatusCallback};
 use twilio::webhook::VerifiedForm;
+use uuid::Uuid;
 
 use super::receiver::TOO_LATE;
 use super::{Receiver, receiver, refuse};
@@ -61,6 +62,7 @@ pub(crate) async fn receive(
 struct Names {
     chunk: Option<i64>,
     attempt: Option<i32>,
+    delivery: Option<Uuid>,
 }
 
 impl Names {
@@ -75,6 +77,7 @@ impl Names {
         Self {
             chunk: value("chunk").and_then(|id| id.parse().ok()),
             attempt: value("attempt").and_then(|number| number.parse().ok()),
+            delivery: value("delivery").and_then(|id| id.parse().ok()),
         }
     }
 }
@@ -97,25 +100,27 @@ async fn apply(
         sid: &callback.sid,
         chunk: names.chunk,
         attempt: names.attempt,
+        delivery: names.delivery,
         status: &callback.status,
         error_code: callback.error_code,
         error_message: callback.error_message.as_deref(),
     };
-    let chunk_id = status::apply(&mut tx, &receiver.settings, report).await?;
+    let chunk = status::apply(&mut tx, &receiver.settings, report).await?;
     // Twilio's words may quote ours.
-    let explained = chunk_id.filter(|_| callback.error_message.is_some());
-    let chunk = match explained {
-        Some(id) => store::chunks::get(&mut tx, id).await?,
-        None => None,
-    };
     let said: Vec<&str> = chunk.iter().map(|chunk| chunk.body.as_str()).collect();
+    let person = match &chunk {
+        None => Person::Unknown,
+        // An erasure takes the number out of what it finds, and nothing comes after it.
+        Some(chunk) if chunk.sent_to.is_none() => Person::Erased,
+        Some(_) => Person::Known,
+    };
     let kept = NewStatusCallback {
-        chunk_id,
+        chunk_id: chunk.as_ref().map(|chunk| chunk.id),
         attempt: names.attempt,
         sid: &callback.sid,
         status: &callback.status,
         error_code: callback.error_code,
-        params: &twilio::status::kept_params(form, chunk_id.is_some(), &said),
+        params: &twilio::status::kept_params(form, person, &said),
     };
     store::status_callbacks::insert(&mut tx, kept).await?;
     tx.commit().await?;

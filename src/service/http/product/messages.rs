@@ -184,7 +184,8 @@ pub(super) async fn events(
     Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
 }
 
-/// A stream's place in a thread.
+/// A stream's place in a thread. One that lies behind the thread's end has seen what the database has forgotten since, as after a failover to a
+/// standby that lagged, and goes on from the end: what comes next gets the same numbers again.
 struct Watched {
     product: Product,
     user_id: String,
@@ -212,6 +213,7 @@ impl Watched {
                         .run_until_cancelled(self.grown.changed())
                         .await?
                         .ok()?;
+                    self.seen = self.seen.min(*self.grown.borrow());
                 }
                 Err(error) => {
                     tracing::debug!("A stream could not be read and ends: {error}");
