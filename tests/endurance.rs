@@ -148,13 +148,13 @@ impl Endurance {
     async fn check(self) {
         let Self { app, people, written, stopped, .. } = &self;
         app.sandbox.set_faults(Faults::default());
-        app.until_within(Duration::from_secs(120), "every message has its outcome", async || {
+        app.until_within(Duration::from_secs(400), "every message has its outcome", async || {
             let taken_in = app.count("SELECT count(*) FROM channel_messages WHERE outcome IS NOT NULL").await;
             let written = app.sandbox.messages().iter().filter(|message| message.is_inbound()).count();
             taken_in == i64::try_from(written).ok()
         })
         .await;
-        app.until_within(Duration::from_secs(120), "nothing is left to send", async || {
+        app.until_within(Duration::from_secs(400), "nothing is left to send", async || {
             let open = "SELECT count(*) FROM channel_chunks WHERE state IN ('planned', 'sending')";
             app.count(open).await == Some(0)
         })

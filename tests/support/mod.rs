@@ -24,7 +24,7 @@ pub(crate) const NUMBER: &str = "whatsapp:+14155238886";
 pub(crate) const PERSON: &str = "whatsapp:+15005550100";
 
 /// Nothing in these tests takes longer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The program, its database, and Twilio.
 pub(crate) struct TestApp {

@@ -18,7 +18,7 @@ use private_postgres::test_database::TestDatabase;
 use crate::support::{MIGRATOR, settings};
 
 /// No storm takes longer.
-const STORM_PATIENCE: Duration = Duration::from_secs(90);
+const STORM_PATIENCE: Duration = Duration::from_secs(300);
 
 /// What a process that is asked to stop gives its running jobs.
 pub(crate) const STORM_GRACE: Duration = Duration::from_secs(2);

@@ -18,7 +18,7 @@ use sqlx::PgPool;
 pub(crate) static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
 
 /// Nothing in these tests takes longer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Times that make a test short and keep its logic.
 pub(crate) fn settings() -> Settings {

@@ -15,7 +15,7 @@ pub(crate) const BUSINESS: &str = "whatsapp:+14155238886";
 pub(crate) const PERSON: &str = "whatsapp:+15005550100";
 
 /// What every wait in these tests ends at, if what it waits for never comes.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Account {
     pub(crate) sandbox: Sandbox,
