@@ -268,3 +268,34 @@ fn the_examples_are_right_and_switched_off() {
     assert_eq!((schedules.len(), errors), (3, vec![]));
     assert!(schedules.iter().all(|schedule| !schedule.definition.enabled));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_counted_of_a_part_of_the_audience_says_so() {
+    let app = TestApp::start().await;
+    for person in [PERSON, "whatsapp:+15005550101", "whatsapp:+15005550102"] {
+        app.link(person).await;
+    }
+    app.write_schedule("news", &schedule("0 0 29 2 *", "", "message = \"It is on.\""));
+    app.until("it is loaded", async || app.count("SELECT count(*) FROM channel_schedules").await == Some(1))
+        .await;
+    assert!(app.command(&["schedules", "fire", "news"]).await.0);
+    app.drained_well().await;
+    sqlx::raw_sql("ANALYZE").execute(&app.pg).await.unwrap();
+    let ask = async |arguments: &[&str]| -> Value {
+        let (well, answer) = app.command(arguments).await;
+        assert!(well, "{answer}");
+        serde_json::from_str(&answer).unwrap()
+    };
+
+    let all = ask(&["schedules", "preview", "news", "--json", "--users", "3"]).await;
+    let some = ask(&["schedules", "preview", "news", "--json", "--users", "2"]).await;
+    let counted = ask(&["schedules", "list", "--json"]).await[0]["last"][0].clone();
+    let sampled = ask(&["schedules", "list", "--json", "--users", "2"]).await[0]["last"][0].clone();
+    let (_, told) = app.command(&["schedules", "list", "--users", "2"]).await;
+
+    let seen = |preview: &Value| ["audience", "audienceAbout", "lookedAt"].map(|name| preview[name].as_i64());
+    assert_eq!((seen(&all), seen(&some)), ([Some(3), None, Some(3)], [None, Some(3), Some(2)]));
+    let of = |last: &Value| (last["planned"].as_i64(), last["countedFirst"].as_i64());
+    assert_eq!((of(&counted), of(&sampled)), ((Some(3), None), (Some(2), Some(2))));
+    assert!(told.contains("of the first 2 users"), "{told}");
+}

@@ -11,6 +11,7 @@ use jobs::{probe_sender, unknown_kinds};
 use queue::connections::Connections;
 use queue::pauses::{self, Pause};
 use queue::pooler::Path;
+use store::allowances::Audit;
 use store::changed_ids::Undecided;
 use store::keys_in_use;
 use twilio::client::{Client, ListFilter, LookupError, Settings};
@@ -25,14 +26,17 @@ pub(crate) struct Finding {
     pub(crate) result: Result<String, String>,
 }
 
+/// Allowances that are recomputed unless all are asked for.
+const ALLOWANCES: i64 = 10_000;
+
 /// Looks at everything; the configuration itself is valid, or nobody would get here.
-pub(crate) async fn run(config: &Config) -> Vec<Finding> {
+pub(crate) async fn run(config: &Config, every_allowance: bool) -> Vec<Finding> {
     let mode = if config.mode == Mode::Production { "production" } else { "development" };
     let mut findings = vec![
         Finding { what: "configuration", result: Ok(format!("valid, {mode}")) },
         Finding { what: "schedules", result: schedules(config) },
     ];
-    findings.extend(of_database(config).await);
+    findings.extend(of_database(config, every_allowance).await);
     findings.push(Finding { what: "agent", result: agent(config).await });
     findings.push(Finding { what: "twilio", result: twilio(config).await });
     findings.push(Finding { what: "webhook address", result: webhook_address(config) });
@@ -40,7 +44,7 @@ pub(crate) async fn run(config: &Config) -> Vec<Finding> {
 }
 
 /// What the database says; the rest of it only where it is in order.
-async fn of_database(config: &Config) -> Vec<Finding> {
+async fn of_database(config: &Config, every_allowance: bool) -> Vec<Finding> {
     let database = match Database::open(config).await {
         Ok(database) => database,
         Err(error) => return vec![Finding { what: "database", result: Err(format!("{error:#}")) }],
@@ -61,6 +65,7 @@ async fn of_database(config: &Config) -> Vec<Finding> {
     if in_order.is_ok() {
         let keys = secret_keys(config, &pg).await.map_err(|error| format!("{error:#}"));
         findings.push(Finding { what: "secret keys", result: keys });
+        findings.push(Finding { what: "allowances", result: allowances(&pg, every_allowance).await });
         let jobs = jobs(&pg).await.unwrap_or_else(|error| Err(error.to_string()));
         findings.push(Finding { what: "jobs", result: jobs });
         let people = people(&pg).await.unwrap_or_else(|error| Err(error.to_string()));
@@ -200,16 +205,6 @@ async fn database(
             "{missing} migrations are missing: run `cloudybot migrate`, or just start the service"
         ));
     }
-    let mut conn = pg.acquire().await.map_err(|error| error.to_string())?;
-    let drift = store::allowances::drift(&mut conn).await.map_err(|error| error.to_string())?;
-    if let Some(first) = drift.first() {
-        return Err(format!(
-            "{} allowances differ from their ledger, user {} for one: {}; see whatsapp_sends and whatsapp_send_ledger",
-            drift.len(),
-            first.user_id,
-            first.detail
-        ));
-    }
     let place = database.private.as_ref().map_or_else(
         || "up to date".to_owned(),
         |private| format!("private, PostgreSQL {}, up to date", private.version()),
@@ -219,6 +214,25 @@ async fn database(
         Path::Pooled => ", through a pooler in transaction mode, past which database.direct_url leads",
     };
     Ok(format!("{place}{way}; a process opens up to {wanted} of {allowed} connections"))
+}
+
+/// Whether allowances are what their ledger says.
+async fn allowances(pg: &Connections, every_one: bool) -> Result<String, String> {
+    let mut conn = pg.acquire().await.map_err(|error| error.to_string())?;
+    let at_most = if every_one { i64::MAX } else { ALLOWANCES };
+    let Audit { drift, recomputed, of_about } =
+        store::allowances::audit(&mut conn, at_most).await.map_err(|error| error.to_string())?;
+    let of = of_about.map(|all| format!(" of about {all}, taken at random (--every-allowance: all)"));
+    let looked_at = format!("{recomputed}{}", of.unwrap_or_default());
+    match drift.first() {
+        None => Ok(format!("as their ledger says: {looked_at}")),
+        Some(first) => Err(format!(
+            "{} of {looked_at} differ from their ledger, user {} for one: {}; see whatsapp_sends and whatsapp_send_ledger",
+            drift.len(),
+            first.user_id,
+            first.detail
+        )),
+    }
 }
 
 async fn twilio(config: &Config) -> Result<String, String> {

@@ -38,7 +38,11 @@ pub(crate) enum Command {
     /// Run the service (what it does without a command)
     Run,
     /// Say what is wrong with configuration, database and Twilio, and how to mend it
-    Check,
+    Check {
+        /// Recompute every allowance from its ledger, however many there are
+        #[arg(long)]
+        every_allowance: bool,
+    },
     /// Bring the database up to date and end
     Migrate,
     /// See and mend the jobs of the queue

@@ -22,7 +22,7 @@ pub async fn run() -> anyhow::Result<()> {
     let _logging = log::start(&config.keys.log)?;
     match line.command.unwrap_or(Command::Run) {
         Command::Run => serve(&config).await,
-        Command::Check => report(&config).await,
+        Command::Check { every_allowance } => report(&config, every_allowance).await,
         Command::Migrate => migrate(&config).await,
         Command::Schedules { command, json } => schedules_command::run(&config, command, json).await,
         Command::Chunks { command, json } => chunks_command::run(&config, command, json).await,
@@ -109,8 +109,8 @@ fn greet(config: &Config, service: &Service) {
 }
 
 #[expect(clippy::print_stdout, reason = "the report is what was asked for")]
-async fn report(config: &Config) -> anyhow::Result<()> {
-    let findings = check::run(config).await;
+async fn report(config: &Config, every_allowance: bool) -> anyhow::Result<()> {
+    let findings = check::run(config, every_allowance).await;
     for finding in &findings {
         match &finding.result {
             Ok(good) => println!("ok     {:<16} {good}", finding.what),

@@ -25,7 +25,11 @@ pub(crate) enum SchedulesCommand {
     /// Say what is wrong with the files; needs no database
     Check,
     /// Every schedule with its next and last slots
-    List,
+    List {
+        /// Of how many users of a slot, the first ones of its audience, it is counted what became of them
+        #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(i64).range(1..))]
+        users: i64,
+    },
     /// What a schedule would do: its next slots, its audience; sends nothing
     Preview {
         /// The file's stem
@@ -33,6 +37,9 @@ pub(crate) enum SchedulesCommand {
         /// How many slots
         #[arg(long, default_value_t = 10)]
         slots: usize,
+        /// How many users of the audience are looked at, the first ones
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(i64).range(1..))]
+        users: i64,
     },
     /// Fire a schedule now, recorded as manual
     Fire {
@@ -81,11 +88,11 @@ pub(crate) async fn run(config: &Config, command: SchedulesCommand, as_json: boo
     };
     let answer = match command {
         SchedulesCommand::Check => Value::Null,
-        SchedulesCommand::List => list(&mut conn, &schedules).await?,
-        SchedulesCommand::Preview { name, slots } => {
+        SchedulesCommand::List { users } => list(&mut conn, &schedules, users).await?,
+        SchedulesCommand::Preview { name, slots, users } => {
             let keys = app::secret_keys(config, &pg).await?;
             let settings = app::settings(config, config.keys.server.listen, keys);
-            preview(&mut conn, &settings, of_file(&name)?, slots).await?
+            preview(&mut conn, &settings, of_file(&name)?, slots, users).await?
         }
         SchedulesCommand::Fire { name } => {
             drop(conn);
@@ -139,12 +146,14 @@ fn print_schedule(schedule: &Value) {
                 .map(|name| format!("{name} {}", last[name]));
         let counted: Vec<String> = counted.collect();
         let manual = if last["manual"] == true { " by hand" } else { "" };
+        let sample = last["countedFirst"].as_i64().map(|users| format!(", of the first {users} users"));
         let reason = last["reason"].as_str().map(|reason| format!(" ({reason})")).unwrap_or_default();
         println!(
-            "    last     {}{manual}  {}{reason}  {}",
+            "    last     {}{manual}  {}{reason}  {}{}",
             word(&last["moment"]),
             word(&last["state"]),
-            counted.join(", ")
+            counted.join(", "),
+            sample.unwrap_or_default()
         );
     }
 }
@@ -157,7 +166,7 @@ async fn switch(conn: &mut PgConnection, name: &str, enabled: bool) -> anyhow::R
     Ok(json!({ "schedule": name, "enabled": enabled }))
 }
 
-async fn list(conn: &mut PgConnection, schedules: &[Schedule]) -> anyhow::Result<Value> {
+async fn list(conn: &mut PgConnection, schedules: &[Schedule], users: i64) -> anyhow::Result<Value> {
     let now = store::clock::now(conn).await?;
     let rows = store::schedules::all(conn).await.context(UNANSWERED)?;
     let schedulers = store::schedulers::alive(conn).await?;
@@ -168,12 +177,12 @@ async fn list(conn: &mut PgConnection, schedules: &[Schedule]) -> anyhow::Result
         let present = of_row.and_then(|definition| Schedule::of(&row.name, definition).ok());
         let fires = present.iter().filter(|schedule| row.enabled && schedule.definition.enabled);
         let next: Vec<String> = fires.flat_map(|schedule| upcoming(schedule, now, 3)).collect();
-        let past: Vec<Value> = store::slots::last(conn, &row.name, 3)
+        let past: Vec<Value> = store::slots::last(conn, &row.name, 3, users)
             .await?
             .into_iter()
             .map(|slot| {
                 json!({ "moment": slot.moment, "manual": slot.manual, "state": slot.state, "reason": slot.reason,
-                        "asked": slot.asked, "agentFailed": slot.agent_failed, "notPlanned": slot.not_planned, "blocked": slot.blocked,
+                        "countedFirst": slot.is_sample.then_some(users), "asked": slot.asked, "agentFailed": slot.agent_failed, "notPlanned": slot.not_planned, "blocked": slot.blocked,
                         "planned": slot.planned, "sent": slot.sent, "delivered": slot.delivered, "failed": slot.failed })
             })
             .collect();
@@ -210,6 +219,7 @@ async fn preview(
     settings: &Settings,
     schedule: &Schedule,
     slots: usize,
+    users: i64,
 ) -> anyhow::Result<Value> {
     let definition = &schedule.definition;
     let (user, plan) = (definition.audience.user.as_deref(), definition.audience.plan.as_deref());
@@ -220,10 +230,13 @@ async fn preview(
         (Some(message), _) => ("message", message.as_str()),
         (None, prompt) => ("prompt", prompt.as_deref().unwrap_or_default()),
     };
-    let (mut size, mut blocked, mut rendered) = (0, BTreeMap::<&str, (u64, Vec<String>)>::new(), None);
+    let (mut size, mut left, mut blocked, mut rendered) =
+        (0_i64, users, BTreeMap::<&str, (u64, Vec<String>)>::new(), None);
     let mut last_user: Option<String> = None;
     loop {
-        let page = store::slots::audience(conn, last_user.as_deref(), user, plan, PAGE).await?;
+        let most = left.min(PAGE);
+        let page = store::slots::audience(conn, last_user.as_deref(), user, plan, most).await?;
+        left -= most;
         let ids: Vec<&str> = page.iter().map(String::as_str).collect();
         let standings = proactive::standings::read(conn, settings, &ids).await?;
         for id in ids {
@@ -240,19 +253,25 @@ async fn preview(
                 rendered = Some(render(id, &standing.user, definition, moment, outlook));
             }
         }
-        match page.last() {
-            Some(last) if i64::try_from(page.len()).is_ok_and(|found| found == PAGE) => {
-                last_user = Some(last.clone());
-            }
-            _ => break,
+        let is_full = i64::try_from(page.len()).is_ok_and(|found| found == most);
+        last_user = page.into_iter().last();
+        if !is_full || left == 0 {
+            break;
         }
     }
+    let is_all = match (left, last_user.as_deref()) {
+        (0, Some(last)) => store::slots::audience(conn, Some(last), user, plan, 1).await?.is_empty(),
+        _ => true,
+    };
+    let about =
+        if is_all { None } else { Some(store::slots::audience_estimate(conn, plan).await?.max(size)) };
     let blocked: BTreeMap<_, _> = blocked
         .into_iter()
         .map(|(reason, (count, users))| (reason, json!({ "count": count, "users": users })))
         .collect();
     Ok(json!({
-        "schedule": schedule.name, "hash": &schedule.hash[..12], "next": upcoming(schedule, now, slots), "audience": size,
+        "schedule": schedule.name, "hash": &schedule.hash[..12], "next": upcoming(schedule, now, slots),
+        "audience": is_all.then_some(size), "audienceAbout": about, "lookedAt": size,
         "blocked": blocked, "content": said, "rendered": rendered,
     }))
 }

@@ -163,7 +163,7 @@ pub async fn credit(conn: &mut PgConnection, chunk_id: i64) -> sqlx::Result<()> 
 }
 
 /// An allowance whose counters are not what its ledger says.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drift {
     /// Whose.
     pub user_id: String,
@@ -171,19 +171,45 @@ pub struct Drift {
     pub detail: String,
 }
 
-/// Every allowance that differs from its ledger.
-pub async fn drift(conn: &mut PgConnection) -> sqlx::Result<Vec<Drift>> {
-    sqlx::query_as(
-        "WITH told AS (
-             SELECT user_id, period_start, count(*) FILTER (WHERE event = 'used') AS used, count(*) FILTER (WHERE event = 'credited') - count(*) FILTER (WHERE event = 'withdrawn') AS credited,
-                    count(*) FILTER (WHERE event = 'reserved') - count(*) FILTER (WHERE was = 'reserved') AS reserved
-             FROM whatsapp_send_ledger GROUP BY user_id, period_start)
-         SELECT s.user_id, format('used %s, reserved %s, credited %s; the ledger says %s, %s, %s', s.used, s.reserved, s.credited,
-                                  coalesce(t.used, 0), coalesce(t.reserved, 0), coalesce(t.credited, 0)) AS detail
-         FROM whatsapp_sends s LEFT JOIN told t USING (user_id, period_start)
-         WHERE (s.used, s.reserved, s.credited) IS DISTINCT FROM (coalesce(t.used, 0), coalesce(t.reserved, 0), coalesce(t.credited, 0))
+/// What came of recomputing allowances.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// Those that differ from their ledger.
+    pub drift: Vec<Drift>,
+    /// How many were recomputed.
+    pub recomputed: usize,
+    /// About how many there are; `None`: all were recomputed.
+    pub of_about: Option<i64>,
+}
+
+/// Recomputes allowances from their ledger: all where there are no more than this, else about so many, taken at random.
+pub async fn audit(conn: &mut PgConnection, at_most: i64) -> sqlx::Result<Audit> {
+    let all: i64 =
+        sqlx::query_scalar("SELECT reltuples::BIGINT FROM pg_class WHERE oid = 'whatsapp_sends'::regclass")
+            .fetch_one(&mut *conn)
+            .await?;
+    #[expect(clippy::cast_precision_loss, reason = "a share of a hundred need not be exact")]
+    let percent = if all <= at_most { 100.0 } else { 100.0 * at_most as f64 / all as f64 };
+    let looked_at: Vec<(String, Option<String>)> = sqlx::query_as(
+        "SELECT s.user_id, CASE WHEN (s.used, s.reserved, s.credited) IS DISTINCT FROM (t.used, t.reserved, t.credited)
+                    THEN format('used %s, reserved %s, credited %s; the ledger says %s, %s, %s', s.used, s.reserved, s.credited, t.used, t.reserved, t.credited) END
+         FROM whatsapp_sends s TABLESAMPLE SYSTEM ($1) CROSS JOIN LATERAL (
+             SELECT count(*) FILTER (WHERE l.event = 'used') AS used,
+                    count(*) FILTER (WHERE l.event = 'credited') - count(*) FILTER (WHERE l.event = 'withdrawn') AS credited,
+                    count(*) FILTER (WHERE l.event = 'reserved') - count(*) FILTER (WHERE l.was = 'reserved') AS reserved
+             FROM whatsapp_send_ledger l WHERE l.user_id = s.user_id AND l.period_start = s.period_start) AS t
          ORDER BY s.user_id",
     )
+    .bind(percent)
     .fetch_all(conn)
-    .await
+    .await?;
+    let recomputed = looked_at.len();
+    let drift =
+        looked_at.into_iter().filter_map(|(user_id, detail)| Some(Drift { user_id, detail: detail? }));
+    Ok(Audit { drift: drift.collect(), recomputed, of_about: (all > at_most).then_some(all) })
+}
+
+/// Every allowance that differs from its ledger.
+pub async fn drift(conn: &mut PgConnection) -> sqlx::Result<Vec<Drift>> {
+    Ok(audit(conn, i64::MAX).await?.drift)
 }

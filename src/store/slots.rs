@@ -107,6 +107,19 @@ pub async fn lock(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Slot>
         .await
 }
 
+/// About how many users an audience has, those on this plan or all who have a phone, as Postgres estimates it.
+pub async fn audience_estimate(conn: &mut PgConnection, plan: Option<&str>) -> sqlx::Result<i64> {
+    let estimate = match plan {
+        Some(plan) => {
+            sqlx::query_scalar("EXPLAIN (FORMAT JSON) SELECT FROM channel_users WHERE plan = lower($1)")
+                .bind(plan)
+        }
+        None => sqlx::query_scalar("EXPLAIN (FORMAT JSON) SELECT FROM channel_links WHERE ended_at IS NULL"),
+    };
+    let estimate: Value = estimate.fetch_one(conn).await?;
+    Ok(estimate[0]["Plan"]["Plan Rows"].as_i64().unwrap_or_default())
+}
+
 /// The next users of an audience behind this one, in order: one alone, or those on this plan, or, without either, all who have a phone. Each sort
 /// has a statement of its own: in one for all, the planner reads every link for every page.
 pub async fn audience(
@@ -291,6 +304,8 @@ pub struct Past {
     pub state: String,
     /// Why it was skipped or failed.
     pub reason: Option<String>,
+    /// There may be more users than were counted.
+    pub is_sample: bool,
     /// Users whom the agent is still at work on.
     pub asked: i64,
     /// Users for whom the agent failed.
@@ -309,10 +324,15 @@ pub struct Past {
     pub failed: i64,
 }
 
-/// The last slots of a schedule, the newest first.
-pub async fn last(conn: &mut PgConnection, schedule: &str, number: i64) -> sqlx::Result<Vec<Past>> {
+/// The last slots of a schedule, the newest first. Of each so many users are counted at most, the first ones of its audience.
+pub async fn last(
+    conn: &mut PgConnection,
+    schedule: &str,
+    number: i64,
+    users: i64,
+) -> sqlx::Result<Vec<Past>> {
     sqlx::query_as(
-        "SELECT s.moment, s.manual, s.state, s.reason,
+        "SELECT s.moment, s.manual, s.state, s.reason, count(u.user_id) = $3 AS is_sample,
                 count(*) FILTER (WHERE u.outcome = 'asked') AS asked,
                 count(*) FILTER (WHERE u.outcome = 'agent_failed') AS agent_failed,
                 count(*) FILTER (WHERE u.outcome = 'empty') AS not_planned,
@@ -321,11 +341,13 @@ pub async fn last(conn: &mut PgConnection, schedule: &str, number: i64) -> sqlx:
                 count(*) FILTER (WHERE d.state IN ('sent', 'delivered')) AS sent, count(*) FILTER (WHERE d.state = 'delivered') AS delivered,
                 count(*) FILTER (WHERE u.outcome = 'planned' AND d.state IN ('failed', 'expired', 'blocked', 'cancelled', 'unknown')) AS failed
          FROM (SELECT * FROM channel_slots WHERE schedule = $1 ORDER BY moment DESC LIMIT $2) s
-         LEFT JOIN channel_slot_users u ON u.slot_id = s.id LEFT JOIN channel_deliveries d ON d.id = u.delivery_id
+         LEFT JOIN LATERAL (SELECT * FROM channel_slot_users p WHERE p.slot_id = s.id ORDER BY p.user_id LIMIT $3) u ON TRUE
+         LEFT JOIN channel_deliveries d ON d.id = u.delivery_id
          GROUP BY s.id, s.moment, s.manual, s.state, s.reason ORDER BY s.moment DESC",
     )
     .bind(schedule)
     .bind(number)
+    .bind(users)
     .fetch_all(conn)
     .await
 }

@@ -2,13 +2,15 @@
 //! the counters are what the ledger and the chunks say.
 
 use chrono::{TimeDelta, Utc};
+use private_postgres::test_database::TestDatabase;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 use store::allowances::{self, Usage, Wish};
 use store::chunks::{self, End, Unsent};
 use store::deliveries::{self, NewChunk, Purpose};
 use store::doubts::{self, Verdict};
+use store::migrations;
 use store::periods::{Anchor, Period};
 use store::proactive_deliveries::{self, Beginning, NewProactive, Opening};
 use tokio::task::JoinSet;
@@ -210,4 +212,28 @@ async fn whatever_happens_to_a_chunk_its_proof_stands_and_the_counters_are_right
         assert!(i64::from(usage.used) <= proven, "seed {seed}: {usage:?}, {proven} proven: {steps:?}");
         assert!(i64::from(usage.reserved) <= open, "seed {seed}: {usage:?}, {open} open: {steps:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_allowances_some_are_recomputed_and_all_when_asked() {
+    let database = TestDatabase::create(&migrations::MIGRATOR).await;
+    let mut conn = PgConnection::connect(database.url()).await.unwrap();
+    sqlx::raw_sql(
+        "INSERT INTO channel_users (id, plan) SELECT format('user-%s', n), 'pro' FROM generate_series(1, 20000) n;
+         INSERT INTO whatsapp_sends (user_id, period_start, period_end) SELECT id, now(), now() + interval '1 month' FROM channel_users;
+         ANALYZE whatsapp_sends;
+         UPDATE whatsapp_sends SET used = 1 WHERE user_id = 'user-7'",
+    )
+    .execute(&mut conn)
+    .await
+    .unwrap();
+
+    let some = allowances::audit(&mut conn, 2_000).await.unwrap();
+    let all = allowances::audit(&mut conn, 20_000).await.unwrap();
+
+    assert_eq!(some.of_about, Some(20_000));
+    assert!((500..6_000).contains(&some.recomputed), "{} are not about 2000", some.recomputed);
+    assert_eq!((all.recomputed, all.of_about), (20_000, None));
+    assert_eq!(all.drift.len(), 1);
+    assert_eq!(all.drift[0].detail, "used 1, reserved 0, credited 0; the ledger says 0, 0, 0");
 }

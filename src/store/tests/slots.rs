@@ -98,4 +98,7 @@ async fn an_audience_is_one_user_or_a_plan_or_all_who_have_a_phone_in_order() {
         let users = slots::audience(&mut conn, after, user, plan, 2).await.unwrap();
         assert_eq!(users, expected, "behind {after:?}: {user:?}, {plan:?}");
     }
+    sqlx::raw_sql("ANALYZE channel_users; ANALYZE channel_links").execute(&mut *conn).await.unwrap();
+    assert_eq!(slots::audience_estimate(&mut conn, Some("PRO")).await.unwrap(), 3);
+    assert_eq!(slots::audience_estimate(&mut conn, None).await.unwrap(), 2);
 }
