@@ -348,3 +348,29 @@ async fn a_request_of_the_product_that_makes_no_sense_is_refused_by_name() {
     assert_eq!(app.call(Method::GET, "/v1/plans", "of-administrators", Value::Null).await.0, 401);
     assert_eq!(app.call(Method::GET, "/admin/api/jobs", "of-the-product", Value::Null).await.0, 401);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_the_agent_repeated_is_nowhere_in_clear_once_it_is_redeemed() {
+    let app = TestApp::start().await;
+    app.claim("alice", PERSON).await;
+    app.drained_well().await;
+    let token = app.token("alice", json!({ "replace": true })).await;
+    app.inject(&[("From", PERSON), ("Body", &format!("What is {token} for?"))]).await;
+    app.drained_well().await;
+    assert!(app.said_to(PERSON).iter().any(|said| said.contains(&token)), "the agent has not repeated it");
+    app.until("it has arrived", async || {
+        app.count("SELECT count(*) FROM channel_deliveries WHERE state <> 'delivered'").await == Some(0)
+    })
+    .await;
+
+    app.inject(&[("From", "whatsapp:+15005550177"), ("Body", &token)]).await;
+    app.drained_well().await;
+
+    let kept = app
+        .text(
+            "SELECT concat((SELECT string_agg(t::TEXT, '') FROM channel_turns t), (SELECT string_agg(d::TEXT, '') FROM channel_deliveries d),
+                    (SELECT string_agg(c::TEXT, '') FROM channel_chunks c), (SELECT string_agg(m::TEXT, '') FROM channel_messages m))",
+        )
+        .await;
+    assert!(kept.contains("What is ") && !kept.contains(&token[5..9]), "{kept}");
+}

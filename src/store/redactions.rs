@@ -18,8 +18,8 @@ pub async fn of_claim(conn: &mut PgConnection, message_id: i64) -> sqlx::Result<
     Ok(())
 }
 
-/// Takes a redeemed token out of whatever else its phone or its user wrote of late: in a sentence, say, or in the dashboard. A thread's entries
-/// show the messages themselves. The caller holds the locks of both.
+/// Takes a redeemed token out of whatever else its phone or its user wrote of late, in a sentence, say, or in the dashboard, and out of what the
+/// agent answered. A thread's entries show the messages themselves. The caller holds the locks of both.
 pub async fn of_token(
     conn: &mut PgConnection,
     address_id: i64,
@@ -37,8 +37,24 @@ pub async fn of_token(
     )
     .bind(address_id)
     .bind(conversation_id)
-    .bind(pattern)
-    .execute(conn)
+    .bind(&pattern)
+    .execute(&mut *conn)
     .await?;
+    for statement in IN_ANSWERS {
+        sqlx::query(statement).bind(conversation_id).bind(&pattern).execute(&mut *conn).await?;
+    }
     Ok(())
 }
+
+/// What Twilio may still be asked about, or what is still to be sent, keeps its words: they prove that it was sent, and are found by their place.
+const IN_ANSWERS: [&str; 3] = [
+    "UPDATE channel_turns SET reply = regexp_replace(reply, $2, '…', 'gi')
+     WHERE id IN (SELECT id FROM channel_turns WHERE conversation_id = $1 ORDER BY conversation_id DESC, id DESC LIMIT 100) AND reply ~* $2",
+    "UPDATE channel_deliveries SET text = regexp_replace(text, $2, '…', 'gi')
+     WHERE turn_id IN (SELECT id FROM channel_turns WHERE conversation_id = $1 ORDER BY conversation_id DESC, id DESC LIMIT 100)
+       AND state IN ('sent', 'delivered') AND text ~* $2",
+    "UPDATE channel_chunks SET body = regexp_replace(body, $2, '…', 'gi')
+     WHERE delivery_id IN (
+         SELECT d.id FROM (SELECT id FROM channel_turns WHERE conversation_id = $1 ORDER BY conversation_id DESC, id DESC LIMIT 100) t
+         JOIN channel_deliveries d ON d.turn_id = t.id WHERE d.state IN ('sent', 'delivered')) AND body ~* $2",
+];
