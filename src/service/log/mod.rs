@@ -1,5 +1,7 @@
 //! Log lines: for people or for machines. They go to stderr; stdout is for what a person asked to see.
 
+/// Lines without phone numbers.
+mod masked;
 /// What a panic says.
 mod panics;
 /// What is told over and over.
@@ -15,6 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt, registry};
 
 use crate::config::keys::Log;
+use crate::log::masked::Masked;
 use crate::log::repeats::Repeats;
 
 /// The log of this process.
@@ -26,7 +29,7 @@ pub(crate) fn start(log: &Log) -> anyhow::Result<Logging> {
     let filter = EnvFilter::try_new(&log.filter)
         .with_context(|| format!("log.filter {:?} is no filter", log.filter))?;
     let repeats = Repeats::new(Duration::from_secs(log.repeat_secs));
-    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let lines = fmt::layer().with_writer(|| Masked(std::io::stderr())).with_target(false);
     let lines = match log.format.as_str() {
         "json" => lines.json().boxed(),
         _ => lines.compact().with_ansi(std::io::stderr().is_terminal()).boxed(),
