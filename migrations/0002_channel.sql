@@ -1,35 +1,243 @@
--- The channel's own memory: who writes, what was said, what goes out. The queue (schema queue) only ever holds ids of these rows.
+-- The channel's own memory: who writes, what was said, what goes out, what it costs. The queue (schema queue) only ever holds ids of these rows. Functions
+-- and triggers stand in functions.sql.
+
+-- Which text of functions.sql the database has.
+CREATE TABLE channel_functions (
+    is_only  BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (is_only), -- there is one row
+    revision INTEGER NOT NULL,                             -- a process of an earlier one leaves the functions alone
+    hash     BYTEA NOT NULL,                               -- SHA-256 of the text
+    made_at  TIMESTAMPTZ NOT NULL DEFAULT now()            -- when it was applied
+);
+
+-- -------- Who is who --------
+
+-- CloudyBot accounts that this channel knows.
+CREATE TABLE channel_users (
+    id                TEXT PRIMARY KEY,                    -- CloudyBot's id, opaque
+    plan              TEXT NOT NULL,                       -- as the configuration spells it, in small letters
+    anchor_day        SMALLINT CHECK (anchor_day BETWEEN 1 AND 31), -- billing periods begin on it; NULL: calendar months
+    anchor_since      TIMESTAMPTZ,                         -- the end of the period that ran when it was set; NULL: it always held
+    former_anchor_day SMALLINT CHECK (former_anchor_day BETWEEN 1 AND 31), -- what holds until then
+    paused            BOOLEAN NOT NULL DEFAULT FALSE,      -- the assistant is silent; keywords still work
+    created_at        TIMESTAMPTZ NOT NULL DEFAULT now(),  -- when we first heard of the account
+    updated_at        TIMESTAMPTZ NOT NULL DEFAULT now()   -- of the last change
+);
+-- An audience of a plan is read in pages, in the order of the users.
+CREATE INDEX channel_users_plan ON channel_users (plan, id);
+
+-- Deployments commonly give each user a gateway of their own. What is NULL is the deployment's.
+CREATE TABLE channel_user_agents (
+    user_id    TEXT PRIMARY KEY REFERENCES channel_users (id) ON DELETE CASCADE, -- whose
+    base_url   TEXT,                                       -- the user's own gateway
+    token      BYTEA,                                      -- its token, sealed with the secret key; NULL: it wants none
+    sealed_by  TEXT,                                       -- fingerprint of the key that opens the token; NULL: no token
+    agent_id   TEXT,                                       -- which agent of the gateway
+    model      TEXT,                                       -- which model behind it
+    updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),         -- of the last change
+    CHECK (token IS NULL OR base_url IS NOT NULL),         -- one gateway's token is never shown to another
+    CHECK ((token IS NULL) = (sealed_by IS NULL))
+);
+CREATE INDEX channel_user_agents_sealed_by ON channel_user_agents (sealed_by, user_id) WHERE token IS NOT NULL;
 
 -- One WhatsApp person.
 CREATE TABLE channel_addresses (
     id              BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- what the queue's lanes and other tables call this person
     last_inbound_at TIMESTAMPTZ,                           -- opens WhatsApp's 24-hour window for free text
+    last_keyword    TEXT CHECK (last_keyword IN ('STOP', 'START')), -- the latest keyword, whichever word was used
+    last_keyword_at TIMESTAMPTZ,                           -- when it was written; an older one that arrives later changes nothing
+    merged_into     BIGINT REFERENCES channel_addresses (id), -- this row proved to be that person; NULL: it stands for itself
     created_at      TIMESTAMPTZ NOT NULL DEFAULT now()     -- when they first wrote
 );
+CREATE INDEX channel_addresses_merged ON channel_addresses (merged_into) WHERE merged_into IS NOT NULL;
 
--- The names under which that person writes: a number, and since 2026 also an id that hides it.
+-- The names under which that person writes: a number, and an opaque id that hides it.
 CREATE TABLE channel_address_aliases (
     alias        TEXT PRIMARY KEY,                         -- as Twilio spells it: whatsapp:+E164 or whatsapp:CC.id
+    canonical    TEXT,                                     -- one spelling for all of a number's; NULL: the alias itself
     address_id   BIGINT NOT NULL REFERENCES channel_addresses (id), -- whose name it is; the first one seen beside it
     last_seen_at TIMESTAMPTZ NOT NULL DEFAULT now(),       -- the latest one is written back to
     created_at   TIMESTAMPTZ NOT NULL DEFAULT now()        -- when it was first seen
 );
 CREATE INDEX channel_address_aliases_address ON channel_address_aliases (address_id, last_seen_at DESC);
+-- STOP and START of a number and of its other spellings are found by this.
+CREATE INDEX channel_address_aliases_canonical ON channel_address_aliases (coalesce(canonical, alias));
 
--- A thread with the agent. Until users exist there is one for each address.
-CREATE TABLE channel_conversations (
-    id         BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- named in the agent's session, so it outlives the address's aliases
-    address_id BIGINT NOT NULL UNIQUE REFERENCES channel_addresses (id), -- with whom
-    created_at TIMESTAMPTZ NOT NULL DEFAULT now()          -- when it began
+-- Which user writes from which address, from claim to unlink.
+CREATE TABLE channel_links (
+    id             BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- named by deliveries: a number that changed hands gets nothing of its former owner
+    user_id        TEXT REFERENCES channel_users (id),     -- whose; NULL: the user was erased
+    address_id     BIGINT NOT NULL REFERENCES channel_addresses (id), -- which person on WhatsApp
+    linked_at      TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- when the claim was redeemed
+    unproven_since TIMESTAMPTZ,                            -- since when its number belongs to somebody else, so that nothing is said under it until a new claim; NULL: it is proven
+    ended_at       TIMESTAMPTZ,                            -- NULL while it holds
+    ended_why      TEXT CHECK (ended_why IN ('unlinked', 'replaced', 'moved', 'merged', 'erased')), -- how it ended
+    CHECK ((ended_at IS NULL) = (ended_why IS NULL))
 );
+-- One number per user, one user per number.
+CREATE UNIQUE INDEX channel_links_user ON channel_links (user_id) WHERE ended_at IS NULL;
+CREATE UNIQUE INDEX channel_links_address ON channel_links (address_id) WHERE ended_at IS NULL;
+-- A reply looks for the latest link of its conversation's user, also one that has ended; erasing a user looks for all of them.
+CREATE INDEX channel_links_of_user ON channel_links (user_id, address_id, id);
+-- Two addresses that prove to be one person take each other's links over, also those that have ended.
+CREATE INDEX channel_links_of_address ON channel_links (address_id);
+
+-- A linked person's number that came with another opaque id than the person's own.
+CREATE TABLE channel_changed_ids (
+    id          BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- in order of the first messages
+    link_id     BIGINT NOT NULL REFERENCES channel_links (id), -- the link that was proven with this number
+    newcomer_id BIGINT NOT NULL REFERENCES channel_addresses (id), -- who has the other id
+    seen_at     TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- when the first such message arrived
+    state       TEXT NOT NULL CHECK (state IN ('held', 'let_through', 'trusted')), -- the link is held back; the number counts until an operator decides; both are one person
+    UNIQUE (link_id, newcomer_id)
+);
+CREATE INDEX channel_changed_ids_newcomer ON channel_changed_ids (newcomer_id);
+CREATE INDEX channel_changed_ids_seen ON channel_changed_ids (seen_at);
+
+-- Times at which ours, the sender, seemed to have moved to another business portfolio, which gives everybody another opaque id.
+CREATE TABLE channel_sender_moves (
+    id            BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- in order of noticing
+    noticed_at    TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- when too many ids had changed at once, or an operator said so
+    decided_at    TIMESTAMPTZ,                             -- when an operator decided; NULL: nobody has yet
+    trusted_since TIMESTAMPTZ,                             -- ids that came from then on are the same people's; NULL: undecided or refused
+    CHECK (trusted_since IS NULL OR decided_at IS NOT NULL)
+);
+CREATE UNIQUE INDEX channel_sender_moves_undecided ON channel_sender_moves ((TRUE)) WHERE decided_at IS NULL;
+
+-- Tokens by which a phone proves whose it is. Only a keyed hash is kept.
+CREATE TABLE channel_claim_tokens (
+    id         BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- in order of making
+    token_hash BYTEA NOT NULL UNIQUE,                      -- keyed with CLOUDYBOT_SECRET_KEY
+    user_id    TEXT NOT NULL REFERENCES channel_users (id), -- for whom
+    replaces   BOOLEAN NOT NULL,                           -- may take a number from another user, or the user's own from another phone
+    created_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- when it was handed out
+    expires_at TIMESTAMPTZ NOT NULL,                       -- worth nothing from then on
+    ended_at   TIMESTAMPTZ,                                -- when it was used up or voided
+    ending     TEXT CHECK (ending IN ('redeemed', 'voided', 'number_linked_elsewhere', 'plan')), -- how
+    CHECK ((ended_at IS NULL) = (ending IS NULL))
+);
+-- A new token voids the one before it.
+CREATE UNIQUE INDEX channel_claim_tokens_live ON channel_claim_tokens (user_id) WHERE ended_at IS NULL;
+CREATE INDEX channel_claim_tokens_user ON channel_claim_tokens (user_id, id DESC);
+
+-- What people agreed to and took back. Rows are only ever added; an erasure empties `phone`.
+CREATE TABLE whatsapp_consents (
+    id          BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- in order of recording
+    user_id     TEXT NOT NULL,                             -- whose; no reference, since it outlives the user
+    phone       TEXT,                                      -- E.164; NULL: the person hides the number, or was erased
+    phone_hash  BYTEA NOT NULL,                            -- keyed hash of the number or opaque id
+    hashed_by   TEXT NOT NULL,                             -- fingerprint of the key behind phone_hash
+    method      TEXT NOT NULL CHECK (method IN ('claim_flow', 'inbound_start', 'inbound_stop', 'admin', 'provider')), -- how
+    action      TEXT NOT NULL CHECK (action IN ('granted', 'revoked')), -- what
+    text        TEXT NOT NULL,                             -- what the person was shown, or wrote
+    version     TEXT NOT NULL,                             -- of that text
+    message_sid TEXT,                                      -- Twilio's id of the message that says so
+    created_at  TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp() -- when
+);
+CREATE INDEX whatsapp_consents_user ON whatsapp_consents (user_id, id);
+CREATE INDEX whatsapp_consents_hashed_by ON whatsapp_consents (hashed_by, id);
+
+-- Who wants no proactive messages: a row exists = opted out. START and a claim delete it; the history is in whatsapp_consents.
+CREATE TABLE whatsapp_proactive_opt_outs (
+    phone_hash BYTEA PRIMARY KEY,                          -- keyed hash of the number or opaque id; the only thing that is looked up
+    hashed_by  TEXT NOT NULL,                              -- fingerprint of the key behind phone_hash
+    phone      TEXT,                                       -- E.164; NULL: the person hides the number, or was erased
+    user_id    TEXT,                                       -- linked at that moment; NULL: nobody
+    keyword    TEXT NOT NULL,                              -- the word that was written, or admin, provider or erased
+    created_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp() -- when
+);
+CREATE INDEX whatsapp_proactive_opt_outs_user ON whatsapp_proactive_opt_outs (user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX whatsapp_proactive_opt_outs_hashed_by ON whatsapp_proactive_opt_outs (hashed_by, phone_hash);
+
+-- The keys that this database has been used with. A start that has lost a key on which rows hang would forget every STOP in silence, so it is refused.
+CREATE TABLE channel_secret_keys (
+    fingerprint    TEXT PRIMARY KEY,                       -- sixteen hexadecimal digits made from the key; nothing leads back from them
+    first_used_at  TIMESTAMPTZ NOT NULL DEFAULT now(),     -- the first start with it
+    last_used_at   TIMESTAMPTZ NOT NULL DEFAULT now(),     -- the latest start with it
+    hashed_anew_at TIMESTAMPTZ,                            -- when all that could be was last hashed with it, as the first of the keys; NULL: never
+    given_up_at    TIMESTAMPTZ                             -- an administrator said that the key is lost: what hangs on it is missed by nobody
+);
+
+-- Secrets that development makes for itself; production brings its own.
+CREATE TABLE channel_secrets (
+    name       TEXT PRIMARY KEY,                           -- secret_key
+    secret     TEXT NOT NULL,                              -- in the spelling of the environment variable
+    created_at TIMESTAMPTZ NOT NULL DEFAULT now()          -- when it was made
+);
+
+-- What tells this database from others: several deployments may share an agent's gateway, whose sessions are told apart by their keys alone, and ids
+-- begin at 1 in every database.
+CREATE TABLE channel_deployment (
+    is_only    BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (is_only), -- there is one row
+    name       TEXT NOT NULL,                              -- random, made at the first start; part of every session key, in small letters since gateways fold case
+    created_at TIMESTAMPTZ NOT NULL DEFAULT now()          -- when it was made
+);
+
+-- -------- Schedules --------
+
+-- Operators' cron duties: their present definitions.
+CREATE TABLE channel_schedules (
+    name          TEXT PRIMARY KEY,                        -- the file's stem
+    hash          TEXT NOT NULL,                           -- of the definition: a process fires only what it has the same of
+    definition    JSONB NOT NULL,                          -- as the last process that loaded it had it
+    loaded_at     TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- when it became the present one
+    fired_until   TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- every moment up to here is a slot, or was left out on purpose
+    enabled       BOOLEAN NOT NULL DEFAULT TRUE,           -- an administrator's switch, beside the file's own
+    disabled_why  TEXT,                                    -- why it was switched off
+    failed_in_row INTEGER NOT NULL DEFAULT 0,              -- slots that failed one after the other
+    removed_at    TIMESTAMPTZ                              -- its file is gone; NULL while it is there
+);
+
+-- Which process has which version of the schedules' files, for people: a machine that a configuration has not reached yet is seen here.
+CREATE TABLE channel_schedulers (
+    process  TEXT PRIMARY KEY,                             -- host and process id
+    set_hash TEXT NOT NULL,                                -- of everything it has loaded: two processes with one hash do the same
+    hashes   JSONB NOT NULL,                               -- of each schedule by name
+    seen_at  TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp() -- it lives: written about twice a minute
+);
+
+-- A moment of a schedule: two schedulers, a restart or an edit cannot fire it twice.
+CREATE TABLE channel_slots (
+    id               BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- named by jobs
+    schedule         TEXT NOT NULL REFERENCES channel_schedules (name), -- of which schedule
+    moment           TIMESTAMPTZ NOT NULL,                 -- when it fell due; of a manual one, when it was asked for
+    manual           BOOLEAN NOT NULL DEFAULT FALSE,       -- somebody fired it by hand
+    retry_of         BIGINT REFERENCES channel_slots (id), -- the failed slot whose audience this one goes on with; NULL: it is nobody's successor
+    definition       JSONB NOT NULL,                       -- what it does, whatever the schedule becomes meanwhile
+    state            TEXT NOT NULL CHECK (state IN ('open', 'done', 'failed', 'skipped')), -- open until the last user is planned or given up
+    reason           TEXT,                                 -- why it was skipped or failed
+    last_user        TEXT,                                 -- of the audience, the last one that was dealt with: a crash goes on from here
+    audience_done_at TIMESTAMPTZ,                          -- when the last user of the audience was dealt with or given to the agent
+    fired_at         TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- when this row was made
+    finished_at      TIMESTAMPTZ,                          -- when it ended
+    UNIQUE (schedule, moment),
+    CHECK ((state = 'open') = (finished_at IS NULL))
+);
+CREATE INDEX channel_slots_schedule ON channel_slots (schedule, moment DESC);
+CREATE INDEX channel_slots_open ON channel_slots (schedule) WHERE state = 'open';
+CREATE UNIQUE INDEX channel_slots_retry_of ON channel_slots (retry_of) WHERE retry_of IS NOT NULL;
+
+-- -------- What is said --------
+
+-- A user's thread with the agent, shared by WhatsApp and the dashboard.
+CREATE TABLE channel_conversations (
+    id         BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- named in the agent's session
+    user_id    TEXT UNIQUE REFERENCES channel_users (id),  -- whose; NULL: the user was erased
+    entries    BIGINT NOT NULL DEFAULT 0,                  -- the last entry's number
+    created_at TIMESTAMPTZ NOT NULL DEFAULT now()          -- when it began
+    -- Half of each page is kept free: a duty changes the counters of hundreds of neighbours at once, and each new version stays beside the old one.
+) WITH (fillfactor = 50);
 
 -- One run of the agent over all messages that were unanswered when it began.
 CREATE TABLE channel_turns (
     id              BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- in order of beginning
     conversation_id BIGINT NOT NULL REFERENCES channel_conversations (id), -- where it happens
+    channel         TEXT NOT NULL DEFAULT 'whatsapp' CHECK (channel IN ('whatsapp', 'dashboard')), -- where it was asked; one that was asked in both answers in WhatsApp
+    slot_id         BIGINT REFERENCES channel_slots (id),  -- the slot that asked for it; NULL: somebody wrote
+    retry_of        BIGINT REFERENCES channel_turns (id),  -- the failed turn whose messages this one answers; NULL: it is nobody's successor
     state           TEXT NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'replied', 'silent', 'failed')), -- running until it ends once, for good
     attempt         INTEGER NOT NULL DEFAULT 1,            -- calls of the agent, counted before each call
     agent           TEXT NOT NULL,                         -- which agent was asked: echo, openclaw
+    in_hand         TEXT,                                  -- what it has said while the reply could not be stored as a whole, '' if it chose silence; NULL: nothing
     reply           TEXT,                                  -- what it said; set once, never changed
     error           TEXT,                                  -- the last failure
     started_at      TIMESTAMPTZ NOT NULL DEFAULT now(),    -- when the first call of the agent began
@@ -40,6 +248,10 @@ CREATE TABLE channel_turns (
 -- One running turn per conversation: the agent never talks to one person twice at a time.
 CREATE UNIQUE INDEX channel_turns_running ON channel_turns (conversation_id) WHERE state = 'running';
 CREATE INDEX channel_turns_conversation ON channel_turns (conversation_id, id);
+CREATE UNIQUE INDEX channel_turns_retry_of ON channel_turns (retry_of) WHERE retry_of IS NOT NULL;
+-- Administrators look for what did not end as most things do, of one user or of all. What ended as usual is everywhere, and needs no index.
+CREATE INDEX channel_turns_unusual ON channel_turns (state, id) WHERE state IN ('failed', 'silent');
+CREATE INDEX channel_turns_unusual_of ON channel_turns (conversation_id, state, id) WHERE state IN ('failed', 'silent');
 
 -- Each call of the agent within a turn; a second one after a crash is seen here as attempt 2.
 CREATE TABLE channel_turn_attempts (
@@ -55,63 +267,156 @@ CREATE TABLE channel_turn_attempts (
 CREATE TABLE channel_messages (
     id              BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- in order of arrival within a conversation
     sid             TEXT NOT NULL UNIQUE,                  -- Twilio's id: a message is taken in once, for ever
-    address_id      BIGINT NOT NULL REFERENCES channel_addresses (id), -- who wrote it
-    conversation_id BIGINT NOT NULL REFERENCES channel_conversations (id), -- where it belongs
-    body            TEXT NOT NULL,                         -- its text; empty for media and locations
-    params          JSONB NOT NULL,                        -- everything Twilio sent, as it sent it
+    channel         TEXT NOT NULL DEFAULT 'whatsapp' CHECK (channel IN ('whatsapp', 'dashboard')), -- where it was written
+    address_id      BIGINT REFERENCES channel_addresses (id), -- who wrote it; NULL: in the dashboard
+    conversation_id BIGINT REFERENCES channel_conversations (id), -- where it belongs; NULL: its sender is not known to be a user
+    body            TEXT NOT NULL,                         -- its text; empty for media and locations; a claim token is taken out when the message has its outcome
+    params          JSONB NOT NULL,                        -- everything Twilio sent, as it sent it, without claim tokens
+    written_at      TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- when the person wrote it, as far as Twilio tells
     received_at     TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- when its webhook was stored
+    backfilled      BOOLEAN NOT NULL DEFAULT FALSE,        -- its webhook never came; Twilio's list had it
+    admitted_at     TIMESTAMPTZ,                           -- the limits let it through: it is not counted again
     accepted_at     TIMESTAMPTZ,                           -- the agent shall see it
     turn_id         BIGINT REFERENCES channel_turns (id),  -- the turn that has it
-    outcome         TEXT CHECK (outcome IN ('answered', 'silent', 'failed')), -- how it ended; NULL while it has not
+    outcome         TEXT CHECK (outcome IN (               -- how it ended; NULL while it has not
+        'answered', 'silent', 'failed',                    -- by a turn
+        'keyword', 'claim', 'browser',                     -- it was for the channel itself
+        'not_linked', 'plan', 'paused', 'disabled', 'rate_limited', 'moderated', 'late', 'erased')), -- the agent did not see it, and why
     outcome_reason  TEXT,                                  -- why it was not answered
     outcome_at      TIMESTAMPTZ,                           -- when it ended
-    CHECK ((outcome IS NULL) = (outcome_at IS NULL))
+    retried_at      TIMESTAMPTZ,                           -- when its outcome `failed` gave way to another try by hand
+    CHECK ((outcome IS NULL) = (outcome_at IS NULL)),
+    CHECK ((channel = 'whatsapp') = (address_id IS NOT NULL))
 );
+CREATE INDEX channel_messages_address ON channel_messages (address_id, id);
+CREATE INDEX channel_messages_conversation ON channel_messages (conversation_id, id) WHERE conversation_id IS NOT NULL;
 CREATE INDEX channel_messages_unanswered ON channel_messages (conversation_id, id) WHERE turn_id IS NULL AND outcome IS NULL;
 CREATE INDEX channel_messages_turn ON channel_messages (turn_id) WHERE turn_id IS NOT NULL;
+CREATE INDEX channel_messages_unusual ON channel_messages (outcome, id) WHERE outcome <> 'answered';
+CREATE INDEX channel_messages_unusual_of ON channel_messages (conversation_id, outcome, id) WHERE outcome <> 'answered';
+
+-- What came of each file that people sent. The files themselves stay at Twilio: a second call of the agent fetches them again.
+CREATE TABLE channel_attachments (
+    message_id   BIGINT NOT NULL REFERENCES channel_messages (id), -- with which message; where Twilio keeps it stands in its params
+    index        INTEGER NOT NULL,                         -- from 0, as Twilio counts
+    content_type TEXT NOT NULL,                            -- what its sender says it is
+    state        TEXT NOT NULL CHECK (state IN ('shown', 'named', 'refused', 'failed')), -- the agent saw it, or was told its name, or its name and why not
+    size_bytes   BIGINT,                                   -- of what was fetched
+    reason       TEXT,                                     -- why it could not be shown
+    fetched_at   TIMESTAMPTZ NOT NULL DEFAULT now(),       -- the last time that a turn needed it
+    PRIMARY KEY (message_id, index),
+    CHECK ((state IN ('refused', 'failed')) = (reason IS NOT NULL))
+);
+
+-- One thread for the dashboard and WhatsApp: what was written in either, and what the assistant said. Entries are numbered under the conversation's lock,
+-- so a reader who has seen a number never misses a smaller one.
+CREATE TABLE channel_entries (
+    conversation_id BIGINT NOT NULL REFERENCES channel_conversations (id), -- of which thread
+    number          BIGINT NOT NULL,                       -- from 1, in the order in which they came about
+    message_id      BIGINT REFERENCES channel_messages (id), -- what a person wrote; NULL: the assistant spoke
+    turn_id         BIGINT REFERENCES channel_turns (id),  -- what the assistant said; NULL: a person wrote
+    at              TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- when
+    PRIMARY KEY (conversation_id, number),
+    CHECK ((message_id IS NULL) <> (turn_id IS NULL))
+);
+
+-- Wrong tries of claim tokens: after five in an hour a phone's further tries are worth nothing.
+CREATE TABLE channel_claim_tries (
+    message_id BIGINT PRIMARY KEY REFERENCES channel_messages (id), -- the message that held the token
+    address_id BIGINT NOT NULL REFERENCES channel_addresses (id), -- who tried
+    tried_at   TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp() -- when
+);
+CREATE INDEX channel_claim_tries_address ON channel_claim_tries (address_id, tried_at);
+
+-- When a person was last told something that must not be told at every message.
+CREATE TABLE channel_notices (
+    address_id BIGINT NOT NULL REFERENCES channel_addresses (id), -- who
+    about      TEXT NOT NULL,                              -- linking, plan, rate
+    told_at    TIMESTAMPTZ NOT NULL,                       -- when
+    PRIMARY KEY (address_id, about)
+);
+
+-- Token buckets, shared by all processes.
+CREATE TABLE channel_rate_buckets (
+    name      TEXT PRIMARY KEY,                            -- whose: sender:N, unlinked:N, total
+    tokens    DOUBLE PRECISION NOT NULL,                   -- left at `filled_at`
+    filled_at TIMESTAMPTZ NOT NULL                         -- of the latest arrival that was counted
+);
+
+-- -------- What goes out --------
 
 -- One logical outbound message.
 CREATE TABLE channel_deliveries (
-    id              UUID PRIMARY KEY,                      -- a UUID v7: in order of planning
-    address_id      BIGINT NOT NULL REFERENCES channel_addresses (id), -- to whom
-    conversation_id BIGINT REFERENCES channel_conversations (id), -- in which thread; NULL when it belongs to none
-    turn_id         BIGINT UNIQUE REFERENCES channel_turns (id), -- a turn is answered once, by a reply or by an apology
-    purpose         TEXT NOT NULL CHECK (purpose IN ('reply')), -- why it is sent
-    text            TEXT NOT NULL,                         -- the author's text; the chunks cover it
-    state           TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'sent', 'delivered', 'failed', 'cancelled', 'blocked', 'expired', 'unknown')), -- follows the chunks
-    reason          TEXT,                                  -- why it ended other than well
-    expires_at      TIMESTAMPTZ NOT NULL,                  -- what is not sent by then is not sent any more
-    created_at      TIMESTAMPTZ NOT NULL DEFAULT now(),    -- when it was planned
-    closed_at       TIMESTAMPTZ,                           -- when nothing was left to send
-    CHECK ((state = 'open') = (closed_at IS NULL))
+    id                UUID PRIMARY KEY,                    -- a UUID v7: in order of planning
+    address_id        BIGINT REFERENCES channel_addresses (id), -- to whom; NULL: the user has no phone, so nothing was planned
+    link_id           BIGINT REFERENCES channel_links (id), -- sent only while this link holds; NULL: whoever has the address
+    user_id           TEXT,                                -- whose allowance it takes; no reference, since it outlives the user
+    period_start      TIMESTAMPTZ,                         -- the billing period in which its chunks were reserved
+    conversation_id   BIGINT REFERENCES channel_conversations (id), -- in which thread; NULL when it belongs to none
+    turn_id           BIGINT UNIQUE REFERENCES channel_turns (id), -- a turn is answered once, by a reply or by an apology
+    message_id        BIGINT UNIQUE REFERENCES channel_messages (id), -- the message that a notice answers, once
+    resent_from       BIGINT,                              -- the failed chunk that this delivery begins with anew; NULL: it is nobody's successor
+    purpose           TEXT NOT NULL CHECK (purpose IN ('reply', 'notice', 'notification', 'scheduled')), -- why it is sent
+    text              TEXT NOT NULL,                       -- the author's text; the chunks cover it
+    content_sid       TEXT,                                -- the approved template for when the 24-hour window is closed
+    content_variables JSONB,                               -- its variables
+    waits_for_inbound BOOLEAN NOT NULL DEFAULT FALSE,      -- planned only when the person writes again
+    state             TEXT NOT NULL DEFAULT 'open' CHECK (state IN -- follows the chunks; waiting: for the person's next message, with no job and no reservation
+        ('waiting', 'open', 'sent', 'delivered', 'failed', 'cancelled', 'blocked', 'expired', 'unknown')),
+    reason            TEXT,                                -- why it ended other than well
+    expires_at        TIMESTAMPTZ NOT NULL,                -- what is not sent by then is not sent any more
+    created_at        TIMESTAMPTZ NOT NULL DEFAULT now(),  -- when it was planned
+    closed_at         TIMESTAMPTZ,                         -- when nothing was left to send
+    CHECK ((state IN ('open', 'waiting')) = (closed_at IS NULL))
 );
-CREATE INDEX channel_deliveries_address ON channel_deliveries (address_id, created_at);
+-- Deliveries of a person or a user are read in the order of their ids, which is that of their planning.
+CREATE INDEX channel_deliveries_of_address ON channel_deliveries (address_id, id);
+CREATE INDEX channel_deliveries_of_user ON channel_deliveries (user_id, id) WHERE user_id IS NOT NULL;
+CREATE INDEX channel_deliveries_open ON channel_deliveries (address_id) WHERE state = 'open';
+-- What has waited longest is found where it stands, whatever waits behind it: the probe of a sender in trouble tries it, upkeep ends it.
+CREATE INDEX channel_deliveries_open_since ON channel_deliveries (created_at) WHERE state = 'open';
+CREATE INDEX channel_deliveries_waiting_until ON channel_deliveries (expires_at) WHERE state = 'waiting';
+CREATE INDEX channel_deliveries_link ON channel_deliveries (link_id) WHERE state = 'open';
+CREATE INDEX channel_deliveries_waiting ON channel_deliveries (user_id, created_at) WHERE state = 'waiting';
 
 -- The part of a delivery that is one Twilio message.
 CREATE TABLE channel_chunks (
     id              BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- part of the status callback's URL
     delivery_id     UUID NOT NULL REFERENCES channel_deliveries (id), -- of which delivery
     index           INTEGER NOT NULL,                      -- from 0, in order
-    body            TEXT NOT NULL,                         -- exactly what is sent
+    form            TEXT NOT NULL DEFAULT 'text' CHECK (form IN ('text', 'template')), -- what Twilio is given
+    body            TEXT NOT NULL,                         -- exactly what is sent; empty for a template
     source_start    INTEGER NOT NULL,                      -- bytes of the delivery's text that it covers
     source_end      INTEGER NOT NULL,                      -- the byte after the last one
     meter_proactive BOOLEAN NOT NULL,                      -- counts against the allowance
+    metering        TEXT CHECK (metering IN ('reserved', 'used', 'released', 'credited')), -- where it stands in the allowance; NULL: not metered
     proactive       BOOLEAN NOT NULL,                      -- carries the footer
     state           TEXT NOT NULL DEFAULT 'planned' CHECK (state IN -- sending: Twilio may have it, and only proof leads on from there
         ('planned', 'sending', 'accepted', 'sent', 'delivered', 'read', 'failed', 'cancelled', 'blocked', 'expired', 'unknown')),
+    verdict         TEXT CHECK (verdict IN ('arrived', 'send_again')), -- what an administrator said of a send in doubt
     attempt         INTEGER NOT NULL DEFAULT 0,            -- of the send; part of the status callback's URL
+    slot_at         TIMESTAMPTZ,                           -- the moment that the sender's pace gave it; NULL: none yet
     sent_to         TEXT,                                  -- the alias of the last attempt
     deadline_at     TIMESTAMPTZ,                           -- the request of the last attempt is given up then
     sid             TEXT UNIQUE,                           -- Twilio's id once it accepted
     accepted_at     TIMESTAMPTZ,                           -- when we learned that
+    status_look_ups SMALLINT NOT NULL DEFAULT 0,           -- how often Twilio was asked for its final state, since its callbacks were lost
     error_code      INTEGER,                               -- Twilio's
     error_message   TEXT,                                  -- Twilio's or our own words: why it failed, waits or ended
     updated_at      TIMESTAMPTZ NOT NULL DEFAULT now(),    -- of the last change of state
     UNIQUE (delivery_id, index),
     CHECK (source_start <= source_end),
     CHECK ((state = 'sending') <= (deadline_at IS NOT NULL)),
-    CHECK ((state IN ('accepted', 'sent', 'delivered', 'read')) <= (sid IS NOT NULL))
+    CHECK ((state IN ('accepted', 'sent', 'delivered', 'read')) <= (sid IS NOT NULL OR verdict = 'arrived'))
 );
+-- Sends in doubt, which each round of the upkeep and an administrator look at.
+CREATE INDEX channel_chunks_in_doubt ON channel_chunks (id) WHERE state IN ('sending', 'unknown');
+-- What has no final state is looked up in Twilio's list after a while, a few times.
+CREATE INDEX channel_chunks_unsettled ON channel_chunks (status_look_ups, accepted_at) WHERE state IN ('accepted', 'sent') AND sid IS NOT NULL;
+
+-- Each failed chunk has one successor at most.
+ALTER TABLE channel_deliveries ADD FOREIGN KEY (resent_from) REFERENCES channel_chunks (id);
+CREATE UNIQUE INDEX channel_deliveries_resent_from ON channel_deliveries (resent_from) WHERE resent_from IS NOT NULL;
 
 -- Each attempt to send a chunk. `in_doubt` is an attempt of which nobody knows whether Twilio took it.
 CREATE TABLE channel_chunk_attempts (
@@ -124,6 +429,7 @@ CREATE TABLE channel_chunk_attempts (
     error_code    INTEGER,                                 -- Twilio's
     error_message TEXT,                                    -- why nothing is known, or why nothing was sent
     first_miss_at TIMESTAMPTZ,                             -- a first list did not have it
+    traceparent   TEXT,                                    -- W3C trace context of the job that made the attempt
     PRIMARY KEY (chunk_id, attempt)
 );
 
@@ -134,6 +440,7 @@ CREATE TABLE channel_double_sends (
     first_sid TEXT NOT NULL,                               -- the message that counts
     seen_at   TIMESTAMPTZ NOT NULL DEFAULT now()           -- when it came to light
 );
+CREATE INDEX channel_double_sends_chunk ON channel_double_sends (chunk_id);
 
 -- Every status callback, also those that moved nothing or that nobody understands yet.
 CREATE TABLE channel_status_callbacks (
@@ -147,11 +454,69 @@ CREATE TABLE channel_status_callbacks (
     received_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp() -- when it was stored
 );
 CREATE INDEX channel_status_callbacks_sid ON channel_status_callbacks (sid);
+CREATE INDEX channel_status_callbacks_chunk ON channel_status_callbacks (chunk_id) WHERE chunk_id IS NOT NULL;
+
+-- What a slot came to for each user, once.
+CREATE TABLE channel_slot_users (
+    slot_id     BIGINT NOT NULL REFERENCES channel_slots (id), -- of which slot
+    user_id     TEXT NOT NULL,                             -- for whom; no reference, since it outlives the user
+    outcome     TEXT NOT NULL CHECK (outcome IN ('asked', 'agent_failed', 'planned', 'blocked', 'empty')), -- asked: the agent is at work on it
+    reason      TEXT,                                      -- why it came to nothing
+    attempt     INTEGER NOT NULL DEFAULT 1,                -- how often the agent was given this part, retries by hand included
+    delivery_id UUID REFERENCES channel_deliveries (id),   -- the WhatsApp copy, whose own state tells the rest
+    PRIMARY KEY (slot_id, user_id)
+);
+-- Whether the agent is still at work for somebody of a slot is asked after each answer, whatever its audience.
+CREATE INDEX channel_slot_users_asked ON channel_slot_users (slot_id) WHERE outcome = 'asked';
+
+-- The same request of the product within a day is the same delivery.
+CREATE TABLE channel_idempotency_keys (
+    user_id     TEXT NOT NULL,                             -- for whom
+    key         TEXT NOT NULL,                             -- Idempotency-Key
+    body_hash   BYTEA NOT NULL,                            -- of the request
+    delivery_id UUID NOT NULL REFERENCES channel_deliveries (id), -- what came of it
+    created_at  TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- a day later the key is free again
+    PRIMARY KEY (user_id, key)
+);
+
+-- The sender's pace over all processes: the next free moment of each stream.
+CREATE TABLE channel_sender_pace (
+    stream  TEXT PRIMARY KEY,                              -- all, proactive
+    free_at TIMESTAMPTZ NOT NULL                           -- nothing more goes out before
+);
+
+-- -------- What it costs --------
+
+-- A user's allowance of metered messages in a billing period.
+CREATE TABLE whatsapp_sends (
+    user_id      TEXT NOT NULL,                            -- whose; no reference, since it outlives the user
+    period_start TIMESTAMPTZ NOT NULL,                     -- the first moment
+    period_end   TIMESTAMPTZ NOT NULL,                     -- the first moment after it
+    used         INTEGER NOT NULL DEFAULT 0 CHECK (used >= 0), -- accepted by Twilio; never falls
+    reserved     INTEGER NOT NULL DEFAULT 0 CHECK (reserved >= 0), -- planned, not yet accepted
+    credited     INTEGER NOT NULL DEFAULT 0 CHECK (credited >= 0), -- accepted, and failed for good afterwards
+    PRIMARY KEY (user_id, period_start),
+    CHECK (period_start < period_end)
+) WITH (fillfactor = 50); -- as channel_conversations
+
+-- Every movement of an allowance, for ever: the counters of whatsapp_sends can be recomputed from it.
+CREATE TABLE whatsapp_send_ledger (
+    id           BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- in order of writing
+    user_id      TEXT NOT NULL,                            -- whose
+    period_start TIMESTAMPTZ NOT NULL,                     -- of which period
+    chunk_id     BIGINT NOT NULL,                          -- for what
+    event        TEXT NOT NULL CHECK (event IN ('reserved', 'used', 'released', 'credited', 'withdrawn')), -- what happened; withdrawn: a credit
+    was          TEXT,                                     -- where the chunk stood before
+    at           TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp() -- when
+);
+CREATE INDEX whatsapp_send_ledger_user ON whatsapp_send_ledger (user_id, period_start);
+
+-- -------- Looking after it --------
 
 -- What a person must look at. One row per cause and hour, until somebody acknowledges it.
 CREATE TABLE channel_alerts (
     id              BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- what an administrator acknowledges
-    cause           TEXT NOT NULL,                         -- double_send, unknown_send, sender_configuration
+    cause           TEXT NOT NULL,                         -- as one word
     detail          TEXT NOT NULL,                         -- of the latest time
     times           INTEGER NOT NULL DEFAULT 1,            -- how often it was raised within the hour
     opened_at       TIMESTAMPTZ NOT NULL DEFAULT now(),    -- the first time
@@ -159,3 +524,35 @@ CREATE TABLE channel_alerts (
     acknowledged_at TIMESTAMPTZ                            -- when a person had looked; NULL until then
 );
 CREATE INDEX channel_alerts_cause ON channel_alerts (cause, opened_at DESC);
+
+-- How far periodic work has come.
+CREATE TABLE channel_cursors (
+    name   TEXT PRIMARY KEY,                               -- backfill
+    moment TIMESTAMPTZ NOT NULL                            -- everything before is done
+);
+
+-- Entries of Twilio's lists of inbound messages that could not be taken in. They hold nothing that a person wrote.
+CREATE TABLE channel_unusable_entries (
+    id            BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- in order of appearance
+    sid           TEXT UNIQUE,                             -- Twilio's id; NULL: it cannot be read
+    reason        TEXT NOT NULL,                           -- what is wrong with it
+    listed_at     TIMESTAMPTZ,                             -- when the message was written, as Twilio lists it; NULL: Twilio does not say
+    times         INTEGER NOT NULL DEFAULT 1,              -- how many rounds have met it
+    first_seen_at TIMESTAMPTZ NOT NULL DEFAULT now(),      -- in the first round
+    last_seen_at  TIMESTAMPTZ NOT NULL DEFAULT now(),      -- in the latest round
+    taken_in_at   TIMESTAMPTZ                              -- when it could be taken in after all; NULL: not yet
+);
+
+-- What is still to be emptied of erased people: they are forgotten at once, and what was said goes page by page. A row goes with its last page.
+CREATE TABLE channel_erasures (
+    id            BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- in order of asking
+    user_id       TEXT NOT NULL,                           -- whose erasure; no reference, since the user is gone
+    part          TEXT NOT NULL CHECK (part IN -- chunk: it may have reached Twilio, whose list is compared with it, so it keeps its text until that is settled
+        ('messages_of_conversation', 'messages_of_address', 'turns_of_conversation', 'deliveries_of_address', 'deliveries_of_user', 'chunk')),
+    subject       BIGINT,                                  -- the conversation, address or chunk; NULL: the user
+    begun_at      TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- what came about later is somebody else's under the same id
+    due_at        TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- not before
+    next_id       BIGINT NOT NULL DEFAULT 9223372036854775807, -- of messages and turns: the newest first, and those from here on are done
+    next_delivery UUID NOT NULL DEFAULT 'ffffffff-ffff-ffff-ffff-ffffffffffff', -- the same of deliveries
+    CHECK ((part = 'deliveries_of_user') = (subject IS NULL))
+);

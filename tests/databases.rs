@@ -2,7 +2,7 @@
 
 use private_postgres::scratch_cluster::ScratchCluster;
 
-use crate::support::TestApp;
+use crate::support::{SCHEMA, TestApp};
 
 /// A server with another database, made by these statements of its owner; the address of that database, as this role.
 async fn another(
@@ -69,7 +69,7 @@ async fn a_role_without_rights_is_told_once_which_grants_help_and_they_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_that_does_not_own_the_tables_is_told_whose_they_are() {
-    let (app, cluster) = (TestApp::start().await, ScratchCluster::create(&store::migrations::MIGRATOR).await);
+    let (app, cluster) = (TestApp::start().await, ScratchCluster::create(&SCHEMA).await);
     let url = another(&cluster, &["CREATE ROLE stranger LOGIN"], "stranger", "cloudybot_scratch").await;
 
     for said in refusals(&app, &url).await {

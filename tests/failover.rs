@@ -9,7 +9,7 @@ use private_postgres::test_database::TestDatabase;
 use sqlx::PgPool;
 
 use crate::support::forwarder::Forwarder;
-use crate::support::{PERSON, TestApp, faketime};
+use crate::support::{PERSON, SCHEMA, TestApp, faketime};
 
 /// As soon as the database takes writes again, webhooks must be taken in within this.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -125,7 +125,7 @@ async fn once_the_database_is_no_longer_read_only_webhooks_are_taken_in_at_once(
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_isolation_level_the_database_is_set_to_no_webhook_is_refused_and_no_lane_stands_still() {
     for level in ["repeatable read", "serializable"] {
-        let database = TestDatabase::create(&store::migrations::MIGRATOR).await;
+        let database = TestDatabase::create(&SCHEMA).await;
         let set = format!(
             "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = %L', current_database(), '{level}'); END $$"
         );

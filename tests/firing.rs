@@ -8,6 +8,8 @@ use private_postgres::test_database::TestDatabase;
 use queue::Queue;
 use sqlx::PgPool;
 
+use crate::support::SCHEMA;
+
 struct Tables {
     pg: PgPool,
     queue: Queue,
@@ -16,7 +18,7 @@ struct Tables {
 
 impl Tables {
     async fn new() -> Self {
-        let database = TestDatabase::create(&store::migrations::MIGRATOR).await;
+        let database = TestDatabase::create(&SCHEMA).await;
         let pg = PgPool::connect(database.url()).await.unwrap();
         let queue = Queue::open(pg.clone(), queue::settings::Settings::default());
         Self { pg, queue, _database: database }

@@ -9,8 +9,8 @@ use rand::{Rng as _, SeedableRng as _};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::TestApp;
 use crate::support::forwarder::Forwarder;
+use crate::support::{SCHEMA, TestApp};
 
 const ROUNDS: usize = 5;
 
@@ -78,7 +78,7 @@ async fn requests_that_hang_up_anywhere_leave_no_transaction_open_and_every_answ
     let seed: u64 = rand::random();
     eprintln!("seed {seed}");
     let mut rng = StdRng::seed_from_u64(seed);
-    let database = TestDatabase::create(&store::migrations::MIGRATOR).await;
+    let database = TestDatabase::create(&SCHEMA).await;
     // Far enough away that most of a request's time is spent on waiting for it.
     let far = Forwarder::to(&database.connect_options(), Duration::from_micros(300)).await;
     let app = TestApp::on_database(far.url(&database.connect_options()), Some(database), &[]).await;

@@ -95,28 +95,3 @@ async fn a_key_that_is_lost_for_good_can_be_given_up_and_stops_with_a_number_sti
     app.launch_with(&[(KEY, "another")]).await;
     assert!(is_stopped(&app, "alice").await);
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn rows_from_before_keys_were_recorded_betray_a_changed_key_too() {
-    let mut app = stopped().await;
-    app.terminate().await;
-    for statement in [
-        "DELETE FROM channel_secret_keys",
-        "UPDATE whatsapp_proactive_opt_outs SET hashed_by = NULL",
-        "UPDATE whatsapp_consents SET hashed_by = NULL",
-        "UPDATE channel_user_agents SET sealed_by = NULL",
-    ] {
-        sqlx::query(statement).execute(&app.pg).await.unwrap();
-    }
-
-    let said = app.refused(&[(KEY, "another")]).await;
-    app.launch().await;
-    app.until("every row has its key", async || {
-        let unrecorded = "SELECT (SELECT count(*) FROM whatsapp_proactive_opt_outs WHERE hashed_by IS NULL)
-            + (SELECT count(*) FROM whatsapp_consents WHERE hashed_by IS NULL) + (SELECT count(*) FROM channel_user_agents WHERE sealed_by IS NULL)";
-        app.count(unrecorded).await == Some(0)
-    })
-    .await;
-
-    assert!(said.contains("3 opt-outs, 7 consents and 1 sealed tokens hang on the key unrecorded"), "{said}");
-}

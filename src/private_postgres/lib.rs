@@ -12,6 +12,9 @@
 pub mod cluster;
 /// What can go wrong, with remedies.
 pub mod error;
+/// What the databases of tests are made of.
+#[cfg(feature = "test-database")]
+pub mod schema;
 /// A server of its own for a test that stops or kills it.
 #[cfg(feature = "test-database")]
 pub mod scratch_cluster;

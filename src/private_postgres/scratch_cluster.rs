@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::{Pid, Signal};
-use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 
 use crate::cluster::{PrivatePostgres, Settings};
 use crate::process::is_alive;
+use crate::schema::Schema;
 use crate::test_server::{self, blocking};
 
 const NAME: &str = "cloudybot_scratch";
@@ -29,14 +29,13 @@ pub struct ScratchCluster {
 }
 
 impl ScratchCluster {
-    /// A fresh server whose database has these migrations.
+    /// A fresh server whose database has these tables and functions.
     ///
     /// # Panics
-    /// When there is no server, with the remedies, or when a migration fails: no test can go on from there.
-    pub async fn create(migrator: &Migrator) -> Self {
+    /// When there is no server, with the remedies, or when the schema fails: no test can go on from there.
+    pub async fn create(schema: &Schema<'_>) -> Self {
         let cluster = Self::empty().await;
-        let mut conn = cluster.connect().await;
-        migrator.run(&mut conn).await.unwrap_or_else(|error| panic!("the migrations fail: {error}"));
+        schema.build(&mut cluster.connect().await).await;
         cluster
     }
 

@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::{mem, thread};
 
 use rustix::process::Pid;
-use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection, PgPool};
 
 use crate::process::is_alive;
+use crate::schema::Schema;
 use crate::test_server::{self, TestServer};
 
 /// Serialises the making of templates over all test processes; any number that nothing else on the server uses.
@@ -30,13 +30,13 @@ pub struct TestDatabase {
 }
 
 impl TestDatabase {
-    /// A fresh database with these migrations.
+    /// A fresh database with these tables and functions.
     ///
     /// # Panics
-    /// When there is no server, with the remedies, or when a migration fails: no test can go on from there.
-    pub async fn create(migrator: &Migrator) -> Self {
+    /// When there is no server, with the remedies, or when the schema fails: no test can go on from there.
+    pub async fn create(schema: &Schema<'_>) -> Self {
         let mut server = TestServer::connect().await;
-        let template = template(&mut server, migrator).await;
+        let template = template(&mut server, schema).await;
         copy(server, &template).await
     }
 
@@ -91,9 +91,9 @@ impl Drop for Tenure {
     }
 }
 
-/// The name of a database that has these migrations and nothing else.
-async fn template(server: &mut TestServer, migrator: &Migrator) -> String {
-    let name = template_name(migrator);
+/// The name of a database that has this schema and nothing else.
+async fn template(server: &mut TestServer, schema: &Schema<'_>) -> String {
+    let name = format!("template_{:016x}", schema.fingerprint());
     if server.has_database(&name).await {
         return name;
     }
@@ -101,7 +101,7 @@ async fn template(server: &mut TestServer, migrator: &Migrator) -> String {
     let lock = sqlx::query("SELECT pg_advisory_lock($1)").bind(TEMPLATE_LOCK);
     lock.execute(&mut server.conn).await.expect("the server gives its lock");
     if !server.has_database(&name).await {
-        make_template(server, &name, migrator).await;
+        make_template(server, &name, schema).await;
     }
     let unlock = sqlx::query("SELECT pg_advisory_unlock($1)").bind(TEMPLATE_LOCK);
     unlock.execute(&mut server.conn).await.expect("the server takes its lock back");
@@ -109,13 +109,13 @@ async fn template(server: &mut TestServer, migrator: &Migrator) -> String {
 }
 
 /// Made under another name, so that a process killed half-way leaves no half template.
-async fn make_template(server: &mut TestServer, name: &str, migrator: &Migrator) {
+async fn make_template(server: &mut TestServer, name: &str, schema: &Schema<'_>) {
     let draft = format!("{name}_draft");
     server.drop_database(&draft).await;
     server.run(format!("CREATE DATABASE {draft}")).await;
     let options = test_server::connect_options(&test_server::url_of(&draft));
     let mut conn = PgConnection::connect_with(&options).await.expect("the template can be reached");
-    migrator.run(&mut conn).await.unwrap_or_else(|error| panic!("the migrations fail: {error}"));
+    schema.build(&mut conn).await;
     conn.close().await.expect("the template can be left");
     server.run(format!("ALTER DATABASE {draft} RENAME TO {name}")).await;
 }
@@ -150,14 +150,4 @@ async fn clean_up(server: &mut TestServer) {
 fn is_left_over(name: &str) -> bool {
     let owner = name.split('_').nth(1).and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
     owner.is_some_and(|owner| !is_alive(owner))
-}
-
-/// Changes with every change of a migration.
-fn template_name(migrator: &Migrator) -> String {
-    let bytes = migrator.iter().flat_map(|migration| migration.checksum.iter());
-    // FNV-1a: every process must come to the same name.
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("template_{hash:016x}")
 }

@@ -160,6 +160,7 @@ fn narrow(query: &mut QueryBuilder<Postgres>, table: Table, filter: &Filter, bes
 
 #[cfg(test)]
 mod tests {
+    use private_postgres::schema::Schema;
     use private_postgres::test_database::TestDatabase;
     use sqlx::AssertSqlSafe;
 
@@ -167,7 +168,11 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_page_in_any_state_reads_no_table() {
-        let database = TestDatabase::create(&sqlx::migrate!("../../migrations")).await;
+        let schema = Schema {
+            migrations: &sqlx::migrate!("../../migrations"),
+            functions: include_str!("../../migrations/functions.sql"),
+        };
+        let database = TestDatabase::create(&schema).await;
         let pg = database.pool().await;
         let fill = "
             INSERT INTO queue.finished (id, created_at, attempt, crashes, cancelled, kind, pool, payload)

@@ -125,15 +125,19 @@ mod tests {
     use std::pin::pin;
     use std::time::Duration;
 
+    use private_postgres::schema::Schema;
     use private_postgres::test_database::TestDatabase;
 
     use super::*;
 
     static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
 
+    static SCHEMA: Schema<'static> =
+        Schema { migrations: &MIGRATOR, functions: include_str!("../../migrations/functions.sql") };
+
     /// Connections kept of a pool of so many, all of them open.
     async fn kept(connections: u32) -> (TestDatabase, Kept) {
-        let database = TestDatabase::create(&MIGRATOR).await;
+        let database = TestDatabase::create(&SCHEMA).await;
         let options = crate::connections::options().max_connections(connections).min_connections(connections);
         let pg = options.connect_with(database.connect_options().clone()).await.unwrap();
         (database, Kept::new(pg.into()))

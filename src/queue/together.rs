@@ -232,6 +232,7 @@ impl Drop for Turn {
 #[cfg(test)]
 mod tests {
     use futures::future::join_all;
+    use private_postgres::schema::Schema;
     use private_postgres::test_database::TestDatabase;
     use serde_json::json;
 
@@ -239,8 +240,11 @@ mod tests {
 
     static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
 
+    static SCHEMA: Schema<'static> =
+        Schema { migrations: &MIGRATOR, functions: include_str!("../../migrations/functions.sql") };
+
     async fn together() -> (TestDatabase, sqlx::PgPool, Together) {
-        let database = TestDatabase::create(&MIGRATOR).await;
+        let database = TestDatabase::create(&SCHEMA).await;
         let pg = database.pool().await;
         let together = Together::new(Kept::new(database.pool().await.into()), Duration::from_secs(10));
         (database, pg, together)
@@ -339,7 +343,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_statement_of_several_that_the_database_does_not_answer_is_given_up() {
-        let database = TestDatabase::create(&MIGRATOR).await;
+        let database = TestDatabase::create(&SCHEMA).await;
         let pg = database.pool().await;
         let together = Together::new(Kept::new(database.pool().await.into()), Duration::from_millis(200));
         let mut blocker = pg.begin().await.unwrap();

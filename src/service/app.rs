@@ -65,9 +65,7 @@ impl Service {
         database.check_path(PATIENT_DATABASE_TIMEOUT).await?;
         let handlers = database.pool(keys.database.worker_connections, PATIENT_DATABASE_TIMEOUT);
         store::requirements::check(handlers.raw()).await?;
-        store::migrations::run(&database.direct())
-            .await
-            .context("the database cannot be brought up to date")?;
+        database.bring_up_to_date().await?;
         // What people write from here on is ours to answer, also if this process dies before it has done anything else.
         store::cursors::get(&mut *handlers.acquire().await?, backfill::FIRST_START).await?;
         // Listening comes before anything is told our address; nothing is answered before the routes are there.

@@ -148,7 +148,7 @@ async fn secret_keys(config: &Config, pg: &Connections) -> anyhow::Result<String
         .iter()
         .enumerate()
         .map(|(index, used)| {
-            let name = used.name();
+            let name = &used.fingerprint;
             match index {
                 index if index >= keys.fingerprints().len() => format!("key {name}, not given: {used}"),
                 0 => format!("key {name}, the newest: {used}"),
@@ -202,7 +202,7 @@ async fn database(
     }
     if missing > 0 {
         return Err(format!(
-            "{missing} migrations are missing: run `cloudybot migrate`, or just start the service"
+            "{missing} changes of the tables or functions are missing: run `cloudybot migrate`, or just start the service"
         ));
     }
     let place = database.private.as_ref().map_or_else(

@@ -10,6 +10,7 @@ use queue::fitness::Failures;
 use queue::pooler::{self, Path, Unsuitable};
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use store::migrations::MigrationError;
 
 use crate::config::Config;
 
@@ -52,6 +53,18 @@ impl Database {
     /// A pool that connects when it is used. `patience`: how long to wait for a free connection.
     pub(crate) fn pool(&self, connections: u32, patience: Duration) -> Connections {
         self.connect_lazily(connections::options(), connections, patience)
+    }
+
+    /// Makes or changes the tables and functions.
+    pub(crate) async fn bring_up_to_date(&self) -> anyhow::Result<()> {
+        let done = store::migrations::run(&self.direct()).await;
+        match (&done, &self.private) {
+            (Err(MigrationError::Former), Some(private)) => {
+                let folder = private.folder().display().to_string();
+                done.with_context(|| format!("the private database is that of an earlier development build: remove the folder {folder}"))
+            }
+            _ => done.context("the database cannot be brought up to date"),
+        }
     }
 
     /// A connection for migrations, whose lock a pooler in transaction mode would leave to strangers.

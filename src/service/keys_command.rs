@@ -54,16 +54,16 @@ const UNANSWERED: &str = "the database cannot be asked; `cloudybot check` says w
 pub(crate) fn with_idle_ones(keys: &SecretKeys, mut uses: Vec<KeyUse>) -> Vec<KeyUse> {
     let mut all = Vec::new();
     for fingerprint in keys.fingerprints() {
-        let place = uses.iter().position(|used| used.fingerprint.as_ref() == Some(&fingerprint));
+        let place = uses.iter().position(|used| used.fingerprint == fingerprint);
         let used = place.map(|place| uses.remove(place)).unwrap_or_default();
-        all.push(KeyUse { fingerprint: Some(fingerprint), ..used });
+        all.push(KeyUse { fingerprint, ..used });
     }
     all.extend(uses);
     all
 }
 
 fn view(keys: &SecretKeys, used: &KeyUse) -> Value {
-    let name = used.name();
+    let name = &used.fingerprint;
     let place = keys.fingerprints().iter().position(|given| given == name);
     json!({
         "key": name,

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -128,7 +127,7 @@ async fn migrate(config: &Config) -> anyhow::Result<()> {
     database.check_path(patience).await?;
     let pg = database.pool(1, patience);
     store::requirements::check(pg.raw()).await?;
-    store::migrations::run(&database.direct()).await.context("the database cannot be brought up to date")?;
+    database.bring_up_to_date().await?;
     println!("The database is up to date.");
     Ok(())
 }

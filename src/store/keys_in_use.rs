@@ -7,13 +7,13 @@ use std::fmt;
 use sqlx::PgConnection;
 
 use crate::rehashing;
-use crate::secret_keys::{Sealed, SecretKeys, Sort};
+use crate::secret_keys::SecretKeys;
 
 /// What hangs on one key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
 pub struct KeyUse {
-    /// Names the key; `None`: rows from before this was kept.
-    pub fingerprint: Option<String>,
+    /// Names the key.
+    pub fingerprint: String,
     /// People who said STOP.
     pub opt_outs: i64,
     /// What people agreed to and took back.
@@ -25,12 +25,6 @@ pub struct KeyUse {
 }
 
 impl KeyUse {
-    /// What people call the key.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        self.fingerprint.as_deref().unwrap_or(UNRECORDED)
-    }
-
     /// Whether nothing would be lost with the key.
     #[must_use]
     pub fn is_idle(&self) -> bool {
@@ -53,16 +47,13 @@ pub enum KeysError {
         "{0} hang on the key {name}, which CLOUDYBOT_SECRET_KEY does not hold: people who said STOP would be written to. Put the former key back behind \
          the new one, CLOUDYBOT_SECRET_KEY=new,former; the service then hashes anew what it can, and `cloudybot check` says when nothing hangs on the \
          former one any more. If that key is lost for good: `cloudybot keys give-up {name}`",
-        name = .0.name()
+        name = .0.fingerprint
     )]
     Lost(KeyUse),
     /// The database refused or was away.
     #[error("cannot look up which keys are in use")]
     Database(#[from] sqlx::Error),
 }
-
-/// Stands for the key of rows from before keys were recorded.
-const UNRECORDED: &str = "unrecorded";
 
 /// How many rows hang on each key.
 const USES: &str = "WITH uses AS (
@@ -71,8 +62,8 @@ const USES: &str = "WITH uses AS (
          UNION ALL SELECT sealed_by, 0, 0, count(*) FROM channel_user_agents WHERE token IS NOT NULL GROUP BY sealed_by)
      SELECT u.fingerprint, sum(opt_outs)::BIGINT AS opt_outs, sum(consents)::BIGINT AS consents, sum(tokens)::BIGINT AS tokens,
             coalesce(bool_or(k.given_up_at IS NOT NULL), FALSE) AS given_up
-     FROM uses u LEFT JOIN channel_secret_keys k ON k.fingerprint = coalesce(u.fingerprint, 'unrecorded')
-     GROUP BY u.fingerprint ORDER BY u.fingerprint NULLS LAST";
+     FROM uses u LEFT JOIN channel_secret_keys k ON k.fingerprint = u.fingerprint
+     GROUP BY u.fingerprint ORDER BY u.fingerprint";
 
 /// What hangs on each key, those without any rows left out.
 pub async fn uses(conn: &mut PgConnection) -> sqlx::Result<Vec<KeyUse>> {
@@ -104,15 +95,10 @@ pub async fn check(conn: &mut PgConnection, keys: &SecretKeys) -> Result<(), Key
         .await?;
         lost.extend(is_in_use.then_some(fingerprint));
     }
-    let unrecorded = lost.is_empty() && !opens_unrecorded(conn, keys).await?;
-    if lost.is_empty() && !unrecorded {
+    if lost.is_empty() {
         return Ok(());
     }
-    let is_lost = |used: &KeyUse| match &used.fingerprint {
-        Some(fingerprint) => lost.contains(fingerprint),
-        None => unrecorded,
-    };
-    match uses(conn).await?.into_iter().find(is_lost) {
+    match uses(conn).await?.into_iter().find(|used| lost.contains(&used.fingerprint)) {
         Some(used) => Err(KeysError::Lost(used)),
         // Its last row went meanwhile.
         None => Ok(()),
@@ -133,35 +119,6 @@ pub async fn accept(conn: &mut PgConnection, keys: &SecretKeys) -> Result<(), Ke
     .execute(conn)
     .await?;
     Ok(())
-}
-
-/// Whether one of the keys fits what was stored before fingerprints were kept: a few rows whose text is known are tried. Nothing to try: it does.
-async fn opens_unrecorded(conn: &mut PgConnection, keys: &SecretKeys) -> sqlx::Result<bool> {
-    let given_up: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM channel_secret_keys WHERE fingerprint = 'unrecorded')",
-    )
-    .fetch_one(&mut *conn)
-    .await?;
-    if given_up {
-        return Ok(true);
-    }
-    let hashed: Vec<(Vec<u8>, String)> = sqlx::query_as(
-        "SELECT o.phone_hash, coalesce(a.canonical, 'whatsapp:' || o.phone) FROM whatsapp_proactive_opt_outs o
-         LEFT JOIN channel_address_aliases a ON a.alias = 'whatsapp:' || o.phone WHERE o.hashed_by IS NULL AND o.phone IS NOT NULL LIMIT 20",
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    let fits = |(hash, name): &(Vec<u8>, String)| keys.hashes(Sort::Person, name).contains(hash);
-    if !hashed.is_empty() && !hashed.iter().any(fits) {
-        return Ok(false);
-    }
-    let sealed: Vec<(String, Vec<u8>)> = sqlx::query_as(
-        "SELECT user_id, token FROM channel_user_agents WHERE sealed_by IS NULL AND token IS NOT NULL LIMIT 20",
-    )
-    .fetch_all(conn)
-    .await?;
-    let opens = |(user, token): &(String, Vec<u8>)| keys.open(Sealed::AgentToken, user, token).is_some();
-    Ok(sealed.is_empty() || sealed.iter().any(opens))
 }
 
 /// Hashes anew with the newest key what can be, once a day at most: rows may have come from processes that began with another key. Returns the number
@@ -191,7 +148,7 @@ pub async fn give_up(
     keys: &SecretKeys,
     fingerprint: &str,
 ) -> sqlx::Result<Option<KeyUse>> {
-    let named = |used: &KeyUse| used.name() == fingerprint;
+    let named = |used: &KeyUse| used.fingerprint == fingerprint;
     if !uses(conn).await?.iter().any(named) {
         return Ok(None);
     }

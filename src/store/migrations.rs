@@ -1,55 +1,99 @@
-//! Makes the tables and keeps them up to date.
+//! Makes the tables and functions and keeps them up to date.
 
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{Connection as _, PgPool};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 
-/// Every migration, compiled in.
+/// What makes the tables, compiled in. From the first release on it only grows.
 pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 
-/// A migration of which only a comment was changed after databases had it: its version, and the checksum of the text before, in hex.
-const REWORDED: (i64, &str) =
-    (25, "4230327350f6b6fdd20fccebd7aa0c149c276437c001a3efdcb19d2a890ce0816fbd75a93890918cfb1a5231e32a6fe3");
+/// What makes the functions, compiled in: applied whole when the database has another text.
+pub const FUNCTIONS: &str = include_str!("../../migrations/functions.sql");
 
-/// Brings the database up to date. Several processes may start at once: an advisory lock lets one work and the others wait. The lock is the
-/// session's, and sqlx leaves it there when a migration fails, so the session is taken out of its pool and ends with this.
-pub async fn run(pg: &PgPool) -> Result<(), MigrateError> {
-    if is_known(pg).await? {
-        accept_reworded(pg).await?;
-    }
+/// Which text of [`FUNCTIONS`] this is. A change of that file raises it, so that a process of the build before, started in the middle of a
+/// rolling deploy, does not put its own text in the place of a later one.
+pub const REVISION: i32 = 1;
+
+/// Serialises bringing the database up to date over all processes; any number that nothing else takes.
+const LOCK: i64 = 0x6d69_6772;
+
+/// Why the database cannot be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    /// It is older than the first release.
+    #[error(
+        "its tables are those of a development build before the first release: make an empty database, and name it in DATABASE_URL"
+    )]
+    Former,
+    /// A migration failed, or is another one than the database has.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    /// The functions could not be made.
+    #[error("the functions of migrations/functions.sql cannot be made")]
+    Functions(#[source] sqlx::Error),
+    /// The database refused or was away.
+    #[error("the database does not answer")]
+    Database(#[from] sqlx::Error),
+}
+
+/// Brings the database up to date. Several processes may start at once: one works and the others wait. The locks are the session's, and sqlx
+/// leaves its own there when a migration fails, so the session is taken out of its pool and ends with this.
+pub async fn run(pg: &PgPool) -> Result<(), MigrationError> {
     let mut session = pg.acquire().await?.detach();
-    let migrated = MIGRATOR.run(&mut session).await;
-    // Whoever waits for the lock must not wait until the server notices; an error here says no more than that the session is gone already.
+    let done = bring_up_to_date(&mut session).await;
+    // Whoever waits for a lock must not wait until the server notices; an error here says no more than that the session is gone already.
     let _ = session.close().await;
-    migrated
+    done
 }
 
-/// Whether the database has been migrated before.
-async fn is_known(pg: &PgPool) -> sqlx::Result<bool> {
-    sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(pg).await
+async fn bring_up_to_date(session: &mut PgConnection) -> Result<(), MigrationError> {
+    sqlx::query("SELECT pg_advisory_lock($1)").bind(LOCK).execute(&mut *session).await?;
+    let mut migrator = sqlx::migrate!("../../migrations");
+    // Those of a later build, which the build before runs on with.
+    migrator.set_ignore_missing(true);
+    match migrator.run(&mut *session).await {
+        Err(MigrateError::VersionMismatch(1 | 2)) => Err(MigrationError::Former),
+        done => Ok(done?),
+    }?;
+    make_functions(session).await.map_err(MigrationError::Functions)
 }
 
-/// Takes the earlier text of [`REWORDED`] for the present one, or the database would be refused for a comment.
-async fn accept_reworded(pg: &PgPool) -> sqlx::Result<()> {
-    let (version, before) = REWORDED;
-    for migration in MIGRATOR.iter().filter(|migration| migration.version == version) {
-        sqlx::query(
-            "UPDATE _sqlx_migrations SET checksum = $3 WHERE version = $1 AND checksum = decode($2, 'hex')",
-        )
-        .bind(version)
-        .bind(before)
-        .bind(&*migration.checksum)
-        .execute(pg)
-        .await?;
+/// Makes the functions if the database has an earlier text of them, or another one of the same revision.
+async fn make_functions(session: &mut PgConnection) -> sqlx::Result<()> {
+    let mut tx = session.begin().await?;
+    let is_ours: Option<bool> = sqlx::query_scalar(
+        "INSERT INTO channel_functions AS f (revision, hash) VALUES ($1, sha256(convert_to($2, 'UTF8')))
+         ON CONFLICT (is_only) DO UPDATE SET revision = EXCLUDED.revision, hash = EXCLUDED.hash, made_at = now()
+         WHERE f.revision < EXCLUDED.revision OR f.revision = EXCLUDED.revision AND f.hash <> EXCLUDED.hash
+         RETURNING TRUE",
+    )
+    .bind(REVISION)
+    .bind(FUNCTIONS)
+    .fetch_optional(&mut *tx)
+    .await?;
+    if is_ours.is_some() {
+        sqlx::raw_sql(AssertSqlSafe(FUNCTIONS)).execute(&mut *tx).await?;
     }
-    Ok(())
+    tx.commit().await
 }
 
-/// How many migrations the database still lacks; all of them if it has none of our tables.
+/// How many migrations the database still lacks, the functions counted as one; all of them if it has none of our tables.
 pub async fn missing(pg: &PgPool) -> sqlx::Result<usize> {
-    if !is_known(pg).await? {
-        return Ok(MIGRATOR.iter().count());
+    let all = MIGRATOR.iter().count() + 1;
+    let (has_migrations, has_functions): (bool, bool) = sqlx::query_as(
+        "SELECT to_regclass('_sqlx_migrations') IS NOT NULL, to_regclass('channel_functions') IS NOT NULL",
+    )
+    .fetch_one(pg)
+    .await?;
+    if !has_migrations {
+        return Ok(all);
     }
     let applied: Vec<i64> =
         sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(pg).await?;
-    Ok(MIGRATOR.iter().filter(|migration| !applied.contains(&migration.version)).count())
+    let migrations = MIGRATOR.iter().filter(|migration| !applied.contains(&migration.version)).count();
+    let revision: Option<i32> = if has_functions {
+        sqlx::query_scalar("SELECT revision FROM channel_functions").fetch_optional(pg).await?
+    } else {
+        None
+    };
+    Ok(migrations + usize::from(revision.is_none_or(|revision| revision < REVISION)))
 }

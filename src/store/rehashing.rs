@@ -1,5 +1,5 @@
-//! Hashing and sealing anew with the newest secret key, by pages, each a statement of its own; its size stands in it, so that Postgres plans for it. What is stored already with the newest key stays; what
-//! has lost its number stays as it is.
+//! Hashing and sealing anew with the newest secret key, by pages, each a statement of its own; its size stands in it, so that Postgres plans for
+//! it. What is stored already with the newest key stays; what has lost its number stays as it is.
 
 use sqlx::PgConnection;
 
@@ -10,10 +10,7 @@ async fn anything_is_left(conn: &mut PgConnection, keys: &SecretKeys) -> sqlx::R
     sqlx::query_scalar(
         "SELECT coalesce((SELECT min(hashed_by) <> $1 OR max(hashed_by) <> $1 FROM whatsapp_proactive_opt_outs), FALSE)
              OR coalesce((SELECT min(hashed_by) <> $1 OR max(hashed_by) <> $1 FROM whatsapp_consents), FALSE)
-             OR coalesce((SELECT min(sealed_by) <> $1 OR max(sealed_by) <> $1 FROM channel_user_agents WHERE token IS NOT NULL), FALSE)
-             OR EXISTS (SELECT FROM whatsapp_proactive_opt_outs WHERE hashed_by IS NULL)
-             OR EXISTS (SELECT FROM whatsapp_consents WHERE hashed_by IS NULL)
-             OR EXISTS (SELECT FROM channel_user_agents WHERE token IS NOT NULL AND sealed_by IS NULL)",
+             OR coalesce((SELECT min(sealed_by) <> $1 OR max(sealed_by) <> $1 FROM channel_user_agents WHERE token IS NOT NULL), FALSE)",
     )
     .bind(keys.fingerprint())
     .fetch_one(conn)
@@ -25,12 +22,10 @@ pub(crate) async fn hash_anew(conn: &mut PgConnection, keys: &SecretKeys) -> sql
     if !anything_is_left(conn, keys).await? {
         return Ok(0);
     }
-    let rows = opt_outs_of_numbers(conn, keys).await?
+    Ok(opt_outs_of_numbers(conn, keys).await?
         + opt_outs_of_ids(conn, keys).await?
         + consents(conn, keys).await?
-        + tokens(conn, keys).await?;
-    attribute_the_rest(conn, keys).await?;
-    Ok(rows)
+        + tokens(conn, keys).await?)
 }
 
 /// Opt-outs that have their number.
@@ -39,7 +34,7 @@ async fn opt_outs_of_numbers(conn: &mut PgConnection, keys: &SecretKeys) -> sqlx
     loop {
         // Those that need nothing are passed over here: asked to leave them out, Postgres reads and sorts the table for each page.
         let page: Vec<(Vec<u8>, Option<String>)> = sqlx::query_as(
-            "SELECT o.phone_hash, CASE WHEN o.hashed_by IS DISTINCT FROM $1 THEN coalesce(a.canonical, 'whatsapp:' || o.phone) END
+            "SELECT o.phone_hash, CASE WHEN o.hashed_by <> $1 THEN coalesce(a.canonical, 'whatsapp:' || o.phone) END
              FROM whatsapp_proactive_opt_outs o LEFT JOIN channel_address_aliases a ON a.alias = 'whatsapp:' || o.phone
              WHERE o.phone_hash > $2 ORDER BY o.phone_hash LIMIT 500",
         )
@@ -86,7 +81,7 @@ async fn replace_opt_outs(
     let rows: i64 = sqlx::query_scalar(
         "WITH pairs AS (SELECT * FROM unnest($1::BYTEA[], $2::BYTEA[]) AS p (old, new)),
               stored AS (SELECT p.*, EXISTS (SELECT FROM whatsapp_proactive_opt_outs n WHERE n.phone_hash = p.new AND p.new <> p.old) AS is_there
-                         FROM pairs p JOIN whatsapp_proactive_opt_outs o ON o.phone_hash = p.old AND o.hashed_by IS DISTINCT FROM $3),
+                         FROM pairs p JOIN whatsapp_proactive_opt_outs o ON o.phone_hash = p.old AND o.hashed_by <> $3),
               chosen AS (SELECT DISTINCT ON (new) old, new FROM stored WHERE NOT is_there ORDER BY new, old),
               moved AS (UPDATE whatsapp_proactive_opt_outs o SET phone_hash = c.new, hashed_by = $3 FROM chosen c WHERE o.phone_hash = c.old RETURNING o.phone_hash),
               gone AS (DELETE FROM whatsapp_proactive_opt_outs o USING stored s
@@ -121,7 +116,7 @@ async fn consents(conn: &mut PgConnection, keys: &SecretKeys) -> sqlx::Result<u6
                     CASE WHEN c.phone IS NULL THEN ARRAY(SELECT coalesce(n.canonical, n.alias) FROM channel_links l JOIN channel_address_aliases n ON n.address_id = l.address_id
                                                          WHERE l.user_id = c.user_id) ELSE '{}' END AS names
              FROM whatsapp_consents c LEFT JOIN channel_address_aliases a ON a.alias = 'whatsapp:' || c.phone
-             WHERE c.hashed_by IS DISTINCT FROM $1 AND c.id > $2 ORDER BY c.id LIMIT 500",
+             WHERE c.hashed_by <> $1 AND c.id > $2 ORDER BY c.id LIMIT 500",
         )
         .bind(keys.fingerprint())
         .bind(after)
@@ -159,7 +154,7 @@ async fn tokens(conn: &mut PgConnection, keys: &SecretKeys) -> sqlx::Result<u64>
     loop {
         let page: Vec<(String, Vec<u8>)> = sqlx::query_as(
             "SELECT user_id, token FROM channel_user_agents
-             WHERE token IS NOT NULL AND sealed_by IS DISTINCT FROM $1 AND user_id > $2 ORDER BY user_id LIMIT 500",
+             WHERE token IS NOT NULL AND sealed_by <> $1 AND user_id > $2 ORDER BY user_id LIMIT 500",
         )
         .bind(keys.fingerprint())
         .bind(&after)
@@ -187,16 +182,4 @@ async fn tokens(conn: &mut PgConnection, keys: &SecretKeys) -> sqlx::Result<u64>
         .await?;
         rows += done.rows_affected();
     }
-}
-
-/// Rows of erased people from before fingerprints were kept are taken for the oldest key's: that one is then asked for in any case.
-async fn attribute_the_rest(conn: &mut PgConnection, keys: &SecretKeys) -> sqlx::Result<()> {
-    let oldest = keys.fingerprints().pop();
-    for statement in [
-        "UPDATE whatsapp_proactive_opt_outs SET hashed_by = $1 WHERE hashed_by IS NULL AND phone IS NULL",
-        "UPDATE whatsapp_consents SET hashed_by = $1 WHERE hashed_by IS NULL AND phone IS NULL",
-    ] {
-        sqlx::query(statement).bind(&oldest).execute(&mut *conn).await?;
-    }
-    Ok(())
 }

@@ -15,7 +15,7 @@ pub(crate) async fn server(folder: &Path) -> anyhow::Result<(PrivatePostgres, Pg
     let settings = Settings { durable: true, ..Settings::new(folder.join("postgres"), "bench") };
     let postgres = tokio::task::spawn_blocking(move || PrivatePostgres::start(&settings)).await??;
     let pg = PgPool::connect(&postgres.url()).await?;
-    store::migrations::MIGRATOR.run(&pg).await?;
+    store::migrations::run(&pg).await?;
     Ok((postgres, pg))
 }
 

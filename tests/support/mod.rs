@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use private_postgres::schema::Schema;
 use private_postgres::test_database::TestDatabase;
 use sandbox::Sandbox;
 use sandbox::message::Message;
@@ -21,6 +22,9 @@ pub(crate) const AUTH_TOKEN: &str = "a-token-of-the-tests";
 pub(crate) const ADMIN_TOKEN: &str = "of-administrators";
 pub(crate) const API_TOKEN: &str = "of-the-product";
 pub(crate) const NUMBER: &str = "whatsapp:+14155238886";
+pub(crate) static SCHEMA: Schema<'static> =
+    Schema { migrations: &store::migrations::MIGRATOR, functions: store::migrations::FUNCTIONS };
+
 pub(crate) const PERSON: &str = "whatsapp:+15005550100";
 
 /// Nothing in these tests takes longer.
@@ -61,14 +65,14 @@ impl TestApp {
 
     /// The same with keys of the test's own, spelled as in the environment.
     pub(crate) async fn start_with(env: &[(&str, &str)]) -> Self {
-        let database = TestDatabase::create(&store::migrations::MIGRATOR).await;
+        let database = TestDatabase::create(&SCHEMA).await;
         let url = database.url().to_owned();
         Self::on_database(url, Some(database), env).await
     }
 
     /// The same where the process may open no more files than this: at first, and after it has asked for more.
     pub(crate) async fn start_with_files(soft: u32, hard: u32, env: &[(&str, &str)]) -> Self {
-        let database = TestDatabase::create(&store::migrations::MIGRATOR).await;
+        let database = TestDatabase::create(&SCHEMA).await;
         let mut app = Self::prepared(database.url().to_owned(), Some(database), env).await;
         app.files = Some((soft, hard));
         app.launch().await;

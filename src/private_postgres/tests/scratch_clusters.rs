@@ -3,11 +3,11 @@
 use private_postgres::scratch_cluster::ScratchCluster;
 use sqlx::{Connection, Executor, PgConnection};
 
-use crate::test_databases::MIGRATOR;
+use crate::test_databases::SCHEMA;
 
 #[tokio::test]
 async fn a_stopped_and_a_killed_server_come_back_at_the_same_address_with_all_commits() {
-    let cluster = ScratchCluster::create(&MIGRATOR).await;
+    let cluster = ScratchCluster::create(&SCHEMA).await;
     let pool = cluster.pool().await;
 
     pool.execute("INSERT INTO things VALUES ('before the stop')").await.unwrap();

@@ -1,16 +1,22 @@
 //! A database for each test.
 
+use private_postgres::schema::Schema;
 use private_postgres::test_database::TestDatabase;
 use sqlx::migrate::Migrator;
 use sqlx::{Connection, Executor, PgPool};
 
 use crate::support::{OtherProcess, connect};
 
-pub(crate) static MIGRATOR: Migrator = sqlx::migrate!("tests/migrations");
+static MIGRATOR: Migrator = sqlx::migrate!("tests/migrations");
+
+pub(crate) static SCHEMA: Schema<'static> = Schema {
+    migrations: &MIGRATOR,
+    functions: "CREATE OR REPLACE FUNCTION number_of_things() RETURNS BIGINT LANGUAGE sql AS 'SELECT count(*) FROM things'",
+};
 
 #[tokio::test]
 async fn tests_do_not_see_each_other_s_rows() {
-    let databases = tokio::join!(TestDatabase::create(&MIGRATOR), TestDatabase::create(&MIGRATOR));
+    let databases = tokio::join!(TestDatabase::create(&SCHEMA), TestDatabase::create(&SCHEMA));
     let (mine, yours) = (databases.0.pool().await, databases.1.pool().await);
 
     mine.execute("INSERT INTO things VALUES ('mine')").await.unwrap();
@@ -30,7 +36,7 @@ async fn an_empty_database_has_no_tables() {
 
 #[tokio::test]
 async fn a_database_lives_as_long_as_its_pool_and_is_dropped_after_it() {
-    let pool = TestDatabase::create(&MIGRATOR).await.pool().await;
+    let pool = TestDatabase::create(&SCHEMA).await.pool().await;
     let name: String = sqlx::query_scalar("SELECT current_database()::TEXT").fetch_one(&pool).await.unwrap();
 
     let while_used = TestDatabase::empty().await;

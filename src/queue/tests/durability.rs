@@ -6,7 +6,7 @@ use queue::settings::Settings;
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
 
-use crate::support::{Act, Deed, MIGRATOR, PATIENCE, Record, workers};
+use crate::support::{Act, Deed, PATIENCE, Record, SCHEMA, workers};
 
 /// Of a process that has not enqueued anything yet: its first job is told of before it is on the disk. Its leases outlast commits that are held.
 async fn new_process(cluster: &ScratchCluster) -> Queue {
@@ -57,7 +57,7 @@ impl HeldCommits {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_enqueued_is_there_after_a_crash_of_the_server() {
-    let cluster = ScratchCluster::create(&MIGRATOR).await;
+    let cluster = ScratchCluster::create(&SCHEMA).await;
 
     for name in ["a", "b", "c"] {
         new_process(&cluster).await.enqueue(&Act::new(name, Deed::Succeed)).await.unwrap();
@@ -72,7 +72,7 @@ async fn what_was_enqueued_is_there_after_a_crash_of_the_server() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_claimed_while_it_is_on_its_way_to_the_disk_and_starts_when_both_are_there() {
-    let cluster = ScratchCluster::create(&MIGRATOR).await;
+    let cluster = ScratchCluster::create(&SCHEMA).await;
     let record = Record::default();
     let workers = workers(&new_process(&cluster).await, record.clone(), 4).start().await.unwrap();
     let commits = HeldCommits::begin(&cluster).await;

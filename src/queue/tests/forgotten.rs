@@ -8,7 +8,7 @@ use queue::Queue;
 use queue::job::NewJob;
 use queue::settings::Settings;
 
-use crate::support::{Act, Bench, Deed, MIGRATOR, Record, settings, workers};
+use crate::support::{Act, Bench, Deed, Record, SCHEMA, settings, workers};
 
 /// Stops or continues a process of the test's own server.
 fn signal(process: i32, signal: &str) {
@@ -46,7 +46,7 @@ async fn what_runs_under_this_worker_and_is_unknown_to_it_goes_back() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "fails where a killed server forgets nothing, 8 times of 8 when last run; `cargo test -p queue --test contract -- --ignored has_forgotten`"]
 async fn a_job_whose_end_the_database_has_forgotten_runs_once_more_and_its_lane_goes_on() {
-    let cluster = ScratchCluster::create(&MIGRATOR).await;
+    let cluster = ScratchCluster::create(&SCHEMA).await;
     let pg = cluster.pool().await;
     for setting in [
         "ALTER DATABASE cloudybot_scratch SET synchronous_commit = off",
@@ -140,4 +140,30 @@ async fn claims_under_way_and_running_jobs_are_not_taken_for_forgotten_ones() {
     assert_eq!(bench.count("SELECT count(*) FROM queue.attempts").await, 0);
     assert_eq!(bench.count("SELECT count(*) FROM queue.finished").await, 400);
     assert_eq!(bench.record.all().len(), 800);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_of_a_forgotten_time_has_another_fence_than_the_one_that_got_its_number() {
+    let bench = Bench::new().await;
+    sqlx::raw_sql(
+        "INSERT INTO queue.workers (name, lease_until) VALUES ('of before', now() + interval '1 hour');
+         INSERT INTO queue.jobs (max_attempts, state, kind, pool, payload) VALUES (3, 'waiting', 'act', 'test', '{}')",
+    )
+    .execute(&bench.pg)
+    .await
+    .unwrap();
+    let mut fences = Vec::new();
+    for _ in 0..2 {
+        sqlx::raw_sql(
+            "UPDATE queue.jobs SET state = 'waiting', worker_id = NULL, claim = NULL; SELECT setval('queue.claim_ids', 1, FALSE)",
+        )
+        .execute(&bench.pg)
+        .await
+        .unwrap();
+        let claim = "SELECT claim FROM queue.claim_jobs((SELECT max(id) FROM queue.workers), 'test', 1, 1)";
+        fences.push(sqlx::query_scalar::<_, i64>(claim).fetch_one(&bench.pg).await.unwrap());
+    }
+
+    assert_eq!(fences[0] >> 16, fences[1] >> 16, "the sequence went back");
+    assert_ne!(fences[0], fences[1]);
 }

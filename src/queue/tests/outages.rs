@@ -7,14 +7,14 @@ use private_postgres::test_database::TestDatabase;
 use queue::Queue;
 
 use crate::storms::{Storm, child, end};
-use crate::support::{Act, Deed, MIGRATOR, PATIENCE, Record, settings, workers};
+use crate::support::{Act, Deed, PATIENCE, Record, SCHEMA, settings, workers};
 
 const LANES: usize = 50;
 const EACH: i32 = 40;
 
 /// Two processes work; the server stops in one way or another, is away for a while, and comes back.
 async fn away_for(away: Duration, killed: bool) {
-    let cluster = ScratchCluster::create(&MIGRATOR).await;
+    let cluster = ScratchCluster::create(&SCHEMA).await;
     let storm = Storm::new(cluster.url(), LANES, EACH).await;
     let mut processes = [child(&storm), child(&storm)];
     storm
@@ -55,7 +55,7 @@ async fn a_server_that_is_away_for_ten_seconds_costs_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_can_be_stopped_while_the_server_is_away() {
-    let cluster = ScratchCluster::create(&MIGRATOR).await;
+    let cluster = ScratchCluster::create(&SCHEMA).await;
     let queue = Queue::open(cluster.pool().await, settings());
     let record = Record::default();
     queue.enqueue(&Act::new("long", Deed::TakeMs(60_000))).await.unwrap();
@@ -73,7 +73,7 @@ async fn workers_can_be_stopped_while_the_server_is_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_under_load_ends_in_time_and_costs_no_attempt() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(&SCHEMA).await;
     let storm = Storm::new(database.url(), 200, 100).await;
     let mut process = child(&storm);
     storm.until("it works", async || storm.count("SELECT count(*) FROM effects").await > Some(500)).await;

@@ -36,8 +36,8 @@ const STATEMENTS: &[(&str, &str, i64)] = &[
         1_500,
     ),
     (
-        "claim as before 0016",
-        "INSERT INTO mine SELECT id, claim, lane FROM queue.claim((SELECT max(id) FROM queue.workers), 'test', 500)",
+        "claim past what runs",
+        "INSERT INTO mine SELECT id, claim, lane, place FROM queue.claim_jobs((SELECT max(id) FROM queue.workers), 'test', 500, 1)",
         2_500,
     ),
     (
@@ -57,7 +57,7 @@ const STATEMENTS: &[(&str, &str, i64)] = &[
     ),
     (
         "claim a suspect",
-        "SELECT count(*) FROM queue.claim_suspect((SELECT max(id) FROM queue.workers), 'test', 2::SMALLINT)",
+        "SELECT count(*) FROM queue.claim_suspect((SELECT max(id) FROM queue.workers), 'test', 2::SMALLINT, 1)",
         50,
     ),
     (

@@ -15,7 +15,7 @@ use sqlx::postgres::PgPoolOptions;
 
 use private_postgres::test_database::TestDatabase;
 
-use crate::support::{MIGRATOR, settings};
+use crate::support::{SCHEMA, settings};
 
 /// No storm takes longer.
 const STORM_PATIENCE: Duration = Duration::from_secs(300);
@@ -180,7 +180,7 @@ pub(crate) fn end(mut process: Child) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_processes_run_two_hundred_lanes_without_an_overlap() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(&SCHEMA).await;
     let storm = Storm::new(database.url(), 200, 50).await;
 
     let processes = [child(&storm), child(&storm), child(&storm)];
@@ -193,7 +193,7 @@ async fn three_processes_run_two_hundred_lanes_without_an_overlap() {
 
 /// One of three processes is killed every second, while they work.
 async fn killed_every_second(seconds: u64, lanes: usize, each: i32) {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(&SCHEMA).await;
     let storm = Storm::new(database.url(), lanes, each).await;
 
     let mut processes = vec![child(&storm), child(&storm), child(&storm)];
@@ -228,7 +228,7 @@ async fn nothing_is_lost_or_doubled_while_workers_are_killed_every_second_for_ha
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_throws_everybody_out_five_times_a_second_stops_nothing_for_good() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(&SCHEMA).await;
     let storm = Storm::new(database.url(), 50, 40).await;
     let processes = [child(&storm), child(&storm)];
     // A process that finds no database at its start says so and ends.

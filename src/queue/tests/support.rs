@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use private_postgres::schema::Schema;
 use private_postgres::test_database::TestDatabase;
 use queue::Queue;
 use queue::backoff::Backoff;
@@ -15,7 +16,10 @@ use queue::workers::{RunningWorkers, Workers};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
-pub(crate) static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
+static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
+
+pub(crate) static SCHEMA: Schema<'static> =
+    Schema { migrations: &MIGRATOR, functions: include_str!("../../../migrations/functions.sql") };
 
 /// Nothing in these tests takes longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -42,7 +46,7 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) async fn new() -> Self {
-        let database = TestDatabase::create(&MIGRATOR).await;
+        let database = TestDatabase::create(&SCHEMA).await;
         let pg = database.pool().await;
         let queue = Queue::open(database.pool().await, settings());
         Self { database, pg, queue, record: Record::default() }

@@ -10,12 +10,11 @@ use store::allowances::{self, Usage, Wish};
 use store::chunks::{self, End, Unsent};
 use store::deliveries::{self, NewChunk, Purpose};
 use store::doubts::{self, Verdict};
-use store::migrations;
 use store::periods::{Anchor, Period};
 use store::proactive_deliveries::{self, Beginning, NewProactive, Opening};
 use tokio::task::JoinSet;
 
-use crate::{PERSON, Tables, conversation, find};
+use crate::{PERSON, SCHEMA, Tables, conversation, find};
 
 const CAP: u32 = 6;
 
@@ -216,7 +215,7 @@ async fn whatever_happens_to_a_chunk_its_proof_stands_and_the_counters_are_right
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_allowances_some_are_recomputed_and_all_when_asked() {
-    let database = TestDatabase::create(&migrations::MIGRATOR).await;
+    let database = TestDatabase::create(&SCHEMA).await;
     let mut conn = PgConnection::connect(database.url()).await.unwrap();
     sqlx::raw_sql(
         "INSERT INTO channel_users (id, plan) SELECT format('user-%s', n), 'pro' FROM generate_series(1, 20000) n;

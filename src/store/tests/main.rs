@@ -6,6 +6,7 @@
 )]
 
 mod allowances;
+mod catalog;
 mod erasures;
 mod identity;
 mod plans;
@@ -17,6 +18,7 @@ mod states;
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
+use private_postgres::schema::Schema;
 use private_postgres::test_database::TestDatabase;
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
@@ -25,6 +27,9 @@ use store::chunks::{self, Accepted, End, Unsent};
 use store::deliveries::{self, NewChunk, NewDelivery, Purpose};
 use store::messages::{self, Inserted, NewMessage};
 use store::{addresses, alerts, conversations, links, migrations, turns, users};
+
+pub(crate) static SCHEMA: Schema<'static> =
+    Schema { migrations: &migrations::MIGRATOR, functions: migrations::FUNCTIONS };
 
 const PERSON: &str = "whatsapp:+15005550100";
 
@@ -54,7 +59,7 @@ struct Tables {
 
 impl Tables {
     async fn new() -> Self {
-        let database = TestDatabase::create(&migrations::MIGRATOR).await;
+        let database = TestDatabase::create(&SCHEMA).await;
         let pg = database.pool().await;
         Self { _database: database, pg }
     }
@@ -148,24 +153,51 @@ async fn a_migration_that_fails_holds_up_no_other_process() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_has_a_migration_by_its_earlier_wording_is_brought_up_to_date() {
+async fn a_database_of_before_the_first_release_is_refused_with_the_remedy() {
     let tables = Tables::new().await;
-    let earlier = "decode('4230327350f6b6fdd20fccebd7aa0c149c276437c001a3efdcb19d2a890ce0816fbd75a93890918cfb1a5231e32a6fe3', 'hex')";
-    let reword = format!("UPDATE _sqlx_migrations SET checksum = {earlier} WHERE version = 25");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(reword)).execute(&tables.pg).await.unwrap();
-
-    migrations::run(&tables.pg).await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn another_text_of_a_migration_is_still_refused() {
-    let tables = Tables::new().await;
-    sqlx::raw_sql("UPDATE _sqlx_migrations SET checksum = sha384('another') WHERE version = 25")
+    sqlx::raw_sql("UPDATE _sqlx_migrations SET checksum = sha384('another') WHERE version = 1")
         .execute(&tables.pg)
         .await
         .unwrap();
 
-    assert!(migrations::run(&tables.pg).await.is_err());
+    let refused = migrations::run(&tables.pg).await.unwrap_err();
+
+    assert!(refused.to_string().contains("make an empty database"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_of_an_earlier_text_are_made_anew_and_those_of_a_later_one_are_left_alone() {
+    let tables = Tables::new().await;
+    migrations::run(&tables.pg).await.unwrap();
+    let change =
+        "CREATE OR REPLACE FUNCTION queue.wake(key TEXT) RETURNS TEXT LANGUAGE sql AS $$ SELECT 'changed' $$";
+    for (revision, is_made_anew) in [(-1, true), (0, true), (1, false)] {
+        sqlx::raw_sql(change).execute(&tables.pg).await.unwrap();
+        sqlx::query("UPDATE channel_functions SET revision = $1, hash = 'another'")
+            .bind(migrations::REVISION + revision)
+            .execute(&tables.pg)
+            .await
+            .unwrap();
+
+        migrations::run(&tables.pg).await.unwrap();
+
+        let said: Option<String> =
+            sqlx::query_scalar("SELECT queue.wake('nobody')").fetch_one(&tables.pg).await.unwrap();
+        assert_eq!(said.is_none(), is_made_anew, "{revision}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_of_a_later_build_does_not_keep_this_one_from_starting() {
+    let tables = Tables::new().await;
+    sqlx::raw_sql(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'later', TRUE, 'x', 0)",
+    )
+    .execute(&tables.pg)
+    .await
+    .unwrap();
+
+    migrations::run(&tables.pg).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -50,6 +50,7 @@ impl Server {
         let options = options.database(&database);
         let pg = PgPoolOptions::new().max_connections(4).connect_with(options.clone()).await?;
         sqlx::migrate!("../../migrations").run(&pg).await?;
+        sqlx::raw_sql(include_str!("../../../../migrations/functions.sql")).execute(&pg).await?;
         sqlx::raw_sql(RAW_TABLE).execute(&pg).await?;
         Ok(Self { options, admin, database, pg, _private: private })
     }

@@ -28,21 +28,18 @@ const BEFOREHAND: &str = "
     UPDATE channel_chunks SET metering = 'reserved' WHERE id = 22";
 
 /// Every way into the functions.
-const CALLS: [&str; 45] = [
+const CALLS: [&str; 40] = [
     "SELECT queue.prepare_history(3)",
     "SELECT queue.enqueue(ARRAY['act'], ARRAY['elsewhere'], ARRAY['{}'::JSONB], ARRAY[0::SMALLINT], ARRAY[NULL::TIMESTAMPTZ], ARRAY[NULL], ARRAY[NULL], ARRAY[3::SMALLINT], ARRAY[NULL])",
     "SELECT queue.enqueue(ARRAY['act'], ARRAY['elsewhere'], ARRAY['{}'::JSONB], ARRAY[0::SMALLINT], ARRAY[NULL::TIMESTAMPTZ], ARRAY['the lane'], ARRAY['key 5'], ARRAY[3::SMALLINT], ARRAY[NULL])",
     "SELECT queue.enqueue(array_agg('act'::TEXT), array_agg('elsewhere'::TEXT), array_agg('{}'::JSONB), array_agg(0::SMALLINT), array_agg(NULL::TIMESTAMPTZ), array_agg(CASE WHEN n % 2 = 0 THEN 'the lane' END), array_agg(format('key %s', n)), array_agg(3::SMALLINT), array_agg(NULL::TEXT)) FROM generate_series(1, 400) n",
     "DELETE FROM queue.jobs WHERE lane = 'the lane' AND phase <> 'held'; SELECT queue.advance(ARRAY['no lane', 'the lane'])",
     "SELECT queue.heal_lanes()",
-    "SELECT queue.claim(worker, 'elsewhere', 100) FROM this",
-    "SELECT queue.claim(worker, 'elsewhere', 100, 1) FROM this",
     "SELECT queue.claim_jobs(worker, 'elsewhere', 100, 1) FROM this",
     "INSERT INTO queue.jobs (max_attempts, state, kind, pool, payload) SELECT 5, 'parked', 'sing', 'elsewhere', '{}' FROM generate_series(1, 20) n;
      INSERT INTO queue.unknown_kinds (kind) VALUES ('sing') ON CONFLICT DO NOTHING;
      UPDATE queue.workers SET kinds = ARRAY['act', 'sing'] WHERE name = 'this';
      SELECT queue.claim_jobs(worker, 'elsewhere', 100, 1) FROM this",
-    "SELECT queue.claim_suspect(worker, 'elsewhere', 2::SMALLINT) FROM this",
     "SELECT queue.claim_suspect(worker, 'elsewhere', 2::SMALLINT, 1) FROM this",
     "SELECT queue.tick(worker, ARRAY['elsewhere', 'replies'], 3) FROM this",
     "SELECT queue.wake('key 5')",
@@ -65,12 +62,10 @@ const CALLS: [&str; 45] = [
     "UPDATE queue.workers SET lease_until = now() - interval '1 second'; SELECT queue.rescue(3)",
     "SELECT queue.leave(worker) FROM this",
     "SELECT queue.leave(worker, (SELECT array_agg(id) FROM mine)) FROM this",
-    "SELECT queue.hand_back_unknown(worker, 'elsewhere', FALSE, ARRAY[(SELECT min(id) FROM mine)], 2) FROM this",
     "SELECT queue.hand_back_unknown(worker, 'elsewhere', FALSE, ARRAY[(SELECT min(id) FROM mine)], ARRAY[1], 2) FROM this",
     "SELECT queue.unknown_claims(worker, ARRAY['elsewhere'], ARRAY[(SELECT max(id) FROM mine)], '{}', '{}') FROM this",
     "SELECT queue.hand_back_forgotten(array_agg(id), array_agg(claim)) FROM mine",
     "SELECT queue.write_on_trial()",
-    "SELECT channel_find_sender(ARRAY['whatsapp:+15000000500', 'whatsapp:US.new'], ARRAY['whatsapp:+15000000500', 'whatsapp:US.new'])",
     "SELECT channel_identify_sender(ARRAY['whatsapp:+15000000500', 'whatsapp:US.new'], ARRAY['whatsapp:+15000000500', 'whatsapp:US.new'])",
     "SELECT channel_take_in(array_agg(n), array_agg(format('whatsapp:+1%s', 5000000000 + n)), array_agg(format('whatsapp:+1%s', 5000000000 + n)), array_agg(format('SM of call %s', n)), array_agg('words'::TEXT), array_agg('{}'::JSONB)) FROM generate_series(1, 100) n",
     "INSERT INTO channel_messages (sid, address_id, conversation_id, body, params, written_at, accepted_at) VALUES ('SM of a call', 1, 1, 'words', '{}', now(), now());

@@ -11,9 +11,9 @@ mod statements;
 use private_postgres::test_database::TestDatabase;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
-use store::migrations;
 
 use self::statements::Statement;
+use crate::SCHEMA;
 
 /// Rows that a plan may sort, hash or keep at most: a page of an audience with what belongs to it.
 const PAGE: f64 = 2_000.0;
@@ -22,7 +22,8 @@ const PAGE: f64 = 2_000.0;
 const MOST_COST: f64 = 15_000.0;
 
 /// Tables of which nobody expects more than some hundred rows.
-const SMALL: [&str; 17] = [
+const SMALL: [&str; 18] = [
+    "channel_functions",
     "channel_sender_moves",
     "channel_deployment",
     "channel_double_sends",
@@ -99,7 +100,7 @@ async fn nothing_reads_a_table_at_full_size() {
 }
 
 async fn look_at_all(size: &Size) {
-    let database = TestDatabase::create(&migrations::MIGRATOR).await;
+    let database = TestDatabase::create(&SCHEMA).await;
     let mut conn = PgConnection::connect(database.url()).await.unwrap();
     fill(&mut conn, size).await;
     let mut wrong = sparse_tables(&mut conn).await;
@@ -127,7 +128,7 @@ async fn look_at_all(size: &Size) {
 /// A session keeps a function's plans until the next ANALYZE, and the queue is often empty when that comes by.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_function_reads_a_table_that_was_empty_when_its_plans_were_made() {
-    let database = TestDatabase::create(&migrations::MIGRATOR).await;
+    let database = TestDatabase::create(&SCHEMA).await;
     let mut conn = PgConnection::connect(database.url()).await.unwrap();
     let few = fill_sql(&Size { people: 10, messages: 30, share: 15, jobs: 10, scale: 1 });
     let many = fill_sql(&Size { people: 5_000, messages: 15_000, share: 15, jobs: 5_000, scale: 1 });
@@ -146,7 +147,7 @@ async fn no_function_reads_a_table_that_was_empty_when_its_plans_were_made() {
 /// duty's tables are full long before anybody looks again.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_allowance_is_found_by_its_key_though_the_table_was_empty_when_the_plan_was_made() {
-    let database = TestDatabase::create(&migrations::MIGRATOR).await;
+    let database = TestDatabase::create(&SCHEMA).await;
     let mut conn = PgConnection::connect(database.url()).await.unwrap();
     run(&mut conn, "ANALYZE; SET enable_seqscan = off").await;
 
