@@ -2,7 +2,7 @@
 //! somebody else's: nothing of its former holder's is said to it, and the holder's link waits for a new claim.
 //!
 //! An id belongs to one business portfolio, so a sender that moves to another one changes everybody's at once. When too many change within an
-//! hour no further link is held back, and an operator decides: [`trust`] or [`refuse`].
+//! hour no further link is held back, and an operator decides by `trust` or `refuse`.
 
 use chrono::{DateTime, Utc};
 use queue::connections::Connections;
