@@ -33,7 +33,7 @@ impl<N: Fn() -> SystemTime + Clone + Send + 'static> Clock<N> {
         Self { ticks: CronScheduler::new(Moments(next.clone())).into_stream().boxed(), longest, next }
     }
 
-    /// Waits for the next tick, or for five seconds ([`LONGEST`]): this process's clock may have been set back while the stream slept.
+    /// Waits for the next tick, or for five seconds (`LONGEST`): this process's clock may have been set back while the stream slept.
     pub async fn tick(&mut self) {
         let ticking = async {
             while !matches!(self.ticks.next().await, Some(Ok(_))) {
