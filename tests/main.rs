@@ -24,6 +24,7 @@ mod endurance;
 mod erasures;
 mod failover;
 mod firing;
+mod full_disk;
 mod hang_ups;
 mod identity;
 mod limits;
