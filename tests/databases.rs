@@ -76,3 +76,18 @@ async fn a_role_that_does_not_own_the_tables_is_told_whose_they_are() {
         assert!(said.contains("GRANT cloudybot_scratch TO stranger"), "{said}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_before_the_first_release_is_refused_with_the_remedy() {
+    let mut app = TestApp::start().await;
+    app.terminate().await;
+    sqlx::raw_sql("UPDATE _sqlx_migrations SET checksum = sha384('another') WHERE version = 1")
+        .execute(&app.pg)
+        .await
+        .unwrap();
+
+    let said = app.refused(&[]).await;
+
+    assert!(said.contains("make an empty one, and name it in DATABASE_URL"), "{said}");
+    assert!(said.contains("a development build before the first release"), "{said}");
+}

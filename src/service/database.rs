@@ -58,13 +58,19 @@ impl Database {
     /// Makes or changes the tables and functions.
     pub(crate) async fn bring_up_to_date(&self) -> anyhow::Result<()> {
         let done = store::migrations::run(&self.direct()).await;
-        match (&done, &self.private) {
+        let what = match (&done, &self.private) {
             (Err(MigrationError::Former), Some(private)) => {
-                let folder = private.folder().display().to_string();
-                done.with_context(|| format!("the private database is that of an earlier development build: remove the folder {folder}"))
+                format!(
+                    "the private database cannot be used: remove the folder {}",
+                    private.folder().display()
+                )
             }
-            _ => done.context("the database cannot be brought up to date"),
-        }
+            (Err(MigrationError::Former), None) => {
+                "the database cannot be used: make an empty one, and name it in DATABASE_URL".to_owned()
+            }
+            _ => "the database cannot be brought up to date".to_owned(),
+        };
+        done.context(what)
     }
 
     /// A connection for migrations, whose lock a pooler in transaction mode would leave to strangers.
