@@ -52,10 +52,10 @@ async fn a_closed_connection_says_nothing_about_whether_the_message_was_taken_in
 
 #[tokio::test]
 async fn a_late_message_is_taken_in_though_its_client_gave_up() {
-    let faults = Faults { accept_late: 1.0, accept_late_ms: 1000, ..Faults::default() };
+    let faults = Faults { accept_late: 1.0, accept_late_ms: 3000, ..Faults::default() };
     let account = Account::misbehaving(faults).await;
 
-    let given_up = account.creating(&[("Body", "hi")]).timeout(Duration::from_millis(50)).send().await;
+    let given_up = account.creating(&[("Body", "hi")]).timeout(Duration::from_millis(1500)).send().await;
 
     assert!(given_up.unwrap_err().is_timeout());
     assert_eq!(listed(&account).await, 0);

@@ -7,7 +7,7 @@ use reqwest::{Client, Method, Response};
 use sandbox::faults::Faults;
 use serde_json::Value;
 
-use crate::account::{ACCOUNT_SID, AUTH_TOKEN, Account, error};
+use crate::account::{ACCOUNT_SID, AUTH_TOKEN, Account, PATIENCE, error};
 use crate::receiver::Receiver;
 
 /// Asks for a file as the account, and goes nowhere else.
@@ -165,13 +165,15 @@ async fn a_file_of_somebody_elses_is_told_of_too() {
 
 #[tokio::test]
 async fn a_file_can_be_missing_at_first() {
-    let account = Account::misbehaving(Faults { media_missing_ms: 100, ..Faults::default() }).await;
+    let missing_for = |media_missing_ms: u64| Faults { media_missing_ms, ..Faults::default() };
+    let account = Account::misbehaving(missing_for(3_600_000)).await;
     let given_at = Instant::now();
     let url = account.sandbox.add_media("image/jpeg", b"a picture".to_vec());
 
     let missing = ask(&url).await;
+    account.sandbox.set_faults(missing_for(100));
     while ask(&url).await.status() == 404 {
-        assert!(given_at.elapsed() < Duration::from_secs(10));
+        assert!(given_at.elapsed() < PATIENCE);
     }
 
     assert_eq!(error(missing).await, (404, 20404));
