@@ -1,10 +1,13 @@
 //! The agent's path, from a message to its reply: a gateway that behaves as OpenClaw does, on its good and bad days.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::gateway::{Chat, Gateway, Run};
 use crate::support::{PERSON, TestApp};
@@ -137,20 +140,26 @@ async fn many_chat_at_once(
     patience: Duration,
 ) {
     const WORKERS: usize = 64;
+    // However busy the machine is: the first runs wait until so many go on at once.
+    const TOGETHER: usize = 16;
+    let (begun, told) = (AtomicUsize::new(0), Arc::new(Semaphore::new(0)));
     let gateway = Gateway::chatting(move |chat, _| {
-        Run::Say(
-            "Yes.",
-            takes(
-                chat.text.len() * 31
-                    + chat.user.len() * 17
-                    + chat.user.bytes().map(usize::from).sum::<usize>(),
-            ),
-        )
+        let number = begun.fetch_add(1, Ordering::Relaxed) + 1;
+        if number == TOGETHER {
+            told.add_permits(TOGETHER);
+        }
+        if number <= TOGETHER {
+            return Run::SayWhenTold("Yes.", told.clone());
+        }
+        let user: usize = chat.user.bytes().map(usize::from).sum();
+        Run::Say("Yes.", takes(chat.text.len() * 31 + chat.user.len() * 17 + user))
     })
     .await;
     let app = TestApp::start_with(&[
         ("OPENCLAW_BASE_URL", &gateway.url),
         ("CLOUDYBOT__TWILIO__RECIPIENT_EVERY_MS", "1"),
+        // The service's own: the tests' is for machines with nothing else to do.
+        ("CLOUDYBOT__QUEUE__LEASE_MS", "30000"),
     ])
     .await;
     for number in 0..people {
@@ -180,7 +189,7 @@ async fn many_chat_at_once(
         chats.iter().filter(|chat| chat.began <= moment && moment < chat.ended.unwrap()).count()
     };
     let most = chats.iter().map(|chat| at_once(chat.began)).max().unwrap();
-    assert!((16..=WORKERS).contains(&most), "{most} turns at a time");
+    assert!((TOGETHER..=WORKERS).contains(&most), "{most} turns at a time");
     assert_eq!(app.count("SELECT max(attempt)::BIGINT FROM channel_turns").await, Some(1));
     assert!(!app.logged().contains("Lost the lease"));
     for number in 0..people {

@@ -12,7 +12,7 @@ use sandbox::faults::Faults;
 use sandbox::message::Message;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::Semaphore;
 
 use crate::gateway::{Gateway, Run};
 use crate::support::{ACCOUNT_SID, PERSON, TestApp};
@@ -232,18 +232,18 @@ async fn what_lies_elsewhere_or_is_too_much_is_refused_with_a_reason_and_no_cred
 }
 #[tokio::test(flavor = "multi_thread")]
 async fn people_see_that_they_are_read_and_answered_and_nothing_depends_on_it() {
-    let told = Arc::new(Notify::new());
+    let told = Arc::new(Semaphore::new(0));
     let words = told.clone();
     let gateway = Gateway::chatting(move |_, _| Run::SayWhenTold("Yes.", words.clone())).await;
     let app = TestApp::start_with(&[("OPENCLAW_BASE_URL", &gateway.url)]).await;
     app.write(PERSON, "Hello").await;
     let is_typing = |message: &Message| message.typing_at.is_some();
     app.until("the person sees it", async || app.sandbox.messages().iter().any(is_typing)).await;
-    told.notify_one();
+    told.add_permits(1);
     app.replies(PERSON, 1).await;
     app.sandbox.set_faults(Faults { typing_error: 1.0, ..Faults::default() });
     app.write(PERSON, "Hello again").await;
-    told.notify_one();
+    told.add_permits(1);
     app.replies(PERSON, 2).await;
     app.drained_well().await;
 

@@ -14,7 +14,7 @@ use futures::StreamExt as _;
 use futures::stream;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::Semaphore;
 
 /// Runs until it is dropped.
 pub(crate) struct Gateway {
@@ -56,8 +56,8 @@ pub(crate) struct Chat {
 pub(crate) enum Run {
     /// Says this in a stream, after a while.
     Say(&'static str, Duration),
-    /// Says this in a stream, once it is told to.
-    SayWhenTold(&'static str, Arc<Notify>),
+    /// Says this in a stream, once it gets a permit.
+    SayWhenTold(&'static str, Arc<Semaphore>),
     /// An empty run, as OpenClaw answers it.
     NoResponse,
     /// A failed run: after some words, the in-band error.
@@ -186,7 +186,7 @@ async fn complete(script: &Arc<Script>, headers: &HeaderMap, body: &Value) -> Re
             said(text)
         }
         Run::SayWhenTold(text, told) => {
-            told.notified().await;
+            told.acquire().await.unwrap().forget();
             said(text)
         }
         Run::NoResponse => {
