@@ -54,11 +54,16 @@ async fn whatever_is_under_way_an_erasure_and_what_it_meets_wait_for_each_other_
     for round in 0..6 {
         let people = (0..PEOPLE).map(|number| come_and_go(&app, round, number));
         let answers = futures::future::join_all(people).await;
-        assert!(answers.iter().flatten().all(|status| *status < 500), "{answers:?}");
+        // A busy machine may be too late for an answer.
+        assert!(answers.iter().flatten().all(|status| *status < 500 || *status == 503), "{answers:?}");
     }
     app.drained_well().await;
 
-    assert!(!app.logged().contains("deadlock detected"), "{}", app.logged());
+    for trouble in ["deadlock detected", "violates", "could not serialize"] {
+        let told: Vec<String> =
+            app.logged().lines().filter(|line| line.contains(trouble)).map(str::to_owned).collect();
+        assert!(told.is_empty(), "{told:?}");
+    }
     let found = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
     assert_eq!(app.count(found).await, Some(0));
 }
