@@ -47,6 +47,12 @@ async fn come_and_go(app: &TestApp, round: usize, number: usize) -> Vec<u16> {
     vec![first, again, notified, unlinked]
 }
 
+/// What the program has logged as an error.
+fn troubles(app: &TestApp) -> String {
+    let is_told = |line: &&str| line.contains("ERROR");
+    app.logged().lines().filter(is_told).map(|line| format!("\n{line}")).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_under_way_an_erasure_and_what_it_meets_wait_for_each_other_in_one_order() {
     let app = TestApp::start_with(&[("CLOUDYBOT__TWILIO__RECIPIENT_EVERY_MS", "1")]).await;
@@ -54,15 +60,12 @@ async fn whatever_is_under_way_an_erasure_and_what_it_meets_wait_for_each_other_
     for round in 0..6 {
         let people = (0..PEOPLE).map(|number| come_and_go(&app, round, number));
         let answers = futures::future::join_all(people).await;
-        // A busy machine may be too late for an answer.
-        assert!(answers.iter().flatten().all(|status| *status < 500 || *status == 503), "{answers:?}");
+        assert!(answers.iter().flatten().all(|status| *status < 500), "{answers:?} {}", troubles(&app));
     }
     app.drained_well().await;
 
     for trouble in ["deadlock detected", "violates", "could not serialize"] {
-        let told: Vec<String> =
-            app.logged().lines().filter(|line| line.contains(trouble)).map(str::to_owned).collect();
-        assert!(told.is_empty(), "{told:?}");
+        assert!(!app.logged().contains(trouble), "{}", troubles(&app));
     }
     let found = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
     assert_eq!(app.count(found).await, Some(0));

@@ -55,10 +55,7 @@ pub async fn create(
     replaces: bool,
     lifetime_secs: f64,
 ) -> sqlx::Result<Option<DateTime<Utc>>> {
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('claim token ' || $1, 0))")
-        .bind(user_id)
-        .execute(&mut *conn)
-        .await?;
+    keep_others_from_creating(conn, user_id).await?;
     sqlx::query("UPDATE channel_claim_tokens SET ended_at = clock_timestamp(), ending = 'voided' WHERE user_id = $1 AND ended_at IS NULL")
         .bind(user_id)
         .execute(&mut *conn)
@@ -74,6 +71,26 @@ pub async fn create(
     .bind(lifetime_secs)
     .fetch_optional(conn)
     .await
+}
+
+/// Until the caller's transaction ends nobody else hands out a token for this user.
+async fn keep_others_from_creating(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<()> {
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('claim token ' || $1, 0))")
+        .bind(user_id)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Locks all tokens of a user, to which none is added until the caller's transaction ends: one that came behind the look would be locked by
+/// others when the user is.
+pub(crate) async fn lock_all(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<()> {
+    keep_others_from_creating(conn, user_id).await?;
+    sqlx::query("SELECT FROM channel_claim_tokens WHERE user_id = $1 ORDER BY id FOR UPDATE")
+        .bind(user_id)
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// The token with one of these hashes if it is worth something, locked: of two phones that send it at once, one waits and finds it used up.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::links::{self, Ending};
 use crate::secret_keys::SecretKeys;
-use crate::{addresses, opt_outs};
+use crate::{addresses, claim_tokens, opt_outs};
 
 /// Forgets a user, and notes what is to be emptied with [`empty_page`]. False: there is none.
 pub async fn begin(conn: &mut PgConnection, keys: &SecretKeys, user_id: &str) -> sqlx::Result<bool> {
@@ -29,10 +29,7 @@ pub async fn begin(conn: &mut PgConnection, keys: &SecretKeys, user_id: &str) ->
         addresses::lock(conn, *id).await?;
     }
     // Whoever redeems one has it before the user and the conversation.
-    sqlx::query("SELECT FROM channel_claim_tokens WHERE user_id = $1 ORDER BY id FOR UPDATE")
-        .bind(user_id)
-        .execute(&mut *conn)
-        .await?;
+    claim_tokens::lock_all(conn, user_id).await?;
     let user = sqlx::query("SELECT FROM channel_users WHERE id = $1 FOR UPDATE")
         .bind(user_id)
         .execute(&mut *conn)
