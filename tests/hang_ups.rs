@@ -15,7 +15,7 @@ use crate::support::{SCHEMA, TestApp};
 const ROUNDS: usize = 5;
 
 /// Requests of a round, and how many of them are its end.
-const REQUESTS: usize = 800;
+const REQUESTS: usize = 900;
 const TAIL: usize = 120;
 
 /// What was answered well.
@@ -120,7 +120,7 @@ async fn requests_that_hang_up_anywhere_leave_no_transaction_open_and_every_answ
         let lost: Vec<String> =
             sqlx::query_scalar(sqlx::AssertSqlSafe(lost)).bind(&answered).fetch_all(&app.pg).await.unwrap();
         assert!(lost.is_empty(), "seed {seed}: {} of {table} were lost: {lost:?}", lost.len());
-        // Those who waited are this many at least; on a busy machine few of the others were quick enough.
-        assert!(answered.len() > ROUNDS * REQUESTS / 20, "seed {seed}: {} of {table}", answered.len());
+        // Those who waited alone are this many, however busy the machine is.
+        assert!(answered.len() > 400, "seed {seed}: {} of {table}", answered.len());
     }
 }
