@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use queue::backoff::Backoff;
 use queue::claim::Claim;
 use queue::failure::Failure;
-use queue::job::Job;
+use queue::job::{FollowUp, Job};
 use serde::{Deserialize, Serialize};
 use store::messages::Said;
 use store::turns::Turn;
@@ -50,31 +50,30 @@ const PROMPT_PAUSE: Duration = Duration::from_millis(500);
 const CUT_SHORT: &str = "each call of the agent was cut short, and nobody could store how it ended";
 
 impl Job for Answer {
-    type App = App;
-
     const KIND: &'static str = "answer";
     const POOL: &'static str = "conversation";
     /// Calls of the agent are counted by the turn; these also cover the database's absences.
     const MAX_ATTEMPTS: u16 = 20;
     const BACKOFF: Backoff = Backoff::exponential(Duration::from_secs(1), Duration::from_secs(60));
-    const ON_END: Option<(&'static str, &'static str)> = Some((Apologise::KIND, Apologise::POOL));
+    const ON_END: Option<FollowUp> = Some(FollowUp::of::<Apologise>());
+}
 
-    async fn run(self, app: App, claim: Claim) -> Result<(), Failure> {
-        let Some(opened) = self.open_turn(&app).await? else { return Ok(()) };
-        let Opened { turn, agent, messages, in_hand } = opened;
-        let reply = match in_hand {
-            Some(reply) => reply,
-            None => {
-                let _typing = typing::show(&app, &messages);
-                match ask(&app, &turn, agent, &messages).await? {
-                    Ok(reply) => reply,
-                    Err(error) => return Err(fail(&app, &turn, error).await?),
-                }
+/// Does the work.
+pub async fn run(job: Answer, app: App, claim: Claim) -> Result<(), Failure> {
+    let Some(opened) = job.open_turn(&app).await? else { return Ok(()) };
+    let Opened { turn, agent, messages, in_hand } = opened;
+    let reply = match in_hand {
+        Some(reply) => reply,
+        None => {
+            let _typing = typing::show(&app, &messages);
+            match ask(&app, &turn, agent, &messages).await? {
+                Ok(reply) => reply,
+                Err(error) => return Err(fail(&app, &turn, error).await?),
             }
-        };
-        let in_hand = InHand::hold(&app, &turn, &reply);
-        in_hand.settle(store(&app, &claim, &turn, &messages, reply).await)
-    }
+        }
+    };
+    let in_hand = InHand::hold(&app, &turn, &reply);
+    in_hand.settle(store(&app, &claim, &turn, &messages, reply).await)
 }
 
 /// A turn to run.

@@ -22,33 +22,32 @@ use crate::texts;
 pub struct Apologise(pub Ended<Answer>);
 
 impl Job for Apologise {
-    type App = App;
-
     const KIND: &'static str = "apologise";
     const POOL: &'static str = "conversation";
+}
 
-    async fn run(self, app: App, claim: Claim) -> Result<(), Failure> {
-        let Answer { conversation, message, .. } = self.0.payload;
-        let reason = self.0.reason.as_deref().unwrap_or("the agent gave up");
-        let mut tx = app.begin().await?;
-        store::addresses::lock_of_conversation(&mut tx, conversation).await?;
-        store::conversations::lock(&mut tx, conversation).await?;
-        let turn = store::turns::running(&mut tx, conversation).await?;
-        match turn {
-            Some(turn) if store::messages::turn_of(&mut tx, message).await? == Some(turn.id) => {
-                apologise(&app, &mut tx, &turn, reason).await?;
-            }
-            // It died before it had a turn: its message must not wait for ever.
-            _ => {
-                if store::messages::fail_unanswered(&mut tx, message, reason).await? {
-                    tracing::error!(message.id = message, "Message {message} was never answered: {reason}");
-                }
+/// Does the work.
+pub async fn run(job: Apologise, app: App, claim: Claim) -> Result<(), Failure> {
+    let Answer { conversation, message, .. } = job.0.payload;
+    let reason = job.0.reason.as_deref().unwrap_or("the agent gave up");
+    let mut tx = app.begin().await?;
+    store::addresses::lock_of_conversation(&mut tx, conversation).await?;
+    store::conversations::lock(&mut tx, conversation).await?;
+    let turn = store::turns::running(&mut tx, conversation).await?;
+    match turn {
+        Some(turn) if store::messages::turn_of(&mut tx, message).await? == Some(turn.id) => {
+            apologise(&app, &mut tx, &turn, reason).await?;
+        }
+        // It died before it had a turn: its message must not wait for ever.
+        _ => {
+            if store::messages::fail_unanswered(&mut tx, message, reason).await? {
+                tracing::error!(message.id = message, "Message {message} was never answered: {reason}");
             }
         }
-        claim.complete(&mut tx).await?;
-        tx.commit().await?;
-        Ok(())
     }
+    claim.complete(&mut tx).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// Ends a turn as failed and plans the apology, in the caller's transaction. A turn that has ended is left alone. The caller holds the

@@ -20,34 +20,33 @@ use crate::send_chunk::SendChunk;
 pub struct CloseChunk(pub Ended<SendChunk>);
 
 impl Job for CloseChunk {
-    type App = App;
-
     const KIND: &'static str = "close_chunk";
     const POOL: &'static str = "replies";
+}
 
-    async fn run(self, app: App, claim: Claim) -> Result<(), Failure> {
-        let chunk_id = self.0.payload.chunk;
-        let reason = self.0.reason.as_deref().unwrap_or("its job ended");
-        let mut tx = app.begin().await?;
-        let Some(chunk) = store::chunks::lock(&mut tx, chunk_id).await? else { return Ok(()) };
-        let (end, reason) = match (chunk.state.as_str(), self.0.state.as_str()) {
-            ("sending", _) => UNRESOLVED,
-            (_, "cancelled") => (End::Cancelled, reason),
-            _ => (End::Failed, reason),
-        };
-        if store::chunks::end(&mut tx, chunk_id, end, None, reason).await? {
-            store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
-            if chunk.state == "sending" {
-                let detail = format!("chunk {chunk_id}: {reason}");
-                post_alert::raise(&mut tx, &app.settings, "unknown_send", &detail).await?;
-            }
-            tracing::warn!(
-                chunk.id = chunk_id,
-                "Closed chunk {chunk_id} without an answer of Twilio's: {reason}"
-            );
+/// Does the work.
+pub async fn run(job: CloseChunk, app: App, claim: Claim) -> Result<(), Failure> {
+    let chunk_id = job.0.payload.chunk;
+    let reason = job.0.reason.as_deref().unwrap_or("its job ended");
+    let mut tx = app.begin().await?;
+    let Some(chunk) = store::chunks::lock(&mut tx, chunk_id).await? else { return Ok(()) };
+    let (end, reason) = match (chunk.state.as_str(), job.0.state.as_str()) {
+        ("sending", _) => UNRESOLVED,
+        (_, "cancelled") => (End::Cancelled, reason),
+        _ => (End::Failed, reason),
+    };
+    if store::chunks::end(&mut tx, chunk_id, end, None, reason).await? {
+        store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
+        if chunk.state == "sending" {
+            let detail = format!("chunk {chunk_id}: {reason}");
+            post_alert::raise(&mut tx, &app.settings, "unknown_send", &detail).await?;
         }
-        claim.complete(&mut tx).await?;
-        tx.commit().await?;
-        Ok(())
+        tracing::warn!(
+            chunk.id = chunk_id,
+            "Closed chunk {chunk_id} without an answer of Twilio's: {reason}"
+        );
     }
+    claim.complete(&mut tx).await?;
+    tx.commit().await?;
+    Ok(())
 }

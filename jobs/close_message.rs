@@ -19,27 +19,26 @@ use crate::texts;
 pub struct CloseMessage(pub Ended<ReceiveMessage>);
 
 impl Job for CloseMessage {
-    type App = App;
-
     const KIND: &'static str = "close_message";
     const POOL: &'static str = "inbound";
+}
 
-    async fn run(self, app: App, claim: Claim) -> Result<(), Failure> {
-        let id = self.0.payload.message;
-        let reason = self.0.reason.as_deref().unwrap_or("nobody could decide about it");
-        let mut tx = app.begin().await?;
-        let Some(message) = store::messages::get(&mut tx, id).await? else { return Ok(()) };
-        store::addresses::lock(&mut tx, message.address_id).await?;
-        let undecided = message.accepted_at.is_none();
-        if undecided && store::messages::fail_unanswered(&mut tx, id, reason).await? {
-            // Once is enough, however often it is tried by hand.
-            if message.retried_at.is_none() {
-                admission::tell(&app, &mut tx, &message, texts::APOLOGY).await?;
-            }
-            tracing::error!(message.id = id, "Gave up message {id}: {reason}");
+/// Does the work.
+pub async fn run(job: CloseMessage, app: App, claim: Claim) -> Result<(), Failure> {
+    let id = job.0.payload.message;
+    let reason = job.0.reason.as_deref().unwrap_or("nobody could decide about it");
+    let mut tx = app.begin().await?;
+    let Some(message) = store::messages::get(&mut tx, id).await? else { return Ok(()) };
+    store::addresses::lock(&mut tx, message.address_id).await?;
+    let undecided = message.accepted_at.is_none();
+    if undecided && store::messages::fail_unanswered(&mut tx, id, reason).await? {
+        // Once is enough, however often it is tried by hand.
+        if message.retried_at.is_none() {
+            admission::tell(&app, &mut tx, &message, texts::APOLOGY).await?;
         }
-        claim.complete(&mut tx).await?;
-        tx.commit().await?;
-        Ok(())
+        tracing::error!(message.id = id, "Gave up message {id}: {reason}");
     }
+    claim.complete(&mut tx).await?;
+    tx.commit().await?;
+    Ok(())
 }

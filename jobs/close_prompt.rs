@@ -18,28 +18,27 @@ use crate::prompt_user::PromptUser;
 pub struct ClosePrompt(pub Ended<PromptUser>);
 
 impl Job for ClosePrompt {
-    type App = App;
-
     const KIND: &'static str = "close_prompt";
     const POOL: &'static str = "upkeep";
+}
 
-    async fn run(self, app: App, claim: Claim) -> Result<(), Failure> {
-        let PromptUser { slot, user, .. } = &self.0.payload;
-        let reason = self.0.reason.as_deref().unwrap_or("its job ended");
-        let mut tx = app.begin().await?;
-        // A user who was erased has none any more.
-        if let Some(conversation) = store::conversations::find(&mut tx, user).await? {
-            store::conversations::lock(&mut tx, conversation).await?;
-            let left = store::turns::running(&mut tx, conversation).await?;
-            if let Some(turn) = left.filter(|turn| turn.slot_id == Some(*slot)) {
-                store::turns::fail(&mut tx, turn.id, reason).await?;
-            }
+/// Does the work.
+pub async fn run(job: ClosePrompt, app: App, claim: Claim) -> Result<(), Failure> {
+    let PromptUser { slot, user, .. } = &job.0.payload;
+    let reason = job.0.reason.as_deref().unwrap_or("its job ended");
+    let mut tx = app.begin().await?;
+    // A user who was erased has none any more.
+    if let Some(conversation) = store::conversations::find(&mut tx, user).await? {
+        store::conversations::lock(&mut tx, conversation).await?;
+        let left = store::turns::running(&mut tx, conversation).await?;
+        if let Some(turn) = left.filter(|turn| turn.slot_id == Some(*slot)) {
+            store::turns::fail(&mut tx, turn.id, reason).await?;
         }
-        let failed = Part { user_id: user, outcome: "agent_failed", reason: Some(reason), delivery_id: None };
-        store::slots::end_asked(&mut tx, *slot, &failed).await?;
-        close_slot::close_if_done(&app, &mut tx, *slot, None).await?;
-        claim.complete(&mut tx).await?;
-        tx.commit().await?;
-        Ok(())
     }
+    let failed = Part { user_id: user, outcome: "agent_failed", reason: Some(reason), delivery_id: None };
+    store::slots::end_asked(&mut tx, *slot, &failed).await?;
+    close_slot::close_if_done(&app, &mut tx, *slot, None).await?;
+    claim.complete(&mut tx).await?;
+    tx.commit().await?;
+    Ok(())
 }

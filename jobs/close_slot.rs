@@ -18,19 +18,18 @@ use crate::run_duty::RunDuty;
 pub struct CloseSlot(pub Ended<RunDuty>);
 
 impl Job for CloseSlot {
-    type App = App;
-
     const KIND: &'static str = "close_slot";
     const POOL: &'static str = "upkeep";
+}
 
-    async fn run(self, app: App, claim: Claim) -> Result<(), Failure> {
-        let reason = self.0.reason.as_deref().unwrap_or("its duty ended");
-        let mut tx = app.begin().await?;
-        end(&app, &mut tx, self.0.payload.slot, Some(reason)).await?;
-        claim.complete(&mut tx).await?;
-        tx.commit().await?;
-        Ok(())
-    }
+/// Does the work.
+pub async fn run(job: CloseSlot, app: App, claim: Claim) -> Result<(), Failure> {
+    let reason = job.0.reason.as_deref().unwrap_or("its duty ended");
+    let mut tx = app.begin().await?;
+    end(&app, &mut tx, job.0.payload.slot, Some(reason)).await?;
+    claim.complete(&mut tx).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// A schedule that fails so often one after the other is switched off.

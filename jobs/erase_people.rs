@@ -27,24 +27,23 @@ const KEY: &str = "erase_people";
 const TURN: Duration = Duration::from_secs(30);
 
 impl Job for ErasePeople {
-    type App = App;
-
     const KIND: &'static str = "erase_people";
     const POOL: &'static str = "upkeep";
     const KEPT: bool = true;
+}
 
-    async fn run(self, app: App, _: Claim) -> Result<(), Failure> {
-        let begun = Instant::now();
-        while begun.elapsed() < TURN {
-            let mut tx = app.begin().await?;
-            let emptied = erasure::empty_page(&mut tx, None).await?;
-            tx.commit().await?;
-            if !emptied {
-                return Ok(());
-            }
+/// Does the work.
+pub async fn run(_: ErasePeople, app: App, _: Claim) -> Result<(), Failure> {
+    let begun = Instant::now();
+    while begun.elapsed() < TURN {
+        let mut tx = app.begin().await?;
+        let emptied = erasure::empty_page(&mut tx, None).await?;
+        tx.commit().await?;
+        if !emptied {
+            return Ok(());
         }
-        Err(Failure::Snooze(Duration::from_millis(10)))
     }
+    Err(Failure::Snooze(Duration::from_millis(10)))
 }
 
 /// Empties a page of this user's. False: nothing is left, or the job is at it.

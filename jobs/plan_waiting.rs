@@ -19,19 +19,18 @@ pub struct PlanWaiting {
 }
 
 impl Job for PlanWaiting {
-    type App = App;
-
     const KIND: &'static str = "plan_waiting";
     const POOL: &'static str = lanes::PROACTIVE_POOL;
+}
 
-    async fn run(self, app: App, claim: Claim) -> Result<(), Failure> {
-        let mut tx = app.begin().await?;
-        store::links::lock_of_users(&mut tx, &[&self.user]).await?;
-        for delivery in store::proactive_deliveries::lock_waiting(&mut tx, &self.user).await? {
-            proactive::plan_waiting(&mut tx, &app.settings, &delivery).await?;
-        }
-        claim.complete(&mut tx).await?;
-        tx.commit().await?;
-        Ok(())
+/// Does the work.
+pub async fn run(job: PlanWaiting, app: App, claim: Claim) -> Result<(), Failure> {
+    let mut tx = app.begin().await?;
+    store::links::lock_of_users(&mut tx, &[&job.user]).await?;
+    for delivery in store::proactive_deliveries::lock_waiting(&mut tx, &job.user).await? {
+        proactive::plan_waiting(&mut tx, &app.settings, &delivery).await?;
     }
+    claim.complete(&mut tx).await?;
+    tx.commit().await?;
+    Ok(())
 }

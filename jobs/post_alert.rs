@@ -24,21 +24,20 @@ pub struct PostAlert {
 }
 
 impl Job for PostAlert {
-    type App = App;
-
     const KIND: &'static str = "post_alert";
     const POOL: &'static str = "upkeep";
     const MAX_ATTEMPTS: u16 = 12;
     const BACKOFF: Backoff = Backoff::exponential(Duration::from_secs(2), Duration::from_secs(600));
+}
 
-    async fn run(self, app: App, _: Claim) -> Result<(), Failure> {
-        let Some(webhook) = &app.settings.alert_webhook else { return Ok(()) };
-        let alert = store::alerts::get(&mut *app.pg.acquire().await?, self.alert).await?;
-        let Some(alert) = alert else { return Ok(()) };
-        let text = format!("CloudyBot's WhatsApp channel: {}: {}", alert.cause, alert.detail);
-        let posted = Alert { text: &text, id: alert.id, cause: &alert.cause, detail: &alert.detail };
-        Ok(webhook.post(&posted).await?)
-    }
+/// Does the work.
+pub async fn run(job: PostAlert, app: App, _: Claim) -> Result<(), Failure> {
+    let Some(webhook) = &app.settings.alert_webhook else { return Ok(()) };
+    let alert = store::alerts::get(&mut *app.pg.acquire().await?, job.alert).await?;
+    let Some(alert) = alert else { return Ok(()) };
+    let text = format!("CloudyBot's WhatsApp channel: {}: {}", alert.cause, alert.detail);
+    let posted = Alert { text: &text, id: alert.id, cause: &alert.cause, detail: &alert.detail };
+    Ok(webhook.post(&posted).await?)
 }
 
 /// Raises an alert in the caller's transaction: a row that stays until somebody acknowledges it, an `error!` line and a post to the operator's webhook,

@@ -36,31 +36,30 @@ pub const ACTOR: &str = "the sender's probe";
 const KEY: &str = "probe_sender";
 
 impl Job for ProbeSender {
-    type App = App;
-
     const KIND: &'static str = "probe_sender";
     const POOL: &'static str = "upkeep";
     const MAX_ATTEMPTS: u16 = 1000;
     const KEPT: bool = true;
+}
 
-    async fn run(self, app: App, claim: Claim) -> Result<(), Failure> {
-        let waiting = store::chunks::longest_waiting(&mut *app.pg.acquire().await?).await?;
-        let sent = match waiting {
-            Some(id) => sending::try_out(&app, id).await?,
-            // Nothing is left to try with, so nothing is lost by letting the next one try.
-            None => Sent::Well,
-        };
-        if sent == Sent::SenderRefused {
-            return Err(Failure::Snooze(Duration::from_secs(self.every_secs)));
-        }
-        // With the job's end: whoever is refused from here on pauses anew, and finds no probe that is about to end.
-        let mut tx = app.begin().await?;
-        pauses::lift_own(&mut tx, &lanes::SENDING_POOLS, ACTOR).await?;
-        claim.complete(&mut tx).await?;
-        tx.commit().await?;
-        tracing::info!("The sender is well again");
-        Ok(())
+/// Does the work.
+pub async fn run(job: ProbeSender, app: App, claim: Claim) -> Result<(), Failure> {
+    let waiting = store::chunks::longest_waiting(&mut *app.pg.acquire().await?).await?;
+    let sent = match waiting {
+        Some(id) => sending::try_out(&app, id).await?,
+        // Nothing is left to try with, so nothing is lost by letting the next one try.
+        None => Sent::Well,
+    };
+    if sent == Sent::SenderRefused {
+        return Err(Failure::Snooze(Duration::from_secs(job.every_secs)));
     }
+    // With the job's end: whoever is refused from here on pauses anew, and finds no probe that is about to end.
+    let mut tx = app.begin().await?;
+    pauses::lift_own(&mut tx, &lanes::SENDING_POOLS, ACTOR).await?;
+    claim.complete(&mut tx).await?;
+    tx.commit().await?;
+    tracing::info!("The sender is well again");
+    Ok(())
 }
 
 /// Pauses the pools that send, in the caller's transaction, with a probe that tries a chunk after this time.

@@ -12,7 +12,7 @@ use agent::turn::{Channel, Part, Reply, TurnRequest};
 use queue::backoff::Backoff;
 use queue::claim::Claim;
 use queue::failure::Failure;
-use queue::job::Job;
+use queue::job::{FollowUp, Job};
 use queue::transaction::Transaction;
 use serde::{Deserialize, Serialize};
 use store::slots::{self, Slot};
@@ -47,27 +47,26 @@ const GONE: &str = "the user was erased";
 const CHAT_PAUSE: Duration = Duration::from_secs(1);
 
 impl Job for PromptUser {
-    type App = App;
-
     const KIND: &'static str = "prompt_user";
     const POOL: &'static str = "prompts";
     const MAX_ATTEMPTS: u16 = 3;
     const BACKOFF: Backoff = Backoff::exponential(Duration::from_secs(2), Duration::from_secs(60));
-    const ON_END: Option<(&'static str, &'static str)> = Some((ClosePrompt::KIND, ClosePrompt::POOL));
+    const ON_END: Option<FollowUp> = Some(FollowUp::of::<ClosePrompt>());
+}
 
-    async fn run(self, app: App, claim: Claim) -> Result<(), Failure> {
-        let Some(opened) = self.open_turn(&app).await? else { return Ok(()) };
-        let Opened { asked, agent, prompt, in_hand } = opened;
-        let reply = match in_hand {
-            Some(reply) => reply,
-            None => match ask(&app, &asked.turn, agent, prompt).await {
-                Ok(reply) => reply,
-                Err(error) => return self.fail(&app, &claim, &asked, error).await,
-            },
-        };
-        let in_hand = InHand::hold(&app, &asked.turn, &reply);
-        in_hand.settle(self.store(&app, &claim, &asked, reply).await)
-    }
+/// Does the work.
+pub async fn run(job: PromptUser, app: App, claim: Claim) -> Result<(), Failure> {
+    let Some(opened) = job.open_turn(&app).await? else { return Ok(()) };
+    let Opened { asked, agent, prompt, in_hand } = opened;
+    let reply = match in_hand {
+        Some(reply) => reply,
+        None => match ask(&app, &asked.turn, agent, prompt).await {
+            Ok(reply) => reply,
+            Err(error) => return job.fail(&app, &claim, &asked, error).await,
+        },
+    };
+    let in_hand = InHand::hold(&app, &asked.turn, &reply);
+    in_hand.settle(job.store(&app, &claim, &asked, reply).await)
 }
 
 async fn ask(app: &App, turn: &Turn, agent: UsersAgent, prompt: String) -> Result<Reply, AgentError> {

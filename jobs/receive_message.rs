@@ -12,7 +12,7 @@ use agent::error::ErrorClass;
 use queue::backoff::Backoff;
 use queue::claim::Claim;
 use queue::failure::Failure;
-use queue::job::{Job, NewJob};
+use queue::job::{FollowUp, Job, NewJob};
 use queue::transaction::Transaction;
 use serde::{Deserialize, Serialize};
 use store::messages::{Message, Outcome};
@@ -34,45 +34,44 @@ pub struct ReceiveMessage {
 }
 
 impl Job for ReceiveMessage {
-    type App = App;
-
     const KIND: &'static str = "receive_message";
     const POOL: &'static str = "inbound";
     const MAX_ATTEMPTS: u16 = 12;
     const BACKOFF: Backoff = Backoff::exponential(Duration::from_millis(500), Duration::from_secs(60));
-    const ON_END: Option<(&'static str, &'static str)> = Some((CloseMessage::KIND, CloseMessage::POOL));
+    const ON_END: Option<FollowUp> = Some(FollowUp::of::<CloseMessage>());
+}
 
-    async fn run(self, app: App, claim: Claim) -> Result<(), Failure> {
-        let Some(message) = waiting(&mut *app.pg.acquire().await?, self.message).await? else {
-            return Ok(());
-        };
-        let command = Command::of(&message.body);
-        // What needs somebody else's answer is asked before anything is locked.
-        let browser = match command {
-            Command::EndBrowserSession => stop_browser(&app, &message).await?,
-            _ => None,
-        };
-        let mut verdict = app.settings.moderation.by_rules(&message);
-        loop {
-            let mut tx = app.begin().await?;
-            match &command {
-                Command::Claim(token) => claims::lock_people(&app, &mut tx, &message, token).await?,
-                _ => {
-                    store::addresses::lock(&mut tx, message.address_id).await?;
-                }
+/// Does the work.
+pub async fn run(job: ReceiveMessage, app: App, claim: Claim) -> Result<(), Failure> {
+    let Some(message) = waiting(&mut *app.pg.acquire().await?, job.message).await? else {
+        return Ok(());
+    };
+    let command = Command::of(&message.body);
+    // What needs somebody else's answer is asked before anything is locked.
+    let browser = match command {
+        Command::EndBrowserSession => stop_browser(&app, &message).await?,
+        _ => None,
+    };
+    let mut verdict = app.settings.moderation.by_rules(&message);
+    loop {
+        let mut tx = app.begin().await?;
+        match &command {
+            Command::Claim(token) => claims::lock_people(&app, &mut tx, &message, token).await?,
+            _ => {
+                store::addresses::lock(&mut tx, message.address_id).await?;
             }
-            let Some(message) = waiting(&mut tx, self.message).await? else { return Ok(()) };
-            match decide(&app, &mut tx, &message, &command, browser, verdict.as_ref()).await? {
-                Decided::Yes => {
-                    claim.complete(&mut tx).await?;
-                    tx.commit().await?;
-                    return Ok(());
-                }
-                Decided::AskModerator => {
-                    // That it was let through is kept, so that it is not counted again.
-                    tx.commit().await?;
-                    verdict = Some(app.settings.moderation.ask(&claim, &message).await?);
-                }
+        }
+        let Some(message) = waiting(&mut tx, job.message).await? else { return Ok(()) };
+        match decide(&app, &mut tx, &message, &command, browser, verdict.as_ref()).await? {
+            Decided::Yes => {
+                claim.complete(&mut tx).await?;
+                tx.commit().await?;
+                return Ok(());
+            }
+            Decided::AskModerator => {
+                // That it was let through is kept, so that it is not counted again.
+                tx.commit().await?;
+                verdict = Some(app.settings.moderation.ask(&claim, &message).await?);
             }
         }
     }

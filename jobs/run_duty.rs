@@ -13,7 +13,7 @@ use chrono_tz::Tz;
 use futures::TryStreamExt as _;
 use queue::claim::Claim;
 use queue::failure::Failure;
-use queue::job::Job;
+use queue::job::{FollowUp, Job};
 use queue::transaction::Transaction;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
@@ -43,32 +43,31 @@ const STRETCH: Duration = Duration::from_secs(60);
 const AT_ONCE: usize = 2;
 
 impl Job for RunDuty {
-    type App = App;
-
     const KIND: &'static str = "run_duty";
     const POOL: &'static str = "upkeep";
     const MAX_ATTEMPTS: u16 = 10;
-    const ON_END: Option<(&'static str, &'static str)> = Some((CloseSlot::KIND, CloseSlot::POOL));
+    const ON_END: Option<FollowUp> = Some(FollowUp::of::<CloseSlot>());
+}
 
-    async fn run(self, app: App, claim: Claim) -> Result<(), Failure> {
-        let end = Instant::now() + STRETCH;
-        while Instant::now() < end {
-            let Some(duty) = Duty::open(&app, self.slot).await? else { return Ok(()) };
-            let pages = duty.pages(end).map_ok(|page| duty.plan(page)).try_buffered(AT_ONCE);
-            let mut pages = pin!(pages);
-            while let Some(page) = pages.try_next().await? {
-                let is_last = page.is_last;
-                if !duty.keep(page, &claim).await? {
-                    // The slot has ended, or another run of this duty has come further.
-                    break;
-                }
-                if is_last {
-                    return Ok(());
-                }
+/// Does the work.
+pub async fn run(job: RunDuty, app: App, claim: Claim) -> Result<(), Failure> {
+    let end = Instant::now() + STRETCH;
+    while Instant::now() < end {
+        let Some(duty) = Duty::open(&app, job.slot).await? else { return Ok(()) };
+        let pages = duty.pages(end).map_ok(|page| duty.plan(page)).try_buffered(AT_ONCE);
+        let mut pages = pin!(pages);
+        while let Some(page) = pages.try_next().await? {
+            let is_last = page.is_last;
+            if !duty.keep(page, &claim).await? {
+                // The slot has ended, or another run of this duty has come further.
+                break;
+            }
+            if is_last {
+                return Ok(());
             }
         }
-        Err(Failure::Snooze(Duration::ZERO))
     }
+    Err(Failure::Snooze(Duration::ZERO))
 }
 
 /// An author's text with the user's and the slot's values.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use queue::backoff::Backoff;
 use queue::claim::Claim;
 use queue::failure::Failure;
-use queue::job::Job;
+use queue::job::{FollowUp, Job};
 use serde::{Deserialize, Serialize};
 use store::chunks::Chunk;
 use store::rate_buckets::{self, Rate};
@@ -33,27 +33,26 @@ pub struct SendChunk {
 }
 
 impl Job for SendChunk {
-    type App = App;
-
     const KIND: &'static str = "send_chunk";
     const POOL: &'static str = "replies";
     const MAX_ATTEMPTS: u16 = 25;
     const BACKOFF: Backoff = Backoff::exponential(Duration::from_secs(1), Duration::from_secs(300));
-    const ON_END: Option<(&'static str, &'static str)> = Some((CloseChunk::KIND, CloseChunk::POOL));
+    const ON_END: Option<FollowUp> = Some(FollowUp::of::<CloseChunk>());
+}
 
-    async fn run(self, app: App, claim: Claim) -> Result<(), Failure> {
-        let Some(chunk) = store::chunks::get(&mut *app.pg.acquire().await?, self.chunk).await? else {
-            return Ok(());
-        };
-        match chunk.state.as_str() {
-            "planned" => match turn(&app, &chunk).await? {
-                Turn::Now => sending::send(&app, &claim, &chunk).await,
-                Turn::Later(pause) => Err(Failure::Snooze(pause)),
-                Turn::AfterVerdict => Ok(()),
-            },
-            "sending" => look_up::resolve(&app, &claim, &chunk).await,
-            _ => Ok(()),
-        }
+/// Does the work.
+pub async fn run(job: SendChunk, app: App, claim: Claim) -> Result<(), Failure> {
+    let Some(chunk) = store::chunks::get(&mut *app.pg.acquire().await?, job.chunk).await? else {
+        return Ok(());
+    };
+    match chunk.state.as_str() {
+        "planned" => match turn(&app, &chunk).await? {
+            Turn::Now => sending::send(&app, &claim, &chunk).await,
+            Turn::Later(pause) => Err(Failure::Snooze(pause)),
+            Turn::AfterVerdict => Ok(()),
+        },
+        "sending" => look_up::resolve(&app, &claim, &chunk).await,
+        _ => Ok(()),
     }
 }
 

@@ -24,29 +24,28 @@ pub struct Upkeep {}
 pub const KEY: &str = "upkeep";
 
 impl Job for Upkeep {
-    type App = App;
-
     const KIND: &'static str = "upkeep";
     const POOL: &'static str = "upkeep";
     const KEPT: bool = true;
+}
 
-    async fn run(self, app: App, _: Claim) -> Result<(), Failure> {
-        // One that fails must not keep the others from their turn.
-        let done = [
-            backfill::backfill(&app).await,
-            tidy(&app).await,
-            hash_anew(&app).await,
-            erase(&app).await,
-            probe_sender::look_after(&app).await,
-            unknown_kinds::tell(&app).await,
-            // After an outage of callbacks it may take all the time that a round has.
-            settle::settle(&app).await,
-        ];
-        for failure in done.into_iter().filter_map(Result::err) {
-            tracing::warn!("The next round of the upkeep will try again: {failure:?}");
-        }
-        Ok(())
+/// Does the work.
+pub async fn run(_: Upkeep, app: App, _: Claim) -> Result<(), Failure> {
+    // One that fails must not keep the others from their turn.
+    let done = [
+        backfill::backfill(&app).await,
+        tidy(&app).await,
+        hash_anew(&app).await,
+        erase(&app).await,
+        probe_sender::look_after(&app).await,
+        unknown_kinds::tell(&app).await,
+        // After an outage of callbacks it may take all the time that a round has.
+        settle::settle(&app).await,
+    ];
+    for failure in done.into_iter().filter_map(Result::err) {
+        tracing::warn!("The next round of the upkeep will try again: {failure:?}");
     }
+    Ok(())
 }
 
 /// After a rotation of the secret keys, what still has its number comes off the former ones.

@@ -1,6 +1,5 @@
-//! What a job is: a payload with a kind, and what running it means.
+//! What a job is: a payload with a kind, and how its work is tried.
 
-use std::future::Future;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -9,18 +8,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::backoff::Backoff;
-use crate::claim::Claim;
-use crate::failure::Failure;
 use crate::trace::TraceParent;
 
 /// The number of a job, unique for ever.
 pub type JobId = i64;
 
-/// A kind of durable work. The payload is ids, since rows outlive deploys; give new fields `#[serde(default)]`.
+/// A kind of durable work. The payload is ids, since rows outlive deploys; give new fields `#[serde(default)]`. What running it means is a
+/// function that a process gives to [`Workers::register`](crate::workers::Workers::register); whoever enqueues it needs only this.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// What handlers need: connections, clients, settings.
-    type App: Clone + Send + Sync + 'static;
-
     /// The kind's name in the database. It is for ever: rows outlive deploys.
     const KIND: &'static str;
     /// The pool whose workers run it.
@@ -31,16 +26,27 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const BACKOFF: Backoff = Backoff::DEFAULT;
     /// Its own time limit for one attempt; without one the pool's holds.
     const TIMEOUT: Option<Duration> = None;
-    /// The job that is enqueued when one of this kind dies or is cancelled: its kind and pool. It gets an [`Ended`]
-    /// as payload, in the transaction that ends this one, so that nobody waits on a dead job.
-    const ON_END: Option<(&'static str, &'static str)> = None;
+    /// The job that is enqueued when one of this kind dies or is cancelled. It gets an [`Ended`] as payload, in the transaction that ends
+    /// this one, so that nobody waits on a dead job.
+    const ON_END: Option<FollowUp> = None;
 
     /// Others rely on jobs of this kind: a cancel that names neither the kind nor the job leaves them alone, as it does follow-ups.
     const KEPT: bool = false;
+}
 
-    /// Does the work once. It may be called again for the same job after a crash, so each effect is either repeatable or
-    /// committed together with the job's end by [`Claim::complete`].
-    fn run(self, app: Self::App, claim: Claim) -> impl Future<Output = Result<(), Failure>> + Send;
+/// The kind that follows when a job dies or is cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FollowUp {
+    pub(crate) kind: &'static str,
+    pub(crate) pool: &'static str,
+}
+
+impl FollowUp {
+    /// This kind, in its own pool.
+    #[must_use]
+    pub const fn of<J: Job>() -> Self {
+        Self { kind: J::KIND, pool: J::POOL }
+    }
 }
 
 /// What a follow-up job (see [`Job::ON_END`]) is told of the job that ended.

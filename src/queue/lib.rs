@@ -39,22 +39,21 @@
 //! }
 //!
 //! impl Job for Greet {
-//!     type App = sqlx::PgPool;
 //!     const KIND: &'static str = "greet";
 //!     const POOL: &'static str = "default";
+//! }
 //!
-//!     async fn run(self, pg: sqlx::PgPool, claim: Claim) -> Result<(), Failure> {
-//!         let mut tx = claim.queue().begin(&pg).await?;
-//!         sqlx::query("INSERT INTO greetings (name) VALUES ($1)").bind(self.name).execute(&mut *tx).await?;
-//!         claim.complete(&mut tx).await?; // the greeting and the job's end commit together
-//!         tx.commit().await?;
-//!         Ok(())
-//!     }
+//! async fn greet(job: Greet, pg: sqlx::PgPool, claim: Claim) -> Result<(), Failure> {
+//!     let mut tx = claim.queue().begin(&pg).await?;
+//!     sqlx::query("INSERT INTO greetings (name) VALUES ($1)").bind(job.name).execute(&mut *tx).await?;
+//!     claim.complete(&mut tx).await?; // the greeting and the job's end commit together
+//!     tx.commit().await?;
+//!     Ok(())
 //! }
 //!
 //! # async fn example(pg: sqlx::PgPool) -> Result<(), Box<dyn std::error::Error>> {
 //! let queue = Queue::open(pg.clone(), Settings::default());
-//! let workers = Workers::new(&queue, pg.clone()).pool("default", 16, Duration::from_secs(60)).register::<Greet>().start().await?;
+//! let workers = Workers::new(&queue, pg.clone()).pool("default", 16, Duration::from_secs(60)).register(greet).start().await?;
 //!
 //! let mut tx = queue.begin(&pg).await?;
 //! tx.enqueue(&Greet { name: "Ada".into() }).await?;

@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 use crate::backoff::Backoff;
 use crate::claim::Claim;
 use crate::failure::Failure;
-use crate::job::Job;
+use crate::job::{FollowUp, Job};
 
 pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
 type Handler = Arc<dyn Fn(&RawValue, Claim) -> HandlerFuture + Send + Sync>;
@@ -27,24 +27,47 @@ pub(crate) struct Kind {
     handler: Handler,
     pub(crate) backoff: Backoff,
     pub(crate) timeout: Option<Duration>,
-    on_end: Option<(&'static str, &'static str)>,
+    pool: &'static str,
+    on_end: Option<FollowUp>,
     kept: bool,
 }
 
 impl Registry {
-    pub(crate) fn add<J: Job>(&mut self, app: &J::App) {
+    pub(crate) fn add<J, App, Run, Running>(&mut self, app: &App, run: Run)
+    where
+        J: Job,
+        App: Clone + Send + Sync + 'static,
+        Run: Fn(J, App, Claim) -> Running + Send + Sync + 'static,
+        Running: Future<Output = Result<(), Failure>> + Send + 'static,
+    {
         let app = app.clone();
         let handler: Handler =
             Arc::new(move |payload, claim| match serde_json::from_str::<J>(payload.get()) {
-                Ok(job) => Box::pin(job.run(app.clone(), claim)),
+                Ok(job) => Box::pin(run(job, app.clone(), claim)),
                 Err(error) => {
                     Box::pin(std::future::ready(Err(Failure::Abort(format!("undecodable payload: {error}")))))
                 }
             });
-        let kind =
-            Kind { handler, backoff: J::BACKOFF, timeout: J::TIMEOUT, on_end: J::ON_END, kept: J::KEPT };
+        let kind = Kind {
+            handler,
+            backoff: J::BACKOFF,
+            timeout: J::TIMEOUT,
+            pool: J::POOL,
+            on_end: J::ON_END,
+            kept: J::KEPT,
+        };
         let before = self.kinds.insert(J::KIND, kind);
         assert!(before.is_none(), "job kind {} is registered twice", J::KIND);
+    }
+
+    /// Every kind with the pool whose workers run it.
+    pub(crate) fn pools(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.kinds.iter().map(|(name, kind)| (*name, kind.pool))
+    }
+
+    /// Every kind that has a follow-up, with the follow-up's kind.
+    pub(crate) fn follow_ups(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.kinds.iter().filter_map(|(name, kind)| Some((*name, kind.on_end?.kind)))
     }
 
     pub(crate) fn get(&self, kind: &str) -> Option<&Kind> {
@@ -63,7 +86,7 @@ impl Registry {
         let (names, on_end): (Vec<&str>, Vec<_>) =
             kinds.into_iter().map(|(name, kind)| (*name, kind.on_end)).unzip();
         let (on_end_kinds, on_end_pools): (Vec<Option<&str>>, Vec<Option<&str>>) =
-            on_end.into_iter().map(|end| (end.map(|(kind, _)| kind), end.map(|(_, pool)| pool))).unzip();
+            on_end.into_iter().map(|end| (end.map(|next| next.kind), end.map(|next| next.pool))).unzip();
         sqlx::query(
             "INSERT INTO queue.kinds AS k (kind, on_end_kind, on_end_pool, kept)
              SELECT * FROM unnest($1::TEXT[], $2::TEXT[], $3::TEXT[], $4::BOOLEAN[])

@@ -8,6 +8,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::Queue;
+use crate::claim::Claim;
+use crate::failure::Failure;
 use crate::job::Job;
 use crate::registry::Registry;
 use crate::worker::attempt::AttemptLayer;
@@ -39,21 +41,29 @@ impl<App: Clone + Send + Sync + 'static> Workers<App> {
         self
     }
 
-    /// Knows a kind.
+    /// Knows a kind: what runs a job of it. A job may run again after a crash, so each effect of `run` is either repeatable or committed
+    /// together with the job's end by [`Claim::complete`].
     ///
     /// # Panics
     /// When a kind of that name is known already: two meanings of one name are a mistake in the program.
     #[must_use]
-    pub fn register<J: Job<App = App>>(mut self) -> Self {
-        self.registry.add::<J>(&self.app);
+    pub fn register<J, Run, Running>(mut self, run: Run) -> Self
+    where
+        J: Job,
+        Run: Fn(J, App, Claim) -> Running + Send + Sync + 'static,
+        Running: Future<Output = Result<(), Failure>> + Send + 'static,
+    {
+        self.registry.add(&self.app, run);
         self
     }
 
     /// Makes the kinds known, takes a lease and begins to work.
     ///
     /// # Errors
-    /// When the database does not answer now. Later absences are waited out.
-    pub async fn start(self) -> sqlx::Result<RunningWorkers> {
+    /// When a kind has no pool here, or a follow-up that nobody registered, and when the database does not answer now. Later absences are
+    /// waited out.
+    pub async fn start(self) -> Result<RunningWorkers, StartError> {
+        self.check()?;
         let mut conn = self.queue.pool().acquire().await?;
         self.registry.publish(&mut conn).await?;
         sqlx::query("SELECT queue.prepare_history(3)").execute(&mut *conn).await?;
@@ -89,6 +99,49 @@ impl<App: Clone + Send + Sync + 'static> Workers<App> {
             _completer: completer,
         })
     }
+}
+
+impl<App> Workers<App> {
+    /// Every registered kind has a pool and its follow-up: otherwise its jobs would wait for ever.
+    fn check(&self) -> Result<(), StartError> {
+        for (kind, pool) in self.registry.pools() {
+            if !self.pools.iter().any(|served| *served.name == *pool) {
+                return Err(StartError::NoPool { kind, pool });
+            }
+        }
+        for (kind, follow_up) in self.registry.follow_ups() {
+            if self.registry.get(follow_up).is_none() {
+                return Err(StartError::NoFollowUp { kind, follow_up });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why workers did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A registered kind belongs to a pool that this process does not serve.
+    #[error(
+        "jobs of kind {kind} run in the pool {pool}, which these workers do not serve: add it, or do not register the kind"
+    )]
+    NoPool {
+        /// The kind.
+        kind: &'static str,
+        /// Its pool.
+        pool: &'static str,
+    },
+    /// A registered kind has a follow-up that is not registered.
+    #[error("jobs of kind {kind} are followed by {follow_up}, which is not registered")]
+    NoFollowUp {
+        /// The kind.
+        kind: &'static str,
+        /// What follows it.
+        follow_up: &'static str,
+    },
+    /// The database refused or was away.
+    #[error("cannot start the workers: {0}")]
+    Database(#[from] sqlx::Error),
 }
 
 /// One apalis worker for each pool.

@@ -48,15 +48,13 @@ struct Noop {
 }
 
 impl Job for Noop {
-    type App = Arc<Tally>;
-
     const KIND: &'static str = "noop";
     const POOL: &'static str = "bench";
+}
 
-    async fn run(self, tally: Arc<Tally>, _: Claim) -> Result<(), Failure> {
-        tally.count(&self);
-        Ok(())
-    }
+async fn noop(job: Noop, tally: Arc<Tally>, _: Claim) -> Result<(), Failure> {
+    tally.count(&job);
+    Ok(())
 }
 
 /// What the handler notes.
@@ -178,7 +176,7 @@ async fn work(number: usize) -> anyhow::Result<()> {
     println!("{}", json!({"ev": "ready", "t_us": start_us}));
     let workers = Workers::new(&queue, tally.clone())
         .pool(Noop::POOL, CONCURRENCY, Duration::from_secs(60))
-        .register::<Noop>()
+        .register(noop)
         .start()
         .await?;
     // A line or the end of stdin: enough.

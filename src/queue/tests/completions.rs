@@ -20,21 +20,19 @@ struct EndItself {
 }
 
 impl Job for EndItself {
-    type App = PgPool;
-
     const KIND: &'static str = "end_itself";
     const POOL: &'static str = "test";
+}
 
-    async fn run(self, pg: PgPool, claim: Claim) -> Result<(), Failure> {
-        let mut tx = claim.queue().begin(&pg).await?;
-        claim.complete(&mut tx).await?;
-        if self.and_fail {
-            let failed = sqlx::query("SELECT 1 / 0").execute(&mut *tx).await;
-            assert!(failed.is_err());
-        }
-        tx.commit().await?;
-        Ok(())
+async fn end_itself(job: EndItself, pg: PgPool, claim: Claim) -> Result<(), Failure> {
+    let mut tx = claim.queue().begin(&pg).await?;
+    claim.complete(&mut tx).await?;
+    if job.and_fail {
+        let failed = sqlx::query("SELECT 1 / 0").execute(&mut *tx).await;
+        assert!(failed.is_err());
     }
+    tx.commit().await?;
+    Ok(())
 }
 
 /// Does this job as often as asked for, over connections of their own, all of which are closed at the end.
@@ -44,7 +42,7 @@ async fn run(bench: &Bench, job: EndItself, times: usize) {
     let queue = Queue::open(pg.clone(), settings());
     let workers = Workers::new(&queue, pg.clone())
         .pool("test", 4, Duration::from_secs(5))
-        .register::<EndItself>()
+        .register(end_itself)
         .start()
         .await
         .unwrap();

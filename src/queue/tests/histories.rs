@@ -9,7 +9,7 @@ use queue::backoff::Backoff;
 use queue::claim::Claim;
 use queue::failure::Failure;
 use queue::inspection::{Action, Filter, Scope};
-use queue::job::{Ended, Enqueued, Job, JobId, NewJob};
+use queue::job::{Ended, Enqueued, FollowUp, Job, JobId, NewJob};
 use queue::workers::{RunningWorkers, Workers};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -27,35 +27,33 @@ struct Fate {
 }
 
 impl Job for Fate {
-    type App = Witness;
-
     const KIND: &'static str = "fate";
     const POOL: &'static str = "fates";
     const MAX_ATTEMPTS: u16 = 4;
     const BACKOFF: Backoff = Backoff::exponential(Duration::from_millis(5), Duration::from_millis(20));
     const TIMEOUT: Option<Duration> = Some(Duration::from_millis(400));
-    const ON_END: Option<(&'static str, &'static str)> = Some((AfterFate::KIND, AfterFate::POOL));
+    const ON_END: Option<FollowUp> = Some(FollowUp::of::<AfterFate>());
+}
 
-    async fn run(self, witness: Witness, claim: Claim) -> Result<(), Failure> {
-        let chapter = witness.next_chapter(self.number, &self.story);
-        match chapter {
-            Some('f') => return Err(Failure::retry("it failed")),
-            Some('s') => return Err(Failure::Snooze(Duration::from_millis(10))),
-            Some('p') => panic!("it fell over"),
-            Some('a') => return Err(Failure::abort("it gave up")),
-            Some('h') => std::future::pending().await,
-            _ => {}
-        }
-        let mut tx = claim.queue().begin(&witness.pg).await?;
-        sqlx::query("INSERT INTO effects (number, job_id) VALUES ($1, $2)")
-            .bind(self.number)
-            .bind(claim.job_id())
-            .execute(&mut *tx)
-            .await?;
-        claim.complete(&mut tx).await?;
-        tx.commit().await?;
-        Ok(())
+async fn fate(job: Fate, witness: Witness, claim: Claim) -> Result<(), Failure> {
+    let chapter = witness.next_chapter(job.number, &job.story);
+    match chapter {
+        Some('f') => return Err(Failure::retry("it failed")),
+        Some('s') => return Err(Failure::Snooze(Duration::from_millis(10))),
+        Some('p') => panic!("it fell over"),
+        Some('a') => return Err(Failure::abort("it gave up")),
+        Some('h') => std::future::pending().await,
+        _ => {}
     }
+    let mut tx = claim.queue().begin(&witness.pg).await?;
+    sqlx::query("INSERT INTO effects (number, job_id) VALUES ($1, $2)")
+        .bind(job.number)
+        .bind(claim.job_id())
+        .execute(&mut *tx)
+        .await?;
+    claim.complete(&mut tx).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// The follow-up of a fate that died or was cancelled.
@@ -64,22 +62,20 @@ impl Job for Fate {
 struct AfterFate(Ended<Fate>);
 
 impl Job for AfterFate {
-    type App = Witness;
-
     const KIND: &'static str = "after_fate";
     const POOL: &'static str = "fates";
+}
 
-    async fn run(self, witness: Witness, claim: Claim) -> Result<(), Failure> {
-        let mut tx = claim.queue().begin(&witness.pg).await?;
-        sqlx::query("INSERT INTO ends (number, state) VALUES ($1, $2)")
-            .bind(self.0.payload.number)
-            .bind(&self.0.state)
-            .execute(&mut *tx)
-            .await?;
-        claim.complete(&mut tx).await?;
-        tx.commit().await?;
-        Ok(())
-    }
+async fn after_fate(job: AfterFate, witness: Witness, claim: Claim) -> Result<(), Failure> {
+    let mut tx = claim.queue().begin(&witness.pg).await?;
+    sqlx::query("INSERT INTO ends (number, state) VALUES ($1, $2)")
+        .bind(job.0.payload.number)
+        .bind(&job.0.state)
+        .execute(&mut *tx)
+        .await?;
+    claim.complete(&mut tx).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 #[derive(Clone)]
@@ -130,8 +126,8 @@ impl History {
         let queue = Queue::open(self.bench.database.pool().await, settings());
         let workers = Workers::new(&queue, self.witness.clone())
             .pool("fates", 8, Duration::from_secs(5))
-            .register::<Fate>()
-            .register::<AfterFate>()
+            .register(fate)
+            .register(after_fate)
             .start()
             .await
             .unwrap();

@@ -109,36 +109,32 @@ struct Counter {
 }
 
 impl Job for Count {
-    type App = Counter;
-
     const KIND: &'static str = "count";
     const POOL: &'static str = "test";
+}
 
-    async fn run(self, counter: Counter, claim: Claim) -> Result<(), Failure> {
-        let mut tx = claim.queue().begin(&counter.pg).await?;
-        sqlx::query("UPDATE counter SET n = n + 1").execute(&mut *tx).await?;
-        if self.lose_lease && claim.crashes() == 0 && !seen_before(&counter.pg, claim.job_id()).await? {
-            // Somebody decides that this worker is gone, while it is not.
-            sqlx::query(
-                "UPDATE queue.jobs SET worker_id = NULL, claim = NULL, state = 'waiting' WHERE id = $1",
-            )
+async fn count(job: Count, counter: Counter, claim: Claim) -> Result<(), Failure> {
+    let mut tx = claim.queue().begin(&counter.pg).await?;
+    sqlx::query("UPDATE counter SET n = n + 1").execute(&mut *tx).await?;
+    if job.lose_lease && claim.crashes() == 0 && !seen_before(&counter.pg, claim.job_id()).await? {
+        // Somebody decides that this worker is gone, while it is not.
+        sqlx::query("UPDATE queue.jobs SET worker_id = NULL, claim = NULL, state = 'waiting' WHERE id = $1")
             .bind(claim.job_id())
             .execute(&counter.pg)
             .await?;
-            sqlx::query("INSERT INTO seen VALUES ($1)").bind(claim.job_id()).execute(&counter.pg).await?;
+        sqlx::query("INSERT INTO seen VALUES ($1)").bind(claim.job_id()).execute(&counter.pg).await?;
+    }
+    match claim.complete(&mut tx).await {
+        Ok(()) => {
+            tx.commit().await?;
+            let _ = counter.told.send("committed");
+            Ok(())
         }
-        match claim.complete(&mut tx).await {
-            Ok(()) => {
-                tx.commit().await?;
-                let _ = counter.told.send("committed");
-                Ok(())
-            }
-            Err(CompleteError::Lost(_)) => {
-                let _ = counter.told.send("lost");
-                Err(Failure::retry("lost"))
-            }
-            Err(error) => Err(error.into()),
+        Err(CompleteError::Lost(_)) => {
+            let _ = counter.told.send("lost");
+            Err(Failure::retry("lost"))
         }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -159,7 +155,7 @@ async fn a_zombie_commits_nothing() {
     let queue = Queue::open(bench.database.pool().await, settings());
     let workers = Workers::new(&queue, Counter { pg: bench.pg.clone(), told })
         .pool("test", 4, Duration::from_secs(5))
-        .register::<Count>()
+        .register(count)
         .start()
         .await
         .unwrap();
@@ -185,7 +181,7 @@ async fn effects_and_completion_commit_together() {
     let queue = Queue::open(bench.database.pool().await, settings());
     let workers = Workers::new(&queue, Counter { pg: bench.pg.clone(), told })
         .pool("test", 4, Duration::from_secs(5))
-        .register::<Count>()
+        .register(count)
         .start()
         .await
         .unwrap();

@@ -23,6 +23,7 @@ mod lost_answers;
 mod outages;
 mod places;
 mod plans;
+mod starting;
 mod stopping;
 mod storms;
 mod unknown_kinds;

@@ -31,43 +31,41 @@ struct Step {
 }
 
 impl Job for Step {
-    type App = PgPool;
-
     const KIND: &'static str = "step";
     const POOL: &'static str = "storm";
     const MAX_ATTEMPTS: u16 = 1000;
     const BACKOFF: Backoff = Backoff::exponential(Duration::from_millis(5), Duration::from_millis(40));
+}
 
-    async fn run(self, pg: PgPool, claim: Claim) -> Result<(), Failure> {
-        // A second run of the lane beside this one would violate the primary key.
-        let begun = sqlx::query("INSERT INTO busy (lane, by_process) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-            .bind(&self.lane)
-            .bind(i32::try_from(std::process::id()).unwrap_or_default())
+async fn step(job: Step, pg: PgPool, claim: Claim) -> Result<(), Failure> {
+    // A second run of the lane beside this one would violate the primary key.
+    let begun = sqlx::query("INSERT INTO busy (lane, by_process) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+        .bind(&job.lane)
+        .bind(i32::try_from(std::process::id()).unwrap_or_default())
+        .execute(&pg)
+        .await?;
+    if begun.rows_affected() == 0 {
+        sqlx::query("INSERT INTO collisions (lane, number) VALUES ($1, $2)")
+            .bind(&job.lane)
+            .bind(job.number)
             .execute(&pg)
             .await?;
-        if begun.rows_affected() == 0 {
-            sqlx::query("INSERT INTO collisions (lane, number) VALUES ($1, $2)")
-                .bind(&self.lane)
-                .bind(self.number)
-                .execute(&pg)
-                .await?;
-        }
-        let fails = rand::random::<f64>() < 0.1;
-        let mut tx = claim.queue().begin(&pg).await?;
-        sqlx::query("DELETE FROM busy WHERE lane = $1").bind(&self.lane).execute(&mut *tx).await?;
-        if fails {
-            tx.commit().await?;
-            return Err(Failure::retry("by chance"));
-        }
-        sqlx::query("INSERT INTO effects (lane, number) VALUES ($1, $2)")
-            .bind(&self.lane)
-            .bind(self.number)
-            .execute(&mut *tx)
-            .await?;
-        claim.complete(&mut tx).await?;
-        tx.commit().await?;
-        Ok(())
     }
+    let fails = rand::random::<f64>() < 0.1;
+    let mut tx = claim.queue().begin(&pg).await?;
+    sqlx::query("DELETE FROM busy WHERE lane = $1").bind(&job.lane).execute(&mut *tx).await?;
+    if fails {
+        tx.commit().await?;
+        return Err(Failure::retry("by chance"));
+    }
+    sqlx::query("INSERT INTO effects (lane, number) VALUES ($1, $2)")
+        .bind(&job.lane)
+        .bind(job.number)
+        .execute(&mut *tx)
+        .await?;
+    claim.complete(&mut tx).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// A database with steps to take.
@@ -154,7 +152,7 @@ async fn child_that_steps() {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
     let workers = Workers::new(&queue, pool(16))
         .pool("storm", 16, Duration::from_secs(10))
-        .register::<Step>()
+        .register(step)
         .start()
         .await
         .unwrap();

@@ -10,7 +10,7 @@ use queue::Queue;
 use queue::backoff::Backoff;
 use queue::claim::Claim;
 use queue::failure::Failure;
-use queue::job::{Ended, Job};
+use queue::job::{Ended, FollowUp, Job};
 use queue::settings::Settings;
 use queue::workers::{RunningWorkers, Workers};
 use serde::{Deserialize, Serialize};
@@ -88,8 +88,8 @@ impl Bench {
 pub(crate) fn workers(queue: &Queue, record: Record, concurrency: usize) -> Workers<Record> {
     Workers::new(queue, record)
         .pool("test", concurrency, Duration::from_secs(20))
-        .register::<Act>()
-        .register::<AfterAct>()
+        .register(act)
+        .register(after_act)
 }
 
 /// What the handlers did, in order.
@@ -145,45 +145,43 @@ impl Act {
 }
 
 impl Job for Act {
-    type App = Record;
-
     const KIND: &'static str = "act";
     const POOL: &'static str = "test";
     const MAX_ATTEMPTS: u16 = 3;
     const BACKOFF: Backoff = Backoff::exponential(Duration::from_millis(20), Duration::from_millis(50));
     const TIMEOUT: Option<Duration> = Some(Duration::from_secs(4));
-    const ON_END: Option<(&'static str, &'static str)> = Some((AfterAct::KIND, AfterAct::POOL));
+    const ON_END: Option<FollowUp> = Some(FollowUp::of::<AfterAct>());
+}
 
-    async fn run(self, record: Record, claim: Claim) -> Result<(), Failure> {
-        let first_time = !record.all().contains(&self.name);
-        record.note(&self.name);
-        match self.deed {
-            Deed::Succeed => Ok(()),
-            Deed::Fail => Err(Failure::retry("it failed")),
-            Deed::SucceedAt(attempt) if claim.attempt() >= attempt => Ok(()),
-            Deed::SucceedAt(_) => Err(Failure::retry("not yet")),
-            Deed::RetryAfterMs(ms) if first_time => {
-                Err(Failure::RetryAfter(Duration::from_millis(ms), "busy".into()))
-            }
-            Deed::RetryAfterMs(_) => Ok(()),
-            Deed::Abort => Err(Failure::abort("no such thing")),
-            Deed::Panic => panic!("it fell over"),
-            Deed::AbortWithNumber => Err(Failure::abort("no such person: +15005550100, chunk 12345678")),
-            Deed::PanicWithQuote => panic!("not a plan: {:?}", "My doctor says"),
-            Deed::SnoozeOnceMs(ms) if first_time => Err(Failure::Snooze(Duration::from_millis(ms))),
-            Deed::SnoozeOnceMs(_) => Ok(()),
-            Deed::TakeMs(ms) => {
-                tokio::time::sleep(Duration::from_millis(ms)).await;
-                record.note(format!("{} ended", self.name));
-                Ok(())
-            }
-            Deed::Hang => std::future::pending().await,
-            Deed::HangUntilCancelled => {
-                claim.cancelled().await;
-                Err(Failure::retry("stopped as asked"))
-            }
-            Deed::KillProcess => std::process::abort(),
+pub(crate) async fn act(job: Act, record: Record, claim: Claim) -> Result<(), Failure> {
+    let first_time = !record.all().contains(&job.name);
+    record.note(&job.name);
+    match job.deed {
+        Deed::Succeed => Ok(()),
+        Deed::Fail => Err(Failure::retry("it failed")),
+        Deed::SucceedAt(attempt) if claim.attempt() >= attempt => Ok(()),
+        Deed::SucceedAt(_) => Err(Failure::retry("not yet")),
+        Deed::RetryAfterMs(ms) if first_time => {
+            Err(Failure::RetryAfter(Duration::from_millis(ms), "busy".into()))
         }
+        Deed::RetryAfterMs(_) => Ok(()),
+        Deed::Abort => Err(Failure::abort("no such thing")),
+        Deed::Panic => panic!("it fell over"),
+        Deed::AbortWithNumber => Err(Failure::abort("no such person: +15005550100, chunk 12345678")),
+        Deed::PanicWithQuote => panic!("not a plan: {:?}", "My doctor says"),
+        Deed::SnoozeOnceMs(ms) if first_time => Err(Failure::Snooze(Duration::from_millis(ms))),
+        Deed::SnoozeOnceMs(_) => Ok(()),
+        Deed::TakeMs(ms) => {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            record.note(format!("{} ended", job.name));
+            Ok(())
+        }
+        Deed::Hang => std::future::pending().await,
+        Deed::HangUntilCancelled => {
+            claim.cancelled().await;
+            Err(Failure::retry("stopped as asked"))
+        }
+        Deed::KillProcess => std::process::abort(),
     }
 }
 
@@ -193,14 +191,12 @@ impl Job for Act {
 pub(crate) struct AfterAct(Ended<serde_json::Value>);
 
 impl Job for AfterAct {
-    type App = Record;
-
     const KIND: &'static str = "after_act";
     const POOL: &'static str = "test";
+}
 
-    async fn run(self, record: Record, _: Claim) -> Result<(), Failure> {
-        let name = self.0.payload.get("name").and_then(|name| name.as_str()).unwrap_or("?").to_owned();
-        record.note(format!("{name} is {}: {}", self.0.state, self.0.reason.unwrap_or_default()));
-        Ok(())
-    }
+pub(crate) async fn after_act(job: AfterAct, record: Record, _: Claim) -> Result<(), Failure> {
+    let name = job.0.payload.get("name").and_then(|name| name.as_str()).unwrap_or("?").to_owned();
+    record.note(format!("{name} is {}: {}", job.0.state, job.0.reason.unwrap_or_default()));
+    Ok(())
 }

@@ -18,15 +18,13 @@ struct Dance {
 }
 
 impl Job for Dance {
-    type App = Record;
-
     const KIND: &'static str = "dance";
     const POOL: &'static str = "test";
+}
 
-    async fn run(self, record: Record, _: Claim) -> Result<(), Failure> {
-        record.note(self.name);
-        Ok(())
-    }
+async fn do_dance(job: Dance, record: Record, _: Claim) -> Result<(), Failure> {
+    record.note(job.name);
+    Ok(())
 }
 
 fn dance(name: &str) -> Dance {
@@ -54,7 +52,7 @@ async fn they_wait_for_a_process_that_knows_them_and_their_lane_with_them() {
     );
 
     let queue = Queue::open(bench.database.pool().await, settings());
-    let new = workers(&queue, bench.record.clone(), 4).register::<Dance>().start().await.unwrap();
+    let new = workers(&queue, bench.record.clone(), 4).register(do_dance).start().await.unwrap();
     bench.drained().await;
 
     let done = bench.record.all();
@@ -84,7 +82,7 @@ async fn while_old_and_new_processes_run_each_job_is_parked_once_at_most_and_don
     sqlx::raw_sql(COUNTED).execute(&bench.pg).await.unwrap();
     let old = bench.work(4).await;
     let queue = Queue::open(bench.database.pool().await, settings());
-    let new = workers(&queue, bench.record.clone(), 2).register::<Dance>().start().await.unwrap();
+    let new = workers(&queue, bench.record.clone(), 2).register(do_dance).start().await.unwrap();
     sqlx::raw_sql(
         "INSERT INTO queue.jobs (max_attempts, state, kind, pool, suspicion, payload)
          SELECT 3, 'waiting', 'dance', 'test', n % 100 / 99, format('{\"name\": \"dance %s\"}', n)::JSONB FROM generate_series(1, 600) n",

@@ -26,15 +26,13 @@ struct Due {
 struct Lateness(Arc<Mutex<Vec<TimeDelta>>>);
 
 impl Job for Due {
-    type App = Lateness;
-
     const KIND: &'static str = "due";
     const POOL: &'static str = "due";
+}
 
-    async fn run(self, lateness: Lateness, _: Claim) -> Result<(), Failure> {
-        lateness.0.lock().unwrap().push(Utc::now() - self.at);
-        Ok(())
-    }
+async fn due(job: Due, lateness: Lateness, _: Claim) -> Result<(), Failure> {
+    lateness.0.lock().unwrap().push(Utc::now() - job.at);
+    Ok(())
 }
 
 impl Lateness {
@@ -62,7 +60,7 @@ async fn worker(bench: &Bench) -> (Queue, Lateness, RunningWorkers) {
         .pool("conversation", 4, Duration::from_secs(10))
         .pool("replies", 4, Duration::from_secs(10))
         .pool("proactive", 4, Duration::from_secs(10))
-        .register::<Due>()
+        .register(due)
         .start()
         .await
         .unwrap();
@@ -186,7 +184,7 @@ async fn an_idle_process_asks_less_than_twice_a_second() {
         .pool("conversation", 4, Duration::from_secs(10))
         .pool("replies", 4, Duration::from_secs(10))
         .pool("proactive", 4, Duration::from_secs(10))
-        .register::<Due>()
+        .register(due)
         .start()
         .await
         .unwrap();

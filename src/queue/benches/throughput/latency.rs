@@ -46,16 +46,14 @@ struct Ping {
 }
 
 impl Job for Ping {
-    type App = Clock;
-
     const KIND: &'static str = "ping";
     const POOL: &'static str = "ping";
+}
 
-    async fn run(self, clock: Clock, _: Claim) -> Result<(), Failure> {
-        let waited = clock.now_us().saturating_sub(self.sent_us);
-        clock.waited_us.lock().expect("a handler never panics here").push(waited);
-        Ok(())
-    }
+async fn ping(job: Ping, clock: Clock, _: Claim) -> Result<(), Failure> {
+    let waited = clock.now_us().saturating_sub(job.sent_us);
+    clock.waited_us.lock().expect("a handler never panics here").push(waited);
+    Ok(())
 }
 
 /// How many come first and do not count: connections that are new look up tables and plan their statements.
@@ -69,7 +67,7 @@ pub(crate) async fn at(server: &Server, per_sec: u64, seconds: u64) -> anyhow::R
     let clock = Clock { begun: Instant::now(), waited_us: Arc::default() };
     let workers = Workers::new(&server.queue(6).await?, clock.clone())
         .pool(Ping::POOL, 100, Duration::from_secs(60))
-        .register::<Ping>()
+        .register(ping)
         .start()
         .await?;
     let sender = server.queue(2).await?;

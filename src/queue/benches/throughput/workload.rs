@@ -34,18 +34,16 @@ struct Noop {
 }
 
 impl Job for Noop {
-    type App = Arc<Tally>;
-
     const KIND: &'static str = "noop";
     const POOL: &'static str = "bench";
+}
 
-    async fn run(self, tally: Arc<Tally>, _: Claim) -> Result<(), Failure> {
-        tally.runs[self.id].fetch_add(1, Ordering::Relaxed);
-        if tally.ran.fetch_add(1, Ordering::Relaxed) + 1 == tally.runs.len() {
-            tally.all_ran.notify_one();
-        }
-        Ok(())
+async fn noop(job: Noop, tally: Arc<Tally>, _: Claim) -> Result<(), Failure> {
+    tally.runs[job.id].fetch_add(1, Ordering::Relaxed);
+    if tally.ran.fetch_add(1, Ordering::Relaxed) + 1 == tally.runs.len() {
+        tally.all_ran.notify_one();
     }
+    Ok(())
 }
 
 /// How often each job ran.
@@ -111,7 +109,7 @@ pub(crate) async fn drain(server: &Server, jobs: usize, lanes: Lanes) -> anyhow:
     let begun = Instant::now();
     let workers = Workers::new(&queue, tally.clone())
         .pool(Noop::POOL, CONCURRENCY, Duration::from_secs(60))
-        .register::<Noop>()
+        .register(noop)
         .start()
         .await?;
     tally.all_ran.notified().await;
