@@ -12,7 +12,7 @@ use sandbox::faults::Faults;
 use serde_json::json;
 
 use crate::support::forwarder::Forwarder;
-use crate::support::{API_TOKEN, TestApp};
+use crate::support::{API_TOKEN, SHIPPED_TIMEOUT, TestApp};
 
 /// Metered messages of a user.
 const CAP: i64 = 6;
@@ -62,6 +62,7 @@ impl Endurance {
             &[
                 ("CLOUDYBOT__PLANS__PRO__WHATSAPP_SENDS", &CAP.to_string()),
                 ("CLOUDYBOT__LIMITS__PER_SENDER_PER_MIN", "0"),
+                SHIPPED_TIMEOUT,
                 ("CLOUDYBOT__TWILIO__RECIPIENT_EVERY_MS", "100"),
                 ("CLOUDYBOT__TWILIO__IN_DOUBT_GRACE_MS", "2500"),
                 ("CLOUDYBOT__TWILIO__STATUS_LOOK_UPS_SECS", "[5, 20]"),

@@ -55,7 +55,12 @@ fn troubles(app: &TestApp) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_under_way_an_erasure_and_what_it_meets_wait_for_each_other_in_one_order() {
-    let app = TestApp::start_with(&[("CLOUDYBOT__TWILIO__RECIPIENT_EVERY_MS", "1")]).await;
+    let env = [
+        ("CLOUDYBOT__TWILIO__RECIPIENT_EVERY_MS", "1"),
+        // Each request meets the others in the database, and none waits for a connection.
+        ("CLOUDYBOT__DATABASE__API_CONNECTIONS", "48"),
+    ];
+    let app = TestApp::start_with(&env).await;
 
     for round in 0..6 {
         let people = (0..PEOPLE).map(|number| come_and_go(&app, round, number));

@@ -9,7 +9,7 @@ use private_postgres::test_database::TestDatabase;
 use sqlx::PgPool;
 
 use crate::support::forwarder::Forwarder;
-use crate::support::{PERSON, SCHEMA, TestApp, faketime};
+use crate::support::{PERSON, SCHEMA, SHIPPED_TIMEOUT, TestApp, faketime};
 
 /// As soon as the database takes writes again, webhooks must be taken in within this.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -88,7 +88,7 @@ async fn nothing_lost_and_nothing_twice(app: &TestApp, load: Load) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn once_the_database_is_no_longer_read_only_webhooks_are_taken_in_at_once() {
-    let app = TestApp::start_with(&[("CLOUDYBOT__LIMITS__PER_SENDER_PER_MIN", "0")]).await;
+    let app = TestApp::start_with(&[("CLOUDYBOT__LIMITS__PER_SENDER_PER_MIN", "0"), SHIPPED_TIMEOUT]).await;
     app.link(PERSON).await;
     let load = Load::default();
     let streams = async {
@@ -161,7 +161,9 @@ async fn when_a_standby_whose_clock_is_behind_takes_over_nothing_is_lost_and_not
         .await;
     let address = Forwarder::to(&first.connect_options(), Duration::ZERO).await;
     let url = address.url(&first.connect_options());
-    let app = TestApp::on_database(url, None, &[("CLOUDYBOT__LIMITS__PER_SENDER_PER_MIN", "0")]).await;
+    let app =
+        TestApp::on_database(url, None, &[("CLOUDYBOT__LIMITS__PER_SENDER_PER_MIN", "0"), SHIPPED_TIMEOUT])
+            .await;
     app.link(PERSON).await;
     let load = Load::default();
     let streams = async {

@@ -9,7 +9,7 @@ use std::process::Command;
 use private_postgres::scratch_cluster::ScratchCluster;
 use sqlx::{AssertSqlSafe, PgPool};
 
-use crate::support::{PERSON, TestApp};
+use crate::support::{PERSON, SHIPPED_TIMEOUT, TestApp};
 
 /// Mounted for as long as this value lives.
 struct SmallDisk {
@@ -73,7 +73,9 @@ async fn while_the_disk_is_full_webhooks_are_refused_and_afterwards_nothing_is_l
     let disk = SmallDisk::mount(64);
     let cluster = ScratchCluster::empty().await;
     let url = database_on(&disk, &cluster).await;
-    let app = TestApp::on_database(url, None, &[("CLOUDYBOT__LIMITS__PER_SENDER_PER_MIN", "0")]).await;
+    let app =
+        TestApp::on_database(url, None, &[("CLOUDYBOT__LIMITS__PER_SENDER_PER_MIN", "0"), SHIPPED_TIMEOUT])
+            .await;
     app.write(PERSON, "before").await;
     app.replies(PERSON, 1).await;
     app.write(PERSON, "/slow 1500 before").await;

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use private_postgres::scratch_cluster::ScratchCluster;
 
 use crate::support::forwarder::Forwarder;
-use crate::support::{PERSON, TestApp};
+use crate::support::{PERSON, SHIPPED_TIMEOUT, TestApp};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_database_a_webhook_is_refused_in_time_and_the_service_goes_on_by_itself_afterwards() {
     let cluster = ScratchCluster::empty().await;
-    let app = TestApp::on_database(cluster.url().to_owned(), None, &[]).await;
+    let app = TestApp::on_database(cluster.url().to_owned(), None, &[SHIPPED_TIMEOUT]).await;
     app.write(PERSON, "before").await;
     app.replies(PERSON, 1).await;
     app.drained_well().await;
@@ -101,7 +101,7 @@ async fn an_answer_in_hand_outlives_its_process_and_is_stored_by_another() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_comes_while_the_database_is_away_is_stored_when_it_is_back() {
     let cluster = ScratchCluster::empty().await;
-    let app = TestApp::on_database(cluster.url().to_owned(), None, &[]).await;
+    let app = TestApp::on_database(cluster.url().to_owned(), None, &[SHIPPED_TIMEOUT]).await;
     app.write(PERSON, "/slow 300").await;
     app.until("the agent works", async || app.count("SELECT count(*) FROM channel_turns").await == Some(1))
         .await;
@@ -117,7 +117,7 @@ async fn an_answer_that_comes_while_the_database_is_away_is_stored_when_it_is_ba
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_is_told_once_for_each_cause_and_then_counted() {
     let cluster = ScratchCluster::empty().await;
-    let mut app = TestApp::on_database(cluster.url().to_owned(), None, &[]).await;
+    let mut app = TestApp::on_database(cluster.url().to_owned(), None, &[SHIPPED_TIMEOUT]).await;
     app.write(PERSON, "before").await;
     app.drained_well().await;
 

@@ -126,7 +126,7 @@ async fn everything_that_twilio_sent_is_kept() {
 /// A burst of webhooks shares its transactions; whoever is busy, new or says STOP is dealt with alone, and each has a trace of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_burst_every_message_is_taken_in_once_and_nobody_waits_for_another_person() {
-    let app = TestApp::start_with(&[("CLOUDYBOT__SERVER__WEBHOOK_TIMEOUT_MS", "20000")]).await;
+    let app = TestApp::start().await;
     let people: Vec<String> = (0..20).map(|n| format!("whatsapp:+150055502{n:02}")).collect();
     for person in &people {
         app.write(person, "Hello").await;

@@ -27,6 +27,9 @@ pub(crate) static SCHEMA: Schema<'static> =
 
 pub(crate) const PERSON: &str = "whatsapp:+15005550100";
 
+/// How long a webhook waits for the database as the program is shipped. Tests of an outage set it; all others are more patient.
+pub(crate) const SHIPPED_TIMEOUT: (&str, &str) = ("CLOUDYBOT__SERVER__WEBHOOK_TIMEOUT_MS", "2000");
+
 /// Nothing in these tests takes longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -203,6 +206,8 @@ impl TestApp {
             ("TWILIO__IN_DOUBT_SECOND_LOOK_MS", "500"),
             ("DELIVERIES__CALLBACK_WAIT_MS", "1000"),
             ("SERVER__SHUTDOWN_GRACE_SECS", "5"),
+            // A burst of webhooks is taken in on a busy machine, too.
+            ("SERVER__WEBHOOK_TIMEOUT_MS", "20000"),
         ];
         let mut command = match self.files {
             None => Command::new(env!("CARGO_BIN_EXE_cloudybot")),
