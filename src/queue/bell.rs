@@ -1,8 +1,7 @@
 //! Wake-up: in this process directly, in other processes by a coalesced NOTIFY.
 //!
-//! A NOTIFY inside each enqueue's commit would make all commits wait for each other. So a job that is enqueued when it was quiet carries one, one of a process at
-//! a time, which goes out before the disk has the job (`enqueue.rs`), and what comes within two milliseconds of it is told after its commit, all together, from
-//! one connection. A process that dies in between loses a wake-up and no job: the poll finds it.
+//! A NOTIFY inside each enqueue's commit would make all commits wait for each other. So it goes out after the commit, from one connection, and work that
+//! comes within two milliseconds of the last one is told of in the next. A process that dies in between loses a wake-up and no job: the poll finds it.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -75,20 +74,6 @@ impl Bell {
     pub(crate) fn ring(&self, pool: &str) {
         self.ring_here(pool);
         self.tell(pool);
-    }
-
-    /// What a commit is to say that brings work to this pool: `None` if nobody else listens, or others are just being told things, when
-    /// [`Bell::ring`] tells them of this too.
-    pub(crate) fn say_in_commit(&self, pool: &str) -> Option<String> {
-        if !self.0.others.load(Ordering::Relaxed) {
-            return None;
-        }
-        let mut outgoing = lock(&self.0.outgoing);
-        if !outgoing.pools.is_empty() || !outgoing.pause().is_zero() {
-            return None;
-        }
-        outgoing.told_at = Some(Instant::now());
-        Some(self.0.payload(pool))
     }
 
     /// A job was enqueued for later: every poller asks anew when its next one is due.

@@ -5,7 +5,6 @@ use serde_json::value::RawValue;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
-use crate::bell;
 use crate::job::{Enqueued, JobId, NewJob};
 use crate::trace::TraceParent;
 
@@ -20,8 +19,8 @@ pub enum EnqueueError {
         /// What serde says.
         source: serde_json::Error,
     },
-    /// The database refused or was away. A job that was to be enqueued by itself may be there all the same, unless its data was refused; one of a
-    /// transaction is not.
+    /// The database refused or was away, and the transaction cannot commit. Of a commit without an answer ([`crate::Queue::enqueue`]) it is
+    /// unknown whether the job exists.
     #[error("cannot enqueue")]
     Database(#[from] sqlx::Error),
 }
@@ -49,49 +48,6 @@ pub async fn insert(conn: &mut PgConnection, job: NewJob) -> Result<Enqueued, En
     .fetch_one(conn)
     .await?;
     Ok(Enqueued::New(id))
-}
-
-/// Enqueues a plain job, and says this to who listens while the job is still on its way to the disk, where it is when this returns. Not for a
-/// transaction: there are two commits in it.
-pub(crate) async fn insert_saying(
-    conn: &mut PgConnection,
-    job: NewJob,
-    said: &str,
-) -> Result<Enqueued, EnqueueError> {
-    let payload = payload_of(job.kind, job.payload)?;
-    let id: JobId = sqlx::query_scalar("CALL queue.enqueue_saying(NULL, $1, $2, $3, $4, $5, $6, $7, $8)")
-        .bind(job.priority)
-        .bind(as_smallint(job.max_attempts))
-        .bind(job.kind)
-        .bind(job.pool)
-        .bind(traceparent(job.trace))
-        .bind(payload)
-        .bind(bell::CHANNEL)
-        .bind(said)
-        .fetch_one(conn)
-        .await?;
-    Ok(Enqueued::New(id))
-}
-
-/// Enqueues plain jobs in one statement; the numbers are in their order.
-pub(crate) async fn insert_plain(conn: &mut PgConnection, jobs: &[&NewJob]) -> sqlx::Result<Vec<JobId>> {
-    let column = |value: fn(&NewJob) -> i16| jobs.iter().map(|job| value(job)).collect::<Vec<_>>();
-    let payloads = jobs.iter().flat_map(|job| &job.payload).map(Json).collect::<Vec<_>>();
-    sqlx::query_scalar(
-        "INSERT INTO queue.jobs (priority, max_attempts, state, kind, pool, traceparent, payload)
-         SELECT u.priority, u.attempts, 'waiting', u.kind, u.pool, u.traceparent, u.payload
-         FROM unnest($1::SMALLINT[], $2::SMALLINT[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::JSONB[])
-             AS u (priority, attempts, kind, pool, traceparent, payload)
-         RETURNING id",
-    )
-    .bind(column(|job| job.priority))
-    .bind(column(|job| as_smallint(job.max_attempts)))
-    .bind(jobs.iter().map(|job| job.kind).collect::<Vec<_>>())
-    .bind(jobs.iter().map(|job| job.pool).collect::<Vec<_>>())
-    .bind(jobs.iter().map(|job| job.trace.map(|trace| trace.as_str().to_owned())).collect::<Vec<_>>())
-    .bind(payloads)
-    .fetch_all(conn)
-    .await
 }
 
 /// Enqueues any number of jobs in one statement; the outcomes are in their order.
@@ -189,15 +145,6 @@ impl Columns {
 /// The trace that a job was given, or else that of the code that runs now.
 fn traceparent(given: Option<TraceParent>) -> Option<String> {
     given.or_else(TraceParent::current).map(|trace| trace.as_str().to_owned())
-}
-
-impl NewJob {
-    /// As it is to be written by somebody else: with the trace of the code that runs now.
-    pub(crate) fn for_others_to_write(self) -> Result<Self, EnqueueError> {
-        let trace = self.trace.or_else(TraceParent::current);
-        let payload = self.payload.map_err(|source| EnqueueError::Payload { kind: self.kind, source })?;
-        Ok(Self { trace, payload: Ok(payload), ..self })
-    }
 }
 
 fn payload_of(

@@ -105,7 +105,6 @@ mod bell;
 mod finding;
 mod kept;
 mod registry;
-mod together;
 mod worker;
 
 use std::sync::Arc;
@@ -119,7 +118,6 @@ use crate::enqueue::EnqueueError;
 use crate::job::{Enqueued, NewJob};
 use crate::kept::Kept;
 use crate::settings::Settings;
-use crate::together::Together;
 use crate::transaction::Transaction;
 
 /// After this long a large batch goes on though as many as may are under way.
@@ -132,7 +130,6 @@ pub struct Queue(Arc<Inner>);
 struct Inner {
     kept: Kept,
     bell: Bell,
-    together: Together,
     settings: Settings,
     /// Permits for large batches.
     turns: Semaphore,
@@ -147,9 +144,8 @@ impl Queue {
     pub fn open(pool: impl Into<Connections>, settings: Settings) -> Self {
         let kept = Kept::new(pool.into());
         let bell = Bell::start(kept.clone());
-        let together = Together::new(kept.clone(), settings.statement_timeout);
         let turns = Semaphore::new(settings.batches_at_once.max(1));
-        Self(Arc::new(Inner { kept, bell, together, settings, turns }))
+        Self(Arc::new(Inner { kept, bell, settings, turns }))
     }
 
     /// Begins a transaction that wakes the workers after its commit. `pool` may be another one than the queue's own.
@@ -157,35 +153,12 @@ impl Queue {
         Transaction::begin(self, &pool.into()).await
     }
 
-    /// Enqueues one job by itself: it exists when this returns. Jobs in no lane and without a key that callers enqueue at the same time share a
-    /// commit.
+    /// Enqueues one job in a transaction of its own, on the queue's pool: the job exists when this returns.
     pub async fn enqueue(&self, job: impl Into<NewJob>) -> Result<Enqueued, EnqueueError> {
-        let job = job.into();
-        let (pool, later) = (job.pool, job.run_at.is_some());
-        if job.is_plain() {
-            let (outcome, is_said) = self.0.together.enqueue(job, || self.bell().say_in_commit(pool)).await?;
-            if is_said {
-                self.bell().ring_here(pool)
-            } else {
-                self.bell().ring(pool)
-            }
-            return Ok(outcome);
-        }
-        let outcome = self.kept().ask(async |conn| enqueue::insert(conn, job).await).await?;
-        if later {
-            self.bell().ring_later()
-        } else {
-            self.bell().ring(pool)
-        }
-        Ok(outcome)
-    }
-
-    /// Enqueues any number of jobs by themselves, in one statement: all exist when this returns, or none.
-    pub async fn enqueue_batch(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, EnqueueError> {
         let mut tx = self.begin(self.pool()).await?;
-        let outcomes = tx.enqueue_batch(jobs).await?;
+        let enqueued = tx.enqueue(job).await?;
         tx.commit().await?;
-        Ok(outcomes)
+        Ok(enqueued)
     }
 
     /// Returns when other processes know of the work that this one has made. For a process that ends now: what it has not said by then it never

@@ -11,7 +11,7 @@ pub const FUNCTIONS: &str = include_str!("../../migrations/functions.sql");
 
 /// Which text of [`FUNCTIONS`] this is. A change of that file raises it, so that a process of the build before, started in the middle of a
 /// rolling deploy, does not put its own text in the place of a later one.
-pub const REVISION: i32 = 1;
+pub const REVISION: i32 = 2;
 
 /// Serialises bringing the database up to date over all processes; any number that nothing else takes.
 const LOCK: i64 = 0x6d69_6772;

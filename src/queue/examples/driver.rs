@@ -4,8 +4,8 @@
 //!
 //! ```text
 //! driver setup                  makes the tables
-//! driver enqueue-batch N        N no-op jobs by the batch call
-//! driver enqueue-single N C     N jobs by C callers, each waiting for its call
+//! driver enqueue-batch N        N no-op jobs by the batch call, 5000 in a transaction
+//! driver enqueue-single N C     N jobs by C callers, each job in a transaction of its own
 //! driver produce N MS           a job every MS milliseconds
 //! driver work N                 a worker process, until stdin says a line or closes
 //! driver pending-sql|done-sql   the statements that count unfinished and finished jobs
@@ -116,31 +116,37 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn setup() -> anyhow::Result<()> {
-    sqlx::migrate!("../../migrations").run(&pool(1).await?).await?;
+    let pg = pool(1).await?;
+    sqlx::migrate!("../../migrations").run(&pg).await?;
+    sqlx::raw_sql(include_str!("../../../migrations/functions.sql")).execute(&pg).await?;
     done(0, Duration::ZERO);
     Ok(())
 }
 
 async fn enqueue_batch(number: usize) -> anyhow::Result<()> {
-    let queue = Queue::open(pool(1).await?, Settings::default());
+    let pg = pool(1).await?;
+    let queue = Queue::open(&pg, Settings::default());
     let begun = Instant::now();
     let ids: Vec<u64> = (0..number as u64).collect();
     for batch in ids.chunks(BATCH) {
-        queue.enqueue_batch(batch.iter().map(|id| NewJob::of(&Noop { id: *id, t: 0 })).collect()).await?;
+        let mut tx = queue.begin(&pg).await?;
+        tx.enqueue_batch(batch.iter().map(|id| NewJob::of(&Noop { id: *id, t: 0 })).collect()).await?;
+        tx.commit().await?;
     }
     done(number, begun.elapsed());
     Ok(())
 }
 
 async fn enqueue_single(number: usize, callers: usize) -> anyhow::Result<()> {
-    let queue = Queue::open(pool(u32::try_from(callers)?).await?, Settings::default());
+    let pg = pool(u32::try_from(callers)?).await?;
+    let queue = Queue::open(&pg, Settings::default());
     let begun = Instant::now();
     let tasks: Vec<_> = (0..callers)
         .map(|caller| {
-            let queue = queue.clone();
+            let (pg, queue) = (pg.clone(), queue.clone());
             tokio::spawn(async move {
                 for id in (caller..number).step_by(callers) {
-                    queue.enqueue(&Noop { id: id as u64, t: 0 }).await?;
+                    enqueue(&queue, &pg, &Noop { id: id as u64, t: 0 }).await?;
                 }
                 anyhow::Ok(())
             })
@@ -153,13 +159,21 @@ async fn enqueue_single(number: usize, callers: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// One job in a transaction of its own.
+async fn enqueue(queue: &Queue, pg: &PgPool, job: &Noop) -> anyhow::Result<()> {
+    let mut tx = queue.begin(pg).await?;
+    tx.enqueue(job).await?;
+    Ok(tx.commit().await?)
+}
+
 async fn produce(number: usize, every_ms: usize) -> anyhow::Result<()> {
-    let queue = Queue::open(pool(2).await?, Settings::default());
+    let pg = pool(2).await?;
+    let queue = Queue::open(&pg, Settings::default());
     let begun = Instant::now();
     let mut ticks = tokio::time::interval(Duration::from_millis(every_ms as u64));
     for id in 0..number as u64 {
         ticks.tick().await;
-        queue.enqueue(&Noop { id, t: now_us() }).await?;
+        enqueue(&queue, &pg, &Noop { id, t: now_us() }).await?;
     }
     done(number, begun.elapsed());
     // The last wake-up leaves within milliseconds of its commit; the process must live that long.

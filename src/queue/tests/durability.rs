@@ -1,4 +1,4 @@
-//! What an answer promises when the server crashes right after it, and what has not started before it was promised.
+//! What an answer promises when the server crashes right after it, and that no job starts before its commit is on the disk.
 
 use private_postgres::scratch_cluster::ScratchCluster;
 use queue::Queue;
@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use crate::support::{Act, Deed, PATIENCE, Record, SCHEMA, workers};
 
-/// Of a process that has not enqueued anything yet: its first job is told of before it is on the disk. Its leases outlast commits that are held.
+/// A process whose leases outlast commits that are held.
 async fn new_process(cluster: &ScratchCluster) -> Queue {
     Queue::open(cluster.pool().await, Settings::default())
 }
@@ -71,7 +71,7 @@ async fn what_was_enqueued_is_there_after_a_crash_of_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_is_claimed_while_it_is_on_its_way_to_the_disk_and_starts_when_both_are_there() {
+async fn while_a_commit_waits_for_the_disk_its_job_does_not_start_and_its_caller_is_told_nothing() {
     let cluster = ScratchCluster::create(&SCHEMA).await;
     let record = Record::default();
     let workers = workers(&new_process(&cluster).await, record.clone(), 4).start().await.unwrap();
@@ -81,8 +81,7 @@ async fn a_job_is_claimed_while_it_is_on_its_way_to_the_disk_and_starts_when_bot
         let queue = new_process(&cluster).await;
         tokio::spawn(async move { queue.enqueue(&Act::new("a", Deed::Succeed)).await })
     };
-    commits.until_held("CALL queue.enqueue_saying(%").await;
-    commits.until_held("%queue.claim_jobs(%").await;
+    commits.until_held("COMMIT").await;
 
     assert!(!enqueuing.is_finished(), "the caller is told too early");
     assert!(record.all().is_empty(), "it starts too early");

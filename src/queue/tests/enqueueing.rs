@@ -1,10 +1,12 @@
 //! Enqueueing: inside a transaction or not at all.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use queue::enqueue;
-use queue::job::{Enqueued, NewJob};
+use queue::enqueue::{self, EnqueueError};
+use queue::job::{Enqueued, Job, NewJob};
 use queue::trace::TraceParent;
+use serde::{Deserialize, Serialize};
 
 use crate::support::{Act, Bench, Deed};
 
@@ -38,6 +40,28 @@ async fn a_duplicate_key_is_reported_and_the_transaction_lives_on() {
     assert_eq!(bench.count("SELECT count(*) FROM queue.jobs").await, 1);
 }
 
+/// A map whose keys are no strings has no JSON form.
+#[derive(Serialize, Deserialize)]
+struct Unwritable(HashMap<(i32, i32), i32>);
+
+impl Job for Unwritable {
+    const KIND: &'static str = "unwritable";
+    const POOL: &'static str = "test";
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_without_a_json_form_is_refused_and_the_transaction_lives_on() {
+    let bench = Bench::new().await;
+
+    let mut tx = bench.queue.begin(&bench.pg).await.unwrap();
+    let refused = tx.enqueue(&Unwritable([((1, 2), 3)].into())).await;
+    tx.enqueue(&Act::new("done", Deed::Succeed)).await.unwrap();
+    tx.commit().await.unwrap();
+
+    assert!(matches!(refused, Err(EnqueueError::Payload { kind: "unwritable", .. })));
+    assert_eq!(bench.text("SELECT string_agg(payload->>'name', ',') FROM queue.jobs").await, "done");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_free_again_when_its_job_has_ended() {
     let bench = Bench::new().await;
@@ -59,17 +83,14 @@ async fn a_batch_reports_each_outcome_in_its_place() {
     let bench = Bench::new().await;
     let job = |name: &str| NewJob::of(&Act::new(name, Deed::Succeed));
 
-    let outcomes = bench
-        .queue
-        .enqueue_batch(vec![
-            job("a").unique_key("x"),
-            job("b").lane("z"),
-            job("c").unique_key("x"),
-            job("d").lane("z"),
-            job("e"),
-        ])
-        .await
-        .unwrap();
+    let jobs = [
+        job("a").unique_key("x"),
+        job("b").lane("z"),
+        job("c").unique_key("x"),
+        job("d").lane("z"),
+        job("e"),
+    ];
+    let outcomes = bench.enqueue_batch(jobs.into_iter()).await;
 
     let ids: Vec<Option<i64>> = outcomes
         .iter()
@@ -95,7 +116,7 @@ async fn a_batch_of_one_sort_reports_its_ids_in_the_order_given() {
     let bench = Bench::new().await;
     let jobs = (0..3000).map(|n| NewJob::of(&Act::new(format!("{n}"), Deed::Succeed)).priority(7));
 
-    let outcomes = bench.queue.enqueue_batch(jobs.collect()).await.unwrap();
+    let outcomes = bench.enqueue_batch(jobs).await;
 
     for (n, outcome) in outcomes.iter().enumerate().step_by(500) {
         let Enqueued::New(id) = outcome else { panic!("{n} is no duplicate") };

@@ -95,7 +95,7 @@ async fn claims_side_by_side_lose_no_job_to_each_others_recovery() {
         let marked = if n % 50 == 49 { LOST } else { "" };
         NewJob::of(&Act::new(format!("{n} {marked}"), Deed::Succeed))
     });
-    bench.queue.enqueue_batch(jobs.collect()).await.unwrap();
+    bench.enqueue_batch(jobs).await;
 
     let workers = workers(&queue, bench.record.clone(), 40).start().await.unwrap();
     bench.drained().await;

@@ -103,7 +103,9 @@ impl Storm {
                 let step = Step { lane: format!("lane {lane}"), number };
                 NewJob::of(&step).lane(step.lane.clone())
             });
-            self.queue.enqueue_batch(jobs.collect()).await.unwrap();
+            let mut tx = self.queue.begin(&self.pg).await.unwrap();
+            tx.enqueue_batch(jobs.collect()).await.unwrap();
+            tx.commit().await.unwrap();
         }
     }
 

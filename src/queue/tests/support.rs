@@ -10,7 +10,7 @@ use queue::Queue;
 use queue::backoff::Backoff;
 use queue::claim::Claim;
 use queue::failure::Failure;
-use queue::job::{Ended, FollowUp, Job};
+use queue::job::{Ended, Enqueued, FollowUp, Job, NewJob};
 use queue::settings::Settings;
 use queue::workers::{RunningWorkers, Workers};
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,14 @@ impl Bench {
     pub(crate) async fn work(&self, concurrency: usize) -> RunningWorkers {
         let queue = Queue::open(self.database.pool().await, settings());
         workers(&queue, self.record.clone(), concurrency).start().await.unwrap()
+    }
+
+    /// Enqueues jobs in a transaction of their own.
+    pub(crate) async fn enqueue_batch(&self, jobs: impl Iterator<Item = NewJob>) -> Vec<Enqueued> {
+        let mut tx = self.queue.begin(&self.pg).await.unwrap();
+        let enqueued = tx.enqueue_batch(jobs.collect()).await.unwrap();
+        tx.commit().await.unwrap();
+        enqueued
     }
 
     /// Waits until no job is live.

@@ -61,7 +61,7 @@ fn warm_up(per_sec: u64) -> usize {
     usize::try_from(per_sec).unwrap_or(usize::MAX)
 }
 
-/// So many jobs a second for so long. The clock of a job starts before its enqueuing call.
+/// So many jobs a second for so long, each in a transaction of its own. The clock of a job starts before that begins.
 pub(crate) async fn at(server: &Server, per_sec: u64, seconds: u64) -> anyhow::Result<Latency> {
     server.clear().await?;
     let clock = Clock { begun: Instant::now(), waited_us: Arc::default() };
@@ -70,12 +70,14 @@ pub(crate) async fn at(server: &Server, per_sec: u64, seconds: u64) -> anyhow::R
         .register(ping)
         .start()
         .await?;
-    let sender = server.queue(2).await?;
+    let (pg, sender) = (server.pool(2).await?, server.queue(2).await?);
     let mut ticks = tokio::time::interval(Duration::from_micros(1_000_000 / per_sec));
     let jobs = warm_up(per_sec) + usize::try_from(per_sec * seconds)?;
     for _ in 0..jobs {
         ticks.tick().await;
-        sender.enqueue(&Ping { sent_us: clock.now_us() }).await?;
+        let mut tx = sender.begin(&pg).await?;
+        tx.enqueue(&Ping { sent_us: clock.now_us() }).await?;
+        tx.commit().await?;
     }
     let deadline = Instant::now() + Duration::from_secs(30);
     while clock.waited_us.lock().expect("a handler never panics here").len() < jobs {

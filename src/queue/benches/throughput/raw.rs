@@ -29,7 +29,7 @@ async fn connections(server: &Server, clients: usize) -> anyhow::Result<Vec<Pool
     Ok(futures::future::try_join_all(each).await?)
 }
 
-/// A commit for each row, by so many clients.
+/// Each row in a transaction of its own, by so many clients.
 pub(crate) async fn enqueue_single(server: &Server, jobs: usize, clients: usize) -> anyhow::Result<f64> {
     server.clear().await?;
     let connections = connections(server, clients).await?;
@@ -37,12 +37,14 @@ pub(crate) async fn enqueue_single(server: &Server, jobs: usize, clients: usize)
     let tasks = connections.into_iter().enumerate().map(|(client, mut connection)| {
         tokio::spawn(async move {
             for id in (client..jobs).step_by(clients) {
+                sqlx::raw_sql("BEGIN").execute(&mut *connection).await?;
                 sqlx::query(
                     "INSERT INTO raw.jobs (max_attempts, state, kind, pool, payload) VALUES (5, 'waiting', 'noop', 'bench', $1)",
                 )
                 .bind(serde_json::json!({ "id": id }))
                 .execute(&mut *connection)
                 .await?;
+                sqlx::raw_sql("COMMIT").execute(&mut *connection).await?;
             }
             anyhow::Ok(())
         })

@@ -53,28 +53,32 @@ struct Tally {
     all_ran: Notify,
 }
 
-/// All jobs, so many in a call.
+/// All jobs, so many in a transaction.
 pub(crate) async fn enqueue_batches(server: &Server, jobs: usize, batch: usize) -> anyhow::Result<f64> {
     server.clear().await?;
-    let queue = server.queue(1).await?;
+    let (pg, queue) = (server.pool(1).await?, server.queue(1).await?);
     let begun = Instant::now();
     let ids: Vec<usize> = (0..jobs).collect();
     for ids in ids.chunks(batch) {
-        queue.enqueue_batch(ids.iter().map(|id| NewJob::of(&Noop { id: *id })).collect()).await?;
+        let mut tx = queue.begin(&pg).await?;
+        tx.enqueue_batch(ids.iter().map(|id| NewJob::of(&Noop { id: *id })).collect()).await?;
+        tx.commit().await?;
     }
     Ok(jobs as f64 / begun.elapsed().as_secs_f64())
 }
 
-/// One job a call, by so many callers.
+/// Each job in a transaction of its own, by so many callers.
 pub(crate) async fn enqueue_single(server: &Server, jobs: usize, callers: usize) -> anyhow::Result<f64> {
     server.clear().await?;
-    let queue = server.queue(u32::try_from(callers)?).await?;
+    let (pg, queue) = (server.pool(u32::try_from(callers)?).await?, server.queue(2).await?);
     let begun = Instant::now();
     let tasks = (0..callers).map(|caller| {
-        let queue = queue.clone();
+        let (pg, queue) = (pg.clone(), queue.clone());
         tokio::spawn(async move {
             for id in (caller..jobs).step_by(callers) {
-                queue.enqueue(&Noop { id }).await?;
+                let mut tx = queue.begin(&pg).await?;
+                tx.enqueue(&Noop { id }).await?;
+                tx.commit().await?;
             }
             anyhow::Ok(())
         })
@@ -99,7 +103,9 @@ pub(crate) async fn drain(server: &Server, jobs: usize, lanes: Lanes) -> anyhow:
         let job = NewJob::of(&Noop { id });
         if lanes == Lanes::Own { job.lane(format!("lane {id}")) } else { job }
     };
-    queue.enqueue_batch((0..jobs).map(new).collect()).await?;
+    let mut tx = queue.begin(&server.pg).await?;
+    tx.enqueue_batch((0..jobs).map(new).collect()).await?;
+    tx.commit().await?;
     let finished_before = finished(server).await?;
     sqlx::raw_sql("VACUUM ANALYZE queue.jobs").execute(&server.pg).await?;
     sqlx::raw_sql("CHECKPOINT").execute(&server.pg).await?;

@@ -1,4 +1,4 @@
-//! What the database's own functions, procedures and triggers read when they are called: their statements stand in no source of the program, and no
+//! What the database's own functions and triggers read when they are called: their statements stand in no source of the program, and no
 //! `EXPLAIN` looks into them. So each is called with real arguments, and the server's counters tell what it read, whoever called whom. They are blind to
 //! one thing: an index that is read through for a condition on another than its first column.
 
@@ -76,27 +76,12 @@ const CALLS: [&str; 40] = [
     "SELECT whatsapp_reserve(array_agg(format('user-%s', n)), array_agg(date_trunc('month', now())), array_agg(1), array_agg(100::BIGINT)) FROM generate_series(1, 500) n",
 ];
 
-/// The procedure ends the transaction, so it is called in none, and looks at the counters before anybody else resets them.
-const ENQUEUE_SAYING: &str = "
-    DO $$
-    DECLARE
-        id BIGINT;
-        read BIGINT := pg_stat_get_xact_tuples_returned('queue.jobs'::regclass);
-    BEGIN
-        CALL queue.enqueue_saying(id, 0::SMALLINT, 3::SMALLINT, 'act', 'elsewhere', NULL, '{}', 'nobody', 'listens');
-        read := pg_stat_get_xact_tuples_returned('queue.jobs'::regclass) - read;
-        IF read > 0 THEN
-            RAISE EXCEPTION 'queue.enqueue_saying reads % jobs', read;
-        END IF;
-    END $$";
-
 /// Calls everything once, in the way that Postgres plans for anybody and in the way that it plans for these arguments; what was read too much.
 pub(super) async fn faults(conn: &mut PgConnection) -> Vec<String> {
     let (mut wrong, mut called) = (Vec::new(), BTreeSet::new());
     for mode in ["force_generic_plan", "force_custom_plan"] {
         run(conn, &format!("DISCARD PLANS; SET plan_cache_mode = {mode}")).await;
         wrong.extend(faults_of_calls(conn, "", 210, &mut called).await);
-        run(conn, ENQUEUE_SAYING).await;
     }
     wrong.extend(never_called(conn, &called).await);
     wrong
