@@ -8,7 +8,7 @@ use queue::claim::Claim;
 use queue::failure::Failure;
 use queue::job::NewJob;
 use queue::transaction::Transaction;
-use store::slots::{self, Part, Slot};
+use store::slots::{self, Part, PartOutcome, Slot, SlotState};
 use store::users::User;
 
 use crate::app::App;
@@ -54,7 +54,7 @@ impl<'a> Duty<'a> {
     /// `None`: nothing is left to be done.
     pub(crate) async fn open(app: &'a App, slot_id: i64) -> Result<Option<Self>, Failure> {
         let mut conn = app.pg.acquire().await?;
-        let slot = slots::get(&mut conn, slot_id).await?.filter(|slot| slot.state == "open");
+        let slot = slots::get(&mut conn, slot_id).await?.filter(|slot| slot.state == SlotState::Open);
         let Some(slot) = slot else { return Ok(None) };
         let definition: Definition = serde_json::from_value(slot.definition.clone())
             .map_err(|error| Failure::abort(format!("the slot's definition cannot be read: {error}")))?;
@@ -137,7 +137,7 @@ impl<'a> Duty<'a> {
         let jobs =
             page.users.iter().map(|user| NewJob::of(&PromptUser { slot, user: user.clone(), again: false }));
         page.tx.enqueue_batch(jobs.collect()).await?;
-        let asked = |user_id| Part { user_id, outcome: "asked", reason: None, delivery_id: None };
+        let asked = |user_id| Part { user_id, outcome: PartOutcome::Asked, reason: None, delivery_id: None };
         let parts: Vec<Part<'_>> = page.users.iter().map(|user| asked(user.as_str())).collect();
         slots::add_users(&mut page.tx, slot, &parts).await?;
         Ok(())

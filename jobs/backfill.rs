@@ -8,6 +8,8 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use queue::failure::Failure;
+use store::alerts::AlertCause;
+use store::cursors::Cursor;
 use twilio::client::{ListFilter, LookupError, Page, PageUri};
 use twilio::inbound::InboundMessage;
 use twilio::listed::{Entry, ListedMessage, UnusableEntry};
@@ -25,12 +27,6 @@ const OVERLAP: TimeDelta = TimeDelta::minutes(15);
 /// A round that ends this late behind the last one that did its work is told to administrators.
 const TOLD_AFTER: TimeDelta = TimeDelta::minutes(30);
 
-/// How far the list has been read.
-const CURSOR: &str = "backfill";
-
-/// The moment of the first start ever: nothing that was written before is fetched.
-pub const FIRST_START: &str = "first_start";
-
 /// Which messages a round is about.
 struct Span {
     from: DateTime<Utc>,
@@ -41,8 +37,8 @@ struct Span {
 pub(crate) async fn backfill(app: &App) -> Result<(), Failure> {
     let mut conn = app.pg.acquire().await?;
     let begun = store::clock::now(&mut conn).await?;
-    let done_until = store::cursors::get(&mut conn, CURSOR).await?.min(begun);
-    let first_start = store::cursors::get(&mut conn, FIRST_START).await?;
+    let done_until = store::cursors::get(&mut conn, Cursor::Backfill).await?.min(begun);
+    let first_start = store::cursors::get(&mut conn, Cursor::FirstStart).await?;
     drop(conn);
     let since = (done_until - OVERLAP).max(begun - AT_MOST);
     // What is younger may still come by its webhook.
@@ -52,7 +48,7 @@ pub(crate) async fn backfill(app: &App) -> Result<(), Failure> {
     match take_in_all(app, &span).await {
         Ok(waiting) => {
             let done = waiting.map_or(begun, |since| since.min(begun));
-            store::cursors::advance(&mut *app.pg.acquire().await?, CURSOR, done).await?;
+            store::cursors::advance(&mut *app.pg.acquire().await?, Cursor::Backfill, done).await?;
             Ok(())
         }
         Err(failure) if begun - done_until > TOLD_AFTER => {
@@ -61,7 +57,7 @@ pub(crate) async fn backfill(app: &App) -> Result<(), Failure> {
                 "messages whose webhook never came have not been fetched since {}: {failure:?}; what is older than a day is lost",
                 done_until.format("%Y-%m-%d %H:%M UTC")
             );
-            post_alert::raise(&mut tx, &app.settings, "backfill_behind", &detail).await?;
+            post_alert::raise(&mut tx, &app.settings, AlertCause::BackfillBehind, &detail).await?;
             tx.commit().await?;
             Err(failure)
         }
@@ -251,7 +247,7 @@ async fn keep_aside(
             "{name} of Twilio's list was not taken in: {}; see /admin/api/unusable-entries",
             entry.reason
         );
-        post_alert::raise(&mut tx, &app.settings, "unusable_entry", &detail).await?;
+        post_alert::raise(&mut tx, &app.settings, AlertCause::UnusableEntry, &detail).await?;
     }
     tx.commit().await?;
     Ok(())

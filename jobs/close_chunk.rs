@@ -5,9 +5,10 @@
 
 use queue::claim::Claim;
 use queue::failure::Failure;
-use queue::job::{Ended, Job};
+use queue::job::{EndState, Ended, Job};
 use serde::{Deserialize, Serialize};
-use store::chunks::End;
+use store::alerts::AlertCause;
+use store::chunks::{ChunkState, End};
 
 use crate::app::App;
 use crate::look_up::UNRESOLVED;
@@ -30,16 +31,16 @@ pub async fn run(job: CloseChunk, app: App, claim: Claim) -> Result<(), Failure>
     let reason = job.0.reason.as_deref().unwrap_or("its job ended");
     let mut tx = app.begin().await?;
     let Some(chunk) = store::chunks::lock(&mut tx, chunk_id).await? else { return Ok(()) };
-    let (end, reason) = match (chunk.state.as_str(), job.0.state.as_str()) {
-        ("sending", _) => UNRESOLVED,
-        (_, "cancelled") => (End::Cancelled, reason),
+    let (end, reason) = match (chunk.state, job.0.state) {
+        (ChunkState::Sending, _) => UNRESOLVED,
+        (_, EndState::Cancelled) => (End::Cancelled, reason),
         _ => (End::Failed, reason),
     };
     if store::chunks::end(&mut tx, chunk_id, end, None, reason).await? {
         store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
-        if chunk.state == "sending" {
+        if chunk.state == ChunkState::Sending {
             let detail = format!("chunk {chunk_id}: {reason}");
-            post_alert::raise(&mut tx, &app.settings, "unknown_send", &detail).await?;
+            post_alert::raise(&mut tx, &app.settings, AlertCause::UnknownSend, &detail).await?;
         }
         tracing::warn!(
             chunk.id = chunk_id,

@@ -7,6 +7,7 @@ use queue::failure::Failure;
 use queue::job::{Ended, Job};
 use queue::transaction::Transaction;
 use serde::{Deserialize, Serialize};
+use store::alerts::AlertCause;
 
 use crate::app::App;
 use crate::post_alert;
@@ -72,7 +73,7 @@ async fn end(app: &App, tx: &mut Transaction, slot_id: i64, failed: Option<&str>
             "schedule {0} was switched off: {why}; mend it, then `cloudybot schedules enable {0}`",
             slot.schedule
         );
-        post_alert::raise(tx, &app.settings, "schedule_disabled", &detail).await?;
+        post_alert::raise(tx, &app.settings, AlertCause::ScheduleDisabled, &detail).await?;
     }
     Ok(())
 }

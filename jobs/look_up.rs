@@ -9,7 +9,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use queue::claim::Claim;
 use queue::failure::Failure;
-use store::chunks::{Chunk, End, Unsent};
+use store::alerts::AlertCause;
+use store::chunks::{Chunk, ChunkState, End, Unsent};
 use twilio::address::spellings;
 use twilio::client::{ListFilter, LookupError};
 use twilio::listed::Entry;
@@ -46,7 +47,7 @@ pub(crate) async fn resolve(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(
     }
     let mut tx = app.begin().await?;
     let locked = store::chunks::lock(&mut tx, chunk.id).await?;
-    if locked.is_none_or(|locked| locked.state != "sending" || locked.attempt != chunk.attempt) {
+    if locked.is_none_or(|locked| locked.state != ChunkState::Sending || locked.attempt != chunk.attempt) {
         // A callback was quicker.
         return Ok(());
     }
@@ -87,13 +88,13 @@ async fn leave_in_doubt(
     }
     let mut tx = app.begin().await?;
     let locked = store::chunks::lock(&mut tx, chunk.id).await?;
-    if locked.is_some_and(|locked| locked.state == "sending" && locked.attempt == chunk.attempt) {
+    if locked.is_some_and(|locked| locked.state == ChunkState::Sending && locked.attempt == chunk.attempt) {
         store::doubts::raise(&mut tx, chunk.id, chunk.attempt, reason).await?;
         let detail = format!(
             "chunk {}: {reason}; `cloudybot chunks verdict {} arrived|send-again` ends the doubt",
             chunk.id, chunk.id
         );
-        post_alert::raise(&mut tx, &app.settings, "send_in_doubt", &detail).await?;
+        post_alert::raise(&mut tx, &app.settings, AlertCause::SendInDoubt, &detail).await?;
     }
     claim.complete(&mut tx).await?;
     tx.commit().await?;
@@ -108,7 +109,7 @@ async fn leave_to_a_person(app: &App, claim: &Claim, chunk: &Chunk) -> Result<()
     if store::chunks::end(&mut tx, chunk.id, end, None, reason).await? {
         store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
         let detail = format!("chunk {}: {reason}", chunk.id);
-        post_alert::raise(&mut tx, &app.settings, "unknown_send", &detail).await?;
+        post_alert::raise(&mut tx, &app.settings, AlertCause::UnknownSend, &detail).await?;
     }
     claim.complete(&mut tx).await?;
     tx.commit().await?;

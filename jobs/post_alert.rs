@@ -13,6 +13,7 @@ use queue::failure::Failure;
 use queue::job::{Job, NewJob};
 use queue::transaction::Transaction;
 use serde::{Deserialize, Serialize};
+use store::alerts::AlertCause;
 
 use crate::app::{App, Settings};
 
@@ -36,7 +37,7 @@ pub async fn run(job: PostAlert, app: App, _: Claim) -> Result<(), Failure> {
     let alert = store::alerts::get(&mut *app.pg.acquire().await?, job.alert).await?;
     let Some(alert) = alert else { return Ok(()) };
     let text = format!("CloudyBot's WhatsApp channel: {}: {}", alert.cause, alert.detail);
-    let posted = Alert { text: &text, id: alert.id, cause: &alert.cause, detail: &alert.detail };
+    let posted = Alert { text: &text, id: alert.id, cause: alert.cause.as_str(), detail: &alert.detail };
     Ok(webhook.post(&posted).await?)
 }
 
@@ -45,12 +46,12 @@ pub async fn run(job: PostAlert, app: App, _: Claim) -> Result<(), Failure> {
 pub async fn raise(
     tx: &mut Transaction,
     settings: &Settings,
-    cause: &str,
+    cause: AlertCause,
     detail: &str,
 ) -> Result<(), AlertError> {
     let detail = &outside::words::without_phone_numbers(detail);
     let Some(alert) = store::alerts::raise(tx, cause, detail).await? else { return Ok(()) };
-    tracing::error!(alert.id = alert, cause, "Alert {alert}, {cause}: {detail}");
+    tracing::error!(alert.id = alert, cause = cause.as_str(), "Alert {alert}, {cause}: {detail}");
     if settings.alert_webhook.is_some() {
         tx.enqueue(NewJob::of(&PostAlert { alert })).await?;
     }

@@ -100,7 +100,8 @@ pub(crate) async fn look_after(app: &App) -> Result<(), Failure> {
     }
     if let Enqueued::New(job) = tx.enqueue(anew(&app.settings)).await? {
         let detail = format!("sending was paused and nothing was left to try it out; job {job} does so now");
-        post_alert::raise(&mut tx, &app.settings, "pause_without_probe", &detail).await?;
+        post_alert::raise(&mut tx, &app.settings, store::alerts::AlertCause::PauseWithoutProbe, &detail)
+            .await?;
     }
     tx.commit().await?;
     Ok(())

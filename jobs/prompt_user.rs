@@ -15,7 +15,7 @@ use queue::failure::Failure;
 use queue::job::{FollowUp, Job};
 use queue::transaction::Transaction;
 use serde::{Deserialize, Serialize};
-use store::slots::{self, Slot};
+use store::slots::{self, PartOutcome, Slot, SlotState};
 use store::turns::{OfSlot, Turn};
 
 use crate::agents::{self, UsersAgent};
@@ -110,12 +110,12 @@ impl PromptUser {
                     return Err(Failure::retry("its turn was ended while the agent worked"));
                 }
                 // Whatever has not ended it: nobody is left to be written to, and the slot must not wait for ever.
-                slots::end_asked(&mut tx, slot.id, &self.came_to("empty", GONE)).await?;
+                slots::end_asked(&mut tx, slot.id, &self.came_to(PartOutcome::Empty, GONE)).await?;
             }
             Reply::Silent => {
                 store::turns::finish_silent(&mut tx, turn.id).await?;
                 let silent = "the agent chose to stay silent";
-                slots::end_asked(&mut tx, slot.id, &self.came_to("empty", silent)).await?;
+                slots::end_asked(&mut tx, slot.id, &self.came_to(PartOutcome::Empty, silent)).await?;
             }
         }
         end(app, claim, tx, slot).await
@@ -131,7 +131,7 @@ impl PromptUser {
             tx.commit().await?;
             return Err(error.into());
         }
-        slots::end_asked(&mut tx, asked.slot.id, &self.came_to("agent_failed", &reason)).await?;
+        slots::end_asked(&mut tx, asked.slot.id, &self.came_to(PartOutcome::AgentFailed, &reason)).await?;
         end(app, claim, tx, &asked.slot).await
     }
 
@@ -146,14 +146,15 @@ impl PromptUser {
     async fn open_turn(&self, app: &App) -> Result<Option<Opened>, Failure> {
         let mut tx = app.begin().await?;
         let Some(user) = store::users::get(&mut tx, &self.user).await? else {
-            slots::end_asked(&mut tx, self.slot, &self.came_to("empty", GONE)).await?;
+            slots::end_asked(&mut tx, self.slot, &self.came_to(PartOutcome::Empty, GONE)).await?;
             close_slot::close_if_done(app, &mut tx, self.slot, None).await?;
             tx.commit().await?;
             return Ok(None);
         };
         let conversation = store::conversations::of_user(&mut tx, &self.user).await?;
         store::conversations::lock(&mut tx, conversation).await?;
-        let slot = slots::get(&mut tx, self.slot).await?.filter(|slot| self.again || slot.state == "open");
+        let slot =
+            slots::get(&mut tx, self.slot).await?.filter(|slot| self.again || slot.state == SlotState::Open);
         let Some(slot) = slot else { return Ok(None) };
         if !slots::is_asked(&mut tx, self.slot, &self.user).await? {
             return Ok(None);
@@ -195,7 +196,7 @@ impl PromptUser {
         Ok(())
     }
 
-    fn came_to<'a>(&'a self, outcome: &'a str, reason: &'a str) -> slots::Part<'a> {
+    fn came_to<'a>(&'a self, outcome: PartOutcome, reason: &'a str) -> slots::Part<'a> {
         slots::Part { user_id: &self.user, outcome, reason: Some(reason), delivery_id: None }
     }
 }

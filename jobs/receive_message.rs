@@ -15,7 +15,7 @@ use queue::failure::Failure;
 use queue::job::{FollowUp, Job, NewJob};
 use queue::transaction::Transaction;
 use serde::{Deserialize, Serialize};
-use store::messages::{Message, Outcome};
+use store::messages::{Message, MessageOutcome};
 
 use crate::agents;
 use crate::answer::Answer;
@@ -119,7 +119,7 @@ async fn decide(
             None => return Err(Failure::retry("the sender has just been linked")),
         };
         admission::tell(app, tx, message, text).await?;
-        store::messages::end(tx, message.id, Outcome::Browser, text).await?;
+        store::messages::end(tx, message.id, MessageOutcome::Browser, text).await?;
         return Ok(Decided::Yes);
     }
     if !admission::pace(app, tx, message).await? {
@@ -129,7 +129,7 @@ async fn decide(
         None => return Ok(Decided::AskModerator),
         Some(Verdict::Blocked(reason)) => {
             admission::tell(app, tx, message, texts::MODERATED).await?;
-            store::messages::end(tx, message.id, Outcome::Moderated, reason).await?;
+            store::messages::end(tx, message.id, MessageOutcome::Moderated, reason).await?;
             return Ok(Decided::Yes);
         }
         Some(Verdict::Pass) => {}

@@ -17,8 +17,8 @@ use queue::job::{FollowUp, Job};
 use queue::transaction::Transaction;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
-use store::deliveries::Purpose;
-use store::slots::{Part, Slot};
+use store::deliveries::{DeliveryState, Purpose};
+use store::slots::{Part, PartOutcome, Slot};
 use store::users::User;
 
 use crate::app::App;
@@ -130,7 +130,11 @@ pub(crate) async fn say<'a>(
         .zip(planned)
         .map(|((user, _), planned)| Part {
             user_id: &user.id,
-            outcome: if planned.state == "open" { "planned" } else { "blocked" },
+            outcome: if planned.state == DeliveryState::Open {
+                PartOutcome::Planned
+            } else {
+                PartOutcome::Blocked
+            },
             reason: planned.reason,
             delivery_id: Some(planned.id),
         })

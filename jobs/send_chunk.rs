@@ -11,8 +11,9 @@ use queue::claim::Claim;
 use queue::failure::Failure;
 use queue::job::{FollowUp, Job};
 use serde::{Deserialize, Serialize};
-use store::chunks::Chunk;
-use store::rate_buckets::{self, Rate};
+use store::chunks::{Chunk, ChunkState};
+use store::rate_buckets::{self, Bucket, Rate};
+use store::sender_pace::SendStream;
 
 use crate::app::App;
 use crate::close_chunk::CloseChunk;
@@ -45,13 +46,13 @@ pub async fn run(job: SendChunk, app: App, claim: Claim) -> Result<(), Failure> 
     let Some(chunk) = store::chunks::get(&mut *app.pg.acquire().await?, job.chunk).await? else {
         return Ok(());
     };
-    match chunk.state.as_str() {
-        "planned" => match turn(&app, &chunk).await? {
+    match chunk.state {
+        ChunkState::Planned => match turn(&app, &chunk).await? {
             Turn::Now => sending::send(&app, &claim, &chunk).await,
             Turn::Later(pause) => Err(Failure::Snooze(pause)),
             Turn::AfterVerdict => Ok(()),
         },
-        "sending" => look_up::resolve(&app, &claim, &chunk).await,
+        ChunkState::Sending => look_up::resolve(&app, &claim, &chunk).await,
         _ => Ok(()),
     }
 }
@@ -72,10 +73,10 @@ async fn turn(app: &App, chunk: &Chunk) -> Result<Turn, Failure> {
     // In order: until the callback of the chunk before this one, or a few seconds.
     if let Some((state, accepted_secs_ago)) = store::chunks::before(&mut conn, chunk).await? {
         let left = app.settings.sending.callback_wait.as_secs_f64() - accepted_secs_ago.unwrap_or(f64::MAX);
-        if state == "accepted" && left > 0.0 {
+        if state == ChunkState::Accepted && left > 0.0 {
             return Ok(Turn::Later(Duration::from_secs_f64(left)));
         }
-        if state == "sending" {
+        if state == ChunkState::Sending {
             return Ok(Turn::AfterVerdict);
         }
     }
@@ -106,8 +107,12 @@ async fn turn(app: &App, chunk: &Chunk) -> Result<Turn, Failure> {
     tokio::time::sleep(wait).await;
     if chunk.of_own_accord {
         // Only now, or a broadcast would take the sender's moments of the next minutes from the replies.
-        let now =
-            store::sender_pace::take(&mut *app.pg.acquire().await?, ALL, app.settings.sender_per_sec).await?;
+        let now = store::sender_pace::take(
+            &mut *app.pg.acquire().await?,
+            SendStream::All,
+            app.settings.sender_per_sec,
+        )
+        .await?;
         tokio::time::sleep(Duration::from_secs_f64(now.wait_secs).min(Duration::from_secs(2))).await;
     }
     Ok(Turn::Now)
@@ -116,28 +121,25 @@ async fn turn(app: &App, chunk: &Chunk) -> Result<Turn, Failure> {
 /// A shorter wait than this is not worth putting the job off.
 const SHORT: Duration = Duration::from_millis(100);
 
-/// The stream of everything that the sender says.
-const ALL: &str = "all";
-
 /// Gives a chunk its moment, which is kept, so that waiting for it costs no second one, and says how long that is from now: the person's pace first, then the sender's. What is sent of
 /// our own accord has a stream of its own, and a fifth of the sender's rate is kept for replies. The inner error says how long the person's pace
 /// makes it wait before it may ask again.
 async fn pace(app: &App, chunk: &Chunk) -> Result<Result<Duration, Duration>, Failure> {
     let settings = &app.settings;
     let mut conn = app.pg.acquire().await?;
-    let person = format!("to:{}", chunk.address_id);
+    let person = Bucket::Recipient(chunk.address_id);
     let rate = Rate {
         capacity: f64::from(settings.recipient_burst.max(1)),
         per_sec: 1.0 / settings.recipient_every.as_secs_f64().max(0.001),
     };
-    if !rate_buckets::take(&mut conn, &person, rate, None).await? {
-        let wait = rate_buckets::wait_secs(&mut conn, &person, rate).await?;
+    if !rate_buckets::take(&mut conn, person, rate, None).await? {
+        let wait = rate_buckets::wait_secs(&mut conn, person, rate).await?;
         return Ok(Err(Duration::from_secs_f64(wait.clamp(0.05, 60.0))));
     }
     let moment = if chunk.of_own_accord {
-        store::sender_pace::take(&mut conn, "proactive", settings.sender_per_sec * 0.8).await?
+        store::sender_pace::take(&mut conn, SendStream::Proactive, settings.sender_per_sec * 0.8).await?
     } else {
-        store::sender_pace::take(&mut conn, ALL, settings.sender_per_sec).await?
+        store::sender_pace::take(&mut conn, SendStream::All, settings.sender_per_sec).await?
     };
     store::chunks::keep_slot(&mut conn, chunk.id, moment.at).await?;
     Ok(Ok(Duration::from_secs_f64(moment.wait_secs)))

@@ -8,8 +8,11 @@ use queue::claim::Claim;
 use queue::failure::Failure;
 use queue::trace::TraceParent;
 use queue::transaction::Transaction;
+use store::alerts::AlertCause;
 use store::chunks::{Accepted, Chunk, End, Unsent};
-use store::consents::{Action, Method, NewConsent};
+use store::consents::{ConsentAction, ConsentMethod, NewConsent};
+use store::deliveries::Obstacle;
+use store::opt_outs::OptedOutBy;
 use twilio::client::SendError;
 use twilio::errors::ErrorClass;
 use twilio::message::{Content, OutboundMessage};
@@ -112,15 +115,15 @@ async fn begin(app: &App, chunk: &Chunk) -> Result<Option<(Attempt, String)>, Fa
     let is_free_text = locked.content_sid.is_none();
     let (end, reason) = match to {
         _ if locked.now >= locked.expires_at => (End::Expired, "it was not sent in time"),
-        None => (End::Blocked, "not_linked"),
+        None => (End::Blocked, Obstacle::NotLinked.as_str()),
         Some(_)
             if locked.of_own_accord
                 && store::opt_outs::exists(&mut tx, &app.settings.secret_keys, &names).await? =>
         {
-            (End::Cancelled, "opted_out")
+            (End::Cancelled, Obstacle::OptedOut.as_str())
         }
         Some(_) if is_free_text && !app.settings.window_is_open(address.last_inbound_at, locked.now) => {
-            (End::Blocked, "window")
+            (End::Blocked, Obstacle::Window.as_str())
         }
         Some(to) => return mark(app, tx, chunk, to.alias.clone()).await,
     };
@@ -190,7 +193,7 @@ async fn try_accept(
         Accepted::Stored | Accepted::Already => {}
         Accepted::DoubleSend { first_sid } => {
             let detail = format!("chunk {chunk_id} went out as {first_sid} and again as {sid}");
-            post_alert::raise(&mut tx, &app.settings, "double_send", &detail).await?;
+            post_alert::raise(&mut tx, &app.settings, AlertCause::DoubleSend, &detail).await?;
         }
         Accepted::AnothersSid { owner } => {
             let reason = format!("Twilio gave it the SID {sid}, which is chunk {owner}'s");
@@ -256,7 +259,7 @@ async fn judge(app: &App, chunk: &Chunk, attempt: i32, error: SendError) -> Resu
         }
         SendError::Refused { class: ErrorClass::Template, .. } => {
             store::chunks::return_to_planned(&mut tx, chunk.id, attempt, Unsent::NotSent, &text).await?;
-            post_alert::raise(&mut tx, &app.settings, "template", &text).await?;
+            post_alert::raise(&mut tx, &app.settings, AlertCause::Template, &text).await?;
             Failure::RetryAfter(TEMPLATE_PAUSE, text.clone().into())
         }
         SendError::Refused { class, code, .. } => {
@@ -285,7 +288,7 @@ async fn hold_back(
     every: Duration,
 ) -> Result<Failure, Failure> {
     store::chunks::return_to_planned(tx, chunk.id, attempt, Unsent::NotSent, reason).await?;
-    post_alert::raise(tx, &app.settings, "sender_refused", reason).await?;
+    post_alert::raise(tx, &app.settings, AlertCause::SenderRefused, reason).await?;
     probe_sender::hold_back(tx, every).await?;
     Ok(Failure::Snooze(Duration::from_secs(1)))
 }
@@ -300,13 +303,13 @@ pub async fn opt_out_by_provider(
     let names = store::addresses::names(tx, address_id).await?;
     let link = store::links::of_address(tx, address_id).await?;
     let user_id = link.as_ref().map(|link| link.user_id.as_str());
-    let new = store::opt_outs::put(tx, &settings.secret_keys, &names, user_id, "provider").await?;
+    let new = store::opt_outs::put(tx, &settings.secret_keys, &names, user_id, OptedOutBy::Provider).await?;
     let (true, Some(user_id)) = (new, user_id) else { return Ok(()) };
     let consent = NewConsent {
         user_id,
         names: &names,
-        method: Method::Provider,
-        action: Action::Revoked,
+        method: ConsentMethod::Provider,
+        action: ConsentAction::Revoked,
         text: &code.map_or_else(String::new, |code| format!("Twilio's error {code}")),
         version: "",
         message_sid: None,

@@ -3,7 +3,8 @@
 
 use outside::words;
 use queue::transaction::Transaction;
-use store::chunks::{Accepted, Chunk};
+use store::alerts::AlertCause;
+use store::chunks::{Accepted, Chunk, ChunkState, TwilioStatus};
 use twilio::errors::ErrorClass;
 use uuid::Uuid;
 
@@ -47,7 +48,7 @@ pub enum ReportError {
 
 impl Report<'_> {
     fn failed_for_good(&self) -> bool {
-        matches!(self.status, "failed" | "undelivered")
+        self.status.parse().is_ok_and(TwilioStatus::is_failure)
     }
 
     /// The person wants nothing of our own accord.
@@ -90,7 +91,7 @@ pub async fn apply(
     match store::chunks::accept(tx, chunk.id, attempt, report.sid).await? {
         Accepted::DoubleSend { first_sid } => {
             let detail = format!("chunk {} went out as {first_sid} and again as {}", chunk.id, report.sid);
-            post_alert::raise(tx, settings, "double_send", &detail).await?;
+            post_alert::raise(tx, settings, AlertCause::DoubleSend, &detail).await?;
         }
         // The message is what another chunk was taken to be, so its fate is that chunk's.
         Accepted::AnothersSid { owner } => {
@@ -104,7 +105,7 @@ pub async fn apply(
         sending::opt_out_by_provider(tx, settings, address_id, report.error_code).await?;
     }
     store::deliveries::follow_chunks(tx, chunk.delivery_id).await?;
-    if chunk.state == "sending" || chunk.state == "unknown" {
+    if matches!(chunk.state, ChunkState::Sending | ChunkState::Unknown) {
         // What waited behind a send in doubt has no job any more.
         proactive::go_on(tx, chunk.delivery_id).await?;
     }

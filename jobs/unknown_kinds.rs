@@ -18,7 +18,8 @@ pub(crate) async fn tell(app: &App) -> Result<(), Failure> {
     if unknown.is_empty() {
         return Ok(());
     }
-    post_alert::raise(&mut tx, &app.settings, "unknown_kind", &in_words(&unknown)).await?;
+    post_alert::raise(&mut tx, &app.settings, store::alerts::AlertCause::UnknownKind, &in_words(&unknown))
+        .await?;
     tx.commit().await?;
     Ok(())
 }

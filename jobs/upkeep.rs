@@ -10,7 +10,8 @@ use queue::claim::Claim;
 use queue::failure::Failure;
 use queue::job::Job;
 use serde::{Deserialize, Serialize};
-use store::chunks::End;
+use store::alerts::AlertCause;
+use store::chunks::{ChunkState, End};
 
 use crate::app::App;
 use crate::look_up::UNRESOLVED;
@@ -78,10 +79,12 @@ async fn tidy(app: &App) -> Result<(), Failure> {
         let mut tx = app.begin().await?;
         let Some(chunk) = store::chunks::lock(&mut tx, chunk_id).await? else { continue };
         let (end, reason): (End, &str) = UNRESOLVED;
-        if chunk.state == "sending" && store::chunks::end(&mut tx, chunk_id, end, None, reason).await? {
+        if chunk.state == ChunkState::Sending
+            && store::chunks::end(&mut tx, chunk_id, end, None, reason).await?
+        {
             store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
             let detail = format!("chunk {chunk_id}: {reason}");
-            post_alert::raise(&mut tx, &app.settings, "unknown_send", &detail).await?;
+            post_alert::raise(&mut tx, &app.settings, AlertCause::UnknownSend, &detail).await?;
         }
         tx.commit().await?;
     }

@@ -331,14 +331,14 @@ CREATE INDEX channel_claim_tries_address ON channel_claim_tries (address_id, tri
 -- When a person was last told something that must not be told at every message.
 CREATE TABLE channel_notices (
     address_id BIGINT NOT NULL REFERENCES channel_addresses (id), -- who
-    about      TEXT NOT NULL,                              -- linking, plan, rate
+    about      TEXT NOT NULL CHECK (about IN ('linking', 'plan', 'rate')), -- what
     told_at    TIMESTAMPTZ NOT NULL,                       -- when
     PRIMARY KEY (address_id, about)
 );
 
 -- Token buckets, shared by all processes.
 CREATE TABLE channel_rate_buckets (
-    name      TEXT PRIMARY KEY,                            -- whose: sender:N, unlinked:N, total
+    name      TEXT PRIMARY KEY CHECK (split_part(name, ':', 1) IN ('sender', 'unlinked', 'total', 'to')), -- sender:N, unlinked:N and to:N of address N, total of all
     tokens    DOUBLE PRECISION NOT NULL,                   -- left at `filled_at`
     filled_at TIMESTAMPTZ NOT NULL                         -- of the latest arrival that was counted
 );
@@ -481,7 +481,7 @@ CREATE TABLE channel_idempotency_keys (
 
 -- The sender's pace over all processes: the next free moment of each stream.
 CREATE TABLE channel_sender_pace (
-    stream  TEXT PRIMARY KEY,                              -- all, proactive
+    stream  TEXT PRIMARY KEY CHECK (stream IN ('all', 'proactive')), -- all that the sender says, or what it says of our own accord
     free_at TIMESTAMPTZ NOT NULL                           -- nothing more goes out before
 );
 
@@ -506,7 +506,7 @@ CREATE TABLE whatsapp_send_ledger (
     period_start TIMESTAMPTZ NOT NULL,                     -- of which period
     chunk_id     BIGINT NOT NULL,                          -- for what
     event        TEXT NOT NULL CHECK (event IN ('reserved', 'used', 'released', 'credited', 'withdrawn')), -- what happened; withdrawn: a credit
-    was          TEXT,                                     -- where the chunk stood before
+    was          TEXT CHECK (was IN ('reserved', 'used', 'released', 'credited')), -- where the chunk stood before
     at           TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp() -- when
 );
 CREATE INDEX whatsapp_send_ledger_user ON whatsapp_send_ledger (user_id, period_start);
@@ -516,7 +516,9 @@ CREATE INDEX whatsapp_send_ledger_user ON whatsapp_send_ledger (user_id, period_
 -- What a person must look at. One row per cause and hour, until somebody acknowledges it.
 CREATE TABLE channel_alerts (
     id              BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- what an administrator acknowledges
-    cause           TEXT NOT NULL,                         -- as one word
+    cause           TEXT NOT NULL CHECK (cause IN (        -- what happened
+        'double_send', 'unknown_send', 'send_in_doubt', 'sender_refused', 'template', 'pause_without_probe', 'sender_moved', 'unusable_entry',
+        'backfill_behind', 'schedule_disabled', 'schedules_unreadable', 'unknown_kind', 'clock')),
     detail          TEXT NOT NULL,                         -- of the latest time
     times           INTEGER NOT NULL DEFAULT 1,            -- how often it was raised within the hour
     opened_at       TIMESTAMPTZ NOT NULL DEFAULT now(),    -- the first time
@@ -527,8 +529,8 @@ CREATE INDEX channel_alerts_cause ON channel_alerts (cause, opened_at DESC);
 
 -- How far periodic work has come.
 CREATE TABLE channel_cursors (
-    name   TEXT PRIMARY KEY,                               -- backfill
-    moment TIMESTAMPTZ NOT NULL                            -- everything before is done
+    name   TEXT PRIMARY KEY CHECK (name IN ('backfill', 'first_start')), -- what was read of Twilio's list; the first start of all
+    moment TIMESTAMPTZ NOT NULL                            -- everything before is done, or is none of ours
 );
 
 -- Entries of Twilio's lists of inbound messages that could not be taken in. They hold nothing that a person wrote.

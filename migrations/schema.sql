@@ -41,6 +41,7 @@ CREATE TABLE channel_alerts (
     opened_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now(),
     last_seen_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now(),
     acknowledged_at TIMESTAMP WITH TIME ZONE,
+    CHECK ((cause = ANY (ARRAY['double_send'::text, 'unknown_send'::text, 'send_in_doubt'::text, 'sender_refused'::text, 'template'::text, 'pause_without_probe'::text, 'sender_moved'::text, 'unusable_entry'::text, 'backfill_behind'::text, 'schedule_disabled'::text, 'schedules_unreadable'::text, 'unknown_kind'::text, 'clock'::text]))),
     PRIMARY KEY (id)
 );
 CREATE INDEX channel_alerts_cause ON channel_alerts USING btree (cause, opened_at DESC);
@@ -171,6 +172,7 @@ CREATE TABLE channel_conversations (
 CREATE TABLE channel_cursors (
     name TEXT NOT NULL,
     moment TIMESTAMP WITH TIME ZONE NOT NULL,
+    CHECK ((name = ANY (ARRAY['backfill'::text, 'first_start'::text]))),
     PRIMARY KEY (name)
 );
 
@@ -340,6 +342,7 @@ CREATE TABLE channel_notices (
     address_id BIGINT NOT NULL,
     about TEXT NOT NULL,
     told_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CHECK ((about = ANY (ARRAY['linking'::text, 'plan'::text, 'rate'::text]))),
     FOREIGN KEY (address_id) REFERENCES channel_addresses(id),
     PRIMARY KEY (address_id, about)
 );
@@ -348,6 +351,7 @@ CREATE TABLE channel_rate_buckets (
     name TEXT NOT NULL,
     tokens DOUBLE PRECISION NOT NULL,
     filled_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CHECK ((split_part(name, ':'::text, 1) = ANY (ARRAY['sender'::text, 'unlinked'::text, 'total'::text, 'to'::text]))),
     PRIMARY KEY (name)
 );
 
@@ -401,6 +405,7 @@ CREATE UNIQUE INDEX channel_sender_moves_undecided ON channel_sender_moves USING
 CREATE TABLE channel_sender_pace (
     stream TEXT NOT NULL,
     free_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CHECK ((stream = ANY (ARRAY['all'::text, 'proactive'::text]))),
     PRIMARY KEY (stream)
 );
 
@@ -737,6 +742,7 @@ CREATE TABLE whatsapp_send_ledger (
     was TEXT,
     at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(),
     CHECK ((event = ANY (ARRAY['reserved'::text, 'used'::text, 'released'::text, 'credited'::text, 'withdrawn'::text]))),
+    CHECK ((was = ANY (ARRAY['reserved'::text, 'used'::text, 'released'::text, 'credited'::text]))),
     PRIMARY KEY (id)
 );
 CREATE INDEX whatsapp_send_ledger_user ON whatsapp_send_ledger USING btree (user_id, period_start);

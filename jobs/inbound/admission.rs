@@ -5,7 +5,8 @@ use std::time::Duration;
 use queue::failure::Failure;
 use queue::transaction::Transaction;
 use store::links::{self, Link};
-use store::messages::{Message, Outcome};
+use store::messages::{Message, MessageOutcome};
+use store::notices::NoticeKind;
 
 use super::limits::WINDOW;
 use crate::app::App;
@@ -22,7 +23,8 @@ const LATE: Duration = HOUR;
 pub(crate) async fn is_late(tx: &mut Transaction, message: &Message) -> Result<bool, Failure> {
     let late = (message.received_at - message.written_at).to_std().is_ok_and(|late| late > LATE);
     if late {
-        store::messages::end(tx, message.id, Outcome::Late, "it reached us more than an hour late").await?;
+        store::messages::end(tx, message.id, MessageOutcome::Late, "it reached us more than an hour late")
+            .await?;
     }
     Ok(late)
 }
@@ -40,18 +42,20 @@ pub(crate) async fn user(
     let plan = store::users::get(tx, &link.user_id).await?.map(|user| (user.plan, user.paused));
     let (plan, paused) = plan.unwrap_or_default();
     if !app.settings.whatsapp_enabled {
-        store::messages::end(tx, message.id, Outcome::Disabled, "whatsapp.enabled is false").await?;
+        store::messages::end(tx, message.id, MessageOutcome::Disabled, "whatsapp.enabled is false").await?;
         return Ok(None);
     }
     if !app.settings.plans.of(&plan).whatsapp {
-        if due(tx, message, "plan", DAY).await? {
+        if due(tx, message, NoticeKind::Plan, DAY).await? {
             tell(app, tx, message, texts::PLAN_HINT).await?;
         }
-        store::messages::end(tx, message.id, Outcome::Plan, &format!("plan {plan} has no WhatsApp")).await?;
+        store::messages::end(tx, message.id, MessageOutcome::Plan, &format!("plan {plan} has no WhatsApp"))
+            .await?;
         return Ok(None);
     }
     if paused {
-        store::messages::end(tx, message.id, Outcome::Paused, "the user's assistant is paused").await?;
+        store::messages::end(tx, message.id, MessageOutcome::Paused, "the user's assistant is paused")
+            .await?;
         return Ok(None);
     }
     Ok(Some(link))
@@ -64,10 +68,11 @@ pub(crate) async fn pace(app: &App, tx: &mut Transaction, message: &Message) -> 
     }
     let limits = &app.settings.limits;
     if !limits.admit_sender(tx, message.address_id, message.written_at).await? {
-        if due(tx, message, "rate", WINDOW).await? {
+        if due(tx, message, NoticeKind::Rate, WINDOW).await? {
             tell(app, tx, message, texts::TOO_FAST).await?;
         }
-        store::messages::end(tx, message.id, Outcome::RateLimited, "limits.per_sender_per_min").await?;
+        store::messages::end(tx, message.id, MessageOutcome::RateLimited, "limits.per_sender_per_min")
+            .await?;
         return Ok(false);
     }
     if let Some(wait) = limits.wait_for_all(tx).await? {
@@ -80,13 +85,14 @@ pub(crate) async fn pace(app: &App, tx: &mut Transaction, message: &Message) -> 
 async fn stranger(app: &App, tx: &mut Transaction, message: &Message) -> Result<(), Failure> {
     let counted = !message.backfilled;
     if counted && !app.settings.limits.admit_stranger(tx, message.address_id, message.written_at).await? {
-        store::messages::end(tx, message.id, Outcome::RateLimited, "limits.unlinked_per_hour").await?;
+        store::messages::end(tx, message.id, MessageOutcome::RateLimited, "limits.unlinked_per_hour").await?;
         return Ok(());
     }
-    if due(tx, message, "linking", HOUR).await? {
+    if due(tx, message, NoticeKind::Linking, HOUR).await? {
         tell(app, tx, message, texts::LINK_HINT).await?;
     }
-    store::messages::end(tx, message.id, Outcome::NotLinked, "no user has claimed this number").await?;
+    store::messages::end(tx, message.id, MessageOutcome::NotLinked, "no user has claimed this number")
+        .await?;
     let who = store::addresses::names(tx, message.address_id).await?;
     let who = who.first().map(|name| twilio::address::masked(&name.alias)).unwrap_or_default();
     tracing::warn!(
@@ -97,7 +103,12 @@ async fn stranger(app: &App, tx: &mut Transaction, message: &Message) -> Result<
     Ok(())
 }
 
-async fn due(tx: &mut Transaction, message: &Message, about: &str, every: Duration) -> sqlx::Result<bool> {
+async fn due(
+    tx: &mut Transaction,
+    message: &Message,
+    about: NoticeKind,
+    every: Duration,
+) -> sqlx::Result<bool> {
     store::notices::due(tx, message.address_id, about, every.as_secs_f64(), message.written_at).await
 }
 

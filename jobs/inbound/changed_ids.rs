@@ -8,16 +8,14 @@ use chrono::{DateTime, Utc};
 use queue::connections::Connections;
 use queue::transaction::Transaction;
 use store::addresses::{self, Contested, Name};
-use store::changed_ids::{self, Change, Move, State};
+use store::alerts::AlertCause;
+use store::changed_ids::{self, Change, ChangeState, Move};
 use store::links::{self, Link};
 use store::{merging, opt_outs};
 
 use super::intake::IntakeError;
 use crate::app::Settings;
 use crate::post_alert;
-
-/// The alert's cause.
-pub const CAUSE: &str = "sender_moved";
 
 /// People whose ids change within an hour without the sender having moved, at most.
 const USUAL_PEOPLE: i64 = 5;
@@ -43,12 +41,12 @@ pub(super) async fn decide<'a>(
     if let Some(link) = &link {
         let is_new = contested.newcomer_id.is_none();
         match judge(tx, settings, link, newcomer_id, is_new).await? {
-            State::Trusted => {
+            ChangeState::Trusted => {
                 merging::merge(tx, &settings.secret_keys, contested.holder_id, &[newcomer_id]).await?;
                 return Ok(names);
             }
-            State::LetThrough => return Ok(&names[..1]),
-            State::Held => links::hold_back(tx, link).await?,
+            ChangeState::LetThrough => return Ok(&names[..1]),
+            ChangeState::Held => links::hold_back(tx, link).await?,
         }
         tracing::warn!(
             user.id = link.user_id,
@@ -70,34 +68,34 @@ async fn judge(
     link: &Link,
     newcomer_id: i64,
     is_new: bool,
-) -> Result<State, IntakeError> {
+) -> Result<ChangeState, IntakeError> {
     changed_ids::lock(tx).await?;
     let seen = changed_ids::state(tx, link.id, newcomer_id).await?;
     // Whoever has been known by this id without the number, or has claimed it, is somebody else, wherever the sender has moved.
     if !is_new && (seen.is_none() || links::of_address(tx, newcomer_id).await?.is_some()) {
-        return Ok(State::Held);
+        return Ok(ChangeState::Held);
     }
     let state = match changed_ids::meaning(tx, link).await? {
-        Move::Explains => State::Trusted,
-        Move::Undecided => State::LetThrough,
-        Move::None => State::Held,
+        Move::Explains => ChangeState::Trusted,
+        Move::Undecided => ChangeState::LetThrough,
+        Move::None => ChangeState::Held,
     };
     changed_ids::put(tx, link.id, newcomer_id, state).await?;
-    if state != State::Held {
+    if state != ChangeState::Held {
         return Ok(state);
     }
     let people = changed_ids::people_of_an_hour(tx).await?;
     if people <= USUAL_PEOPLE || people * USUAL_SHARE <= changed_ids::senders_of_a_day(tx).await? {
-        return Ok(State::Held);
+        return Ok(ChangeState::Held);
     }
     changed_ids::notice_move(tx).await?;
-    changed_ids::put(tx, link.id, newcomer_id, State::LetThrough).await?;
+    changed_ids::put(tx, link.id, newcomer_id, ChangeState::LetThrough).await?;
     let detail = format!(
         "the numbers of {people} linked people came with other WhatsApp ids within an hour, so ours seems to have moved to another business portfolio; \
          {REMEDY}"
     );
-    post_alert::raise(tx, settings, CAUSE, &detail).await?;
-    Ok(State::LetThrough)
+    post_alert::raise(tx, settings, AlertCause::SenderMoved, &detail).await?;
+    Ok(ChangeState::LetThrough)
 }
 
 /// What an operator does about a sender that seems to have moved.
@@ -123,7 +121,9 @@ pub async fn trust(pg: &Connections, settings: &Settings, since: DateTime<Utc>) 
     write_decision(pg, Some(since)).await?;
     let mut decided = Decided::default();
     let mut behind = 0;
-    while let Some(change) = next(pg, behind, &[State::Held, State::LetThrough], Some(since)).await? {
+    while let Some(change) =
+        next(pg, behind, &[ChangeState::Held, ChangeState::LetThrough], Some(since)).await?
+    {
         behind = change.id;
         let mut tx = pg.begin().await?;
         // Both rows, in the order in which everybody locks them.
@@ -152,7 +152,7 @@ pub async fn trust(pg: &Connections, settings: &Settings, since: DateTime<Utc>) 
         } else {
             decided.confirmed += 1;
         }
-        changed_ids::put(&mut tx, link.id, change.newcomer_id, State::Trusted).await?;
+        changed_ids::put(&mut tx, link.id, change.newcomer_id, ChangeState::Trusted).await?;
         tx.commit().await?;
     }
     Ok(decided)
@@ -164,7 +164,7 @@ pub async fn refuse(pg: &Connections) -> sqlx::Result<Option<Decided>> {
     let waited = write_decision(pg, None).await?;
     let mut decided = Decided::default();
     let mut behind = 0;
-    while let Some(change) = next(pg, behind, &[State::LetThrough], None).await? {
+    while let Some(change) = next(pg, behind, &[ChangeState::LetThrough], None).await? {
         behind = change.id;
         let mut tx = pg.begin().await?;
         let holder_id = links::get(&mut tx, change.link_id).await?.address_id;
@@ -172,7 +172,7 @@ pub async fn refuse(pg: &Connections) -> sqlx::Result<Option<Decided>> {
         let link = links::get(&mut tx, change.link_id).await?;
         // The number itself is handed over by the next message that comes with the other id.
         links::hold_back(&mut tx, &link).await?;
-        changed_ids::put(&mut tx, link.id, change.newcomer_id, State::Held).await?;
+        changed_ids::put(&mut tx, link.id, change.newcomer_id, ChangeState::Held).await?;
         tx.commit().await?;
         decided.held_back += 1;
     }
@@ -190,7 +190,7 @@ async fn write_decision(pg: &Connections, since: Option<DateTime<Utc>>) -> sqlx:
 async fn next(
     pg: &Connections,
     behind: i64,
-    states: &[State],
+    states: &[ChangeState],
     since: Option<DateTime<Utc>>,
 ) -> sqlx::Result<Option<Change>> {
     changed_ids::next(&mut *pg.acquire().await?, behind, states, since).await

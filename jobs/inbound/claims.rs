@@ -7,10 +7,10 @@ use std::time::Duration;
 use queue::failure::Failure;
 use queue::transaction::Transaction;
 use sqlx::PgConnection;
-use store::claim_tokens::Ending;
-use store::consents::{Action, Method, NewConsent};
-use store::links;
-use store::messages::{Message, Outcome};
+use store::claim_tokens::TokenEnding;
+use store::consents::{ConsentAction, ConsentMethod, NewConsent};
+use store::links::{self, LinkEnding};
+use store::messages::{Message, MessageOutcome};
 use store::secret_keys::Sort;
 
 use super::admission::tell;
@@ -63,7 +63,7 @@ pub(crate) async fn redeem(
 ) -> Result<(), Failure> {
     let Err(refused) = claim(app, tx, message, token).await? else { return Ok(()) };
     tell(app, tx, message, texts::TOKEN_REFUSED).await?;
-    store::messages::end(tx, message.id, Outcome::Claim, refused).await?;
+    store::messages::end(tx, message.id, MessageOutcome::Claim, refused).await?;
     tracing::warn!(message.id = message.id, "Refused the claim of message {}: {refused}", message.id);
     Ok(())
 }
@@ -87,13 +87,13 @@ async fn claim(
     };
     let plan = store::users::get(tx, &live.user_id).await?.map(|user| user.plan).unwrap_or_default();
     if !app.settings.whatsapp_enabled || !app.settings.plans.of(&plan).whatsapp {
-        store::claim_tokens::end(tx, live.id, Ending::Plan).await?;
+        store::claim_tokens::end(tx, live.id, TokenEnding::Plan).await?;
         return Ok(Err("refused: the user's plan has no WhatsApp"));
     }
     let held = links::of_address(tx, address_id).await?;
     let elsewhere = held.as_ref().filter(|link| link.user_id != live.user_id);
     if elsewhere.is_some() && !live.replaces {
-        store::claim_tokens::end(tx, live.id, Ending::NumberLinkedElsewhere).await?;
+        store::claim_tokens::end(tx, live.id, TokenEnding::NumberLinkedElsewhere).await?;
         return Ok(Err("refused: the number is linked to another user"));
     }
     let own = links::of_user(tx, &live.user_id).await?;
@@ -106,10 +106,10 @@ async fn claim(
     store::conversations::lock(tx, conversation).await?;
     store::redactions::of_token(tx, address_id, conversation, token.symbols()).await?;
     if let Some(link) = elsewhere {
-        links::end(tx, keys, link, links::Ending::Moved).await?;
+        links::end(tx, keys, link, LinkEnding::Moved).await?;
     }
     if let Some(link) = former {
-        links::end(tx, keys, link, links::Ending::Replaced).await?;
+        links::end(tx, keys, link, LinkEnding::Replaced).await?;
     }
     match own.filter(|link| link.address_id == address_id) {
         Some(link) => links::prove(tx, link.id).await?,
@@ -117,13 +117,13 @@ async fn claim(
             links::create(tx, &live.user_id, address_id).await?;
         }
     }
-    store::claim_tokens::end(tx, live.id, Ending::Redeemed).await?;
+    store::claim_tokens::end(tx, live.id, TokenEnding::Redeemed).await?;
     let names = store::addresses::names(tx, address_id).await?;
     let consent = NewConsent {
         user_id: &live.user_id,
         names: &names,
-        method: Method::ClaimFlow,
-        action: Action::Granted,
+        method: ConsentMethod::ClaimFlow,
+        action: ConsentAction::Granted,
         text: texts::CONSENT,
         version: texts::CONSENT_VERSION,
         message_sid: Some(&message.sid),
@@ -132,7 +132,7 @@ async fn claim(
     store::opt_outs::lift(tx, keys, &names).await?;
     store::addresses::settle_keywords(tx, address_id).await?;
     tell(app, tx, message, texts::LINKED).await?;
-    store::messages::end(tx, message.id, Outcome::Claim, "linked").await?;
+    store::messages::end(tx, message.id, MessageOutcome::Claim, "linked").await?;
     tracing::info!(
         message.id = message.id,
         user.id = live.user_id,

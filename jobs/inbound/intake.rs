@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use queue::enqueue::EnqueueError;
 use queue::job::NewJob;
 use queue::transaction::Transaction;
-use store::addresses::{self, Name, Sender};
-use store::messages::{Inserted, NewMessage, Outcome};
+use store::addresses::{self, Keyword, Name, Sender};
+use store::messages::{Inserted, MessageOutcome, NewMessage};
 use twilio::inbound::InboundMessage;
 
 use super::commands::Command;
@@ -85,16 +85,17 @@ pub async fn take_in(
     // Where the account's own opt-out handling is on, Twilio has understood the word, perhaps in another language, and has answered it.
     let answered = message.opt_out_type.is_some();
     let command = match message.opt_out_type.as_deref() {
-        Some("STOP") => match Command::of(&message.body) {
-            Command::Stop(word) => Command::Stop(word),
-            _ => Command::Stop("STOP"),
-        },
-        Some("START") => Command::Start,
-        Some(other) => {
-            store::messages::end(tx, id, Outcome::Keyword, &format!("Twilio answered it as {other}")).await?;
-            return Ok(TakenIn::New(id));
-        }
         None => Command::of(&message.body),
+        Some(understood) => match (understood.parse(), Command::of(&message.body)) {
+            (Ok(Keyword::Stop), Command::Stop(word)) => Command::Stop(word),
+            (Ok(Keyword::Stop), _) => Command::Stop(Keyword::Stop.as_str()),
+            (Ok(Keyword::Start), _) => Command::Start,
+            (Err(_), _) => {
+                let reason = format!("Twilio answered it as {understood}");
+                store::messages::end(tx, id, MessageOutcome::Keyword, &reason).await?;
+                return Ok(TakenIn::New(id));
+            }
+        },
     };
     let written = keywords::Written { message_id: id, sid: &message.sid, address_id, written_at, answered };
     let lane = match command {

@@ -4,8 +4,9 @@
 use chrono::{DateTime, Utc};
 use queue::transaction::Transaction;
 use store::addresses::Keyword;
-use store::consents::{Action, Method, NewConsent};
-use store::messages::Outcome;
+use store::consents::{ConsentAction, ConsentMethod, NewConsent};
+use store::messages::MessageOutcome;
+use store::opt_outs::OptedOutBy;
 
 use super::intake::IntakeError;
 use crate::app::Settings;
@@ -36,13 +37,13 @@ pub(super) async fn stop(
     let names = store::addresses::names(tx, written.address_id).await?;
     let link = store::links::of_address(tx, written.address_id).await?;
     let user_id = link.as_ref().map(|link| link.user_id.as_str());
-    let new = store::opt_outs::put(tx, keys, &names, user_id, word).await?;
+    let new = store::opt_outs::put(tx, keys, &names, user_id, OptedOutBy::Keyword(word)).await?;
     if let (true, Some(user_id)) = (new, user_id) {
         let consent = NewConsent {
             user_id,
             names: &names,
-            method: Method::InboundStop,
-            action: Action::Revoked,
+            method: ConsentMethod::InboundStop,
+            action: ConsentAction::Revoked,
             text: word,
             version: "",
             message_sid: Some(written.sid),
@@ -70,9 +71,9 @@ pub(super) async fn start(
         let consent = NewConsent {
             user_id: &link.user_id,
             names: &names,
-            method: Method::InboundStart,
-            action: Action::Granted,
-            text: "START",
+            method: ConsentMethod::InboundStart,
+            action: ConsentAction::Granted,
+            text: Keyword::Start.as_str(),
             version: "",
             message_sid: Some(written.sid),
         };
@@ -112,7 +113,7 @@ async fn confirm(
 }
 
 async fn end(tx: &mut Transaction, written: Written<'_>, reason: &str) -> Result<(), IntakeError> {
-    store::messages::end(tx, written.message_id, Outcome::Keyword, reason).await?;
+    store::messages::end(tx, written.message_id, MessageOutcome::Keyword, reason).await?;
     tracing::info!(
         message.id = written.message_id,
         "Obeyed the keyword of message {}: {reason}",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use store::rate_buckets::{self, Rate};
+use store::rate_buckets::{self, Bucket, Rate};
 
 /// The operator's limits; 0: none.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,7 @@ impl Limits {
             capacity: f64::from(self.per_sender_burst.max(1)),
             per_sec: f64::from(self.per_sender_per_min) / 60.0,
         };
-        rate_buckets::take(conn, &format!("sender:{address_id}"), rate, Some(at)).await
+        rate_buckets::take(conn, Bucket::Sender(address_id), rate, Some(at)).await
     }
 
     /// Whether a stranger may write this.
@@ -52,7 +52,7 @@ impl Limits {
         }
         let per_hour = f64::from(self.unlinked_per_hour);
         let rate = Rate { capacity: per_hour, per_sec: per_hour / 3600.0 };
-        rate_buckets::take(conn, &format!("unlinked:{address_id}"), rate, Some(at)).await
+        rate_buckets::take(conn, Bucket::Unlinked(address_id), rate, Some(at)).await
     }
 
     /// How long a message must wait because all together are too many; `None`: not at all.
@@ -63,10 +63,10 @@ impl Limits {
         let per_min = f64::from(self.total_per_min);
         // Ten seconds' worth at once.
         let rate = Rate { capacity: (per_min / 6.0).max(1.0), per_sec: per_min / 60.0 };
-        if rate_buckets::take(conn, "total", rate, None).await? {
+        if rate_buckets::take(conn, Bucket::Total, rate, None).await? {
             return Ok(None);
         }
-        let wait = rate_buckets::wait_secs(conn, "total", rate).await?;
+        let wait = rate_buckets::wait_secs(conn, Bucket::Total, rate).await?;
         Ok(Some(Duration::from_secs_f64(wait.clamp(0.05, 60.0))))
     }
 }

@@ -11,7 +11,7 @@ use queue::enqueue::EnqueueError;
 use queue::job::NewJob;
 use queue::transaction::Transaction;
 use store::allowances::{self, Wish};
-use store::deliveries::{Delivery, NewChunk, Purpose};
+use store::deliveries::{Delivery, DeliveryState, NewChunk, Obstacle, Purpose};
 use store::proactive_deliveries::{self, Beginning, NewProactive, Opening};
 use store::users::User;
 use uuid::Uuid;
@@ -46,8 +46,8 @@ pub struct Request<'a> {
 pub struct Planned {
     /// The delivery's id; it is stored in any case.
     pub id: Uuid,
-    /// `open`, `waiting` or `blocked`.
-    pub state: &'static str,
+    /// Open, waiting, blocked or expired.
+    pub state: DeliveryState,
     /// Why it is blocked.
     pub reason: Option<&'static str>,
 }
@@ -108,7 +108,7 @@ pub async fn plan_all(
             template: request.template,
             expires_at: request.expires_at,
             beginning: if is_over(request) {
-                Beginning::Ended("expired", "its time was over before it was planned")
+                Beginning::Expired
             } else {
                 let granted = granted.contains(request.user_id);
                 begin(standings.get(request.user_id), outlook, granted, request.waits_for_inbound)
@@ -144,7 +144,7 @@ pub(crate) async fn plan_waiting(
     let standing = standings.get(user_id);
     if standing.is_some_and(|standing| delivery.expires_at <= standing.read_at) {
         let reason = "the person did not write in time";
-        proactive_deliveries::end_waiting(tx, delivery.id, "expired", reason).await?;
+        proactive_deliveries::end_waiting(tx, delivery.id, DeliveryState::Expired, reason).await?;
         return Ok(());
     }
     let outlook = outlook::of(standing, &delivery.text, delivery.content_sid.is_some());
@@ -200,10 +200,10 @@ fn begin<'a>(
 ) -> Beginning<'a> {
     let phone = standing.and_then(|standing| Some((standing, standing.phone.as_ref()?)));
     match (outlook.blocked, phone) {
-        (Some("window"), _) if waits_for_inbound => Beginning::Waiting,
-        (Some(reason), _) => Beginning::Ended("blocked", reason),
-        (None, None) => Beginning::Ended("blocked", "not_linked"),
-        (None, Some(_)) if !granted => Beginning::Ended("blocked", "quota"),
+        (Some(Obstacle::Window), _) if waits_for_inbound => Beginning::Waiting,
+        (Some(obstacle), _) => Beginning::Blocked(obstacle),
+        (None, None) => Beginning::Blocked(Obstacle::NotLinked),
+        (None, Some(_)) if !granted => Beginning::Blocked(Obstacle::Quota),
         (None, Some((standing, phone))) => Beginning::Open(Opening {
             address_id: phone.address_id,
             link_id: phone.link_id,

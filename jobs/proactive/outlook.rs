@@ -1,13 +1,15 @@
 //! What would become of some words to a user as things stand. Looks at no table and no clock.
 
+use store::deliveries::Obstacle;
+
 use super::standings::Standing;
 use crate::planning::{self, Kind, Limits, PlannedChunk};
 
 /// What would become of some words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outlook {
-    /// The first thing that stands in the way: `not_linked`, `opted_out`, `empty`, `quota` or `window`.
-    pub blocked: Option<&'static str>,
+    /// The first thing that stands in the way.
+    pub blocked: Option<Obstacle>,
     /// What would be sent; one without a body for a template.
     pub chunks: Vec<PlannedChunk>,
     /// The template would be sent, since free text is not allowed.
@@ -19,7 +21,7 @@ pub struct Outlook {
 pub fn of(standing: Option<&Standing>, text: &str, has_template: bool) -> Outlook {
     let linked = standing.filter(|standing| standing.phone.is_some());
     let Some(standing) = linked else {
-        return Outlook { blocked: Some("not_linked"), chunks: Vec::new(), as_template: false };
+        return Outlook { blocked: Some(Obstacle::NotLinked), chunks: Vec::new(), as_template: false };
     };
     let as_template = !standing.window_is_open && has_template;
     let chunks = if as_template {
@@ -30,13 +32,13 @@ pub fn of(standing: Option<&Standing>, text: &str, has_template: bool) -> Outloo
     };
     let wanted = i64::try_from(chunks.len()).unwrap_or(i64::MAX);
     let blocked = if standing.opted_out {
-        Some("opted_out")
+        Some(Obstacle::OptedOut)
     } else if chunks.is_empty() {
-        Some("empty")
+        Some(Obstacle::Empty)
     } else if wanted > standing.left() {
-        Some("quota")
+        Some(Obstacle::Quota)
     } else if !standing.window_is_open && !has_template {
-        Some("window")
+        Some(Obstacle::Window)
     } else {
         None
     };
@@ -84,13 +86,13 @@ mod tests {
         let unlinked = Standing { phone: None, opted_out: true, ..standing() };
         for (standing, text, has_template, blocked) in [
             (Some(&open), "hi", false, None),
-            (Some(&open), long.as_str(), false, Some("quota")),
-            (Some(&open), " ", false, Some("empty")),
-            (Some(&closed), "hi", false, Some("window")),
+            (Some(&open), long.as_str(), false, Some(Obstacle::Quota)),
+            (Some(&open), " ", false, Some(Obstacle::Empty)),
+            (Some(&closed), "hi", false, Some(Obstacle::Window)),
             (Some(&closed), long.as_str(), true, None),
-            (Some(&opted_out), "hi", true, Some("opted_out")),
-            (Some(&unlinked), "hi", true, Some("not_linked")),
-            (None, "hi", true, Some("not_linked")),
+            (Some(&opted_out), "hi", true, Some(Obstacle::OptedOut)),
+            (Some(&unlinked), "hi", true, Some(Obstacle::NotLinked)),
+            (None, "hi", true, Some(Obstacle::NotLinked)),
         ] {
             assert_eq!(of(standing, text, has_template).blocked, blocked, "{standing:?} {has_template}");
         }

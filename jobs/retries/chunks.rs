@@ -1,16 +1,14 @@
 //! A chunk that was not sent: a delivery of its own says it and what was to follow.
 
 use queue::transaction::Transaction;
-use store::chunks::Chunk;
+use store::chunks::{Chunk, ChunkState};
+use store::deliveries::EARLIER_PART_NOT_SENT;
 use store::retries::{self, Part, Resent};
 use uuid::Uuid;
 
 use super::{NOT_CLOSED, Result, refused};
 use crate::app::Settings;
 use crate::proactive;
-
-/// What the chunks behind one that was not sent were cancelled for.
-const BEHIND: &str = "an earlier part was not sent";
 
 /// Plans a delivery that begins with this chunk. The inner error says what stands in its way.
 pub(super) async fn send_again(
@@ -83,15 +81,15 @@ async fn enqueue(
 /// Why a part is not sent again: what Twilio has, or may have, is not, nor what somebody has cancelled.
 fn in_the_way(part: &Part, is_first: bool) -> Option<String> {
     let reason = part.error_message.as_deref().unwrap_or_default();
-    match (part.state.as_str(), is_first) {
-        ("failed" | "blocked" | "expired", _) if part.sid.is_none() => None,
-        ("cancelled", false) if reason == BEHIND => None,
-        ("cancelled", _) => Some(format!("it was cancelled: {reason}")),
-        ("sending" | "unknown", _) => Some(format!(
+    match (part.state, is_first) {
+        (ChunkState::Failed | ChunkState::Blocked | ChunkState::Expired, _) if part.sid.is_none() => None,
+        (ChunkState::Cancelled, false) if reason == EARLIER_PART_NOT_SENT => None,
+        (ChunkState::Cancelled, _) => Some(format!("it was cancelled: {reason}")),
+        (ChunkState::Sending | ChunkState::Unknown, _) => Some(format!(
             "nobody knows whether Twilio has chunk {0}: `cloudybot chunks verdict {0} arrived|send-again` decides",
             part.id
         )),
-        ("planned", _) => Some(NOT_CLOSED.to_owned()),
+        (ChunkState::Planned, _) => Some(NOT_CLOSED.to_owned()),
         (_, true) => Some("Twilio has taken it".to_owned()),
         (_, false) => Some("a later part was sent already".to_owned()),
     }

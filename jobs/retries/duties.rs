@@ -3,7 +3,7 @@
 use queue::job::NewJob;
 use queue::transaction::Transaction;
 use store::retries;
-use store::slots::Slot;
+use store::slots::{PartOutcome, Slot, SlotState};
 
 use super::{NOT_CLOSED, Result, refused};
 use crate::lanes;
@@ -24,9 +24,9 @@ pub(super) async fn run_again(
     if !schedule.enabled {
         return refused("its schedule is switched off; `cloudybot schedules enable` switches it on");
     }
-    match slot.state.as_str() {
-        "failed" => {}
-        "open" => return refused(NOT_CLOSED),
+    match slot.state {
+        SlotState::Failed => {}
+        SlotState::Open => return refused(NOT_CLOSED),
         state => return refused(format!("its slot is {state}")),
     }
     if let Err(reason) = still_lasts(tx, &slot).await? {
@@ -59,9 +59,9 @@ pub(super) async fn prompt_again(
     if let Err(reason) = still_lasts(tx, &slot).await? {
         return refused(reason);
     }
-    match retries::part_of(tx, slot.id, &dead.user).await?.as_deref() {
-        Some("agent_failed") => {}
-        Some("asked") => return refused(NOT_CLOSED),
+    match retries::part_of(tx, slot.id, &dead.user).await? {
+        Some(PartOutcome::AgentFailed) => {}
+        Some(PartOutcome::Asked) => return refused(NOT_CLOSED),
         Some(outcome) => return refused(format!("the user's part came to its end: {outcome}")),
         None => return refused("the user was none of the audience"),
     }

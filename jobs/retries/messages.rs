@@ -2,6 +2,7 @@
 
 use queue::job::{Enqueued, NewJob};
 use queue::transaction::Transaction;
+use store::messages::MessageOutcome;
 use store::retries::{self, Asked};
 
 use super::{NOT_CLOSED, Result, refused};
@@ -86,8 +87,8 @@ const WINDOW: &str = "window: the person has not written for 24 hours, so no ans
 /// A message that came to nothing, or why it is none.
 fn failed(asked: Option<Asked>) -> std::result::Result<Asked, String> {
     let asked = asked.ok_or("its message is gone")?;
-    match asked.outcome.as_deref() {
-        Some("failed") => Ok(asked),
+    match asked.outcome {
+        Some(MessageOutcome::Failed) => Ok(asked),
         None if asked.turn_id.is_some() => Err("a turn is at work on it".to_owned()),
         None => Err(NOT_CLOSED.to_owned()),
         Some(outcome) => Err(format!("its message has its outcome: {outcome}")),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use agent::turn::{IMAGE_BYTES, IMAGE_TYPES, IMAGES, IMAGES_BYTES};
-use store::attachments::Attachment;
+use store::attachments::{Attachment, AttachmentState};
 use store::messages::Said;
 use twilio::media::{Media, MediaError, MediaLimits};
 
@@ -66,7 +66,7 @@ pub(crate) async fn fetch(app: &App, messages: &[Said]) -> sqlx::Result<HashMap<
 
 async fn one(app: &App, file: &File, room: &mut Room) -> CameTo {
     if file.url.is_empty() {
-        return CameTo::wrong("failed", "Twilio did not say where it is".to_owned());
+        return CameTo::wrong(AttachmentState::Failed, "Twilio did not say where it is".to_owned());
     }
     if file.is_contact() && app.settings.moderation.mode == Mode::Block {
         return CameTo::named("not shown, since nobody has judged it");
@@ -76,7 +76,7 @@ async fn one(app: &App, file: &File, room: &mut Room) -> CameTo {
         return CameTo::named(if is_audio { "not transcribed" } else { "not shown" });
     }
     if file.is_picture() && room.pictures == 0 {
-        return CameTo::wrong("refused", "there are too many pictures".to_owned());
+        return CameTo::wrong(AttachmentState::Refused, "there are too many pictures".to_owned());
     }
     let most = if file.is_picture() { IMAGE_BYTES.min(room.size_bytes) } else { CONTACT_BYTES };
     let limits = MediaLimits {
@@ -92,14 +92,14 @@ async fn one(app: &App, file: &File, room: &mut Room) -> CameTo {
             room.size_bytes -= media.bytes.len().min(room.size_bytes);
             CameTo::picture(media)
         }
-        Err(MediaError::Refused(reason)) => CameTo::wrong("refused", reason),
-        Err(MediaError::Failed(reason)) => CameTo::wrong("failed", reason),
+        Err(MediaError::Refused(reason)) => CameTo::wrong(AttachmentState::Refused, reason),
+        Err(MediaError::Failed(reason)) => CameTo::wrong(AttachmentState::Failed, reason),
     }
 }
 
 /// What came of a file.
 struct CameTo {
-    state: &'static str,
+    state: AttachmentState,
     size_bytes: Option<usize>,
     reason: Option<String>,
     shown: Shown,
@@ -113,10 +113,15 @@ enum Shown {
 
 impl CameTo {
     fn named(why: &str) -> Self {
-        Self { state: "named", size_bytes: None, reason: None, shown: Shown::Named(why.to_owned()) }
+        Self {
+            state: AttachmentState::Named,
+            size_bytes: None,
+            reason: None,
+            shown: Shown::Named(why.to_owned()),
+        }
     }
 
-    fn wrong(state: &'static str, reason: String) -> Self {
+    fn wrong(state: AttachmentState, reason: String) -> Self {
         let told = format!("could not be shown: {reason}");
         Self { state, size_bytes: None, reason: Some(reason), shown: Shown::Named(told) }
     }
@@ -131,20 +136,25 @@ impl CameTo {
             } else {
                 "it is no picture".to_owned()
             };
-            return Self { size_bytes, ..Self::wrong("refused", reason) };
+            return Self { size_bytes, ..Self::wrong(AttachmentState::Refused, reason) };
         }
         let picture = Fetched::Picture { mime: kind.to_owned(), bytes: media.bytes };
-        Self { state: "shown", size_bytes, reason: None, shown: Shown::As(picture) }
+        Self { state: AttachmentState::Shown, size_bytes, reason: None, shown: Shown::As(picture) }
     }
 
     fn contact(media: &Media) -> Self {
         let size_bytes = Some(media.bytes.len());
         let told = contact::in_words(&String::from_utf8_lossy(&media.bytes));
         match told {
-            Some(told) => {
-                Self { state: "shown", size_bytes, reason: None, shown: Shown::As(Fetched::Words(told)) }
+            Some(told) => Self {
+                state: AttachmentState::Shown,
+                size_bytes,
+                reason: None,
+                shown: Shown::As(Fetched::Words(told)),
+            },
+            None => {
+                Self { size_bytes, ..Self::wrong(AttachmentState::Refused, "it is no contact".to_owned()) }
             }
-            None => Self { size_bytes, ..Self::wrong("refused", "it is no contact".to_owned()) },
         }
     }
 
@@ -160,7 +170,7 @@ impl CameTo {
             message_id,
             index: file.index,
             content_type: file.content_type.clone(),
-            state: self.state.to_owned(),
+            state: self.state,
             size_bytes: self.size_bytes.and_then(|bytes| i64::try_from(bytes).ok()),
             reason: self.reason,
         };

@@ -8,7 +8,6 @@ use agent::client::{Gateways, IDLE_TIMEOUT};
 use anyhow::Context as _;
 use axum::Router;
 use jobs::app::{App, Parts, Settings};
-use jobs::backfill;
 use jobs::inbound::together::Together;
 use jobs::upkeep::{self, Upkeep};
 use queue::Queue;
@@ -67,7 +66,7 @@ impl Service {
         store::requirements::check(handlers.raw()).await?;
         database.bring_up_to_date().await?;
         // What people write from here on is ours to answer, also if this process dies before it has done anything else.
-        store::cursors::get(&mut *handlers.acquire().await?, backfill::FIRST_START).await?;
+        store::cursors::get(&mut *handlers.acquire().await?, store::cursors::Cursor::FirstStart).await?;
         // Listening comes before anything is told our address; nothing is answered before the routes are there.
         let listeners = Listeners::bind(keys).await?;
         let addresses = listeners.addresses()?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Subcommand, ValueEnum};
 use queue::Queue;
-use store::doubts::Verdict;
+use store::doubts::AdminVerdict;
 
 use crate::config::Config;
 use crate::database::Database;
@@ -53,8 +53,8 @@ pub(crate) async fn run(config: &Config, command: ChunksCommand, as_json: bool) 
         }
         ChunksCommand::Verdict { chunk, verdict } => {
             let verdict = match verdict {
-                VerdictArg::Arrived => Verdict::Arrived,
-                VerdictArg::SendAgain => Verdict::SendAgain,
+                VerdictArg::Arrived => AdminVerdict::Arrived,
+                VerdictArg::SendAgain => AdminVerdict::SendAgain,
             };
             let queue = Queue::open(pg.clone(), config.queue());
             let actor = std::env::var("USER").unwrap_or_else(|_| "command line".to_owned());

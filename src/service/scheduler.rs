@@ -17,6 +17,7 @@ use queue::clock::Clock;
 use queue::connections::Connections;
 use queue::{Queue, workers};
 use sha2::{Digest as _, Sha256};
+use store::alerts::AlertCause;
 use tokio_util::sync::CancellationToken;
 
 use crate::own_clock;
@@ -160,7 +161,7 @@ impl Scheduler {
         } else if self.clock_told_at.is_none_or(|at| at.elapsed() >= CLOCK_TOLD_EVERY) {
             let mut tx = self.queue.begin(&self.pg).await?;
             let detail = format!("process {}: {lead}", self.process);
-            post_alert::raise(&mut tx, &self.settings, "clock", &detail).await?;
+            post_alert::raise(&mut tx, &self.settings, AlertCause::Clock, &detail).await?;
             tx.commit().await?;
             self.clock_told_at = Some(Instant::now());
         }
@@ -239,7 +240,7 @@ impl Scheduler {
             self.folder.display()
         );
         let mut tx = self.queue.begin(&self.pg).await?;
-        post_alert::raise(&mut tx, &self.settings, "schedules_unreadable", &detail).await?;
+        post_alert::raise(&mut tx, &self.settings, AlertCause::SchedulesUnreadable, &detail).await?;
         tx.commit().await?;
         self.unreadable = Some(why.to_owned());
         Ok(())

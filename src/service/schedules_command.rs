@@ -245,7 +245,7 @@ async fn preview(
             let text = run_duty::filled(moment, definition, &standing.user, text);
             let outlook = proactive::outlook::of(Some(standing), &text, definition.template.is_some());
             if let Some(reason) = outlook.blocked {
-                let (count, named) = blocked.entry(reason).or_default();
+                let (count, named) = blocked.entry(reason.as_str()).or_default();
                 *count += 1;
                 named.extend((named.len() < NAMED).then(|| id.to_owned()));
             }

@@ -7,7 +7,9 @@ use queue::Queue;
 use queue::connections::Connections;
 use serde::Serialize;
 use sqlx::PgConnection;
-use store::doubts::Verdict;
+use store::chunks::ChunkState;
+use store::deliveries::DeliveryState;
+use store::doubts::AdminVerdict;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -22,7 +24,8 @@ pub(crate) struct InDoubt {
     /// Its place in the delivery, from 0.
     index: i32,
     /// `sending`, or `unknown` when everything has been tried.
-    state: String,
+    #[schema(value_type = String)]
+    state: ChunkState,
     /// Attempts to send it.
     attempts: i32,
     /// To whom, with the middle hidden.
@@ -62,9 +65,9 @@ pub(crate) async fn give(
     queue: &Queue,
     pg: &Connections,
     chunk_id: i64,
-    verdict: Verdict,
+    verdict: AdminVerdict,
     actor: &str,
-) -> Result<Option<String>, PlanError> {
+) -> Result<Option<DeliveryState>, PlanError> {
     let mut tx = queue.begin(pg).await?;
     let Some(chunk) = store::chunks::get(&mut tx, chunk_id).await? else { return Ok(None) };
     store::addresses::lock(&mut tx, chunk.address_id).await?;

@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::text_enum::text_enum;
+
 /// A name under which a person writes.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Name {
@@ -178,21 +180,13 @@ pub async fn send_to(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<St
     .await
 }
 
-/// A keyword as it is remembered: whichever word was used, it says one of these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keyword {
-    /// No proactive messages any more.
-    Stop,
-    /// Proactive messages again.
-    Start,
-}
-
-impl Keyword {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Stop => "STOP",
-            Self::Start => "START",
-        }
+text_enum! {
+    /// A keyword as it is remembered: whichever word was used, it says one of these.
+    pub enum Keyword in ["channel_addresses.last_keyword"] {
+        /// No proactive messages any more.
+        Stop = "STOP",
+        /// Proactive messages again.
+        Start = "START",
     }
 }
 
@@ -204,7 +198,7 @@ pub async fn note_keyword(
     keyword: Keyword,
     written_at: DateTime<Utc>,
 ) -> sqlx::Result<Option<Before>> {
-    let (last, last_at): (Option<String>, Option<DateTime<Utc>>) =
+    let (last, last_at): (Option<Keyword>, Option<DateTime<Utc>>) =
         sqlx::query_as("SELECT last_keyword, last_keyword_at FROM channel_addresses WHERE id = $1")
             .bind(id)
             .fetch_one(&mut *conn)
@@ -214,11 +208,11 @@ pub async fn note_keyword(
     }
     sqlx::query("UPDATE channel_addresses SET last_keyword = $2, last_keyword_at = $3 WHERE id = $1")
         .bind(id)
-        .bind(keyword.as_str())
+        .bind(keyword)
         .bind(written_at)
         .execute(conn)
         .await?;
-    Ok(Some(Before { same: last.as_deref() == Some(keyword.as_str()) }))
+    Ok(Some(Before { same: last == Some(keyword) }))
 }
 
 /// What stood before a keyword.

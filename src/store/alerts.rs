@@ -3,13 +3,47 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::text_enum::text_enum;
+
+text_enum! {
+    /// What happened.
+    pub enum AlertCause in ["channel_alerts.cause"] {
+        /// One chunk went out twice.
+        DoubleSend = "double_send",
+        /// Nobody will ever know whether a chunk was sent.
+        UnknownSend = "unknown_send",
+        /// Only a person can say whether a chunk was sent.
+        SendInDoubt = "send_in_doubt",
+        /// Twilio refuses our account or sender.
+        SenderRefused = "sender_refused",
+        /// WhatsApp refuses a template.
+        Template = "template",
+        /// A pool stands still and nothing tries whether it may go on.
+        PauseWithoutProbe = "pause_without_probe",
+        /// Our sender seems to have moved to another business portfolio.
+        SenderMoved = "sender_moved",
+        /// Twilio's list of inbound messages has an entry that nobody can take in.
+        UnusableEntry = "unusable_entry",
+        /// Twilio's list of inbound messages could not be read for long.
+        BackfillBehind = "backfill_behind",
+        /// A schedule failed too often and was switched off.
+        ScheduleDisabled = "schedule_disabled",
+        /// A process cannot read its schedules.
+        SchedulesUnreadable = "schedules_unreadable",
+        /// Jobs of a kind wait that no process knows.
+        UnknownKind = "unknown_kind",
+        /// A process has another time than the database.
+        Clock = "clock",
+    }
+}
+
 /// An alert.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Alert {
     /// What an administrator acknowledges.
     pub id: i64,
-    /// What happened, as one word.
-    pub cause: String,
+    /// What happened.
+    pub cause: AlertCause,
     /// What happened the latest time.
     pub detail: String,
     /// How often it was raised within its hour.
@@ -24,7 +58,7 @@ pub struct Alert {
 
 /// Raises an alert, or counts it to the one of the same cause that is younger than an hour. Returns the number of a new one, which is worth an
 /// `error!`.
-pub async fn raise(conn: &mut PgConnection, cause: &str, detail: &str) -> sqlx::Result<Option<i64>> {
+pub async fn raise(conn: &mut PgConnection, cause: AlertCause, detail: &str) -> sqlx::Result<Option<i64>> {
     // Two processes that meet the same trouble at once must not both find nothing.
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('alert ' || $1, 0))")
         .bind(cause)

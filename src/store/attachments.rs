@@ -2,6 +2,22 @@
 
 use sqlx::PgConnection;
 
+use crate::text_enum::text_enum;
+
+text_enum! {
+    /// What came of a file.
+    pub enum AttachmentState in ["channel_attachments.state"] {
+        /// The agent saw it.
+        Shown = "shown",
+        /// The agent was told its name.
+        Named = "named",
+        /// It is no file for the agent, who was told its name and why.
+        Refused = "refused",
+        /// It could not be fetched, and the agent was told its name and why.
+        Failed = "failed",
+    }
+}
+
 /// A file of a message.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Attachment {
@@ -11,8 +27,8 @@ pub struct Attachment {
     pub index: i32,
     /// What its sender says it is.
     pub content_type: String,
-    /// `shown`, `named`, `refused` or `failed`.
-    pub state: String,
+    /// What came of it.
+    pub state: AttachmentState,
     /// Of what was fetched.
     pub size_bytes: Option<i64>,
     /// Why it could not be shown.
@@ -30,7 +46,7 @@ pub async fn note(conn: &mut PgConnection, attachments: &[Attachment]) -> sqlx::
         .bind(attachment.message_id)
         .bind(attachment.index)
         .bind(&attachment.content_type)
-        .bind(&attachment.state)
+        .bind(attachment.state)
         .bind(attachment.size_bytes)
         .bind(&attachment.reason)
         .execute(&mut *conn)

@@ -5,27 +5,17 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::links::Link;
+use crate::text_enum::text_enum;
 
-/// How the change of a person's id is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// As another person's: the link is held back.
-    Held,
-    /// By the number, until an operator decides.
-    LetThrough,
-    /// As the same person's.
-    Trusted,
-}
-
-impl State {
-    const ALL: [Self; 3] = [Self::Held, Self::LetThrough, Self::Trusted];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Held => "held",
-            Self::LetThrough => "let_through",
-            Self::Trusted => "trusted",
-        }
+text_enum! {
+    /// How the change of a person's id is taken.
+    pub enum ChangeState in ["channel_changed_ids.state"] {
+        /// As another person's: the link is held back.
+        Held = "held",
+        /// By the number, until an operator decides.
+        LetThrough = "let_through",
+        /// As the same person's.
+        Trusted = "trusted",
     }
 }
 
@@ -71,25 +61,32 @@ pub async fn meaning(conn: &mut PgConnection, link: &Link) -> sqlx::Result<Move>
 }
 
 /// How this newcomer at this link is taken so far; `None`: it was never seen there.
-pub async fn state(conn: &mut PgConnection, link_id: i64, newcomer_id: i64) -> sqlx::Result<Option<State>> {
-    let state: Option<String> =
-        sqlx::query_scalar("SELECT state FROM channel_changed_ids WHERE link_id = $1 AND newcomer_id = $2")
-            .bind(link_id)
-            .bind(newcomer_id)
-            .fetch_optional(conn)
-            .await?;
-    Ok(state.and_then(|state| State::ALL.into_iter().find(|known| known.as_str() == state)))
+pub async fn state(
+    conn: &mut PgConnection,
+    link_id: i64,
+    newcomer_id: i64,
+) -> sqlx::Result<Option<ChangeState>> {
+    sqlx::query_scalar("SELECT state FROM channel_changed_ids WHERE link_id = $1 AND newcomer_id = $2")
+        .bind(link_id)
+        .bind(newcomer_id)
+        .fetch_optional(conn)
+        .await
 }
 
 /// Takes note of how it is taken from now on.
-pub async fn put(conn: &mut PgConnection, link_id: i64, newcomer_id: i64, state: State) -> sqlx::Result<()> {
+pub async fn put(
+    conn: &mut PgConnection,
+    link_id: i64,
+    newcomer_id: i64,
+    state: ChangeState,
+) -> sqlx::Result<()> {
     sqlx::query(
         "INSERT INTO channel_changed_ids (link_id, newcomer_id, state) VALUES ($1, $2, $3)
          ON CONFLICT (link_id, newcomer_id) DO UPDATE SET state = EXCLUDED.state",
     )
     .bind(link_id)
     .bind(newcomer_id)
-    .bind(state.as_str())
+    .bind(state)
     .execute(conn)
     .await?;
     Ok(())
@@ -185,7 +182,7 @@ pub struct Change {
 pub async fn next(
     conn: &mut PgConnection,
     behind: i64,
-    states: &[State],
+    states: &[ChangeState],
     since: Option<DateTime<Utc>>,
 ) -> sqlx::Result<Option<Change>> {
     sqlx::query_as(
@@ -193,7 +190,7 @@ pub async fn next(
          WHERE c.id > $1 AND c.state = ANY ($2) AND c.seen_at >= coalesce($3::TIMESTAMPTZ, '-infinity') AND l.ended_at IS NULL ORDER BY c.id LIMIT 1",
     )
     .bind(behind)
-    .bind(states.iter().map(|state| state.as_str()).collect::<Vec<_>>())
+    .bind(states)
     .bind(since)
     .fetch_optional(conn)
     .await

@@ -7,6 +7,86 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::text_enum::text_enum;
+
+text_enum! {
+    /// Where a chunk stands.
+    pub enum ChunkState in ["channel_chunks.state"] {
+        /// It is to be sent.
+        Planned = "planned",
+        /// Twilio may have it, and only proof leads on from there.
+        Sending = "sending",
+        /// Twilio has it.
+        Accepted = "accepted",
+        /// WhatsApp has it.
+        Sent = "sent",
+        /// The phone has it.
+        Delivered = "delivered",
+        /// The person has seen it.
+        Read = "read",
+        /// Twilio or WhatsApp refused it.
+        Failed = "failed",
+        /// It shall not be sent any more.
+        Cancelled = "cancelled",
+        /// It must not be sent.
+        Blocked = "blocked",
+        /// It was not sent in time.
+        Expired = "expired",
+        /// It may have been sent or not; nobody will ever know.
+        Unknown = "unknown",
+    }
+}
+
+text_enum! {
+    /// What Twilio is given.
+    pub enum ChunkForm in ["channel_chunks.form"] {
+        /// The chunk's own words.
+        Text = "text",
+        /// The delivery's template.
+        Template = "template",
+    }
+}
+
+text_enum! {
+    /// What an attempt to send a chunk came to.
+    pub enum AttemptOutcome in ["channel_chunk_attempts.outcome"] {
+        /// Twilio has the message.
+        Accepted = "accepted",
+        /// Twilio refused it.
+        Refused = "refused",
+        /// The request never got through, or Twilio said that it did not process it.
+        NotSent = "not_sent",
+        /// Nobody knows whether Twilio took it.
+        InDoubt = "in_doubt",
+        /// Twilio's list does not have it, twice.
+        Missed = "missed",
+    }
+}
+
+text_enum! {
+    /// Twilio's words for what became of a message, as far as they move a chunk.
+    pub enum TwilioStatus in [] {
+        /// WhatsApp has it.
+        Sent = "sent",
+        /// The phone has it.
+        Delivered = "delivered",
+        /// The person has seen it.
+        Read = "read",
+        /// It came to nothing, before WhatsApp had it.
+        Failed = "failed",
+        /// It came to nothing, on the way to the phone.
+        Undelivered = "undelivered",
+    }
+}
+
+impl TwilioStatus {
+    /// Whether the message came to nothing for good.
+    #[must_use]
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::Failed | Self::Undelivered)
+    }
+}
+
 /// A chunk with what its delivery says about sending it.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Chunk {
@@ -24,8 +104,8 @@ pub struct Chunk {
     pub meter_proactive: bool,
     /// Carries the footer.
     pub proactive: bool,
-    /// `planned`, `sending`, `accepted`, `sent`, `delivered`, `read`, `failed`, `cancelled`, `blocked`, `expired` or `unknown`.
-    pub state: String,
+    /// Where it stands.
+    pub state: ChunkState,
     /// The number of the last attempt to send it.
     pub attempt: i32,
     /// The alias that the last attempt wrote to.
@@ -83,7 +163,10 @@ pub async fn find_by_sid(conn: &mut PgConnection, sid: &str) -> sqlx::Result<Opt
 }
 
 /// The chunk before this one in its delivery: its state, and how many seconds ago Twilio accepted it.
-pub async fn before(conn: &mut PgConnection, chunk: &Chunk) -> sqlx::Result<Option<(String, Option<f64>)>> {
+pub async fn before(
+    conn: &mut PgConnection,
+    chunk: &Chunk,
+) -> sqlx::Result<Option<(ChunkState, Option<f64>)>> {
     sqlx::query_as(
         "SELECT state, extract(epoch FROM clock_timestamp() - accepted_at)::DOUBLE PRECISION FROM channel_chunks WHERE delivery_id = $1 AND index = $2",
     )
@@ -185,7 +268,7 @@ pub async fn accept(conn: &mut PgConnection, id: i64, attempt: i32, sid: &str) -
         // Twilio answered with the wrong message.
         return Ok(Accepted::AnothersSid { owner });
     }
-    end_attempt(conn, id, attempt, "accepted", Some(sid), None, None).await?;
+    end_attempt(conn, id, attempt, AttemptOutcome::Accepted, Some(sid), None, None).await?;
     match known {
         Some(first_sid) if first_sid == sid => return Ok(Accepted::Already),
         Some(first_sid) => {
@@ -228,8 +311,8 @@ pub async fn return_to_planned(
     .execute(&mut *conn)
     .await?;
     let outcome = match outcome {
-        Unsent::NotSent => "not_sent",
-        Unsent::Missed => "missed",
+        Unsent::NotSent => AttemptOutcome::NotSent,
+        Unsent::Missed => AttemptOutcome::Missed,
     };
     end_attempt(conn, id, attempt, outcome, None, None, Some(error)).await?;
     Ok(done.rows_affected() == 1)
@@ -248,7 +331,7 @@ pub enum Unsent {
 pub async fn end(
     conn: &mut PgConnection,
     id: i64,
-    state: End,
+    end: End,
     code: Option<i32>,
     reason: &str,
 ) -> sqlx::Result<bool> {
@@ -257,13 +340,13 @@ pub async fn end(
          WHERE id = $1 AND state IN ('planned', 'sending') RETURNING attempt",
     )
     .bind(id)
-    .bind(state.as_str())
+    .bind(end.state())
     .bind(code)
     .bind(reason)
     .fetch_optional(&mut *conn)
     .await?;
-    if let (Some(attempt), End::Failed) = (ended, state) {
-        end_attempt(conn, id, attempt, "refused", None, code, Some(reason)).await?;
+    if let (Some(attempt), End::Failed) = (ended, end) {
+        end_attempt(conn, id, attempt, AttemptOutcome::Refused, None, code, Some(reason)).await?;
     }
     Ok(ended.is_some())
 }
@@ -325,13 +408,13 @@ pub enum End {
 }
 
 impl End {
-    pub(crate) fn as_str(self) -> &'static str {
+    pub(crate) fn state(self) -> ChunkState {
         match self {
-            Self::Failed => "failed",
-            Self::Blocked => "blocked",
-            Self::Cancelled => "cancelled",
-            Self::Expired => "expired",
-            Self::Unknown => "unknown",
+            Self::Failed => ChunkState::Failed,
+            Self::Blocked => ChunkState::Blocked,
+            Self::Cancelled => ChunkState::Cancelled,
+            Self::Expired => ChunkState::Expired,
+            Self::Unknown => ChunkState::Unknown,
         }
     }
 }
@@ -346,12 +429,13 @@ pub async fn apply_status(
     code: Option<i32>,
     message: Option<&str>,
 ) -> sqlx::Result<bool> {
-    let (state, from): (&str, &[&str]) = match status {
-        "sent" => ("sent", &["accepted"]),
-        "delivered" => ("delivered", &["accepted", "sent", "failed"]),
-        "read" => ("read", &["accepted", "sent", "failed", "delivered"]),
-        "failed" | "undelivered" => ("failed", &["accepted", "sent"]),
-        _ => return Ok(false),
+    use ChunkState::{Accepted, Delivered, Failed, Read, Sent};
+    let Ok(status) = status.parse() else { return Ok(false) };
+    let (state, from): (ChunkState, &[ChunkState]) = match status {
+        TwilioStatus::Sent => (Sent, &[Accepted]),
+        TwilioStatus::Delivered => (Delivered, &[Accepted, Sent, Failed]),
+        TwilioStatus::Read => (Read, &[Accepted, Sent, Failed, Delivered]),
+        TwilioStatus::Failed | TwilioStatus::Undelivered => (Failed, &[Accepted, Sent]),
     };
     let done = sqlx::query(
         "UPDATE channel_chunks SET state = $2, error_code = $3, error_message = $4, updated_at = clock_timestamp()
@@ -419,7 +503,7 @@ pub(crate) async fn end_attempt(
     conn: &mut PgConnection,
     id: i64,
     attempt: i32,
-    outcome: &str,
+    outcome: AttemptOutcome,
     sid: Option<&str>,
     code: Option<i32>,
     message: Option<&str>,

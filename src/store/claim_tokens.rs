@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::text_enum::text_enum;
+
 /// A token that is worth something.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct LiveToken {
@@ -14,24 +16,17 @@ pub struct LiveToken {
     pub replaces: bool,
 }
 
-/// How a token ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// Its phone is linked.
-    Redeemed,
-    /// The phone is another user's, and the token may not replace.
-    NumberLinkedElsewhere,
-    /// The user's plan has no WhatsApp.
-    Plan,
-}
-
-impl Ending {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Redeemed => "redeemed",
-            Self::NumberLinkedElsewhere => "number_linked_elsewhere",
-            Self::Plan => "plan",
-        }
+text_enum! {
+    /// How a token ends.
+    pub enum TokenEnding in ["channel_claim_tokens.ending"] {
+        /// Its phone is linked.
+        Redeemed = "redeemed",
+        /// A new one was handed out.
+        Voided = "voided",
+        /// The phone is another user's, and the token may not replace.
+        NumberLinkedElsewhere = "number_linked_elsewhere",
+        /// The user's plan has no WhatsApp.
+        Plan = "plan",
     }
 }
 
@@ -40,8 +35,8 @@ impl Ending {
 pub struct LatestToken {
     /// Worth nothing from then on.
     pub expires_at: DateTime<Utc>,
-    /// `redeemed`, `voided`, `number_linked_elsewhere` or `plan`; `None`: it waits.
-    pub ending: Option<String>,
+    /// `None`: it waits.
+    pub ending: Option<TokenEnding>,
     /// Whether it is past its time.
     pub expired: bool,
 }
@@ -121,10 +116,10 @@ pub async fn linked_address(conn: &mut PgConnection, hashes: &[Vec<u8>]) -> sqlx
 }
 
 /// Ends a token that the caller has locked.
-pub async fn end(conn: &mut PgConnection, id: i64, how: Ending) -> sqlx::Result<()> {
+pub async fn end(conn: &mut PgConnection, id: i64, how: TokenEnding) -> sqlx::Result<()> {
     sqlx::query("UPDATE channel_claim_tokens SET ended_at = clock_timestamp(), ending = $2 WHERE id = $1 AND ended_at IS NULL")
         .bind(id)
-        .bind(how.as_str())
+        .bind(how)
         .execute(conn)
         .await?;
     Ok(())

@@ -5,49 +5,31 @@ use sqlx::PgConnection;
 
 use crate::addresses::Name;
 use crate::secret_keys::{SecretKeys, Sort};
+use crate::text_enum::text_enum;
 
-/// How somebody agreed or disagreed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// By a claim token sent from the phone.
-    ClaimFlow,
-    /// By START.
-    InboundStart,
-    /// By STOP.
-    InboundStop,
-    /// Somebody did it for them.
-    Admin,
-    /// Twilio or WhatsApp says so.
-    Provider,
-}
-
-impl Method {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::ClaimFlow => "claim_flow",
-            Self::InboundStart => "inbound_start",
-            Self::InboundStop => "inbound_stop",
-            Self::Admin => "admin",
-            Self::Provider => "provider",
-        }
+text_enum! {
+    /// How somebody agreed or disagreed.
+    pub enum ConsentMethod in ["whatsapp_consents.method"] {
+        /// By a claim token sent from the phone.
+        ClaimFlow = "claim_flow",
+        /// By START.
+        InboundStart = "inbound_start",
+        /// By STOP.
+        InboundStop = "inbound_stop",
+        /// Somebody did it for them.
+        Admin = "admin",
+        /// Twilio or WhatsApp says so.
+        Provider = "provider",
     }
 }
 
-/// Agreed, or took back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Agreed.
-    Granted,
-    /// Took back.
-    Revoked,
-}
-
-impl Action {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Granted => "granted",
-            Self::Revoked => "revoked",
-        }
+text_enum! {
+    /// Agreed, or took back.
+    pub enum ConsentAction in ["whatsapp_consents.action"] {
+        /// Agreed.
+        Granted = "granted",
+        /// Took back.
+        Revoked = "revoked",
     }
 }
 
@@ -59,9 +41,9 @@ pub struct NewConsent<'a> {
     /// Every name of the person.
     pub names: &'a [Name],
     /// How.
-    pub method: Method,
+    pub method: ConsentMethod,
     /// What.
-    pub action: Action,
+    pub action: ConsentAction,
     /// What the person was shown, or wrote.
     pub text: &'a str,
     /// Of that text.
@@ -76,9 +58,9 @@ pub struct Consent {
     /// E.164; `None`: hidden or erased.
     pub phone: Option<String>,
     /// How.
-    pub method: String,
-    /// `granted` or `revoked`.
-    pub action: String,
+    pub method: ConsentMethod,
+    /// What.
+    pub action: ConsentAction,
     /// What the person was shown, or wrote.
     pub text: String,
     /// Of that text.
@@ -104,8 +86,8 @@ pub async fn insert(conn: &mut PgConnection, keys: &SecretKeys, consent: NewCons
     .bind(consent.user_id)
     .bind(name.and_then(Name::phone))
     .bind(keys.hash(Sort::Person, name.map_or("", |name| name.canonical.as_str())))
-    .bind(consent.method.as_str())
-    .bind(consent.action.as_str())
+    .bind(consent.method)
+    .bind(consent.action)
     .bind(consent.text)
     .bind(consent.version)
     .bind(consent.message_sid)

@@ -8,32 +8,66 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::chunks::End;
+use crate::chunks::{ChunkForm, ChunkState, End};
 use crate::proactive_deliveries;
+use crate::text_enum::text_enum;
 
-/// Why something is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// The agent's answer to a message: not metered, no footer.
-    Reply,
-    /// The channel's own word about a message, a confirmation say: not metered, no footer.
-    Notice,
-    /// The product's word to a user: metered, with a footer.
-    Notification,
-    /// A schedule's word to a user: metered, with a footer.
-    Scheduled,
-}
-
-impl Purpose {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Reply => "reply",
-            Self::Notice => "notice",
-            Self::Notification => "notification",
-            Self::Scheduled => "scheduled",
-        }
+text_enum! {
+    /// Why something is sent.
+    pub enum Purpose in ["channel_deliveries.purpose"] {
+        /// The agent's answer to a message: not metered, no footer.
+        Reply = "reply",
+        /// The channel's own word about a message, a confirmation say: not metered, no footer.
+        Notice = "notice",
+        /// The product's word to a user: metered, with a footer.
+        Notification = "notification",
+        /// A schedule's word to a user: metered, with a footer.
+        Scheduled = "scheduled",
     }
 }
+
+text_enum! {
+    /// Where a delivery stands: the worst that happened to any of its chunks, once none is to be sent any more.
+    pub enum DeliveryState in ["channel_deliveries.state"] {
+        /// For the person's next message, with no job and no reservation.
+        Waiting = "waiting",
+        /// A chunk is still to be sent, or in doubt.
+        Open = "open",
+        /// Twilio has all of it.
+        Sent = "sent",
+        /// The person has all of it.
+        Delivered = "delivered",
+        /// Twilio or WhatsApp refused it.
+        Failed = "failed",
+        /// It shall not be sent any more.
+        Cancelled = "cancelled",
+        /// It must not be sent.
+        Blocked = "blocked",
+        /// It was not sent in time.
+        Expired = "expired",
+        /// It may have been sent or not; nobody will ever know.
+        Unknown = "unknown",
+    }
+}
+
+text_enum! {
+    /// What keeps a delivery from being sent, as its reason tells.
+    pub enum Obstacle in [] {
+        /// Nobody has a phone, or its link has ended or waits for a new claim.
+        NotLinked = "not_linked",
+        /// The person wants no proactive messages.
+        OptedOut = "opted_out",
+        /// There is nothing to say.
+        Empty = "empty",
+        /// The allowance has no room.
+        Quota = "quota",
+        /// The person has not written for 24 hours, and there is no template.
+        Window = "window",
+    }
+}
+
+/// What the chunks behind one that was not sent are cancelled for.
+pub const EARLIER_PART_NOT_SENT: &str = "an earlier part was not sent";
 
 /// A delivery that was planned.
 #[derive(Debug)]
@@ -86,7 +120,7 @@ pub async fn create(conn: &mut PgConnection, delivery: NewDelivery<'_>) -> sqlx:
     .bind(delivery.turn_id)
     .bind(delivery.message_id)
     .bind(delivery.link_id)
-    .bind(delivery.purpose.as_str())
+    .bind(delivery.purpose)
     .bind(delivery.text)
     .bind(delivery.expires_at)
     .execute(&mut *conn)
@@ -111,7 +145,7 @@ pub(crate) async fn add_chunks(
             rows.ends.push(i32::try_from(chunk.source.end).unwrap_or(i32::MAX));
             rows.metered.push(chunk.meter_proactive);
             rows.footed.push(chunk.proactive);
-            rows.forms.push(if chunk.is_template { "template" } else { "text" });
+            rows.forms.push(if chunk.is_template { ChunkForm::Template } else { ChunkForm::Text });
         }
     }
     let added: Vec<(Uuid, i64)> = sqlx::query_as(
@@ -158,7 +192,7 @@ struct ChunkRows<'a> {
     ends: Vec<i32>,
     metered: Vec<bool>,
     footed: Vec<bool>,
-    forms: Vec<&'static str>,
+    forms: Vec<ChunkForm>,
 }
 
 /// A delivery as the product sees it.
@@ -171,7 +205,7 @@ pub struct Delivery {
     /// To whom; `None`: nobody was there.
     pub address_id: Option<i64>,
     /// Why.
-    pub purpose: String,
+    pub purpose: Purpose,
     /// The author's text.
     pub text: String,
     /// The approved template.
@@ -179,7 +213,7 @@ pub struct Delivery {
     /// Its variables.
     pub content_variables: Option<serde_json::Value>,
     /// Where it stands.
-    pub state: String,
+    pub state: DeliveryState,
     /// Why it ended other than well.
     pub reason: Option<String>,
     /// What is not sent by then is not sent any more.
@@ -204,13 +238,13 @@ pub async fn get(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Deliv
 
 /// A chunk as the product sees it.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
-pub struct ChunkState {
+pub struct ChunkSummary {
     /// Its number.
     pub id: i64,
     /// Its place, from 0.
     pub index: i32,
     /// Where it stands.
-    pub state: String,
+    pub state: ChunkState,
     /// Twilio's id.
     pub sid: Option<String>,
     /// Twilio's error.
@@ -222,7 +256,7 @@ pub struct ChunkState {
 }
 
 /// The chunks of a delivery, in order.
-pub async fn chunks(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec<ChunkState>> {
+pub async fn chunks(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec<ChunkSummary>> {
     sqlx::query_as(
         "SELECT id, index, state, sid, error_code, meter_proactive, proactive FROM channel_chunks WHERE delivery_id = $1 ORDER BY index",
     )
@@ -233,7 +267,7 @@ pub async fn chunks(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec<Chunk
 
 /// Cancels what is still to be sent of a delivery. False: there was nothing. What Twilio may have already stays to be cleared up.
 pub async fn cancel(conn: &mut PgConnection, id: Uuid, reason: &str) -> sqlx::Result<bool> {
-    if proactive_deliveries::end_waiting(conn, id, "cancelled", reason).await? {
+    if proactive_deliveries::end_waiting(conn, id, DeliveryState::Cancelled, reason).await? {
         return Ok(true);
     }
     sqlx::query("SELECT FROM channel_deliveries WHERE id = $1 FOR UPDATE")
@@ -290,7 +324,7 @@ pub(crate) async fn end_of_link(
             "UPDATE channel_chunks SET state = $2, error_message = $3, updated_at = clock_timestamp() WHERE delivery_id = $1 AND state = 'planned'",
         )
         .bind(id)
-        .bind(end.as_str())
+        .bind(end.state())
         .bind(reason)
         .execute(&mut *conn)
         .await?;
@@ -311,7 +345,7 @@ pub async fn follow_chunks(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<()
          ), chunks AS (
              SELECT k.*, CASE WHEN k.was = 'planned' AND k.index > k.first_lost THEN 'cancelled' ELSE k.was END AS state FROM known k
          ), rest AS (
-             UPDATE channel_chunks c SET state = 'cancelled', error_message = 'an earlier part was not sent', updated_at = clock_timestamp()
+             UPDATE channel_chunks c SET state = 'cancelled', error_message = $2, updated_at = clock_timestamp()
              FROM chunks WHERE c.id = chunks.id AND chunks.state <> chunks.was
          )
          UPDATE channel_deliveries d
@@ -334,6 +368,7 @@ pub async fn follow_chunks(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<()
          WHERE d.id = $1 AND d.state <> now_is.state",
     )
     .bind(id)
+    .bind(EARLIER_PART_NOT_SENT)
     .execute(conn)
     .await?;
     Ok(())

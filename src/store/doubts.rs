@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::chunks;
+use crate::chunks::{self, AttemptOutcome, ChunkState};
+use crate::text_enum::text_enum;
 
 /// A send of which nobody knows whether it arrived.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
@@ -15,8 +16,8 @@ pub struct Doubt {
     pub delivery_id: Uuid,
     /// Its place in the delivery, from 0.
     pub index: i32,
-    /// `sending` or `unknown`.
-    pub state: String,
+    /// `Sending` or `Unknown`.
+    pub state: ChunkState,
     /// Attempts to send it.
     pub attempt: i32,
     /// The alias that the last attempt wrote to.
@@ -25,18 +26,19 @@ pub struct Doubt {
     pub error_message: Option<String>,
 }
 
-/// What an administrator says of a send in doubt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The person has it.
-    Arrived,
-    /// The person does not have it.
-    SendAgain,
+text_enum! {
+    /// What an administrator says of a send in doubt.
+    pub enum AdminVerdict in ["channel_chunks.verdict"] {
+        /// The person has it.
+        Arrived = "arrived",
+        /// The person does not have it.
+        SendAgain = "send_again",
+    }
 }
 
 /// Nobody knows whether this attempt reached Twilio; the chunk stays `sending`.
 pub async fn raise(conn: &mut PgConnection, id: i64, attempt: i32, error: &str) -> sqlx::Result<()> {
-    chunks::end_attempt(conn, id, attempt, "in_doubt", None, None, Some(error)).await
+    chunks::end_attempt(conn, id, attempt, AttemptOutcome::InDoubt, None, None, Some(error)).await
 }
 
 /// A list did not have this attempt. Returns how many seconds ago the first such list was; 0 for the first.
@@ -83,10 +85,10 @@ pub async fn open(conn: &mut PgConnection) -> sqlx::Result<Vec<Doubt>> {
 
 /// An administrator's verdict on a chunk of which nobody knows whether it was sent. False: it is not in doubt. The caller holds the chunk's
 /// lock.
-pub async fn give_verdict(conn: &mut PgConnection, id: i64, verdict: Verdict) -> sqlx::Result<bool> {
-    let (state, said) = match verdict {
-        Verdict::Arrived => ("sent", "arrived"),
-        Verdict::SendAgain => ("planned", "send_again"),
+pub async fn give_verdict(conn: &mut PgConnection, id: i64, verdict: AdminVerdict) -> sqlx::Result<bool> {
+    let state = match verdict {
+        AdminVerdict::Arrived => ChunkState::Sent,
+        AdminVerdict::SendAgain => ChunkState::Planned,
     };
     let done = sqlx::query(
         "UPDATE channel_chunks SET state = $2, verdict = $3, accepted_at = CASE WHEN $3 = 'arrived' THEN clock_timestamp() END, slot_at = NULL,
@@ -95,7 +97,7 @@ pub async fn give_verdict(conn: &mut PgConnection, id: i64, verdict: Verdict) ->
     )
     .bind(id)
     .bind(state)
-    .bind(said)
+    .bind(verdict)
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::messages::ChannelName;
+
 /// Something that was said.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Entry {
@@ -12,8 +14,8 @@ pub struct Entry {
     pub number: i64,
     /// A person wrote it; else the assistant said it.
     pub by_person: bool,
-    /// `whatsapp` or `dashboard`: where it was written, or where the answer went.
-    pub channel: String,
+    /// Where it was written, or where the answer went.
+    pub channel: ChannelName,
     /// The words; of a turn that failed there are none.
     pub text: Option<String>,
     /// Everything that Twilio sent with what a person wrote.

@@ -7,9 +7,28 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::links::{self, Ending};
+use crate::links::{self, LinkEnding};
 use crate::secret_keys::SecretKeys;
+use crate::text_enum::text_enum;
 use crate::{addresses, claim_tokens, opt_outs};
+
+text_enum! {
+    /// What is still to be emptied of an erased person.
+    pub enum ErasurePart in ["channel_erasures.part"] {
+        /// What was written in the conversation.
+        MessagesOfConversation = "messages_of_conversation",
+        /// What was written from the phone.
+        MessagesOfAddress = "messages_of_address",
+        /// What the agent said.
+        TurnsOfConversation = "turns_of_conversation",
+        /// What was sent to the phone.
+        DeliveriesOfAddress = "deliveries_of_address",
+        /// What was to be sent to the user.
+        DeliveriesOfUser = "deliveries_of_user",
+        /// A chunk that may have reached Twilio: it keeps its text until that is settled.
+        Chunk = "chunk",
+    }
+}
 
 /// Forgets a user, and notes what is to be emptied with [`empty_page`]. False: there is none.
 pub async fn begin(conn: &mut PgConnection, keys: &SecretKeys, user_id: &str) -> sqlx::Result<bool> {
@@ -42,7 +61,7 @@ pub async fn begin(conn: &mut PgConnection, keys: &SecretKeys, user_id: &str) ->
         .execute(&mut *conn)
         .await?;
     if let Some(link) = links::of_user(conn, user_id).await? {
-        links::end(conn, keys, &link, Ending::Erased).await?;
+        links::end(conn, keys, &link, LinkEnding::Erased).await?;
     }
     for id in &address_ids {
         let names = addresses::names(conn, *id).await?;
@@ -56,7 +75,7 @@ pub async fn begin(conn: &mut PgConnection, keys: &SecretKeys, user_id: &str) ->
         sqlx::query(statement).bind(user_id).execute(&mut *conn).await?;
     }
     // Nobody has looked at the newest messages yet, and nobody shall.
-    for part in parts(conn, user_id, "messages_of_address").await? {
+    for part in parts(conn, user_id, ErasurePart::MessagesOfAddress).await? {
         empty(conn, &part).await?;
     }
     Ok(true)
@@ -96,14 +115,14 @@ const FORGET_USER: [&str; 8] = [
 struct Part {
     id: i64,
     user_id: String,
-    part: String,
+    part: ErasurePart,
     subject: Option<i64>,
     next_id: i64,
     next_delivery: Uuid,
 }
 
 /// The parts of a user's erasure of one sort, locked.
-async fn parts(conn: &mut PgConnection, user_id: &str, part: &str) -> sqlx::Result<Vec<Part>> {
+async fn parts(conn: &mut PgConnection, user_id: &str, part: ErasurePart) -> sqlx::Result<Vec<Part>> {
     sqlx::query_as(
         "SELECT id, user_id, part, subject, next_id, next_delivery FROM channel_erasures WHERE user_id = $1 AND part = $2 ORDER BY id FOR UPDATE",
     )
@@ -139,12 +158,14 @@ pub async fn is_due(conn: &mut PgConnection, user_id: Option<&str>) -> sqlx::Res
 
 /// Empties a page of a part. The last page takes the part with it.
 async fn empty(conn: &mut PgConnection, part: &Part) -> sqlx::Result<()> {
-    let (next_id, next_delivery) = match part.part.as_str() {
-        "messages_of_conversation" => (rows(conn, MESSAGES_OF_CONVERSATION, part).await?, None),
-        "messages_of_address" => (rows(conn, MESSAGES_OF_ADDRESS, part).await?, None),
-        "turns_of_conversation" => (rows(conn, TURNS_OF_CONVERSATION, part).await?, None),
-        "chunk" => return empty_chunk(conn, part).await,
-        _ => (None, deliveries(conn, part).await?),
+    let (next_id, next_delivery) = match part.part {
+        ErasurePart::MessagesOfConversation => (rows(conn, MESSAGES_OF_CONVERSATION, part).await?, None),
+        ErasurePart::MessagesOfAddress => (rows(conn, MESSAGES_OF_ADDRESS, part).await?, None),
+        ErasurePart::TurnsOfConversation => (rows(conn, TURNS_OF_CONVERSATION, part).await?, None),
+        ErasurePart::Chunk => return empty_chunk(conn, part).await,
+        ErasurePart::DeliveriesOfAddress | ErasurePart::DeliveriesOfUser => {
+            (None, deliveries(conn, part).await?)
+        }
     };
     if next_id.is_none() && next_delivery.is_none() {
         sqlx::query("DELETE FROM channel_erasures WHERE id = $1").bind(part.id).execute(conn).await?;

@@ -81,6 +81,8 @@ pub mod slots;
 pub mod standings;
 /// What Twilio reported.
 pub mod status_callbacks;
+/// States, reasons and outcomes.
+pub mod text_enum;
 /// Turns and messages as administrators look at them.
 pub mod turn_records;
 /// Runs of the agent.

@@ -6,8 +6,10 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::chunks::End;
-use crate::consents::{self, Action, Method, NewConsent};
+use crate::consents::{self, ConsentAction, ConsentMethod, NewConsent};
+use crate::deliveries::Obstacle;
 use crate::secret_keys::SecretKeys;
+use crate::text_enum::text_enum;
 use crate::{addresses, deliveries, proactive_deliveries};
 
 /// A link that holds.
@@ -25,30 +27,19 @@ pub struct Link {
     pub unproven_since: Option<DateTime<Utc>>,
 }
 
-/// How a link ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The product said so.
-    Unlinked,
-    /// The user has claimed another phone.
-    Replaced,
-    /// Another user has claimed this phone.
-    Moved,
-    /// Its address proved to be one that another user has claimed later.
-    Merged,
-    /// The user is erased.
-    Erased,
-}
-
-impl Ending {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Unlinked => "unlinked",
-            Self::Replaced => "replaced",
-            Self::Moved => "moved",
-            Self::Merged => "merged",
-            Self::Erased => "erased",
-        }
+text_enum! {
+    /// How a link ends.
+    pub enum LinkEnding in ["channel_links.ended_why"] {
+        /// The product said so.
+        Unlinked = "unlinked",
+        /// The user has claimed another phone.
+        Replaced = "replaced",
+        /// Another user has claimed this phone.
+        Moved = "moved",
+        /// Its address proved to be one that another user has claimed later.
+        Merged = "merged",
+        /// The user is erased.
+        Erased = "erased",
     }
 }
 
@@ -150,8 +141,8 @@ pub async fn hold_back(conn: &mut PgConnection, link: &Link) -> sqlx::Result<()>
     .bind(link.id)
     .execute(&mut *conn)
     .await?;
-    deliveries::end_of_link(conn, link.id, End::Blocked, "not_linked").await?;
-    proactive_deliveries::block_waiting(conn, &link.user_id, "not_linked").await
+    deliveries::end_of_link(conn, link.id, End::Blocked, Obstacle::NotLinked.as_str()).await?;
+    proactive_deliveries::block_waiting(conn, &link.user_id, Obstacle::NotLinked).await
 }
 
 /// A link is proven again. The caller holds the address's lock.
@@ -165,10 +156,15 @@ pub async fn prove(conn: &mut PgConnection, id: i64) -> sqlx::Result<()> {
 
 /// Ends a link, writes that into the consents, and cancels what is still open for it. The caller holds the address's lock. A link that has
 /// ended is left alone.
-pub async fn end(conn: &mut PgConnection, keys: &SecretKeys, link: &Link, how: Ending) -> sqlx::Result<()> {
+pub async fn end(
+    conn: &mut PgConnection,
+    keys: &SecretKeys,
+    link: &Link,
+    how: LinkEnding,
+) -> sqlx::Result<()> {
     let done = sqlx::query("UPDATE channel_links SET ended_at = clock_timestamp(), ended_why = $2 WHERE id = $1 AND ended_at IS NULL")
         .bind(link.id)
-        .bind(how.as_str())
+        .bind(how)
         .execute(&mut *conn)
         .await?;
     if done.rows_affected() == 0 {
@@ -176,18 +172,18 @@ pub async fn end(conn: &mut PgConnection, keys: &SecretKeys, link: &Link, how: E
     }
     let names = addresses::names(conn, link.address_id).await?;
     let method = match how {
-        Ending::Replaced | Ending::Moved | Ending::Merged => Method::ClaimFlow,
-        Ending::Unlinked | Ending::Erased => Method::Admin,
+        LinkEnding::Replaced | LinkEnding::Moved | LinkEnding::Merged => ConsentMethod::ClaimFlow,
+        LinkEnding::Unlinked | LinkEnding::Erased => ConsentMethod::Admin,
     };
     let consent = NewConsent {
         user_id: &link.user_id,
         names: &names,
         method,
-        action: Action::Revoked,
+        action: ConsentAction::Revoked,
         text: how.as_str(),
         version: "",
         message_sid: None,
     };
     consents::insert(conn, keys, consent).await?;
-    deliveries::end_of_link(conn, link.id, End::Cancelled, "not_linked").await
+    deliveries::end_of_link(conn, link.id, End::Cancelled, Obstacle::NotLinked.as_str()).await
 }

@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use crate::links::{self, Ending, Link};
+use crate::links::{self, Link, LinkEnding};
 use crate::secret_keys::SecretKeys;
 
 /// Merges rows into the older one; the caller holds the locks of all. Where both are linked, the later proven claim holds. An opt-out of either is
@@ -39,5 +39,5 @@ async fn one_link(conn: &mut PgConnection, keys: &SecretKeys, into: i64, twin: i
     };
     let worth = |link: &Link| (link.unproven_since.is_none(), link.linked_at);
     let lesser = if worth(&one) < worth(&other) { one } else { other };
-    links::end(conn, keys, &lesser, Ending::Merged).await
+    links::end(conn, keys, &lesser, LinkEnding::Merged).await
 }

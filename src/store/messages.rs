@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::addresses::Name;
+use crate::text_enum::text_enum;
 
 /// A message as it comes from a verified webhook.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ pub struct Message {
     /// The turn that has it.
     pub turn_id: Option<i64>,
     /// How it ended.
-    pub outcome: Option<String>,
+    pub outcome: Option<MessageOutcome>,
     /// Its webhook never came; Twilio's list had it.
     pub backfilled: bool,
     /// When its outcome `failed` gave way to another try by hand.
@@ -205,55 +206,62 @@ pub async fn accept(conn: &mut PgConnection, id: i64, conversation_id: i64) -> s
     Ok(done.rows_affected() == 1)
 }
 
-/// How a message ends that the agent does not see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// STOP, START or HELP.
-    Keyword,
-    /// It held a claim token.
-    Claim,
-    /// It was about the browser session.
-    Browser,
-    /// Its sender is no user.
-    NotLinked,
-    /// The user's plan has no WhatsApp.
-    Plan,
-    /// The user's assistant is paused.
-    Paused,
-    /// The operator has closed the channel.
-    Disabled,
-    /// There were too many.
-    RateLimited,
-    /// It must not reach the agent.
-    Moderated,
-    /// It reached us too late to be answered.
-    Late,
+text_enum! {
+    /// How a message ends.
+    pub enum MessageOutcome in ["channel_messages.outcome"] {
+        /// The agent answered it.
+        Answered = "answered",
+        /// The agent chose to say nothing.
+        Silent = "silent",
+        /// The agent, or what leads to it, failed for good.
+        Failed = "failed",
+        /// The agent did not see it: STOP, START or HELP.
+        Keyword = "keyword",
+        /// It held a claim token.
+        Claim = "claim",
+        /// It was about the browser session.
+        Browser = "browser",
+        /// Its sender is no user.
+        NotLinked = "not_linked",
+        /// The user's plan has no WhatsApp.
+        Plan = "plan",
+        /// The user's assistant is paused.
+        Paused = "paused",
+        /// The operator has closed the channel.
+        Disabled = "disabled",
+        /// There were too many.
+        RateLimited = "rate_limited",
+        /// It must not reach the agent.
+        Moderated = "moderated",
+        /// It reached us too late to be answered.
+        Late = "late",
+        /// Its user was erased before it was answered.
+        Erased = "erased",
+    }
 }
 
-impl Outcome {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Keyword => "keyword",
-            Self::Claim => "claim",
-            Self::Browser => "browser",
-            Self::NotLinked => "not_linked",
-            Self::Plan => "plan",
-            Self::Paused => "paused",
-            Self::Disabled => "disabled",
-            Self::RateLimited => "rate_limited",
-            Self::Moderated => "moderated",
-            Self::Late => "late",
-        }
+text_enum! {
+    /// Where something is written, and answered.
+    pub enum ChannelName in ["channel_messages.channel", "channel_turns.channel"] {
+        /// On the phone.
+        Whatsapp = "whatsapp",
+        /// In the dashboard.
+        Dashboard = "dashboard",
     }
 }
 
 /// Ends a message that the agent does not see. False: it has ended before, or the agent shall see it.
-pub async fn end(conn: &mut PgConnection, id: i64, outcome: Outcome, reason: &str) -> sqlx::Result<bool> {
+pub async fn end(
+    conn: &mut PgConnection,
+    id: i64,
+    outcome: MessageOutcome,
+    reason: &str,
+) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "UPDATE channel_messages SET outcome = $2, outcome_reason = $3, outcome_at = clock_timestamp() WHERE id = $1 AND outcome IS NULL AND accepted_at IS NULL",
     )
     .bind(id)
-    .bind(outcome.as_str())
+    .bind(outcome)
     .bind(reason)
     .execute(conn)
     .await?;

@@ -3,11 +3,25 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::text_enum::text_enum;
+
+text_enum! {
+    /// What a person is told now and then.
+    pub enum NoticeKind in ["channel_notices.about"] {
+        /// How a phone is linked.
+        Linking = "linking",
+        /// The plan has no WhatsApp.
+        Plan = "plan",
+        /// There were too many messages.
+        Rate = "rate",
+    }
+}
+
 /// Whether a person may be told this again, and if so notes that it happens now. The caller holds the address's lock.
 pub async fn due(
     conn: &mut PgConnection,
     address_id: i64,
-    about: &str,
+    about: NoticeKind,
     every_secs: f64,
     now: DateTime<Utc>,
 ) -> sqlx::Result<bool> {

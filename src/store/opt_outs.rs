@@ -8,8 +8,29 @@ use std::collections::{HashMap, HashSet};
 use sqlx::PgConnection;
 
 use crate::addresses::Name;
-use crate::consents::principal;
+use crate::consents::{ConsentMethod, principal};
 use crate::secret_keys::{SecretKeys, Sort};
+
+/// Who said that a person wants no proactive messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OptedOutBy<'a> {
+    /// The person, by this word.
+    Keyword(&'a str),
+    /// Somebody for them.
+    Admin,
+    /// Twilio or WhatsApp.
+    Provider,
+}
+
+impl OptedOutBy<'_> {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Keyword(word) => word,
+            Self::Admin => ConsentMethod::Admin.as_str(),
+            Self::Provider => ConsentMethod::Provider.as_str(),
+        }
+    }
+}
 
 /// Opts a person out. False: it was so already. The caller holds the address's lock.
 pub async fn put(
@@ -17,7 +38,7 @@ pub async fn put(
     keys: &SecretKeys,
     names: &[Name],
     user_id: Option<&str>,
-    keyword: &str,
+    by: OptedOutBy<'_>,
 ) -> sqlx::Result<bool> {
     let Some(name) = principal(names) else { return Ok(false) };
     if exists(conn, keys, names).await? {
@@ -29,7 +50,7 @@ pub async fn put(
     .bind(keys.hash(Sort::Person, &name.canonical))
     .bind(name.phone())
     .bind(user_id)
-    .bind(keyword)
+    .bind(by.as_str())
     .bind(keys.fingerprint())
     .execute(conn)
     .await?;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::deliveries::{self, Delivery, NewChunk, Purpose};
+use crate::deliveries::{self, Delivery, DeliveryState, NewChunk, Obstacle, Purpose};
 
 /// A delivery of our own accord with what was decided about it.
 #[derive(Debug)]
@@ -33,18 +33,21 @@ pub enum Beginning<'a> {
     Open(Opening<'a>),
     /// It waits for the person's next message.
     Waiting,
-    /// Nothing is sent: in this state, for this reason.
-    Ended(&'static str, &'static str),
+    /// Its time was over before anything was decided.
+    Expired,
+    /// Nothing is sent, for this reason.
+    Blocked(Obstacle),
 }
 
 impl Beginning<'_> {
     /// The state that it has then.
     #[must_use]
-    pub fn state(&self) -> &'static str {
+    pub fn state(&self) -> DeliveryState {
         match self {
-            Self::Open(_) => "open",
-            Self::Waiting => "waiting",
-            Self::Ended(state, _) => state,
+            Self::Open(_) => DeliveryState::Open,
+            Self::Waiting => DeliveryState::Waiting,
+            Self::Expired => DeliveryState::Expired,
+            Self::Blocked(_) => DeliveryState::Blocked,
         }
     }
 
@@ -52,8 +55,9 @@ impl Beginning<'_> {
     #[must_use]
     pub fn reason(&self) -> Option<&'static str> {
         match self {
-            Self::Ended(_, reason) => Some(reason),
-            _ => None,
+            Self::Open(_) | Self::Waiting => None,
+            Self::Expired => Some("its time was over before it was planned"),
+            Self::Blocked(obstacle) => Some(obstacle.as_str()),
         }
     }
 }
@@ -119,12 +123,12 @@ struct Rows<'a> {
     addresses: Vec<Option<i64>>,
     links: Vec<Option<i64>>,
     periods: Vec<Option<DateTime<Utc>>>,
-    purposes: Vec<&'static str>,
+    purposes: Vec<Purpose>,
     texts: Vec<&'a str>,
     content_sids: Vec<Option<&'a str>>,
     variables: Vec<Option<&'a Value>>,
     expiries: Vec<DateTime<Utc>>,
-    states: Vec<&'static str>,
+    states: Vec<DeliveryState>,
     reasons: Vec<Option<&'static str>>,
 }
 
@@ -139,7 +143,7 @@ impl<'a> Rows<'a> {
         self.addresses.push(opening.map(|opening| opening.address_id));
         self.links.push(opening.map(|opening| opening.link_id));
         self.periods.push(opening.map(|opening| opening.period_start));
-        self.purposes.push(delivery.purpose.as_str());
+        self.purposes.push(delivery.purpose);
         self.texts.push(delivery.text);
         self.content_sids.push(delivery.template.map(|(content_sid, _)| content_sid));
         self.variables.push(delivery.template.map(|(_, variables)| variables));
@@ -157,8 +161,8 @@ pub async fn settle_waiting(
 ) -> sqlx::Result<Vec<i64>> {
     match beginning {
         Beginning::Waiting => Ok(Vec::new()),
-        Beginning::Ended(state, reason) => {
-            end_waiting(conn, id, state, reason).await?;
+        Beginning::Expired | Beginning::Blocked(_) => {
+            end_waiting(conn, id, beginning.state(), beginning.reason().unwrap_or_default()).await?;
             Ok(Vec::new())
         }
         Beginning::Open(opening) => {
@@ -178,7 +182,12 @@ pub async fn settle_waiting(
 }
 
 /// waiting → an end without a chunk: blocked, expired or cancelled. False: it waits no more.
-pub async fn end_waiting(conn: &mut PgConnection, id: Uuid, state: &str, reason: &str) -> sqlx::Result<bool> {
+pub async fn end_waiting(
+    conn: &mut PgConnection,
+    id: Uuid,
+    state: DeliveryState,
+    reason: &str,
+) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "UPDATE channel_deliveries SET state = $2, reason = $3, closed_at = clock_timestamp(), waits_for_inbound = FALSE WHERE id = $1 AND state = 'waiting'",
     )
@@ -191,13 +200,17 @@ pub async fn end_waiting(conn: &mut PgConnection, id: Uuid, state: &str, reason:
 }
 
 /// Blocks what waits for a user to write, whose number is somebody else's now.
-pub(crate) async fn block_waiting(conn: &mut PgConnection, user_id: &str, reason: &str) -> sqlx::Result<()> {
+pub(crate) async fn block_waiting(
+    conn: &mut PgConnection,
+    user_id: &str,
+    obstacle: Obstacle,
+) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE channel_deliveries SET state = 'blocked', reason = $2, closed_at = clock_timestamp(), waits_for_inbound = FALSE
          WHERE user_id = $1 AND state = 'waiting'",
     )
     .bind(user_id)
-    .bind(reason)
+    .bind(obstacle)
     .execute(conn)
     .await?;
     Ok(())

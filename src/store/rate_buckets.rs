@@ -3,6 +3,47 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::text_enum::text_enum;
+
+/// Whose messages are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bucket {
+    /// Those of a user's phone.
+    Sender(i64),
+    /// Those of a phone that no user has claimed.
+    Unlinked(i64),
+    /// Those of all users.
+    Total,
+    /// Those to a person.
+    Recipient(i64),
+}
+
+text_enum! {
+    /// How a bucket's name begins; a colon and the address's number follow.
+    pub enum BucketPrefix in ["channel_rate_buckets.name"] {
+        /// See [`Bucket::Sender`].
+        Sender = "sender",
+        /// See [`Bucket::Unlinked`].
+        Unlinked = "unlinked",
+        /// See [`Bucket::Total`]; nothing follows.
+        Total = "total",
+        /// See [`Bucket::Recipient`].
+        Recipient = "to",
+    }
+}
+
+impl Bucket {
+    fn name(self) -> String {
+        let (prefix, address_id) = match self {
+            Self::Total => return BucketPrefix::Total.to_string(),
+            Self::Sender(address_id) => (BucketPrefix::Sender, address_id),
+            Self::Unlinked(address_id) => (BucketPrefix::Unlinked, address_id),
+            Self::Recipient(address_id) => (BucketPrefix::Recipient, address_id),
+        };
+        format!("{prefix}:{address_id}")
+    }
+}
+
 /// How fast a bucket fills and how much it holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate {
@@ -16,7 +57,7 @@ pub struct Rate {
 /// counts: a bucket that was filled in the future, by a clock that was wrong, is full.
 pub async fn take(
     conn: &mut PgConnection,
-    name: &str,
+    bucket: Bucket,
     rate: Rate,
     at: Option<DateTime<Utc>>,
 ) -> sqlx::Result<bool> {
@@ -30,7 +71,7 @@ pub async fn take(
             OR least($2, b.tokens + greatest(0, extract(epoch FROM EXCLUDED.filled_at - b.filled_at)) * $3) >= 1
          RETURNING TRUE",
     )
-    .bind(name)
+    .bind(bucket.name())
     .bind(rate.capacity)
     .bind(rate.per_sec)
     .bind(at)
@@ -40,13 +81,13 @@ pub async fn take(
 }
 
 /// In how many seconds there will be a token.
-pub async fn wait_secs(conn: &mut PgConnection, name: &str, rate: Rate) -> sqlx::Result<f64> {
+pub async fn wait_secs(conn: &mut PgConnection, bucket: Bucket, rate: Rate) -> sqlx::Result<f64> {
     let missing: Option<f64> = sqlx::query_scalar(
         "SELECT CASE WHEN filled_at > clock_timestamp() + interval '1 second' THEN 0
                      ELSE 1 - least($2, tokens + greatest(0, extract(epoch FROM clock_timestamp() - filled_at)) * $3) END
          FROM channel_rate_buckets WHERE name = $1",
     )
-    .bind(name)
+    .bind(bucket.name())
     .bind(rate.capacity)
     .bind(rate.per_sec)
     .fetch_optional(conn)

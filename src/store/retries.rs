@@ -5,6 +5,10 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::chunks::ChunkState;
+use crate::messages::MessageOutcome;
+use crate::slots::PartOutcome;
+
 /// A delivery of which a part was not sent.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Unsent {
@@ -35,7 +39,7 @@ pub struct Part {
     /// Its number.
     pub id: i64,
     /// Where it stands.
-    pub state: String,
+    pub state: ChunkState,
     /// Twilio's id.
     pub sid: Option<String>,
     /// Why it was not sent.
@@ -117,7 +121,7 @@ pub struct Asked {
     /// The turn that has it.
     pub turn_id: Option<i64>,
     /// How it ended.
-    pub outcome: Option<String>,
+    pub outcome: Option<MessageOutcome>,
     /// The agent was to see it.
     pub was_accepted: bool,
     /// When its outcome gave way to another try.
@@ -197,7 +201,11 @@ pub async fn continue_slot(
 }
 
 /// What a user's part of a slot came to; `None`: the user was none of its audience.
-pub async fn part_of(conn: &mut PgConnection, slot_id: i64, user_id: &str) -> sqlx::Result<Option<String>> {
+pub async fn part_of(
+    conn: &mut PgConnection,
+    slot_id: i64,
+    user_id: &str,
+) -> sqlx::Result<Option<PartOutcome>> {
     sqlx::query_scalar("SELECT outcome FROM channel_slot_users WHERE slot_id = $1 AND user_id = $2")
         .bind(slot_id)
         .bind(user_id)

@@ -4,6 +4,18 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::text_enum::text_enum;
+
+text_enum! {
+    /// What shares a pace.
+    pub enum SendStream in ["channel_sender_pace.stream"] {
+        /// Everything that the sender says.
+        All = "all",
+        /// What it says of our own accord.
+        Proactive = "proactive",
+    }
+}
+
 /// A moment that was given.
 #[derive(Clone, Copy, Debug, PartialEq, sqlx::FromRow)]
 pub struct Moment {
@@ -14,7 +26,7 @@ pub struct Moment {
 }
 
 /// Takes the next free moment of a stream that has so many each second.
-pub async fn take(conn: &mut PgConnection, stream: &str, per_sec: f64) -> sqlx::Result<Moment> {
+pub async fn take(conn: &mut PgConnection, stream: SendStream, per_sec: f64) -> sqlx::Result<Moment> {
     sqlx::query_as(
         "INSERT INTO channel_sender_pace AS p (stream, free_at) VALUES ($1, clock_timestamp() + make_interval(secs => 1 / $2))
          ON CONFLICT (stream) DO UPDATE SET free_at = greatest(p.free_at, clock_timestamp()) + make_interval(secs => 1 / $2)

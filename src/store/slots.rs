@@ -5,6 +5,38 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::text_enum::text_enum;
+
+text_enum! {
+    /// How far a slot is.
+    pub enum SlotState in ["channel_slots.state"] {
+        /// Until the last user is planned or given up.
+        Open = "open",
+        /// Everybody was dealt with.
+        Done = "done",
+        /// It gave up, or the agent failed for everybody.
+        Failed = "failed",
+        /// It was left out.
+        Skipped = "skipped",
+    }
+}
+
+text_enum! {
+    /// What a user's part of a slot came to.
+    pub enum PartOutcome in ["channel_slot_users.outcome"] {
+        /// The agent is at work on it.
+        Asked = "asked",
+        /// The agent failed for good.
+        AgentFailed = "agent_failed",
+        /// A delivery was planned.
+        Planned = "planned",
+        /// Nothing may be sent to the user.
+        Blocked = "blocked",
+        /// There was nothing to say, or nobody to say it to.
+        Empty = "empty",
+    }
+}
+
 /// A slot.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Slot {
@@ -16,8 +48,8 @@ pub struct Slot {
     pub moment: DateTime<Utc>,
     /// What it does.
     pub definition: Value,
-    /// `open`, `done`, `failed` or `skipped`.
-    pub state: String,
+    /// How far it is.
+    pub state: SlotState,
     /// Why it was skipped or failed.
     pub reason: Option<String>,
     /// The last one of the audience that was dealt with.
@@ -43,8 +75,8 @@ pub async fn create(
     beginning: Beginning<'_>,
 ) -> sqlx::Result<Option<i64>> {
     let (state, reason) = match beginning {
-        Beginning::Open => ("open", None),
-        Beginning::Skipped(reason) => ("skipped", Some(reason)),
+        Beginning::Open => (SlotState::Open, None),
+        Beginning::Skipped(reason) => (SlotState::Skipped, Some(reason)),
     };
     sqlx::query_scalar(
         "INSERT INTO channel_slots (schedule, moment, definition, manual, state, reason, finished_at)
@@ -158,7 +190,7 @@ pub struct Part<'a> {
     /// Whose.
     pub user_id: &'a str,
     /// What it came to so far.
-    pub outcome: &'a str,
+    pub outcome: PartOutcome,
     /// Why it came to nothing.
     pub reason: Option<&'a str>,
     /// The WhatsApp copy.
@@ -168,7 +200,7 @@ pub struct Part<'a> {
 /// Notes users as dealt with, each once for ever.
 pub async fn add_users(conn: &mut PgConnection, slot_id: i64, parts: &[Part<'_>]) -> sqlx::Result<()> {
     let users: Vec<&str> = parts.iter().map(|part| part.user_id).collect();
-    let outcomes: Vec<&str> = parts.iter().map(|part| part.outcome).collect();
+    let outcomes: Vec<PartOutcome> = parts.iter().map(|part| part.outcome).collect();
     let reasons: Vec<Option<&str>> = parts.iter().map(|part| part.reason).collect();
     let deliveries: Vec<Option<Uuid>> = parts.iter().map(|part| part.delivery_id).collect();
     sqlx::query(
@@ -300,8 +332,8 @@ pub struct Past {
     pub moment: DateTime<Utc>,
     /// Fired by hand.
     pub manual: bool,
-    /// `open`, `done`, `failed` or `skipped`.
-    pub state: String,
+    /// How far it is.
+    pub state: SlotState,
     /// Why it was skipped or failed.
     pub reason: Option<String>,
     /// There may be more users than were counted.

@@ -3,6 +3,9 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::messages::{ChannelName, MessageOutcome};
+use crate::turns::TurnState;
+
 /// A turn.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct TurnRecord {
@@ -10,10 +13,10 @@ pub struct TurnRecord {
     pub id: i64,
     /// Whose conversation; `None`: the user was erased.
     pub user_id: Option<String>,
-    /// `whatsapp` or `dashboard`: where it is answered.
-    pub channel: String,
-    /// `running`, `replied`, `silent` or `failed`.
-    pub state: String,
+    /// Where it is answered.
+    pub channel: ChannelName,
+    /// How far it is.
+    pub state: TurnState,
     /// Who was asked.
     pub agent: String,
     /// The schedule that asked; `None`: somebody wrote.
@@ -44,20 +47,29 @@ pub struct AttemptRecord {
 }
 
 /// Which of them; what is `None` does not narrow.
-#[derive(Clone, Debug, Default)]
-pub struct Filter<'a> {
+#[derive(Clone, Debug)]
+pub struct Filter<'a, S> {
     /// This user's.
     pub user_id: Option<&'a str>,
-    /// In this state, or with this outcome; `waiting` is a message without one.
-    pub state: Option<&'a str>,
+    /// In this state.
+    pub state: Option<S>,
     /// Of a lower number.
     pub before: Option<i64>,
     /// So many at most.
     pub limit: i64,
 }
 
+/// How far a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageState {
+    /// It has no outcome.
+    Waiting,
+    /// It has this one.
+    Ended(MessageOutcome),
+}
+
 /// Turns, the newest first.
-pub async fn turns(conn: &mut PgConnection, filter: &Filter<'_>) -> sqlx::Result<Vec<TurnRecord>> {
+pub async fn turns(conn: &mut PgConnection, filter: &Filter<'_, TurnState>) -> sqlx::Result<Vec<TurnRecord>> {
     let ids = turn_ids(conn, filter).await?;
     sqlx::query_as(
         "SELECT t.id, c.user_id, t.channel, t.state, t.agent, s.schedule, t.started_at, t.finished_at, t.error,
@@ -71,14 +83,14 @@ pub async fn turns(conn: &mut PgConnection, filter: &Filter<'_>) -> sqlx::Result
 }
 
 /// Which turns. Each filter has a statement of its own, which one index answers in order: in one for all, Postgres reads the whole table for some.
-async fn turn_ids(conn: &mut PgConnection, filter: &Filter<'_>) -> sqlx::Result<Vec<i64>> {
+async fn turn_ids(conn: &mut PgConnection, filter: &Filter<'_, TurnState>) -> sqlx::Result<Vec<i64>> {
     let question = match (filter.user_id, filter.state) {
         (None, None) => "SELECT id FROM channel_turns WHERE id < $1 ORDER BY id DESC LIMIT $2",
         // What ends as most do is found among the newest.
-        (None, Some("replied")) => {
+        (None, Some(TurnState::Replied)) => {
             "SELECT id FROM channel_turns WHERE state = 'replied' AND id < $1 ORDER BY id DESC LIMIT $2"
         }
-        (None, Some("running")) => {
+        (None, Some(TurnState::Running)) => {
             "SELECT id FROM channel_turns WHERE state = 'running' AND id + 0 < $1 ORDER BY id + 0 DESC LIMIT $2"
         }
         (None, Some(_)) => {
@@ -88,11 +100,11 @@ async fn turn_ids(conn: &mut PgConnection, filter: &Filter<'_>) -> sqlx::Result<
             "SELECT id FROM channel_turns WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $3) AND id < $1
              ORDER BY conversation_id DESC, id DESC LIMIT $2"
         }
-        (Some(_), Some("replied")) => {
+        (Some(_), Some(TurnState::Replied)) => {
             "SELECT id FROM channel_turns WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $3) AND state = 'replied' AND id < $1
              ORDER BY conversation_id DESC, id DESC LIMIT $2"
         }
-        (Some(_), Some("running")) => {
+        (Some(_), Some(TurnState::Running)) => {
             "SELECT id FROM channel_turns WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $3) AND state = 'running' AND id + 0 < $1
              ORDER BY id + 0 DESC LIMIT $2"
         }
@@ -101,14 +113,15 @@ async fn turn_ids(conn: &mut PgConnection, filter: &Filter<'_>) -> sqlx::Result<
                AND state = $4 AND state IN ('failed', 'silent') AND id < $1 ORDER BY conversation_id DESC, state DESC, id DESC LIMIT $2"
         }
     };
-    ids(conn, question, filter, filter.state.filter(|state| !["replied", "running"].contains(state))).await
+    let state = filter.state.filter(|state| !matches!(state, TurnState::Replied | TurnState::Running));
+    ids(conn, question, filter, state.map(TurnState::as_str)).await
 }
 
 /// Asks for ids; `$1` and `$2` are the page, then comes the user, then the state, as far as the question does not name them itself.
-async fn ids(
+async fn ids<S>(
     conn: &mut PgConnection,
     question: &'static str,
-    filter: &Filter<'_>,
+    filter: &Filter<'_, S>,
     state: Option<&str>,
 ) -> sqlx::Result<Vec<i64>> {
     let mut ids = sqlx::query_scalar(question).bind(filter.before.unwrap_or(i64::MAX)).bind(filter.limit);
@@ -135,8 +148,8 @@ pub struct MessageRecord {
     pub id: i64,
     /// Twilio's id, or the dashboard's.
     pub sid: String,
-    /// `whatsapp` or `dashboard`.
-    pub channel: String,
+    /// Where it was written.
+    pub channel: ChannelName,
     /// Whose conversation it is in; `None`: in none, or the user was erased.
     pub user_id: Option<String>,
     /// The phone as it was last spelled; `None`: written in the dashboard, or erased.
@@ -148,13 +161,16 @@ pub struct MessageRecord {
     /// The turn that has it.
     pub turn_id: Option<i64>,
     /// How it ended; `None`: it has not.
-    pub outcome: Option<String>,
+    pub outcome: Option<MessageOutcome>,
     /// Why.
     pub outcome_reason: Option<String>,
 }
 
 /// Messages, the newest first.
-pub async fn messages(conn: &mut PgConnection, filter: &Filter<'_>) -> sqlx::Result<Vec<MessageRecord>> {
+pub async fn messages(
+    conn: &mut PgConnection,
+    filter: &Filter<'_, MessageState>,
+) -> sqlx::Result<Vec<MessageRecord>> {
     let ids = message_ids(conn, filter).await?;
     sqlx::query_as(
         "SELECT m.id, m.sid, m.channel, c.user_id,
@@ -168,14 +184,17 @@ pub async fn messages(conn: &mut PgConnection, filter: &Filter<'_>) -> sqlx::Res
     .await
 }
 
+/// How most messages end.
+const ANSWERED: MessageState = MessageState::Ended(MessageOutcome::Answered);
+
 /// Which messages; each filter has a statement of its own, as for turns. A message without an outcome is in no turn, or in one that runs.
-async fn message_ids(conn: &mut PgConnection, filter: &Filter<'_>) -> sqlx::Result<Vec<i64>> {
+async fn message_ids(conn: &mut PgConnection, filter: &Filter<'_, MessageState>) -> sqlx::Result<Vec<i64>> {
     let question = match (filter.user_id, filter.state) {
         (None, None) => "SELECT id FROM channel_messages WHERE id < $1 ORDER BY id DESC LIMIT $2",
-        (None, Some("answered")) => {
+        (None, Some(ANSWERED)) => {
             "SELECT id FROM channel_messages WHERE outcome = 'answered' AND id < $1 ORDER BY id DESC LIMIT $2"
         }
-        (None, Some("waiting")) => {
+        (None, Some(MessageState::Waiting)) => {
             "SELECT id FROM (
                  SELECT id FROM channel_messages WHERE turn_id IS NULL AND outcome IS NULL
                  UNION ALL
@@ -190,11 +209,11 @@ async fn message_ids(conn: &mut PgConnection, filter: &Filter<'_>) -> sqlx::Resu
             "SELECT id FROM channel_messages WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $3) AND id < $1
              ORDER BY conversation_id DESC, id DESC LIMIT $2"
         }
-        (Some(_), Some("answered")) => {
+        (Some(_), Some(ANSWERED)) => {
             "SELECT id FROM channel_messages WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $3) AND outcome = 'answered'
                AND id < $1 ORDER BY conversation_id DESC, id DESC LIMIT $2"
         }
-        (Some(_), Some("waiting")) => {
+        (Some(_), Some(MessageState::Waiting)) => {
             "SELECT id FROM (
                  SELECT id FROM channel_messages
                  WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $3) AND turn_id IS NULL AND outcome IS NULL
@@ -209,5 +228,9 @@ async fn message_ids(conn: &mut PgConnection, filter: &Filter<'_>) -> sqlx::Resu
                AND outcome = $4 AND outcome <> 'answered' AND id < $1 ORDER BY conversation_id DESC, outcome DESC, id DESC LIMIT $2"
         }
     };
-    ids(conn, question, filter, filter.state.filter(|state| !["answered", "waiting"].contains(state))).await
+    let outcome = match filter.state {
+        None | Some(ANSWERED | MessageState::Waiting) => None,
+        Some(MessageState::Ended(outcome)) => Some(outcome.as_str()),
+    };
+    ids(conn, question, filter, outcome).await
 }

@@ -4,6 +4,23 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::messages::MessageOutcome;
+use crate::text_enum::text_enum;
+
+text_enum! {
+    /// How far a turn is.
+    pub enum TurnState in ["channel_turns.state"] {
+        /// Until it ends, once, for good.
+        Running = "running",
+        /// The agent has answered.
+        Replied = "replied",
+        /// The agent chose to say nothing.
+        Silent = "silent",
+        /// The agent failed for good.
+        Failed = "failed",
+    }
+}
+
 /// A run of the agent.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Turn {
@@ -11,8 +28,8 @@ pub struct Turn {
     pub id: i64,
     /// The thread it belongs to.
     pub conversation_id: i64,
-    /// `running`, `replied`, `silent` or `failed`.
-    pub state: String,
+    /// How far it is.
+    pub state: TurnState,
     /// Which call of the agent this is, from 1.
     pub attempt: i32,
     /// When the first call began.
@@ -233,27 +250,27 @@ pub async fn last_error(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option
 
 /// The agent has answered. False: the turn had ended before, and its first end stands.
 pub async fn finish_with_reply(conn: &mut PgConnection, id: i64, reply: &str) -> sqlx::Result<bool> {
-    finish(conn, id, "replied", Some(reply), None, "answered").await
+    finish(conn, id, TurnState::Replied, Some(reply), None, MessageOutcome::Answered).await
 }
 
 /// The agent chose to say nothing. False: the turn had ended before.
 pub async fn finish_silent(conn: &mut PgConnection, id: i64) -> sqlx::Result<bool> {
-    finish(conn, id, "silent", None, None, "silent").await
+    finish(conn, id, TurnState::Silent, None, None, MessageOutcome::Silent).await
 }
 
 /// The agent failed for good. False: the turn had ended before.
 pub async fn fail(conn: &mut PgConnection, id: i64, error: &str) -> sqlx::Result<bool> {
-    finish(conn, id, "failed", None, Some(error), "failed").await
+    finish(conn, id, TurnState::Failed, None, Some(error), MessageOutcome::Failed).await
 }
 
 /// Ends a running turn, its last attempt and its messages together.
 async fn finish(
     conn: &mut PgConnection,
     id: i64,
-    state: &str,
+    state: TurnState,
     reply: Option<&str>,
     error: Option<&str>,
-    outcome: &str,
+    outcome: MessageOutcome,
 ) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "UPDATE channel_turns SET state = $2, reply = $3, error = $4, in_hand = NULL, finished_at = clock_timestamp() WHERE id = $1 AND state = 'running'",

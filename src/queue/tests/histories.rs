@@ -70,7 +70,7 @@ async fn after_fate(job: AfterFate, witness: Witness, claim: Claim) -> Result<()
     let mut tx = claim.queue().begin(&witness.pg).await?;
     sqlx::query("INSERT INTO ends (number, state) VALUES ($1, $2)")
         .bind(job.0.payload.number)
-        .bind(&job.0.state)
+        .bind(job.0.state.to_string())
         .execute(&mut *tx)
         .await?;
     claim.complete(&mut tx).await?;

@@ -7,9 +7,9 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use sqlx::{Connection as _, PgConnection};
 use store::allowances::{self, Usage, Wish};
-use store::chunks::{self, End, Unsent};
+use store::chunks::{self, ChunkState, End, Unsent};
 use store::deliveries::{self, NewChunk, Purpose};
-use store::doubts::{self, Verdict};
+use store::doubts::{self, AdminVerdict};
 use store::periods::{Anchor, Period};
 use store::proactive_deliveries::{self, Beginning, NewProactive, Opening};
 use tokio::task::JoinSet;
@@ -113,12 +113,12 @@ async fn an_allowance_that_many_begin_at_once_without_a_lock_is_not_passed() {
 }
 
 /// How far a state is, where one leads to another; a proof is never taken back.
-fn rank(state: &str) -> u8 {
+fn rank(state: ChunkState) -> u8 {
     match state {
-        "accepted" => 1,
-        "sent" => 2,
-        "delivered" => 3,
-        "read" => 4,
+        ChunkState::Accepted => 1,
+        ChunkState::Sent => 2,
+        ChunkState::Delivered => 3,
+        ChunkState::Read => 4,
         _ => 0,
     }
 }
@@ -177,7 +177,8 @@ async fn whatever_happens_to_a_chunk_its_proof_stands_and_the_counters_are_right
                     }
                 }
                 8 => {
-                    let verdict = if rng.random_bool(0.5) { Verdict::Arrived } else { Verdict::SendAgain };
+                    let verdict =
+                        if rng.random_bool(0.5) { AdminVerdict::Arrived } else { AdminVerdict::SendAgain };
                     doubts::give_verdict(&mut conn, id, verdict).await.unwrap();
                 }
                 _ => drop(deliveries::cancel(&mut conn, before.delivery_id, "chance").await.unwrap()),
@@ -192,7 +193,7 @@ async fn whatever_happens_to_a_chunk_its_proof_stands_and_the_counters_are_right
                     .await
                     .unwrap();
             assert!(sid_before.is_none() || sid_before == sid_after, "seed {seed}: a SID changed: {steps:?}");
-            let back = rank(&after.state) < rank(&before.state) && after.state != "failed";
+            let back = rank(after.state) < rank(before.state) && after.state != ChunkState::Failed;
             assert!(!back, "seed {seed}: {} after {}: {steps:?}", after.state, before.state);
             let drift = allowances::drift(&mut conn).await.unwrap();
             assert!(drift.is_empty(), "seed {seed}: {drift:?} after {steps:?}");

@@ -3,12 +3,15 @@
 use chrono::{TimeDelta, Utc};
 use sqlx::PgConnection;
 use store::addresses::{self, Name, Sender};
-use store::claim_tokens;
-use store::links::{self, Ending};
-use store::messages::{self, Inserted, NewMessage};
-use store::rate_buckets::{self, Rate};
+use store::claim_tokens::{self, TokenEnding};
+use store::cursors::{self, Cursor};
+use store::links::{self, LinkEnding};
+use store::messages::{self, Inserted, MessageOutcome, NewMessage};
+use store::notices::{self, NoticeKind};
+use store::opt_outs::{self, OptedOutBy};
+use store::rate_buckets::{self, Bucket, Rate};
 use store::secret_keys::SecretKeys;
-use store::{consents, conversations, cursors, deliveries, erasure, merging, notices, opt_outs, users};
+use store::{consents, conversations, deliveries, erasure, merging, users};
 use tokio::task::JoinSet;
 
 use crate::{PERSON, Tables, find};
@@ -81,8 +84,10 @@ async fn an_opt_out_under_one_name_is_one_of_the_person_and_goes_as_one() {
     let mut tx = tables.pg.begin().await.unwrap();
     let hidden = find(&mut tx, &[HIDDEN]).await.unwrap().address.id;
     let names_before = names(&mut tx, hidden).await;
-    assert!(opt_outs::put(&mut tx, &keys(), &names_before, None, "STOP").await.unwrap());
-    assert!(!opt_outs::put(&mut tx, &keys(), &names_before, None, "STOP").await.unwrap());
+    assert!(opt_outs::put(&mut tx, &keys(), &names_before, None, OptedOutBy::Keyword("STOP")).await.unwrap());
+    assert!(
+        !opt_outs::put(&mut tx, &keys(), &names_before, None, OptedOutBy::Keyword("STOP")).await.unwrap()
+    );
     find(&mut tx, &[PERSON]).await.unwrap();
 
     let one = brought_together(&mut tx).await;
@@ -124,8 +129,8 @@ async fn a_number_has_one_user_and_a_user_one_number() {
     assert!(links::create(&mut conn, "alice", other).await.is_err());
 
     let link = links::of_user(&mut conn, "alice").await.unwrap().unwrap();
-    links::end(&mut conn, &keys(), &link, Ending::Unlinked).await.unwrap();
-    links::end(&mut conn, &keys(), &link, Ending::Unlinked).await.unwrap();
+    links::end(&mut conn, &keys(), &link, LinkEnding::Unlinked).await.unwrap();
+    links::end(&mut conn, &keys(), &link, LinkEnding::Unlinked).await.unwrap();
     assert_eq!(consents::of_user(&mut conn, "alice").await.unwrap().len(), 1, "ended once, told once");
     links::create(&mut conn, "bob", address).await.unwrap();
 }
@@ -156,7 +161,7 @@ async fn what_waits_for_a_link_that_ends_is_cancelled() {
     };
     let (id, chunks) = deliveries::create(&mut conn, delivery).await.unwrap();
 
-    links::end(&mut conn, &keys(), &link, Ending::Unlinked).await.unwrap();
+    links::end(&mut conn, &keys(), &link, LinkEnding::Unlinked).await.unwrap();
 
     assert_eq!(tables.state(chunks[0]).await, "cancelled");
     let (state, reason): (String, String) =
@@ -183,7 +188,7 @@ async fn of_many_phones_that_send_one_token_one_gets_it() {
                 let mut tx = pg.begin().await.unwrap();
                 let live = claim_tokens::lock_live(&mut tx, &[b"hash".to_vec()], Utc::now()).await.unwrap();
                 if let Some(live) = &live {
-                    claim_tokens::end(&mut tx, live.id, claim_tokens::Ending::Redeemed).await.unwrap();
+                    claim_tokens::end(&mut tx, live.id, TokenEnding::Redeemed).await.unwrap();
                 }
                 tx.commit().await.unwrap();
                 live.is_some()
@@ -194,7 +199,7 @@ async fn of_many_phones_that_send_one_token_one_gets_it() {
     assert_eq!(tries.join_all().await.into_iter().filter(|got| *got).count(), 1);
     assert_eq!(claim_tokens::lock_live(&mut conn, &[b"voided".to_vec()], Utc::now()).await.unwrap(), None);
     let latest = claim_tokens::latest(&mut conn, "alice").await.unwrap().unwrap();
-    assert_eq!(latest.ending.as_deref(), Some("redeemed"));
+    assert_eq!(latest.ending, Some(TokenEnding::Redeemed));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -247,7 +252,9 @@ async fn an_erased_user_leaves_nothing_but_the_proof_of_an_opt_out() {
     let address = find(&mut conn, &[PERSON, HIDDEN]).await.unwrap().address.id;
     let link = links::of_address(&mut conn, address).await.unwrap().unwrap();
     let names = names(&mut conn, address).await;
-    opt_outs::put(&mut conn, &keys(), &names, Some(&link.user_id), "STOP").await.unwrap();
+    opt_outs::put(&mut conn, &keys(), &names, Some(&link.user_id), OptedOutBy::Keyword("STOP"))
+        .await
+        .unwrap();
     let conversation = conversations::of_user(&mut conn, &link.user_id).await.unwrap();
     let turn = store::turns::begin(&mut conn, conversation, "echo", &[message]).await.unwrap();
 
@@ -272,7 +279,7 @@ async fn an_erased_user_leaves_nothing_but_the_proof_of_an_opt_out() {
         assert!(!said.contains(secret), "{secret} is still there: {said}");
     }
     let outcome = messages::get(&mut conn, message).await.unwrap().unwrap().outcome;
-    assert_eq!(outcome.as_deref(), Some("erased"));
+    assert_eq!(outcome, Some(MessageOutcome::Erased));
 }
 
 #[tokio::test]
@@ -283,7 +290,7 @@ async fn a_bucket_lets_through_what_it_holds_and_what_comes_in_time() {
     let begun = Utc::now() - TimeDelta::hours(1);
     let mut let_through = async |after_secs: i64| {
         let at = begun + TimeDelta::seconds(after_secs);
-        rate_buckets::take(&mut conn, "x", rate, Some(at)).await.unwrap()
+        rate_buckets::take(&mut conn, Bucket::Sender(1), rate, Some(at)).await.unwrap()
     };
 
     let mut passed = Vec::new();
@@ -301,26 +308,26 @@ async fn a_bucket_and_a_cursor_that_lie_in_the_future_heal_and_none_is_put_there
     let rate = Rate { capacity: 2.0, per_sec: 0.001 };
     let later = Utc::now() + TimeDelta::days(3);
     // What a process wrote whose clock was three days ahead.
-    sqlx::query("INSERT INTO channel_rate_buckets VALUES ('muted', 0, $1)")
+    sqlx::query("INSERT INTO channel_rate_buckets VALUES ('total', 0, $1)")
         .bind(later)
         .execute(&mut *conn)
         .await
         .unwrap();
-    sqlx::query("INSERT INTO channel_cursors VALUES ('ahead', $1)")
+    sqlx::query("INSERT INTO channel_cursors VALUES ('backfill', $1)")
         .bind(later)
         .execute(&mut *conn)
         .await
         .unwrap();
 
-    let waits = rate_buckets::wait_secs(&mut conn, "muted", rate).await.unwrap();
+    let waits = rate_buckets::wait_secs(&mut conn, Bucket::Total, rate).await.unwrap();
     let mut passed = Vec::new();
     for at in [None, Some(later), None] {
-        passed.push(rate_buckets::take(&mut conn, "muted", rate, at).await.unwrap());
+        passed.push(rate_buckets::take(&mut conn, Bucket::Total, rate, at).await.unwrap());
     }
-    let from = cursors::get(&mut conn, "ahead").await.unwrap();
-    cursors::advance(&mut conn, "ahead", Utc::now() - TimeDelta::minutes(1)).await.unwrap();
-    let healed = cursors::get(&mut conn, "ahead").await.unwrap();
-    cursors::advance(&mut conn, "ahead", later).await.unwrap();
+    let from = cursors::get(&mut conn, Cursor::Backfill).await.unwrap();
+    cursors::advance(&mut conn, Cursor::Backfill, Utc::now() - TimeDelta::minutes(1)).await.unwrap();
+    let healed = cursors::get(&mut conn, Cursor::Backfill).await.unwrap();
+    cursors::advance(&mut conn, Cursor::Backfill, later).await.unwrap();
 
     assert_eq!((waits, passed), (0.0, vec![true, true, false]));
     assert!((Utc::now() - from - TimeDelta::days(1)).abs() < TimeDelta::minutes(1), "{from}");
@@ -342,8 +349,13 @@ async fn a_notice_is_due_once_in_its_time() {
     let begun = Utc::now();
 
     let mut due = Vec::new();
-    for (about, minutes) in [("linking", 0), ("linking", 59), ("plan", 59), ("linking", 60), ("linking", 61)]
-    {
+    for (about, minutes) in [
+        (NoticeKind::Linking, 0),
+        (NoticeKind::Linking, 59),
+        (NoticeKind::Plan, 59),
+        (NoticeKind::Linking, 60),
+        (NoticeKind::Linking, 61),
+    ] {
         let now = begun + TimeDelta::minutes(minutes);
         due.push(notices::due(&mut conn, address, about, 3600.0, now).await.unwrap());
     }

@@ -14,6 +14,7 @@ mod proofs;
 mod races;
 mod slots;
 mod states;
+mod text_enums;
 
 use std::time::Duration;
 
@@ -23,9 +24,10 @@ use private_postgres::test_database::TestDatabase;
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 use store::addresses::{Found, Name, Sender};
+use store::alerts::AlertCause;
 use store::chunks::{self, Accepted, End, Unsent};
 use store::deliveries::{self, NewChunk, NewDelivery, Purpose};
-use store::messages::{self, Inserted, NewMessage};
+use store::messages::{self, Inserted, MessageOutcome, NewMessage};
 use store::migrations::{self, MigrationError};
 use store::{addresses, alerts, conversations, links, turns, users};
 
@@ -120,8 +122,8 @@ impl Tables {
         id
     }
 
-    async fn state(&self, chunk: i64) -> String {
-        chunks::get(&mut self.pg.acquire().await.unwrap(), chunk).await.unwrap().unwrap().state
+    async fn state(&self, chunk: i64) -> &'static str {
+        chunks::get(&mut self.pg.acquire().await.unwrap(), chunk).await.unwrap().unwrap().state.as_str()
     }
 }
 
@@ -268,8 +270,8 @@ async fn a_turn_ends_once_and_its_messages_with_it() {
     assert_eq!((turn.attempt, again.attempt), (1, 2));
     assert_eq!((replied, failed), (true, false));
     assert_eq!(
-        messages::get(&mut conn, message).await.unwrap().unwrap().outcome.as_deref(),
-        Some("answered")
+        messages::get(&mut conn, message).await.unwrap().unwrap().outcome,
+        Some(MessageOutcome::Answered)
     );
     assert!(messages::unanswered(&mut conn, conversation).await.unwrap().is_empty());
 }
@@ -370,11 +372,11 @@ async fn an_alert_is_new_once_an_hour() {
     let tables = Tables::new().await;
     let mut conn = tables.pg.acquire().await.unwrap();
 
-    assert!(alerts::raise(&mut conn, "cause", "first").await.unwrap().is_some());
-    assert_eq!(alerts::raise(&mut conn, "cause", "second").await.unwrap(), None);
+    assert!(alerts::raise(&mut conn, AlertCause::Clock, "first").await.unwrap().is_some());
+    assert_eq!(alerts::raise(&mut conn, AlertCause::Clock, "second").await.unwrap(), None);
     sqlx::query("UPDATE channel_alerts SET opened_at = now() - interval '61 minutes'")
         .execute(&tables.pg)
         .await
         .unwrap();
-    assert!(alerts::raise(&mut conn, "cause", "third").await.unwrap().is_some());
+    assert!(alerts::raise(&mut conn, AlertCause::Clock, "third").await.unwrap().is_some());
 }

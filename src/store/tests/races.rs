@@ -5,6 +5,7 @@ use std::future::Future;
 use serde_json::json;
 use sqlx::PgConnection;
 use store::addresses::Name;
+use store::alerts::AlertCause;
 use store::messages::{self, Arrived, Inserted, NewMessage, TakenIn};
 use store::{addresses, alerts, chunks};
 use tokio::task::JoinSet;
@@ -81,7 +82,7 @@ async fn an_alert_is_new_once_per_cause_though_many_raise_it() {
     let new = at_once(20, |number| {
         let pg = tables.pg.clone();
         async move {
-            let cause = if number % 2 == 0 { "one" } else { "another" };
+            let cause = if number % 2 == 0 { AlertCause::Clock } else { AlertCause::Template };
             let mut tx = pg.begin().await.unwrap();
             let new = alerts::raise(&mut tx, cause, "detail").await.unwrap();
             tx.commit().await.unwrap();

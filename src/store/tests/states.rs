@@ -154,7 +154,7 @@ async fn the_first_end_of_a_turn_stands() {
         assert!(!turns::finish_silent(&mut conn, turn).await.unwrap(), "{first}");
         assert!(!turns::fail(&mut conn, turn, "too late").await.unwrap(), "{first}");
         assert!(turns::count_attempt(&mut conn, turn).await.is_err(), "{first}");
-        assert_eq!(turns::get(&mut conn, turn).await.unwrap().unwrap().state, first);
+        assert_eq!(turns::get(&mut conn, turn).await.unwrap().unwrap().state.as_str(), first);
     }
 }
 

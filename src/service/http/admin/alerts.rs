@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use store::alerts::Alert;
+use store::alerts::{Alert, AlertCause};
 use utoipa::ToSchema;
 
 use super::Admin;
@@ -23,8 +23,10 @@ pub(super) struct AlertList {
 #[serde(rename_all = "camelCase")]
 struct AlertView {
     id: i64,
-    /// What happened, as one word: `double_send`, `unknown_send`, `send_in_doubt`, `sender_refused`, `template`, `unusable_entry`, `backfill_behind`.
-    cause: String,
+    /// What happened, as one word: `double_send`, `unknown_send`, `send_in_doubt`, `sender_refused`, `template`, `pause_without_probe`, `sender_moved`,
+    /// `unusable_entry`, `backfill_behind`, `schedule_disabled`, `schedules_unreadable`, `unknown_kind` or `clock`.
+    #[schema(value_type = String)]
+    cause: AlertCause,
     /// What happened the latest time.
     detail: String,
     /// How often it was raised within its hour.

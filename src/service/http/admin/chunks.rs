@@ -3,7 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use store::doubts::Verdict;
+use store::deliveries::DeliveryState;
+use store::doubts::AdminVerdict;
 use utoipa::ToSchema;
 
 use super::{ACTOR, Admin};
@@ -45,7 +46,8 @@ enum VerdictName {
 #[derive(Serialize, ToSchema)]
 pub(super) struct VerdictView {
     /// The delivery's state now.
-    state: String,
+    #[schema(value_type = String)]
+    state: DeliveryState,
 }
 
 /// Says what became of a send in doubt.
@@ -56,8 +58,8 @@ pub(super) async fn give_verdict(
     input::Json(request): input::Json<VerdictRequest>,
 ) -> Result<Json<VerdictView>, Problem> {
     let verdict = match request.verdict {
-        VerdictName::Arrived => Verdict::Arrived,
-        VerdictName::SendAgain => Verdict::SendAgain,
+        VerdictName::Arrived => AdminVerdict::Arrived,
+        VerdictName::SendAgain => AdminVerdict::SendAgain,
     };
     let state = verdicts::give(&admin.queue, &admin.pg, id, verdict, ACTOR).await?;
     let state =

@@ -4,8 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
-use store::attachments::Attachment;
-use store::turn_records::{self, AttemptRecord, Filter, MessageRecord, TurnRecord};
+use store::attachments::{Attachment, AttachmentState};
+use store::messages::{ChannelName, MessageOutcome};
+use store::text_enum::TextEnum as _;
+use store::turn_records::{self, AttemptRecord, Filter, MessageRecord, MessageState, TurnRecord};
+use store::turns::TurnState;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Admin;
@@ -34,16 +37,23 @@ fn usual_limit() -> i64 {
 }
 
 impl RecordQuery {
-    fn filter(&self, states: &[&str]) -> Result<Filter<'_>, Problem> {
+    /// `known`: the states that `read` understands.
+    fn filter<S>(&self, known: &[&str], read: fn(&str) -> Option<S>) -> Result<Filter<'_, S>, Problem> {
         if !(1..=500).contains(&self.limit) {
             return Err(Problem::invalid("limit: it must be 1 to 500"));
         }
-        if let Some(state) = self.state.as_deref().filter(|state| !states.contains(state)) {
-            let known = states.join(", ");
-            return Err(Problem::invalid(format!("state: {state:?} is none; the states are {known}")));
-        }
-        let (user_id, state) = (self.user.as_deref(), self.state.as_deref());
-        Ok(Filter { user_id, state, before: self.before, limit: self.limit })
+        let state = self.state.as_deref().map(|state| {
+            read(state).ok_or_else(|| {
+                let known = known.join(", ");
+                Problem::invalid(format!("state: {state:?} is none; the states are {known}"))
+            })
+        });
+        Ok(Filter {
+            user_id: self.user.as_deref(),
+            state: state.transpose()?,
+            before: self.before,
+            limit: self.limit,
+        })
     }
 }
 
@@ -61,9 +71,11 @@ struct TurnView {
     /// null: the user was erased.
     user: Option<String>,
     /// `whatsapp` or `dashboard`: where it is answered.
-    channel: String,
+    #[schema(value_type = String)]
+    channel: ChannelName,
     /// `running`, `replied`, `silent` or `failed`.
-    state: String,
+    #[schema(value_type = String)]
+    state: TurnState,
     /// Who was asked.
     agent: String,
     /// The schedule that asked; null: somebody wrote.
@@ -110,7 +122,7 @@ pub(super) async fn turns(
     State(admin): State<Admin>,
     input::Query(query): input::Query<RecordQuery>,
 ) -> Result<Json<TurnList>, Problem> {
-    let filter = query.filter(&["running", "replied", "silent", "failed"])?;
+    let filter = query.filter(TurnState::TEXTS, |state| state.parse().ok())?;
     let mut conn = admin.pg.acquire().await?;
     let records = turn_records::turns(&mut conn, &filter).await?;
     let ids: Vec<i64> = records.iter().map(|turn| turn.id).collect();
@@ -161,7 +173,8 @@ struct MessageView {
     /// Twilio's id, or the dashboard's.
     sid: String,
     /// `whatsapp` or `dashboard`.
-    channel: String,
+    #[schema(value_type = String)]
+    channel: ChannelName,
     /// null: it is in nobody's conversation.
     user: Option<String>,
     /// Its sender's number without its middle; null: it was written in the dashboard.
@@ -172,7 +185,8 @@ struct MessageView {
     /// The turn that answers it.
     turn: Option<i64>,
     /// How it ended; null: it has not.
-    outcome: Option<String>,
+    #[schema(value_type = Option<String>)]
+    outcome: Option<MessageOutcome>,
     /// Why.
     reason: Option<String>,
     /// Its files, as far as a turn has needed them.
@@ -187,7 +201,8 @@ struct AttachmentView {
     /// What its sender says it is.
     content_type: String,
     /// `shown` to the agent, or `named` in words; `refused` or `failed`: it was named with the reason.
-    state: String,
+    #[schema(value_type = String)]
+    state: AttachmentState,
     size_bytes: Option<i64>,
     /// Why it could not be shown.
     reason: Option<String>,
@@ -200,24 +215,8 @@ impl From<Attachment> for AttachmentView {
     }
 }
 
-/// How messages end; `waiting` is one that has not.
-const OUTCOMES: [&str; 15] = [
-    "waiting",
-    "answered",
-    "silent",
-    "failed",
-    "keyword",
-    "claim",
-    "browser",
-    "not_linked",
-    "plan",
-    "paused",
-    "disabled",
-    "rate_limited",
-    "moderated",
-    "late",
-    "erased",
-];
+/// A message that has not ended.
+const WAITING: &str = "waiting";
 
 /// What people wrote, the newest first.
 #[utoipa::path(get, path = "/messages", operation_id = "listWritten", tag = "turns", params(RecordQuery), responses((status = 200, body = MessageList), (status = 401, body = Problem), (status = 422, body = Problem)))]
@@ -225,7 +224,11 @@ pub(super) async fn messages(
     State(admin): State<Admin>,
     input::Query(query): input::Query<RecordQuery>,
 ) -> Result<Json<MessageList>, Problem> {
-    let filter = query.filter(&OUTCOMES)?;
+    let known = [&[WAITING], MessageOutcome::TEXTS].concat();
+    let filter = query.filter(&known, |state| match state {
+        WAITING => Some(MessageState::Waiting),
+        outcome => outcome.parse().ok().map(MessageState::Ended),
+    })?;
     let mut conn = admin.pg.acquire().await?;
     let records = turn_records::messages(&mut conn, &filter).await?;
     let ids: Vec<i64> = records.iter().map(|message| message.id).collect();

@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use jobs::inbound::claims;
 use jobs::texts;
 use serde::{Deserialize, Serialize};
-use store::links::{self, Ending};
+use store::claim_tokens::TokenEnding;
+use store::links::{self, LinkEnding};
 use utoipa::ToSchema;
 
 use super::{Product, claim_link, known_user, no_such_user};
@@ -56,10 +57,10 @@ pub(super) async fn create(
         return Err(Problem::forbidden("plan", format!("WhatsApp is not part of the plan {}", plan.name)));
     }
     let latest = store::claim_tokens::latest(&mut tx, &user.id).await?;
-    let refused = latest.is_some_and(|token| token.ending.as_deref() == Some("number_linked_elsewhere"));
+    let refused = latest.is_some_and(|token| token.ending == Some(TokenEnding::NumberLinkedElsewhere));
     if refused && request.replace.is_none() {
         return Err(Problem::conflict(
-            "number_linked_elsewhere",
+            TokenEnding::NumberLinkedElsewhere.as_str(),
             "the phone that sent the last token is linked to another user: ask again with \"replace\": true to move it, or with false to claim another phone",
         ));
     }
@@ -82,7 +83,7 @@ pub(super) async fn unlink(
     let mut tx = product.pg.begin().await?;
     let user = known_user(&mut tx, &user).await?;
     if let Some(link) = links::lock_of_user(&mut tx, &user.id).await? {
-        links::end(&mut tx, &product.settings.secret_keys, &link, Ending::Unlinked).await?;
+        links::end(&mut tx, &product.settings.secret_keys, &link, LinkEnding::Unlinked).await?;
         tx.commit().await?;
     }
     Ok(StatusCode::NO_CONTENT)

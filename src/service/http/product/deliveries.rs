@@ -5,7 +5,8 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
-use store::deliveries::{self, ChunkState, Delivery};
+use store::chunks::ChunkState;
+use store::deliveries::{self, ChunkSummary, Delivery, DeliveryState, Purpose};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -19,9 +20,11 @@ use crate::http::problem::Problem;
 pub(super) struct DeliveryView {
     id: Uuid,
     /// `reply`, `notice`, `notification` or `scheduled`.
-    purpose: String,
+    #[schema(value_type = String)]
+    purpose: Purpose,
     /// `open`, `waiting`, `sent`, `delivered`, `failed`, `cancelled`, `blocked`, `expired` or `unknown`.
-    state: String,
+    #[schema(value_type = String)]
+    state: DeliveryState,
     /// Why it ended other than well.
     reason: Option<String>,
     expires_at: DateTime<Utc>,
@@ -38,7 +41,8 @@ struct ChunkView {
     /// From 0.
     index: i32,
     /// `planned`, `sending`, `accepted`, `sent`, `delivered`, `read`, `failed`, `cancelled`, `blocked`, `expired` or `unknown`.
-    state: String,
+    #[schema(value_type = String)]
+    state: ChunkState,
     /// Twilio's id.
     sid: Option<String>,
     /// Twilio's error.
@@ -49,9 +53,9 @@ struct ChunkView {
     proactive: bool,
 }
 
-impl From<ChunkState> for ChunkView {
-    fn from(chunk: ChunkState) -> Self {
-        let ChunkState { index, state, sid, error_code, meter_proactive, proactive, .. } = chunk;
+impl From<ChunkSummary> for ChunkView {
+    fn from(chunk: ChunkSummary) -> Self {
+        let ChunkSummary { index, state, sid, error_code, meter_proactive, proactive, .. } = chunk;
         Self { index, state, sid, error_code, meter_proactive, proactive }
     }
 }

@@ -15,6 +15,7 @@ use jobs::{lanes, texts};
 use queue::job::NewJob;
 use serde::{Deserialize, Serialize};
 use store::entries::{self, Entry};
+use store::messages::ChannelName;
 use tokio::sync::watch;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -47,7 +48,8 @@ pub(super) struct EntryView {
     /// `user` or `assistant`.
     role: &'static str,
     /// `whatsapp` or `dashboard`: where it was written, or where the answer went.
-    channel: String,
+    #[schema(value_type = String)]
+    channel: ChannelName,
     /// The words; files and places are named in brackets.
     text: String,
     /// The assistant could not answer.

@@ -8,7 +8,7 @@ use jobs::proactive::{self, Request};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use store::deliveries::Purpose;
+use store::deliveries::{DeliveryState, Purpose};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -54,7 +54,8 @@ pub(super) struct NotificationView {
 struct DeliverySummary {
     id: Uuid,
     /// `open`, `waiting`, `blocked`, and later `sent`, `delivered`, `failed`, `cancelled`, `expired` or `unknown`.
-    state: String,
+    #[schema(value_type = String)]
+    state: DeliveryState,
     /// Why it is blocked: `not_linked`, `opted_out`, `quota` or `window`.
     reason: Option<String>,
 }
@@ -109,10 +110,10 @@ pub(super) async fn create(
         store::idempotency_keys::keep(&mut tx, &user.id, key, &hash, planned.id).await?;
     }
     tx.commit().await?;
-    Ok(accepted(planned.id, planned.state.to_owned(), planned.reason.map(str::to_owned)))
+    Ok(accepted(planned.id, planned.state, planned.reason.map(str::to_owned)))
 }
 
-fn accepted(id: Uuid, state: String, reason: Option<String>) -> (StatusCode, Json<NotificationView>) {
+fn accepted(id: Uuid, state: DeliveryState, reason: Option<String>) -> (StatusCode, Json<NotificationView>) {
     (StatusCode::ACCEPTED, Json(NotificationView { delivery: DeliverySummary { id, state, reason } }))
 }
 

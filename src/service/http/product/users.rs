@@ -8,8 +8,11 @@ use jobs::app::Settings;
 use jobs::erase_people;
 use serde::{Deserialize, Deserializer, Serialize};
 use sqlx::PgConnection;
-use store::consents::{Action, Consent, Method, NewConsent};
+use store::claim_tokens::TokenEnding;
+use store::consents::{Consent, ConsentAction, ConsentMethod, NewConsent};
+use store::deliveries::Obstacle;
 use store::links::Link;
+use store::opt_outs::OptedOutBy;
 use store::users::User;
 use utoipa::ToSchema;
 
@@ -110,7 +113,7 @@ struct LinkView {
 #[serde(rename_all = "camelCase")]
 struct ClaimState {
     /// `waiting`, `expired`, `redeemed`, `voided`, `number_linked_elsewhere` or `plan`.
-    state: String,
+    state: &'static str,
     expires_at: DateTime<Utc>,
     /// What helps, where something does.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -123,9 +126,11 @@ struct ClaimState {
 struct ConsentView {
     phone: Option<String>,
     /// `claim_flow`, `inbound_start`, `inbound_stop`, `admin` or `provider`.
-    method: String,
+    #[schema(value_type = String)]
+    method: ConsentMethod,
     /// `granted` or `revoked`.
-    action: String,
+    #[schema(value_type = String)]
+    action: ConsentAction,
     text: String,
     version: String,
     message_sid: Option<String>,
@@ -271,15 +276,18 @@ pub(super) async fn opt_out(
     let mut tx = product.pg.begin().await?;
     let user = known_user(&mut tx, &id).await?;
     let Some(link) = store::links::lock_of_user(&mut tx, &user.id).await? else {
-        return Err(Problem::conflict("not_linked", "the user has no phone that could be opted out"));
+        return Err(Problem::conflict(
+            Obstacle::NotLinked.as_str(),
+            "the user has no phone that could be opted out",
+        ));
     };
     let names = store::addresses::names(&mut tx, link.address_id).await?;
-    if store::opt_outs::put(&mut tx, keys, &names, Some(&user.id), "admin").await? {
+    if store::opt_outs::put(&mut tx, keys, &names, Some(&user.id), OptedOutBy::Admin).await? {
         let consent = NewConsent {
             user_id: &user.id,
             names: &names,
-            method: Method::Admin,
-            action: Action::Revoked,
+            method: ConsentMethod::Admin,
+            action: ConsentAction::Revoked,
             text: "opted out by support",
             version: "",
             message_sid: None,
@@ -308,8 +316,8 @@ pub(crate) async fn view(conn: &mut PgConnection, settings: &Settings, user: Use
     };
     let claim = store::claim_tokens::latest(conn, &user.id).await?.map(|token| {
         let open = if token.expired { "expired" } else { "waiting" };
-        let state = token.ending.unwrap_or_else(|| open.to_owned());
-        let remedy = (state == "number_linked_elsewhere")
+        let state = token.ending.map_or(open, TokenEnding::as_str);
+        let remedy = (token.ending == Some(TokenEnding::NumberLinkedElsewhere))
             .then_some("the phone is linked to another user; a claim with \"replace\": true moves it");
         ClaimState { state, expires_at: token.expires_at, remedy }
     });

@@ -1,0 +1,114 @@
+//! States, reasons and outcomes: enums that the database keeps as text. Each is defined once, beside its table, and names the columns that hold it; a
+//! test compares those columns' checks with it.
+
+/// A text that is none of an enum's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} cannot be {text:?}: it is one of {}", .known.join(", "))]
+pub struct UnknownText {
+    /// The columns that hold the enum.
+    pub what: String,
+    /// The text.
+    pub text: String,
+    /// What is known.
+    pub known: &'static [&'static str],
+}
+
+/// An enum that the database keeps as text.
+pub trait TextEnum: Copy + 'static {
+    /// Each column that holds it and has a check, as `table.column`.
+    const COLUMNS: &'static [&'static str];
+    /// The texts of all variants, in order.
+    const TEXTS: &'static [&'static str];
+}
+
+/// Defines an enum with the text of each variant: `text_enum! { /// Doc. pub enum Name in ["table.column"] { /// Doc. Variant = "text", … } }`.
+macro_rules! text_enum {
+    (
+        $(#[$meta:meta])*
+        pub enum $name:ident in [$($column:literal),*] {
+            $($(#[$variant_meta:meta])* $variant:ident = $text:literal,)+
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$variant_meta])* $variant,)+
+        }
+
+        impl $name {
+            /// The text that stands for it in the database and in JSON.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)+
+                }
+            }
+        }
+
+        impl $crate::text_enum::TextEnum for $name {
+            const COLUMNS: &'static [&'static str] = &[$($column),*];
+            const TEXTS: &'static [&'static str] = &[$($text),+];
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::text_enum::UnknownText;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                match text {
+                    $($text => Ok(Self::$variant),)+
+                    _ => Err($crate::text_enum::unknown::<Self>(text)),
+                }
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl sqlx::Type<sqlx::Postgres> for $name {
+            fn type_info() -> sqlx::postgres::PgTypeInfo {
+                <str as sqlx::Type<sqlx::Postgres>>::type_info()
+            }
+
+            fn compatible(info: &sqlx::postgres::PgTypeInfo) -> bool {
+                <str as sqlx::Type<sqlx::Postgres>>::compatible(info)
+            }
+        }
+
+        impl sqlx::postgres::PgHasArrayType for $name {
+            fn array_type_info() -> sqlx::postgres::PgTypeInfo {
+                <&str as sqlx::postgres::PgHasArrayType>::array_type_info()
+            }
+        }
+
+        impl sqlx::Encode<'_, sqlx::Postgres> for $name {
+            fn encode_by_ref(
+                &self,
+                buffer: &mut sqlx::postgres::PgArgumentBuffer,
+            ) -> Result<sqlx::encode::IsNull, sqlx::error::BoxDynError> {
+                <&str as sqlx::Encode<'_, sqlx::Postgres>>::encode(self.as_str(), buffer)
+            }
+        }
+
+        impl<'r> sqlx::Decode<'r, sqlx::Postgres> for $name {
+            fn decode(value: sqlx::postgres::PgValueRef<'r>) -> Result<Self, sqlx::error::BoxDynError> {
+                Ok(<&str as sqlx::Decode<'r, sqlx::Postgres>>::decode(value)?.parse()?)
+            }
+        }
+    };
+}
+
+pub(crate) use text_enum;
+
+/// The error for a text that is none of an enum's.
+pub(crate) fn unknown<E: TextEnum>(text: &str) -> UnknownText {
+    UnknownText { what: E::COLUMNS.join(", "), text: text.to_owned(), known: E::TEXTS }
+}
