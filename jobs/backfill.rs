@@ -42,9 +42,9 @@ pub(crate) async fn backfill(app: &App) -> Result<(), Failure> {
     drop(conn);
     let since = (done_until - OVERLAP).max(begun - AT_MOST);
     // What is younger may still come by its webhook.
-    let settle = TimeDelta::from_std(app.settings.backfill_settle).unwrap_or_default();
+    let until = begun - app.settings.backfill_settle;
     // Twilio's dates have whole seconds.
-    let span = Span { from: since.max(first_start - TimeDelta::seconds(1)), until: begun - settle };
+    let span = Span { from: since.max(first_start - TimeDelta::seconds(1)), until };
     match take_in_all(app, &span).await {
         Ok(waiting) => {
             let done = waiting.map_or(begun, |since| since.min(begun));

@@ -53,6 +53,8 @@ pub mod app;
 mod audience;
 /// Takes in what Twilio has and we have not.
 pub mod backfill;
+/// Durations as operators write them.
+pub mod durations;
 /// What arrives: taken in, understood, decided on.
 pub mod inbound;
 /// The names of lanes and keys.

@@ -1,7 +1,7 @@
 //! The channel's own word to a person about a message of theirs: a confirmation, a hint. It is one delivery, not metered, without a
 //! footer, and allowed after STOP.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use queue::enqueue::EnqueueError;
 use queue::job::NewJob;
 use queue::transaction::Transaction;
@@ -42,7 +42,6 @@ pub(crate) async fn tell(
         proactive: false,
         is_template: false,
     };
-    let expires_in = TimeDelta::from_std(settings.reply_expires).unwrap_or(TimeDelta::hours(24));
     let delivery = NewDelivery {
         address_id: notice.address_id,
         conversation_id: None,
@@ -51,7 +50,7 @@ pub(crate) async fn tell(
         link_id: None,
         purpose: Purpose::Notice,
         text: notice.text,
-        expires_at: notice.since + expires_in,
+        expires_at: notice.since + settings.reply_expires,
         chunks: vec![chunk],
     };
     let (_, chunk_ids) = store::deliveries::create(tx, delivery).await?;

@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use futures::TryStreamExt as _;
 use queue::claim::Claim;
@@ -143,16 +143,13 @@ pub(crate) async fn say<'a>(
 
 /// What has not left by then does not leave any more.
 pub(crate) fn expires_at(slot: &Slot, definition: &Definition) -> DateTime<Utc> {
-    slot.moment + TimeDelta::minutes(i64::from(definition.expires_minutes))
+    slot.moment + definition.expires
 }
 
 /// Where in the window a user's message stands: always the same for the same slot and user.
 fn spread(slot: &Slot, definition: &Definition, user_id: &str) -> Option<DateTime<Utc>> {
-    if definition.jitter_seconds == 0 {
-        return None;
-    }
+    let within = u64::try_from(definition.jitter.as_millis()).ok().filter(|millis| *millis > 0)?;
     let mut hasher = DefaultHasher::new();
     (slot.id, user_id).hash(&mut hasher);
-    let milliseconds = hasher.finish() % (u64::from(definition.jitter_seconds) * 1000);
-    Some(slot.moment + TimeDelta::milliseconds(i64::try_from(milliseconds).unwrap_or(0)))
+    Some(slot.moment + Duration::from_millis(hasher.finish() % within))
 }

@@ -144,7 +144,7 @@ async fn a_request_that_makes_no_sense_is_refused_by_the_name_of_what_is_wrong()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_that_no_running_process_knows_are_told_of_after_five_minutes() {
-    let app = TestApp::start_with(&[("CLOUDYBOT__BACKFILL__EVERY_SECS", "1")]).await;
+    let app = TestApp::start_with(&[("CLOUDYBOT__BACKFILL__EVERY", "1s")]).await;
     sqlx::raw_sql("INSERT INTO queue.jobs (kind, pool, state, max_attempts, payload) VALUES ('sing', 'inbound', 'waiting', 3, '{}')")
         .execute(&app.pg)
         .await

@@ -53,7 +53,7 @@ async fn what_a_gateway_says_when_it_fails_is_never_said_to_a_person() {
     let app = TestApp::start_with(&[
         ("OPENCLAW_BASE_URL", &gateway.url),
         ("OPENCLAW_TOKEN", "secret"),
-        ("CLOUDYBOT__AGENT__TIMEOUT_SECS", "1"),
+        ("CLOUDYBOT__AGENT__TIMEOUT", "1s"),
     ])
     .await;
 
@@ -108,8 +108,8 @@ async fn five_messages_within_a_second_are_one_turn_in_their_order() {
     let gateway = Gateway::chatting(|_, _| Run::Say("Five.", Duration::ZERO)).await;
     let app = TestApp::start_with(&[
         ("OPENCLAW_BASE_URL", &gateway.url),
-        ("CLOUDYBOT__AGENT__DEBOUNCE_MS", "1500"),
-        ("CLOUDYBOT__AGENT__DEBOUNCE_CAP_MS", "6000"),
+        ("CLOUDYBOT__AGENT__DEBOUNCE", "1500ms"),
+        ("CLOUDYBOT__AGENT__DEBOUNCE_CAP", "6s"),
     ])
     .await;
 
@@ -157,9 +157,9 @@ async fn many_chat_at_once(
     .await;
     let app = TestApp::start_with(&[
         ("OPENCLAW_BASE_URL", &gateway.url),
-        ("CLOUDYBOT__TWILIO__RECIPIENT_EVERY_MS", "1"),
+        ("CLOUDYBOT__TWILIO__RECIPIENT_EVERY", "1ms"),
         // The service's own: the tests' is for machines with nothing else to do.
-        ("CLOUDYBOT__QUEUE__LEASE_MS", "30000"),
+        ("CLOUDYBOT__QUEUE__LEASE", "30s"),
     ])
     .await;
     for number in 0..people {

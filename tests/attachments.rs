@@ -25,7 +25,7 @@ const CARD: &[u8] = b"BEGIN:VCARD\r\nFN:Jane Doe\r\nTEL:+15005550199\r\nEND:VCAR
 /// An agent that says yes to everything, and the program that asks it.
 async fn start() -> (Gateway, TestApp) {
     let gateway = Gateway::chatting(|_, _| Run::Say("Yes.", Duration::ZERO)).await;
-    let short = [("OPENCLAW_BASE_URL", gateway.url.as_str()), ("CLOUDYBOT__MEDIA__TIMEOUT_MS", "3000")];
+    let short = [("OPENCLAW_BASE_URL", gateway.url.as_str()), ("CLOUDYBOT__MEDIA__TIMEOUT", "3s")];
     let app = TestApp::start_with(&short).await;
     app.link(PERSON).await;
     (gateway, app)
@@ -150,8 +150,8 @@ async fn a_picture_whose_webhook_never_came_is_seen_all_the_same() {
     let gateway = Gateway::chatting(|_, _| Run::Say("Yes.", Duration::ZERO)).await;
     let mut app = TestApp::start_with(&[
         ("OPENCLAW_BASE_URL", gateway.url.as_str()),
-        ("CLOUDYBOT__BACKFILL__EVERY_SECS", "1"),
-        ("CLOUDYBOT__BACKFILL__SETTLE_SECS", "0"),
+        ("CLOUDYBOT__BACKFILL__EVERY", "1s"),
+        ("CLOUDYBOT__BACKFILL__SETTLE", "0s"),
     ])
     .await;
     app.link(PERSON).await;

@@ -8,11 +8,9 @@ use crate::support::{NUMBER, PERSON, TestApp};
 
 /// The program, which searches Twilio's list at once and again and again.
 async fn start() -> TestApp {
-    let app = TestApp::start_with(&[
-        ("CLOUDYBOT__BACKFILL__EVERY_SECS", "1"),
-        ("CLOUDYBOT__BACKFILL__SETTLE_SECS", "0"),
-    ])
-    .await;
+    let app =
+        TestApp::start_with(&[("CLOUDYBOT__BACKFILL__EVERY", "1s"), ("CLOUDYBOT__BACKFILL__SETTLE", "0s")])
+            .await;
     app.link(PERSON).await;
     app
 }
@@ -23,11 +21,9 @@ async fn lose(app: &TestApp, body: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_whose_webhook_never_came_is_fetched_and_answered() {
-    let app = TestApp::start_with(&[
-        ("CLOUDYBOT__BACKFILL__EVERY_SECS", "1"),
-        ("CLOUDYBOT__BACKFILL__SETTLE_SECS", "0"),
-    ])
-    .await;
+    let app =
+        TestApp::start_with(&[("CLOUDYBOT__BACKFILL__EVERY", "1s"), ("CLOUDYBOT__BACKFILL__SETTLE", "0s")])
+            .await;
     app.link(PERSON).await;
 
     app.inject(&[("From", PERSON), ("Body", "Did you get this?"), ("deliver", "false")]).await;

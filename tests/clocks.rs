@@ -15,12 +15,12 @@ async fn start_with_clock(file: &Path) -> TestApp {
         ("FAKETIME_TIMESTAMP_FILE", file),
         ("FAKETIME_NO_CACHE", "1"),
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-        ("CLOUDYBOT__BACKFILL__SETTLE_SECS", "0"),
-        ("CLOUDYBOT__BACKFILL__EVERY_SECS", "1"),
+        ("CLOUDYBOT__BACKFILL__SETTLE", "0s"),
+        ("CLOUDYBOT__BACKFILL__EVERY", "1s"),
         ("CLOUDYBOT__LIMITS__PER_SENDER_BURST", "3"),
         ("CLOUDYBOT__LIMITS__PER_SENDER_PER_MIN", "60"),
         ("CLOUDYBOT__LIMITS__TOTAL_PER_MIN", "600"),
-        ("CLOUDYBOT__TWILIO__RECIPIENT_EVERY_MS", "100"),
+        ("CLOUDYBOT__TWILIO__RECIPIENT_EVERY", "100ms"),
     ];
     TestApp::start_with(&env).await
 }

@@ -38,8 +38,8 @@ async fn a_person_who_hides_the_number_is_answered_too() {
 async fn messages_in_quick_succession_are_answered_in_one_turn() {
     let app = TestApp::start_with(&[
         // Longer than a webhook takes on the busiest machine.
-        ("CLOUDYBOT__AGENT__DEBOUNCE_MS", "3000"),
-        ("CLOUDYBOT__AGENT__DEBOUNCE_CAP_MS", "60000"),
+        ("CLOUDYBOT__AGENT__DEBOUNCE", "3s"),
+        ("CLOUDYBOT__AGENT__DEBOUNCE_CAP", "60s"),
     ])
     .await;
 

@@ -186,7 +186,7 @@ async fn a_stream_that_has_seen_what_the_database_forgot_goes_on_with_what_comes
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_tells_what_is_said_whichever_process_did_it_and_goes_on_where_it_stopped() {
-    let mut app = TestApp::start_with(&[("CLOUDYBOT__SERVER__SHUTDOWN_GRACE_SECS", "3600")]).await;
+    let mut app = TestApp::start_with(&[("CLOUDYBOT__SERVER__SHUTDOWN_GRACE", "1h")]).await;
     app.product(Method::PUT, "/users/bob", json!({})).await;
     let other = app.launch_another().await;
 

@@ -63,12 +63,12 @@ impl Endurance {
                 ("CLOUDYBOT__PLANS__PRO__WHATSAPP_SENDS", &CAP.to_string()),
                 ("CLOUDYBOT__LIMITS__PER_SENDER_PER_MIN", "0"),
                 SHIPPED_TIMEOUT,
-                ("CLOUDYBOT__TWILIO__RECIPIENT_EVERY_MS", "100"),
-                ("CLOUDYBOT__TWILIO__IN_DOUBT_GRACE_MS", "2500"),
-                ("CLOUDYBOT__TWILIO__STATUS_LOOK_UPS_SECS", "[5, 20]"),
-                ("CLOUDYBOT__DELIVERIES__CALLBACK_WAIT_MS", "300"),
-                ("CLOUDYBOT__BACKFILL__EVERY_SECS", "2"),
-                ("CLOUDYBOT__BACKFILL__SETTLE_SECS", "6"),
+                ("CLOUDYBOT__TWILIO__RECIPIENT_EVERY", "100ms"),
+                ("CLOUDYBOT__TWILIO__IN_DOUBT_GRACE", "2500ms"),
+                ("CLOUDYBOT__TWILIO__STATUS_LOOK_UPS", "[\"5s\", \"20s\"]"),
+                ("CLOUDYBOT__DELIVERIES__CALLBACK_WAIT", "300ms"),
+                ("CLOUDYBOT__BACKFILL__EVERY", "2s"),
+                ("CLOUDYBOT__BACKFILL__SETTLE", "6s"),
             ],
         )
         .await;

@@ -56,7 +56,7 @@ fn troubles(app: &TestApp) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_under_way_an_erasure_and_what_it_meets_wait_for_each_other_in_one_order() {
     let env = [
-        ("CLOUDYBOT__TWILIO__RECIPIENT_EVERY_MS", "1"),
+        ("CLOUDYBOT__TWILIO__RECIPIENT_EVERY", "1ms"),
         // Each request meets the others in the database, and none waits for a connection.
         ("CLOUDYBOT__DATABASE__API_CONNECTIONS", "48"),
     ];

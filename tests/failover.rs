@@ -209,7 +209,7 @@ async fn what_a_standby_that_lagged_has_forgotten_blocks_nobody() {
     let address = Forwarder::to(&first.connect_options(), Duration::ZERO).await;
     let url = address.url(&first.connect_options());
     // A lease that outlives the outage: nothing else may take the job back.
-    let long = [("CLOUDYBOT__QUEUE__LEASE_MS", "120000"), ("CLOUDYBOT__QUEUE__RENEW_MS", "300")];
+    let long = [("CLOUDYBOT__QUEUE__LEASE", "120s"), ("CLOUDYBOT__QUEUE__RENEW", "300ms")];
     let app = TestApp::on_database(url, None, &long).await;
     app.write(PERSON, "/slow 3000").await;
     let standby = sqlx::PgPool::connect_with(second.connect_options()).await.unwrap();

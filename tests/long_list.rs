@@ -78,8 +78,8 @@ async fn what_is_lost_in_a_long_list_is_taken_in(total: usize) {
     let url = long_list(total, Utc::now()).await;
     let mut app = TestApp::start_with(&[
         ("TWILIO_API_BASE_URL", &url),
-        ("CLOUDYBOT__BACKFILL__EVERY_SECS", "1"),
-        ("CLOUDYBOT__BACKFILL__SETTLE_SECS", "0"),
+        ("CLOUDYBOT__BACKFILL__EVERY", "1s"),
+        ("CLOUDYBOT__BACKFILL__SETTLE", "0s"),
     ])
     .await;
     app.until("a first round has begun", async || {

@@ -78,10 +78,8 @@ async fn through_a_pooler_in_transaction_mode_all_goes_on() {
     let server = Forwarder::to(&cluster.connect_options(), Duration::ZERO).await;
     let pooler = Pooler::to(&server, &cluster).await;
     let url = pooler.url(&cluster);
-    let direct = [
-        ("CLOUDYBOT__DATABASE__DIRECT_URL", cluster.url()),
-        ("CLOUDYBOT__TWILIO__RECIPIENT_EVERY_MS", "100"),
-    ];
+    let direct =
+        [("CLOUDYBOT__DATABASE__DIRECT_URL", cluster.url()), ("CLOUDYBOT__TWILIO__RECIPIENT_EVERY", "100ms")];
     let mut app = TestApp::on_database(url, None, &direct).await;
     app.product(Method::PUT, "/users/alice", json!({ "plan": "pro" })).await;
     app.claim("alice", PERSON).await;

@@ -12,7 +12,7 @@ fn says(cron: &str, message: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_slot_happens_once_by_the_present_file_though_a_clock_is_wrong_and_a_process_has_an_old_file() {
-    let mut app = TestApp::start_with(&[("CLOUDYBOT__TWILIO__RECIPIENT_EVERY_MS", "1")]).await;
+    let mut app = TestApp::start_with(&[("CLOUDYBOT__TWILIO__RECIPIENT_EVERY", "1ms")]).await;
     app.link(PERSON).await;
     let old = tempfile::tempdir().unwrap();
     std::fs::write(old.path().join("often.toml"), says("*/2 * * * * *", "old")).unwrap();
@@ -185,7 +185,7 @@ async fn a_prompt_and_a_chat_never_run_beside_each_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_duty_of_three_parts_is_metered_on_each_and_says_stop_on_the_last() {
-    let app = TestApp::start_with(&[("CLOUDYBOT__TWILIO__RECIPIENT_EVERY_MS", "1")]).await;
+    let app = TestApp::start_with(&[("CLOUDYBOT__TWILIO__RECIPIENT_EVERY", "1ms")]).await;
     let people = [PERSON, "whatsapp:+15005580001"];
     for person in people {
         app.link(person).await;
@@ -252,7 +252,7 @@ async fn a_user_who_is_erased_while_the_agent_works_holds_up_no_slot() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prompt_that_is_held_up_keeps_nobody_waiting_who_chats() {
-    let mut app = TestApp::start_with(&[("CLOUDYBOT__AGENT__TIMEOUT_SECS", "2")]).await;
+    let mut app = TestApp::start_with(&[("CLOUDYBOT__AGENT__TIMEOUT", "2s")]).await;
     app.link(PERSON).await;
     let user = PERSON.replace('+', "%2B");
     app.write_schedule(

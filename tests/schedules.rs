@@ -12,7 +12,7 @@ const NEVER: &str = "0 0 29 2 *";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_slot_happens_once_though_three_schedulers_run_and_one_is_killed() {
-    let mut app = TestApp::start_with(&[("CLOUDYBOT__TWILIO__RECIPIENT_EVERY_MS", "1")]).await;
+    let mut app = TestApp::start_with(&[("CLOUDYBOT__TWILIO__RECIPIENT_EVERY", "1ms")]).await;
     let people = ["whatsapp:+15005580001", "whatsapp:+15005580002", "whatsapp:+15005580003"];
     for person in people {
         app.link(person).await;
@@ -182,7 +182,7 @@ async fn what_was_missed_for_three_hours_is_made_good_as_the_rule_says() {
     let mut app = TestApp::start().await;
     app.link(PERSON).await;
     for (name, rule) in [("once", "once"), ("all", "all"), ("skip", "skip")] {
-        let rest = format!("misfire = \"{rule}\"\nmisfire_grace_minutes = 60");
+        let rest = format!("misfire = \"{rule}\"\nmisfire_grace = \"1h\"");
         app.write_schedule(name, &schedule("*/30 * * * *", &rest, &format!("message = \"{name}\"")));
     }
     app.until("all are loaded", async || {

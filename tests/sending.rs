@@ -145,7 +145,7 @@ async fn callbacks_are_tried_again_by_twilio_when_we_are_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_proves_a_send_whose_answer_was_lost() {
     let faults = Faults { drop_after: 1.0, ..Faults::default() };
-    let app = TestApp::start_with(&[("CLOUDYBOT__TWILIO__IN_DOUBT_GRACE_MS", "3600000")]).await;
+    let app = TestApp::start_with(&[("CLOUDYBOT__TWILIO__IN_DOUBT_GRACE", "1h")]).await;
     app.sandbox.set_faults(faults);
 
     app.write(PERSON, "Hello").await;

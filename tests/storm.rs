@@ -23,8 +23,8 @@ async fn storm(users: usize, seconds: u64) {
         ("CLOUDYBOT__PLANS__PRO__WHATSAPP_SENDS", &CAP.to_string()),
         ("CLOUDYBOT__DATABASE__WORKER_CONNECTIONS", "12"),
         ("CLOUDYBOT__POOLS__PROACTIVE__CONCURRENCY", "16"),
-        ("CLOUDYBOT__DELIVERIES__CALLBACK_WAIT_MS", "300"),
-        ("CLOUDYBOT__TWILIO__IN_DOUBT_GRACE_MS", "2500"),
+        ("CLOUDYBOT__DELIVERIES__CALLBACK_WAIT", "300ms"),
+        ("CLOUDYBOT__TWILIO__IN_DOUBT_GRACE", "2500ms"),
     ])
     .await;
     for _ in 0..3 {

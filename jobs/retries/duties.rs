@@ -80,7 +80,7 @@ async fn still_lasts(tx: &mut Transaction, slot: &Slot) -> Result<std::result::R
         Err(error) => return refused(format!("its slot's definition cannot be read: {error}")),
     };
     if store::clock::now(tx).await? >= run_duty::expires_at(slot, &definition) {
-        return refused("its time is over: expires_minutes have passed since the slot fell due");
+        return refused("its time is over: `expires` of its schedule has passed since the slot fell due");
     }
     Ok(Ok(()))
 }

@@ -3,14 +3,17 @@
 
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use toml::Table;
 use toml::de::DeTable;
 
 use super::cron::Cron;
 use super::placeholders;
+use crate::durations;
 use crate::plans::Plans;
 
 /// A schedule as its file has it. This is also how the database keeps it.
@@ -29,17 +32,17 @@ pub struct Definition {
     #[serde(default)]
     pub misfire: Misfire,
     /// How late the last of them may still be sent.
-    #[serde(default = "fifteen")]
-    pub misfire_grace_minutes: u32,
+    #[serde(default = "fifteen_minutes", with = "humantime_serde")]
+    pub misfire_grace: Duration,
     /// What becomes of a moment while the one before it is still at work.
     #[serde(default)]
     pub overlap: Overlap,
-    /// A large audience is spread over so many seconds.
-    #[serde(default)]
-    pub jitter_seconds: u32,
+    /// A large audience is spread over so long.
+    #[serde(default, with = "humantime_serde")]
+    pub jitter: Duration,
     /// What is not sent so long after its moment is not sent any more.
-    #[serde(default = "two_hours")]
-    pub expires_minutes: u32,
+    #[serde(default = "two_hours", with = "humantime_serde")]
+    pub expires: Duration,
     /// Who is written to.
     pub audience: Audience,
     /// What is said.
@@ -114,13 +117,16 @@ fn yes() -> bool {
     true
 }
 
-fn fifteen() -> u32 {
-    15
+fn fifteen_minutes() -> Duration {
+    Duration::from_secs(15 * 60)
 }
 
-fn two_hours() -> u32 {
-    120
+fn two_hours() -> Duration {
+    Duration::from_secs(2 * 3600)
 }
+
+/// The keys that are durations.
+const DURATIONS: [&str; 3] = ["misfire_grace", "jitter", "expires"];
 
 /// A definition that makes sense.
 #[derive(Clone, Debug)]
@@ -178,6 +184,7 @@ impl Schedule {
     /// Reads a file's text.
     pub fn parse(name: &str, text: &str) -> Result<Self, DefinitionError> {
         let error = |line, reason| DefinitionError { name: name.to_owned(), line, reason };
+        check_durations(text).map_err(|(key, reason)| error(line_of(text, &[&key]), reason))?;
         let definition: Definition = toml::from_str(text).map_err(|wrong| {
             let line = wrong.span().map(|span| line_at(text, span.start));
             error(line, wrong.message().to_owned())
@@ -250,6 +257,25 @@ fn line_of(text: &str, key: &[&str]) -> Option<usize> {
     line
 }
 
+/// The first key of a file that is written as no duration is, and why; a file that is no TOML is told of elsewhere.
+fn check_durations(text: &str) -> Result<(), (String, String)> {
+    let file: Table = text.parse().unwrap_or_default();
+    for (key, value) in file {
+        let renamed = durations::renamed(&key, &value).filter(|now| DURATIONS.contains(&now.name));
+        let wrong = match renamed {
+            Some(now) => Some(format!("{key} = {value} is now {now}")),
+            None if DURATIONS.contains(&key.as_str()) => {
+                durations::check(&value).err().map(|why| format!("{key} is {value}; {why}"))
+            }
+            None => None,
+        };
+        if let Some(reason) = wrong {
+            return Err((key, reason));
+        }
+    }
+    Ok(())
+}
+
 fn check(definition: &Definition) -> Result<(), Wrong> {
     let audience = &definition.audience;
     let named = usize::from(audience.user.is_some())
@@ -269,15 +295,16 @@ fn check(definition: &Definition) -> Result<(), Wrong> {
         return Err(Wrong::new(key, "[content] is blank, or holds a NUL"));
     }
     placeholders::check(text).map_err(|wrong| Wrong::new(key, format!("[content]: {wrong}")))?;
-    if definition.expires_minutes == 0 {
-        return Err(Wrong::new(&["expires_minutes"], "expires_minutes must be at least 1"));
+    let Definition { jitter, expires, .. } = definition;
+    if expires.is_zero() {
+        return Err(Wrong::new(&["expires"], "expires must be longer than \"0s\""));
     }
-    if u64::from(definition.jitter_seconds) >= u64::from(definition.expires_minutes) * 60 {
+    if jitter >= expires {
+        let (jitter, expires) = (humantime::format_duration(*jitter), humantime::format_duration(*expires));
         let reason = format!(
-            "jitter_seconds = {} spreads beyond expires_minutes = {}, when nothing is sent any more",
-            definition.jitter_seconds, definition.expires_minutes
+            "jitter = \"{jitter}\" spreads beyond expires = \"{expires}\", when nothing is sent any more"
         );
-        return Err(Wrong::new(&["jitter_seconds"], reason));
+        return Err(Wrong::new(&["jitter"], reason));
     }
     definition.template.as_ref().map_or(Ok(()), check_template)
 }
@@ -344,8 +371,8 @@ mod tests {
 
         let definition = &schedule.definition;
         assert_eq!((definition.timezone.as_str(), definition.enabled), ("UTC", true));
-        assert_eq!((definition.misfire, definition.misfire_grace_minutes), (Misfire::Once, 15));
-        assert_eq!((definition.overlap, definition.expires_minutes), (Overlap::Skip, 120));
+        assert_eq!((definition.misfire, definition.misfire_grace), (Misfire::Once, fifteen_minutes()));
+        assert_eq!((definition.overlap, definition.expires), (Overlap::Skip, two_hours()));
         assert_eq!(schedule.hash.len(), 64);
     }
 
@@ -354,6 +381,7 @@ mod tests {
         let one = Schedule::parse("x", SMALL).unwrap().hash;
 
         assert_eq!(Schedule::parse("x", &format!("# note\ntimezone = \"UTC\"\n{SMALL}")).unwrap().hash, one);
+        assert_eq!(Schedule::parse("x", &format!("expires = \"120m\"\n{SMALL}")).unwrap().hash, one);
         assert_ne!(Schedule::parse("x", &SMALL.replace("30 8", "31 8")).unwrap().hash, one);
     }
 
@@ -382,8 +410,30 @@ mod tests {
             (SMALL.replace("user.id", "user.name"), "line 5: [content]: {{user.name}} is unknown"),
             (SMALL.replace("Hi {{user.id}}", "  "), "is blank"),
             (format!("misfire = \"never\"\n{SMALL}"), "line 1: unknown variant `never`"),
-            (format!("jitter_seconds = -1\n{SMALL}"), "line 1:"),
-            (format!("jitter_seconds = 60\nexpires_minutes = 1\n{SMALL}"), "spreads beyond"),
+            (format!("jitter = -1\n{SMALL}"), "line 1: jitter is -1; it must be a duration like"),
+            (
+                format!("jitter = \"-1s\"\n{SMALL}"),
+                "line 1: jitter is \"-1s\"; expected number at 0: it must be",
+            ),
+            (format!("expires = \"90\"\n{SMALL}"), "line 1: expires is \"90\"; time unit needed"),
+            (format!("expires = \"90 fortnights\"\n{SMALL}"), "unknown time unit \"fortnights\""),
+            (format!("expires = \"200y\"\n{SMALL}"), "expires is \"200y\"; it must be at most 100 years"),
+            (format!("expires = \"99999999999999y\"\n{SMALL}"), "number is too large"),
+            (format!("expires = \"0s\"\n{SMALL}"), "line 1: expires must be longer than \"0s\""),
+            (
+                format!("jitter = \"60s\"\nexpires = \"1m\"\n{SMALL}"),
+                "line 1: jitter = \"1m\" spreads beyond",
+            ),
+            (
+                format!("enabled = true\nexpires_minutes = 90\n{SMALL}"),
+                "line 2: expires_minutes = 90 is now expires = \"90m\"",
+            ),
+            (format!("misfire_grace_minutes = 5\n{SMALL}"), "is now misfire_grace = \"5m\""),
+            (format!("jitter_seconds = 900\n{SMALL}"), "jitter_seconds = 900 is now jitter = \"900s\""),
+            (
+                format!("jitter_seconds = -900\n{SMALL}"),
+                "jitter_seconds = -900 is now jitter; it must be a duration like",
+            ),
             (
                 format!("{SMALL}[template]\ncontent_sid = \"HX1\""),
                 "line 7: template.content_sid is \"HX1\"; it must be HX and 32 hex digits",

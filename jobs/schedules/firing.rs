@@ -108,10 +108,7 @@ pub async fn fire(tx: &mut Transaction, schedule: &Schedule, row: &Row) -> Resul
         let late = row.now - *moment;
         let counts = match definition.misfire {
             Misfire::All => true,
-            Misfire::Once => {
-                is_last
-                    && late <= TimeDelta::minutes(i64::from(definition.misfire_grace_minutes)).max(ON_TIME)
-            }
+            Misfire::Once => is_last && (late <= ON_TIME || *moment + definition.misfire_grace >= row.now),
             Misfire::Skip => late <= ON_TIME,
         };
         let beginning = match (counts, busy) {

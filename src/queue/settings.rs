@@ -27,8 +27,8 @@ pub struct Settings {
     /// How often it is looked for what stands still, the first time so long after the start: jobs whose worker has no row, lanes without a head,
     /// ends that the database has forgotten. A net under everything else, and besides after every lost connection.
     pub strays_every: Duration,
-    /// How many days of finished jobs are kept.
-    pub history_days: u16,
+    /// How long finished jobs are kept, at least; they go by whole days.
+    pub history: Duration,
 }
 
 impl Default for Settings {
@@ -44,7 +44,7 @@ impl Default for Settings {
             batches_at_once: 3,
             statement_timeout: Duration::from_secs(10),
             strays_every: Duration::from_secs(600),
-            history_days: 14,
+            history: Duration::from_secs(14 * 24 * 3600),
         }
     }
 }

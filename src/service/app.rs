@@ -100,7 +100,7 @@ impl Service {
             health: http::health(health),
             private: api(config, &database, settings.clone(), stop_serving.clone())?,
         };
-        let every = Duration::from_secs(keys.backfill.every_secs);
+        let every = keys.backfill.every;
         tokio::spawn(keep_up(queue.clone(), every, stop_serving.clone()));
         let scheduler = Scheduler::new(
             keys.schedules.directory.clone(),
@@ -113,7 +113,7 @@ impl Service {
         if let Some(sandbox) = sandbox.as_ref().filter(|_| config.welcomes) {
             demo_user::welcome(&handlers, &settings, sandbox).await?;
         }
-        let grace = Duration::from_secs(keys.server.shutdown_grace_secs);
+        let grace = keys.server.shutdown_grace;
         Ok(Self { addresses, sandbox, workers, serving, stop_serving, grace, database })
     }
 
@@ -172,7 +172,7 @@ async fn start_sandbox(config: &Config, service: SocketAddr) -> anyhow::Result<S
         // The retries that the README recommends for the real webhook.
         webhook_url: format!("http://{service}/webhooks/whatsapp#rc=5&rp=all"),
         journal: Some(config.keys.database.data_directory.join("sandbox.jsonl")),
-        status_delay: Duration::from_millis(config.keys.sandbox.status_delay_ms),
+        status_delay: config.keys.sandbox.status_delay,
         seed: 1,
     };
     Ok(Sandbox::start(settings).await?)
@@ -233,23 +233,20 @@ pub(crate) fn settings(config: &Config, address: SocketAddr, secret_keys: Secret
     Settings {
         whatsapp_number: config.twilio.whatsapp_number.clone(),
         status_callback_url: if config.sandbox { local } else { public },
-        debounce: Duration::from_millis(keys.agent.debounce_ms),
-        debounce_cap: Duration::from_millis(keys.agent.debounce_cap_ms),
-        agent_timeout: Duration::from_secs(keys.agent.timeout_secs),
-        media: jobs::app::Media {
-            size_bytes: keys.media.size_limit_bytes,
-            timeout: Duration::from_millis(keys.media.timeout_ms),
-        },
+        debounce: keys.agent.debounce,
+        debounce_cap: keys.agent.debounce_cap,
+        agent_timeout: keys.agent.timeout,
+        media: jobs::app::Media { size_bytes: keys.media.size_limit_bytes, timeout: keys.media.timeout },
         typing_indicator: keys.whatsapp.typing_indicator,
         agent_attempts: i32::from(keys.agent.attempts),
-        reply_expires: Duration::from_secs(keys.deliveries.reply_expires_hours * 3600),
+        reply_expires: keys.deliveries.reply_expires,
         sending: config.sending(),
         sender_per_sec: pace.sender_per_sec,
         recipient_burst: pace.recipient_burst,
         recipient_every: pace.recipient_every,
         probe_every: pace.probe_every,
         daily_cap_probe_every: pace.daily_cap_probe_every,
-        backfill_settle: Duration::from_secs(u64::from(keys.backfill.settle_secs)),
+        backfill_settle: keys.backfill.settle,
         enforce_window: keys.whatsapp.enforce_window,
         credit_failed: keys.metering.credit_failed,
         whatsapp_enabled: keys.whatsapp.enabled,
@@ -265,7 +262,7 @@ pub(crate) fn settings(config: &Config, address: SocketAddr, secret_keys: Secret
 async fn start_workers(config: &Config, queue: &Queue, app: App) -> anyhow::Result<RunningWorkers> {
     let mut workers = Workers::new(queue, app);
     for (name, pool) in config.keys.pools.named() {
-        workers = workers.pool(name, pool.concurrency, Duration::from_secs(pool.timeout_secs));
+        workers = workers.pool(name, pool.concurrency, pool.timeout);
     }
     Ok(jobs::register(workers).start().await?)
 }
@@ -279,8 +276,7 @@ fn api(
 ) -> serde_json::Result<Router> {
     let pg = database.pool(config.keys.database.api_connections, API_DATABASE_TIMEOUT);
     let queue = Queue::open(pg.clone(), config.queue());
-    let notification_expires =
-        Duration::from_secs(u64::from(config.keys.deliveries.notification_expires_hours) * 3600);
+    let notification_expires = config.keys.deliveries.notification_expires;
     let threads = Threads::start(pg.clone(), stop);
     let admin = Admin { pg: pg.clone(), queue: queue.clone(), settings: settings.clone() };
     let product = Product { pg, queue, settings, notification_expires, threads };
@@ -291,7 +287,7 @@ fn api(
 
 fn receiver(config: &Config, queue: &Queue, database: &Database, settings: Arc<Settings>) -> Receiver {
     let twilio = &config.twilio;
-    let database_timeout = Duration::from_millis(config.keys.server.webhook_timeout_ms);
+    let database_timeout = config.keys.server.webhook_timeout;
     let check = if twilio.skip_signature {
         SignatureCheck::Skipped
     } else {

@@ -1,7 +1,6 @@
 //! The addresses that the process listens on, and what is served on each.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
@@ -110,9 +109,9 @@ fn limits(keys: &Keys, connections: usize) -> Limits {
     let server = &keys.server;
     let body_bytes = server.body_limit_bytes.max(openapi::BODY_LIMIT_BYTES);
     Limits {
-        head: Duration::from_millis(server.head_timeout_ms),
-        body: Duration::from_millis(server.body_timeout_ms),
-        silence: Duration::from_millis(server.idle_timeout_ms),
+        head: server.head_timeout,
+        body: server.body_timeout,
+        silence: server.idle_timeout,
         head_bytes: server.head_limit_bytes,
         body_bytes,
         all_bodies_bytes: ALL_BODIES_BYTES.max(4 * body_bytes),

@@ -44,7 +44,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    let grace = Duration::from_secs(config.keys.server.shutdown_grace_secs);
+    let grace = config.keys.server.shutdown_grace;
     tracing::info!("Stopping; running jobs have {grace:?} to end. A second Ctrl-C ends at once");
     unless_again(service.stop(), async {
         tokio::select! {

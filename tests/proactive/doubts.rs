@@ -9,7 +9,7 @@ use crate::support::TestApp;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_administrators_verdict_ends_a_doubt() {
-    let app = TestApp::start_with(&[("CLOUDYBOT__TWILIO__IN_DOUBT_GRACE_MS", "600000")]).await;
+    let app = TestApp::start_with(&[("CLOUDYBOT__TWILIO__IN_DOUBT_GRACE", "10m")]).await;
     alice(&app, "pro").await;
     app.sandbox.set_faults(Faults { drop_before: 1.0, ..Faults::default() });
     let arrived = notify(&app, json!({ "text": "One" })).await;

@@ -9,7 +9,7 @@ use crate::support::{PERSON, TestApp};
 
 /// The account is refused, and a probe will come only after an hour.
 async fn held_back() -> TestApp {
-    let app = TestApp::start_with(&[("CLOUDYBOT__BACKFILL__EVERY_SECS", "1")]).await;
+    let app = TestApp::start_with(&[("CLOUDYBOT__BACKFILL__EVERY", "1s")]).await;
     alice(&app, "pro").await;
     refuse(&app);
     app.inject(&[("From", PERSON), ("Body", "Hello")]).await;

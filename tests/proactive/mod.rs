@@ -277,7 +277,7 @@ async fn the_same_key_is_the_same_delivery_and_another_body_is_refused() {
 async fn a_refused_sender_holds_everything_back_until_a_probe_gets_through() {
     let pager = Gateway::start(Duration::ZERO, [(503, json!({})), (200, json!({}))]).await;
     let app = TestApp::start_with(&[
-        ("CLOUDYBOT__TWILIO__PROBE_EVERY_SECS", "1"),
+        ("CLOUDYBOT__TWILIO__PROBE_EVERY", "1s"),
         ("CLOUDYBOT__ALERTS__WEBHOOK_URL", &format!("{}/pager", pager.url)),
     ])
     .await;

@@ -10,7 +10,7 @@ use crate::support::TestApp;
 
 /// A batch is under way to many people, and each of them writes STOP at some moment of chance, again and again.
 async fn stops_race_a_batch(people: usize, rounds: usize) {
-    let app = TestApp::start_with(&[("CLOUDYBOT__DELIVERIES__CALLBACK_WAIT_MS", "20")]).await;
+    let app = TestApp::start_with(&[("CLOUDYBOT__DELIVERIES__CALLBACK_WAIT", "20ms")]).await;
     let people: Vec<String> = (0..people).map(|number| format!("whatsapp:+1500557{number:04}")).collect();
     let races = people.iter().map(|person| {
         let app = &app;

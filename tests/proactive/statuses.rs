@@ -64,8 +64,8 @@ async fn a_credit_is_taken_back_when_the_message_was_delivered_after_all() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_whose_callback_was_lost_is_found_in_the_list() {
     let app = TestApp::start_with(&[
-        ("CLOUDYBOT__BACKFILL__EVERY_SECS", "1"),
-        ("CLOUDYBOT__TWILIO__STATUS_LOOK_UPS_SECS", "[0, 1, 3600]"),
+        ("CLOUDYBOT__BACKFILL__EVERY", "1s"),
+        ("CLOUDYBOT__TWILIO__STATUS_LOOK_UPS", "[\"0s\", \"1s\", \"1h\"]"),
     ])
     .await;
     alice(&app, "pro").await;
@@ -88,8 +88,8 @@ async fn a_failure_whose_callback_was_lost_is_found_in_the_list() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_without_a_final_state_is_looked_up_a_few_times_and_then_left() {
     let app = TestApp::start_with(&[
-        ("CLOUDYBOT__BACKFILL__EVERY_SECS", "1"),
-        ("CLOUDYBOT__TWILIO__STATUS_LOOK_UPS_SECS", "[0, 1]"),
+        ("CLOUDYBOT__BACKFILL__EVERY", "1s"),
+        ("CLOUDYBOT__TWILIO__STATUS_LOOK_UPS", "[\"0s\", \"1s\"]"),
     ])
     .await;
     alice(&app, "pro").await;

@@ -28,7 +28,7 @@ pub(crate) static SCHEMA: Schema<'static> =
 pub(crate) const PERSON: &str = "whatsapp:+15005550100";
 
 /// How long a webhook waits for the database as the program is shipped. Tests of an outage set it; all others are more patient.
-pub(crate) const SHIPPED_TIMEOUT: (&str, &str) = ("CLOUDYBOT__SERVER__WEBHOOK_TIMEOUT_MS", "2000");
+pub(crate) const SHIPPED_TIMEOUT: (&str, &str) = ("CLOUDYBOT__SERVER__WEBHOOK_TIMEOUT", "2s");
 
 /// Nothing in these tests takes longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
@@ -195,19 +195,19 @@ impl TestApp {
     /// The program as it will be started, with short times.
     fn program(&self, listen: SocketAddr, env: &[(String, String)]) -> Command {
         let short = [
-            ("AGENT__DEBOUNCE_MS", "0"),
-            ("AGENT__DEBOUNCE_CAP_MS", "0"),
-            ("QUEUE__LEASE_MS", "1500"),
-            ("QUEUE__RENEW_MS", "300"),
-            ("QUEUE__POLL_MS", "100"),
-            ("TWILIO__SEND_DEADLINE_MS", "1500"),
-            ("TWILIO__SEND_START_WITHIN_MS", "1000"),
-            ("TWILIO__IN_DOUBT_GRACE_MS", "1500"),
-            ("TWILIO__IN_DOUBT_SECOND_LOOK_MS", "500"),
-            ("DELIVERIES__CALLBACK_WAIT_MS", "1000"),
-            ("SERVER__SHUTDOWN_GRACE_SECS", "5"),
+            ("AGENT__DEBOUNCE", "0s"),
+            ("AGENT__DEBOUNCE_CAP", "0s"),
+            ("QUEUE__LEASE", "1500ms"),
+            ("QUEUE__RENEW", "300ms"),
+            ("QUEUE__POLL", "100ms"),
+            ("TWILIO__SEND_DEADLINE", "1500ms"),
+            ("TWILIO__SEND_START_WITHIN", "1s"),
+            ("TWILIO__IN_DOUBT_GRACE", "1500ms"),
+            ("TWILIO__IN_DOUBT_SECOND_LOOK", "500ms"),
+            ("DELIVERIES__CALLBACK_WAIT", "1s"),
+            ("SERVER__SHUTDOWN_GRACE", "5s"),
             // A burst of webhooks is taken in on a busy machine, too.
-            ("SERVER__WEBHOOK_TIMEOUT_MS", "20000"),
+            ("SERVER__WEBHOOK_TIMEOUT", "20s"),
         ];
         let mut command = match self.files {
             None => Command::new(env!("CARGO_BIN_EXE_cloudybot")),

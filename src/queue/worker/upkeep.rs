@@ -14,7 +14,8 @@ const EVERY: Duration = Duration::from_secs(3600);
 /// Keeps partitions ahead and drops what is older than the history shall be, until `stop`.
 pub(crate) async fn keep(session: Arc<Session>, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        let days = i32::from(session.queue.settings().history_days);
+        let days = session.queue.settings().history.as_secs().div_ceil(24 * 3600);
+        let days = i32::try_from(days).unwrap_or(i32::MAX);
         let prune = sqlx::query_scalar("SELECT queue.prune($1)").bind(days);
         let pruned: sqlx::Result<i32> =
             session.queue.pool().ask(async |conn| prune.fetch_one(conn).await).await;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -44,16 +45,21 @@ pub struct Server {
     pub connections: usize,
     pub dashboard_connections: usize,
     pub private_connections: usize,
-    pub head_timeout_ms: u64,
-    pub body_timeout_ms: u64,
-    pub idle_timeout_ms: u64,
+    #[serde(with = "humantime_serde")]
+    pub head_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub body_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub idle_timeout: Duration,
     pub head_limit_bytes: usize,
     pub body_limit_bytes: usize,
-    pub webhook_timeout_ms: u64,
+    #[serde(with = "humantime_serde")]
+    pub webhook_timeout: Duration,
     pub(super) api_token: String,
     pub(super) admin_token: String,
     pub(super) secret_key: String,
-    pub shutdown_grace_secs: u64,
+    #[serde(with = "humantime_serde")]
+    pub shutdown_grace: Duration,
 }
 
 /// An address, or an empty text for none.
@@ -96,18 +102,27 @@ pub(super) struct TwilioKeys {
     pub(super) api_base_url: String,
     pub(super) webhook_public_url: String,
     pub(super) webhook_skip_signature_validation: bool,
-    pub(super) connect_timeout_ms: u64,
-    pub(super) send_start_within_ms: u64,
-    pub(super) send_deadline_ms: u64,
-    pub(super) in_doubt_grace_ms: u64,
-    pub(super) in_doubt_second_look_ms: u64,
-    pub(super) in_doubt_give_up_hours: u64,
-    pub(super) status_look_ups_secs: Vec<u64>,
+    #[serde(with = "humantime_serde")]
+    pub(super) connect_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(super) send_start_within: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(super) send_deadline: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(super) in_doubt_grace: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(super) in_doubt_second_look: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(super) in_doubt_give_up: Duration,
+    pub(super) status_look_ups: Vec<humantime_serde::Serde<Duration>>,
     pub(super) sender_per_sec: u32,
     pub(super) recipient_burst: u32,
-    pub(super) recipient_every_ms: u64,
-    pub(super) probe_every_secs: u64,
-    pub(super) daily_cap_probe_every_secs: u64,
+    #[serde(with = "humantime_serde")]
+    pub(super) recipient_every: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(super) probe_every: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(super) daily_cap_probe_every: Duration,
 }
 
 impl fmt::Debug for TwilioKeys {
@@ -120,7 +135,8 @@ impl fmt::Debug for TwilioKeys {
 #[expect(missing_docs, reason = "config.toml documents every key")]
 pub struct Sandbox {
     pub listen: SocketAddr,
-    pub status_delay_ms: u64,
+    #[serde(with = "humantime_serde")]
+    pub status_delay: Duration,
 }
 
 #[derive(Clone, Deserialize)]
@@ -166,7 +182,8 @@ pub(super) struct ModerationKeys {
     pub(super) base_url: String,
     pub(super) token: String,
     pub(super) model: String,
-    pub(super) timeout_ms: u64,
+    #[serde(with = "humantime_serde")]
+    pub(super) timeout: Duration,
 }
 
 impl fmt::Debug for ModerationKeys {
@@ -186,9 +203,12 @@ pub(super) struct LimitKeys {
 #[derive(Clone, Debug, Deserialize)]
 #[expect(missing_docs, reason = "config.toml documents every key")]
 pub struct Agent {
-    pub debounce_ms: u64,
-    pub debounce_cap_ms: u64,
-    pub timeout_secs: u64,
+    #[serde(with = "humantime_serde")]
+    pub debounce: Duration,
+    #[serde(with = "humantime_serde")]
+    pub debounce_cap: Duration,
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
     pub attempts: u16,
 }
 
@@ -196,15 +216,19 @@ pub struct Agent {
 #[expect(missing_docs, reason = "config.toml documents every key")]
 pub struct Media {
     pub size_limit_bytes: usize,
-    pub timeout_ms: u64,
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[expect(missing_docs, reason = "config.toml documents every key")]
 pub struct Deliveries {
-    pub reply_expires_hours: u64,
-    pub notification_expires_hours: u32,
-    pub callback_wait_ms: u64,
+    #[serde(with = "humantime_serde")]
+    pub reply_expires: Duration,
+    #[serde(with = "humantime_serde")]
+    pub notification_expires: Duration,
+    #[serde(with = "humantime_serde")]
+    pub callback_wait: Duration,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -234,19 +258,26 @@ impl fmt::Debug for Alerts {
 #[derive(Clone, Debug, Deserialize)]
 #[expect(missing_docs, reason = "config.toml documents every key")]
 pub struct Backfill {
-    pub settle_secs: u32,
-    pub every_secs: u64,
+    #[serde(with = "humantime_serde")]
+    pub settle: Duration,
+    #[serde(with = "humantime_serde")]
+    pub every: Duration,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[expect(missing_docs, reason = "config.toml documents every key")]
 pub struct Queue {
-    pub lease_ms: u64,
-    pub renew_ms: u64,
-    pub poll_ms: u64,
+    #[serde(with = "humantime_serde")]
+    pub lease: Duration,
+    #[serde(with = "humantime_serde")]
+    pub renew: Duration,
+    #[serde(with = "humantime_serde")]
+    pub poll: Duration,
     pub crash_limit: u16,
-    pub strays_every_secs: u64,
-    pub history_days: u16,
+    #[serde(with = "humantime_serde")]
+    pub strays_every: Duration,
+    #[serde(with = "humantime_serde")]
+    pub history: Duration,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -279,7 +310,8 @@ impl Pools {
 #[expect(missing_docs, reason = "config.toml documents every key")]
 pub struct Pool {
     pub concurrency: usize,
-    pub timeout_secs: u64,
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -287,5 +319,6 @@ pub struct Pool {
 pub struct Log {
     pub format: String,
     pub filter: String,
-    pub repeat_secs: u64,
+    #[serde(with = "humantime_serde")]
+    pub repeat: Duration,
 }

@@ -157,13 +157,13 @@ impl Config {
     pub fn sending(&self) -> jobs::app::Sending {
         let twilio = &self.keys.twilio;
         jobs::app::Sending {
-            start_within: Duration::from_millis(twilio.send_start_within_ms),
-            deadline: Duration::from_millis(twilio.send_deadline_ms),
-            in_doubt_grace: Duration::from_millis(twilio.in_doubt_grace_ms),
-            second_look: Duration::from_millis(twilio.in_doubt_second_look_ms),
-            give_up: Duration::from_secs(twilio.in_doubt_give_up_hours * 3600),
-            status_look_ups: twilio.status_look_ups_secs.iter().copied().map(Duration::from_secs).collect(),
-            callback_wait: Duration::from_millis(self.keys.deliveries.callback_wait_ms),
+            start_within: twilio.send_start_within,
+            deadline: twilio.send_deadline,
+            in_doubt_grace: twilio.in_doubt_grace,
+            second_look: twilio.in_doubt_second_look,
+            give_up: twilio.in_doubt_give_up,
+            status_look_ups: twilio.status_look_ups.iter().map(|age| **age).collect(),
+            callback_wait: self.keys.deliveries.callback_wait,
         }
     }
 
@@ -181,9 +181,9 @@ impl Config {
         Pace {
             sender_per_sec: f64::from(twilio.sender_per_sec),
             recipient_burst: twilio.recipient_burst,
-            recipient_every: Duration::from_millis(twilio.recipient_every_ms),
-            probe_every: Duration::from_secs(twilio.probe_every_secs),
-            daily_cap_probe_every: Duration::from_secs(twilio.daily_cap_probe_every_secs),
+            recipient_every: twilio.recipient_every,
+            probe_every: twilio.probe_every,
+            daily_cap_probe_every: twilio.daily_cap_probe_every,
         }
     }
 
@@ -192,12 +192,12 @@ impl Config {
     pub fn queue(&self) -> queue::settings::Settings {
         let queue = &self.keys.queue;
         queue::settings::Settings {
-            lease: Duration::from_millis(queue.lease_ms),
-            renew_every: Duration::from_millis(queue.renew_ms),
-            poll_every: Duration::from_millis(queue.poll_ms),
+            lease: queue.lease,
+            renew_every: queue.renew,
+            poll_every: queue.poll,
             crash_limit: queue.crash_limit,
-            strays_every: Duration::from_secs(queue.strays_every_secs),
-            history_days: queue.history_days,
+            strays_every: queue.strays_every,
+            history: queue.history,
             ..queue::settings::Settings::default()
         }
     }
@@ -217,7 +217,7 @@ impl Config {
     /// Until a connection to Twilio stands.
     #[must_use]
     pub fn connect_timeout(&self) -> Duration {
-        Duration::from_millis(self.keys.twilio.connect_timeout_ms)
+        self.keys.twilio.connect_timeout
     }
 }
 

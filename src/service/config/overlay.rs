@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use jobs::durations::{self, Renamed};
 use toml::{Table, Value};
 
 use super::keys::Keys;
@@ -29,10 +30,14 @@ const PREFIX: &str = "CLOUDYBOT__";
 
 /// The merged keys; `None`, or with errors, when something is wrong.
 pub(super) fn merge(file: Option<&Path>, env: &[(String, String)], errors: &mut Vec<String>) -> Option<Keys> {
-    let mut keys: Table = DEFAULTS.parse().expect("the compiled-in config.toml is valid; a test reads it");
+    let defaults: Table = DEFAULTS.parse().expect("the compiled-in config.toml is valid; a test reads it");
+    let mut keys = defaults.clone();
     if let Some(path) = file {
         match read(path) {
-            Ok(overlay) => overlay_table(&mut keys, overlay, &path.display().to_string(), "", errors),
+            Ok(overlay) => {
+                let name = path.display().to_string();
+                Source { name: &name, defaults: &defaults, errors }.overlay(&mut keys, overlay, "");
+            }
             Err(error) => errors.push(error),
         }
     }
@@ -41,7 +46,7 @@ pub(super) fn merge(file: Option<&Path>, env: &[(String, String)], errors: &mut 
         let key =
             named.or_else(|| name.strip_prefix(PREFIX).map(|rest| rest.to_lowercase().replace("__", ".")));
         if let Some(key) = key {
-            set(&mut keys, &key, text, name, errors);
+            Source { name, defaults: &defaults, errors }.set(&mut keys, &key, text);
         }
     }
     match Keys::deserialize_from(keys) {
@@ -81,24 +86,103 @@ fn read(path: &Path) -> Result<Table, String> {
     text.parse().map_err(|error: toml::de::Error| format!("{}: {}", path.display(), error.to_string().trim()))
 }
 
-fn overlay_table(into: &mut Table, overlay: Table, source: &str, at: &str, errors: &mut Vec<String>) {
-    for (name, value) in overlay {
-        let name = plan_name(into, at, name, value.is_table());
-        let key = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
-        match (into.get_mut(&name), value) {
-            (None, _) => errors.push(unknown(source, &key, into)),
-            (Some(Value::Table(inner)), Value::Table(value)) => {
-                overlay_table(inner, value, source, &key, errors)
-            }
-            (Some(old), value) if old.same_type(&value) => *old = value,
-            (Some(old), value) => {
-                errors.push(format!(
-                    "{source}: {key} is {} {value}; it must be {}",
-                    article(&value),
-                    article(old)
-                ));
+/// A file, or a variable of the environment.
+struct Source<'a> {
+    name: &'a str,
+    defaults: &'a Table,
+    errors: &'a mut Vec<String>,
+}
+
+impl Source<'_> {
+    /// The keys of a file, of which `at` is the section.
+    fn overlay(&mut self, into: &mut Table, overlay: Table, at: &str) {
+        let source = self.name;
+        for (name, value) in overlay {
+            let name = plan_name(into, at, name, value.is_table());
+            let key = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
+            match (into.get_mut(&name), value) {
+                (None, value) => self.errors.push(match self.renamed(&key, &value) {
+                    Some(now) => format!("{source}: {key} = {value} is now {now}"),
+                    None => unknown(source, &key, into),
+                }),
+                (Some(Value::Table(inner)), Value::Table(value)) => self.overlay(inner, value, &key),
+                (Some(old), value) => match self.check(&key, old, &value) {
+                    Ok(()) => *old = value,
+                    Err(why) => {
+                        self.errors.push(format!("{source}: {key} is {} {value}; {why}", article(&value)));
+                    }
+                },
             }
         }
+    }
+
+    /// A key by its dotted name, from the text of a variable.
+    fn set(&mut self, keys: &mut Table, key: &str, text: &str) {
+        let source = self.name;
+        let (path, name) = key.rsplit_once('.').unwrap_or(("", key));
+        let mut table = keys;
+        for part in path.split('.').filter(|part| !part.is_empty()) {
+            match table.get(part) {
+                Some(Value::Table(_)) => {}
+                _ => return self.errors.push(unknown(source, key, table)),
+            }
+            let Some(Value::Table(inner)) = table.get_mut(part) else { return };
+            table = inner;
+        }
+        let Some(old) = table.get_mut(name) else {
+            let value = from_toml(text).unwrap_or_else(|| text.into());
+            return self.errors.push(match self.renamed(key, &value) {
+                Some(now) => {
+                    let name = &source[..source.len() + now.name.len() - key.len()];
+                    format!("{source}={text} is now {}", Renamed { name, ..now }.as_variable())
+                }
+                None => unknown(source, key, table),
+            });
+        };
+        let value = match old {
+            Value::String(_) => Some(text.into()),
+            Value::Integer(_) => text.trim().parse().ok().map(Value::Integer),
+            Value::Float(_) => text.trim().parse().ok().map(Value::Float),
+            Value::Boolean(_) => boolean(text).map(Value::Boolean),
+            // Spelled as in the file: ["one", "two"].
+            Value::Array(_) => from_toml(text),
+            Value::Table(_) | Value::Datetime(_) => None,
+        };
+        let checked = match &value {
+            Some(value) => self.check(key, old, value),
+            None => Err(format!("it must be {}", article(old))),
+        };
+        match (value, checked) {
+            (Some(value), Ok(())) => *old = value,
+            (_, checked) => {
+                let why = checked.err().unwrap_or_default();
+                self.errors.push(format!("{source} is {text:?}; {why}"));
+            }
+        }
+    }
+
+    /// Whether a value can stand where the default does; if not, why, and what could.
+    fn check(&self, key: &str, old: &Value, value: &Value) -> Result<(), String> {
+        let default = self.default_of(key).unwrap_or(old);
+        match (default, value) {
+            (Value::String(_), value) if is_duration(default) => durations::check(value),
+            (Value::Array(_), Value::Array(values)) if is_duration(default) => {
+                values.iter().try_for_each(durations::check)
+            }
+            (default, value) if default.same_type(value) => Ok(()),
+            (default, _) => Err(format!("it must be {}", article(default))),
+        }
+    }
+
+    /// How a key that had its unit in its name is written now.
+    fn renamed<'k>(&self, key: &'k str, value: &Value) -> Option<Renamed<'k>> {
+        let now = durations::renamed(key, value)?;
+        self.default_of(now.name).is_some_and(is_duration).then_some(now)
+    }
+
+    fn default_of(&self, key: &str) -> Option<&Value> {
+        let (section, name) = key.rsplit_once('.')?;
+        section.split('.').try_fold(self.defaults, |table, part| table.get(part)?.as_table())?.get(name)
     }
 }
 
@@ -116,39 +200,17 @@ fn plan_name(into: &mut Table, at: &str, name: String, is_table: bool) -> String
     if at.starts_with("plans.") && name == "whatsappSends" { "whatsapp_sends".to_owned() } else { name }
 }
 
-/// A key by its dotted name, from text.
-fn set(keys: &mut Table, key: &str, text: &str, source: &str, errors: &mut Vec<String>) {
-    let (path, name) = key.rsplit_once('.').unwrap_or(("", key));
-    let mut table = keys;
-    for part in path.split('.').filter(|part| !part.is_empty()) {
-        match table.get(part) {
-            Some(Value::Table(_)) => {}
-            _ => return errors.push(unknown(source, key, table)),
-        }
-        let Some(Value::Table(inner)) = table.get_mut(part) else { return };
-        table = inner;
+/// Whether a key is a duration, or a list of them: its default is.
+fn is_duration(default: &Value) -> bool {
+    match default {
+        Value::Array(list) => list.iter().any(is_duration),
+        other => durations::check(other).is_ok(),
     }
-    let value = match table.get(name) {
-        None => return errors.push(unknown(source, key, table)),
-        Some(Value::String(_)) => Some(Value::String(text.to_owned())),
-        Some(Value::Integer(_)) => text.trim().parse().ok().map(Value::Integer),
-        Some(Value::Float(_)) => text.trim().parse().ok().map(Value::Float),
-        Some(Value::Boolean(_)) => boolean(text).map(Value::Boolean),
-        // Spelled as in the file: ["one", "two"].
-        Some(Value::Array(_)) => format!("list = {text}")
-            .parse::<Table>()
-            .ok()
-            .and_then(|mut table| table.remove("list"))
-            .filter(Value::is_array),
-        Some(_) => None,
-    };
-    match value {
-        Some(value) => drop(table.insert(name.to_owned(), value)),
-        None => {
-            let wanted = table.get(name).map_or("a value", article);
-            errors.push(format!("{source} is {text:?}; it must be {wanted}"));
-        }
-    }
+}
+
+/// A value as it is spelled in a file.
+fn from_toml(text: &str) -> Option<Value> {
+    format!("value = {text}").parse::<Table>().ok()?.remove("value")
 }
 
 fn boolean(text: &str) -> Option<bool> {

@@ -156,7 +156,7 @@ pub(super) fn moderation(keys: &Keys, errors: &mut Vec<String>) -> Option<Modera
     };
     let rules = moderation_rules(&given.rules, errors);
     let model = Some(given.model.clone()).filter(|model| !model.is_empty());
-    let timeout = Duration::from_millis(given.timeout_ms.max(1));
+    let timeout = given.timeout.max(Duration::from_millis(1));
     let moderator = (!given.base_url.is_empty())
         .then(|| Moderator::new(&given.base_url, &given.token, model, timeout))
         .transpose();
@@ -204,33 +204,39 @@ pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
     };
     for (name, pool) in keys.pools.named() {
         must(pool.concurrency > 0, &format!("pools.{name}.concurrency must be at least 1"));
-        must(pool.timeout_secs > 0, &format!("pools.{name}.timeout_secs must be at least 1"));
+        must(!pool.timeout.is_zero(), &format!("pools.{name}.timeout must be longer than \"0s\""));
     }
-    must(
-        keys.queue.renew_ms > 0 && keys.queue.renew_ms <= keys.queue.lease_ms / 3,
-        "queue.renew_ms must be at most a third of queue.lease_ms",
-    );
-    must(keys.queue.poll_ms > 0, "queue.poll_ms must be at least 1");
+    for (name, duration) in [
+        ("server.head_timeout", keys.server.head_timeout),
+        ("server.body_timeout", keys.server.body_timeout),
+        ("server.idle_timeout", keys.server.idle_timeout),
+        ("agent.timeout", keys.agent.timeout),
+        ("backfill.every", keys.backfill.every),
+        ("queue.renew", keys.queue.renew),
+        ("queue.poll", keys.queue.poll),
+    ] {
+        must(!duration.is_zero(), &format!("{name} must be longer than \"0s\""));
+    }
+    must(keys.queue.renew <= keys.queue.lease / 3, "queue.renew must be at most a third of queue.lease");
     must(keys.queue.crash_limit > 0, "queue.crash_limit must be at least 1");
     must(keys.agent.attempts > 0, "agent.attempts must be at least 1");
-    must(keys.agent.timeout_secs > 0, "agent.timeout_secs must be at least 1");
     must(keys.media.size_limit_bytes > 0, "media.size_limit_bytes must be at least 1");
     must(
-        keys.pools.conversation.timeout_secs > keys.agent.timeout_secs + keys.media.timeout_ms.div_ceil(1000),
-        "pools.conversation.timeout_secs must be longer than agent.timeout_secs and media.timeout_ms together",
+        keys.pools.conversation.timeout > keys.agent.timeout + keys.media.timeout,
+        "pools.conversation.timeout must be longer than agent.timeout and media.timeout together",
     );
     must(
-        keys.pools.prompts.timeout_secs > keys.agent.timeout_secs,
-        "pools.prompts.timeout_secs must be longer than agent.timeout_secs",
+        keys.pools.prompts.timeout > keys.agent.timeout,
+        "pools.prompts.timeout must be longer than agent.timeout",
     );
     must(
-        keys.twilio.send_start_within_ms < keys.twilio.send_deadline_ms,
-        "twilio.send_start_within_ms must be shorter than twilio.send_deadline_ms",
+        keys.twilio.send_start_within < keys.twilio.send_deadline,
+        "twilio.send_start_within must be shorter than twilio.send_deadline",
     );
     for (name, pool) in [("replies", &keys.pools.replies), ("proactive", &keys.pools.proactive)] {
         must(
-            pool.timeout_secs * 1000 > keys.twilio.send_deadline_ms,
-            &format!("pools.{name}.timeout_secs must be longer than twilio.send_deadline_ms"),
+            pool.timeout > keys.twilio.send_deadline,
+            &format!("pools.{name}.timeout must be longer than twilio.send_deadline"),
         );
     }
     must(keys.twilio.sender_per_sec > 0, "twilio.sender_per_sec must be at least 1");
@@ -242,13 +248,6 @@ pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
     ] {
         must(connections > 0, &format!("server.{name} must be at least 1"));
     }
-    for (name, millis) in [
-        ("head_timeout_ms", keys.server.head_timeout_ms),
-        ("body_timeout_ms", keys.server.body_timeout_ms),
-        ("idle_timeout_ms", keys.server.idle_timeout_ms),
-    ] {
-        must(millis > 0, &format!("server.{name} must be at least 1"));
-    }
     must(keys.server.head_limit_bytes >= 8192, "server.head_limit_bytes must be at least 8192");
     let addresses: Vec<SocketAddr> = addresses(keys).map(|(_, address)| address).collect();
     for (place, address) in addresses.iter().enumerate() {
@@ -259,7 +258,6 @@ pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
             ),
         );
     }
-    must(keys.backfill.every_secs > 0, "backfill.every_secs must be at least 1");
     let database = &keys.database;
     let connections = [database.receiver_connections, database.worker_connections, database.api_connections];
     must(

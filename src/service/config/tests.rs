@@ -36,27 +36,28 @@ fn with_nothing_set_it_is_development_on_the_sandbox() {
 
 #[test]
 fn the_environment_goes_over_the_file_and_the_file_over_the_defaults() {
-    let file = "[pools.replies]\nconcurrency = 7\ntimeout_secs = 90\n[agent]\nattempts = 5\n";
+    let file = "[pools.replies]\nconcurrency = 7\ntimeout = \"90s\"\n[agent]\nattempts = 5\n";
 
     let config = load_with(
         Some(file),
-        &[("CLOUDYBOT__POOLS__REPLIES__CONCURRENCY", "9"), ("CLOUDYBOT__AGENT__DEBOUNCE_MS", "")],
+        &[("CLOUDYBOT__POOLS__REPLIES__CONCURRENCY", "9"), ("CLOUDYBOT__AGENT__DEBOUNCE", "")],
         false,
     )
     .unwrap();
 
-    assert_eq!((config.keys.pools.replies.concurrency, config.keys.pools.replies.timeout_secs), (9, 90));
-    assert_eq!((config.keys.agent.attempts, config.keys.agent.debounce_ms), (5, 1500));
+    let replies = &config.keys.pools.replies;
+    assert_eq!((replies.concurrency, replies.timeout), (9, Duration::from_secs(90)));
+    assert_eq!((config.keys.agent.attempts, config.keys.agent.debounce), (5, Duration::from_millis(1500)));
 }
 
 #[test]
 fn whatever_is_wrong_is_told_at_once_and_by_name() {
-    let file = "[agent]\ndebounce = 3\nattempts = \"three\"\n[nonsense]\nx = 1\n";
+    let file = "[agent]\ndebonce = 3\nattempts = \"three\"\n[nonsense]\nx = 1\n";
 
     let told = errors(load_with(
         Some(file),
         &[
-            ("CLOUDYBOT__QUEUE__LEASE_MS", "soon"),
+            ("CLOUDYBOT__QUEUE__CRASH_LIMIT", "soon"),
             ("CLOUDYBOT__QUEUE__LEES_MS", "1"),
             ("CLOUDYBOT_ENV", "prod"),
         ],
@@ -66,15 +67,81 @@ fn whatever_is_wrong_is_told_at_once_and_by_name() {
     assert_eq!(told.len(), 6, "{told:#?}");
     let expected = [
         "agent.attempts is a text \"three\"; it must be a whole number",
-        "agent.debounce is not known; known here are attempts, debounce_cap_ms, debounce_ms, timeout_secs",
+        "agent.debonce is not known; known here are attempts, debounce, debounce_cap, timeout",
         "nonsense is not known; known here are agent, alerts, backfill, database, ",
-        "CLOUDYBOT__QUEUE__LEASE_MS is \"soon\"; it must be a whole number",
+        "CLOUDYBOT__QUEUE__CRASH_LIMIT is \"soon\"; it must be a whole number",
         "CLOUDYBOT__QUEUE__LEES_MS: queue.lees_ms is not known; known here are crash_limit, ",
         "CLOUDYBOT_ENV is \"prod\"; it must be \"development\" or \"production\"",
     ];
     for (told, expected) in told.iter().zip(expected) {
         assert!(told.contains(expected), "{told} / {expected}");
     }
+}
+
+#[test]
+fn a_duration_has_its_unit_with_it_and_is_told_when_it_has_not() {
+    for (given, told) in [
+        (
+            "[agent]\ndebounce = 1500",
+            "agent.debounce is a whole number 1500; it must be a duration like \"1500ms\"",
+        ),
+        ("[agent]\ndebounce = \"1500\"", "agent.debounce is a text \"1500\"; time unit needed"),
+        ("[agent]\ndebounce = \"-5s\"", "agent.debounce is a text \"-5s\"; expected number at 0: it must be"),
+        ("[agent]\ndebounce = \"5 fortnights\"", "unknown time unit \"fortnights\""),
+        ("[agent]\ndebounce = \"\"", "value was empty: it must be a duration like"),
+        ("[queue]\nhistory = \"200y\"", "queue.history is a text \"200y\"; it must be at most 100 years"),
+        ("[queue]\nhistory = \"99999999999999y\"", "number is too large"),
+        (
+            "[twilio]\nstatus_look_ups = [\"1h\", \"2\"]",
+            "time unit needed, for example 2sec or 2ms: it must be",
+        ),
+        ("[twilio]\nstatus_look_ups = \"1h\"", "twilio.status_look_ups is a text \"1h\"; it must be a list"),
+    ] {
+        let errors = errors(load_with(Some(given), &[], false));
+
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].contains(told), "{errors:?} / {told}");
+    }
+    for (value, told) in [
+        ("1500", "CLOUDYBOT__QUEUE__LEASE is \"1500\"; time unit needed"),
+        ("soon", "CLOUDYBOT__QUEUE__LEASE is \"soon\"; expected number at 0: it must be a duration like"),
+    ] {
+        assert!(errors(load(&[("CLOUDYBOT__QUEUE__LEASE", value)]))[0].starts_with(told), "{told}");
+    }
+    let look_ups = [("CLOUDYBOT__TWILIO__STATUS_LOOK_UPS", "[\"90s\", \"1h 30m\"]")];
+    let minutes = |minutes: f64| Duration::from_secs_f64(minutes * 60.0);
+    assert_eq!(load(&look_ups).unwrap().sending().status_look_ups, [minutes(1.5), minutes(90.0)]);
+}
+
+#[test]
+fn a_key_that_had_its_unit_in_its_name_is_told_with_its_name_and_value_of_now() {
+    let file = "[agent]\ndebounce_ms = 1500\ntimeout_secs = \"long\"\n[pools.replies]\ntimeout_secs = 90\n\
+        [twilio]\nin_doubt_give_up_hours = 24\nstatus_look_ups_secs = [900, 3600]\n[queue]\nhistory_days = -1\n";
+    let env = [
+        ("CLOUDYBOT__AGENT__DEBOUNCE_CAP_MS", "6000"),
+        ("CLOUDYBOT__TWILIO__STATUS_LOOK_UPS_SECS", "[5]"),
+        ("CLOUDYBOT__LOG__REPEAT_SECS", "never"),
+        ("CLOUDYBOT__AGENT__ATTEMPTS_MS", "1"),
+    ];
+
+    let mut told = errors(load_with(Some(file), &env, false)).into_iter();
+
+    for expected in [
+        ": agent.debounce_ms = 1500 is now agent.debounce = \"1500ms\"",
+        ": agent.timeout_secs = \"long\" is now agent.timeout; it must be a duration like",
+        ": pools.replies.timeout_secs = 90 is now pools.replies.timeout = \"90s\"",
+        ": queue.history_days = -1 is now queue.history; it must be a duration like",
+        ": twilio.in_doubt_give_up_hours = 24 is now twilio.in_doubt_give_up = \"24h\"",
+        ": twilio.status_look_ups_secs = [900, 3600] is now twilio.status_look_ups = [\"900s\", \"3600s\"]",
+        "CLOUDYBOT__AGENT__DEBOUNCE_CAP_MS=6000 is now CLOUDYBOT__AGENT__DEBOUNCE_CAP=6000ms",
+        "CLOUDYBOT__TWILIO__STATUS_LOOK_UPS_SECS=[5] is now CLOUDYBOT__TWILIO__STATUS_LOOK_UPS=[\"5s\"]",
+        "CLOUDYBOT__LOG__REPEAT_SECS=never is now CLOUDYBOT__LOG__REPEAT; it must be a duration like",
+        "CLOUDYBOT__AGENT__ATTEMPTS_MS: agent.attempts_ms is not known; known here are ",
+    ] {
+        let told = told.next().unwrap_or_default();
+        assert!(told.contains(expected), "{told} / {expected}");
+    }
+    assert_eq!(told.next(), None);
 }
 
 #[test]

@@ -8,7 +8,6 @@ mod panics;
 mod repeats;
 
 use std::io::IsTerminal as _;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use tracing_subscriber::filter::FilterExt as _;
@@ -28,7 +27,7 @@ pub(crate) struct Logging(Repeats);
 pub(crate) fn start(log: &Log) -> anyhow::Result<Logging> {
     let filter = EnvFilter::try_new(&log.filter)
         .with_context(|| format!("log.filter {:?} is no filter", log.filter))?;
-    let repeats = Repeats::new(Duration::from_secs(log.repeat_secs));
+    let repeats = Repeats::new(log.repeat);
     let lines = fmt::layer().with_writer(|| Masked(std::io::stderr())).with_target(false);
     let lines = match log.format.as_str() {
         "json" => lines.json().boxed(),

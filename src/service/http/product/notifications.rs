@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use jobs::proactive::{self, Request};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -153,8 +153,7 @@ fn check(
             }
         }
     }
-    let usual = TimeDelta::from_std(product.notification_expires).unwrap_or(TimeDelta::hours(24));
-    let expires_at = request.expires_at.unwrap_or(now + usual);
+    let expires_at = request.expires_at.unwrap_or(now + product.notification_expires);
     if expires_at <= now {
         return Err(Problem::invalid("expiresAt: it is past"));
     }
