@@ -66,7 +66,11 @@ pub async fn run(job: Answer, app: App, claim: Claim) -> Result<(), Failure> {
         Some(reply) => reply,
         None => {
             let _typing = typing::show(&app, &messages);
-            match ask(&app, &turn, agent, &messages).await? {
+            let answered = match agent {
+                Ok(agent) => agent.send_to_openclaw(&turns::request(&app, &turn, &messages).await?).await,
+                Err(error) => Err(error),
+            };
+            match answered {
                 Ok(reply) => reply,
                 Err(error) => return Err(fail(&app, &turn, error).await?),
             }
@@ -110,21 +114,6 @@ async fn store(
     claim.complete(&mut tx).await?;
     tx.commit().await?;
     Ok(())
-}
-
-/// Asks the agent, once everything it shall see is there.
-async fn ask(
-    app: &App,
-    turn: &Turn,
-    agent: UsersAgent,
-    messages: &[Said],
-) -> sqlx::Result<Result<Reply, AgentError>> {
-    let agent = match agent {
-        Ok(agent) => agent,
-        Err(error) => return Ok(Err(error)),
-    };
-    let request = turns::request(app, turn, messages).await?;
-    Ok(agent.send_to_openclaw(&request).await)
 }
 
 /// What a failed call means: again after a while, or, after the last one, the apology and the end.

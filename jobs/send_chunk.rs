@@ -97,8 +97,8 @@ async fn turn(app: &App, chunk: &Chunk) -> Result<Turn, Failure> {
     let wait = match chunk.slot_at {
         Some(slot_at) => (slot_at - chunk.now).to_std().unwrap_or_default(),
         None => match pace(app, chunk).await? {
-            Ok(wait) => wait,
-            Err(pause) => return Ok(Turn::Later(pause)),
+            Pace::SendIn(wait) => wait,
+            Pace::AskAgainIn(pause) => return Ok(Turn::Later(pause)),
         },
     };
     if wait > SHORT {
@@ -121,10 +121,17 @@ async fn turn(app: &App, chunk: &Chunk) -> Result<Turn, Failure> {
 /// A shorter wait than this is not worth putting the job off.
 const SHORT: Duration = Duration::from_millis(100);
 
-/// Gives a chunk its moment, which is kept, so that waiting for it costs no second one, and says how long that is from now: the person's pace first, then the sender's. What is sent of
-/// our own accord has a stream of its own, and a fifth of the sender's rate is kept for replies. The inner error says how long the person's pace
-/// makes it wait before it may ask again.
-async fn pace(app: &App, chunk: &Chunk) -> Result<Result<Duration, Duration>, Failure> {
+/// What the pace of a person and of the sender lets a chunk do.
+enum Pace {
+    /// It has its moment, so long from now.
+    SendIn(Duration),
+    /// The person has been sent enough for now: it has no moment, and may ask for one after this.
+    AskAgainIn(Duration),
+}
+
+/// Gives a chunk its moment, which is kept, so that waiting for it costs no second one: the person's pace counts first, then the sender's. What is
+/// sent of our own accord has a stream of its own, and a fifth of the sender's rate is kept for replies.
+async fn pace(app: &App, chunk: &Chunk) -> Result<Pace, Failure> {
     let settings = &app.settings;
     let mut conn = app.pg.acquire().await?;
     let person = Bucket::Recipient(chunk.address_id);
@@ -134,7 +141,7 @@ async fn pace(app: &App, chunk: &Chunk) -> Result<Result<Duration, Duration>, Fa
     };
     if !rate_buckets::take(&mut conn, person, rate, None).await? {
         let wait = rate_buckets::wait_secs(&mut conn, person, rate).await?;
-        return Ok(Err(Duration::from_secs_f64(wait.clamp(0.05, 60.0))));
+        return Ok(Pace::AskAgainIn(Duration::from_secs_f64(wait.clamp(0.05, 60.0))));
     }
     let moment = if chunk.of_own_accord {
         store::sender_pace::take(&mut conn, SendStream::Proactive, settings.sender_per_sec * 0.8).await?
@@ -142,5 +149,5 @@ async fn pace(app: &App, chunk: &Chunk) -> Result<Result<Duration, Duration>, Fa
         store::sender_pace::take(&mut conn, SendStream::All, settings.sender_per_sec).await?
     };
     store::chunks::keep_slot(&mut conn, chunk.id, moment.at).await?;
-    Ok(Ok(Duration::from_secs_f64(moment.wait_secs)))
+    Ok(Pace::SendIn(Duration::from_secs_f64(moment.wait_secs)))
 }

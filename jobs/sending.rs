@@ -35,8 +35,8 @@ pub(crate) enum Sent {
 /// Sends a planned chunk and stores what came of it, with the job's end.
 pub(crate) async fn send(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(), Failure> {
     match attempt(app, Some(claim), chunk).await? {
-        Ok(()) => Ok(()),
-        Err(judged) => Err(judged.failure),
+        Attempted::Done => Ok(()),
+        Attempted::Failed { failure, .. } => Err(failure),
     }
 }
 
@@ -46,20 +46,26 @@ pub(crate) async fn try_out(app: &App, chunk_id: i64) -> Result<Sent, Failure> {
         return Ok(Sent::Well);
     };
     match attempt(app, None, &chunk).await? {
-        Err(judged) if judged.sender_refused => Ok(Sent::SenderRefused),
-        _ => Ok(Sent::Well),
+        Attempted::Failed { sender_refused: true, .. } => Ok(Sent::SenderRefused),
+        Attempted::Done | Attempted::Failed { .. } => Ok(Sent::Well),
     }
 }
 
-/// What a failed attempt means.
-struct Judged {
-    failure: Failure,
-    sender_refused: bool,
+/// What an attempt came to.
+enum Attempted {
+    /// Twilio took the chunk, or it is not to be sent any more.
+    Done,
+    /// What that means for the job.
+    Failed {
+        failure: Failure,
+        /// Twilio refuses our account or sender.
+        sender_refused: bool,
+    },
 }
 
-async fn attempt(app: &App, claim: Option<&Claim>, chunk: &Chunk) -> Result<Result<(), Judged>, Failure> {
+async fn attempt(app: &App, claim: Option<&Claim>, chunk: &Chunk) -> Result<Attempted, Failure> {
     let times = &app.settings.sending;
-    let Some((attempt, to)) = begin(app, chunk).await? else { return Ok(Ok(())) };
+    let Some((attempt, to)) = begin(app, chunk).await? else { return Ok(Attempted::Done) };
     // The clock starts before the commit that `begin` made could be seen by anybody, so the deadline here is never later than the row's.
     let callback = app.settings.status_callback_url.as_ref().map(|url| {
         // A database that forgets commits may give the chunk's number once more, but not the delivery's random id.
@@ -89,12 +95,12 @@ async fn attempt(app: &App, claim: Option<&Claim>, chunk: &Chunk) -> Result<Resu
     match sent {
         Ok(accepted) => {
             if let Err(failure) = accept(app, claim, chunk.id, attempt.number, &accepted.sid).await {
-                return Ok(Err(Judged { failure, sender_refused: false }));
+                return Ok(Attempted::Failed { failure, sender_refused: false });
             }
             tracing::info!(chunk.id = chunk.id, sid = accepted.sid, "Twilio accepted chunk {}", chunk.id);
-            Ok(Ok(()))
+            Ok(Attempted::Done)
         }
-        Err(error) => Ok(Err(judge(app, chunk, attempt.number, error).await?)),
+        Err(error) => judge(app, chunk, attempt.number, error).await,
     }
 }
 
@@ -225,7 +231,7 @@ enum Proof {
 }
 
 /// What a failed request means. Only what is proven unsent goes back to be sent again.
-async fn judge(app: &App, chunk: &Chunk, attempt: i32, error: SendError) -> Result<Judged, Failure> {
+async fn judge(app: &App, chunk: &Chunk, attempt: i32, error: SendError) -> Result<Attempted, Failure> {
     let mut tx = app.begin().await?;
     let address = store::addresses::lock(&mut tx, chunk.address_id).await?;
     store::chunks::lock(&mut tx, chunk.id).await?;
@@ -272,7 +278,7 @@ async fn judge(app: &App, chunk: &Chunk, attempt: i32, error: SendError) -> Resu
         }
     };
     tx.commit().await?;
-    Ok(Judged { failure, sender_refused })
+    Ok(Attempted::Failed { failure, sender_refused })
 }
 
 /// WhatsApp pauses a template for three hours at first.

@@ -61,40 +61,47 @@ pub(crate) async fn redeem(
     message: &Message,
     token: &ClaimToken,
 ) -> Result<(), Failure> {
-    let Err(refused) = claim(app, tx, message, token).await? else { return Ok(()) };
+    let Redemption::Refused(refused) = claim(app, tx, message, token).await? else { return Ok(()) };
     tell(app, tx, message, texts::TOKEN_REFUSED).await?;
     store::messages::end(tx, message.id, MessageOutcome::Claim, refused).await?;
     tracing::warn!(message.id = message.id, "Refused the claim of message {}: {refused}", message.id);
     Ok(())
 }
 
-/// The inner result says why the token is refused.
+/// What a token came to.
+enum Redemption {
+    /// Its phone is linked.
+    Linked,
+    /// It is worth nothing, for this reason.
+    Refused(&'static str),
+}
+
 async fn claim(
     app: &App,
     tx: &mut Transaction,
     message: &Message,
     token: &ClaimToken,
-) -> Result<Result<(), &'static str>, Failure> {
+) -> Result<Redemption, Failure> {
     let (keys, address_id) = (&app.settings.secret_keys, message.address_id);
     // Also a right one: whoever tries out tokens must not find one.
     if store::claim_tokens::wrong_tries(tx, address_id, message.written_at).await? >= WRONG_TRIES {
-        return Ok(Err("refused: too many wrong tokens in an hour"));
+        return Ok(Redemption::Refused("refused: too many wrong tokens in an hour"));
     }
     let hashes = keys.hashes(Sort::ClaimToken, token.symbols());
     let Some(live) = store::claim_tokens::lock_live(tx, &hashes, message.written_at).await? else {
         store::claim_tokens::note_wrong_try(tx, message.id, address_id, message.written_at).await?;
-        return Ok(Err("refused: no live token"));
+        return Ok(Redemption::Refused("refused: no live token"));
     };
     let plan = store::users::get(tx, &live.user_id).await?.map(|user| user.plan).unwrap_or_default();
     if !app.settings.whatsapp_enabled || !app.settings.plans.of(&plan).whatsapp {
         store::claim_tokens::end(tx, live.id, TokenEnding::Plan).await?;
-        return Ok(Err("refused: the user's plan has no WhatsApp"));
+        return Ok(Redemption::Refused("refused: the user's plan has no WhatsApp"));
     }
     let held = links::of_address(tx, address_id).await?;
     let elsewhere = held.as_ref().filter(|link| link.user_id != live.user_id);
     if elsewhere.is_some() && !live.replaces {
         store::claim_tokens::end(tx, live.id, TokenEnding::NumberLinkedElsewhere).await?;
-        return Ok(Err("refused: the number is linked to another user"));
+        return Ok(Redemption::Refused("refused: the number is linked to another user"));
     }
     let own = links::of_user(tx, &live.user_id).await?;
     let former = own.as_ref().filter(|link| link.address_id != address_id);
@@ -139,5 +146,5 @@ async fn claim(
         "Linked the sender of message {}",
         message.id
     );
-    Ok(Ok(()))
+    Ok(Redemption::Linked)
 }

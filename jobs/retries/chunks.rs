@@ -6,16 +6,12 @@ use store::deliveries::EARLIER_PART_NOT_SENT;
 use store::retries::{self, Part, Resent};
 use uuid::Uuid;
 
-use super::{NOT_CLOSED, Result, refused};
+use super::{Answered, NOT_CLOSED, Result, refused};
 use crate::app::Settings;
 use crate::proactive;
 
-/// Plans a delivery that begins with this chunk. The inner error says what stands in its way.
-pub(super) async fn send_again(
-    tx: &mut Transaction,
-    settings: &Settings,
-    chunk_id: i64,
-) -> Result<std::result::Result<String, String>> {
+/// Plans a delivery that begins with this chunk.
+pub(super) async fn send_again(tx: &mut Transaction, settings: &Settings, chunk_id: i64) -> Result<Answered> {
     let Some(seen) = store::chunks::get(tx, chunk_id).await? else { return refused("its chunk is gone") };
     let address = store::addresses::lock(tx, seen.address_id).await?;
     let Some(chunk) = store::chunks::lock(tx, chunk_id).await? else { return refused("its chunk is gone") };
@@ -61,7 +57,7 @@ pub(super) async fn send_again(
         store::allowances::note_reserved(tx, &[(user_id, start, &reserved)]).await?;
     }
     enqueue(tx, &chunk, address.id, &chunk_ids, &parts).await?;
-    Ok(Ok(format!("delivery {id} in {} chunks", chunk_ids.len())))
+    Ok(Answered::Retried(format!("delivery {id} in {} chunks", chunk_ids.len())))
 }
 
 async fn enqueue(

@@ -5,17 +5,14 @@ use queue::transaction::Transaction;
 use store::retries;
 use store::slots::{PartOutcome, Slot, SlotState};
 
-use super::{NOT_CLOSED, Result, refused};
+use super::{Answered, NOT_CLOSED, Result, refused};
 use crate::lanes;
 use crate::prompt_user::PromptUser;
 use crate::run_duty::{self, RunDuty};
 use crate::schedules::definition::Definition;
 
-/// Makes a slot that goes on behind the last user whom the failed one has dealt with. The inner error says what stands in its way.
-pub(super) async fn run_again(
-    tx: &mut Transaction,
-    slot_id: i64,
-) -> Result<std::result::Result<String, String>> {
+/// Makes a slot that goes on behind the last user whom the failed one has dealt with.
+pub(super) async fn run_again(tx: &mut Transaction, slot_id: i64) -> Result<Answered> {
     let Some(slot) = store::slots::lock(tx, slot_id).await? else { return refused("its slot is gone") };
     let schedule = store::schedules::lock(tx, &slot.schedule).await?;
     let Some(schedule) = schedule.filter(|schedule| schedule.removed_at.is_none()) else {
@@ -29,7 +26,7 @@ pub(super) async fn run_again(
         SlotState::Open => return refused(NOT_CLOSED),
         state => return refused(format!("its slot is {state}")),
     }
-    if let Err(reason) = still_lasts(tx, &slot).await? {
+    if let Some(reason) = why_over(tx, &slot).await? {
         return refused(reason);
     }
     let (successor, was_dealt_with) = retries::rest_of_slot(tx, slot_id).await?;
@@ -44,19 +41,16 @@ pub(super) async fn run_again(
     tx.enqueue(NewJob::of(&RunDuty { slot: new }).lane(lanes::schedule(&slot.schedule))).await?;
     let prompts = left.into_iter().map(|user| NewJob::of(&PromptUser { slot: new, user, again: false }));
     tx.enqueue_batch(prompts.collect()).await?;
-    Ok(Ok(format!("slot {new}")))
+    Ok(Answered::Retried(format!("slot {new}")))
 }
 
-/// Gives a user's part of a slot to the agent once more. The inner error says what stands in its way.
-pub(super) async fn prompt_again(
-    tx: &mut Transaction,
-    dead: PromptUser,
-) -> Result<std::result::Result<String, String>> {
+/// Gives a user's part of a slot to the agent once more.
+pub(super) async fn prompt_again(tx: &mut Transaction, dead: PromptUser) -> Result<Answered> {
     let Some(slot) = store::slots::get(tx, dead.slot).await? else { return refused("its slot is gone") };
     if store::users::get(tx, &dead.user).await?.is_none() {
         return refused("the user was erased");
     }
-    if let Err(reason) = still_lasts(tx, &slot).await? {
+    if let Some(reason) = why_over(tx, &slot).await? {
         return refused(reason);
     }
     match retries::part_of(tx, slot.id, &dead.user).await? {
@@ -70,17 +64,16 @@ pub(super) async fn prompt_again(
     }
     let prompt = PromptUser { again: true, ..dead };
     tx.enqueue(NewJob::of(&prompt)).await?;
-    Ok(Ok(format!("another attempt of slot {}", slot.id)))
+    Ok(Answered::Retried(format!("another attempt of slot {}", slot.id)))
 }
 
-/// Whether what is said at a slot would still be sent; if not, since when.
-async fn still_lasts(tx: &mut Transaction, slot: &Slot) -> Result<std::result::Result<(), String>> {
+/// Why what is said at a slot would not be sent any more; `None`: it would.
+async fn why_over(tx: &mut Transaction, slot: &Slot) -> Result<Option<String>> {
     let definition: Definition = match serde_json::from_value(slot.definition.clone()) {
         Ok(definition) => definition,
-        Err(error) => return refused(format!("its slot's definition cannot be read: {error}")),
+        Err(error) => return Ok(Some(format!("its slot's definition cannot be read: {error}"))),
     };
-    if store::clock::now(tx).await? >= run_duty::expires_at(slot, &definition) {
-        return refused("its time is over: `expires` of its schedule has passed since the slot fell due");
-    }
-    Ok(Ok(()))
+    let is_over = store::clock::now(tx).await? >= run_duty::expires_at(slot, &definition);
+    Ok(is_over
+        .then(|| "its time is over: `expires` of its schedule has passed since the slot fell due".to_owned()))
 }

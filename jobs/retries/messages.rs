@@ -5,18 +5,18 @@ use queue::transaction::Transaction;
 use store::messages::MessageOutcome;
 use store::retries::{self, Asked};
 
-use super::{NOT_CLOSED, Result, refused};
+use super::{Answered, NOT_CLOSED, Result, refused};
 use crate::answer::Answer;
 use crate::app::Settings;
 use crate::lanes;
 use crate::receive_message::ReceiveMessage;
 
-/// Has a message answered whose turn failed, by a turn of its own. The inner error says what stands in its way. An apology stands.
+/// Has a message answered whose turn failed, by a turn of its own. An apology stands.
 pub(super) async fn answer_again(
     tx: &mut Transaction,
     settings: &Settings,
     dead: &Answer,
-) -> Result<std::result::Result<String, String>> {
+) -> Result<Answered> {
     let Answer { conversation, message, .. } = *dead;
     store::addresses::lock_of_conversation(tx, conversation).await?;
     store::conversations::lock(tx, conversation).await?;
@@ -46,17 +46,17 @@ pub(super) async fn answer_again(
         None => job,
     };
     match tx.enqueue(job).await? {
-        Enqueued::New(id) => Ok(Ok(format!("job {id}"))),
+        Enqueued::New(id) => Ok(Answered::Retried(format!("job {id}"))),
         Enqueued::Duplicate => refused("its turn is tried again already"),
     }
 }
 
-/// Has a message decided about once more, once. The inner error says what stands in its way.
+/// Has a message decided about once more, once.
 pub(super) async fn receive_again(
     tx: &mut Transaction,
     settings: &Settings,
     message_id: i64,
-) -> Result<std::result::Result<String, String>> {
+) -> Result<Answered> {
     let Some(message) = store::messages::get(tx, message_id).await? else {
         return refused("its message is gone");
     };
@@ -77,7 +77,7 @@ pub(super) async fn receive_again(
     retries::reopen(tx, message_id).await?;
     let job = NewJob::of(&ReceiveMessage { message: message_id }).lane(lanes::inbound(address.id));
     match tx.enqueue(job).await? {
-        Enqueued::New(id) => Ok(Ok(format!("job {id}"))),
+        Enqueued::New(id) => Ok(Answered::Retried(format!("job {id}"))),
         Enqueued::Duplicate => refused("it is tried again already"),
     }
 }

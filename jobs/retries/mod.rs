@@ -60,8 +60,8 @@ pub enum RetryError {
 
 type Result<T, E = RetryError> = std::result::Result<T, E>;
 
-fn refused<T>(reason: impl Into<String>) -> Result<std::result::Result<T, String>> {
-    Ok(Err(reason.into()))
+fn refused(reason: impl Into<String>) -> Result<Answered> {
+    Ok(Answered::Refused(reason.into()))
 }
 
 /// Tries a dead job again. Of two who do so at once, one is told that it is not dead any more.
@@ -76,13 +76,10 @@ pub async fn retry(
     let dead = retries::lock(&mut tx, id).await?;
     let kind = dead.as_ref().map(|dead| dead.kind.clone());
     let answer = match dead {
-        None => Err("it is not dead".to_owned()),
+        None => Answered::Refused("it is not dead".to_owned()),
         Some(dead) => match successor(&mut tx, settings, &dead).await? {
-            Ok(Some(successor)) => {
-                retries::put_away(&mut tx, id, &format!("retried by {actor} as {successor}")).await?;
-                Ok(successor)
-            }
-            Ok(None) => {
+            Some(answer) => answer,
+            None => {
                 // Nothing has closed what it was about: the job itself can go on.
                 tx.rollback().await?;
                 let outcome = queue.act_on(Action::Retry, id, actor).await?.outcome;
@@ -93,29 +90,27 @@ pub async fn retry(
                 };
                 return Ok(Retry { id, kind, answer });
             }
-            Err(reason) => Err(reason),
         },
     };
-    let (outcome, answer) = match answer {
-        Ok(successor) => (format!("retried as {successor}"), Answered::Retried(successor)),
-        Err(reason) => (format!("refused: {reason}"), Answered::Refused(reason)),
+    let outcome = match &answer {
+        Answered::Retried(successor) => {
+            retries::put_away(&mut tx, id, &format!("retried by {actor} as {successor}")).await?;
+            format!("retried as {successor}")
+        }
+        Answered::Refused(reason) => format!("refused: {reason}"),
     };
     retries::note(&mut tx, actor, id, &outcome).await?;
     tx.commit().await?;
     Ok(Retry { id, kind, answer })
 }
 
-/// Makes what does a dead job's work now. `None`: the job itself can; the inner error says why nothing does.
-async fn successor(
-    tx: &mut Transaction,
-    settings: &Settings,
-    dead: &DeadJob,
-) -> Result<std::result::Result<Option<String>, String>> {
+/// Makes what does a dead job's work now. `None`: the job itself can.
+async fn successor(tx: &mut Transaction, settings: &Settings, dead: &DeadJob) -> Result<Option<Answered>> {
     macro_rules! payload {
         ($job:ty) => {
             match read::<$job>(dead) {
                 Ok(job) => job,
-                Err(reason) => return refused(reason),
+                Err(reason) => return refused(reason).map(Some),
             }
         };
     }
@@ -129,18 +124,17 @@ async fn successor(
         PromptUser::KIND => duties::prompt_again(tx, payload!(PromptUser)).await?,
         PlanWaiting::KIND => {
             let waiting = store::proactive_deliveries::lock_waiting(tx, &payload!(PlanWaiting).user).await?;
-            return if waiting.is_empty() {
-                refused("nothing waits for the person any more")
-            } else {
-                Ok(Ok(None))
-            };
+            if !waiting.is_empty() {
+                return Ok(None);
+            }
+            refused("nothing waits for the person any more")?
         }
         PostAlert::KIND if settings.alert_webhook.is_none() => {
-            return refused("no alerts.webhook_url is configured");
+            refused("no alerts.webhook_url is configured")?
         }
-        _ => return Ok(Ok(None)),
+        _ => return Ok(None),
     };
-    Ok(made.map(Some))
+    Ok(Some(made))
 }
 
 fn read<J: DeserializeOwned>(dead: &DeadJob) -> std::result::Result<J, String> {

@@ -66,10 +66,8 @@ async fn of_database(config: &Config, every_allowance: bool) -> Vec<Finding> {
         let keys = secret_keys(config, &pg).await.map_err(|error| format!("{error:#}"));
         findings.push(Finding { what: "secret keys", result: keys });
         findings.push(Finding { what: "allowances", result: allowances(&pg, every_allowance).await });
-        let jobs = jobs(&pg).await.unwrap_or_else(|error| Err(error.to_string()));
-        findings.push(Finding { what: "jobs", result: jobs });
-        let people = people(&pg).await.unwrap_or_else(|error| Err(error.to_string()));
-        findings.push(Finding { what: "whatsapp ids", result: people });
+        findings.push(Finding { what: "jobs", result: jobs(&pg).await });
+        findings.push(Finding { what: "whatsapp ids", result: people(&pg).await });
         findings.push(Finding { what: "clock", result: clock(&pg).await });
     }
     findings.insert(0, Finding { what: "database", result: in_order });
@@ -78,15 +76,15 @@ async fn of_database(config: &Config, every_allowance: bool) -> Vec<Finding> {
 
 /// Whether this machine and the database agree about the time.
 async fn clock(pg: &Connections) -> Result<String, String> {
-    let mut conn = pg.acquire().await.map_err(|error| error.to_string())?;
-    let (_, lead) = own_clock::read(&mut conn).await.map_err(|error| error.to_string())?;
+    let mut conn = pg.acquire().await.map_err(in_words)?;
+    let (_, lead) = own_clock::read(&mut conn).await.map_err(in_words)?;
     if lead.is_too_large() { Err(lead.to_string()) } else { Ok("as the database's".to_owned()) }
 }
 
 /// What keeps jobs from being done, and what helps.
-async fn jobs(pg: &Connections) -> sqlx::Result<Result<String, String>> {
-    let mut conn = pg.acquire().await?;
-    let pauses = pauses::all(&mut conn).await?;
+async fn jobs(pg: &Connections) -> Result<String, String> {
+    let mut conn = pg.acquire().await.map_err(in_words)?;
+    let pauses = pauses::all(&mut conn).await.map_err(in_words)?;
     let mut wrong: Vec<String> = pauses
         .iter()
         .filter(|pause| pause.scope == "pool" && SENDING_POOLS.contains(&pause.name.as_str()))
@@ -102,28 +100,33 @@ async fn jobs(pg: &Connections) -> sqlx::Result<Result<String, String>> {
             }
         })
         .collect();
-    let unknown = queue::unknown_kinds::since(&mut conn, unknown_kinds::PATIENCE).await?;
+    let unknown = queue::unknown_kinds::since(&mut conn, unknown_kinds::PATIENCE).await.map_err(in_words)?;
     if !unknown.is_empty() {
         wrong.push(unknown_kinds::in_words(&unknown));
     }
     if !wrong.is_empty() {
-        return Ok(Err(wrong.join("; ")));
+        return Err(wrong.join("; "));
     }
-    Ok(Ok(format!("sending is not held back; {} other pauses", pauses.len())))
+    Ok(format!("sending is not held back; {} other pauses", pauses.len()))
 }
 
 /// Whether the sender seems to have moved to another business portfolio.
-async fn people(pg: &Connections) -> sqlx::Result<Result<String, String>> {
-    let Some(moved) = store::changed_ids::undecided(&mut *pg.acquire().await?).await? else {
-        return Ok(Ok("no move of the sender waits for a decision".to_owned()));
+async fn people(pg: &Connections) -> Result<String, String> {
+    let mut conn = pg.acquire().await.map_err(in_words)?;
+    let Some(moved) = store::changed_ids::undecided(&mut conn).await.map_err(in_words)? else {
+        return Ok("no move of the sender waits for a decision".to_owned());
     };
     let Undecided { since, held, let_through, .. } = moved;
     let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
-    Ok(Err(format!(
+    Err(format!(
         "since {since} the numbers of {} linked people came with other WhatsApp ids ({held} links are held back): {}",
         held + let_through,
         changed_ids::REMEDY
-    )))
+    ))
+}
+
+fn in_words(error: sqlx::Error) -> String {
+    error.to_string()
 }
 
 async fn agent(config: &Config) -> Result<String, String> {
