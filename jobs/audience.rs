@@ -8,7 +8,7 @@ use queue::claim::Claim;
 use queue::failure::Failure;
 use queue::job::NewJob;
 use queue::transaction::Transaction;
-use store::slots::{self, Part, PartOutcome, Slot, SlotState};
+use store::slots::{self, PartOutcome, Slot, SlotState, UserPart};
 use store::users::User;
 
 use crate::app::App;
@@ -77,7 +77,7 @@ impl<'a> Duty<'a> {
     /// Locks the next users behind this one, and reads what counts for them.
     async fn take(&self, after: Option<String>) -> Result<Page, Failure> {
         let mut tx = self.app.begin().await?;
-        store::planner::look_up_by_index(&mut tx).await?;
+        store::statement_settings::find_by_index(&mut tx).await?;
         let audience = &self.definition.audience;
         let (user, plan) = (audience.user.as_deref(), audience.plan.as_deref());
         let users = slots::audience(&mut tx, after.as_deref(), user, plan, PAGE).await?;
@@ -137,8 +137,9 @@ impl<'a> Duty<'a> {
         let jobs =
             page.users.iter().map(|user| NewJob::of(&PromptUser { slot, user: user.clone(), again: false }));
         page.tx.enqueue_batch(jobs.collect()).await?;
-        let asked = |user_id| Part { user_id, outcome: PartOutcome::Asked, reason: None, delivery_id: None };
-        let parts: Vec<Part<'_>> = page.users.iter().map(|user| asked(user.as_str())).collect();
+        let asked =
+            |user_id| UserPart { user_id, outcome: PartOutcome::Asked, reason: None, delivery_id: None };
+        let parts: Vec<UserPart<'_>> = page.users.iter().map(|user| asked(user.as_str())).collect();
         slots::add_users(&mut page.tx, slot, &parts).await?;
         Ok(())
     }

@@ -6,7 +6,7 @@ use queue::claim::Claim;
 use queue::failure::Failure;
 use queue::job::{Ended, Job};
 use serde::{Deserialize, Serialize};
-use store::slots::{Part, PartOutcome};
+use store::slots::{PartOutcome, UserPart};
 
 use crate::app::App;
 use crate::close_slot;
@@ -35,8 +35,12 @@ pub async fn run(job: ClosePrompt, app: App, claim: Claim) -> Result<(), Failure
             store::turns::fail(&mut tx, turn.id, reason).await?;
         }
     }
-    let failed =
-        Part { user_id: user, outcome: PartOutcome::AgentFailed, reason: Some(reason), delivery_id: None };
+    let failed = UserPart {
+        user_id: user,
+        outcome: PartOutcome::AgentFailed,
+        reason: Some(reason),
+        delivery_id: None,
+    };
     store::slots::end_asked(&mut tx, *slot, &failed).await?;
     close_slot::close_if_done(&app, &mut tx, *slot, None).await?;
     claim.complete(&mut tx).await?;

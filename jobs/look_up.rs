@@ -52,7 +52,7 @@ pub(crate) async fn resolve(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(
         return Ok(());
     }
     let since_first_miss =
-        Duration::from_secs_f64(store::doubts::note_miss(&mut tx, chunk.id, chunk.attempt).await?);
+        Duration::from_secs_f64(store::in_doubt::note_miss(&mut tx, chunk.id, chunk.attempt).await?);
     if since_first_miss >= times.second_look {
         store::chunks::return_to_planned(
             &mut tx,
@@ -89,7 +89,7 @@ async fn leave_in_doubt(
     let mut tx = app.begin().await?;
     let locked = store::chunks::lock(&mut tx, chunk.id).await?;
     if locked.is_some_and(|locked| locked.state == ChunkState::Sending && locked.attempt == chunk.attempt) {
-        store::doubts::raise(&mut tx, chunk.id, chunk.attempt, reason).await?;
+        store::in_doubt::raise(&mut tx, chunk.id, chunk.attempt, reason).await?;
         let detail = format!(
             "chunk {}: {reason}; `cloudybot chunks verdict {} arrived|send-again` ends the doubt",
             chunk.id, chunk.id
@@ -128,7 +128,7 @@ async fn find(
     let mut conn = app.pg.acquire().await?;
     let sids: Vec<String> = listed.iter().filter_map(|entry| Some(sid(entry)?.to_owned())).collect();
     let owned = store::chunks::owned_sids(&mut conn, &sids).await?.into_iter().collect();
-    let rivals: Vec<Rival> = store::doubts::rivals(&mut conn, chunk.id, chunk.address_id)
+    let rivals: Vec<Rival> = store::in_doubt::rivals(&mut conn, chunk.id, chunk.address_id)
         .await?
         .into_iter()
         .map(|(body, started_at)| Rival { body, started_at })

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use alert_webhook::Alert;
+use alert_webhook::AlertPost;
 use queue::backoff::Backoff;
 use queue::claim::Claim;
 use queue::enqueue::EnqueueError;
@@ -37,7 +37,7 @@ pub async fn run(job: PostAlert, app: App, _: Claim) -> Result<(), Failure> {
     let alert = store::alerts::get(&mut *app.pg.acquire().await?, job.alert).await?;
     let Some(alert) = alert else { return Ok(()) };
     let text = format!("CloudyBot's WhatsApp channel: {}: {}", alert.cause, alert.detail);
-    let posted = Alert { text: &text, id: alert.id, cause: alert.cause.as_str(), detail: &alert.detail };
+    let posted = AlertPost { text: &text, id: alert.id, cause: alert.cause.as_str(), detail: &alert.detail };
     Ok(webhook.post(&posted).await?)
 }
 

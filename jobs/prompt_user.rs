@@ -196,8 +196,8 @@ impl PromptUser {
         Ok(())
     }
 
-    fn came_to<'a>(&'a self, outcome: PartOutcome, reason: &'a str) -> slots::Part<'a> {
-        slots::Part { user_id: &self.user, outcome, reason: Some(reason), delivery_id: None }
+    fn came_to<'a>(&'a self, outcome: PartOutcome, reason: &'a str) -> slots::UserPart<'a> {
+        slots::UserPart { user_id: &self.user, outcome, reason: Some(reason), delivery_id: None }
     }
 }
 

@@ -18,7 +18,7 @@ use queue::transaction::Transaction;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 use store::deliveries::{DeliveryState, Purpose};
-use store::slots::{Part, PartOutcome, Slot};
+use store::slots::{PartOutcome, Slot, UserPart};
 use store::users::User;
 
 use crate::app::App;
@@ -95,7 +95,7 @@ pub(crate) async fn say<'a>(
     slot: &Slot,
     definition: &Definition,
     said: &'a [(&User, String)],
-) -> Result<Vec<Part<'a>>, Failure> {
+) -> Result<Vec<UserPart<'a>>, Failure> {
     let variables: Vec<Option<serde_json::Value>> = said
         .iter()
         .map(|(user, _)| {
@@ -128,7 +128,7 @@ pub(crate) async fn say<'a>(
     Ok(said
         .iter()
         .zip(planned)
-        .map(|((user, _), planned)| Part {
+        .map(|((user, _), planned)| UserPart {
             user_id: &user.id,
             outcome: if planned.state == DeliveryState::Open {
                 PartOutcome::Planned

@@ -203,7 +203,7 @@ async fn try_accept(
         }
         Accepted::AnothersSid { owner } => {
             let reason = format!("Twilio gave it the SID {sid}, which is chunk {owner}'s");
-            store::doubts::raise(&mut tx, chunk_id, attempt, &reason).await?;
+            store::in_doubt::raise(&mut tx, chunk_id, attempt, &reason).await?;
             tx.commit().await?;
             tracing::warn!(chunk.id = chunk_id, "Nobody knows whether Twilio has chunk {chunk_id}: {reason}");
             return Ok(Proof::None);
@@ -250,7 +250,7 @@ async fn judge(app: &App, chunk: &Chunk, attempt: i32, error: SendError) -> Resu
             )
         }
         SendError::InDoubt { .. } => {
-            store::doubts::raise(&mut tx, chunk.id, attempt, &text).await?;
+            store::in_doubt::raise(&mut tx, chunk.id, attempt, &text).await?;
             tracing::warn!(chunk.id = chunk.id, "Nobody knows whether Twilio has chunk {}: {text}", chunk.id);
             Failure::Snooze(app.settings.sending.until_looked_up())
         }

@@ -73,7 +73,7 @@ async fn tidy(app: &App) -> Result<(), Failure> {
         tracing::info!("{expired} deliveries waited in vain for their person's next message");
     }
     let give_up = app.settings.sending.give_up + Duration::from_secs(600);
-    let doubts = store::doubts::stale(&mut conn, give_up.as_secs_f64()).await?;
+    let doubts = store::in_doubt::stale(&mut conn, give_up.as_secs_f64()).await?;
     drop(conn);
     for chunk_id in doubts {
         let mut tx = app.begin().await?;

@@ -50,7 +50,7 @@ mod tests {
     use chrono::DateTime;
     use store::allowances::Usage;
     use store::periods::Anchor;
-    use store::standings::Phone;
+    use store::recipients::Phone;
     use store::users::User;
 
     use super::*;

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use store::allowances::{self, Usage};
 use store::periods::Period;
-use store::standings::Phone;
+use store::recipients::Phone;
 use store::users::User;
 
 use super::cap;
@@ -50,8 +50,8 @@ pub async fn read(
     settings: &Settings,
     user_ids: &[&str],
 ) -> sqlx::Result<Standings> {
-    let known: Vec<store::standings::Standing> =
-        store::standings::of_users(conn, user_ids).await?.into_values().collect();
+    let known: Vec<store::recipients::Recipient> =
+        store::recipients::of_users(conn, user_ids).await?.into_values().collect();
     let people: Vec<_> = known
         .iter()
         .map(|known| known.phone.as_ref().map(|phone| phone.names.as_slice()).unwrap_or_default())

@@ -3,7 +3,7 @@
 use queue::transaction::Transaction;
 use store::chunks::{Chunk, ChunkState};
 use store::deliveries::EARLIER_PART_NOT_SENT;
-use store::retries::{self, Part, Resent};
+use store::retries::{self, Resent, UnsentChunk};
 use uuid::Uuid;
 
 use super::{Answered, NOT_CLOSED, Result, refused};
@@ -65,7 +65,7 @@ async fn enqueue(
     chunk: &Chunk,
     address_id: i64,
     chunk_ids: &[i64],
-    parts: &[Part],
+    parts: &[UnsentChunk],
 ) -> Result<()> {
     let jobs = chunk_ids.iter().zip(parts).map(|(id, part)| {
         proactive::job(*id, part.meter_proactive, part.proactive, chunk.of_own_accord, address_id)
@@ -75,7 +75,7 @@ async fn enqueue(
 }
 
 /// Why a part is not sent again: what Twilio has, or may have, is not, nor what somebody has cancelled.
-fn in_the_way(part: &Part, is_first: bool) -> Option<String> {
+fn in_the_way(part: &UnsentChunk, is_first: bool) -> Option<String> {
     let reason = part.error_message.as_deref().unwrap_or_default();
     match (part.state, is_first) {
         (ChunkState::Failed | ChunkState::Blocked | ChunkState::Expired, _) if part.sid.is_none() => None,

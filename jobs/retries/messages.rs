@@ -3,7 +3,7 @@
 use queue::job::{Enqueued, NewJob};
 use queue::transaction::Transaction;
 use store::messages::MessageOutcome;
-use store::retries::{self, Asked};
+use store::retries::{self, AskedMessage};
 
 use super::{Answered, NOT_CLOSED, Result, refused};
 use crate::answer::Answer;
@@ -85,7 +85,7 @@ pub(super) async fn receive_again(
 const WINDOW: &str = "window: the person has not written for 24 hours, so no answer could reach them";
 
 /// A message that came to nothing, or why it is none.
-fn failed(asked: Option<Asked>) -> std::result::Result<Asked, String> {
+fn failed(asked: Option<AskedMessage>) -> std::result::Result<AskedMessage, String> {
     let asked = asked.ok_or("its message is gone")?;
     match asked.outcome {
         Some(MessageOutcome::Failed) => Ok(asked),

@@ -9,8 +9,8 @@ use queue::enqueue::EnqueueError;
 use queue::job::NewJob;
 use queue::transaction::Transaction;
 use serde_json::Value;
-use store::schedules::Row;
-use store::slots::{self, Beginning};
+use store::schedules::ScheduleRow;
+use store::slots::{self, SkipReason, SlotBeginning};
 
 use super::definition::{Definition, Misfire, Overlap, Schedule};
 use super::moments;
@@ -72,21 +72,24 @@ pub async fn load(tx: &mut Transaction, schedule: &Schedule) -> Result<bool, Fir
 /// What fell due by the former times is theirs, if it was just now; older moments are too late for a schedule that was moved meanwhile.
 async fn part(
     tx: &mut Transaction,
-    row: &Row,
+    row: &ScheduleRow,
     former: &Schedule,
     definition: &Value,
 ) -> Result<(), FireError> {
     let (due, _) = moments::last(&former.cron, former.zone, row.fired_until, row.now, AT_MOST);
     for moment in due {
-        let beginning =
-            if row.now - moment <= ON_TIME { Beginning::Open } else { Beginning::Skipped("edited") };
+        let beginning = if row.now - moment <= ON_TIME {
+            SlotBeginning::Open
+        } else {
+            SlotBeginning::Skipped(SkipReason::Edited)
+        };
         open(tx, &row.name, definition, moment, false, beginning).await?;
     }
     Ok(())
 }
 
 /// Fires what has fallen due of a schedule whose row the caller has locked and which has this definition. Returns how many slots were opened.
-pub async fn fire(tx: &mut Transaction, schedule: &Schedule, row: &Row) -> Result<usize, FireError> {
+pub async fn fire(tx: &mut Transaction, schedule: &Schedule, row: &ScheduleRow) -> Result<usize, FireError> {
     let definition = &schedule.definition;
     if !(definition.enabled && row.enabled) {
         return Ok(0);
@@ -112,9 +115,9 @@ pub async fn fire(tx: &mut Transaction, schedule: &Schedule, row: &Row) -> Resul
             Misfire::Skip => late <= ON_TIME,
         };
         let beginning = match (counts, busy) {
-            (false, _) => Beginning::Skipped("misfire"),
-            (true, true) => Beginning::Skipped("overlap"),
-            (true, false) => Beginning::Open,
+            (false, _) => SlotBeginning::Skipped(SkipReason::Misfire),
+            (true, true) => SlotBeginning::Skipped(SkipReason::Overlap),
+            (true, false) => SlotBeginning::Open,
         };
         let slot = open(tx, &row.name, &row.definition, *moment, false, beginning).await?;
         opened += usize::from(slot.is_some());
@@ -126,8 +129,8 @@ pub async fn fire(tx: &mut Transaction, schedule: &Schedule, row: &Row) -> Resul
 }
 
 /// Fires a schedule by hand, now. Returns the slot.
-pub async fn fire_now(tx: &mut Transaction, row: &Row) -> Result<Option<i64>, FireError> {
-    open(tx, &row.name, &row.definition, row.now, true, Beginning::Open).await
+pub async fn fire_now(tx: &mut Transaction, row: &ScheduleRow) -> Result<Option<i64>, FireError> {
+    open(tx, &row.name, &row.definition, row.now, true, SlotBeginning::Open).await
 }
 
 async fn open(
@@ -136,16 +139,16 @@ async fn open(
     definition: &Value,
     moment: DateTime<Utc>,
     manual: bool,
-    beginning: Beginning<'_>,
+    beginning: SlotBeginning,
 ) -> Result<Option<i64>, FireError> {
     let slot = slots::create(tx, name, moment, definition, manual, beginning).await?;
     match (slot, beginning) {
-        (Some(slot), Beginning::Open) => {
+        (Some(slot), SlotBeginning::Open) => {
             tx.enqueue(NewJob::of(&RunDuty { slot }).lane(lanes::schedule(name))).await?;
             tracing::info!(slot.id = slot, schedule = name, "Fired schedule {name} of {moment}");
             Ok(Some(slot))
         }
-        (Some(_), Beginning::Skipped(reason)) => {
+        (Some(_), SlotBeginning::Skipped(reason)) => {
             tracing::warn!(schedule = name, "Left out {name} of {moment}: {reason}");
             Ok(None)
         }

@@ -10,7 +10,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An alert as it is posted: JSON, with `text` for services that show just that.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Alert<'a> {
+pub struct AlertPost<'a> {
     /// One sentence for people.
     pub text: &'a str,
     /// The alert's number, the same when it is told twice.
@@ -69,7 +69,7 @@ impl AlertWebhook {
     ///
     /// # Errors
     /// [`AlertWebhookError`] when nobody has taken it.
-    pub async fn post(&self, alert: &Alert<'_>) -> Result<(), AlertWebhookError> {
+    pub async fn post(&self, alert: &AlertPost<'_>) -> Result<(), AlertWebhookError> {
         let answer = self.http.post(self.url.clone()).json(alert).send().await;
         let answer = answer.map_err(|error| AlertWebhookError::Http(error.without_url()))?;
         if !answer.status().is_success() {
@@ -99,7 +99,7 @@ mod tests {
             .route("/well", post(async move |axum::Json(body): axum::Json<Value>| drop(told.send(body))))
             .route("/ill", post(async || StatusCode::INTERNAL_SERVER_ERROR));
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        let alert = Alert { text: "Look", id: 7, cause: "double_send", detail: "chunk 3" };
+        let alert = AlertPost { text: "Look", id: 7, cause: "double_send", detail: "chunk 3" };
 
         AlertWebhook::new(&format!("{base}/well")).unwrap().post(&alert).await.unwrap();
         let ill = AlertWebhook::new(&format!("{base}/ill")).unwrap().post(&alert).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Subcommand, ValueEnum};
 use queue::Queue;
-use store::doubts::AdminVerdict;
+use store::in_doubt::AdminVerdict;
 
 use crate::config::Config;
 use crate::database::Database;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use store::chunks::ChunkState;
 use store::deliveries::DeliveryState;
-use store::doubts::AdminVerdict;
+use store::in_doubt::AdminVerdict;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -47,7 +47,7 @@ impl fmt::Display for InDoubt {
 
 /// Everything in doubt, the oldest first, at most 200.
 pub(crate) async fn in_doubt(conn: &mut PgConnection) -> sqlx::Result<Vec<InDoubt>> {
-    let chunks = store::doubts::open(conn).await?;
+    let chunks = store::in_doubt::open(conn).await?;
     let shown = chunks.into_iter().map(|chunk| InDoubt {
         chunk: chunk.id,
         delivery: chunk.delivery_id,
@@ -72,7 +72,7 @@ pub(crate) async fn give(
     let Some(chunk) = store::chunks::get(&mut tx, chunk_id).await? else { return Ok(None) };
     store::addresses::lock(&mut tx, chunk.address_id).await?;
     store::chunks::lock(&mut tx, chunk_id).await?;
-    if !store::doubts::give_verdict(&mut tx, chunk_id, verdict).await? {
+    if !store::in_doubt::give_verdict(&mut tx, chunk_id, verdict).await? {
         return Ok(None);
     }
     store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;

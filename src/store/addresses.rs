@@ -41,7 +41,7 @@ pub struct Address {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Sender {
     /// One person.
-    Found(Found),
+    Found(FoundAddress),
     /// Nobody yet: the number is one person's, and the opaque id beside it is another's.
     Contested(Contested),
 }
@@ -58,7 +58,7 @@ pub struct Contested {
 
 /// The person behind a webhook's names.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Found {
+pub struct FoundAddress {
     /// The person, locked until the caller's transaction ends.
     pub address: Address,
     /// Other rows that these names prove to be the same person, locked too; the caller merges them.
@@ -84,7 +84,10 @@ pub async fn find_or_create(conn: &mut PgConnection, names: &[Name]) -> sqlx::Re
         return Ok(Sender::Contested(Contested { holder_id, newcomer_id: id }));
     }
     let id = id.ok_or(sqlx::Error::RowNotFound)?;
-    Ok(Sender::Found(Found { address: Address { id, last_inbound_at }, twins: twins.unwrap_or_default() }))
+    Ok(Sender::Found(FoundAddress {
+        address: Address { id, last_inbound_at },
+        twins: twins.unwrap_or_default(),
+    }))
 }
 
 /// Makes a person who is known by an opaque id and has not written yet.

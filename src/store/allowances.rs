@@ -79,7 +79,7 @@ pub async fn reserve(conn: &mut PgConnection, wishes: &[Wish<'_>]) -> sqlx::Resu
 
 /// Of allowances that nothing was reserved in yet.
 async fn reserve_first(conn: &mut PgConnection, wishes: &[Wish<'_>]) -> sqlx::Result<Vec<String>> {
-    let columns = Columns::of(wishes);
+    let columns = WishColumns::of(wishes);
     sqlx::query_scalar(
         "INSERT INTO whatsapp_sends (user_id, period_start, period_end, reserved)
          SELECT user_id, period_start, period_end, number
@@ -97,7 +97,7 @@ async fn reserve_first(conn: &mut PgConnection, wishes: &[Wish<'_>]) -> sqlx::Re
 
 /// Of allowances that there are.
 async fn reserve_more(conn: &mut PgConnection, wishes: &[Wish<'_>]) -> sqlx::Result<Vec<String>> {
-    let columns = Columns::of(wishes);
+    let columns = WishColumns::of(wishes);
     sqlx::query_scalar("SELECT whatsapp_reserve($1, $2, $3, $4)")
         .bind(&columns.users)
         .bind(&columns.starts)
@@ -108,7 +108,7 @@ async fn reserve_more(conn: &mut PgConnection, wishes: &[Wish<'_>]) -> sqlx::Res
 }
 
 /// Wishes, turned on their side: one array for each column.
-struct Columns<'a> {
+struct WishColumns<'a> {
     users: Vec<&'a str>,
     starts: Vec<DateTime<Utc>>,
     ends: Vec<DateTime<Utc>>,
@@ -116,7 +116,7 @@ struct Columns<'a> {
     caps: Vec<i64>,
 }
 
-impl<'a> Columns<'a> {
+impl<'a> WishColumns<'a> {
     fn of(wishes: &[Wish<'a>]) -> Self {
         Self {
             users: wishes.iter().map(|wish| wish.user_id).collect(),

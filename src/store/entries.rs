@@ -9,7 +9,7 @@ use crate::messages::ChannelName;
 
 /// Something that was said.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
-pub struct Entry {
+pub struct ThreadEntry {
     /// From 1, in the order in which the entries came about.
     pub number: i64,
     /// A person wrote it; else the assistant said it.
@@ -33,7 +33,7 @@ pub async fn after(
     user_id: &str,
     number: i64,
     limit: i64,
-) -> sqlx::Result<Vec<Entry>> {
+) -> sqlx::Result<Vec<ThreadEntry>> {
     sqlx::query_as(
         "SELECT e.number, e.message_id IS NOT NULL AS by_person, coalesce(m.channel, t.channel) AS channel, coalesce(m.body, t.reply) AS text, m.params, s.schedule, e.at
          FROM (SELECT number, message_id, turn_id, at FROM channel_entries

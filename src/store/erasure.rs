@@ -112,7 +112,7 @@ const FORGET_USER: [&str; 8] = [
 
 /// A part of an erasure that is not done.
 #[derive(sqlx::FromRow)]
-struct Part {
+struct PartToEmpty {
     id: i64,
     user_id: String,
     part: ErasurePart,
@@ -122,7 +122,7 @@ struct Part {
 }
 
 /// The parts of a user's erasure of one sort, locked.
-async fn parts(conn: &mut PgConnection, user_id: &str, part: ErasurePart) -> sqlx::Result<Vec<Part>> {
+async fn parts(conn: &mut PgConnection, user_id: &str, part: ErasurePart) -> sqlx::Result<Vec<PartToEmpty>> {
     sqlx::query_as(
         "SELECT id, user_id, part, subject, next_id, next_delivery FROM channel_erasures WHERE user_id = $1 AND part = $2 ORDER BY id FOR UPDATE",
     )
@@ -134,7 +134,7 @@ async fn parts(conn: &mut PgConnection, user_id: &str, part: ErasurePart) -> sql
 
 /// Empties the next page of an erasure, of this user's or of anybody's. False: nothing is due, or others are at it. The caller commits after each page.
 pub async fn empty_page(conn: &mut PgConnection, user_id: Option<&str>) -> sqlx::Result<bool> {
-    let part: Option<Part> = sqlx::query_as(
+    let part: Option<PartToEmpty> = sqlx::query_as(
         "SELECT id, user_id, part, subject, next_id, next_delivery FROM channel_erasures
          WHERE due_at <= clock_timestamp() AND user_id = coalesce($1, user_id) ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED",
     )
@@ -157,7 +157,7 @@ pub async fn is_due(conn: &mut PgConnection, user_id: Option<&str>) -> sqlx::Res
 }
 
 /// Empties a page of a part. The last page takes the part with it.
-async fn empty(conn: &mut PgConnection, part: &Part) -> sqlx::Result<()> {
+async fn empty(conn: &mut PgConnection, part: &PartToEmpty) -> sqlx::Result<()> {
     let (next_id, next_delivery) = match part.part {
         ErasurePart::MessagesOfConversation => (rows(conn, MESSAGES_OF_CONVERSATION, part).await?, None),
         ErasurePart::MessagesOfAddress => (rows(conn, MESSAGES_OF_ADDRESS, part).await?, None),
@@ -181,7 +181,11 @@ async fn empty(conn: &mut PgConnection, part: &Part) -> sqlx::Result<()> {
 }
 
 /// Empties a page of messages or turns; returns the last one's number if there may be more.
-async fn rows(conn: &mut PgConnection, statement: &'static str, part: &Part) -> sqlx::Result<Option<i64>> {
+async fn rows(
+    conn: &mut PgConnection,
+    statement: &'static str,
+    part: &PartToEmpty,
+) -> sqlx::Result<Option<i64>> {
     let (last, number): (Option<i64>, i64) =
         sqlx::query_as(statement).bind(part.subject).bind(part.next_id).bind(PAGE).fetch_one(conn).await?;
     Ok(last.filter(|_| number == PAGE))
@@ -218,7 +222,7 @@ const TURNS_OF_CONVERSATION: &str = "WITH page AS (
      SELECT min(id), count(*) FROM page";
 
 /// Empties a page of deliveries with their chunks and what Twilio reported of them; returns the last one's id if there may be more.
-async fn deliveries(conn: &mut PgConnection, part: &Part) -> sqlx::Result<Option<Uuid>> {
+async fn deliveries(conn: &mut PgConnection, part: &PartToEmpty) -> sqlx::Result<Option<Uuid>> {
     let page = match part.subject {
         Some(address_id) => {
             sqlx::query_scalar("SELECT id FROM channel_deliveries WHERE address_id = $1 AND id < $2 ORDER BY address_id DESC, id DESC LIMIT $3 FOR UPDATE")
@@ -269,7 +273,7 @@ async fn empty_chunks(conn: &mut PgConnection, ids: &[i64]) -> sqlx::Result<()> 
 }
 
 /// Empties a chunk that may have reached Twilio, once that is settled.
-async fn empty_chunk(conn: &mut PgConnection, part: &Part) -> sqlx::Result<()> {
+async fn empty_chunk(conn: &mut PgConnection, part: &PartToEmpty) -> sqlx::Result<()> {
     let is_sending: Option<bool> =
         sqlx::query_scalar("SELECT state = 'sending' FROM channel_chunks WHERE id = $1 FOR UPDATE")
             .bind(part.subject)

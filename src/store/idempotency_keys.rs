@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 /// What a key stands for.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub struct Kept {
+pub struct KeptRequest {
     /// Of the request.
     pub body_hash: Vec<u8>,
     /// What came of it.
@@ -13,7 +13,7 @@ pub struct Kept {
 }
 
 /// What a key stands for, if it was used within a day. Of several requests with one key at once, one goes on and the others wait for it.
-pub async fn find(conn: &mut PgConnection, user_id: &str, key: &str) -> sqlx::Result<Option<Kept>> {
+pub async fn find(conn: &mut PgConnection, user_id: &str, key: &str) -> sqlx::Result<Option<KeptRequest>> {
     sqlx::query(
         "SELECT pg_advisory_xact_lock(hashtextextended(concat('idempotency ', $1::TEXT, ' ', $2::TEXT), 0))",
     )

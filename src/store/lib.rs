@@ -7,15 +7,15 @@
 pub mod addresses;
 /// What a person must look at.
 pub mod alerts;
-/// What a user may still be sent.
+/// Metered messages of a user in a billing period.
 pub mod allowances;
 /// What came of the files that people sent.
 pub mod attachments;
 /// Numbers that came with another opaque id.
 pub mod changed_ids;
-/// Their parts, each one Twilio message.
+/// Parts of deliveries, each one Twilio message.
 pub mod chunks;
-/// By which a phone proves whose it is.
+/// Tokens by which a phone proves whose it is.
 pub mod claim_tokens;
 /// The database's clock.
 pub mod clock;
@@ -27,19 +27,19 @@ pub mod conversations;
 pub mod cursors;
 /// Logical outbound messages.
 pub mod deliveries;
-/// What tells this database from others.
+/// A name that tells this database from others.
 pub mod deployment;
-/// Sends of which nobody knows whether they arrived.
-pub mod doubts;
 /// A conversation as its user sees it.
 pub mod entries;
-/// Forgetting a user.
+/// Erasing a user.
 pub mod erasure;
-/// The same request is the same delivery.
+/// Requests with an Idempotency-Key.
 pub mod idempotency_keys;
+/// Sends of which nobody knows whether they arrived.
+pub mod in_doubt;
 /// Which rows hang on which secret key.
 pub mod keys_in_use;
-/// Which user writes from which address.
+/// Links between users and addresses.
 pub mod links;
 /// Two rows that prove to be one person.
 pub mod merging;
@@ -47,25 +47,25 @@ pub mod merging;
 pub mod messages;
 /// Makes the tables.
 pub mod migrations;
-/// What is not told at every message.
+/// Hints that a person gets now and then.
 pub mod notices;
 /// Who wants no proactive messages.
 pub mod opt_outs;
-/// When that begins anew.
+/// Billing periods.
 pub mod periods;
-/// How many users at once are looked up.
-pub mod planner;
-/// What is sent of our own accord.
+/// Notifications and what schedules send.
 pub mod proactive_deliveries;
-/// How fast messages may come.
+/// Token buckets of the rate limits.
 pub mod rate_buckets;
-/// Claim tokens in what people wrote.
+/// Users who may be written to, and what is known of them.
+pub mod recipients;
+/// Removing claim tokens from stored texts.
 pub mod redactions;
-/// Putting the newest secret key in the place of former ones.
+/// Hashing rows anew with the newest secret key.
 mod rehashing;
-/// What a database must be like.
+/// What the database must offer.
 pub mod requirements;
-/// Successors of what gave up.
+/// Successors of jobs that gave up, made by hand.
 pub mod retries;
 /// Which process has loaded which schedules.
 pub mod schedulers;
@@ -73,13 +73,13 @@ pub mod schedulers;
 pub mod schedules;
 /// Keys of the hashes.
 pub mod secret_keys;
-/// How fast the sender may speak.
+/// The pace of everything that is sent.
 pub mod sender_pace;
-/// The moments at which they fell due.
+/// Moments at which schedules fell due.
 pub mod slots;
-/// What is known of users who may be written to.
-pub mod standings;
-/// What Twilio reported.
+/// How Postgres plans statements about many users.
+pub mod statement_settings;
+/// Status callbacks from Twilio.
 pub mod status_callbacks;
 /// States, reasons and outcomes.
 pub mod text_enum;
@@ -87,9 +87,9 @@ pub mod text_enum;
 pub mod turn_records;
 /// Runs of the agent.
 pub mod turns;
-/// What Twilio lists and nobody could take in.
+/// Entries of Twilio's list that nobody could take in.
 pub mod unusable_entries;
-/// The agents that they have of their own.
+/// Gateways that users have of their own.
 pub mod user_agents;
 /// CloudyBot's accounts.
 pub mod users;

@@ -112,7 +112,7 @@ pub struct Arrived<'a> {
 
 /// What became of a message that arrived beside others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TakenIn {
+pub struct StoredArrival {
     /// Which one, counted from 0.
     pub place: usize,
     /// Who wrote it; locked until the caller's transaction ends.
@@ -124,7 +124,10 @@ pub struct TakenIn {
 /// Stores the messages of known people whom nobody else has locked, in the order given; no SID may be there twice. Those that are not in
 /// the answer are to be taken in one by one: who is new, whose names lead to several rows, and who is locked is left out, so that
 /// nobody's message waits for another person.
-pub async fn insert_together(conn: &mut PgConnection, arrived: &[Arrived<'_>]) -> sqlx::Result<Vec<TakenIn>> {
+pub async fn insert_together(
+    conn: &mut PgConnection,
+    arrived: &[Arrived<'_>],
+) -> sqlx::Result<Vec<StoredArrival>> {
     let (mut places, mut aliases, mut canonical) = (vec![], vec![], vec![]);
     for (place, message) in (1..).zip(arrived) {
         for name in message.names {
@@ -148,7 +151,7 @@ pub async fn insert_together(conn: &mut PgConnection, arrived: &[Arrived<'_>]) -
     .bind(params)
     .fetch_all(conn)
     .await?;
-    let taken = rows.into_iter().map(|(place, address_id, id, written_at, waiting_user)| TakenIn {
+    let taken = rows.into_iter().map(|(place, address_id, id, written_at, waiting_user)| StoredArrival {
         place: usize::try_from(place - 1).unwrap_or_default(),
         address_id,
         inserted: match (id, written_at) {

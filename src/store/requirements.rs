@@ -6,7 +6,7 @@ use crate::migrations;
 
 /// Why a database cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum Unsuitable {
+pub enum UnsuitableDatabase {
     /// It cannot hold what people write.
     #[error(
         "the database {database:?} has the encoding {encoding}, which cannot hold what people write (every emoji is refused): make one with CREATE DATABASE {quoted} \
@@ -47,20 +47,20 @@ pub enum Unsuitable {
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub async fn check(pg: &PgPool) -> Result<(), Unsuitable> {
+pub async fn check(pg: &PgPool) -> Result<(), UnsuitableDatabase> {
     let (database, quoted, encoding, role): (String, String, String, String) = sqlx::query_as(
         "SELECT current_database(), quote_ident(current_database()), current_setting('server_encoding'), quote_ident(current_user)",
     )
     .fetch_one(pg)
     .await?;
     if encoding != "UTF8" {
-        return Err(Unsuitable::Encoding { database, quoted, encoding });
+        return Err(UnsuitableDatabase::Encoding { database, quoted, encoding });
     }
     if let Some(owner) = foreign_owner(pg).await? {
-        return Err(Unsuitable::Owner { role, owner });
+        return Err(UnsuitableDatabase::Owner { role, owner });
     }
     let grants = grants(pg, migrations::missing(pg).await? > 0).await?;
-    if grants.is_empty() { Ok(()) } else { Err(Unsuitable::Rights { role, grants }) }
+    if grants.is_empty() { Ok(()) } else { Err(UnsuitableDatabase::Rights { role, grants }) }
 }
 
 /// The grants that the role still needs: to make tables where any are missing, to use them in any case.

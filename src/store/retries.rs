@@ -11,7 +11,7 @@ use crate::slots::PartOutcome;
 
 /// A delivery of which a part was not sent.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
-pub struct Unsent {
+pub struct UnsentDelivery {
     /// Its id.
     pub id: Uuid,
     /// Whose allowance it takes; `None`: nobody's.
@@ -23,7 +23,7 @@ pub struct Unsent {
 }
 
 /// The delivery of a chunk.
-pub async fn delivery_of(conn: &mut PgConnection, chunk_id: i64) -> sqlx::Result<Unsent> {
+pub async fn delivery_of(conn: &mut PgConnection, chunk_id: i64) -> sqlx::Result<UnsentDelivery> {
     sqlx::query_as(
         "SELECT d.id, d.user_id, d.text, s.id AS successor FROM channel_chunks c JOIN channel_deliveries d ON d.id = c.delivery_id
          LEFT JOIN channel_deliveries s ON s.resent_from = c.id WHERE c.id = $1",
@@ -35,7 +35,7 @@ pub async fn delivery_of(conn: &mut PgConnection, chunk_id: i64) -> sqlx::Result
 
 /// A chunk of a delivery that was not sent as a whole.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
-pub struct Part {
+pub struct UnsentChunk {
     /// Its number.
     pub id: i64,
     /// Where it stands.
@@ -53,7 +53,7 @@ pub struct Part {
 }
 
 /// A chunk and those behind it, in order. The caller holds the delivery's lock.
-pub async fn parts_from(conn: &mut PgConnection, chunk_id: i64) -> sqlx::Result<Vec<Part>> {
+pub async fn parts_from(conn: &mut PgConnection, chunk_id: i64) -> sqlx::Result<Vec<UnsentChunk>> {
     sqlx::query_as(
         "SELECT c.id, c.state, c.sid, c.error_message, c.source_start, c.meter_proactive, c.proactive
          FROM channel_chunks f JOIN channel_chunks c ON c.delivery_id = f.delivery_id AND c.index >= f.index WHERE f.id = $1 ORDER BY c.index",
@@ -117,7 +117,7 @@ pub async fn resend(conn: &mut PgConnection, resent: &Resent<'_>) -> sqlx::Resul
 
 /// What became of a message, and from which phone it can be answered.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
-pub struct Asked {
+pub struct AskedMessage {
     /// The turn that has it.
     pub turn_id: Option<i64>,
     /// How it ended.
@@ -131,7 +131,7 @@ pub struct Asked {
 }
 
 /// A message by its number.
-pub async fn asked(conn: &mut PgConnection, message_id: i64) -> sqlx::Result<Option<Asked>> {
+pub async fn asked(conn: &mut PgConnection, message_id: i64) -> sqlx::Result<Option<AskedMessage>> {
     sqlx::query_as(
         "SELECT m.turn_id, m.outcome, m.accepted_at IS NOT NULL AS was_accepted, m.retried_at,
                 coalesce((SELECT o.address_id FROM channel_messages o WHERE o.turn_id = m.turn_id AND o.address_id IS NOT NULL ORDER BY o.id DESC LIMIT 1),

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 
 /// A process that fires schedules.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
-pub struct Scheduler {
+pub struct SchedulerRow {
     /// Host and process id.
     pub process: String,
     /// Of everything it has loaded.
@@ -44,7 +44,7 @@ pub async fn forget(conn: &mut PgConnection, process: &str) -> sqlx::Result<()> 
 }
 
 /// Those that have said something within two minutes.
-pub async fn alive(conn: &mut PgConnection) -> sqlx::Result<Vec<Scheduler>> {
+pub async fn alive(conn: &mut PgConnection) -> sqlx::Result<Vec<SchedulerRow>> {
     sqlx::query_as(
         "SELECT process, set_hash, hashes, seen_at FROM channel_schedulers WHERE seen_at > now() - interval '2 minutes' ORDER BY process",
     )

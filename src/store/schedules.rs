@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 
 /// A schedule as the database has it.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
-pub struct Row {
+pub struct ScheduleRow {
     /// The file's stem.
     pub name: String,
     /// Of the definition.
@@ -79,7 +79,7 @@ pub async fn remove(conn: &mut PgConnection, name: &str, hash: &str) -> sqlx::Re
 
 /// A schedule, locked until the caller's transaction ends: its slots are made under this lock. `None`: somebody else has it just now, or there is
 /// none.
-pub async fn try_lock(conn: &mut PgConnection, name: &str) -> sqlx::Result<Option<Row>> {
+pub async fn try_lock(conn: &mut PgConnection, name: &str) -> sqlx::Result<Option<ScheduleRow>> {
     sqlx::query_as(sqlx::AssertSqlSafe(format!("{COLUMNS} WHERE name = $1 FOR UPDATE SKIP LOCKED")))
         .bind(name)
         .fetch_optional(conn)
@@ -87,7 +87,7 @@ pub async fn try_lock(conn: &mut PgConnection, name: &str) -> sqlx::Result<Optio
 }
 
 /// A schedule, locked; waits for whoever has it.
-pub async fn lock(conn: &mut PgConnection, name: &str) -> sqlx::Result<Option<Row>> {
+pub async fn lock(conn: &mut PgConnection, name: &str) -> sqlx::Result<Option<ScheduleRow>> {
     sqlx::query_as(sqlx::AssertSqlSafe(format!("{COLUMNS} WHERE name = $1 FOR UPDATE")))
         .bind(name)
         .fetch_optional(conn)
@@ -95,7 +95,7 @@ pub async fn lock(conn: &mut PgConnection, name: &str) -> sqlx::Result<Option<Ro
 }
 
 /// Every schedule whose file is there, by name.
-pub async fn all(conn: &mut PgConnection) -> sqlx::Result<Vec<Row>> {
+pub async fn all(conn: &mut PgConnection) -> sqlx::Result<Vec<ScheduleRow>> {
     sqlx::query_as(sqlx::AssertSqlSafe(format!("{COLUMNS} WHERE removed_at IS NULL ORDER BY name")))
         .fetch_all(conn)
         .await

@@ -56,13 +56,25 @@ pub struct Slot {
     pub last_user: Option<String>,
 }
 
+text_enum! {
+    /// Why a slot is left out.
+    pub enum SkipReason in [] {
+        /// It fell due while nothing ran, and its schedule's rule lets it go.
+        Misfire = "misfire",
+        /// The one before it was still at work.
+        Overlap = "overlap",
+        /// It belonged to the schedule as it was before an edit.
+        Edited = "edited",
+    }
+}
+
 /// How a slot begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Beginning<'a> {
+pub enum SlotBeginning {
     /// It is to be done.
     Open,
     /// It is left out, for this reason.
-    Skipped(&'a str),
+    Skipped(SkipReason),
 }
 
 /// Makes a slot unless there is one of this schedule and moment. Returns its number if it is new.
@@ -72,11 +84,11 @@ pub async fn create(
     moment: DateTime<Utc>,
     definition: &Value,
     manual: bool,
-    beginning: Beginning<'_>,
+    beginning: SlotBeginning,
 ) -> sqlx::Result<Option<i64>> {
     let (state, reason) = match beginning {
-        Beginning::Open => (SlotState::Open, None),
-        Beginning::Skipped(reason) => (SlotState::Skipped, Some(reason)),
+        SlotBeginning::Open => (SlotState::Open, None),
+        SlotBeginning::Skipped(reason) => (SlotState::Skipped, Some(reason)),
     };
     sqlx::query_scalar(
         "INSERT INTO channel_slots (schedule, moment, definition, manual, state, reason, finished_at)
@@ -186,7 +198,7 @@ pub async fn audience(
 
 /// A user's part of a slot.
 #[derive(Clone, Debug)]
-pub struct Part<'a> {
+pub struct UserPart<'a> {
     /// Whose.
     pub user_id: &'a str,
     /// What it came to so far.
@@ -198,7 +210,7 @@ pub struct Part<'a> {
 }
 
 /// Notes users as dealt with, each once for ever.
-pub async fn add_users(conn: &mut PgConnection, slot_id: i64, parts: &[Part<'_>]) -> sqlx::Result<()> {
+pub async fn add_users(conn: &mut PgConnection, slot_id: i64, parts: &[UserPart<'_>]) -> sqlx::Result<()> {
     let users: Vec<&str> = parts.iter().map(|part| part.user_id).collect();
     let outcomes: Vec<PartOutcome> = parts.iter().map(|part| part.outcome).collect();
     let reasons: Vec<Option<&str>> = parts.iter().map(|part| part.reason).collect();
@@ -267,7 +279,7 @@ pub async fn advance(
 }
 
 /// What a user's part of a slot that the agent was at work on came to. False: it had ended.
-pub async fn end_asked(conn: &mut PgConnection, slot_id: i64, part: &Part<'_>) -> sqlx::Result<bool> {
+pub async fn end_asked(conn: &mut PgConnection, slot_id: i64, part: &UserPart<'_>) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "UPDATE channel_slot_users SET outcome = $3, reason = $4, delivery_id = $5 WHERE slot_id = $1 AND user_id = $2 AND outcome = 'asked'",
     )

@@ -48,7 +48,7 @@ pub struct AttemptRecord {
 
 /// Which of them; what is `None` does not narrow.
 #[derive(Clone, Debug)]
-pub struct Filter<'a, S> {
+pub struct RecordFilter<'a, S> {
     /// This user's.
     pub user_id: Option<&'a str>,
     /// In this state.
@@ -69,7 +69,10 @@ pub enum MessageState {
 }
 
 /// Turns, the newest first.
-pub async fn turns(conn: &mut PgConnection, filter: &Filter<'_, TurnState>) -> sqlx::Result<Vec<TurnRecord>> {
+pub async fn turns(
+    conn: &mut PgConnection,
+    filter: &RecordFilter<'_, TurnState>,
+) -> sqlx::Result<Vec<TurnRecord>> {
     let ids = turn_ids(conn, filter).await?;
     sqlx::query_as(
         "SELECT t.id, c.user_id, t.channel, t.state, t.agent, s.schedule, t.started_at, t.finished_at, t.error,
@@ -83,7 +86,7 @@ pub async fn turns(conn: &mut PgConnection, filter: &Filter<'_, TurnState>) -> s
 }
 
 /// Which turns. Each filter has a statement of its own, which one index answers in order: in one for all, Postgres reads the whole table for some.
-async fn turn_ids(conn: &mut PgConnection, filter: &Filter<'_, TurnState>) -> sqlx::Result<Vec<i64>> {
+async fn turn_ids(conn: &mut PgConnection, filter: &RecordFilter<'_, TurnState>) -> sqlx::Result<Vec<i64>> {
     let question = match (filter.user_id, filter.state) {
         (None, None) => "SELECT id FROM channel_turns WHERE id < $1 ORDER BY id DESC LIMIT $2",
         // What ends as most do is found among the newest.
@@ -121,7 +124,7 @@ async fn turn_ids(conn: &mut PgConnection, filter: &Filter<'_, TurnState>) -> sq
 async fn ids<S>(
     conn: &mut PgConnection,
     question: &'static str,
-    filter: &Filter<'_, S>,
+    filter: &RecordFilter<'_, S>,
     state: Option<&str>,
 ) -> sqlx::Result<Vec<i64>> {
     let mut ids = sqlx::query_scalar(question).bind(filter.before.unwrap_or(i64::MAX)).bind(filter.limit);
@@ -169,7 +172,7 @@ pub struct MessageRecord {
 /// Messages, the newest first.
 pub async fn messages(
     conn: &mut PgConnection,
-    filter: &Filter<'_, MessageState>,
+    filter: &RecordFilter<'_, MessageState>,
 ) -> sqlx::Result<Vec<MessageRecord>> {
     let ids = message_ids(conn, filter).await?;
     sqlx::query_as(
@@ -188,7 +191,10 @@ pub async fn messages(
 const ANSWERED: MessageState = MessageState::Ended(MessageOutcome::Answered);
 
 /// Which messages; each filter has a statement of its own, as for turns. A message without an outcome is in no turn, or in one that runs.
-async fn message_ids(conn: &mut PgConnection, filter: &Filter<'_, MessageState>) -> sqlx::Result<Vec<i64>> {
+async fn message_ids(
+    conn: &mut PgConnection,
+    filter: &RecordFilter<'_, MessageState>,
+) -> sqlx::Result<Vec<i64>> {
     let question = match (filter.user_id, filter.state) {
         (None, None) => "SELECT id FROM channel_messages WHERE id < $1 ORDER BY id DESC LIMIT $2",
         (None, Some(ANSWERED)) => {

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 
 /// An entry that was kept aside.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub struct UnusableEntry {
+pub struct EntryAside {
     /// Its number.
     pub id: i64,
     /// Twilio's id; `None`: it cannot be read.
@@ -67,7 +67,7 @@ pub async fn settle(conn: &mut PgConnection, sid: &str) -> sqlx::Result<()> {
 }
 
 /// What is kept aside and not taken in yet, the newest first, at most 200.
-pub async fn open(conn: &mut PgConnection) -> sqlx::Result<Vec<UnusableEntry>> {
+pub async fn open(conn: &mut PgConnection) -> sqlx::Result<Vec<EntryAside>> {
     sqlx::query_as(
         "SELECT id, sid, reason, listed_at, times, first_seen_at, last_seen_at, taken_in_at FROM channel_unusable_entries
          WHERE taken_in_at IS NULL ORDER BY id DESC LIMIT 200",

@@ -21,7 +21,7 @@ pub struct User {
 }
 
 #[derive(sqlx::FromRow)]
-pub(crate) struct Row {
+pub(crate) struct UserRow {
     pub(crate) id: String,
     plan: String,
     anchor_day: Option<i16>,
@@ -31,8 +31,8 @@ pub(crate) struct Row {
     created_at: DateTime<Utc>,
 }
 
-impl From<Row> for User {
-    fn from(row: Row) -> Self {
+impl From<UserRow> for User {
+    fn from(row: UserRow) -> Self {
         let day = |day: Option<i16>| day.and_then(|day| u32::try_from(day).ok());
         let anchor = Anchor {
             day: day(row.anchor_day),
@@ -45,7 +45,7 @@ impl From<Row> for User {
 
 /// A user by its id.
 pub async fn get(conn: &mut PgConnection, id: &str) -> sqlx::Result<Option<User>> {
-    let row: Option<Row> = sqlx::query_as(
+    let row: Option<UserRow> = sqlx::query_as(
         "SELECT id, plan, anchor_day, anchor_since, former_anchor_day, paused, created_at FROM channel_users WHERE id = $1",
     )
     .bind(id)
@@ -61,7 +61,7 @@ pub async fn create_or_lock(conn: &mut PgConnection, id: &str, plan: &str) -> sq
         .bind(plan)
         .execute(&mut *conn)
         .await?;
-    let row: Row = sqlx::query_as(
+    let row: UserRow = sqlx::query_as(
         "SELECT id, plan, anchor_day, anchor_since, former_anchor_day, paused, created_at FROM channel_users WHERE id = $1 FOR NO KEY UPDATE",
     )
     .bind(id)

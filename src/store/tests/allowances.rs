@@ -9,7 +9,7 @@ use sqlx::{Connection as _, PgConnection};
 use store::allowances::{self, Usage, Wish};
 use store::chunks::{self, ChunkState, End, Unsent};
 use store::deliveries::{self, NewChunk, Purpose};
-use store::doubts::{self, AdminVerdict};
+use store::in_doubt::{self, AdminVerdict};
 use store::periods::{Anchor, Period};
 use store::proactive_deliveries::{self, Beginning, NewProactive, Opening};
 use tokio::task::JoinSet;
@@ -161,7 +161,7 @@ async fn whatever_happens_to_a_chunk_its_proof_stands_and_the_counters_are_right
                         .await
                         .unwrap(),
                 ),
-                4 => doubts::raise(&mut conn, id, before.attempt, "no answer").await.unwrap(),
+                4 => in_doubt::raise(&mut conn, id, before.attempt, "no answer").await.unwrap(),
                 5 => {
                     let end = [End::Failed, End::Cancelled, End::Expired, End::Blocked, End::Unknown]
                         [rng.random_range(0..5)];
@@ -179,7 +179,7 @@ async fn whatever_happens_to_a_chunk_its_proof_stands_and_the_counters_are_right
                 8 => {
                     let verdict =
                         if rng.random_bool(0.5) { AdminVerdict::Arrived } else { AdminVerdict::SendAgain };
-                    doubts::give_verdict(&mut conn, id, verdict).await.unwrap();
+                    in_doubt::give_verdict(&mut conn, id, verdict).await.unwrap();
                 }
                 _ => drop(deliveries::cancel(&mut conn, before.delivery_id, "chance").await.unwrap()),
             }

@@ -23,7 +23,7 @@ use private_postgres::schema::Schema;
 use private_postgres::test_database::TestDatabase;
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
-use store::addresses::{Found, Name, Sender};
+use store::addresses::{FoundAddress, Name, Sender};
 use store::alerts::AlertCause;
 use store::chunks::{self, Accepted, End, Unsent};
 use store::deliveries::{self, NewChunk, NewDelivery, Purpose};
@@ -37,7 +37,7 @@ pub(crate) static SCHEMA: Schema<'static> =
 const PERSON: &str = "whatsapp:+15005550100";
 
 /// The person with these names, each its own canonical spelling.
-async fn find(conn: &mut PgConnection, names: &[&str]) -> sqlx::Result<Found> {
+async fn find(conn: &mut PgConnection, names: &[&str]) -> sqlx::Result<FoundAddress> {
     let name = |name: &&str| Name { alias: (*name).to_owned(), canonical: (*name).to_owned() };
     match addresses::find_or_create(conn, &names.iter().map(name).collect::<Vec<_>>()).await? {
         Sender::Found(found) => Ok(found),

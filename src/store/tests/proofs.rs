@@ -1,7 +1,7 @@
 //! What proves a send, and what proves a miss.
 
 use store::chunks::{self, Accepted, End, Unsent};
-use store::doubts;
+use store::in_doubt;
 
 use crate::{PERSON, Tables};
 
@@ -10,15 +10,15 @@ async fn an_attempt_in_doubt_stays_sending_until_two_lists_missed_it() {
     let tables = Tables::new().await;
     let chunk = tables.sending_chunk().await;
     let mut conn = tables.pg.acquire().await.unwrap();
-    doubts::raise(&mut conn, chunk, 1, "no answer in time").await.unwrap();
+    in_doubt::raise(&mut conn, chunk, 1, "no answer in time").await.unwrap();
     assert_eq!(tables.state(chunk).await, "sending");
 
-    let first = doubts::note_miss(&mut conn, chunk, 1).await.unwrap();
+    let first = in_doubt::note_miss(&mut conn, chunk, 1).await.unwrap();
     sqlx::query("UPDATE channel_chunk_attempts SET first_miss_at = first_miss_at - interval '30 seconds'")
         .execute(&mut *conn)
         .await
         .unwrap();
-    let second = doubts::note_miss(&mut conn, chunk, 1).await.unwrap();
+    let second = in_doubt::note_miss(&mut conn, chunk, 1).await.unwrap();
 
     assert_eq!(first, 0.0);
     assert!(second >= 30.0, "{second}");

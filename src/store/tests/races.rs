@@ -6,7 +6,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 use store::addresses::Name;
 use store::alerts::AlertCause;
-use store::messages::{self, Arrived, Inserted, NewMessage, TakenIn};
+use store::messages::{self, Arrived, Inserted, NewMessage, StoredArrival};
 use store::{addresses, alerts, chunks};
 use tokio::task::JoinSet;
 
@@ -106,7 +106,7 @@ async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
 }
 
 /// Messages with one name each, under these SIDs.
-async fn together(conn: &mut PgConnection, messages: &[(&str, &str)]) -> Vec<TakenIn> {
+async fn together(conn: &mut PgConnection, messages: &[(&str, &str)]) -> Vec<StoredArrival> {
     let names: Vec<[Name; 1]> = messages
         .iter()
         .map(|(_, name)| [Name { alias: (*name).to_owned(), canonical: (*name).to_owned() }])
@@ -143,7 +143,7 @@ async fn messages_that_come_together_wait_for_nobody_and_are_stored_once_in_thei
     let free = together(&mut conn, &arrived).await;
 
     // The one who is locked and the one who is new are left out.
-    let who = |taken: &[TakenIn]| -> Vec<(usize, i64)> {
+    let who = |taken: &[StoredArrival]| -> Vec<(usize, i64)> {
         taken.iter().map(|one| (one.place, one.address_id)).collect()
     };
     assert_eq!(who(&taken), [(0, ids[2]), (3, ids[0]), (4, ids[2])]);

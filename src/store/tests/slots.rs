@@ -16,7 +16,7 @@ async fn a_slot_moves_on_only_from_where_it_stands() {
         .execute(&mut *conn)
         .await
         .unwrap();
-    let slot = slots::create(&mut conn, "daily", Utc::now(), &json!({}), false, slots::Beginning::Open)
+    let slot = slots::create(&mut conn, "daily", Utc::now(), &json!({}), false, slots::SlotBeginning::Open)
         .await
         .unwrap()
         .unwrap();

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use store::deliveries::DeliveryState;
-use store::doubts::AdminVerdict;
+use store::in_doubt::AdminVerdict;
 use utoipa::ToSchema;
 
 use super::{ACTOR, Admin};

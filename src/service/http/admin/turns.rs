@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use store::attachments::{Attachment, AttachmentState};
 use store::messages::{ChannelName, MessageOutcome};
 use store::text_enum::TextEnum as _;
-use store::turn_records::{self, AttemptRecord, Filter, MessageRecord, MessageState, TurnRecord};
+use store::turn_records::{self, AttemptRecord, MessageRecord, MessageState, RecordFilter, TurnRecord};
 use store::turns::TurnState;
 use utoipa::{IntoParams, ToSchema};
 
@@ -38,7 +38,7 @@ fn usual_limit() -> i64 {
 
 impl RecordQuery {
     /// `known`: the states that `read` understands.
-    fn filter<S>(&self, known: &[&str], read: fn(&str) -> Option<S>) -> Result<Filter<'_, S>, Problem> {
+    fn filter<S>(&self, known: &[&str], read: fn(&str) -> Option<S>) -> Result<RecordFilter<'_, S>, Problem> {
         if !(1..=500).contains(&self.limit) {
             return Err(Problem::invalid("limit: it must be 1 to 500"));
         }
@@ -48,7 +48,7 @@ impl RecordQuery {
                 Problem::invalid(format!("state: {state:?} is none; the states are {known}"))
             })
         });
-        Ok(Filter {
+        Ok(RecordFilter {
             user_id: self.user.as_deref(),
             state: state.transpose()?,
             before: self.before,

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use store::unusable_entries::UnusableEntry;
+use store::unusable_entries::EntryAside;
 use utoipa::ToSchema;
 
 use super::Admin;
@@ -33,9 +33,9 @@ struct UnusableEntryView {
     last_seen_at: DateTime<Utc>,
 }
 
-impl From<UnusableEntry> for UnusableEntryView {
-    fn from(entry: UnusableEntry) -> Self {
-        let UnusableEntry { id, sid, reason, listed_at, times, first_seen_at, last_seen_at, .. } = entry;
+impl From<EntryAside> for UnusableEntryView {
+    fn from(entry: EntryAside) -> Self {
+        let EntryAside { id, sid, reason, listed_at, times, first_seen_at, last_seen_at, .. } = entry;
         Self { id, sid, reason, listed_at, times, first_seen_at, last_seen_at }
     }
 }

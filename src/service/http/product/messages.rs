@@ -14,7 +14,7 @@ use jobs::turns::words;
 use jobs::{lanes, texts};
 use queue::job::NewJob;
 use serde::{Deserialize, Serialize};
-use store::entries::{self, Entry};
+use store::entries::{self, ThreadEntry};
 use store::messages::ChannelName;
 use tokio::sync::watch;
 use utoipa::{IntoParams, ToSchema};
@@ -59,8 +59,8 @@ pub(super) struct EntryView {
     at: DateTime<Utc>,
 }
 
-impl From<Entry> for EntryView {
-    fn from(entry: Entry) -> Self {
+impl From<ThreadEntry> for EntryView {
+    fn from(entry: ThreadEntry) -> Self {
         Self {
             number: entry.number,
             role: if entry.by_person { "user" } else { "assistant" },
@@ -193,12 +193,12 @@ struct Watched {
     user_id: String,
     grown: watch::Receiver<i64>,
     seen: i64,
-    unsent: VecDeque<Entry>,
+    unsent: VecDeque<ThreadEntry>,
 }
 
 impl Watched {
     /// The next entry; `None`: the process stops, and the client comes back to another one.
-    async fn next(&mut self) -> Option<Entry> {
+    async fn next(&mut self) -> Option<ThreadEntry> {
         loop {
             if let Some(entry) = self.unsent.pop_front() {
                 self.seen = entry.number;
@@ -225,7 +225,7 @@ impl Watched {
         }
     }
 
-    async fn look(&self) -> sqlx::Result<Vec<Entry>> {
+    async fn look(&self) -> sqlx::Result<Vec<ThreadEntry>> {
         let mut conn = self.product.pg.acquire().await?;
         entries::after(&mut conn, &self.user_id, self.seen, 100).await
     }

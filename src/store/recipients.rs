@@ -1,4 +1,4 @@
-//! What is known of users who may be written to, read for many at once.
+//! Users who may be written to, with their phones: read for many at once.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -7,11 +7,11 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::addresses::Name;
-use crate::users::{self, User};
+use crate::users::{User, UserRow};
 
 /// A user, and the phone if there is one.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Standing {
+pub struct Recipient {
     /// The user.
     pub user: User,
     /// The phone.
@@ -35,9 +35,9 @@ pub struct Phone {
 
 /// A user, and one name of the phone if there is one.
 #[derive(sqlx::FromRow)]
-struct Row {
+struct RecipientRow {
     #[sqlx(flatten)]
-    user: users::Row,
+    user: UserRow,
     link_id: Option<i64>,
     address_id: Option<i64>,
     last_inbound_at: Option<DateTime<Utc>>,
@@ -47,8 +47,8 @@ struct Row {
     read_at: DateTime<Utc>,
 }
 
-impl From<Row> for Standing {
-    fn from(row: Row) -> Self {
+impl From<RecipientRow> for Recipient {
+    fn from(row: RecipientRow) -> Self {
         let phone = row.link_id.zip(row.address_id).map(|(link_id, address_id)| Phone {
             link_id,
             address_id,
@@ -60,9 +60,9 @@ impl From<Row> for Standing {
 }
 
 /// What is known of these users, by their ids; unknown ones are left out.
-pub async fn of_users(conn: &mut PgConnection, ids: &[&str]) -> sqlx::Result<HashMap<String, Standing>> {
+pub async fn of_users(conn: &mut PgConnection, ids: &[&str]) -> sqlx::Result<HashMap<String, Recipient>> {
     // A row for each name: most have one, and are spared an array of one.
-    let mut rows: Vec<Row> = sqlx::query_as(
+    let mut rows: Vec<RecipientRow> = sqlx::query_as(
         "SELECT u.id, u.plan, u.anchor_day, u.anchor_since, u.former_anchor_day, u.paused, u.created_at,
                 l.id AS link_id, l.address_id, a.last_inbound_at, n.alias, coalesce(n.canonical, n.alias) AS canonical, n.last_seen_at, statement_timestamp() AS read_at
          FROM channel_users u
@@ -75,13 +75,13 @@ pub async fn of_users(conn: &mut PgConnection, ids: &[&str]) -> sqlx::Result<Has
     .fetch_all(conn)
     .await?;
     rows.sort_by_key(|row| Reverse(row.last_seen_at));
-    let mut standings = HashMap::with_capacity(ids.len());
+    let mut recipients = HashMap::with_capacity(ids.len());
     for mut row in rows {
         let name = row.alias.take().zip(row.canonical.take());
-        let standing = standings.entry(row.user.id.clone()).or_insert_with(|| Standing::from(row));
-        if let (Some(phone), Some((alias, canonical))) = (&mut standing.phone, name) {
+        let recipient = recipients.entry(row.user.id.clone()).or_insert_with(|| Recipient::from(row));
+        if let (Some(phone), Some((alias, canonical))) = (&mut recipient.phone, name) {
             phone.names.push(Name { alias, canonical });
         }
     }
-    Ok(standings)
+    Ok(recipients)
 }
