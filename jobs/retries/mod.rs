@@ -11,10 +11,10 @@ mod messages;
 
 use queue::Queue;
 use queue::connections::Connections;
+use queue::dead_jobs::{self, DeadJob};
 use queue::enqueue::EnqueueError;
 use queue::inspection::Action;
 use queue::job::{Job, JobId};
-use queue::retries::{self, DeadJob};
 use queue::transaction::Transaction;
 use serde::de::DeserializeOwned;
 
@@ -73,7 +73,7 @@ pub async fn retry(
     actor: &str,
 ) -> Result<Retry> {
     let mut tx = queue.begin(pg).await?;
-    let dead = retries::lock(&mut tx, id).await?;
+    let dead = dead_jobs::lock(&mut tx, id).await?;
     let kind = dead.as_ref().map(|dead| dead.kind.clone());
     let answer = match dead {
         None => Answered::Refused("it is not dead".to_owned()),
@@ -94,12 +94,12 @@ pub async fn retry(
     };
     let outcome = match &answer {
         Answered::Retried(successor) => {
-            retries::put_away(&mut tx, id, &format!("retried by {actor} as {successor}")).await?;
+            dead_jobs::put_away(&mut tx, id, &format!("retried by {actor} as {successor}")).await?;
             format!("retried as {successor}")
         }
         Answered::Refused(reason) => format!("refused: {reason}"),
     };
-    retries::note(&mut tx, actor, id, &outcome).await?;
+    dead_jobs::note(&mut tx, actor, id, &outcome).await?;
     tx.commit().await?;
     Ok(Retry { id, kind, answer })
 }

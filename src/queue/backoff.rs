@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// An exponential backoff with jitter; one per kind. The wait is stored as the row's `run_at`, so it survives every crash.
+/// An exponential backoff with jitter; one per kind. The wait is stored as the row's `run_at`, so it survives every
+/// crash.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Backoff {
     /// The wait after the first failed attempt.

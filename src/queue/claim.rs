@@ -5,17 +5,17 @@ use std::sync::Arc;
 use crate::Queue;
 use crate::job::JobId;
 use crate::transaction::Transaction;
-use crate::worker::claimed::Claimed;
+use crate::worker::claimed::AttemptState;
 
 /// A claimed job, as its handler sees it.
 #[derive(Clone)]
 pub struct Claim {
-    pub(crate) job: Arc<Claimed>,
+    pub(crate) job: Arc<AttemptState>,
     pub(crate) queue: Queue,
 }
 
-/// The lease was lost meanwhile: somebody else runs the job, or has run it. The handler returns this error and its transaction
-/// rolls back; nothing of it may stay.
+/// The lease was lost meanwhile: somebody else runs the job, or has run it. The handler returns this error and its
+/// transaction rolls back; nothing of it may stay.
 #[derive(Debug, thiserror::Error)]
 pub enum CompleteError {
     /// Another worker has the job now.
@@ -51,8 +51,8 @@ impl Claim {
         positive(self.job.row.crashes)
     }
 
-    /// Resolves when a person wants the job to stop. A handler that can end cleanly does so; any failure it then returns ends
-    /// the job as cancelled. One that does not is stopped some seconds later.
+    /// Resolves when a person wants the job to stop. A handler that can end cleanly does so; any failure it then
+    /// returns ends the job as cancelled. One that does not is stopped some seconds later.
     pub async fn cancelled(&self) {
         self.job.cancel.cancelled().await;
     }
@@ -63,8 +63,9 @@ impl Claim {
         &self.queue
     }
 
-    /// Ends the job inside the caller's transaction: its effects, its follow-up jobs and its own end commit together or not at
-    /// all. Do it last, after every lock the transaction needs. A handler that then returns `Ok` has nothing left to do.
+    /// Ends the job inside the caller's transaction: its effects, its follow-up jobs and its own end commit together or
+    /// not at all. Do it last, after every lock the transaction needs. A handler that then returns `Ok` has nothing
+    /// left to do.
     ///
     /// # Errors
     /// [`CompleteError::Lost`] when the lease was lost; the transaction must then be rolled back.
@@ -78,7 +79,7 @@ impl Claim {
         if ended.is_empty() {
             return Err(CompleteError::Lost(self.job.row.id));
         }
-        tx.end_with_commit(self.job.clone(), woken_pools);
+        tx.complete_with_commit(self.job.clone(), woken_pools);
         Ok(())
     }
 }

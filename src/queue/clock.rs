@@ -1,9 +1,9 @@
-//! Wakes its caller at moments that it names: apalis-cron's stream of ticks, fed by a function instead of a fixed expression, so that the set of
-//! moments may change while it runs.
+//! A clock that wakes its caller at given moments. It is apalis-cron's stream of ticks, fed by a function instead of a
+//! fixed expression, so that the moments may change while it runs.
 //!
-//! A tick is a full second of this process's clock, never later than the moment it is for; the caller sleeps the rest. The stream has no memory
-//! and ends with an error when a tick is asked for too late. Here it is set up anew, and nothing is lost by that as long as the caller keeps in
-//! the database how far it has come.
+//! A tick is a full second of this process's clock, never later than its moment; the caller sleeps the rest.
+//! apalis-cron's stream ends with an error when a tick is polled too late. The clock then starts a new stream. That
+//! loses nothing as long as the caller keeps its progress in the database.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,11 +12,11 @@ use apalis_cron::{CronScheduler, Error, Schedule, Tick};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 
-/// A tick comes at least this often, whether its moment has come or not.
+/// The longest time between two ticks.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Ticks less than a second before each moment that a function names. The function is asked before the tick's own work is done, so it must name
-/// moments after now.
+/// Ticks less than a second before each moment that a function names. The function is called before the caller has done
+/// the work of the tick, so it must name moments after now.
 pub struct Clock<N> {
     next: N,
     longest: Duration,
@@ -33,11 +33,12 @@ impl<N: Fn() -> SystemTime + Clone + Send + 'static> Clock<N> {
         Self { ticks: CronScheduler::new(Moments(next.clone())).into_stream().boxed(), longest, next }
     }
 
-    /// Waits for the next tick, or for five seconds (`LONGEST`): this process's clock may have been set back while the stream slept.
+    /// Waits for the next tick, at most for `LONGEST`: this process's clock may have been set back while the stream
+    /// slept.
     pub async fn tick(&mut self) {
         let ticking = async {
             while !matches!(self.ticks.next().await, Some(Ok(_))) {
-                tracing::debug!("A tick was asked for too late; the clock is set up anew");
+                tracing::debug!("A tick was polled too late; the clock starts a new stream");
                 self.ticks = CronScheduler::new(Moments(self.next.clone())).into_stream().boxed();
             }
         };
@@ -66,7 +67,7 @@ impl<N: Fn() -> SystemTime> Schedule<Utc> for Moments<N> {
     }
 }
 
-/// The second in which the moment lies, but never one that has passed: the stream would end.
+/// The second in which the moment lies, or the next one if that has passed: a past second would end the stream.
 fn second_before(moment: SystemTime, now: SystemTime) -> u64 {
     let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
     seconds(moment).max(seconds(now) + 1)
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_moment_that_a_clock_puts_far_away_is_asked_for_again_and_again() {
+    async fn a_moment_that_a_wrong_clock_puts_far_away_is_looked_up_again() {
         let (asked, far_away) = (Arc::new(AtomicU32::new(0)), Duration::from_secs(3600));
         let counts = asked.clone();
         // As long as the clock is wrong, an hour is left; when it has been mended, nothing is.

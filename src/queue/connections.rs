@@ -1,5 +1,5 @@
-//! Connection pools, and what may be done with them. Whatever becomes of whoever uses a connection, the next one gets a session that is fit
-//! for use: see [`crate::fitness`].
+//! Connection pools. Whatever happens to a user of a connection, the next user gets a session that can be used: see
+//! [`crate::session_health`].
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -10,63 +10,66 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{PgPool, Postgres};
 use tokio::runtime::Handle;
 
-use crate::fitness::{self, Failures, Left};
+use crate::session_health::{self, Failures, ReleaseState};
 use crate::worker;
 
-/// A connection that has been idle for longer is asked whether it is fit before it is used. One that was used just now is not: the
-/// question costs a round trip, as much as many a statement. A server that restarts within this time is met as an error, which the
-/// workers try again after.
-pub(crate) const TRUSTED_FOR: Duration = Duration::from_secs(1);
+/// A connection that has been idle for longer is checked before it is used. The check costs a round trip, as much as
+/// many a statement, so a connection that was used just now is not checked. If the server restarts within this time, a
+/// statement fails and is tried again.
+pub(crate) const CHECK_AFTER_IDLE: Duration = Duration::from_secs(1);
 
-/// Options for a pool of callers that enqueue; its size is the caller's to set.
+/// Options for the pool of a process or a part of it; the caller sets the size.
 #[must_use]
 pub fn options() -> PgPoolOptions {
     PgPoolOptions::new()
         .test_before_acquire(false)
-        .after_connect(|connection, _| Box::pin(fitness::pin(connection)))
+        .after_connect(|connection, _| Box::pin(session_health::apply_settings(connection)))
         .before_acquire(|connection, metadata| {
-            Box::pin(async move { Ok(metadata.idle_for <= TRUSTED_FOR || fitness::is_fit(connection).await) })
+            Box::pin(async move {
+                Ok(metadata.idle_for <= CHECK_AFTER_IDLE || session_health::is_usable(connection).await)
+            })
         })
 }
 
-/// Options for the pool that [`crate::Queue::open`] is given where workers run. A new connection has looked up its tables and planned its
-/// statements before it is used: that takes longer than the first claim itself.
+/// Options for the pool that [`crate::Queue::open`] gets in a process that runs workers. A new connection plans its
+/// statements before it is used, since planning takes longer than a claim itself.
 #[must_use]
 pub fn for_workers() -> PgPoolOptions {
     options().after_connect(|connection, _| {
         Box::pin(async move {
-            fitness::pin(&mut *connection).await?;
-            // A database without tables, or one that has just gone away, is told of by who uses the connection.
-            if let Err(error) = make_ready(connection).await {
-                tracing::debug!(error = %error, "A new connection could not be made ready: {error}");
+            session_health::apply_settings(&mut *connection).await?;
+            // Without tables, or with the database away, the first statement of the user fails and says so.
+            if let Err(error) = prepare(connection).await {
+                tracing::debug!(error = %error, "Could not prepare the statements of a new connection: {error}");
             }
             Ok(())
         })
     })
 }
 
-/// Waits for no lock: a lease may have to be renewed on this connection. The time-out is the transaction's: behind a pooler the session is
-/// somebody else's a moment later.
-async fn make_ready(connection: &mut PgConnection) -> sqlx::Result<()> {
+/// Prepares and plans the workers' statements. It waits for no lock, since a lease may have to be renewed on this
+/// connection. The time-out is set for the transaction alone: behind a pooler the session serves other clients
+/// afterwards.
+async fn prepare(connection: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::raw_sql("BEGIN; SET LOCAL lock_timeout = '50ms'").execute(&mut *connection).await?;
-    let ready = async {
-        worker::claimed::make_ready(connection).await?;
-        worker::completer::make_ready(connection).await
+    let prepared = async {
+        worker::claimed::prepare(connection).await?;
+        worker::outcome_store::prepare(connection).await
     }
     .await;
     sqlx::raw_sql("ROLLBACK").execute(connection).await?;
-    ready
+    prepared
 }
 
 /// A pool of connections. Clones are the same pool.
 ///
-/// sqlx's own pool hands a connection out again whose transaction is open, where a caller was dropped while it began one (sqlx 0.9.0,
-/// transact-rs/sqlx #4385), so nothing of the service uses that pool by itself.
+/// If a caller is dropped while it begins a transaction, sqlx's own pool hands that connection out again with the
+/// transaction open (sqlx 0.9.0, transact-rs/sqlx #4385). So nothing of the service uses a sqlx pool directly.
 #[derive(Clone, Debug)]
 pub struct Connections {
     pg: PgPool,
     failures: Failures,
-    /// How to reach the server itself where the pool reaches a pooler.
+    /// The address of the server itself where the pool connects to a pooler.
     direct: Option<Arc<PgConnectOptions>>,
 }
 
@@ -89,19 +92,19 @@ impl From<&Self> for Connections {
 }
 
 impl Connections {
-    /// A pool, ideally with [`options`], whose failures are noted with those of others.
+    /// A pool, best with [`options`], whose failures are counted together with those of other pools.
     #[must_use]
     pub fn new(pg: PgPool, failures: Failures) -> Self {
         Self { pg, failures, direct: None }
     }
 
-    /// The same where the pool reaches the server through a pooler in transaction mode, which loses LISTEN: what must not go through it goes here.
+    /// Sets the address of the server itself. Needed behind a pooler in transaction mode, which loses LISTEN.
     #[must_use]
     pub fn with_direct(self, direct: PgConnectOptions) -> Self {
         Self { direct: Some(Arc::new(direct)), ..self }
     }
 
-    /// How the server itself is reached.
+    /// The address of the server itself.
     #[must_use]
     pub fn direct(&self) -> Arc<PgConnectOptions> {
         self.direct.clone().unwrap_or_else(|| self.pg.connect_options())
@@ -114,32 +117,34 @@ impl Connections {
 
     /// Begins a transaction that wakes nobody; see [`crate::Queue::begin`] for one that enqueues jobs.
     pub async fn begin(&self) -> sqlx::Result<PlainTransaction> {
-        let mut transaction = PlainTransaction { connection: Some(self.acquire().await?), left: Left::Open };
-        sqlx::raw_sql(fitness::BEGIN).execute(&mut *transaction).await?;
+        let mut transaction =
+            PlainTransaction { connection: Some(self.acquire().await?), state: ReleaseState::InTransaction };
+        sqlx::raw_sql(session_health::BEGIN).execute(&mut *transaction).await?;
         Ok(transaction)
     }
 
-    /// Asks something that is a statement by itself. A connection on which it fails is examined.
-    pub async fn ask<T, E: From<sqlx::Error>>(
+    /// Runs a statement outside of a transaction. If it fails, its connection is examined.
+    pub async fn run<T, E: From<sqlx::Error>>(
         &self,
-        question: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+        statement: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut connection = self.acquire().await?;
-        let answer = question(&mut connection).await;
+        let answer = statement(&mut connection).await;
         if answer.is_err() {
-            connection.examine(Left::Failed);
+            connection.examine(ReleaseState::Failed);
         }
         answer
     }
 
-    /// Whether the database takes writes. As long as nothing has failed, the session's word is enough; otherwise something is written on trial.
+    /// Whether the database takes writes. Without failures so far, the session's own setting tells; after one, a row is
+    /// written on trial.
     pub async fn can_write(&self) -> sqlx::Result<bool> {
-        let Some(failures) = self.failures.unrefuted() else {
+        let Some(failures) = self.failures.since_last_write() else {
             let can = "SELECT current_setting('transaction_read_only') = 'off'";
-            return self.ask(async |conn| sqlx::query_scalar(can).fetch_one(conn).await).await;
+            return self.run(async |conn| sqlx::query_scalar(can).fetch_one(conn).await).await;
         };
-        self.ask(async |conn| sqlx::query("SELECT queue.write_on_trial()").execute(conn).await).await?;
-        self.failures.refute(failures);
+        self.run(async |conn| sqlx::query("SELECT queue.write_on_trial()").execute(conn).await).await?;
+        self.failures.note_write(failures);
         Ok(true)
     }
 
@@ -150,10 +155,10 @@ impl Connections {
     }
 }
 
-/// A connection on loan. When it is dropped the pool gets it back, or closes it.
+/// A borrowed connection. When it is dropped it goes back to its pool, or is closed.
 #[derive(Debug)]
 pub struct Connection {
-    /// Gone only when it is dropped.
+    /// `None` only while it is dropped.
     inner: Option<PoolConnection<Postgres>>,
     failures: Failures,
 }
@@ -162,19 +167,19 @@ pub struct Connection {
 const UNTIL_DROPPED: &str = "a connection is there until it is dropped";
 
 impl Connection {
-    /// Has the connection looked at, and closed if it is not fit.
-    pub(crate) fn examine(mut self, left: Left) {
-        self.hand_over(Some(left));
+    /// Gives the connection back by way of a check, which closes it if it cannot be used.
+    pub(crate) fn examine(mut self, state: ReleaseState) {
+        self.hand_over(Some(state));
     }
 
-    fn hand_over(&mut self, left: Option<Left>) {
+    fn hand_over(&mut self, state: Option<ReleaseState>) {
         let Some(inner) = self.inner.take() else { return };
-        match (Handle::try_current(), left) {
-            (Ok(runtime), Some(left)) => {
-                drop(runtime.spawn(fitness::examine(inner, left, self.failures.clone())));
+        match (Handle::try_current(), state) {
+            (Ok(runtime), Some(state)) => {
+                drop(runtime.spawn(session_health::examine(inner, state, self.failures.clone())));
             }
-            (Ok(runtime), None) => drop(runtime.spawn(fitness::give_back(inner))),
-            // The process ends, and its connections with it.
+            (Ok(runtime), None) => drop(runtime.spawn(session_health::give_back(inner))),
+            // Without a runtime the process is ending, and the server sees the connection close.
             (Err(_), _) => drop(inner.detach()),
         }
     }
@@ -196,28 +201,30 @@ impl DerefMut for Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        // What its user has met is not seen here, so in bad times everything is looked at.
-        self.hand_over(self.failures.is_recent().then_some(Left::Returned));
+        // Whether the user's statements failed is not known here, so after a recent failure every connection is
+        // checked.
+        self.hand_over(self.failures.is_recent().then_some(ReleaseState::Returned));
     }
 }
 
-/// A transaction. Dropped without a commit it is rolled back, wherever its user has left it, and its connection is examined.
+/// A transaction. Dropped without a commit it is rolled back, at whatever point its user was dropped, and its
+/// connection is examined.
 #[derive(Debug)]
 #[must_use = "a transaction that is dropped is rolled back"]
 pub struct PlainTransaction {
-    /// Gone only when it is dropped, or has ended well.
+    /// `None` once it has ended well, or while it is dropped.
     connection: Option<Connection>,
-    left: Left,
+    state: ReleaseState,
 }
 
 impl PlainTransaction {
-    /// Commits. An error leaves open whether it has happened.
+    /// Commits. After an error it is unknown whether the commit happened.
     pub async fn commit(mut self) -> sqlx::Result<()> {
-        self.left = Left::Failed;
+        self.state = ReleaseState::Failed;
         self.end("COMMIT").await
     }
 
-    /// Undoes everything. Dropping does the same, later.
+    /// Rolls back. Dropping does the same, on a task of its own.
     pub async fn rollback(mut self) -> sqlx::Result<()> {
         self.end("ROLLBACK").await
     }
@@ -246,7 +253,7 @@ impl DerefMut for PlainTransaction {
 impl Drop for PlainTransaction {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
-            connection.examine(self.left);
+            connection.examine(self.state);
         }
     }
 }

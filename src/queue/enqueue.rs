@@ -19,14 +19,14 @@ pub enum EnqueueError {
         /// What serde says.
         source: serde_json::Error,
     },
-    /// The database refused or was away, and the transaction cannot commit. Of a commit without an answer ([`crate::Queue::enqueue`]) it is
-    /// unknown whether the job exists.
+    /// The database refused or was away, and the transaction cannot commit. Of a commit without an answer
+    /// ([`crate::Queue::enqueue`]) it is unknown whether the job exists.
     #[error("cannot enqueue")]
     Database(#[from] sqlx::Error),
 }
 
-/// Enqueues one job on a bare connection. Nobody is woken: whoever uses this either wakes the pool after the commit or leaves it
-/// to the poll. [`crate::transaction::Transaction`] does the former by itself.
+/// Enqueues one job on a bare connection. No worker is woken, so the job is found by polling.
+/// [`crate::transaction::Transaction`] wakes workers after its commit.
 pub async fn insert(conn: &mut PgConnection, job: NewJob) -> Result<Enqueued, EnqueueError> {
     if job.lane.is_some() || job.unique_key.is_some() {
         let mut outcomes = insert_batch(conn, vec![job]).await?;
@@ -76,7 +76,7 @@ pub async fn insert_batch(conn: &mut PgConnection, jobs: Vec<NewJob>) -> Result<
     Ok(ids.into_iter().map(|id| id.map_or(Enqueued::Duplicate, Enqueued::New)).collect())
 }
 
-/// Whether nothing but the payload tells two jobs apart, and nothing of either needs to be looked up.
+/// Whether two jobs differ in their payloads alone, and neither needs a look-up.
 fn is_plain_like(job: &NewJob, other: &NewJob) -> bool {
     job.is_plain()
         && (job.kind, job.pool, job.priority, job.max_attempts, &job.trace)
@@ -110,7 +110,7 @@ pub async fn wake(conn: &mut PgConnection, unique_key: &str) -> sqlx::Result<Opt
     sqlx::query_scalar("SELECT queue.wake($1)").bind(unique_key).fetch_one(conn).await
 }
 
-/// The jobs of a batch, turned on their side: one array for each column.
+/// The jobs of a batch, one array for each column.
 #[derive(Default)]
 struct Columns {
     kinds: Vec<&'static str>,
@@ -142,7 +142,7 @@ impl Columns {
     }
 }
 
-/// The trace that a job was given, or else that of the code that runs now.
+/// The trace that the job was given, or the current one.
 fn traceparent(given: Option<TraceParent>) -> Option<String> {
     given.or_else(TraceParent::current).map(|trace| trace.as_str().to_owned())
 }

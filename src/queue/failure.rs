@@ -1,4 +1,4 @@
-//! What a handler says of a run that did not succeed. The queue decides what to do about it.
+//! The ways in which a handler fails. The queue decides what to do about each.
 
 use std::error::Error;
 use std::fmt;
@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use apalis_core::error::{AbortError, BoxDynError, RetryAfterError};
 
-/// Why a handler stopped short, and with that what shall become of the job.
+/// Why a handler did not succeed, and with that what happens to the job.
 ///
-/// Any error converts into [`Failure::Retry`], so `?` does the right thing for a hiccup.
+/// Any error converts into [`Failure::Retry`], so `?` is right for a transient error.
 #[derive(Debug)]
 pub enum Failure {
     /// Counts an attempt; the job runs again after its kind's backoff, until its attempts are used up.
@@ -17,7 +17,7 @@ pub enum Failure {
     RetryAfter(Duration, BoxDynError),
     /// Counts an attempt, and trying again would not help: the job is dead at once.
     Abort(String),
-    /// Nothing went wrong, it is only too early. Counts no attempt.
+    /// It is too early. The job runs again after this time; counts no attempt.
     Snooze(Duration),
 }
 
@@ -65,7 +65,8 @@ impl From<Failure> for BoxDynError {
 /// The longest error text that is kept with an attempt, in bytes.
 const ERROR_TEXT_LIMIT_BYTES: usize = 4096;
 
-/// An error and its causes on one line, as an administrator reads it. It outlives the person whom it is about, so it names no phone number.
+/// An error and its causes on one line, as an administrator reads it. It outlives the person whom it is about, so it
+/// names no phone number.
 pub(crate) fn describe(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

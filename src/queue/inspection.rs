@@ -1,4 +1,5 @@
-//! What administrators see and do: list, show, count, retry, cancel, pause, resume. Each action leaves a row in `queue.audit`.
+//! Listing, showing, counting, retrying, cancelling, pausing and resuming jobs, for administrators. Each action leaves
+//! a row in `queue.audit`.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -6,11 +7,11 @@ use serde_json::Value;
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use crate::Queue;
-use crate::finding::{self, Page};
 use crate::job::JobId;
+use crate::job_search::{self, JobPage};
 use crate::pauses;
 
-/// Which jobs are meant; what is left out does not narrow.
+/// Which jobs are meant. A field that is empty matches all.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// `held`, `scheduled`, `parked`, `waiting`, `running`, `done`, `cancelled` or `dead`.
@@ -59,7 +60,7 @@ pub struct JobSummary {
     pub reason: Option<String>,
 }
 
-/// A job with everything that is known of it.
+/// A job with all its details.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobDetail {
@@ -135,17 +136,17 @@ pub struct Count {
     pub paused: bool,
 }
 
-/// What came of an action on one job.
+/// The outcome of an action on one job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Outcome {
     /// The job.
     pub id: JobId,
-    /// In words: `retried`, `cancelled`, `asked to stop`, `put away`, or why nothing was done.
+    /// `retried`, `cancelled`, `asked to stop`, `put away`, or why nothing was done.
     pub outcome: String,
 }
 
-/// What is done to jobs.
+/// An action on jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// A dead job is tried again.
@@ -154,7 +155,7 @@ pub enum Action {
     Cancel,
 }
 
-/// What is paused.
+/// What a pause applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// All jobs of a pool.
@@ -172,19 +173,19 @@ impl Scope {
     }
 }
 
-/// Jobs that one transaction of a bulk action touches.
+/// Jobs in one transaction of an action.
 const BULK_STEP: usize = 500;
 
 const SUMMARY: &str = "SELECT id, state, kind, pool, lane, failed_attempts, run_at, created_at, finished_at, reason FROM queue.every_job";
 
 impl Queue {
-    /// The newest jobs that fit, at most `limit`.
+    /// The newest jobs that match, at most `limit`.
     pub async fn list(&self, filter: &Filter, limit: i64) -> sqlx::Result<Vec<JobSummary>> {
-        let mut query = finding::summaries(filter, Page::Newest(limit));
+        let mut query = job_search::summaries(filter, JobPage::Newest(limit));
         query.build_query_as().fetch_all(&mut *self.pool().acquire().await?).await
     }
 
-    /// One job; `None`: it is not remembered.
+    /// One job; `None`: there is none, or it is past the age of the history.
     pub async fn show(&self, id: JobId) -> sqlx::Result<Option<JobDetail>> {
         let mut query = QueryBuilder::<Postgres>::new(SUMMARY);
         query.push(" WHERE id = ").push_bind(id);
@@ -209,7 +210,8 @@ impl Queue {
         Ok(Some(JobDetail { summary, rest, attempts }))
     }
 
-    /// Live and dead jobs by pool, kind and state. What ended well is not counted: that would read the whole history.
+    /// Numbers of live and dead jobs by pool, kind and state. Finished jobs are not counted, since that would read the
+    /// whole history.
     pub async fn stats(&self) -> sqlx::Result<Vec<Count>> {
         sqlx::query_as(
             "SELECT pool, kind, state, count(*) AS jobs, min(created_at) AS oldest,
@@ -221,13 +223,13 @@ impl Queue {
         .await
     }
 
-    /// Does something to one job.
+    /// Retries or cancels one job.
     pub async fn act_on(&self, action: Action, id: JobId, actor: &str) -> sqlx::Result<Outcome> {
         let mut outcomes = self.act_on_all(action, &[id], actor).await?;
         Ok(outcomes.pop().expect("one job, one outcome"))
     }
 
-    /// Does something to every job that fits, to the end, as [`Queue::bulk`] does in steps.
+    /// Retries or cancels every job that matches, in the steps of [`Queue::bulk`].
     pub async fn act_on_fitting(
         &self,
         action: Action,
@@ -274,11 +276,11 @@ impl Queue {
             }
             tx.commit().await?;
         }
-        self.bell().ring_later();
+        self.notifier().wake_pollers();
         Ok(outcomes)
     }
 
-    /// Pauses a pool or a kind for all processes: what runs goes on, nothing new begins. False: it was paused already.
+    /// Pauses a pool or a kind for all processes: running jobs go on, no others start. False: it was paused already.
     pub async fn pause(&self, scope: Scope, name: &str, actor: &str) -> sqlx::Result<bool> {
         let mut tx = self.pool().begin().await?;
         let changed = pauses::pause(&mut tx, scope, name, actor).await?;
@@ -289,7 +291,7 @@ impl Queue {
         Ok(changed)
     }
 
-    /// Lets a pool or a kind go on. False: it was not paused.
+    /// Resumes a pool or a kind. False: it was not paused.
     pub async fn resume(&self, scope: Scope, name: &str, actor: &str) -> sqlx::Result<bool> {
         let mut tx = self.pool().begin().await?;
         let done = sqlx::query("DELETE FROM queue.pauses WHERE scope = $1 AND name = $2")
@@ -301,7 +303,7 @@ impl Queue {
         let outcome = if changed { "resumed" } else { "was not paused" };
         note(&mut tx, actor, "resume", &format!("{} {name}", scope.as_str()), outcome).await?;
         tx.commit().await?;
-        self.bell().ring_later();
+        self.notifier().wake_pollers();
         Ok(changed)
     }
 }

@@ -14,8 +14,9 @@ use crate::trace::TraceParent;
 /// The number of a job, unique for ever.
 pub type JobId = i64;
 
-/// A kind of durable work. The payload is ids, since rows outlive deploys; give new fields `#[serde(default)]`. What running it means is a
-/// function that a process gives to [`Workers::register`](crate::workers::Workers::register); whoever enqueues it needs only this.
+/// A kind of durable work. The payload is ids, since rows outlive deploys; give new fields `#[serde(default)]`. What
+/// running it means is a function that a process gives to [`Workers::register`](crate::workers::Workers::register);
+/// whoever enqueues it needs only this.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The kind's name in the database. It is for ever: rows outlive deploys.
     const KIND: &'static str;
@@ -27,11 +28,12 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const BACKOFF: Backoff = Backoff::DEFAULT;
     /// Its own time limit for one attempt; without one the pool's holds.
     const TIMEOUT: Option<Duration> = None;
-    /// The job that is enqueued when one of this kind dies or is cancelled. It gets an [`Ended`] as payload, in the transaction that ends
-    /// this one, so that nobody waits on a dead job.
+    /// The job that is enqueued when one of this kind dies or is cancelled. It gets an [`Ended`] as payload, in the
+    /// transaction that ends this one, so that nobody waits on a dead job.
     const ON_END: Option<FollowUp> = None;
 
-    /// Others rely on jobs of this kind: a cancel that names neither the kind nor the job leaves them alone, as it does follow-ups.
+    /// Others rely on jobs of this kind: a cancel that names neither the kind nor the job leaves them alone, as it does
+    /// follow-ups.
     const KEPT: bool = false;
 }
 
@@ -143,8 +145,9 @@ impl NewJob {
         self
     }
 
-    /// While a job with this key is live, another is reported as a duplicate instead of being enqueued. It is also the name
-    /// by which the job can be woken. The key is free again when the job ends: it proves no uniqueness beyond that.
+    /// While a job with this key is live, another is reported as a duplicate instead of being enqueued. It is also the
+    /// name by which the job can be woken. The key is free again when the job ends: it proves no uniqueness beyond
+    /// that.
     #[must_use]
     pub fn unique_key(mut self, key: impl Into<String>) -> Self {
         self.unique_key = Some(key.into());

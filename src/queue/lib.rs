@@ -1,8 +1,8 @@
 //! A durable job queue on apalis and Postgres: how work is tried. It knows no job kind.
 //!
-//! A job is a row. It is enqueued in the transaction that writes what it is about, so both exist or neither. Workers claim rows
-//! under a lease, run each on a task of its own, and store what came of it; what a handler's failure *means* is the handler's to
-//! say ([`failure::Failure`]), what is done about it is the queue's.
+//! A job is a row. It is enqueued in the transaction that writes what it is about, so both exist or neither. Workers
+//! claim rows under a lease, run each on a task of its own, and store its outcome. A handler says what a failure
+//! *means* ([`failure::Failure`]); the queue decides what is done about it.
 //!
 //! ```text
 //!                    run_at later              its lane is busy
@@ -18,15 +18,16 @@
 //!                               └── Abort, attempts used up, third crash ─────► dead + follow-up
 //! ```
 //!
-//! What holds, whatever dies when:
-//! - A committed job runs, at least once. Its effects in the database happen exactly once if its handler commits them together with
-//!   the job's end ([`claim::Claim::complete`]): a worker that lost its lease can neither complete nor commit.
+//! What holds through every crash:
+//! - A committed job runs, at least once. Its effects in the database happen exactly once if its handler commits them
+//!   together with the job's completion ([`claim::Claim::complete`]): a worker that lost its lease can neither complete
+//!   nor commit.
 //! - A backoff is the row's `run_at`; no wait is kept in memory.
 //! - Jobs of one lane run one at a time, in the order in which their transactions committed, over all processes.
-//! - A panic, a timeout and an undecodable payload are failures of that one job. A job that kills its process is found out and ends dead; its
-//!   neighbours lose nothing. A job of a kind that a process does not know is parked for one that does. That one takes it from there
-//!   for as long as both live, so no job goes back and forth.
-//! - A database that goes away stops nothing for good.
+//! - A panic, a timeout and an undecodable payload are failures of that one job. A job that kills its process is
+//!   identified and ends dead; the other jobs of the process run again. A job of a kind that a process does not know is
+//!   parked once, and claimed by a process that knows the kind.
+//! - After an outage of the database everything goes on.
 //!
 //! ```no_run
 //! use queue::{Queue, claim::Claim, failure::Failure, job::Job, settings::Settings, workers::Workers};
@@ -68,42 +69,42 @@
 pub mod backoff;
 /// One action on many jobs.
 pub mod bulk;
-/// The right to complete a job.
+/// A claimed job, as its handler sees it.
 pub mod claim;
-/// Wakes the scheduler.
+/// Ticks for the scheduler.
 pub mod clock;
-/// Connection pools, for the queue and whoever enqueues.
+/// Connection pools.
 pub mod connections;
+/// Dead jobs that get a successor.
+pub mod dead_jobs;
 /// Enqueueing on a bare connection.
 pub mod enqueue;
-/// What a handler says of a run that did not succeed.
+/// The ways in which a handler fails.
 pub mod failure;
-/// Whether a session of the database is fit for use.
-pub mod fitness;
-/// What administrators see and do.
+/// Listing, showing and changing jobs.
 pub mod inspection;
-/// What a job is.
+/// Jobs and their kinds.
 pub mod job;
-/// What begins nothing new.
+/// Paused pools and kinds.
 pub mod pauses;
-/// Whether a pooler is on the way to the database.
+/// Finds a pooler between us and the database.
 pub mod pooler;
-/// Jobs that gave up.
-pub mod retries;
+/// Health of database sessions.
+pub mod session_health;
 /// Times and sizes.
 pub mod settings;
 /// The trace a job carries.
 pub mod trace;
 /// Rows and jobs in one transaction.
 pub mod transaction;
-/// Jobs that wait for a process which knows them.
+/// Jobs of kinds that no process knows.
 pub mod unknown_kinds;
 /// The workers of a process.
 pub mod workers;
 
-mod bell;
-mod finding;
-mod kept;
+mod connection_cache;
+mod job_search;
+mod notifier;
 mod registry;
 mod worker;
 
@@ -112,40 +113,39 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::bell::Bell;
+use crate::connection_cache::ConnectionCache;
 use crate::connections::Connections;
 use crate::enqueue::EnqueueError;
 use crate::job::{Enqueued, NewJob};
-use crate::kept::Kept;
+use crate::notifier::Notifier;
 use crate::settings::Settings;
 use crate::transaction::Transaction;
 
-/// After this long a large batch goes on though as many as may are under way.
-const LONGEST_TURN: Duration = Duration::from_secs(1);
+/// A large batch waits at most this long for a permit, then goes on without one.
+const BATCH_PERMIT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The way into the queue for one process. Clones share one bell.
+/// The queue, as one process sees it. Clones are the same queue.
 #[derive(Clone)]
-pub struct Queue(Arc<Inner>);
+pub struct Queue(Arc<QueueInner>);
 
-struct Inner {
-    kept: Kept,
-    bell: Bell,
+struct QueueInner {
+    cache: ConnectionCache,
+    notifier: Notifier,
     settings: Settings,
     /// Permits for large batches.
-    turns: Semaphore,
+    batch_permits: Semaphore,
 }
 
 impl Queue {
-    /// Opens the queue on a connection pool of its own: claims, renewals and completions must not wait behind slow handlers.
-    /// It keeps up to half of them from statement to statement, until the pool is closed, so whoever shares a pool with it must do with the
-    /// other half. A connection that was used within a second is not asked whether it still lives, whatever the pool's options say. Needs a
-    /// tokio runtime.
+    /// Opens the queue on a connection pool of its own: claims, renewals and completions must not wait behind slow
+    /// handlers. The queue caches up to half of the pool's connections until the pool is closed; other users of the
+    /// pool have the other half. Needs a tokio runtime.
     #[must_use]
     pub fn open(pool: impl Into<Connections>, settings: Settings) -> Self {
-        let kept = Kept::new(pool.into());
-        let bell = Bell::start(kept.clone());
-        let turns = Semaphore::new(settings.batches_at_once.max(1));
-        Self(Arc::new(Inner { kept, bell, settings, turns }))
+        let cache = ConnectionCache::new(pool.into());
+        let notifier = Notifier::start(cache.clone());
+        let batch_permits = Semaphore::new(settings.batches_at_once.max(1));
+        Self(Arc::new(QueueInner { cache, notifier, settings, batch_permits }))
     }
 
     /// Begins a transaction that wakes the workers after its commit. `pool` may be another one than the queue's own.
@@ -161,32 +161,32 @@ impl Queue {
         Ok(enqueued)
     }
 
-    /// Returns when other processes know of the work that this one has made. For a process that ends now: what it has not said by then it never
-    /// says, and the others find the work by their polls.
-    pub async fn tell_others(&self) {
-        self.bell().tell_now(self.kept()).await;
+    /// Returns when the pending notifications to other processes are sent. For a process that ends now: without it the
+    /// others find the jobs only by polling.
+    pub async fn flush_notifications(&self) {
+        self.notifier().flush(self.cache()).await;
     }
 
-    /// Waits until the server may be given a batch of so many jobs; a small one need not wait, and none waits for long: a batch that is held up
-    /// by locks holds up no other one.
-    pub(crate) async fn turn(&self, jobs: usize) -> Option<SemaphorePermit<'_>> {
+    /// Waits for a permit to send a batch of so many jobs to the server. A small batch needs none. After a second a
+    /// large one goes on without, so that a batch which waits for locks does not stop the others.
+    pub(crate) async fn batch_permit(&self, jobs: usize) -> Option<SemaphorePermit<'_>> {
         if jobs * 2 <= self.settings().batch {
             return None;
         }
         // The semaphore is never closed.
-        tokio::time::timeout(LONGEST_TURN, self.0.turns.acquire()).await.ok()?.ok()
+        tokio::time::timeout(BATCH_PERMIT_TIMEOUT, self.0.batch_permits.acquire()).await.ok()?.ok()
     }
 
-    pub(crate) fn bell(&self) -> &Bell {
-        &self.0.bell
+    pub(crate) fn notifier(&self) -> &Notifier {
+        &self.0.notifier
     }
 
-    pub(crate) fn kept(&self) -> &Kept {
-        &self.0.kept
+    pub(crate) fn cache(&self) -> &ConnectionCache {
+        &self.0.cache
     }
 
     pub(crate) fn pool(&self) -> &Connections {
-        self.0.kept.pool()
+        self.0.cache.pool()
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -203,27 +203,27 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn large_batches_take_turns_and_small_ones_go_past_them() {
+    async fn large_batches_wait_for_permits_and_small_ones_do_not() {
         let settings = Settings { batch: 10, batches_at_once: 1, ..Settings::default() };
         let queue = Queue::open(PgPoolOptions::new().connect_lazy("postgres://nowhere").unwrap(), settings);
 
-        let first = queue.turn(6).await;
-        let mut second = pin!(queue.turn(10));
+        let first = queue.batch_permit(6).await;
+        let mut second = pin!(queue.batch_permit(10));
 
         assert!(first.is_some());
         assert!(futures::poll!(&mut second).is_pending());
-        assert!(queue.turn(5).await.is_none());
+        assert!(queue.batch_permit(5).await.is_none());
         drop(first);
         assert!(second.await.is_some());
     }
 
     #[tokio::test]
-    async fn a_batch_that_is_held_up_holds_up_no_other_one_for_long() {
+    async fn a_batch_that_waits_for_locks_delays_no_other_one_for_long() {
         let settings = Settings { batch: 10, batches_at_once: 1, ..Settings::default() };
         let queue = Queue::open(PgPoolOptions::new().connect_lazy("postgres://nowhere").unwrap(), settings);
 
-        let _held_up = queue.turn(10).await;
+        let _held_up = queue.batch_permit(10).await;
 
-        assert!(queue.turn(10).await.is_none());
+        assert!(queue.batch_permit(10).await.is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! Pools and kinds of which nothing new begins, in all processes.
+//! Pauses: of a paused pool or kind no job starts, in any process.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use crate::transaction::Transaction;
 pub struct Pause {
     /// `pool` or `kind`.
     pub scope: String,
-    /// Of the pool or the kind.
+    /// The name of the pool or kind.
     pub name: String,
     /// Since when.
     pub paused_at: DateTime<Utc>,
@@ -38,7 +38,7 @@ pub async fn pause(conn: &mut PgConnection, scope: Scope, name: &str, actor: &st
     Ok(changed)
 }
 
-/// Lets pools go on, in the caller's transaction, that this actor has paused; a pause of somebody else stays.
+/// Resumes pools that this actor has paused, in the caller's transaction. Pauses of other actors stay.
 pub async fn lift_own(tx: &mut Transaction, pools: &[&str], actor: &str) -> sqlx::Result<()> {
     let lifted: Vec<String> = sqlx::query_scalar(
         "DELETE FROM queue.pauses WHERE scope = 'pool' AND name = ANY ($1) AND paused_by = $2 RETURNING name",
@@ -50,7 +50,7 @@ pub async fn lift_own(tx: &mut Transaction, pools: &[&str], actor: &str) -> sqlx
     for name in lifted {
         inspection::note(tx, actor, "resume", &format!("pool {name}"), "resumed").await?;
     }
-    tx.ring_later();
+    tx.wake_pollers();
     Ok(())
 }
 

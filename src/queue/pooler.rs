@@ -1,8 +1,8 @@
-//! Whether the way to the database leads through a pooler, and what is missing for the queue's and the channel's SQL to work there.
+//! Finds out whether there is a pooler between us and the database, and what is missing for our SQL to work behind it.
 //!
-//! Behind a pooler in transaction mode each transaction may run in another process of the server. LISTEN and a session's locks are lost
-//! there, so they take a way of their own, `database.direct_url`. Prepared statements work if the pooler carries them along. What
-//! [`crate::fitness`] pins stays in the session of the server that happened to be used, so there the defaults of the role must be right.
+//! Behind a pooler in transaction mode each transaction may run in another session of the server. LISTEN and session
+//! locks are lost there, so they use `database.direct_url`. Prepared statements work if the pooler supports them. What
+//! [`crate::session_health`] sets stays in one session of the server, so the role's defaults must be right.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,25 +11,25 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgConnection, Postgres, Row as _};
 
-/// How the database is reached.
+/// How we connect to the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Path {
-    /// A session is a session of the server.
+    /// Each of our sessions is a session of the server.
     Direct,
-    /// Through a pooler in transaction mode that carries prepared statements, and past it where that is needed.
+    /// Through a pooler in transaction mode that supports prepared statements, and past it where needed.
     Pooled,
 }
 
-/// Why a way to the database cannot be gone.
+/// Why a connection to the database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Unsuitable {
-    /// All that is wrong with it.
+    /// Everything that is wrong with it.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Missing(Vec<Missing>),
-    /// It leads nowhere.
+    /// There is no answer.
     #[error("the database does not answer: check {key}")]
     Away {
-        /// Which key names it.
+        /// The setting that names the address.
         key: &'static str,
         /// What happened.
         #[source]
@@ -37,16 +37,16 @@ pub enum Unsuitable {
     },
 }
 
-/// One thing that is wrong with a way.
+/// One thing that is wrong with a connection.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Missing {
-    /// Nothing but the pooler is known.
+    /// The address of the server itself is not set.
     #[error(
         "database.url goes through a pooler in transaction mode, which loses LISTEN and the lock of migrations: set database.direct_url to the \
          address of the server itself"
     )]
     DirectUrl,
-    /// Every second statement would fail.
+    /// Prepared statements would fail.
     #[error(
         "database.url goes through a pooler that does not carry prepared statements from one session of the server to another: use PgBouncer 1.21 \
          or later with max_prepared_statements above 0"
@@ -57,17 +57,17 @@ pub enum Missing {
         "database.url goes through a pooler that refuses transactions: use its transaction mode (pool_mode = transaction)"
     )]
     Transactions,
-    /// The way past the pooler leads through one.
+    /// The direct address leads through a pooler, too.
     #[error(
         "database.direct_url goes through a pooler in transaction mode itself: set it to the address of the server"
     )]
-    StraightWay,
-    /// Jobs would be announced where nobody listens, and migrations change something else.
+    DirectUrlIsPooled,
+    /// Notifications and migrations would go to another database.
     #[error(
         "database.direct_url leads to another database than database.url: both must name the same database of the same server"
     )]
     SameDatabase,
-    /// Sessions that cannot be pinned would fail statements that two of them run at once.
+    /// Concurrent statements would fail with serialization errors.
     #[error(
         "behind a pooler the role's own settings decide, and new sessions of {role} have default_transaction_isolation = '{level}': run ALTER ROLE \
          {role} IN DATABASE {database} SET default_transaction_isolation = 'read committed', then RECONNECT in the pooler's console"
@@ -82,14 +82,15 @@ pub enum Missing {
     },
 }
 
-/// Rounds of asking in which process of the server two sessions are. One is enough unless others use the pooler meanwhile.
+/// How often the server process of two sessions is looked up. Once is enough unless other clients use the pooler
+/// meanwhile.
 const ROUNDS: usize = 3;
 
-/// An answer that waits for longer waits for a place in the pooler.
+/// An answer that takes longer waits for a free server session in the pooler.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Looks at the way that `database.url` names and, where there is one, at that of `database.direct_url`. `patience`: how long to wait for a
-/// connection.
+/// Checks the address in `database.url` and, if set, the one in `database.direct_url`. `patience`: how long to wait for
+/// a connection.
 ///
 /// # Errors
 /// Everything that is missing, each with its remedy.
@@ -99,99 +100,104 @@ pub async fn check(
     patience: Duration,
 ) -> Result<Path, Unsuitable> {
     let url_is_away = |error| Unsuitable::Away { key: "database.url (DATABASE_URL)", error };
-    let mut way = Way::connect(url, patience).await.map_err(url_is_away)?;
-    let found = way.look().await.map_err(url_is_away)?;
+    let mut sessions = SessionPair::connect(url, patience).await.map_err(url_is_away)?;
+    let found = sessions.find_mode().await.map_err(url_is_away)?;
     let mut missing = Vec::new();
     match found {
-        Found::NoTransactions => missing.push(Missing::Transactions),
-        Found::Pooler { carries: false } => missing.push(Missing::PreparedStatements),
-        Found::Sessions | Found::Pooler { carries: true } => {}
+        PoolMode::Statement => missing.push(Missing::Transactions),
+        PoolMode::Transaction { prepared_statements: false } => missing.push(Missing::PreparedStatements),
+        PoolMode::Session | PoolMode::Transaction { prepared_statements: true } => {}
     }
     match direct {
         Some(direct) => {
             let is_away = |error| Unsuitable::Away { key: "database.direct_url", error };
-            let past = Way::connect(direct, patience).await.map_err(is_away)?;
-            missing.extend(past.lacks(&mut way, found).await.map_err(is_away)?);
+            let direct = SessionPair::connect(direct, patience).await.map_err(is_away)?;
+            missing.extend(direct.check_direct(&mut sessions, found).await.map_err(is_away)?);
         }
-        None if found != Found::Sessions => missing.push(Missing::DirectUrl),
+        None if found != PoolMode::Session => missing.push(Missing::DirectUrl),
         None => {}
     }
-    if found != Found::Sessions {
-        missing.extend(unpinned(&mut way.first).await.map_err(url_is_away)?);
+    if found != PoolMode::Session {
+        missing.extend(wrong_isolation(&mut sessions.first).await.map_err(url_is_away)?);
     }
     match (found, missing.is_empty()) {
         (_, false) => Err(Unsuitable::Missing(missing)),
-        (Found::Sessions, true) => Ok(Path::Direct),
+        (PoolMode::Session, true) => Ok(Path::Direct),
         (_, true) => Ok(Path::Pooled),
     }
 }
 
-/// What stands between two sessions and the server.
+/// How server sessions are assigned to ours, in PgBouncer's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Found {
-    /// Nothing, or a pooler in session mode.
-    Sessions,
-    /// A pooler in transaction mode.
-    Pooler {
-        /// Whether a prepared statement is known wherever its session gets to.
-        carries: bool,
+enum PoolMode {
+    /// Each of ours is one of the server: no pooler, or one in session mode.
+    Session,
+    /// For each transaction.
+    Transaction {
+        /// Whether prepared statements work in every session of the server.
+        prepared_statements: bool,
     },
-    /// A pooler in statement mode.
-    NoTransactions,
+    /// For each statement; there are no transactions.
+    Statement,
 }
 
 /// Two sessions at one address.
-struct Way {
+struct SessionPair {
     first: PoolConnection<Postgres>,
     second: PoolConnection<Postgres>,
 }
 
-/// In which processes of the server each of them has been.
+/// The server processes in which each of two sessions has been.
 #[derive(Default)]
-struct Seen {
+struct ServerProcesses {
     first: BTreeSet<i32>,
     second: BTreeSet<i32>,
 }
 
-impl Seen {
-    /// A session of the server is one process for as long as it lives, and nobody else's.
-    fn tells_of_a_pooler(&self) -> bool {
+impl ServerProcesses {
+    /// A direct session has one server process for as long as it lives, and shares it with no other.
+    fn shows_a_pooler(&self) -> bool {
         self.first.len() > 1 || self.second.len() > 1 || !self.first.is_disjoint(&self.second)
     }
 }
 
-impl Way {
+impl SessionPair {
     async fn connect(options: &PgConnectOptions, patience: Duration) -> sqlx::Result<Self> {
         let pool = PgPoolOptions::new().max_connections(2).acquire_timeout(patience);
         let pool = pool.connect_lazy_with(options.clone());
         Ok(Self { first: pool.acquire().await?, second: pool.acquire().await? })
     }
 
-    /// What is found holds for as long as nobody changes the pooler.
-    async fn look(&mut self) -> sqlx::Result<Found> {
-        let mut seen = Seen::default();
+    /// Finds the mode.
+    async fn find_mode(&mut self) -> sqlx::Result<PoolMode> {
+        let mut seen = ServerProcesses::default();
         for _ in 0..ROUNDS {
-            if let Err(error) = self.look_once(&mut seen).await {
-                // It may have a place of the pooler that the other one needs.
+            if let Err(error) = self.observe(&mut seen).await {
+                // Frees a server session that the other session may need.
                 let _ = sqlx::raw_sql("ROLLBACK").execute(&mut *self.second).await;
                 return recognize(error);
             }
         }
-        Ok(if seen.tells_of_a_pooler() { Found::Pooler { carries: true } } else { Found::Sessions })
+        Ok(if seen.shows_a_pooler() {
+            PoolMode::Transaction { prepared_statements: true }
+        } else {
+            PoolMode::Session
+        })
     }
 
-    /// Asks each session by itself, and each while the other one is in a transaction.
-    async fn look_once(&mut self, seen: &mut Seen) -> sqlx::Result<()> {
-        // A pooler that takes its sessions in turns shows here, one that takes the last one again shows with the other session.
+    /// Looks up the server process of each session, alone and while the other session is in a transaction.
+    async fn observe(&mut self, seen: &mut ServerProcesses) -> sqlx::Result<()> {
+        // A pooler that uses its server sessions in turns shows here. One that reuses the last one shows with the
+        // second session.
         for _ in 0..2 {
-            seen.first.extend(process(&mut self.first).await?);
+            seen.first.extend(server_process(&mut self.first).await?);
         }
-        seen.second.extend(process(&mut self.second).await?);
+        seen.second.extend(server_process(&mut self.second).await?);
         for _ in 0..2 {
             sqlx::raw_sql("BEGIN").execute(&mut *self.second).await?;
-            seen.second.extend(process(&mut self.second).await?);
-            // A process where its statement was not prepared.
-            seen.first.extend(process(&mut self.first).await?);
+            seen.second.extend(server_process(&mut self.second).await?);
+            // Another server session, in which the statement was not prepared.
+            seen.first.extend(server_process(&mut self.first).await?);
             sqlx::raw_sql("ROLLBACK").execute(&mut *self.second).await?;
             std::mem::swap(&mut self.first, &mut self.second);
             std::mem::swap(&mut seen.first, &mut seen.second);
@@ -199,38 +205,38 @@ impl Way {
         Ok(())
     }
 
-    /// What is wrong with this way past the other one, of which so much was found.
-    async fn lacks(mut self, other: &mut Self, found: Found) -> sqlx::Result<Option<Missing>> {
-        if self.look().await? != Found::Sessions {
-            return Ok(Some(Missing::StraightWay));
+    /// What is wrong with this pair as the direct one beside `other`, whose mode is `found`.
+    async fn check_direct(mut self, other: &mut Self, found: PoolMode) -> sqlx::Result<Option<Missing>> {
+        if self.find_mode().await? != PoolMode::Session {
+            return Ok(Some(Missing::DirectUrlIsPooled));
         }
-        // Without transactions this cannot be found out, and nothing works anyway.
+        // Without transactions the database cannot be compared, and nothing works anyway.
         let same =
-            found == Found::NoTransactions || is_same_database(&mut self.first, &mut other.first).await?;
+            found == PoolMode::Statement || is_same_database(&mut self.first, &mut other.first).await?;
         Ok((!same).then_some(Missing::SameDatabase))
     }
 }
 
-/// The process of the server in which a session is, asked by a prepared statement; none if the pooler has no place for it now.
-async fn process(session: &mut PgConnection) -> sqlx::Result<Option<i32>> {
+/// The server process of a session, looked up by a prepared statement; `None` if the pooler has no free server session.
+async fn server_process(session: &mut PgConnection) -> sqlx::Result<Option<i32>> {
     let asked = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(session);
     tokio::time::timeout(PATIENCE, asked).await.ok().transpose()
 }
 
-/// What an error says of the pooler: a prepared statement was missing or somebody else's, or BEGIN was refused.
-fn recognize(error: sqlx::Error) -> sqlx::Result<Found> {
+/// The mode that an error shows: a prepared statement was missing or exists already, or BEGIN was refused.
+fn recognize(error: sqlx::Error) -> sqlx::Result<PoolMode> {
     let of_database = error.as_database_error();
     match of_database.and_then(|error| error.code()).as_deref() {
-        Some("42P05" | "26000") => Ok(Found::Pooler { carries: false }),
+        Some("42P05" | "26000") => Ok(PoolMode::Transaction { prepared_statements: false }),
         _ if of_database.is_some_and(|error| error.message().contains("statement pooling mode")) => {
-            Ok(Found::NoTransactions)
+            Ok(PoolMode::Statement)
         }
         _ => Err(error),
     }
 }
 
-/// Whether a lock that one of them takes is one for the other. Such a lock is of a database of a running server, so neither a copy nor a
-/// standby has it.
+/// Whether both sessions see the same advisory lock. Such a lock belongs to one database of one running server, so a
+/// copy or a standby does not have it.
 async fn is_same_database(direct: &mut PgConnection, other: &mut PgConnection) -> sqlx::Result<bool> {
     let lock = rand::random();
     begin_with_lock(direct, lock).await?;
@@ -240,19 +246,20 @@ async fn is_same_database(direct: &mut PgConnection, other: &mut PgConnection) -
     Ok(!taken)
 }
 
-/// Begins a transaction that has this lock. False: somebody else has it. The statement is prepared for the transaction alone, since a pooler
-/// may forget it then.
+/// Begins a transaction and takes this lock. False: it is taken already. The statement is not kept prepared, since the
+/// pooler may forget it.
 async fn begin_with_lock(session: &mut PgConnection, lock: i64) -> sqlx::Result<bool> {
     sqlx::raw_sql("BEGIN").execute(&mut *session).await?;
     let take = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)").bind(lock).persistent(false);
     take.fetch_one(session).await
 }
 
-/// What the sessions of the server begin with, whatever was set in them since. Prepared statements may not work here.
-async fn unpinned(session: &mut PgConnection) -> sqlx::Result<Option<Missing>> {
-    let ask = "SELECT reset_val, quote_ident(current_user), quote_ident(current_database()) FROM pg_settings
+/// Whether new sessions start with another isolation level than read committed. Prepared statements may not work here.
+async fn wrong_isolation(session: &mut PgConnection) -> sqlx::Result<Option<Missing>> {
+    let level_of_new_sessions =
+        "SELECT reset_val, quote_ident(current_user), quote_ident(current_database()) FROM pg_settings
         WHERE name = 'default_transaction_isolation'";
-    let row = sqlx::raw_sql(ask).fetch_one(session).await?;
+    let row = sqlx::raw_sql(level_of_new_sessions).fetch_one(session).await?;
     let level: String = row.try_get(0)?;
     if level == "read committed" {
         return Ok(None);

@@ -78,7 +78,8 @@ impl Registry {
         self.kinds.keys().copied().collect()
     }
 
-    /// Tells the database what each kind's end leads to, so that any process, also one that knows no kind, can end a job properly.
+    /// Tells the database what each kind's end leads to, so that any process, also one that knows no kind, can end a
+    /// job properly.
     pub(crate) async fn publish(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
         let mut kinds: Vec<_> = self.kinds.iter().collect();
         kinds.sort_unstable_by_key(|(name, _)| **name); // one order for all processes: no deadlock

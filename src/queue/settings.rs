@@ -1,31 +1,33 @@
-//! The queue's times and sizes. All are configuration: a test makes them short.
+//! The queue's durations and sizes.
 
 use std::time::Duration;
 
 /// How the queue behaves in one process. [`Settings::default`] fits production.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// How long a silent process keeps its jobs. After a `kill -9` they are taken back this much later.
+    /// How long a process owns its jobs without renewing the lease. After a `kill -9` its jobs are taken back when this
+    /// has passed.
     pub lease: Duration,
     /// How often the lease is renewed; a quarter of it or less, so that a lost answer does not lose the lease.
     pub renew_every: Duration,
-    /// The longest time between two looks at the database when nobody rings: the net under lost wake-ups.
+    /// The longest time between two polls. Finds jobs whose wake-up was lost.
     pub poll_every: Duration,
-    /// How often a process may die under one job, alone under suspicion, before the job is dead.
+    /// How often a process may die while this job runs as the only suspect, before the job is dead.
     pub crash_limit: u16,
-    /// A job whose process died is started at least this long after the last such job, unless that one has ended.
+    /// The time between the starts of two suspects (jobs whose process died), unless the first one has ended.
     pub suspect_stagger: Duration,
     /// How long a running job may go on after a person cancelled it, before it is stopped.
     pub cancel_grace: Duration,
-    /// Jobs claimed or completed by one statement at most.
+    /// The most jobs that one statement claims or completes.
     pub batch: usize,
-    /// Large batches that one process gives the server at a time. Two keep two cores busy and a third fills the time in which they wait for the
-    /// disk; more wait for each other's locks, and all of them take longer.
+    /// Large batches that one process has under way at a time. Two keep two cores busy, and a third fills the time in
+    /// which they wait for the disk. More would wait for each other's locks.
     pub batches_at_once: usize,
-    /// A statement of the queue that takes longer is given up and tried again.
+    /// A statement of the queue that takes longer is cancelled and tried again.
     pub statement_timeout: Duration,
-    /// How often it is looked for what stands still, the first time so long after the start: jobs whose worker has no row, lanes without a head,
-    /// ends that the database has forgotten. A net under everything else, and besides after every lost connection.
+    /// How often jobs and lanes that stand still are searched and repaired: jobs whose worker has no row, lanes without
+    /// a head, completions that the database has lost. The first search is this long after the start; another one
+    /// follows every lost connection.
     pub strays_every: Duration,
     /// How long finished jobs are kept, at least; they go by whole days.
     pub history: Duration,

@@ -9,42 +9,43 @@ use crate::Queue;
 use crate::connections::{Connections, PlainTransaction};
 use crate::enqueue::{self, EnqueueError};
 use crate::job::{Enqueued, NewJob};
-use crate::worker::claimed::Claimed;
+use crate::worker::claimed::AttemptState;
 
-/// A database transaction whose enqueued jobs exist exactly if it commits. It is a `PgConnection` for everything else.
+/// A database transaction. Its enqueued jobs exist if and only if it commits. It is a `PgConnection` for everything
+/// else.
 #[must_use = "a transaction that is dropped is rolled back"]
 pub struct Transaction {
     inner: PlainTransaction,
     queue: Queue,
-    rings: Vec<Ring>,
-    /// The job that the last statement has ended.
-    ended: Option<Arc<Claimed>>,
+    wakeups: Vec<Wakeup>,
+    /// The job that the last statement completed.
+    completed: Option<Arc<AttemptState>>,
 }
 
-/// Who is to be woken after the commit.
-enum Ring {
+/// Who is woken after the commit.
+enum Wakeup {
     Pool(String),
-    /// A job in the future: the pollers look again when their next one is due.
-    Later,
+    /// For a job in the future: the pollers look up when their next job is due.
+    Pollers,
 }
 
 impl Transaction {
     /// Begins on a connection of `pool`, which may be another one than the queue's own.
     pub async fn begin(queue: &Queue, pool: &Connections) -> sqlx::Result<Self> {
-        Ok(Self { inner: pool.begin().await?, queue: queue.clone(), rings: Vec::new(), ended: None })
+        Ok(Self { inner: pool.begin().await?, queue: queue.clone(), wakeups: Vec::new(), completed: None })
     }
 
     /// Enqueues a job as part of this transaction.
     pub async fn enqueue(&mut self, job: impl Into<NewJob>) -> Result<Enqueued, EnqueueError> {
         let job = job.into();
-        self.remember(&job);
+        self.add_wakeup(&job);
         enqueue::insert(self, job).await
     }
 
     /// Enqueues any number of jobs as part of this transaction, in one statement.
     pub async fn enqueue_batch(&mut self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, EnqueueError> {
         for job in &jobs {
-            self.remember(job);
+            self.add_wakeup(job);
         }
         enqueue::insert_batch(self, jobs).await
     }
@@ -53,50 +54,51 @@ impl Transaction {
     pub async fn wake(&mut self, unique_key: &str) -> sqlx::Result<bool> {
         let pool = enqueue::wake(self, unique_key).await?;
         let found = pool.is_some();
-        self.rings.extend(pool.map(Ring::Pool));
+        self.wakeups.extend(pool.map(Wakeup::Pool));
         Ok(found)
     }
 
     /// Commits, then wakes the workers of the pools that got work.
     pub async fn commit(self) -> sqlx::Result<()> {
         self.inner.commit().await?;
-        if let Some(job) = &self.ended {
-            job.end();
+        if let Some(job) = &self.completed {
+            job.mark_completed();
         }
-        for ring in &self.rings {
-            match ring {
-                Ring::Pool(pool) => self.queue.bell().ring(pool),
-                Ring::Later => self.queue.bell().ring_later(),
+        for wakeup in &self.wakeups {
+            match wakeup {
+                Wakeup::Pool(pool) => self.queue.notifier().wake_pool(pool),
+                Wakeup::Pollers => self.queue.notifier().wake_pollers(),
             }
         }
         Ok(())
     }
 
-    /// Undoes everything. Dropping does the same, later.
+    /// Rolls back. Dropping does the same, on a task of its own.
     pub async fn rollback(self) -> sqlx::Result<()> {
         self.inner.rollback().await
     }
 
-    /// The last statement has ended this job: once this transaction has committed, these pools are woken and nobody needs to end the job again.
-    pub(crate) fn end_with_commit(&mut self, job: Arc<Claimed>, pools: Vec<String>) {
-        self.ended = Some(job);
-        self.rings.extend(pools.into_iter().map(Ring::Pool));
+    /// Notes that the last statement completed this job. After the commit its worker has nothing left to store, and
+    /// these pools are woken.
+    pub(crate) fn complete_with_commit(&mut self, job: Arc<AttemptState>, pools: Vec<String>) {
+        self.completed = Some(job);
+        self.wakeups.extend(pools.into_iter().map(Wakeup::Pool));
     }
 
-    /// Lets the pollers look again after the commit.
-    pub(crate) fn ring_later(&mut self) {
-        self.rings.push(Ring::Later);
+    /// Wakes the pollers after the commit.
+    pub(crate) fn wake_pollers(&mut self) {
+        self.wakeups.push(Wakeup::Pollers);
     }
 
-    fn remember(&mut self, job: &NewJob) {
-        let ring = if job.run_at.is_some() { Ring::Later } else { Ring::Pool(job.pool.to_owned()) };
-        let known = |other: &Ring| match (&ring, other) {
-            (Ring::Pool(new), Ring::Pool(old)) => new == old,
-            (Ring::Later, Ring::Later) => true,
+    fn add_wakeup(&mut self, job: &NewJob) {
+        let wakeup = if job.run_at.is_some() { Wakeup::Pollers } else { Wakeup::Pool(job.pool.to_owned()) };
+        let same = |other: &Wakeup| match (&wakeup, other) {
+            (Wakeup::Pool(new), Wakeup::Pool(old)) => new == old,
+            (Wakeup::Pollers, Wakeup::Pollers) => true,
             _ => false,
         };
-        if !self.rings.iter().any(known) {
-            self.rings.push(ring);
+        if !self.wakeups.iter().any(same) {
+            self.wakeups.push(wakeup);
         }
     }
 }
@@ -110,10 +112,10 @@ impl Deref for Transaction {
 }
 
 impl DerefMut for Transaction {
-    /// For another statement. It can fail, and Postgres answers the commit of a transaction that has failed without an error: whether a job that
-    /// was ended before has ended is not certain any more, and its worker sees to it.
+    /// For another statement. Such a statement may fail, and Postgres answers COMMIT in a failed transaction without an
+    /// error. So a completion before it is no longer certain, and the job's worker completes the job again.
     fn deref_mut(&mut self) -> &mut PgConnection {
-        self.ended = None;
+        self.completed = None;
         &mut self.inner
     }
 }

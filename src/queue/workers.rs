@@ -12,13 +12,13 @@ use crate::claim::Claim;
 use crate::failure::Failure;
 use crate::job::Job;
 use crate::registry::Registry;
-use crate::worker::attempt::AttemptLayer;
+use crate::worker::attempt_layer::AttemptLayer;
 use crate::worker::backend::PoolBackend;
 use crate::worker::completer::Completer;
 use crate::worker::dispatch::Dispatch;
 use crate::worker::pool::PoolState;
-use crate::worker::session::Session;
-use crate::worker::{listener, poller, upkeep};
+use crate::worker::process::WorkerProcess;
+use crate::worker::{listener, maintenance, poller};
 
 /// Collects pools and kinds; nothing runs before [`Workers::start`].
 pub struct Workers<App> {
@@ -41,11 +41,11 @@ impl<App: Clone + Send + Sync + 'static> Workers<App> {
         self
     }
 
-    /// Knows a kind: what runs a job of it. A job may run again after a crash, so each effect of `run` is either repeatable or committed
-    /// together with the job's end by [`Claim::complete`].
+    /// Registers the function that runs jobs of a kind. A job may run again after a crash, so each effect of `run` is
+    /// either repeatable or committed together with the job's completion by [`Claim::complete`].
     ///
     /// # Panics
-    /// When a kind of that name is known already: two meanings of one name are a mistake in the program.
+    /// When a kind of that name is registered already.
     #[must_use]
     pub fn register<J, Run, Running>(mut self, run: Run) -> Self
     where
@@ -57,32 +57,32 @@ impl<App: Clone + Send + Sync + 'static> Workers<App> {
         self
     }
 
-    /// Makes the kinds known, takes a lease and begins to work.
+    /// Publishes the kinds, takes a lease and starts the workers.
     ///
     /// # Errors
-    /// When a kind has no pool here, or a follow-up that nobody registered, and when the database does not answer now. Later absences are
-    /// waited out.
+    /// When a kind has no pool here or a follow-up that is not registered, and when the database does not answer now.
+    /// Later outages are waited out.
     pub async fn start(self) -> Result<RunningWorkers, StartError> {
         self.check()?;
         let mut conn = self.queue.pool().acquire().await?;
         self.registry.publish(&mut conn).await?;
         sqlx::query("SELECT queue.prepare_history(3)").execute(&mut *conn).await?;
         drop(conn);
-        let session = Session::new(self.queue.clone(), process_name(), self.registry.names());
-        session.join().await;
+        let process = WorkerProcess::new(self.queue.clone(), process_name(), self.registry.names());
+        process.register().await;
         let (completer, completing) = Completer::start(self.queue.clone());
         for pool in &self.pools {
-            self.queue.bell().attach(pool.clone());
+            self.queue.notifier().attach(pool.clone());
         }
         let stop = CancellationToken::new();
-        let beside = vec![
-            tokio::spawn(session.clone().keep(stop.clone())),
-            tokio::spawn(poller::poll(session.clone(), self.pools.clone(), stop.clone())),
-            tokio::spawn(listener::listen(session.clone(), stop.clone())),
-            tokio::spawn(upkeep::keep(session.clone(), stop.clone())),
-            tokio::spawn(upkeep::find_what_stands_still(session.clone(), self.pools.clone(), stop.clone())),
+        let tasks = vec![
+            tokio::spawn(process.clone().keep_lease(stop.clone())),
+            tokio::spawn(poller::poll(process.clone(), self.pools.clone(), stop.clone())),
+            tokio::spawn(listener::listen(process.clone(), stop.clone())),
+            tokio::spawn(maintenance::prune_history(process.clone(), stop.clone())),
+            tokio::spawn(maintenance::repair(process.clone(), self.pools.clone(), stop.clone())),
         ];
-        let monitor = monitor(&self.pools, &session, &Arc::new(self.registry), &completer);
+        let monitor = monitor(&self.pools, &process, &Arc::new(self.registry), &completer);
         let working = tokio::spawn(async move {
             if let Err(error) = monitor.run().await {
                 tracing::error!(error = %error, "The workers ended: {error}");
@@ -90,10 +90,10 @@ impl<App: Clone + Send + Sync + 'static> Workers<App> {
         });
         Ok(RunningWorkers {
             queue: self.queue,
-            session,
+            process,
             pools: self.pools,
             stop,
-            beside,
+            tasks,
             working,
             completing,
             _completer: completer,
@@ -147,7 +147,7 @@ pub enum StartError {
 /// One apalis worker for each pool.
 fn monitor(
     pools: &[Arc<PoolState>],
-    session: &Arc<Session>,
+    process: &Arc<WorkerProcess>,
     registry: &Arc<Registry>,
     completer: &Completer,
 ) -> Monitor {
@@ -157,19 +157,19 @@ fn monitor(
         true
     });
     for pool in pools {
-        let (pool, session, registry, completer) =
-            (pool.clone(), session.clone(), registry.clone(), completer.clone());
+        let (pool, process, registry, completer) =
+            (pool.clone(), process.clone(), registry.clone(), completer.clone());
         monitor = monitor.register(move |_| {
             let attempts = AttemptLayer {
                 pool: pool.clone(),
                 registry: registry.clone(),
                 completer: completer.clone(),
-                cancel_grace: session.queue.settings().cancel_grace,
+                cancel_grace: process.queue.settings().cancel_grace,
             };
             WorkerBuilder::new(&*pool.name)
-                .backend(PoolBackend::new(session.clone(), pool.clone(), completer.clone()))
+                .backend(PoolBackend::new(process.clone(), pool.clone(), completer.clone()))
                 .layer(attempts)
-                .build(Dispatch { session: session.clone(), registry: registry.clone() })
+                .build(Dispatch { process: process.clone(), registry: registry.clone() })
         });
     }
     monitor
@@ -178,24 +178,24 @@ fn monitor(
 /// Workers at work. Dropping it stops nothing: call [`RunningWorkers::stop`].
 pub struct RunningWorkers {
     queue: Queue,
-    session: Arc<Session>,
+    process: Arc<WorkerProcess>,
     pools: Vec<Arc<PoolState>>,
     stop: CancellationToken,
-    beside: Vec<JoinHandle<()>>,
+    tasks: Vec<JoinHandle<()>>,
     working: JoinHandle<()>,
     completing: JoinHandle<()>,
     _completer: Completer,
 }
 
 impl RunningWorkers {
-    /// A view of the workers' pulse, for whoever watches over the process.
+    /// A view of the workers' liveness, for health checks.
     #[must_use]
     pub fn pulse(&self) -> Pulse {
-        Pulse(self.session.clone())
+        Pulse(self.process.clone())
     }
 
-    /// Claims no more, gives running jobs `grace` to end, and hands the rest back at once without costing an attempt. Returns how
-    /// many were handed back.
+    /// Stops claiming, gives running jobs `grace` to end, and hands the rest back at once, which costs them no attempt.
+    /// Returns how many were handed back.
     ///
     /// # Errors
     /// When the database is away at the end: the jobs come back when the lease has run out.
@@ -203,7 +203,7 @@ impl RunningWorkers {
         for pool in &self.pools {
             pool.close();
         }
-        self.queue.bell().detach(&self.pools);
+        self.queue.notifier().detach(&self.pools);
         if tokio::time::timeout(grace, &mut self.working).await.is_err() {
             tracing::warn!("Jobs still run after the grace time of {grace:?}; handing them back");
             self.working.abort();
@@ -217,16 +217,16 @@ impl RunningWorkers {
             tracing::warn!("The database did not take all completions before the stop");
         }
         self.stop.cancel();
-        for task in self.beside {
+        for task in self.tasks {
             let _ = task.await;
         }
-        self.session.leave().await
+        self.process.deregister().await
     }
 }
 
 /// Whether the workers still live.
 #[derive(Clone)]
-pub struct Pulse(Arc<Session>);
+pub struct Pulse(Arc<WorkerProcess>);
 
 impl Pulse {
     /// How long ago the lease was last renewed. More than the lease: this process works no more, whatever else it does.

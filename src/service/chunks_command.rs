@@ -61,7 +61,7 @@ pub(crate) async fn run(config: &Config, command: ChunksCommand, as_json: bool) 
             let state = verdicts::give(&queue, &pg, chunk, verdict, &actor).await?.with_context(|| {
                 format!("chunk {chunk} is not in doubt; `cloudybot chunks in-doubt` lists those that are")
             })?;
-            queue.tell_others().await;
+            queue.flush_notifications().await;
             if as_json {
                 println!("{}", serde_json::json!({ "chunk": chunk, "delivery": state }));
             } else {

@@ -115,7 +115,7 @@ pub(crate) async fn run(config: &Config, command: JobsCommand, as_json: bool) ->
     let pg = database.pool(2, Duration::from_secs(10));
     let queue = Queue::open(pg.clone(), config.queue());
     let answer = answer(config, &queue, &pg, command, as_json).await;
-    queue.tell_others().await;
+    queue.flush_notifications().await;
     answer
 }
 

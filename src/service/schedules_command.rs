@@ -104,7 +104,7 @@ pub(crate) async fn run(config: &Config, command: SchedulesCommand, as_json: boo
                 .with_context(|| format!("no running service has loaded a schedule {name:?}"))?;
             let slot = firing::fire_now(&mut tx, &row).await?;
             tx.commit().await?;
-            queue.tell_others().await;
+            queue.flush_notifications().await;
             json!({ "fired": name, "slot": slot })
         }
         SchedulesCommand::Enable { name } => switch(&mut conn, &name, true).await?,

@@ -97,7 +97,7 @@ async fn erase(pg: &Connections, queue: &Queue, settings: &Settings, id: &str) -
     tx.commit().await.context(UNANSWERED)?;
     // Whatever ends this program, a running service goes on with it.
     while erase_people::page_of(pg, id).await.context(UNANSWERED)? {}
-    queue.tell_others().await;
+    queue.flush_notifications().await;
     Ok(json!({ "user": id, "erased": true }))
 }
 

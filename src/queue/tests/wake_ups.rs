@@ -116,7 +116,7 @@ async fn of_many_jobs_at_a_time_others_are_told_at_most_every_two_milliseconds()
     for _ in 0..200 {
         bench.queue.enqueue(&Due { at: Utc::now() }).await.unwrap();
     }
-    bench.queue.tell_others().await;
+    bench.queue.flush_notifications().await;
     let most = 2 + begun.elapsed().as_millis() / 2;
 
     sqlx::query("NOTIFY queue, 'the end'").execute(&bench.pg).await.unwrap();
@@ -145,7 +145,7 @@ async fn a_job_of_a_process_that_ends_starts_without_a_poll() {
             // The second one may come while the others are being told of the first.
             queue.enqueue(&Due { at: Utc::now() }).await.unwrap();
             queue.enqueue(&Due { at: Utc::now() }).await.unwrap();
-            queue.tell_others().await;
+            queue.flush_notifications().await;
         });
     };
     tokio::task::spawn_blocking(short_lived).await.unwrap();

@@ -1,8 +1,8 @@
-//! The apalis backend of one pool: claims exactly as many jobs as there are free slots, and never fails.
+//! The apalis backend of one pool: claims as many jobs as the pool has room for, and never fails.
 //!
-//! An error of the database is logged and slept on, since an apalis worker ends with the first error of its backend. What apalis'
-//! own Postgres storage does in the same place (heartbeats, acknowledgements, decoding) is done elsewhere here: by the session,
-//! the completer and the dispatch.
+//! An apalis worker ends with the first error of its backend, so an error of the database is logged and the claim is
+//! tried again after a pause. Heartbeats, acknowledgements and decoding, which apalis' own Postgres storage does in its
+//! backend, are done by [`crate::worker::process`], [`crate::worker::completer`] and [`crate::registry`].
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -19,217 +19,229 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tower::layer::util::Identity;
 
-use crate::worker::claimed::{self, Call, ClaimedJob};
-use crate::worker::completer::{Completer, Completion, Verdict};
+use crate::worker::claimed::{self, ClaimRequest, ClaimedJob};
+use crate::worker::completer::Completer;
+use crate::worker::outcome::{AttemptOutcome, Completion};
 use crate::worker::pool::PoolState;
-use crate::worker::session::Session;
-use crate::worker::suspects::Leave;
+use crate::worker::process::WorkerProcess;
+use crate::worker::suspects::SuspectPermit;
 
-/// After a failed claim the pool waits this long; then it looks again.
+/// The pause after a failed claim.
 const CLAIM_PAUSE: Duration = Duration::from_millis(250);
 
-/// Claims of a pool that may be under way at a time: while one's jobs are on their way, the next is carried out.
-const CLAIMS: usize = 2;
+/// Claims of a pool that may be under way at a time: Postgres executes one while the jobs of the other are on their way
+/// here.
+const CONCURRENT_CLAIMS: usize = 2;
 
 pub(crate) struct PoolBackend {
-    session: Arc<Session>,
+    process: Arc<WorkerProcess>,
     pool: Arc<PoolState>,
     completer: Completer,
     ready: VecDeque<ClaimedJob>,
-    claiming: Vec<UnderWay>,
-    suspecting: Option<UnderWay>,
-    /// The last claim got all that it asked for, so there is more.
-    flowing: bool,
+    pending_claims: Vec<PendingClaim>,
+    pending_suspect: Option<PendingClaim>,
+    /// The last claim got as many jobs as it asked for, so there are probably more.
+    last_claim_was_full: bool,
 }
 
-/// A claim on a task of its own, and the slots that its jobs may need.
-struct UnderWay {
+/// A claim on a task of its own.
+struct PendingClaim {
     jobs: JoinHandle<Vec<ClaimedJob>>,
-    slots: usize,
+    /// The most jobs that it may bring.
+    room: usize,
 }
 
-impl UnderWay {
-    fn begin(slots: usize, claim: impl Future<Output = Vec<ClaimedJob>> + Send + 'static) -> Self {
-        Self { jobs: tokio::spawn(claim), slots }
+impl PendingClaim {
+    fn start(room: usize, claim: impl Future<Output = Vec<ClaimedJob>> + Send + 'static) -> Self {
+        Self { jobs: tokio::spawn(claim), room }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Vec<ClaimedJob>> {
-        // A claim that panicked has brought nothing.
+        // A claim that panicked brought no jobs.
         self.jobs.poll_unpin(cx).map(Result::unwrap_or_default)
     }
 }
 
 impl PoolBackend {
-    pub(crate) fn new(session: Arc<Session>, pool: Arc<PoolState>, completer: Completer) -> Self {
+    pub(crate) fn new(process: Arc<WorkerProcess>, pool: Arc<PoolState>, completer: Completer) -> Self {
         Self {
-            session,
+            process,
             pool,
             completer,
             ready: VecDeque::new(),
-            claiming: Vec::new(),
-            suspecting: None,
-            flowing: false,
+            pending_claims: Vec::new(),
+            pending_suspect: None,
+            last_claim_was_full: false,
         }
     }
 
     fn hand_back(&mut self) {
         for job in self.ready.drain(..) {
-            self.completer.send(Completion::of(job, Verdict::HandedBack));
+            self.completer.send(Completion::of(job, AttemptOutcome::HandedBack));
         }
     }
 
-    /// Takes what claims have brought; true when one has ended.
+    /// Takes the jobs of claims that have ended. True: one has.
     fn poll_claims(&mut self, cx: &mut Context<'_>) -> bool {
         let mut ended = false;
-        self.claiming.retain_mut(|claim| {
+        self.pending_claims.retain_mut(|claim| {
             let Poll::Ready(jobs) = claim.poll(cx) else { return true };
-            self.flowing = jobs.len() == claim.slots;
+            self.last_claim_was_full = jobs.len() == claim.room;
             self.ready.extend(jobs);
             ended = true;
             false
         });
-        if let Some(Poll::Ready(jobs)) = self.suspecting.as_mut().map(|claim| claim.poll(cx)) {
-            self.suspecting = None;
+        if let Some(Poll::Ready(jobs)) = self.pending_suspect.as_mut().map(|claim| claim.poll(cx)) {
+            self.pending_suspect = None;
             self.ready.extend(jobs);
             ended = true;
         }
         ended
     }
 
-    /// Begins claims where there is hunger and room; true when one was begun.
-    fn begin_claims(&mut self) -> bool {
-        let mut free = self.free_slots();
-        let mut begun = false;
-        // The last free slot is for a claim of any number.
-        if free > 1 && self.begin_suspect() {
+    /// Starts claims if jobs may be due and there is room. True: one was started.
+    fn start_claims(&mut self) -> bool {
+        let mut free = self.free_room();
+        let mut started = false;
+        // Room for a single job is left to an ordinary claim, if there is one to make.
+        if free > 1 && self.start_suspect_claim() {
             free -= 1;
-            begun = true;
+            started = true;
         }
-        let slots = free.min(self.session.queue.settings().batch);
-        if self.may_claim(slots)
-            && let Some(call) = self.session.call(&self.pool)
+        let room = free.min(self.process.queue.settings().batch);
+        if self.may_claim(room)
+            && let Some(request) = self.process.claim_request(&self.pool)
         {
-            self.claiming.push(UnderWay::begin(slots, claim(call, slots)));
-            begun = true;
+            self.pending_claims.push(PendingClaim::start(room, claim(request, room)));
+            started = true;
         }
-        if free == 1 && self.claiming.is_empty() {
-            begun |= self.begin_suspect();
+        if free == 1 && self.pending_claims.is_empty() {
+            started |= self.start_suspect_claim();
         }
-        begun
+        started
     }
 
-    /// Whether to claim so many now. Beside jobs that are here or on their way only a full batch is worth it: slots that come free one by one
-    /// would cost a claim each.
-    fn may_claim(&self, slots: usize) -> bool {
-        if self.claiming.is_empty() && self.ready.is_empty() {
-            return slots > 0 && self.pool.take_hunger();
+    /// Whether to claim so many jobs now. While jobs are here or on their way only a full batch is claimed: otherwise
+    /// each job that ends would cause a claim of one.
+    fn may_claim(&self, room: usize) -> bool {
+        if self.pending_claims.is_empty() && self.ready.is_empty() {
+            return room > 0 && self.pool.take_jobs_due();
         }
-        slots == self.session.queue.settings().batch
-            && self.claiming.len() < CLAIMS
-            && (self.pool.take_hunger() || self.flowing)
+        room == self.process.queue.settings().batch
+            && self.pending_claims.len() < CONCURRENT_CLAIMS
+            && (self.pool.take_jobs_due() || self.last_claim_was_full)
     }
 
-    /// Slots that are neither taken nor kept for the jobs of claims under way.
-    fn free_slots(&self) -> usize {
-        let kept: usize = self.claiming.iter().chain(&self.suspecting).map(|claim| claim.slots).sum();
-        self.pool.free_slots().saturating_sub(kept)
+    /// Room that is neither taken nor reserved for claims under way.
+    fn free_room(&self) -> usize {
+        let reserved: usize =
+            self.pending_claims.iter().chain(&self.pending_suspect).map(|claim| claim.room).sum();
+        self.pool.free_room().saturating_sub(reserved)
     }
 
-    fn begin_suspect(&mut self) -> bool {
-        if self.suspecting.is_some() || !self.pool.take_suspects() {
+    fn start_suspect_claim(&mut self) -> bool {
+        if self.pending_suspect.is_some() || !self.pool.take_suspects_due() {
             return false;
         }
-        // Not now: the poller raises the flag again.
-        let Some(leave) = self.session.suspects.ask() else { return false };
-        let Some(call) = self.session.call(&self.pool) else { return false };
-        self.suspecting = Some(UnderWay::begin(1, claim_suspect(call, leave)));
+        // If no suspect may start now, the poller sets the flag again.
+        let Some(permit) = self.process.suspects.try_acquire() else { return false };
+        let Some(request) = self.process.claim_request(&self.pool) else { return false };
+        self.pending_suspect = Some(PendingClaim::start(1, claim_suspect(request, permit)));
         true
     }
 }
 
 impl Drop for PoolBackend {
-    /// Only a panic inside apalis drops a backend that still has jobs; their lease would hold them for ever.
+    /// A backend that still has jobs is dropped only by a panic inside apalis. The jobs go back, or the lease would
+    /// hold them for ever.
     fn drop(&mut self) {
         self.hand_back();
         let Ok(runtime) = Handle::try_current() else { return };
-        for claim in self.claiming.drain(..).chain(self.suspecting.take()) {
+        for claim in self.pending_claims.drain(..).chain(self.pending_suspect.take()) {
             let completer = self.completer.clone();
             runtime.spawn(async move {
                 for job in claim.jobs.await.unwrap_or_default() {
-                    completer.send(Completion::of(job, Verdict::HandedBack));
+                    completer.send(Completion::of(job, AttemptOutcome::HandedBack));
                 }
             });
         }
     }
 }
 
-/// One claim of up to `slots` jobs. A full one leaves the pool hungry; a failed one too, after a pause.
-async fn claim(call: Call, slots: usize) -> Vec<ClaimedJob> {
+/// One claim of up to `room` jobs. After a full claim, and after a pause also after a failed one, the pool claims
+/// again.
+async fn claim(request: ClaimRequest, room: usize) -> Vec<ClaimedJob> {
     let answered = {
-        let _noting = call.pool.claims.read().await;
-        let in_turn = async {
-            let _turn = call.session.queue.turn(slots).await;
-            claimed::claim(&call, slots).await
+        let _claiming = request.pool.claims.read().await;
+        let claiming = async {
+            let _permit = request.process.queue.batch_permit(room).await;
+            claimed::claim(&request, room).await
         };
-        within(&call.session, in_turn).await
+        within_timeout(&request.process, claiming).await
     };
     match answered {
         Some(jobs) => {
-            call.session.resolve();
-            if jobs.len() == slots {
-                call.pool.wake();
+            request.process.remove_in_doubt();
+            if jobs.len() == room {
+                request.pool.wake();
             }
             jobs
         }
         None => {
-            give_back(&call, false).await;
-            call.pool.wake();
+            hand_back_unknown(&request, false).await;
+            request.pool.wake();
             Vec::new()
         }
     }
 }
 
-/// A claim of one suspect. There is never another of the same pool under way.
-async fn claim_suspect(call: Call, leave: Leave) -> Vec<ClaimedJob> {
+/// A claim of one suspect. A pool makes one such claim at a time.
+async fn claim_suspect(request: ClaimRequest, permit: SuspectPermit) -> Vec<ClaimedJob> {
     let answered = {
-        let _noting = call.pool.claims.read().await;
-        within(&call.session, claimed::claim_suspect(&call, leave)).await
+        let _claiming = request.pool.claims.read().await;
+        within_timeout(&request.process, claimed::claim_suspect(&request, permit)).await
     };
     match answered {
         Some(claimed) => {
-            call.session.resolve();
+            request.process.remove_in_doubt();
             if !claimed.is_empty() {
-                call.pool.wake_for_suspects();
+                request.pool.wake_for_suspects();
             }
             claimed
         }
         None => {
-            give_back(&call, true).await;
+            hand_back_unknown(&request, true).await;
             Vec::new()
         }
     }
 }
 
-/// A claim without an answer may have happened, and then the lease would hold its jobs for ever: they go back before the pool claims again.
-/// A stop and a lost lease give everything back anyway.
-async fn give_back(call: &Call, suspects: bool) {
-    while !call.pool.is_closing() && !call.incarnation.lost.is_cancelled() {
+/// Hands back the jobs of a claim without an answer, before the pool claims again. The claim may have happened, and
+/// then the lease would hold its jobs for ever. A stop and a lost lease hand back all jobs anyway.
+async fn hand_back_unknown(request: &ClaimRequest, suspects: bool) {
+    while !request.pool.is_closing() && !request.lease.lost.is_cancelled() {
         tokio::time::sleep(CLAIM_PAUSE).await;
-        let _alone = call.pool.claims.write().await;
-        if let Some(returned) = within(&call.session, claimed::hand_back_unknown(call, suspects)).await {
-            call.session.resolve();
+        let _alone = request.pool.claims.write().await;
+        if let Some(returned) =
+            within_timeout(&request.process, claimed::hand_back_unknown(request, suspects)).await
+        {
+            request.process.remove_in_doubt();
             if returned > 0 {
                 tracing::warn!("Handed back {returned} jobs: the answer to their claim was lost");
             }
-            // Claims of other pools that were under way have come too late, and brought nothing whatever was due.
-            call.session.queue.bell().ring_everything_here();
+            // Claims of other pools that were under way have been invalidated and brought no jobs, so all pools look
+            // again.
+            request.process.queue.notifier().wake_all_here();
             return;
         }
     }
 }
 
-async fn within<T>(session: &Session, claim: impl Future<Output = sqlx::Result<T>>) -> Option<T> {
-    match tokio::time::timeout(session.queue.settings().statement_timeout, claim).await {
+async fn within_timeout<T>(
+    process: &WorkerProcess,
+    claim: impl Future<Output = sqlx::Result<T>>,
+) -> Option<T> {
+    match tokio::time::timeout(process.queue.settings().statement_timeout, claim).await {
         Ok(Ok(claimed)) => Some(claimed),
         Ok(Err(error)) => {
             tracing::warn!(error = %error, "Could not claim jobs; trying again");
@@ -255,17 +267,18 @@ impl Backend for PoolBackend {
         cx: &mut Context<'_>,
         worker: &WorkerContext,
     ) -> Poll<Option<Result<Self::Task, Infallible>>> {
-        // Registered before anything is looked at, so that a ring in between is not missed.
+        // Registered before anything is looked at, so that a wake-up in between is not missed.
         self.pool.waker.register(cx.waker());
         if self.pool.is_closing() {
-            // What has not started goes back now, not when the last running job has ended.
+            // Jobs that have not started go back now, not when the last running job has ended.
             self.hand_back();
-            // A worker whose backend has ended waits for this before it ends too. That it has been stopped before is no error here.
+            // An apalis worker whose backend has ended waits until it is stopped. An error says that it has been
+            // stopped already.
             let _ = worker.stop();
             return Poll::Ready(None);
         }
-        // A claim that has just begun must be polled, or nobody is told of its end.
-        while self.begin_claims() || self.poll_claims(cx) {}
+        // A claim that has just started must be polled, or its end wakes nobody.
+        while self.start_claims() || self.poll_claims(cx) {}
         match self.ready.pop_front() {
             Some(job) => Poll::Ready(Some(Ok(Task::new(job)))),
             None => Poll::Pending,
@@ -273,9 +286,9 @@ impl Backend for PoolBackend {
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
-        // A claim under way is waited for, or its jobs would be held by nobody.
+        // Claims under way are waited for: their jobs must be handed back.
         while self.poll_claims(cx) {}
-        if !self.claiming.is_empty() || self.suspecting.is_some() {
+        if !self.pending_claims.is_empty() || self.pending_suspect.is_some() {
             return Poll::Pending;
         }
         self.hand_back();

@@ -1,4 +1,4 @@
-//! Claims: the statement, and a claimed job on its way to its handler.
+//! Claims: the statements, and a claimed job on its way to its handler.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use sqlx::{FromRow, PgConnection, Row as _};
 use tokio_util::sync::CancellationToken;
 
 use crate::job::JobId;
-use crate::worker::place::Place;
-use crate::worker::pool::{PoolState, Slot};
-use crate::worker::session::{Incarnation, Session};
-use crate::worker::suspects::{Leave, Running};
+use crate::worker::pool::{PoolState, RoomGuard};
+use crate::worker::process::{Lease, WorkerProcess};
+use crate::worker::suspects::{RunningSuspect, SuspectPermit};
+use crate::worker::tid::Tid;
 
 /// A row as a claim returns it.
 pub(crate) struct ClaimedRow {
@@ -28,11 +28,12 @@ pub(crate) struct ClaimedRow {
     pub(crate) suspicion: i16,
     pub(crate) traceparent: Option<String>,
     pub(crate) payload: Json<Box<RawValue>>,
-    /// Where the claim has left it; of a suspect it is not known.
-    pub(crate) place: Option<Place>,
+    /// Where the claim wrote it; unknown for a suspect.
+    pub(crate) tid: Option<Tid>,
 }
 
-/// In the order of [`CLAIM`]'s columns: by place, since looking up eleven names for each job takes longer than to decode it.
+/// In the order of [`CLAIM`]'s columns: by position, since looking up eleven names for each job takes longer than
+/// decoding it.
 impl FromRow<'_, PgRow> for ClaimedRow {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
         Ok(Self {
@@ -46,74 +47,74 @@ impl FromRow<'_, PgRow> for ClaimedRow {
             suspicion: row.try_get(7)?,
             traceparent: row.try_get(8)?,
             payload: row.try_get(9)?,
-            place: row.try_get(10)?,
+            tid: row.try_get(10)?,
         })
     }
 }
 
-/// A claimed job on its way through its attempt; clones are of the same claim.
+/// A claimed job on its way through its attempt. Clones are the same claim.
 #[derive(Clone)]
 pub(crate) struct ClaimedJob {
-    pub(crate) known: Arc<Known>,
-    pub(crate) hold: Arc<Hold>,
+    pub(crate) owned: Arc<OwnedJob>,
+    pub(crate) occupancy: Arc<Occupancy>,
 }
 
-/// What a job occupies while it is claimed; dropped with the last of its owners.
-pub(crate) struct Hold {
-    _slot: Slot,
-    _suspect: Option<Running>,
+/// The room that a job takes while it is claimed; released with its last owner.
+pub(crate) struct Occupancy {
+    _room: RoomGuard,
+    _suspect: Option<RunningSuspect>,
 }
 
-/// What a handler sees of its job, and may keep for longer than it runs.
-pub(crate) struct Claimed {
+/// The part of a claimed job that its handler sees, and may hold for longer than it runs.
+pub(crate) struct AttemptState {
     pub(crate) row: ClaimedRow,
     /// Cancelled when a person wants the job to stop.
     pub(crate) cancel: CancellationToken,
-    /// Whether a transaction of the handler's has ended it, for certain.
-    ended: AtomicBool,
+    /// Whether a transaction of the handler has completed it for certain.
+    completed: AtomicBool,
 }
 
-impl Claimed {
-    /// A transaction that ended the job has committed.
-    pub(crate) fn end(&self) {
-        self.ended.store(true, Ordering::Release);
+impl AttemptState {
+    /// Notes that a transaction which completed the job has committed.
+    pub(crate) fn mark_completed(&self) {
+        self.completed.store(true, Ordering::Release);
     }
 
-    pub(crate) fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
-    }
-}
-
-/// A job that this process knows it has, until the verdict is stored.
-pub(crate) struct Known {
-    pub(crate) claimed: Arc<Claimed>,
-    pub(crate) incarnation: Arc<Incarnation>,
-    session: Arc<Session>,
-    /// Whether the database has taken its verdict.
-    concluded: AtomicBool,
-}
-
-impl Known {
-    /// The database has taken the verdict, or has nothing left that one could be of.
-    pub(crate) fn conclude(&self) {
-        self.concluded.store(true, Ordering::Release);
+    pub(crate) fn is_completed(&self) -> bool {
+        self.completed.load(Ordering::Acquire)
     }
 }
 
-impl Deref for Known {
-    type Target = Claimed;
+/// A job that this process owns, until its outcome is stored.
+pub(crate) struct OwnedJob {
+    pub(crate) state: Arc<AttemptState>,
+    pub(crate) lease: Arc<Lease>,
+    process: Arc<WorkerProcess>,
+    /// Whether its outcome is stored.
+    stored: AtomicBool,
+}
 
-    fn deref(&self) -> &Claimed {
-        &self.claimed
+impl OwnedJob {
+    /// Notes that the outcome is stored, or that the claim no longer exists.
+    pub(crate) fn mark_stored(&self) {
+        self.stored.store(true, Ordering::Release);
     }
 }
 
-impl Drop for Known {
+impl Deref for OwnedJob {
+    type Target = AttemptState;
+
+    fn deref(&self) -> &AttemptState {
+        &self.state
+    }
+}
+
+impl Drop for OwnedJob {
     fn drop(&mut self) {
-        if !*self.concluded.get_mut() {
-            self.session.doubt();
+        if !*self.stored.get_mut() {
+            self.process.add_in_doubt();
         }
-        self.session.forget(self.row.id, self.row.fence);
+        self.process.remove_job(self.row.id, self.row.fence);
     }
 }
 
@@ -125,74 +126,77 @@ const CLAIM_SUSPECT: &str =
     "SELECT id, claim, kind, lane, attempt, max_attempts, crashes, suspicion, traceparent, payload, NULL::TID
      FROM queue.claim_suspect($1, $2, $3, $4)";
 
-/// A claim under a lease, with a number of its own.
-pub(crate) struct Call {
-    pub(crate) session: Arc<Session>,
+/// A claim that is to be made under a lease. Its number is unique among the claims of the process.
+pub(crate) struct ClaimRequest {
+    pub(crate) process: Arc<WorkerProcess>,
     pub(crate) pool: Arc<PoolState>,
-    pub(crate) incarnation: Arc<Incarnation>,
+    pub(crate) lease: Arc<Lease>,
     pub(crate) number: i64,
 }
 
-/// Claims up to `slots` jobs of a pool.
-pub(crate) async fn claim(call: &Call, slots: usize) -> sqlx::Result<Vec<ClaimedJob>> {
+/// Claims up to `room` jobs of a pool.
+pub(crate) async fn claim(request: &ClaimRequest, room: usize) -> sqlx::Result<Vec<ClaimedJob>> {
     let claim = sqlx::query_as(CLAIM)
-        .bind(call.incarnation.worker_id)
-        .bind(&call.pool.name)
-        .bind(i32::try_from(slots).unwrap_or(i32::MAX))
-        .bind(call.number);
+        .bind(request.lease.worker_id)
+        .bind(&request.pool.name)
+        .bind(i32::try_from(room).unwrap_or(i32::MAX))
+        .bind(request.number);
     let rows: Vec<ClaimedRow> =
-        call.session.queue.kept().ask(async |conn| claim.fetch_all(conn).await).await?;
-    Ok(rows.into_iter().map(|row| ClaimedJob::new(row, call, None)).collect())
+        request.process.queue.cache().run(async |conn| claim.fetch_all(conn).await).await?;
+    Ok(rows.into_iter().map(|row| ClaimedJob::new(row, request, None)).collect())
 }
 
-/// Has a new connection plan its claims before there is one: a claim of no slots, for nobody.
-pub(crate) async fn make_ready(connection: &mut PgConnection) -> sqlx::Result<()> {
+/// Prepares and plans the claim on a new connection, by a claim of no jobs.
+pub(crate) async fn prepare(connection: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query(CLAIM).bind(0_i64).bind("").bind(0_i32).bind(0_i64).execute(connection).await?;
     Ok(())
 }
 
-/// Claims one suspect, if there is one that may start.
-pub(crate) async fn claim_suspect(call: &Call, leave: Leave) -> sqlx::Result<Vec<ClaimedJob>> {
+/// Claims one suspect that may start, if there is one.
+pub(crate) async fn claim_suspect(
+    request: &ClaimRequest,
+    permit: SuspectPermit,
+) -> sqlx::Result<Vec<ClaimedJob>> {
     let claim = sqlx::query_as(CLAIM_SUSPECT)
-        .bind(call.incarnation.worker_id)
-        .bind(&call.pool.name)
-        .bind(leave.worst)
-        .bind(call.number);
+        .bind(request.lease.worker_id)
+        .bind(&request.pool.name)
+        .bind(permit.max_suspicion)
+        .bind(request.number);
     let row: Option<ClaimedRow> =
-        call.session.queue.kept().ask(async |conn| claim.fetch_optional(conn).await).await?;
+        request.process.queue.cache().run(async |conn| claim.fetch_optional(conn).await).await?;
     let Some(row) = row else { return Ok(Vec::new()) };
-    let running = leave.start(row.suspicion);
-    Ok(vec![ClaimedJob::new(row, call, Some(running))])
+    let running = permit.start(row.suspicion);
+    Ok(vec![ClaimedJob::new(row, request, Some(running))])
 }
 
-/// After a claim without an answer: what it took and nobody here knows of goes back, and it cannot happen any more. Returns how many jobs
-/// that were.
-pub(crate) async fn hand_back_unknown(call: &Call, suspects: bool) -> sqlx::Result<i32> {
-    let (known, fences) = call.session.known_claims();
-    let question = sqlx::query_scalar("SELECT queue.hand_back_unknown($1, $2, $3, $4, $5, $6)")
-        .bind(call.incarnation.worker_id)
-        .bind(&call.pool.name)
+/// After a claim without an answer: hands back the jobs that it took and that this process does not know, and makes
+/// sure that it takes none later. Returns the number of jobs.
+pub(crate) async fn hand_back_unknown(request: &ClaimRequest, suspects: bool) -> sqlx::Result<i32> {
+    let (known, fences) = request.process.claims();
+    let statement = sqlx::query_scalar("SELECT queue.hand_back_unknown($1, $2, $3, $4, $5, $6)")
+        .bind(request.lease.worker_id)
+        .bind(&request.pool.name)
         .bind(suspects)
         .bind(known)
         .bind(fences)
-        .bind(call.number);
-    call.session.queue.kept().ask(async |conn| question.fetch_one(conn).await).await
+        .bind(request.number);
+    request.process.queue.cache().run(async |conn| statement.fetch_one(conn).await).await
 }
 
 impl ClaimedJob {
-    pub(crate) fn new(row: ClaimedRow, call: &Call, suspect: Option<Running>) -> Self {
+    pub(crate) fn new(row: ClaimedRow, request: &ClaimRequest, suspect: Option<RunningSuspect>) -> Self {
         let cancel = CancellationToken::new();
-        call.session.note(row.id, row.fence, cancel.clone());
-        let (incarnation, session) = (call.incarnation.clone(), call.session.clone());
-        let slot = call.pool.occupy(row.id);
+        request.process.add_job(row.id, row.fence, cancel.clone());
+        let (lease, process) = (request.lease.clone(), request.process.clone());
+        let room = request.pool.take_room(row.id);
         Self {
-            known: Arc::new(Known {
-                claimed: Arc::new(Claimed { row, cancel, ended: AtomicBool::new(false) }),
-                incarnation,
-                session,
-                concluded: AtomicBool::new(false),
+            owned: Arc::new(OwnedJob {
+                state: Arc::new(AttemptState { row, cancel, completed: AtomicBool::new(false) }),
+                lease,
+                process,
+                stored: AtomicBool::new(false),
             }),
-            hold: Arc::new(Hold { _slot: slot, _suspect: suspect }),
+            occupancy: Arc::new(Occupancy { _room: room, _suspect: suspect }),
         }
     }
 }

@@ -14,11 +14,11 @@ use crate::claim::Claim;
 use crate::failure::Failure;
 use crate::registry::{HandlerFuture, Registry};
 use crate::worker::claimed::ClaimedJob;
-use crate::worker::session::Session;
+use crate::worker::process::WorkerProcess;
 
 #[derive(Clone)]
 pub(crate) struct Dispatch {
-    pub(crate) session: Arc<Session>,
+    pub(crate) process: Arc<WorkerProcess>,
     pub(crate) registry: Arc<Registry>,
 }
 
@@ -33,20 +33,20 @@ impl Service<Task<ClaimedJob>> for Dispatch {
 
     fn call(&mut self, task: Task<ClaimedJob>) -> Handling {
         let job = task.args;
-        let row = &job.known.row;
+        let row = &job.owned.row;
         let handler = match self.registry.get(&row.kind) {
             Some(kind) => {
-                let claim = Claim { job: job.known.claimed.clone(), queue: self.session.queue.clone() };
+                let claim = Claim { job: job.owned.state.clone(), queue: self.process.queue.clone() };
                 kind.run(&row.payload.0, claim)
             }
-            // The next claim parks it; no worker that has told its kinds gets here.
+            // Unreachable for a worker that has published its kinds. The next claim parks the job.
             None => Box::pin(std::future::ready(Err(Failure::Snooze(Duration::ZERO)))),
         };
         Handling { handler, _job: job }
     }
 }
 
-/// A handler at work; the job's slot is taken for as long as this lives.
+/// A running handler. The job's room is taken for as long as this lives.
 pub(crate) struct Handling {
     handler: HandlerFuture,
     _job: ClaimedJob,

@@ -1,4 +1,5 @@
-//! Hears other processes ring. One connection of its own, which is a direct one: a pooler in transaction mode loses LISTEN.
+//! Listens for notifications of other processes, on a connection of its own past any pooler: a pooler in transaction
+//! mode loses LISTEN.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,19 +9,19 @@ use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio_util::sync::CancellationToken;
 
 use crate::Queue;
-use crate::bell::CHANNEL;
-use crate::worker::session::Session;
+use crate::notifier::CHANNEL;
+use crate::worker::process::WorkerProcess;
 
-/// After a failed connection the listener waits this long; the poll serves meanwhile.
+/// The pause after a lost connection. Meanwhile jobs are found by polling.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 
-pub(crate) async fn listen(session: Arc<Session>, stop: CancellationToken) {
-    let queue = &session.queue;
+pub(crate) async fn listen(process: Arc<WorkerProcess>, stop: CancellationToken) {
+    let queue = &process.queue;
     let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with((*queue.pool().direct()).clone());
     while !stop.is_cancelled() {
         tokio::select! {
             heard = hear(queue, &pool) => {
-                session.note_lost_connection();
+                process.note_lost_connection();
                 if let Err(error) = heard {
                     tracing::debug!(error = %error, "Lost the listening connection");
                 }
@@ -34,13 +35,14 @@ pub(crate) async fn listen(session: Arc<Session>, stop: CancellationToken) {
     }
 }
 
-/// Listens until the connection is lost. What was said while nobody listened is unknown, so everything is looked at.
+/// Listens until the connection is lost. Notifications before that may have been missed, so everything is looked at
+/// once.
 async fn hear(queue: &Queue, pool: &PgPool) -> sqlx::Result<()> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen(CHANNEL).await?;
-    queue.bell().ring_everything_here();
+    queue.notifier().wake_all_here();
     while let Some(notification) = listener.try_recv().await? {
-        queue.bell().heard(notification.payload());
+        queue.notifier().receive(notification.payload());
     }
     Ok(())
 }

@@ -1,19 +1,21 @@
-//! What a process that works is made of.
+//! The parts of a worker process.
 //!
-//! A pool is one apalis worker: its [`backend`] claims jobs, the [`attempt`] layer runs each on a task of its own and turns the
-//! outcome into a verdict, and the [`completer`] writes verdicts in batches. The [`session`] keeps the lease under all of it,
-//! and the [`poller`] looks at the database when nobody rings.
+//! A pool is one apalis worker. Its [`backend`] claims jobs, the [`attempt_layer`] runs each on a task of its own and
+//! judges its outcome, and the [`completer`] stores outcomes in batches. The [`process`] keeps the lease, and the
+//! [`poller`] finds due jobs without a wake-up.
 
-pub(crate) mod attempt;
+pub(crate) mod attempt_layer;
 pub(crate) mod backend;
 pub(crate) mod claimed;
 pub(crate) mod completer;
 pub(crate) mod dispatch;
-pub(crate) mod forgotten;
 pub(crate) mod listener;
-pub(crate) mod place;
+pub(crate) mod lost_completions;
+pub(crate) mod maintenance;
+pub(crate) mod outcome;
+pub(crate) mod outcome_store;
 pub(crate) mod poller;
 pub(crate) mod pool;
-pub(crate) mod session;
+pub(crate) mod process;
 pub(crate) mod suspects;
-pub(crate) mod upkeep;
+pub(crate) mod tid;

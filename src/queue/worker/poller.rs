@@ -1,5 +1,5 @@
-//! The one look at the database that serves all pools of a process: at least every `poll_every`, sooner when somebody rings or
-//! when a job or a foreign lease falls due.
+//! Polls the database for all pools of a process: at least every `poll_every`, sooner after a wake-up and when a job
+//! falls due or the lease of another process runs out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::connections::Connection;
-use crate::fitness::Left;
 use crate::job::JobId;
+use crate::session_health::ReleaseState;
 use crate::worker::pool::PoolState;
-use crate::worker::session::Session;
+use crate::worker::process::WorkerProcess;
 
-/// What a look brought.
+/// What one poll found.
 #[derive(sqlx::FromRow)]
 struct Tick {
     ready: Vec<String>,
@@ -23,34 +23,39 @@ struct Tick {
     next_ms: Option<f64>,
 }
 
-pub(crate) async fn poll(session: Arc<Session>, pools: Vec<Arc<PoolState>>, stop: CancellationToken) {
+pub(crate) async fn poll(process: Arc<WorkerProcess>, pools: Vec<Arc<PoolState>>, stop: CancellationToken) {
     let names: Vec<String> = pools.iter().map(|pool| pool.name.clone()).collect();
-    // Kept from look to look: taking it from the pool and giving it back would cost the idle server two more round trips each time.
+    // One connection is held from poll to poll: taking it from the pool and giving it back would cost two more round
+    // trips each time.
     let mut held = None;
     while !stop.is_cancelled() {
-        let pause = match look(&session, &names, &mut held).await {
-            Ok(tick) => act(&session, &pools, tick),
+        let pause = match poll_once(&process, &names, &mut held).await {
+            Ok(tick) => act(&process, &pools, tick),
             Err(error) => {
                 tracing::warn!(error, "Could not look for due jobs; trying again");
-                session.note_lost_connection();
-                session.queue.settings().poll_every.min(Duration::from_secs(1))
+                process.note_lost_connection();
+                process.queue.settings().poll_every.min(Duration::from_secs(1))
             }
         };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = session.queue.bell().poller_rung() => {}
+            () = process.queue.notifier().poller_woken() => {}
             () = stop.cancelled() => {}
         }
     }
 }
 
-async fn look(session: &Session, pools: &[String], held: &mut Option<Connection>) -> Result<Tick, String> {
-    let settings = session.queue.settings();
-    let worker_id = session.incarnation().map(|incarnation| incarnation.worker_id);
+async fn poll_once(
+    process: &WorkerProcess,
+    pools: &[String],
+    held: &mut Option<Connection>,
+) -> Result<Tick, String> {
+    let settings = process.queue.settings();
+    let worker_id = process.lease().map(|lease| lease.worker_id);
     let tick = async {
         let mut connection = match held.take() {
             Some(connection) => connection,
-            None => session.queue.pool().acquire().await?,
+            None => process.queue.pool().acquire().await?,
         };
         let tick: sqlx::Result<Tick> = sqlx::query_as(
             "SELECT ready, suspects, cancels, rescued, others, next_ms FROM queue.tick($1, $2, $3)",
@@ -62,7 +67,7 @@ async fn look(session: &Session, pools: &[String], held: &mut Option<Connection>
         .await;
         match tick {
             Ok(_) => *held = Some(connection),
-            Err(_) => connection.examine(Left::Failed),
+            Err(_) => connection.examine(ReleaseState::Failed),
         }
         tick
     };
@@ -72,13 +77,13 @@ async fn look(session: &Session, pools: &[String], held: &mut Option<Connection>
     }
 }
 
-/// Wakes who has work; returns how long nothing else can fall due.
-fn act(session: &Session, pools: &[Arc<PoolState>], tick: Tick) -> Duration {
-    let settings = session.queue.settings();
+/// Wakes the pools that have due jobs; returns the time until the next poll.
+fn act(process: &WorkerProcess, pools: &[Arc<PoolState>], tick: Tick) -> Duration {
+    let settings = process.queue.settings();
     if tick.rescued > 0 {
         tracing::warn!(jobs = tick.rescued, "Took back {} jobs of lost workers", tick.rescued);
     }
-    session.queue.bell().set_others(tick.others);
+    process.queue.notifier().set_other_workers(tick.others);
     for pool in pools {
         if tick.ready.contains(&pool.name) {
             pool.wake();
@@ -88,14 +93,14 @@ fn act(session: &Session, pools: &[Arc<PoolState>], tick: Tick) -> Duration {
         }
     }
     for job_id in tick.cancels {
-        session.ask_to_stop(job_id);
+        process.request_cancel(job_id);
     }
     let mut pause = settings.poll_every;
     if !tick.suspects.is_empty() {
         pause = pause.min(settings.suspect_stagger);
     }
     if let Some(next_ms) = tick.next_ms {
-        // A millisecond late rather than a microsecond early, when the look would find nothing and come again at once.
+        // A millisecond late: a poll that comes a microsecond early finds nothing and is repeated at once.
         pause =
             pause.min(Duration::from_secs_f64(next_ms.clamp(0.0, 3.6e6) / 1000.0) + Duration::from_millis(1));
     }

@@ -1,4 +1,4 @@
-//! The shared state of one pool in this process: its slots, and whether there may be work.
+//! The state of one pool in this process: its room, and whether jobs may be due.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -9,24 +9,24 @@ use tokio::sync::RwLock;
 
 use crate::job::JobId;
 
-/// Who rings, who claims and who runs all look at this.
+/// Shared by the notifier, the claims and the running jobs.
 pub(crate) struct PoolState {
     pub(crate) name: String,
     pub(crate) concurrency: usize,
-    /// The limit of one attempt where the kind has none of its own.
+    /// The time limit of one attempt, unless the kind has its own.
     pub(crate) timeout: Duration,
-    /// There may be jobs to claim. Set by every ring, so a ring during a claim leads to another claim.
-    hungry: AtomicBool,
-    /// There may be suspects to claim.
-    suspects: AtomicBool,
+    /// Jobs may be due. Set by every wake-up, so a wake-up during a claim leads to another claim.
+    jobs_due: AtomicBool,
+    /// Suspects may be due.
+    suspects_due: AtomicBool,
     closing: AtomicBool,
     busy: AtomicUsize,
-    /// The greatest number of a job that was ever claimed here.
+    /// The greatest number of a job that was claimed here.
     claimed_upto: AtomicI64,
-    /// Claims under way hold it to read until their jobs are noted; who looks for jobs that nobody knows of holds it to write, or it would
-    /// take those whose answer is still on its way.
+    /// A claim holds the read lock until the process knows its jobs. A search for claimed jobs that the process does
+    /// not know holds the write lock, or it would find jobs whose claim has not been answered yet.
     pub(crate) claims: RwLock<()>,
-    /// The task of this pool's apalis worker.
+    /// Wakes the pool's apalis worker.
     pub(crate) waker: AtomicWaker,
 }
 
@@ -36,8 +36,8 @@ impl PoolState {
             name,
             concurrency,
             timeout,
-            hungry: AtomicBool::new(true),
-            suspects: AtomicBool::new(false),
+            jobs_due: AtomicBool::new(true),
+            suspects_due: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             busy: AtomicUsize::new(0),
             claimed_upto: AtomicI64::new(0),
@@ -46,19 +46,19 @@ impl PoolState {
         }
     }
 
-    /// There may be work: look.
+    /// Has the pool look for due jobs.
     pub(crate) fn wake(&self) {
-        self.hungry.store(true, Ordering::SeqCst);
+        self.jobs_due.store(true, Ordering::SeqCst);
         self.waker.wake();
     }
 
-    /// There may be suspects: look.
+    /// Has the pool look for due suspects.
     pub(crate) fn wake_for_suspects(&self) {
-        self.suspects.store(true, Ordering::SeqCst);
+        self.suspects_due.store(true, Ordering::SeqCst);
         self.waker.wake();
     }
 
-    /// Claims no more. What runs goes on.
+    /// Ends claiming. Running jobs go on.
     pub(crate) fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
         self.waker.wake();
@@ -68,17 +68,18 @@ impl PoolState {
         self.closing.load(Ordering::SeqCst)
     }
 
-    /// Whether to claim; answers yes once for any number of rings.
-    pub(crate) fn take_hunger(&self) -> bool {
-        self.hungry.swap(false, Ordering::SeqCst)
+    /// Whether jobs may be due; true once for any number of wake-ups.
+    pub(crate) fn take_jobs_due(&self) -> bool {
+        self.jobs_due.swap(false, Ordering::SeqCst)
     }
 
-    /// Whether to claim a suspect; answers yes once.
-    pub(crate) fn take_suspects(&self) -> bool {
-        self.suspects.swap(false, Ordering::SeqCst)
+    /// Whether suspects may be due; true once for any number of wake-ups.
+    pub(crate) fn take_suspects_due(&self) -> bool {
+        self.suspects_due.swap(false, Ordering::SeqCst)
     }
 
-    pub(crate) fn free_slots(&self) -> usize {
+    /// How many more jobs may run.
+    pub(crate) fn free_room(&self) -> usize {
         self.concurrency.saturating_sub(self.busy.load(Ordering::SeqCst))
     }
 
@@ -87,18 +88,18 @@ impl PoolState {
         self.claimed_upto.load(Ordering::SeqCst)
     }
 
-    /// Takes a slot for this job until the guard is dropped.
-    pub(crate) fn occupy(self: &Arc<Self>, job: JobId) -> Slot {
+    /// Takes room for this job until the guard is dropped.
+    pub(crate) fn take_room(self: &Arc<Self>, job: JobId) -> RoomGuard {
         self.claimed_upto.fetch_max(job, Ordering::SeqCst);
         self.busy.fetch_add(1, Ordering::SeqCst);
-        Slot(self.clone())
+        RoomGuard(self.clone())
     }
 }
 
-/// One of a pool's slots, taken.
-pub(crate) struct Slot(Arc<PoolState>);
+/// Room for one job, taken.
+pub(crate) struct RoomGuard(Arc<PoolState>);
 
-impl Drop for Slot {
+impl Drop for RoomGuard {
     fn drop(&mut self) {
         self.0.busy.fetch_sub(1, Ordering::SeqCst);
         self.0.waker.wake();

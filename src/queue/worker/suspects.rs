@@ -1,10 +1,10 @@
-//! When a suspect may start: a job whose process died is not started together with others like it, so that the next death can
-//! be held against the right one.
+//! When a suspect may start. A suspect is a job whose process died. Suspects are not started together, so that the next
+//! death tells which of them kills its process.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The gate that all pools of a process share.
+/// Admits suspects, one at a time, for all pools of a process.
 pub(crate) struct Suspects {
     stagger: Duration,
     gate: Mutex<Gate>,
@@ -12,10 +12,10 @@ pub(crate) struct Suspects {
 
 #[derive(Default)]
 struct Gate {
-    /// A claim of a suspect is under way; its outcome is not known yet.
+    /// A claim of a suspect is under way.
     claiming: bool,
     running: usize,
-    /// One of those that run must be the only one.
+    /// A grave suspect runs, and no other may start beside it.
     alone: bool,
     last_start: Option<Instant>,
 }
@@ -25,18 +25,18 @@ impl Suspects {
         Arc::new(Self { stagger, gate: Mutex::default() })
     }
 
-    /// Leave to claim one suspect, with the highest suspicion that may start now; `None`: not now.
-    pub(crate) fn ask(self: &Arc<Self>) -> Option<Leave> {
+    /// Permission to claim one suspect; `None`: none may start now.
+    pub(crate) fn try_acquire(self: &Arc<Self>) -> Option<SuspectPermit> {
         let mut gate = self.lock();
         let waited = gate.last_start.is_none_or(|start| start.elapsed() >= self.stagger);
-        let worst = match gate.running {
+        let max_suspicion = match gate.running {
             _ if gate.claiming || gate.alone => return None,
             0 => 2,
             _ if waited => 1,
             _ => return None,
         };
         gate.claiming = true;
-        Some(Leave { suspects: self.clone(), worst })
+        Some(SuspectPermit { suspects: self.clone(), max_suspicion })
     }
 
     fn lock(&self) -> MutexGuard<'_, Gate> {
@@ -44,34 +44,35 @@ impl Suspects {
     }
 }
 
-/// Leave to claim. Dropped without a start, it is given back.
-pub(crate) struct Leave {
+/// Permission to claim a suspect. Dropped without a start, it is given back.
+pub(crate) struct SuspectPermit {
     suspects: Arc<Suspects>,
-    pub(crate) worst: i16,
+    /// The greatest suspicion that may start now.
+    pub(crate) max_suspicion: i16,
 }
 
-impl Leave {
-    /// A suspect was claimed: it runs until the guard is dropped.
-    pub(crate) fn start(self, suspicion: i16) -> Running {
+impl SuspectPermit {
+    /// Notes that a suspect was claimed. It runs until the guard is dropped.
+    pub(crate) fn start(self, suspicion: i16) -> RunningSuspect {
         let mut gate = self.suspects.lock();
         gate.running += 1;
         gate.alone = suspicion >= 2;
         gate.last_start = Some(Instant::now());
         drop(gate);
-        Running(self.suspects.clone())
+        RunningSuspect(self.suspects.clone())
     }
 }
 
-impl Drop for Leave {
+impl Drop for SuspectPermit {
     fn drop(&mut self) {
         self.suspects.lock().claiming = false;
     }
 }
 
-/// A suspect that runs.
-pub(crate) struct Running(Arc<Suspects>);
+/// A running suspect.
+pub(crate) struct RunningSuspect(Arc<Suspects>);
 
-impl Drop for Running {
+impl Drop for RunningSuspect {
     fn drop(&mut self) {
         let mut gate = self.0.lock();
         gate.running -= 1;
@@ -89,41 +90,41 @@ mod tests {
     fn suspects_start_one_after_the_other() {
         let suspects = Suspects::new(Duration::from_secs(3600));
 
-        let first = suspects.ask().unwrap().start(1);
+        let first = suspects.try_acquire().unwrap().start(1);
 
-        assert!(suspects.ask().is_none(), "the stagger has not passed");
+        assert!(suspects.try_acquire().is_none(), "the stagger has not passed");
         drop(first);
-        assert_eq!(suspects.ask().unwrap().worst, 2);
+        assert_eq!(suspects.try_acquire().unwrap().max_suspicion, 2);
     }
 
     #[test]
     fn after_the_stagger_a_second_mild_suspect_may_start_beside_the_first() {
         let suspects = Suspects::new(Duration::ZERO);
 
-        let _first = suspects.ask().unwrap().start(1);
+        let _first = suspects.try_acquire().unwrap().start(1);
 
-        assert_eq!(suspects.ask().unwrap().worst, 1);
+        assert_eq!(suspects.try_acquire().unwrap().max_suspicion, 1);
     }
 
     #[test]
     fn a_grave_suspect_runs_with_no_other_beside_it() {
         let suspects = Suspects::new(Duration::ZERO);
 
-        let alone = suspects.ask().unwrap().start(2);
+        let alone = suspects.try_acquire().unwrap().start(2);
 
-        assert!(suspects.ask().is_none());
+        assert!(suspects.try_acquire().is_none());
         drop(alone);
-        assert!(suspects.ask().is_some());
+        assert!(suspects.try_acquire().is_some());
     }
 
     #[test]
-    fn a_claim_that_finds_nothing_gives_its_leave_back() {
+    fn a_claim_that_finds_nothing_gives_its_permit_back() {
         let suspects = Suspects::new(Duration::from_secs(3600));
 
-        let leave = suspects.ask().unwrap();
-        assert!(suspects.ask().is_none());
-        drop(leave);
+        let permit = suspects.try_acquire().unwrap();
+        assert!(suspects.try_acquire().is_none());
+        drop(permit);
 
-        assert!(suspects.ask().is_some());
+        assert!(suspects.try_acquire().is_some());
     }
 }

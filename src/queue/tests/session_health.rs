@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use queue::Queue;
 use queue::connections::{self, Connections};
-use queue::fitness::Failures;
+use queue::session_health::Failures;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use sqlx::Row as _;

@@ -1,4 +1,4 @@
-//! Where a claimed row lies in its table.
+//! The physical location of a claimed row.
 
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
@@ -6,34 +6,34 @@ use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueRef, Postgres};
 use sqlx::{Decode, Encode, Type};
 
-/// The page and the place on it (Postgres' `ctid`), until somebody writes the row. Nothing here needs to know which.
+/// Postgres' `ctid` of a row, a page and an index on it. Valid until the row is written. It is passed back as it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place([u8; 6]);
+pub(crate) struct Tid([u8; 6]);
 
-/// Of Postgres' catalogue, where these numbers are fixed.
+/// Object ids of the types, fixed in Postgres' catalogue.
 const TID: Oid = Oid(27);
 const TID_ARRAY: Oid = Oid(1010);
 
-impl Type<Postgres> for Place {
+impl Type<Postgres> for Tid {
     fn type_info() -> PgTypeInfo {
         PgTypeInfo::with_oid(TID)
     }
 }
 
-impl PgHasArrayType for Place {
+impl PgHasArrayType for Tid {
     fn array_type_info() -> PgTypeInfo {
         PgTypeInfo::with_oid(TID_ARRAY)
     }
 }
 
-impl Encode<'_, Postgres> for Place {
+impl Encode<'_, Postgres> for Tid {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
         buffer.extend_from_slice(&self.0);
         Ok(IsNull::No)
     }
 }
 
-impl Decode<'_, Postgres> for Place {
+impl Decode<'_, Postgres> for Tid {
     fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
         Ok(Self(value.as_bytes()?.try_into()?))
     }

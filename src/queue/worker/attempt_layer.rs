@@ -1,7 +1,7 @@
-//! One attempt: the handler on a task of its own, and the verdict on how it ended.
+//! One attempt: runs the handler on a task of its own and judges its outcome.
 //!
-//! A panic, a timeout, a lost lease and a cancelled job end here, so that apalis sees every attempt as a success: what it would
-//! do about a failure (nothing that survives a crash) is the completer's work.
+//! A panic, a timeout, a lost lease and a cancelled job are handled here, so that apalis sees every attempt as a
+//! success. What apalis would do about a failure does not survive a crash; the completer stores the outcome instead.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -19,8 +19,9 @@ use tracing::Instrument;
 use crate::failure::{Snoozed, describe};
 use crate::registry::Registry;
 use crate::trace::TraceParent;
-use crate::worker::claimed::{ClaimedJob, ClaimedRow, Known};
-use crate::worker::completer::{Completer, Completion, Verdict};
+use crate::worker::claimed::{ClaimedJob, ClaimedRow, OwnedJob};
+use crate::worker::completer::Completer;
+use crate::worker::outcome::{AttemptOutcome, Completion};
 use crate::worker::pool::PoolState;
 
 #[derive(Clone)]
@@ -63,7 +64,7 @@ where
         let around = self.around.clone();
         let handler = self.inner.call(task);
         Box::pin(async move {
-            let row = &job.known.row;
+            let row = &job.owned.row;
             let trace = row
                 .traceparent
                 .as_deref()
@@ -71,12 +72,12 @@ where
                 .map_or_else(TraceParent::root, |from| from.child());
             let span = tracing::info_span!("job", kind = %row.kind, job.id = row.id, attempt = row.attempt + 1, trace = trace.trace_id());
             let handler = trace.scope(handler.instrument(span.clone()));
-            if let Some(verdict) = around.run(handler, &job.known).await {
-                span.in_scope(|| log(row, &verdict));
-                if matches!(verdict, Verdict::Done) && job.known.has_ended() {
-                    job.known.conclude();
+            if let Some(outcome) = around.run(handler, &job.owned).await {
+                span.in_scope(|| log(row, &outcome));
+                if matches!(outcome, AttemptOutcome::Done) && job.owned.is_completed() {
+                    job.owned.mark_stored();
                 } else {
-                    around.completer.send(Completion::of(job, verdict));
+                    around.completer.send(Completion::of(job, outcome));
                 }
             }
             Ok(())
@@ -85,15 +86,15 @@ where
 }
 
 impl AttemptLayer {
-    /// Runs the handler until something ends it; `None` when the lease was lost, and with it the right to a verdict.
+    /// Runs the handler to its end. `None`: the lease was lost, and the outcome does not count.
     async fn run(
         &self,
         handler: impl Future<Output = Result<(), BoxDynError>> + Send + 'static,
-        job: &Known,
-    ) -> Option<Verdict> {
-        let (row, registry, lost) = (&job.row, &*self.registry, &job.incarnation.lost);
+        job: &OwnedJob,
+    ) -> Option<AttemptOutcome> {
+        let (row, registry, lost) = (&job.row, &*self.registry, &job.lease.lost);
         let timeout = registry.get(&row.kind).and_then(|kind| kind.timeout).unwrap_or(self.pool.timeout);
-        // On a task of its own: it may run on any core, and a panic stays inside.
+        // On a task of its own, so that it may run on any core and a panic stays inside.
         let mut running = AbortOnDrop(tokio::spawn(handler));
         let cancel_over = async {
             job.cancel.cancelled().await;
@@ -106,15 +107,15 @@ impl AttemptLayer {
                 return Some(failed(row, registry, None, error));
             }
             () = lost.cancelled() => return None,
-            () = cancel_over => return Some(Verdict::Cancelled("cancelled while it ran; it did not stop by itself".to_owned())),
+            () = cancel_over => return Some(AttemptOutcome::Cancelled("cancelled while it ran; it did not stop by itself".to_owned())),
         };
         if lost.is_cancelled() {
             return None;
         }
         Some(match ended {
-            Ok(Ok(())) => Verdict::Done,
+            Ok(Ok(())) => AttemptOutcome::Done,
             Ok(Err(error)) if job.cancel.is_cancelled() => {
-                Verdict::Cancelled(format!("cancelled while it ran: {}", describe(&*error)))
+                AttemptOutcome::Cancelled(format!("cancelled while it ran: {}", describe(&*error)))
             }
             Ok(Err(error)) => judge(row, registry, &error),
             Err(panic) => failed(row, registry, None, describe_panic(panic)),
@@ -122,13 +123,13 @@ impl AttemptLayer {
     }
 }
 
-/// What an error of the handler means. The errors are apalis' own where it has one of that meaning.
-fn judge(row: &ClaimedRow, registry: &Registry, error: &BoxDynError) -> Verdict {
+/// The outcome that a handler's error stands for. Where apalis has an error of that meaning, it is used.
+fn judge(row: &ClaimedRow, registry: &Registry, error: &BoxDynError) -> AttemptOutcome {
     if let Some(snoozed) = error.downcast_ref::<Snoozed>() {
-        return Verdict::Snoozed(snoozed.0);
+        return AttemptOutcome::Snoozed(snoozed.0);
     }
     if error.is::<AbortError>() {
-        return Verdict::Aborted(error.source().map_or_else(|| error.to_string(), describe));
+        return AttemptOutcome::Aborted(error.source().map_or_else(|| error.to_string(), describe));
     }
     if let Some(retry) = error.downcast_ref::<RetryAfterError>() {
         let text = error.source().map_or_else(|| error.to_string(), describe);
@@ -137,10 +138,13 @@ fn judge(row: &ClaimedRow, registry: &Registry, error: &BoxDynError) -> Verdict 
     failed(row, registry, None, describe(&**error))
 }
 
-fn failed(row: &ClaimedRow, registry: &Registry, delay: Option<Duration>, error: String) -> Verdict {
+fn failed(row: &ClaimedRow, registry: &Registry, delay: Option<Duration>, error: String) -> AttemptOutcome {
     let failed_attempts = u16::try_from(row.attempt).unwrap_or(0) + 1;
     let backoff = registry.get(&row.kind).map_or(crate::backoff::Backoff::DEFAULT, |kind| kind.backoff);
-    Verdict::Failed { delay: delay.unwrap_or_else(|| backoff.delay(failed_attempts, rand::random())), error }
+    AttemptOutcome::Failed {
+        delay: delay.unwrap_or_else(|| backoff.delay(failed_attempts, rand::random())),
+        error,
+    }
 }
 
 fn describe_panic(ended: JoinError) -> String {
@@ -157,24 +161,24 @@ fn describe_panic(ended: JoinError) -> String {
     }
 }
 
-fn log(row: &ClaimedRow, verdict: &Verdict) {
+fn log(row: &ClaimedRow, outcome: &AttemptOutcome) {
     let (kind, id, attempt) = (&row.kind, row.id, row.attempt + 1);
-    match verdict {
-        Verdict::Done => tracing::debug!("Did {kind} {id}"),
-        Verdict::Snoozed(delay) => tracing::debug!("Put off {kind} {id} for {delay:?}"),
-        Verdict::HandedBack => tracing::debug!("Handed back {kind} {id}"),
-        Verdict::Failed { error, .. } if attempt >= row.max_attempts => {
+    match outcome {
+        AttemptOutcome::Done => tracing::debug!("Did {kind} {id}"),
+        AttemptOutcome::Snoozed(delay) => tracing::debug!("Put off {kind} {id} for {delay:?}"),
+        AttemptOutcome::HandedBack => tracing::debug!("Handed back {kind} {id}"),
+        AttemptOutcome::Failed { error, .. } if attempt >= row.max_attempts => {
             tracing::error!(error, "Gave up {kind} {id} after attempt {attempt}: {error}");
         }
-        Verdict::Failed { delay, error } => {
+        AttemptOutcome::Failed { delay, error } => {
             tracing::warn!(error, "Attempt {attempt} of {kind} {id} failed, again in {delay:.1?}: {error}");
         }
-        Verdict::Aborted(reason) => tracing::error!(reason, "Gave up {kind} {id}: {reason}"),
-        Verdict::Cancelled(reason) => tracing::info!(reason, "Cancelled {kind} {id}: {reason}"),
+        AttemptOutcome::Aborted(reason) => tracing::error!(reason, "Gave up {kind} {id}: {reason}"),
+        AttemptOutcome::Cancelled(reason) => tracing::info!(reason, "Cancelled {kind} {id}: {reason}"),
     }
 }
 
-/// The handler's task ends with its attempt, however that one ends.
+/// Aborts the handler's task when the attempt ends in any way.
 struct AbortOnDrop(tokio::task::JoinHandle<Result<(), BoxDynError>>);
 
 impl Drop for AbortOnDrop {

@@ -1,33 +1,33 @@
-//! Finding jobs by a filter: a select for each table that may hold them, each in order and limited, so that a page costs a page. In a view of all tables
-//! Postgres reads and sorts the whole history.
+//! SQL that finds jobs by a filter: one SELECT for each table that may hold them, each ordered and limited, so that
+//! Postgres reads one page of each. From a view over all tables Postgres would read and sort the whole history.
 
 use sqlx::{Postgres, QueryBuilder};
 
 use crate::inspection::Filter;
 use crate::job::JobId;
 
-/// Which page of what fits.
+/// Which of the matching jobs.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Page {
-    /// The newest.
+pub(crate) enum JobPage {
+    /// The newest, at most so many.
     Newest(i64),
-    /// The oldest behind a job, up to another one.
-    Behind(JobId, JobId, i64),
+    /// The oldest with a number above the first and up to the second, at most so many.
+    Between(JobId, JobId, i64),
 }
 
-/// A table that holds jobs.
+/// A table of jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Table {
-    /// What may still run.
+pub(crate) enum JobTable {
+    /// Jobs that may still run.
     Live,
-    /// What ended well or was cancelled.
+    /// Jobs that are done or cancelled.
     Finished,
-    /// What gave up.
+    /// Dead jobs.
     Dead,
 }
 
-impl Table {
-    /// The tables in which a job may be found that fits.
+impl JobTable {
+    /// The tables that may hold a match.
     pub(crate) fn of(filter: &Filter) -> Vec<Self> {
         match filter.state.as_deref() {
             None => vec![Self::Live, Self::Finished, Self::Dead],
@@ -45,7 +45,7 @@ impl Table {
         }
     }
 
-    /// The columns of a list, in one shape for all tables.
+    /// The columns of a list, equal for all tables.
     fn summary(self) -> &'static str {
         match self {
             Self::Live => {
@@ -60,7 +60,7 @@ impl Table {
         }
     }
 
-    /// What a state means in this table, in words that its partial indexes know.
+    /// The condition for a state in this table, as its partial indexes have it.
     fn state(self, state: &str) -> &'static str {
         match (self, state) {
             (Self::Live, "held") => " AND phase = 'held'",
@@ -76,10 +76,10 @@ impl Table {
     }
 }
 
-/// The lists' rows of jobs that fit.
-pub(crate) fn summaries(filter: &Filter, page: Page) -> QueryBuilder<Postgres> {
+/// List rows of the matching jobs.
+pub(crate) fn summaries(filter: &Filter, page: JobPage) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new("SELECT * FROM (");
-    for (place, table) in Table::of(filter).into_iter().enumerate() {
+    for (place, table) in JobTable::of(filter).into_iter().enumerate() {
         query.push(if place > 0 { " UNION ALL (SELECT " } else { "(SELECT " });
         query.push(table.summary());
         part(&mut query, table, filter, "", page);
@@ -90,55 +90,60 @@ pub(crate) fn summaries(filter: &Filter, page: Page) -> QueryBuilder<Postgres> {
     query
 }
 
-/// The ids of jobs of a table that fit.
+/// The ids of matching jobs of one table.
 pub(crate) fn ids(
-    table: Table,
+    table: JobTable,
     filter: &Filter,
-    besides: &'static str,
-    page: Page,
+    extra_condition: &'static str,
+    page: JobPage,
 ) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new("SELECT id");
-    part(&mut query, table, filter, besides, page);
+    part(&mut query, table, filter, extra_condition, page);
     query
 }
 
-/// How many jobs of a table fit behind a job, up to another one.
+/// The number of matching jobs of one table with numbers in a range.
 pub(crate) fn count(
-    table: Table,
+    table: JobTable,
     filter: &Filter,
-    besides: &'static str,
+    extra_condition: &'static str,
     after: JobId,
     until: JobId,
 ) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new("SELECT count(*)");
-    narrow(&mut query, table, filter, besides);
+    narrow(&mut query, table, filter, extra_condition);
     query.push(" AND id > ").push_bind(after).push(" AND id <= ").push_bind(until);
     query
 }
 
 fn part(
     query: &mut QueryBuilder<Postgres>,
-    table: Table,
+    table: JobTable,
     filter: &Filter,
-    besides: &'static str,
-    page: Page,
+    extra_condition: &'static str,
+    page: JobPage,
 ) {
-    narrow(query, table, filter, besides);
-    if let Page::Behind(after, until, _) = page {
+    narrow(query, table, filter, extra_condition);
+    if let JobPage::Between(after, until, _) = page {
         query.push(" AND id > ").push_bind(after).push(" AND id <= ").push_bind(until);
     }
     end(query, page);
 }
 
-fn end(query: &mut QueryBuilder<Postgres>, page: Page) {
+fn end(query: &mut QueryBuilder<Postgres>, page: JobPage) {
     match page {
-        Page::Newest(limit) => query.push(" ORDER BY id DESC LIMIT ").push_bind(limit),
-        Page::Behind(_, _, limit) => query.push(" ORDER BY id LIMIT ").push_bind(limit),
+        JobPage::Newest(limit) => query.push(" ORDER BY id DESC LIMIT ").push_bind(limit),
+        JobPage::Between(_, _, limit) => query.push(" ORDER BY id LIMIT ").push_bind(limit),
     };
 }
 
-fn narrow(query: &mut QueryBuilder<Postgres>, table: Table, filter: &Filter, besides: &'static str) {
-    query.push(" FROM ").push(table.name()).push(" WHERE TRUE").push(besides);
+fn narrow(
+    query: &mut QueryBuilder<Postgres>,
+    table: JobTable,
+    filter: &Filter,
+    extra_condition: &'static str,
+) {
+    query.push(" FROM ").push(table.name()).push(" WHERE TRUE").push(extra_condition);
     if let Some(state) = &filter.state {
         query.push(table.state(state));
     }
@@ -188,13 +193,14 @@ mod tests {
         let large: Vec<String> = sqlx::query_scalar(large).fetch_all(&pg).await.unwrap();
         assert_eq!(large.len(), 3);
 
-        // What is due is found by its pool and priority, which a list does not know: for these two the live table is read, never the history.
+        // What is due is found by its pool and priority, which a list does not know: for these two the live table is
+        // read, never the history.
         let states =
             crate::inspection::STATES.into_iter().filter(|state| !["waiting", "running"].contains(state));
         let states = states.map(Some).chain([None]);
         for state in states {
             let filter = Filter { state: state.map(str::to_owned), ..Filter::default() };
-            let query = summaries(&filter, Page::Newest(50));
+            let query = summaries(&filter, JobPage::Newest(50));
             // The limits are all that is bound.
             let sql = (1..=4)
                 .fold(query.sql().as_str().to_owned(), |sql, place| sql.replace(&format!("${place}"), "50"));

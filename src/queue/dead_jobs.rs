@@ -1,5 +1,6 @@
-//! Jobs that gave up, for whoever knows what another try of one means. The queue itself can only bring a job back as it was
-//! ([`crate::inspection::Action::Retry`]), which is worth nothing where its follow-up has closed what the job was about.
+//! Dead jobs that get a successor, for callers that know what a retry of a kind means. The queue itself can only bring
+//! a job back as it was ([`crate::inspection::Action::Retry`]), which does nothing where the job's follow-up has closed
+//! its subject.
 
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -7,18 +8,19 @@ use sqlx::PgConnection;
 use crate::inspection;
 use crate::job::JobId;
 
-/// A job that gave up.
+/// A dead job.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct DeadJob {
     /// Its number.
     pub id: JobId,
-    /// What it did.
+    /// Its kind.
     pub kind: String,
-    /// What it was about.
+    /// Its payload.
     pub payload: Value,
 }
 
-/// A dead job, locked until the caller's transaction ends: of two who try it again at once, the second finds it gone. `None`: it is not dead.
+/// Reads a dead job and locks it until the caller's transaction ends, so that of two concurrent retries the second
+/// finds it gone. `None`: it is not dead.
 pub async fn lock(conn: &mut PgConnection, id: JobId) -> sqlx::Result<Option<DeadJob>> {
     sqlx::query_as("SELECT id, kind, payload FROM queue.dead WHERE id = $1 FOR UPDATE")
         .bind(id)
@@ -26,7 +28,7 @@ pub async fn lock(conn: &mut PgConnection, id: JobId) -> sqlx::Result<Option<Dea
         .await
 }
 
-/// Puts a dead job away that has a successor, with all that is known of it. The caller holds its lock.
+/// Moves a dead job that has a successor to the history. The caller holds its lock.
 pub async fn put_away(conn: &mut PgConnection, id: JobId, why: &str) -> sqlx::Result<()> {
     sqlx::query(
         "WITH gone AS (DELETE FROM queue.dead WHERE id = $1 RETURNING *)
@@ -40,7 +42,7 @@ pub async fn put_away(conn: &mut PgConnection, id: JobId, why: &str) -> sqlx::Re
     Ok(())
 }
 
-/// Writes down what came of an administrator's retry.
+/// Records the outcome of an administrator's retry in the audit.
 pub async fn note(conn: &mut PgConnection, actor: &str, id: JobId, outcome: &str) -> sqlx::Result<()> {
     inspection::note(conn, actor, "retry", &format!("job {id}"), outcome).await
 }

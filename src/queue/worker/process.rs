@@ -1,0 +1,293 @@
+//! This process as a worker: its row, and the lease that all its claims stand on.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::Queue;
+use crate::job::JobId;
+use crate::worker::claimed::ClaimRequest;
+use crate::worker::pool::PoolState;
+use crate::worker::suspects::Suspects;
+
+/// The registration of this process as a worker. After a lost lease the process registers again under a new id, and its
+/// claims under the former one are void.
+pub(crate) struct WorkerProcess {
+    pub(crate) queue: Queue,
+    pub(crate) suspects: Arc<Suspects>,
+    /// Host and process id, for people.
+    name: String,
+    /// The kinds that this process can run. Jobs of other kinds are parked for other processes.
+    kinds: Vec<&'static str>,
+    lease_state: Mutex<LeaseState>,
+    /// The jobs that this process owns, each with its fence and the token that cancels it.
+    jobs: Mutex<HashMap<JobId, (i64, CancellationToken)>>,
+    /// Claims made so far.
+    claims_made: AtomicI64,
+    /// Claims and completions whose outcome is unknown here because the answer was lost or is still awaited.
+    in_doubt: AtomicUsize,
+    /// A connection was lost, so the server may have crashed and lost commits.
+    lost_connection: Notify,
+}
+
+struct LeaseState {
+    lease: Option<Arc<Lease>>,
+    renewed_at: Instant,
+}
+
+/// One lease, from the registration to its loss or to the stop.
+pub(crate) struct Lease {
+    pub(crate) worker_id: i64,
+    /// Cancelled when the lease is lost: handlers are stopped, and their outcomes no longer count.
+    pub(crate) lost: CancellationToken,
+}
+
+impl WorkerProcess {
+    pub(crate) fn new(queue: Queue, name: String, kinds: Vec<&'static str>) -> Arc<Self> {
+        let suspects = Suspects::new(queue.settings().suspect_stagger);
+        let lease_state = LeaseState { lease: None, renewed_at: Instant::now() };
+        Arc::new(Self {
+            queue,
+            suspects,
+            name,
+            kinds,
+            lease_state: Mutex::new(lease_state),
+            jobs: Mutex::default(),
+            claims_made: AtomicI64::new(0),
+            in_doubt: AtomicUsize::new(0),
+            lost_connection: Notify::new(),
+        })
+    }
+
+    /// The present lease; `None` while there is none.
+    pub(crate) fn lease(&self) -> Option<Arc<Lease>> {
+        lock(&self.lease_state).lease.clone()
+    }
+
+    /// How long ago the lease was last renewed.
+    pub(crate) fn silent_for(&self) -> Duration {
+        lock(&self.lease_state).renewed_at.elapsed()
+    }
+
+    /// A claim for a pool, in doubt until it is answered; `None` while there is no lease.
+    pub(crate) fn claim_request(self: &Arc<Self>, pool: &Arc<PoolState>) -> Option<ClaimRequest> {
+        let lease = self.lease()?;
+        let number = self.claims_made.fetch_add(1, Ordering::SeqCst) + 1;
+        self.add_in_doubt();
+        Some(ClaimRequest { process: self.clone(), pool: pool.clone(), lease, number })
+    }
+
+    /// Adds a job that was claimed.
+    pub(crate) fn add_job(&self, job_id: JobId, fence: i64, cancel: CancellationToken) {
+        lock(&self.jobs).insert(job_id, (fence, cancel));
+    }
+
+    /// Removes a job, unless it has been claimed again meanwhile.
+    pub(crate) fn remove_job(&self, job_id: JobId, fence: i64) {
+        let mut jobs = lock(&self.jobs);
+        if jobs.get(&job_id).is_some_and(|(current, _)| *current == fence) {
+            jobs.remove(&job_id);
+        }
+    }
+
+    /// From now on the database may attribute jobs to this process that it does not know.
+    pub(crate) fn add_in_doubt(&self) {
+        self.in_doubt.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The outcome of one claim in doubt has become known.
+    pub(crate) fn remove_in_doubt(&self) {
+        self.in_doubt.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Notes that the database went away, or that a standby has taken over.
+    pub(crate) fn note_lost_connection(&self) {
+        self.lost_connection.notify_one();
+    }
+
+    /// Resolves once for any number of lost connections.
+    pub(crate) async fn connection_lost(&self) {
+        self.lost_connection.notified().await;
+    }
+
+    /// The jobs that this process owns.
+    pub(crate) fn job_ids(&self) -> Vec<JobId> {
+        lock(&self.jobs).keys().copied().collect()
+    }
+
+    /// The same jobs, and their fences.
+    pub(crate) fn claims(&self) -> (Vec<JobId>, Vec<i64>) {
+        lock(&self.jobs).iter().map(|(id, (fence, _))| (*id, *fence)).unzip()
+    }
+
+    /// Cancels a job that this process owns.
+    pub(crate) fn request_cancel(&self, job_id: JobId) {
+        if let Some((_, cancel)) = lock(&self.jobs).get(&job_id) {
+            cancel.cancel();
+        }
+    }
+
+    /// Registers, renews the lease, and registers again after a loss, until `stop`. Slow handlers cannot delay it.
+    pub(crate) async fn keep_lease(self: Arc<Self>, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let pause = match self.lease() {
+                None => self.register().await,
+                Some(lease) => self.renew(&lease).await,
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// Takes a new lease; returns the pause before the next step.
+    pub(crate) async fn register(&self) -> Duration {
+        let settings = self.queue.settings();
+        let asked_at = Instant::now();
+        let joined = sqlx::query_scalar("INSERT INTO queue.workers (name, lease_until, kinds) VALUES ($1, now() + make_interval(secs => $2), $3) RETURNING id")
+            .bind(&self.name)
+            .bind(settings.lease.as_secs_f64())
+            .bind(&self.kinds);
+        let joined = self.queue.cache().run(async |conn| joined.fetch_one(conn).await);
+        match tokio::time::timeout(settings.statement_timeout, joined).await {
+            Ok(Ok(worker_id)) => {
+                let lease = Lease { worker_id, lost: CancellationToken::new() };
+                *lock(&self.lease_state) = LeaseState { lease: Some(Arc::new(lease)), renewed_at: asked_at };
+                tracing::debug!(worker.id = worker_id, "Joined the queue as worker {worker_id}");
+                self.queue.notifier().wake_all_here();
+                settings.renew_every
+            }
+            Ok(Err(error)) => self.warn("join the queue", &error),
+            Err(_) => self.warn("join the queue", &"the database does not answer"),
+        }
+    }
+
+    /// Renews the lease. The name is compared, since a database that lost this worker's row may have given its id to
+    /// another process.
+    async fn renew(&self, lease: &Arc<Lease>) -> Duration {
+        let settings = self.queue.settings();
+        let asked_at = Instant::now();
+        let renewed =
+            sqlx::query("UPDATE queue.workers SET lease_until = now() + make_interval(secs => $2) WHERE id = $1 AND name = $3 AND lease_until > now()")
+                .bind(lease.worker_id)
+                .bind(settings.lease.as_secs_f64())
+                .bind(&self.name);
+        let renewed = self.queue.cache().run(async |conn| renewed.execute(conn).await);
+        let pause =
+            match tokio::time::timeout(settings.statement_timeout.min(settings.lease / 3), renewed).await {
+                Ok(Ok(done)) if done.rows_affected() == 1 => {
+                    lock(&self.lease_state).renewed_at = asked_at;
+                    return settings.renew_every;
+                }
+                Ok(Ok(_)) => {
+                    self.lose_lease(lease, "it had run out");
+                    return Duration::ZERO;
+                }
+                Ok(Err(error)) => self.warn("renew the lease", &error),
+                Err(_) => self.warn("renew the lease", &"the database does not answer"),
+            };
+        // By this process's own clock the lease has run out, whatever the database says later.
+        if self.silent_for() >= settings.lease {
+            self.lose_lease(lease, "the database was away for longer than the lease");
+        }
+        pause
+    }
+
+    fn lose_lease(&self, lease: &Arc<Lease>, why: &str) {
+        tracing::warn!(worker.id = lease.worker_id, "Lost the lease of worker {}: {why}", lease.worker_id);
+        lock(&self.lease_state).lease = None;
+        lease.lost.cancel();
+        self.note_lost_connection();
+    }
+
+    fn warn(&self, deed: &str, error: &dyn std::fmt::Display) -> Duration {
+        tracing::warn!(error = %error, "Could not {deed}; trying again");
+        (self.queue.settings().renew_every / 4).min(Duration::from_secs(1))
+    }
+
+    /// Ends the registration and hands all jobs back; returns their number. If a claim is in doubt, the database
+    /// searches for the jobs.
+    pub(crate) async fn deregister(&self) -> sqlx::Result<i32> {
+        let Some(lease) = lock(&self.lease_state).lease.take() else { return Ok(0) };
+        let known = self.job_ids();
+        let known = (self.in_doubt.load(Ordering::SeqCst) == 0).then_some(known);
+        lease.lost.cancel();
+        let leave = sqlx::query_scalar("SELECT queue.leave($1, $2)").bind(lease.worker_id).bind(known);
+        self.queue.cache().run(async |conn| leave.fetch_one(conn).await).await
+    }
+}
+
+/// A poisoned lock is usable: the guarded value is valid after every statement.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+    use sqlx::postgres::PgPoolOptions;
+    use sqlx::types::Json;
+
+    use super::*;
+    use crate::settings::Settings;
+    use crate::worker::claimed::{ClaimedJob, ClaimedRow};
+
+    fn process() -> (Arc<WorkerProcess>, Arc<PoolState>) {
+        let pg = PgPoolOptions::new().connect_lazy("postgres://nowhere").unwrap();
+        let process = WorkerProcess::new(Queue::open(pg, Settings::default()), "this".into(), Vec::new());
+        let lease = Lease { worker_id: 1, lost: CancellationToken::new() };
+        lock(&process.lease_state).lease = Some(Arc::new(lease));
+        (process, Arc::new(PoolState::new("test".into(), 9, Duration::from_secs(9))))
+    }
+
+    fn in_doubt(process: &WorkerProcess) -> usize {
+        process.in_doubt.load(Ordering::SeqCst)
+    }
+
+    fn claimed(process: &Arc<WorkerProcess>, pool: &Arc<PoolState>) -> ClaimedJob {
+        let request = process.claim_request(pool).unwrap();
+        process.remove_in_doubt();
+        let row = ClaimedRow {
+            id: 7,
+            fence: 1,
+            kind: "act".into(),
+            lane: None,
+            attempt: 0,
+            max_attempts: 1,
+            crashes: 0,
+            suspicion: 0,
+            traceparent: None,
+            payload: Json(RawValue::NULL.to_owned()),
+            tid: None,
+        };
+        ClaimedJob::new(row, &request, None)
+    }
+
+    #[tokio::test]
+    async fn a_claim_without_an_answer_is_in_doubt() {
+        let (process, pool) = process();
+
+        let request = process.claim_request(&pool);
+
+        assert_eq!((request.is_some(), in_doubt(&process)), (true, 1));
+        drop(request);
+        assert_eq!(in_doubt(&process), 1);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_is_dropped_without_a_stored_outcome_is_in_doubt_and_any_other_one_is_not() {
+        let (process, pool) = process();
+        let (stored, lost) = (claimed(&process, &pool), claimed(&process, &pool));
+        stored.owned.mark_stored();
+
+        drop(stored);
+        assert_eq!(in_doubt(&process), 0);
+        drop(lost);
+        assert_eq!((in_doubt(&process), process.job_ids().len()), (1, 0));
+    }
+}
