@@ -15,6 +15,7 @@ use queue::claim::Claim;
 use queue::failure::Failure;
 use queue::job::{FollowUp, Job};
 use serde::{Deserialize, Serialize};
+use store::ids::{ConversationId, MessageId, TurnId};
 use store::messages::Said;
 use store::turns::Turn;
 
@@ -29,12 +30,12 @@ use crate::turns::{self, in_hand, typing, words};
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Answer {
     /// `channel_conversations.id`.
-    pub conversation: i64,
+    pub conversation: ConversationId,
     /// `channel_messages.id`.
-    pub message: i64,
+    pub message: MessageId,
     /// The failed turn whose messages are to be answered once more, by an administrator's wish.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_of: Option<i64>,
+    pub retry_of: Option<TurnId>,
 }
 
 /// A busy agent is not waited for any longer at a time, whatever it asks for: somebody waits for an answer.
@@ -108,7 +109,7 @@ async fn store(
         }
         Reply::Silent => {
             store::turns::finish_silent(&mut tx, turn.id).await?;
-            tracing::info!(turn.id = turn.id, "The agent chose to stay silent in turn {}", turn.id);
+            tracing::info!(turn.id = turn.id.0, "The agent chose to stay silent in turn {}", turn.id);
         }
     }
     claim.complete(&mut tx).await?;
@@ -195,7 +196,7 @@ impl Answer {
             tx.commit().await?;
             return Err(Failure::Snooze(pause));
         }
-        let ids: Vec<i64> = messages.iter().map(|message| message.id).collect();
+        let ids: Vec<MessageId> = messages.iter().map(|message| message.id).collect();
         let turn = store::turns::begin(&mut tx, self.conversation, &agents::name(&agent), &ids).await?;
         tx.commit().await?;
         Ok(Some(Opened { turn, agent, messages, in_hand: None }))

@@ -41,7 +41,7 @@ pub async fn run(job: Apologise, app: App, claim: Claim) -> Result<(), Failure> 
         // It died before it had a turn: its message must not wait for ever.
         _ => {
             if store::messages::fail_unanswered(&mut tx, message, reason).await? {
-                tracing::error!(message.id = message, "Message {message} was never answered: {reason}");
+                tracing::error!(message.id = message.0, "Message {message} was never answered: {reason}");
             }
         }
     }
@@ -60,7 +60,7 @@ pub(crate) async fn apologise(
 ) -> Result<(), ReplyError> {
     let messages = store::messages::of_turn(tx, turn.id).await?;
     if store::turns::fail(tx, turn.id, reason).await? {
-        tracing::error!(turn.id = turn.id, "Gave up turn {}: {reason}", turn.id);
+        tracing::error!(turn.id = turn.id.0, "Gave up turn {}: {reason}", turn.id);
         // For a turn that was tried again by hand somebody has apologised already.
         if turn.retry_of.is_none() {
             replies::plan(app, tx, turn, &messages, texts::APOLOGY).await?;

@@ -8,6 +8,7 @@ use queue::claim::Claim;
 use queue::failure::Failure;
 use queue::job::NewJob;
 use queue::transaction::Transaction;
+use store::ids::{ConversationId, SlotId};
 use store::slots::{self, PartOutcome, Slot, SlotState, UserPart};
 use store::users::User;
 
@@ -43,7 +44,7 @@ pub(crate) struct Page {
     /// What counts for those who are there.
     standings: Standings,
     /// Their threads.
-    conversations: HashMap<String, i64>,
+    conversations: HashMap<String, ConversationId>,
 }
 
 /// Pages are taken one after the other, planned some at a time, and kept one after the other: each only where the slot stands at its beginning, so each
@@ -52,7 +53,7 @@ pub(crate) struct Page {
 /// waits for the one before it in the database.
 impl<'a> Duty<'a> {
     /// `None`: nothing is left to be done.
-    pub(crate) async fn open(app: &'a App, slot_id: i64) -> Result<Option<Self>, Failure> {
+    pub(crate) async fn open(app: &'a App, slot_id: SlotId) -> Result<Option<Self>, Failure> {
         let mut conn = app.pg.acquire().await?;
         let slot = slots::get(&mut conn, slot_id).await?.filter(|slot| slot.state == SlotState::Open);
         let Some(slot) = slot else { return Ok(None) };
@@ -121,7 +122,7 @@ impl<'a> Duty<'a> {
             .filter_map(|id| page.standings.get(id))
             .map(|standing| (&standing.user, filled(slot.moment, &self.definition, &standing.user, text)))
             .collect();
-        let posts: Vec<(i64, &str)> = said
+        let posts: Vec<(ConversationId, &str)> = said
             .iter()
             .filter_map(|(user, text)| Some((*page.conversations.get(&user.id)?, text.as_str())))
             .collect();

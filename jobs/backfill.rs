@@ -196,7 +196,7 @@ async fn take_in(app: &App, message: &ListedMessage) -> Result<(), Untaken> {
         store::unusable_entries::settle(&mut tx, &message.sid).await?;
         tx.commit().await?;
         tracing::warn!(
-            message.id = id,
+            message.id = id.0,
             message.sid = message.sid,
             "Took in message {id}, whose webhook never came"
         );

@@ -43,7 +43,7 @@ pub async fn run(job: CloseChunk, app: App, claim: Claim) -> Result<(), Failure>
             post_alert::raise(&mut tx, &app.settings, AlertCause::UnknownSend, &detail).await?;
         }
         tracing::warn!(
-            chunk.id = chunk_id,
+            chunk.id = chunk_id.0,
             "Closed chunk {chunk_id} without an answer of Twilio's: {reason}"
         );
     }

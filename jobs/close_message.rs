@@ -36,7 +36,7 @@ pub async fn run(job: CloseMessage, app: App, claim: Claim) -> Result<(), Failur
         if message.retried_at.is_none() {
             admission::tell(&app, &mut tx, &message, texts::APOLOGY).await?;
         }
-        tracing::error!(message.id = id, "Gave up message {id}: {reason}");
+        tracing::error!(message.id = id.0, "Gave up message {id}: {reason}");
     }
     claim.complete(&mut tx).await?;
     tx.commit().await?;

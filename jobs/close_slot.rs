@@ -8,6 +8,7 @@ use queue::job::{Ended, Job};
 use queue::transaction::Transaction;
 use serde::{Deserialize, Serialize};
 use store::alerts::AlertCause;
+use store::ids::SlotId;
 
 use crate::app::App;
 use crate::post_alert;
@@ -40,7 +41,7 @@ const FAILURES: i32 = 10;
 pub(crate) async fn close_if_done(
     app: &App,
     tx: &mut Transaction,
-    slot_id: i64,
+    slot_id: SlotId,
     failed: Option<&str>,
 ) -> Result<(), Failure> {
     store::slots::lock(tx, slot_id).await?;
@@ -51,7 +52,7 @@ pub(crate) async fn close_if_done(
     end(app, tx, slot_id, failed.or(agent_failed.then_some("the agent failed for everybody"))).await
 }
 
-async fn end(app: &App, tx: &mut Transaction, slot_id: i64, failed: Option<&str>) -> Result<(), Failure> {
+async fn end(app: &App, tx: &mut Transaction, slot_id: SlotId, failed: Option<&str>) -> Result<(), Failure> {
     let Some(slot) = store::slots::lock(tx, slot_id).await? else { return Ok(()) };
     if !store::slots::end(tx, slot_id, failed).await? {
         return Ok(());
@@ -59,7 +60,7 @@ async fn end(app: &App, tx: &mut Transaction, slot_id: i64, failed: Option<&str>
     let in_row = store::schedules::count_end(tx, &slot.schedule, failed.is_some()).await?;
     if let Some(reason) = failed {
         tracing::warn!(
-            slot.id = slot_id,
+            slot.id = slot_id.0,
             schedule = slot.schedule,
             "A slot of {} failed: {reason}",
             slot.schedule

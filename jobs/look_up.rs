@@ -39,7 +39,7 @@ pub(crate) async fn resolve(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(
     }
     match find(app, chunk, started_at, earliest).await? {
         Verdict::Found(sid) => {
-            tracing::info!(chunk.id = chunk.id, sid, "Found chunk {} in Twilio's list", chunk.id);
+            tracing::info!(chunk.id = chunk.id.0, sid, "Found chunk {} in Twilio's list", chunk.id);
             return sending::accept(app, Some(claim), chunk.id, chunk.attempt, &sid).await;
         }
         Verdict::Unproven(reason) => return leave_in_doubt(app, claim, chunk, earliest, reason).await,
@@ -63,7 +63,7 @@ pub(crate) async fn resolve(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(
         )
         .await?;
         tx.commit().await?;
-        tracing::info!(chunk.id = chunk.id, "Chunk {} never reached Twilio; sending it again", chunk.id);
+        tracing::info!(chunk.id = chunk.id.0, "Chunk {} never reached Twilio; sending it again", chunk.id);
         return Err(Failure::Snooze(Duration::ZERO));
     }
     tx.commit().await?;

@@ -6,6 +6,7 @@ use queue::enqueue::EnqueueError;
 use queue::job::NewJob;
 use queue::transaction::Transaction;
 use store::deliveries::{NewChunk, NewDelivery, Purpose};
+use store::ids::{AddressId, MessageId};
 
 use crate::app::Settings;
 use crate::lanes;
@@ -15,9 +16,9 @@ use crate::send_chunk::SendChunk;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Notice<'a> {
     /// To whom.
-    pub(crate) address_id: i64,
+    pub(crate) address_id: AddressId,
     /// About which message, which gets one notice; `None`: about one that got its notice before it was tried again.
-    pub(crate) message_id: Option<i64>,
+    pub(crate) message_id: Option<MessageId>,
     /// When that was written, or tried again by hand.
     pub(crate) since: DateTime<Utc>,
     /// What is said.

@@ -15,6 +15,7 @@ use queue::failure::Failure;
 use queue::job::{FollowUp, Job};
 use queue::transaction::Transaction;
 use serde::{Deserialize, Serialize};
+use store::ids::SlotId;
 use store::slots::{self, PartOutcome, Slot, SlotState};
 use store::turns::{OfSlot, Turn};
 
@@ -32,7 +33,7 @@ use crate::turns::{self, in_hand};
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PromptUser {
     /// `channel_slots.id`.
-    pub slot: i64,
+    pub slot: SlotId,
     /// `channel_users.id`.
     pub user: String,
     /// An administrator's retry, which the end of the slot does not stop.

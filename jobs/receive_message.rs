@@ -15,6 +15,7 @@ use queue::failure::Failure;
 use queue::job::{FollowUp, Job, NewJob};
 use queue::transaction::Transaction;
 use serde::{Deserialize, Serialize};
+use store::ids::MessageId;
 use store::messages::{Message, MessageOutcome};
 
 use crate::agents;
@@ -30,7 +31,7 @@ use crate::{lanes, texts, turns};
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ReceiveMessage {
     /// `channel_messages.id`.
-    pub message: i64,
+    pub message: MessageId,
 }
 
 impl Job for ReceiveMessage {
@@ -86,7 +87,7 @@ enum Decided {
 }
 
 /// The message, if nothing has been decided about it.
-async fn waiting(conn: &mut sqlx::PgConnection, id: i64) -> sqlx::Result<Option<Message>> {
+async fn waiting(conn: &mut sqlx::PgConnection, id: MessageId) -> sqlx::Result<Option<Message>> {
     let message = store::messages::get(conn, id).await?;
     Ok(message.filter(|message| message.outcome.is_none() && message.accepted_at.is_none()))
 }
@@ -139,7 +140,7 @@ async fn decide(
     store::messages::accept(tx, message.id, conversation).await?;
     let answer = Answer { conversation, message: message.id, retry_of: None };
     tx.enqueue(NewJob::of(&answer).lane(lanes::conversation(conversation))).await?;
-    tracing::info!(message.id = message.id, "Accepted message {}", message.id);
+    tracing::info!(message.id = message.id.0, "Accepted message {}", message.id);
     Ok(Decided::Yes)
 }
 

@@ -68,6 +68,6 @@ pub(crate) async fn plan(
         NewJob::of(&job).lane(lanes::replies(address_id)).unique_key(lanes::chunk_key(*id))
     });
     tx.enqueue_batch(jobs.collect()).await?;
-    tracing::info!(turn.id = turn.id, delivery.id = %delivery_id, "Planned the reply of turn {} in {} chunks", turn.id, chunk_ids.len());
+    tracing::info!(turn.id = turn.id.0, delivery.id = %delivery_id, "Planned the reply of turn {} in {} chunks", turn.id, chunk_ids.len());
     Ok(())
 }

@@ -18,6 +18,7 @@ use queue::transaction::Transaction;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 use store::deliveries::{DeliveryState, Purpose};
+use store::ids::SlotId;
 use store::slots::{PartOutcome, Slot, UserPart};
 use store::users::User;
 
@@ -33,7 +34,7 @@ use crate::schedules::placeholders::{self, Values};
 #[derive(Debug, Serialize, Deserialize)]
 pub struct RunDuty {
     /// `channel_slots.id`.
-    pub slot: i64,
+    pub slot: SlotId,
 }
 
 /// A large audience is worked off in stretches, so that none runs into its time limit.

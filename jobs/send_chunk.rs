@@ -12,6 +12,7 @@ use queue::failure::Failure;
 use queue::job::{FollowUp, Job};
 use serde::{Deserialize, Serialize};
 use store::chunks::{Chunk, ChunkState};
+use store::ids::ChunkId;
 use store::rate_buckets::{self, Bucket, Rate};
 use store::sender_pace::SendStream;
 
@@ -24,7 +25,7 @@ use crate::{look_up, sending};
 #[serde(rename_all = "camelCase")]
 pub struct SendChunk {
     /// `channel_chunks.id`.
-    pub chunk: i64,
+    pub chunk: ChunkId,
     /// Counts against the allowance.
     #[serde(default)]
     pub meter_proactive: bool,

@@ -12,6 +12,7 @@ use store::alerts::AlertCause;
 use store::chunks::{Accepted, Chunk, End, Unsent};
 use store::consents::{ConsentAction, ConsentMethod, NewConsent};
 use store::deliveries::Obstacle;
+use store::ids::{AddressId, ChunkId};
 use store::opt_outs::OptedOutBy;
 use twilio::client::SendError;
 use twilio::errors::ErrorClass;
@@ -41,7 +42,7 @@ pub(crate) async fn send(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(), 
 }
 
 /// Sends a planned chunk to find out whether Twilio lets us.
-pub(crate) async fn try_out(app: &App, chunk_id: i64) -> Result<Sent, Failure> {
+pub(crate) async fn try_out(app: &App, chunk_id: ChunkId) -> Result<Sent, Failure> {
     let Some(chunk) = store::chunks::get(&mut *app.pg.acquire().await?, chunk_id).await? else {
         return Ok(Sent::Well);
     };
@@ -97,7 +98,7 @@ async fn attempt(app: &App, claim: Option<&Claim>, chunk: &Chunk) -> Result<Atte
             if let Err(failure) = accept(app, claim, chunk.id, attempt.number, &accepted.sid).await {
                 return Ok(Attempted::Failed { failure, sender_refused: false });
             }
-            tracing::info!(chunk.id = chunk.id, sid = accepted.sid, "Twilio accepted chunk {}", chunk.id);
+            tracing::info!(chunk.id = chunk.id.0, sid = accepted.sid, "Twilio accepted chunk {}", chunk.id);
             Ok(Attempted::Done)
         }
         Err(error) => judge(app, chunk, attempt.number, error).await,
@@ -136,7 +137,7 @@ async fn begin(app: &App, chunk: &Chunk) -> Result<Option<(Attempt, String)>, Fa
     if store::chunks::end(&mut tx, chunk.id, end, None, reason).await? {
         store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
         tx.commit().await?;
-        tracing::warn!(chunk.id = chunk.id, "Chunk {} is not sent: {reason}", chunk.id);
+        tracing::warn!(chunk.id = chunk.id.0, "Chunk {} is not sent: {reason}", chunk.id);
     }
     Ok(None)
 }
@@ -165,7 +166,7 @@ async fn mark(
 pub(crate) async fn accept(
     app: &App,
     claim: Option<&Claim>,
-    chunk_id: i64,
+    chunk_id: ChunkId,
     attempt: i32,
     sid: &str,
 ) -> Result<(), Failure> {
@@ -176,7 +177,7 @@ pub(crate) async fn accept(
             Ok(Proof::None) => return Err(Failure::Snooze(app.settings.sending.until_looked_up())),
             Err(failure) if last => return Err(failure),
             Err(failure) => tracing::warn!(
-                chunk.id = chunk_id,
+                chunk.id = chunk_id.0,
                 "Could not store that chunk {chunk_id} was accepted; trying again: {failure:?}"
             ),
         }
@@ -189,7 +190,7 @@ pub(crate) async fn accept(
 async fn try_accept(
     app: &App,
     claim: Option<&Claim>,
-    chunk_id: i64,
+    chunk_id: ChunkId,
     attempt: i32,
     sid: &str,
 ) -> Result<Proof, Failure> {
@@ -205,7 +206,10 @@ async fn try_accept(
             let reason = format!("Twilio gave it the SID {sid}, which is chunk {owner}'s");
             store::in_doubt::raise(&mut tx, chunk_id, attempt, &reason).await?;
             tx.commit().await?;
-            tracing::warn!(chunk.id = chunk_id, "Nobody knows whether Twilio has chunk {chunk_id}: {reason}");
+            tracing::warn!(
+                chunk.id = chunk_id.0,
+                "Nobody knows whether Twilio has chunk {chunk_id}: {reason}"
+            );
             return Ok(Proof::None);
         }
     }
@@ -251,7 +255,11 @@ async fn judge(app: &App, chunk: &Chunk, attempt: i32, error: SendError) -> Resu
         }
         SendError::InDoubt { .. } => {
             store::in_doubt::raise(&mut tx, chunk.id, attempt, &text).await?;
-            tracing::warn!(chunk.id = chunk.id, "Nobody knows whether Twilio has chunk {}: {text}", chunk.id);
+            tracing::warn!(
+                chunk.id = chunk.id.0,
+                "Nobody knows whether Twilio has chunk {}: {text}",
+                chunk.id
+            );
             Failure::Snooze(app.settings.sending.until_looked_up())
         }
         // Nothing is wrong with the message: it waits for the operator.
@@ -303,7 +311,7 @@ async fn hold_back(
 pub async fn opt_out_by_provider(
     tx: &mut Transaction,
     settings: &Settings,
-    address_id: i64,
+    address_id: AddressId,
     code: Option<i32>,
 ) -> sqlx::Result<()> {
     let names = store::addresses::names(tx, address_id).await?;

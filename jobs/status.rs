@@ -5,8 +5,8 @@ use outside::words;
 use queue::transaction::Transaction;
 use store::alerts::AlertCause;
 use store::chunks::{Accepted, Chunk, ChunkState, TwilioStatus};
+use store::ids::{ChunkId, DeliveryId};
 use twilio::errors::ErrorClass;
-use uuid::Uuid;
 
 use crate::app::Settings;
 use crate::post_alert::{self, AlertError};
@@ -19,11 +19,11 @@ pub struct Report<'a> {
     /// Twilio's id of it.
     pub sid: &'a str,
     /// The chunk and the attempt that the callback's URL names, which proves that they sent it.
-    pub chunk: Option<i64>,
+    pub chunk: Option<ChunkId>,
     /// See `chunk`.
     pub attempt: Option<i32>,
     /// The delivery that the URL names: of another delivery's chunk the callback says nothing.
-    pub delivery: Option<Uuid>,
+    pub delivery: Option<DeliveryId>,
     /// What became of it, in Twilio's word.
     pub status: &'a str,
     /// Twilio's error code, after a failure.
@@ -127,7 +127,7 @@ async fn move_chunk(
     // Twilio's words may quote ours.
     let message = error_message.map(|message| words::of_others(message, &[&chunk.body]));
     if store::chunks::apply_status(tx, chunk.id, status, error_code, message.as_deref()).await? {
-        tracing::info!(chunk.id = chunk.id, status, "Chunk {} is {status}", chunk.id);
+        tracing::info!(chunk.id = chunk.id.0, status, "Chunk {} is {status}", chunk.id);
     }
     if report.failed_for_good() && settings.credit_failed {
         store::allowances::credit(tx, chunk.id).await?;

@@ -96,7 +96,7 @@ async fn stranger(app: &App, tx: &mut Transaction, message: &Message) -> Result<
     let who = store::addresses::names(tx, message.address_id).await?;
     let who = who.first().map(|name| twilio::address::masked(&name.alias)).unwrap_or_default();
     tracing::warn!(
-        message.id = message.id,
+        message.id = message.id.0,
         "Message {} is from {who}, which no user has claimed",
         message.id
     );

@@ -10,6 +10,7 @@ use queue::transaction::Transaction;
 use store::addresses::{self, Contested, Name};
 use store::alerts::AlertCause;
 use store::changed_ids::{self, Change, ChangeState, Move};
+use store::ids::AddressId;
 use store::links::{self, Link};
 use store::{merging, opt_outs};
 
@@ -66,7 +67,7 @@ async fn judge(
     tx: &mut Transaction,
     settings: &Settings,
     link: &Link,
-    newcomer_id: i64,
+    newcomer_id: AddressId,
     is_new: bool,
 ) -> Result<ChangeState, IntakeError> {
     changed_ids::lock(tx).await?;

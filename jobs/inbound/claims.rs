@@ -64,7 +64,7 @@ pub(crate) async fn redeem(
     let Redemption::Refused(refused) = claim(app, tx, message, token).await? else { return Ok(()) };
     tell(app, tx, message, texts::TOKEN_REFUSED).await?;
     store::messages::end(tx, message.id, MessageOutcome::Claim, refused).await?;
-    tracing::warn!(message.id = message.id, "Refused the claim of message {}: {refused}", message.id);
+    tracing::warn!(message.id = message.id.0, "Refused the claim of message {}: {refused}", message.id);
     Ok(())
 }
 
@@ -141,7 +141,7 @@ async fn claim(
     tell(app, tx, message, texts::LINKED).await?;
     store::messages::end(tx, message.id, MessageOutcome::Claim, "linked").await?;
     tracing::info!(
-        message.id = message.id,
+        message.id = message.id.0,
         user.id = live.user_id,
         "Linked the sender of message {}",
         message.id

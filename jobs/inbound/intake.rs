@@ -6,6 +6,7 @@ use queue::enqueue::EnqueueError;
 use queue::job::NewJob;
 use queue::transaction::Transaction;
 use store::addresses::{self, Keyword, Name, Sender};
+use store::ids::{AddressId, MessageId};
 use store::messages::{Inserted, MessageOutcome, NewMessage};
 use twilio::inbound::InboundMessage;
 
@@ -34,7 +35,7 @@ pub enum Arrival {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TakenIn {
     /// It is stored, under this number.
-    New(i64),
+    New(MessageId),
     /// It had been stored before; nothing changed.
     Known,
 }
@@ -124,7 +125,7 @@ pub(super) fn names_of(message: &InboundMessage) -> Vec<Name> {
 }
 
 /// Who wrote a message, locked until the caller's transaction ends.
-async fn sender(tx: &mut Transaction, settings: &Settings, names: &[Name]) -> Result<i64, IntakeError> {
+async fn sender(tx: &mut Transaction, settings: &Settings, names: &[Name]) -> Result<AddressId, IntakeError> {
     let mut sender = addresses::find_or_create(tx, names).await?;
     if let Sender::Contested(contested) = sender {
         let agreed = changed_ids::decide(tx, settings, names, contested).await?;
@@ -136,6 +137,6 @@ async fn sender(tx: &mut Transaction, settings: &Settings, names: &[Name]) -> Re
 }
 
 /// Plans what waited for this user to write.
-pub(super) fn plan_waiting(user: String, address_id: i64) -> NewJob {
+pub(super) fn plan_waiting(user: String, address_id: AddressId) -> NewJob {
     NewJob::of(&PlanWaiting { user }).lane(lanes::proactive(address_id))
 }

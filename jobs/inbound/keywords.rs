@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use queue::transaction::Transaction;
 use store::addresses::Keyword;
 use store::consents::{ConsentAction, ConsentMethod, NewConsent};
+use store::ids::{AddressId, MessageId};
 use store::messages::MessageOutcome;
 use store::opt_outs::OptedOutBy;
 
@@ -16,10 +17,10 @@ use crate::texts;
 /// A keyword as it was written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Written<'a> {
-    pub(super) message_id: i64,
+    pub(super) message_id: MessageId,
     pub(super) sid: &'a str,
     /// By whom; the caller holds the lock.
-    pub(super) address_id: i64,
+    pub(super) address_id: AddressId,
     pub(super) written_at: DateTime<Utc>,
     /// Twilio has confirmed it, so we stay silent.
     pub(super) answered: bool,
@@ -115,7 +116,7 @@ async fn confirm(
 async fn end(tx: &mut Transaction, written: Written<'_>, reason: &str) -> Result<(), IntakeError> {
     store::messages::end(tx, written.message_id, MessageOutcome::Keyword, reason).await?;
     tracing::info!(
-        message.id = written.message_id,
+        message.id = written.message_id.0,
         "Obeyed the keyword of message {}: {reason}",
         written.message_id
     );

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use store::ids::AddressId;
 use store::rate_buckets::{self, Bucket, Rate};
 
 /// The operator's limits; 0: none.
@@ -27,7 +28,7 @@ impl Limits {
     pub(crate) async fn admit_sender(
         &self,
         conn: &mut PgConnection,
-        address_id: i64,
+        address_id: AddressId,
         at: DateTime<Utc>,
     ) -> sqlx::Result<bool> {
         if self.per_sender_per_min == 0 {
@@ -44,7 +45,7 @@ impl Limits {
     pub(crate) async fn admit_stranger(
         &self,
         conn: &mut PgConnection,
-        address_id: i64,
+        address_id: AddressId,
         at: DateTime<Utc>,
     ) -> sqlx::Result<bool> {
         if self.unlinked_per_hour == 0 {

@@ -71,12 +71,12 @@ impl Moderation {
             Ok(verdict) if verdict.flagged => Ok(self.object(message, verdict.categories.join(", "))),
             Ok(_) => Ok(Verdict::Pass),
             Err(error) if self.mode == Mode::Log => {
-                tracing::warn!(message.id = message.id, "Nobody judged message {}: {error}", message.id);
+                tracing::warn!(message.id = message.id.0, "Nobody judged message {}: {error}", message.id);
                 Ok(Verdict::Pass)
             }
             Err(error) if claim.attempt() >= TRIES => {
                 tracing::error!(
-                    message.id = message.id,
+                    message.id = message.id.0,
                     "Blocked message {}, since nobody judged it: {error}",
                     message.id
                 );
@@ -98,7 +98,7 @@ impl Moderation {
         if self.mode == Mode::Block {
             return Verdict::Blocked(reason);
         }
-        tracing::warn!(message.id = message.id, "Moderation objects to message {}: {reason}", message.id);
+        tracing::warn!(message.id = message.id.0, "Moderation objects to message {}: {reason}", message.id);
         Verdict::Pass
     }
 }

@@ -12,9 +12,9 @@ use queue::job::NewJob;
 use queue::transaction::Transaction;
 use store::allowances::{self, Wish};
 use store::deliveries::{Delivery, DeliveryState, NewChunk, Obstacle, Purpose};
+use store::ids::{AddressId, ChunkId, DeliveryId};
 use store::proactive_deliveries::{self, Beginning, NewProactive, Opening};
 use store::users::User;
-use uuid::Uuid;
 
 use crate::app::Settings;
 use crate::lanes;
@@ -45,7 +45,7 @@ pub struct Request<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Planned {
     /// The delivery's id; it is stored in any case.
-    pub id: Uuid,
+    pub id: DeliveryId,
     /// Open, waiting, blocked or expired.
     pub state: DeliveryState,
     /// Why it is blocked.
@@ -101,7 +101,7 @@ pub async fn plan_all(
         .iter()
         .zip(&outlooks)
         .map(|(request, outlook)| NewProactive {
-            id: Uuid::now_v7(),
+            id: DeliveryId::generate(),
             user_id: request.user_id,
             purpose: request.purpose,
             text: request.text,
@@ -226,7 +226,7 @@ fn begin<'a>(
 /// The jobs that send a delivery.
 fn send_jobs<'a>(
     opening: &'a Opening<'_>,
-    chunk_ids: &'a [i64],
+    chunk_ids: &'a [ChunkId],
     not_before: Option<DateTime<Utc>>,
 ) -> impl Iterator<Item = NewJob> + 'a {
     chunk_ids.iter().zip(&opening.chunks).map(move |(chunk_id, chunk)| {
@@ -247,11 +247,11 @@ pub fn cap(settings: &Settings, user: &User) -> u32 {
 
 /// The job that sends a chunk, in the lane of its person.
 pub(crate) fn job(
-    chunk: i64,
+    chunk: ChunkId,
     meter_proactive: bool,
     proactive: bool,
     of_own_accord: bool,
-    address_id: i64,
+    address_id: AddressId,
 ) -> NewJob {
     let job =
         NewJob::of(&SendChunk { chunk, meter_proactive, proactive }).unique_key(lanes::chunk_key(chunk));
@@ -263,7 +263,7 @@ pub(crate) fn job(
 }
 
 /// Enqueues what is left to be sent of a delivery whose jobs have ended: after a send in doubt has been cleared up. What has a job keeps it.
-pub async fn go_on(tx: &mut Transaction, delivery_id: Uuid) -> Result<(), PlanError> {
+pub async fn go_on(tx: &mut Transaction, delivery_id: DeliveryId) -> Result<(), PlanError> {
     let left = store::chunks::planned(tx, delivery_id).await?;
     let jobs = left.iter().map(|chunk| {
         job(chunk.id, chunk.meter_proactive, chunk.proactive, chunk.of_own_accord, chunk.address_id)

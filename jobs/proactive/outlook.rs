@@ -49,6 +49,7 @@ pub fn of(standing: Option<&Standing>, text: &str, has_template: bool) -> Outloo
 mod tests {
     use chrono::DateTime;
     use store::allowances::Usage;
+    use store::ids::{AddressId, LinkId};
     use store::periods::Anchor;
     use store::recipients::Phone;
     use store::users::User;
@@ -64,7 +65,12 @@ mod tests {
             paused: false,
             created_at: now,
         };
-        let phone = Phone { link_id: 1, address_id: 1, last_inbound_at: Some(now), names: Vec::new() };
+        let phone = Phone {
+            link_id: LinkId(1),
+            address_id: AddressId(1),
+            last_inbound_at: Some(now),
+            names: Vec::new(),
+        };
         Standing {
             period: user.anchor.period(now),
             user,

@@ -3,15 +3,19 @@
 use queue::transaction::Transaction;
 use store::chunks::{Chunk, ChunkState};
 use store::deliveries::EARLIER_PART_NOT_SENT;
+use store::ids::{AddressId, ChunkId, DeliveryId};
 use store::retries::{self, Resent, UnsentChunk};
-use uuid::Uuid;
 
 use super::{Answered, NOT_CLOSED, Result, refused};
 use crate::app::Settings;
 use crate::proactive;
 
 /// Plans a delivery that begins with this chunk.
-pub(super) async fn send_again(tx: &mut Transaction, settings: &Settings, chunk_id: i64) -> Result<Answered> {
+pub(super) async fn send_again(
+    tx: &mut Transaction,
+    settings: &Settings,
+    chunk_id: ChunkId,
+) -> Result<Answered> {
     let Some(seen) = store::chunks::get(tx, chunk_id).await? else { return refused("its chunk is gone") };
     let address = store::addresses::lock(tx, seen.address_id).await?;
     let Some(chunk) = store::chunks::lock(tx, chunk_id).await? else { return refused("its chunk is gone") };
@@ -43,12 +47,12 @@ pub(super) async fn send_again(tx: &mut Transaction, settings: &Settings, chunk_
         }
     }
     let text = usize::try_from(parts[0].source_start).ok().and_then(|start| unsent.text.get(start..));
-    let id = Uuid::now_v7();
+    let id = DeliveryId::generate();
     let resent =
         Resent { id, chunk_id, address_id: address.id, text: text.unwrap_or_default(), period_start };
     let chunk_ids = retries::resend(tx, &resent).await?;
     if let (Some(start), Some(user_id)) = (period_start, unsent.user_id.as_deref()) {
-        let reserved: Vec<i64> = chunk_ids
+        let reserved: Vec<ChunkId> = chunk_ids
             .iter()
             .zip(&parts)
             .filter(|(_, part)| part.meter_proactive)
@@ -63,8 +67,8 @@ pub(super) async fn send_again(tx: &mut Transaction, settings: &Settings, chunk_
 async fn enqueue(
     tx: &mut Transaction,
     chunk: &Chunk,
-    address_id: i64,
-    chunk_ids: &[i64],
+    address_id: AddressId,
+    chunk_ids: &[ChunkId],
     parts: &[UnsentChunk],
 ) -> Result<()> {
     let jobs = chunk_ids.iter().zip(parts).map(|(id, part)| {

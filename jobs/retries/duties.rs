@@ -2,6 +2,7 @@
 
 use queue::job::NewJob;
 use queue::transaction::Transaction;
+use store::ids::SlotId;
 use store::retries;
 use store::slots::{PartOutcome, Slot, SlotState};
 
@@ -12,7 +13,7 @@ use crate::run_duty::{self, RunDuty};
 use crate::schedules::definition::Definition;
 
 /// Makes a slot that goes on behind the last user whom the failed one has dealt with.
-pub(super) async fn run_again(tx: &mut Transaction, slot_id: i64) -> Result<Answered> {
+pub(super) async fn run_again(tx: &mut Transaction, slot_id: SlotId) -> Result<Answered> {
     let Some(slot) = store::slots::lock(tx, slot_id).await? else { return refused("its slot is gone") };
     let schedule = store::schedules::lock(tx, &slot.schedule).await?;
     let Some(schedule) = schedule.filter(|schedule| schedule.removed_at.is_none()) else {

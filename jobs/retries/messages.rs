@@ -2,6 +2,7 @@
 
 use queue::job::{Enqueued, NewJob};
 use queue::transaction::Transaction;
+use store::ids::{AddressId, MessageId};
 use store::messages::MessageOutcome;
 use store::retries::{self, AskedMessage};
 
@@ -55,7 +56,7 @@ pub(super) async fn answer_again(
 pub(super) async fn receive_again(
     tx: &mut Transaction,
     settings: &Settings,
-    message_id: i64,
+    message_id: MessageId,
 ) -> Result<Answered> {
     let Some(message) = store::messages::get(tx, message_id).await? else {
         return refused("its message is gone");
@@ -95,7 +96,7 @@ fn failed(asked: Option<AskedMessage>) -> std::result::Result<AskedMessage, Stri
     }
 }
 
-async fn window_is_open(tx: &mut Transaction, settings: &Settings, address_id: i64) -> Result<bool> {
+async fn window_is_open(tx: &mut Transaction, settings: &Settings, address_id: AddressId) -> Result<bool> {
     let last_inbound_at = store::addresses::last_inbound_at(tx, address_id).await?;
     let now = store::clock::now(tx).await?;
     Ok(settings.window_is_open(last_inbound_at, now))

@@ -9,6 +9,7 @@ use queue::enqueue::EnqueueError;
 use queue::job::NewJob;
 use queue::transaction::Transaction;
 use serde_json::Value;
+use store::ids::SlotId;
 use store::schedules::ScheduleRow;
 use store::slots::{self, SkipReason, SlotBeginning};
 
@@ -129,7 +130,7 @@ pub async fn fire(tx: &mut Transaction, schedule: &Schedule, row: &ScheduleRow) 
 }
 
 /// Fires a schedule by hand, now. Returns the slot.
-pub async fn fire_now(tx: &mut Transaction, row: &ScheduleRow) -> Result<Option<i64>, FireError> {
+pub async fn fire_now(tx: &mut Transaction, row: &ScheduleRow) -> Result<Option<SlotId>, FireError> {
     open(tx, &row.name, &row.definition, row.now, true, SlotBeginning::Open).await
 }
 
@@ -140,12 +141,12 @@ async fn open(
     moment: DateTime<Utc>,
     manual: bool,
     beginning: SlotBeginning,
-) -> Result<Option<i64>, FireError> {
+) -> Result<Option<SlotId>, FireError> {
     let slot = slots::create(tx, name, moment, definition, manual, beginning).await?;
     match (slot, beginning) {
         (Some(slot), SlotBeginning::Open) => {
             tx.enqueue(NewJob::of(&RunDuty { slot }).lane(lanes::schedule(name))).await?;
-            tracing::info!(slot.id = slot, schedule = name, "Fired schedule {name} of {moment}");
+            tracing::info!(slot.id = slot.0, schedule = name, "Fired schedule {name} of {moment}");
             Ok(Some(slot))
         }
         (Some(_), SlotBeginning::Skipped(reason)) => {

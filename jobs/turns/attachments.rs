@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use agent::turn::{IMAGE_BYTES, IMAGE_TYPES, IMAGES, IMAGES_BYTES};
 use store::attachments::{Attachment, AttachmentState};
+use store::ids::MessageId;
 use store::messages::Said;
 use twilio::media::{Media, MediaError, MediaLimits};
 
@@ -44,7 +45,7 @@ struct Room {
 
 /// Fetches what the agent can use of these messages' files, all within the operator's time, and keeps what came of each. One after the other, so
 /// that no turn holds more than it can show.
-pub(crate) async fn fetch(app: &App, messages: &[Said]) -> sqlx::Result<HashMap<(i64, i32), Fetched>> {
+pub(crate) async fn fetch(app: &App, messages: &[Said]) -> sqlx::Result<HashMap<(MessageId, i32), Fetched>> {
     let mut room = Room {
         pictures: IMAGES,
         size_bytes: IMAGES_BYTES,
@@ -158,10 +159,10 @@ impl CameTo {
         }
     }
 
-    fn of(self, message_id: i64, file: &File) -> (Attachment, Fetched) {
+    fn of(self, message_id: MessageId, file: &File) -> (Attachment, Fetched) {
         if let Some(reason) = &self.reason {
             tracing::warn!(
-                message.id = message_id,
+                message.id = message_id.0,
                 "File {} of message {message_id} is not shown to the agent: {reason}",
                 file.index
             );

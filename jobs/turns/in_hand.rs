@@ -12,6 +12,7 @@ use agent::turn::Reply;
 use queue::claim::CompleteError;
 use queue::failure::Failure;
 use sqlx::PgConnection;
+use store::ids::TurnId;
 use store::turns::Turn;
 
 use crate::app::App;
@@ -21,7 +22,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// The answers that this process has in hand, by their turns.
 #[derive(Clone, Default)]
-pub(crate) struct Answers(Arc<Mutex<HashMap<i64, Held>>>);
+pub(crate) struct Answers(Arc<Mutex<HashMap<TurnId, Held>>>);
 
 struct Held {
     reply: Reply,
@@ -30,15 +31,15 @@ struct Held {
 }
 
 impl Answers {
-    fn change<T>(&self, change: impl FnOnce(&mut HashMap<i64, Held>) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut HashMap<TurnId, Held>) -> T) -> T {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn get(&self, turn_id: i64) -> Option<Reply> {
+    fn get(&self, turn_id: TurnId) -> Option<Reply> {
         self.change(|held| held.get(&turn_id).map(|held| held.reply.clone()))
     }
 
-    fn forget(&self, turn_id: i64) {
+    fn forget(&self, turn_id: TurnId) {
         self.change(|held| held.remove(&turn_id));
     }
 }
@@ -55,7 +56,7 @@ pub(crate) async fn of(app: &App, conn: &mut PgConnection, turn: &Turn) -> sqlx:
 /// An answer on its way into the database. Whatever ends the attempt before it is there, a lost lease say, the answer stays in hand.
 pub(crate) struct InHand {
     app: App,
-    turn_id: i64,
+    turn_id: TurnId,
 }
 
 impl InHand {
@@ -79,7 +80,7 @@ impl InHand {
             Meaning::Passing => {
                 let (turn_id, error) = (self.turn_id, describe(&*error));
                 tracing::warn!(
-                    turn.id = turn_id,
+                    turn.id = turn_id.0,
                     error,
                     "The answer of turn {turn_id} stays in hand: {error}"
                 );
@@ -96,7 +97,7 @@ impl InHand {
 
 impl Drop for InHand {
     fn drop(&mut self) {
-        let start = |held: &mut HashMap<i64, Held>| {
+        let start = |held: &mut HashMap<TurnId, Held>| {
             held.get_mut(&self.turn_id).is_some_and(|held| !std::mem::replace(&mut held.is_being_kept, true))
         };
         if self.app.answers().change(start)
@@ -108,7 +109,7 @@ impl Drop for InHand {
 }
 
 /// Writes an answer to its turn as soon as the database takes it.
-async fn keep(app: App, turn_id: i64) {
+async fn keep(app: App, turn_id: TurnId) {
     while let Some(reply) = app.answers().get(turn_id) {
         let text = match &reply {
             Reply::Text(text) => text.as_str(),
@@ -119,7 +120,7 @@ async fn keep(app: App, turn_id: i64) {
             Ok(()) => app.answers().forget(turn_id),
             Err(error) if is_passing(&error) => tokio::time::sleep(AGAIN).await,
             Err(error) => {
-                tracing::warn!(turn.id = turn_id, error = %error, "The answer of turn {turn_id} cannot be kept: {error}");
+                tracing::warn!(turn.id = turn_id.0, error = %error, "The answer of turn {turn_id} cannot be kept: {error}");
                 app.answers().forget(turn_id);
             }
         }

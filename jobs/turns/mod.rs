@@ -14,6 +14,7 @@ pub mod words;
 use std::collections::HashMap;
 
 use agent::turn::{Channel, Part, TurnRequest};
+use store::ids::{ConversationId, MessageId};
 use store::messages::Said;
 use store::turns::Turn;
 
@@ -34,13 +35,13 @@ pub(crate) async fn request(app: &App, turn: &Turn, messages: &[Said]) -> sqlx::
 }
 
 /// What the agent calls a conversation. Other deployments may have the same gateway, and a conversation of the same number.
-pub(crate) fn session_key(app: &App, conversation_id: i64) -> String {
+pub(crate) fn session_key(app: &App, conversation_id: ConversationId) -> String {
     format!("conversation-{}-{conversation_id}", app.deployment)
 }
 
 fn parts(
     said: &Said,
-    fetched: &mut HashMap<(i64, i32), Fetched>,
+    fetched: &mut HashMap<(MessageId, i32), Fetched>,
     replied_to: &HashMap<String, String>,
 ) -> Vec<Part> {
     let files = words::files(&said.params);

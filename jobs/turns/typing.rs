@@ -30,7 +30,7 @@ pub(crate) fn show(app: &App, messages: &[Said]) -> Typing {
         loop {
             if let Err(error) = app.twilio.show_typing(&sid).await {
                 tracing::debug!(
-                    message.id = id,
+                    message.id = id.0,
                     "Could not show that message {id} is being answered: {error}"
                 );
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Subcommand, ValueEnum};
 use queue::Queue;
+use store::ids::ChunkId;
 use store::in_doubt::AdminVerdict;
 
 use crate::config::Config;
@@ -58,9 +59,10 @@ pub(crate) async fn run(config: &Config, command: ChunksCommand, as_json: bool) 
             };
             let queue = Queue::open(pg.clone(), config.queue());
             let actor = std::env::var("USER").unwrap_or_else(|_| "command line".to_owned());
-            let state = verdicts::give(&queue, &pg, chunk, verdict, &actor).await?.with_context(|| {
-                format!("chunk {chunk} is not in doubt; `cloudybot chunks in-doubt` lists those that are")
-            })?;
+            let state =
+                verdicts::give(&queue, &pg, ChunkId(chunk), verdict, &actor).await?.with_context(|| {
+                    format!("chunk {chunk} is not in doubt; `cloudybot chunks in-doubt` lists those that are")
+                })?;
             queue.flush_notifications().await;
             if as_json {
                 println!("{}", serde_json::json!({ "chunk": chunk, "delivery": state }));

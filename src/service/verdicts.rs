@@ -9,18 +9,20 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use store::chunks::ChunkState;
 use store::deliveries::DeliveryState;
+use store::ids::{ChunkId, DeliveryId};
 use store::in_doubt::AdminVerdict;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 /// A send in doubt.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct InDoubt {
     /// The chunk's number.
-    chunk: i64,
+    #[schema(value_type = i64)]
+    chunk: ChunkId,
     /// The delivery it is a part of.
-    delivery: Uuid,
+    #[schema(value_type = Uuid)]
+    delivery: DeliveryId,
     /// Its place in the delivery, from 0.
     index: i32,
     /// `sending`, or `unknown` when everything has been tried.
@@ -64,7 +66,7 @@ pub(crate) async fn in_doubt(conn: &mut PgConnection) -> sqlx::Result<Vec<InDoub
 pub(crate) async fn give(
     queue: &Queue,
     pg: &Connections,
-    chunk_id: i64,
+    chunk_id: ChunkId,
     verdict: AdminVerdict,
     actor: &str,
 ) -> Result<Option<DeliveryState>, PlanError> {
@@ -80,6 +82,6 @@ pub(crate) async fn give(
     tx.wake(&jobs::lanes::chunk_key(chunk_id)).await?;
     let delivery = store::deliveries::get(&mut tx, chunk.delivery_id).await?;
     tx.commit().await?;
-    tracing::warn!(chunk.id = chunk_id, actor, "A verdict on chunk {chunk_id}: {verdict:?}");
+    tracing::warn!(chunk.id = chunk_id.0, actor, "A verdict on chunk {chunk_id}: {verdict:?}");
     Ok(delivery.map(|delivery| delivery.state))
 }

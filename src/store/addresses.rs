@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::ids::{AddressId, ConversationId};
 use crate::text_enum::text_enum;
 
 /// A name under which a person writes.
@@ -32,7 +33,7 @@ impl Name {
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Address {
     /// Its number.
-    pub id: i64,
+    pub id: AddressId,
     /// When this person last wrote.
     pub last_inbound_at: Option<DateTime<Utc>>,
 }
@@ -51,9 +52,9 @@ pub enum Sender {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contested {
     /// Who has had the number so far.
-    pub holder_id: i64,
+    pub holder_id: AddressId,
     /// Who has the opaque id; `None`: it was never seen.
-    pub newcomer_id: Option<i64>,
+    pub newcomer_id: Option<AddressId>,
 }
 
 /// The person behind a webhook's names.
@@ -62,7 +63,7 @@ pub struct FoundAddress {
     /// The person, locked until the caller's transaction ends.
     pub address: Address,
     /// Other rows that these names prove to be the same person, locked too; the caller merges them.
-    pub twins: Vec<i64>,
+    pub twins: Vec<AddressId>,
 }
 
 /// The person who has one of these names, made if there is none, and locked until the caller's transaction ends. Names that come together
@@ -73,13 +74,14 @@ pub struct FoundAddress {
 pub async fn find_or_create(conn: &mut PgConnection, names: &[Name]) -> sqlx::Result<Sender> {
     let aliases: Vec<&str> = names.iter().map(|name| name.alias.as_str()).collect();
     let canonical: Vec<&str> = names.iter().map(|name| name.canonical.as_str()).collect();
-    let (id, last_inbound_at, twins, holder): (Option<i64>, _, Option<Vec<i64>>, _) = sqlx::query_as(
-        "SELECT address_id, last_inbound_at, twins, holder FROM channel_identify_sender($1, $2)",
-    )
-    .bind(aliases)
-    .bind(canonical)
-    .fetch_one(conn)
-    .await?;
+    let (id, last_inbound_at, twins, holder): (Option<AddressId>, _, Option<Vec<AddressId>>, _) =
+        sqlx::query_as(
+            "SELECT address_id, last_inbound_at, twins, holder FROM channel_identify_sender($1, $2)",
+        )
+        .bind(aliases)
+        .bind(canonical)
+        .fetch_one(conn)
+        .await?;
     if let Some(holder_id) = holder {
         return Ok(Sender::Contested(Contested { holder_id, newcomer_id: id }));
     }
@@ -91,7 +93,7 @@ pub async fn find_or_create(conn: &mut PgConnection, names: &[Name]) -> sqlx::Re
 }
 
 /// Makes a person who is known by an opaque id and has not written yet.
-pub async fn create(conn: &mut PgConnection, name: &Name) -> sqlx::Result<i64> {
+pub async fn create(conn: &mut PgConnection, name: &Name) -> sqlx::Result<AddressId> {
     let id = sqlx::query_scalar("INSERT INTO channel_addresses DEFAULT VALUES RETURNING id")
         .fetch_one(&mut *conn)
         .await?;
@@ -109,7 +111,7 @@ pub async fn hand_over(
     conn: &mut PgConnection,
     number: &Name,
     contested: Contested,
-    to: i64,
+    to: AddressId,
 ) -> sqlx::Result<()> {
     sqlx::query("UPDATE channel_address_aliases SET address_id = $3 WHERE coalesce(canonical, alias) = $1 AND address_id = $2")
         .bind(&number.canonical)
@@ -123,11 +125,11 @@ pub async fn hand_over(
 /// Locks an address until the caller's transaction ends; one that was merged leads to the row that it became. Whatever is decided about a
 /// person is decided under this lock. It is the weaker lock of the two that exclude each other, so that a row that refers to the address
 /// never waits for it.
-pub async fn lock(conn: &mut PgConnection, id: i64) -> sqlx::Result<Address> {
+pub async fn lock(conn: &mut PgConnection, id: AddressId) -> sqlx::Result<Address> {
     let mut id = id;
     loop {
-        let (address, merged_into): (_, Option<i64>) = {
-            let row: (i64, Option<DateTime<Utc>>, Option<i64>) = sqlx::query_as(
+        let (address, merged_into): (_, Option<AddressId>) = {
+            let row: (AddressId, Option<DateTime<Utc>>, Option<AddressId>) = sqlx::query_as(
                 "SELECT id, last_inbound_at, merged_into FROM channel_addresses WHERE id = $1 FOR NO KEY UPDATE",
             )
             .bind(id)
@@ -143,7 +145,10 @@ pub async fn lock(conn: &mut PgConnection, id: i64) -> sqlx::Result<Address> {
 }
 
 /// Locks the address that the user of a conversation is linked to, as [`lock`] does; nothing where there is none.
-pub async fn lock_of_conversation(conn: &mut PgConnection, conversation_id: i64) -> sqlx::Result<()> {
+pub async fn lock_of_conversation(
+    conn: &mut PgConnection,
+    conversation_id: ConversationId,
+) -> sqlx::Result<()> {
     sqlx::query(
         "SELECT FROM channel_addresses WHERE id = (
              SELECT l.address_id FROM channel_conversations c JOIN channel_links l ON l.user_id = c.user_id AND l.ended_at IS NULL WHERE c.id = $1)
@@ -156,7 +161,7 @@ pub async fn lock_of_conversation(conn: &mut PgConnection, conversation_id: i64)
 }
 
 /// When this person last wrote.
-pub async fn last_inbound_at(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<DateTime<Utc>>> {
+pub async fn last_inbound_at(conn: &mut PgConnection, id: AddressId) -> sqlx::Result<Option<DateTime<Utc>>> {
     sqlx::query_scalar("SELECT last_inbound_at FROM channel_addresses WHERE id = $1")
         .bind(id)
         .fetch_one(conn)
@@ -164,7 +169,7 @@ pub async fn last_inbound_at(conn: &mut PgConnection, id: i64) -> sqlx::Result<O
 }
 
 /// Every name of a person, the one last written from first.
-pub async fn names(conn: &mut PgConnection, id: i64) -> sqlx::Result<Vec<Name>> {
+pub async fn names(conn: &mut PgConnection, id: AddressId) -> sqlx::Result<Vec<Name>> {
     sqlx::query_as(
         "SELECT alias, coalesce(canonical, alias) AS canonical FROM channel_address_aliases WHERE address_id = $1 ORDER BY last_seen_at DESC",
     )
@@ -174,7 +179,7 @@ pub async fn names(conn: &mut PgConnection, id: i64) -> sqlx::Result<Vec<Name>> 
 }
 
 /// Where to write to this person: the alias last written from. `None`: the person was erased.
-pub async fn send_to(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<String>> {
+pub async fn send_to(conn: &mut PgConnection, id: AddressId) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar(
         "SELECT alias FROM channel_address_aliases WHERE address_id = $1 ORDER BY last_seen_at DESC LIMIT 1",
     )
@@ -197,7 +202,7 @@ text_enum! {
 /// the keyword before it. The caller holds the address's lock.
 pub async fn note_keyword(
     conn: &mut PgConnection,
-    id: i64,
+    id: AddressId,
     keyword: Keyword,
     written_at: DateTime<Utc>,
 ) -> sqlx::Result<Option<Before>> {
@@ -226,7 +231,7 @@ pub struct Before {
 }
 
 /// A claim settles what keywords before it said.
-pub async fn settle_keywords(conn: &mut PgConnection, id: i64) -> sqlx::Result<()> {
+pub async fn settle_keywords(conn: &mut PgConnection, id: AddressId) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE channel_addresses SET last_keyword = NULL, last_keyword_at = clock_timestamp() WHERE id = $1",
     )

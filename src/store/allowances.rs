@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::ids::ChunkId;
 use crate::periods::Period;
 
 /// What became of an allowance.
@@ -131,7 +132,7 @@ impl<'a> WishColumns<'a> {
 /// Writes into the ledger that these chunks were reserved: for each user of which period which.
 pub async fn note_reserved(
     conn: &mut PgConnection,
-    reserved: &[(&str, DateTime<Utc>, &[i64])],
+    reserved: &[(&str, DateTime<Utc>, &[ChunkId])],
 ) -> sqlx::Result<()> {
     let (mut users, mut starts, mut ids) = (Vec::new(), Vec::new(), Vec::new());
     for (user_id, period_start, chunk_ids) in reserved {
@@ -154,7 +155,7 @@ pub async fn note_reserved(
 }
 
 /// Gives a chunk back that was accepted and then failed for good, once. The caller holds the chunk's lock.
-pub async fn credit(conn: &mut PgConnection, chunk_id: i64) -> sqlx::Result<()> {
+pub async fn credit(conn: &mut PgConnection, chunk_id: ChunkId) -> sqlx::Result<()> {
     sqlx::query("SELECT whatsapp_meter(c, 'credited') FROM channel_chunks c WHERE c.id = $1 AND c.metering = 'used' AND c.state = 'failed'")
         .bind(chunk_id)
         .execute(conn)

@@ -2,6 +2,7 @@
 
 use sqlx::PgConnection;
 
+use crate::ids::MessageId;
 use crate::text_enum::text_enum;
 
 text_enum! {
@@ -22,7 +23,7 @@ text_enum! {
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Attachment {
     /// Of which message.
-    pub message_id: i64,
+    pub message_id: MessageId,
     /// Which of its files, from 0.
     pub index: i32,
     /// What its sender says it is.
@@ -56,7 +57,10 @@ pub async fn note(conn: &mut PgConnection, attachments: &[Attachment]) -> sqlx::
 }
 
 /// What came of the files of these messages.
-pub async fn of_messages(conn: &mut PgConnection, message_ids: &[i64]) -> sqlx::Result<Vec<Attachment>> {
+pub async fn of_messages(
+    conn: &mut PgConnection,
+    message_ids: &[MessageId],
+) -> sqlx::Result<Vec<Attachment>> {
     sqlx::query_as(
         "SELECT message_id, index, content_type, state, size_bytes, reason FROM channel_attachments WHERE message_id = ANY ($1) ORDER BY message_id, index",
     )

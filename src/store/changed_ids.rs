@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::ids::{AddressId, LinkId};
 use crate::links::Link;
 use crate::text_enum::text_enum;
 
@@ -63,8 +64,8 @@ pub async fn meaning(conn: &mut PgConnection, link: &Link) -> sqlx::Result<Move>
 /// How this newcomer at this link is taken so far; `None`: it was never seen there.
 pub async fn state(
     conn: &mut PgConnection,
-    link_id: i64,
-    newcomer_id: i64,
+    link_id: LinkId,
+    newcomer_id: AddressId,
 ) -> sqlx::Result<Option<ChangeState>> {
     sqlx::query_scalar("SELECT state FROM channel_changed_ids WHERE link_id = $1 AND newcomer_id = $2")
         .bind(link_id)
@@ -76,8 +77,8 @@ pub async fn state(
 /// Takes note of how it is taken from now on.
 pub async fn put(
     conn: &mut PgConnection,
-    link_id: i64,
-    newcomer_id: i64,
+    link_id: LinkId,
+    newcomer_id: AddressId,
     state: ChangeState,
 ) -> sqlx::Result<()> {
     sqlx::query(
@@ -173,9 +174,9 @@ pub struct Change {
     /// Its number.
     pub id: i64,
     /// Whose link was proven with the number.
-    pub link_id: i64,
+    pub link_id: LinkId,
     /// Who has the other id.
-    pub newcomer_id: i64,
+    pub newcomer_id: AddressId,
 }
 
 /// The next change behind this one that is taken in one of these ways, seen since then, whose link has not ended.

@@ -5,8 +5,8 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use uuid::Uuid;
 
+use crate::ids::{AddressId, ChunkId, DeliveryId};
 use crate::text_enum::text_enum;
 
 text_enum! {
@@ -91,11 +91,11 @@ impl TwilioStatus {
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Chunk {
     /// Its number.
-    pub id: i64,
+    pub id: ChunkId,
     /// The delivery it is a part of.
-    pub delivery_id: Uuid,
+    pub delivery_id: DeliveryId,
     /// To whom.
-    pub address_id: i64,
+    pub address_id: AddressId,
     /// Its place in the delivery, from 0.
     pub index: i32,
     /// Exactly what is sent.
@@ -131,7 +131,7 @@ pub struct Chunk {
 }
 
 /// A chunk by its number. Who wants to change it reads it by [`lock`].
-pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Chunk>> {
+pub async fn get(conn: &mut PgConnection, id: ChunkId) -> sqlx::Result<Option<Chunk>> {
     sqlx::query_as(
         "SELECT c.id, c.delivery_id, d.address_id, c.index, c.body, c.meter_proactive, c.proactive, c.state, c.attempt, c.sent_to, c.deadline_at,
                 a.started_at AS attempt_started_at, (l.ended_at IS NOT NULL OR l.unproven_since IS NOT NULL) AS link_ended,
@@ -148,7 +148,7 @@ pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Chunk>
 }
 
 /// Locks a chunk's delivery and the chunk itself, in this order, and reads it. The caller holds the address's lock if it needs it.
-pub async fn lock(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Chunk>> {
+pub async fn lock(conn: &mut PgConnection, id: ChunkId) -> sqlx::Result<Option<Chunk>> {
     sqlx::query("SELECT FROM channel_deliveries d WHERE d.id = (SELECT delivery_id FROM channel_chunks WHERE id = $1) FOR UPDATE")
         .bind(id)
         .execute(&mut *conn)
@@ -158,7 +158,7 @@ pub async fn lock(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Chunk
 }
 
 /// The chunk that Twilio knows by this SID.
-pub async fn find_by_sid(conn: &mut PgConnection, sid: &str) -> sqlx::Result<Option<i64>> {
+pub async fn find_by_sid(conn: &mut PgConnection, sid: &str) -> sqlx::Result<Option<ChunkId>> {
     sqlx::query_scalar("SELECT id FROM channel_chunks WHERE sid = $1").bind(sid).fetch_optional(conn).await
 }
 
@@ -177,7 +177,7 @@ pub async fn before(
 }
 
 /// The chunk behind this one in its delivery.
-pub async fn after(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<i64>> {
+pub async fn after(conn: &mut PgConnection, id: ChunkId) -> sqlx::Result<Option<ChunkId>> {
     sqlx::query_scalar(
         "SELECT next.id FROM channel_chunks c JOIN channel_chunks next ON next.delivery_id = c.delivery_id AND next.index = c.index + 1 WHERE c.id = $1",
     )
@@ -189,7 +189,7 @@ pub async fn after(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<i64>
 /// planned → sending, as a new attempt. Returns its number; `None`: the chunk is not planned any more.
 pub async fn begin_sending(
     conn: &mut PgConnection,
-    id: i64,
+    id: ChunkId,
     to: &str,
     deadline_secs: f64,
     traceparent: Option<&str>,
@@ -219,7 +219,7 @@ pub async fn begin_sending(
 /// The trace that an attempt belongs to, so that what Twilio reports about it can belong to it too.
 pub async fn trace_of_attempt(
     conn: &mut PgConnection,
-    id: i64,
+    id: ChunkId,
     attempt: i32,
 ) -> sqlx::Result<Option<String>> {
     let trace: Option<Option<String>> = sqlx::query_scalar(
@@ -247,22 +247,23 @@ pub enum Accepted {
     /// The SID is another chunk's, so it proves nothing about this one.
     AnothersSid {
         /// Whose.
-        owner: i64,
+        owner: ChunkId,
     },
 }
 
 /// Twilio has accepted this chunk under this SID. It counts from `sending`, and also from an end that was reached without proof. The
 /// caller holds the chunk's lock.
-pub async fn accept(conn: &mut PgConnection, id: i64, attempt: i32, sid: &str) -> sqlx::Result<Accepted> {
+pub async fn accept(conn: &mut PgConnection, id: ChunkId, attempt: i32, sid: &str) -> sqlx::Result<Accepted> {
     let known: Option<String> = sqlx::query_scalar("SELECT sid FROM channel_chunks WHERE id = $1")
         .bind(id)
         .fetch_one(&mut *conn)
         .await?;
-    let owner: Option<i64> = sqlx::query_scalar("SELECT id FROM channel_chunks WHERE sid = $1 AND id <> $2")
-        .bind(sid)
-        .bind(id)
-        .fetch_optional(&mut *conn)
-        .await?;
+    let owner: Option<ChunkId> =
+        sqlx::query_scalar("SELECT id FROM channel_chunks WHERE sid = $1 AND id <> $2")
+            .bind(sid)
+            .bind(id)
+            .fetch_optional(&mut *conn)
+            .await?;
     if let Some(owner) = owner {
         // The same words to the same person, both in doubt: the other one took this message for its own, and this one will take the next. Or
         // Twilio answered with the wrong message.
@@ -297,7 +298,7 @@ pub async fn accept(conn: &mut PgConnection, id: i64, attempt: i32, sid: &str) -
 /// sending → planned: this attempt is proven not to have reached Twilio (`not_sent`), or two lists did not have it (`missed`).
 pub async fn return_to_planned(
     conn: &mut PgConnection,
-    id: i64,
+    id: ChunkId,
     attempt: i32,
     outcome: Unsent,
     error: &str,
@@ -330,7 +331,7 @@ pub enum Unsent {
 /// planned or sending → an end, with its reason. False: it had left those states.
 pub async fn end(
     conn: &mut PgConnection,
-    id: i64,
+    id: ChunkId,
     end: End,
     code: Option<i32>,
     reason: &str,
@@ -352,7 +353,7 @@ pub async fn end(
 }
 
 /// Keeps the moment that the sender's pace gave a chunk.
-pub async fn keep_slot(conn: &mut PgConnection, id: i64, slot_at: DateTime<Utc>) -> sqlx::Result<()> {
+pub async fn keep_slot(conn: &mut PgConnection, id: ChunkId, slot_at: DateTime<Utc>) -> sqlx::Result<()> {
     sqlx::query("UPDATE channel_chunks SET slot_at = $2 WHERE id = $1")
         .bind(id)
         .bind(slot_at)
@@ -362,8 +363,8 @@ pub async fn keep_slot(conn: &mut PgConnection, id: i64, slot_at: DateTime<Utc>)
 }
 
 /// The planned chunks of a delivery, in order: what is left to send.
-pub async fn planned(conn: &mut PgConnection, delivery_id: Uuid) -> sqlx::Result<Vec<Chunk>> {
-    let ids: Vec<i64> = sqlx::query_scalar(
+pub async fn planned(conn: &mut PgConnection, delivery_id: DeliveryId) -> sqlx::Result<Vec<Chunk>> {
+    let ids: Vec<ChunkId> = sqlx::query_scalar(
         "SELECT id FROM channel_chunks WHERE delivery_id = $1 AND state = 'planned' ORDER BY index",
     )
     .bind(delivery_id)
@@ -377,7 +378,7 @@ pub async fn planned(conn: &mut PgConnection, delivery_id: Uuid) -> sqlx::Result
 }
 
 /// The chunk that has waited longest to be sent, the first of what is left of its delivery: what a sender in trouble is tried out with.
-pub async fn longest_waiting(conn: &mut PgConnection) -> sqlx::Result<Option<i64>> {
+pub async fn longest_waiting(conn: &mut PgConnection) -> sqlx::Result<Option<ChunkId>> {
     sqlx::query_scalar(
         "SELECT next.id
          FROM channel_deliveries d CROSS JOIN LATERAL (
@@ -424,7 +425,7 @@ impl End {
 /// known. The caller holds the chunk's lock.
 pub async fn apply_status(
     conn: &mut PgConnection,
-    id: i64,
+    id: ChunkId,
     status: &str,
     code: Option<i32>,
     message: Option<&str>,
@@ -455,7 +456,7 @@ pub async fn apply_status(
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Unsettled {
     /// The chunk's number.
-    pub id: i64,
+    pub id: ChunkId,
     /// Twilio's id of its message.
     pub sid: String,
     /// When we learned that Twilio had accepted it.
@@ -481,7 +482,7 @@ pub async fn unsettled(
 }
 
 /// Notes that Twilio was asked for the final state of these chunks.
-pub async fn note_look_up(conn: &mut PgConnection, ids: &[i64]) -> sqlx::Result<()> {
+pub async fn note_look_up(conn: &mut PgConnection, ids: &[ChunkId]) -> sqlx::Result<()> {
     sqlx::query("UPDATE channel_chunks SET status_look_ups = status_look_ups + 1 WHERE id = ANY ($1)")
         .bind(ids)
         .execute(conn)
@@ -501,7 +502,7 @@ pub async fn owned_sids(conn: &mut PgConnection, sids: &[String]) -> sqlx::Resul
 /// one stands.
 pub(crate) async fn end_attempt(
     conn: &mut PgConnection,
-    id: i64,
+    id: ChunkId,
     attempt: i32,
     outcome: AttemptOutcome,
     sid: Option<&str>,

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::ids::{AddressId, MessageId};
 use crate::text_enum::text_enum;
 
 /// A token that is worth something.
@@ -105,7 +106,7 @@ pub async fn lock_live(
 }
 
 /// The address that the user of a token with one of these hashes is linked to: to be locked before the token, as all addresses are.
-pub async fn linked_address(conn: &mut PgConnection, hashes: &[Vec<u8>]) -> sqlx::Result<Option<i64>> {
+pub async fn linked_address(conn: &mut PgConnection, hashes: &[Vec<u8>]) -> sqlx::Result<Option<AddressId>> {
     sqlx::query_scalar(
         "SELECT l.address_id FROM channel_claim_tokens t JOIN channel_links l ON l.user_id = t.user_id AND l.ended_at IS NULL
          WHERE t.token_hash = ANY ($1) AND t.ended_at IS NULL LIMIT 1",
@@ -138,7 +139,7 @@ pub async fn latest(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Opti
 /// How often this phone was wrong within the hour before.
 pub async fn wrong_tries(
     conn: &mut PgConnection,
-    address_id: i64,
+    address_id: AddressId,
     before: DateTime<Utc>,
 ) -> sqlx::Result<i64> {
     sqlx::query_scalar(
@@ -153,8 +154,8 @@ pub async fn wrong_tries(
 /// Counts a wrong try, once for each message.
 pub async fn note_wrong_try(
     conn: &mut PgConnection,
-    message_id: i64,
-    address_id: i64,
+    message_id: MessageId,
+    address_id: AddressId,
     tried_at: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     sqlx::query("INSERT INTO channel_claim_tries (message_id, address_id, tried_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 
 use sqlx::PgConnection;
 
+use crate::ids::ConversationId;
+
 /// The conversation of a user, made if there is none.
-pub async fn of_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<i64> {
+pub async fn of_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<ConversationId> {
     sqlx::query("INSERT INTO channel_conversations (user_id) VALUES ($1) ON CONFLICT (user_id) DO NOTHING")
         .bind(user_id)
         .execute(&mut *conn)
@@ -17,7 +19,7 @@ pub async fn of_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<i64
 }
 
 /// The conversation of a user, if there is one.
-pub async fn find(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Option<i64>> {
+pub async fn find(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Option<ConversationId>> {
     sqlx::query_scalar("SELECT id FROM channel_conversations WHERE user_id = $1")
         .bind(user_id)
         .fetch_optional(conn)
@@ -26,7 +28,10 @@ pub async fn find(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Option
 
 /// The conversations of many users, made where there is none, and locked until the caller's transaction ends. The statements leave Postgres no other
 /// way than the index on the user, even where it believes the table to be empty.
-pub async fn of_users(conn: &mut PgConnection, user_ids: &[&str]) -> sqlx::Result<HashMap<String, i64>> {
+pub async fn of_users(
+    conn: &mut PgConnection,
+    user_ids: &[&str],
+) -> sqlx::Result<HashMap<String, ConversationId>> {
     sqlx::query(
         "INSERT INTO channel_conversations (user_id) SELECT new.user_id FROM unnest($1::TEXT[]) AS new (user_id)
          LEFT JOIN LATERAL (SELECT c.id FROM channel_conversations c WHERE c.user_id = new.user_id OFFSET 0) AS known ON TRUE
@@ -35,7 +40,7 @@ pub async fn of_users(conn: &mut PgConnection, user_ids: &[&str]) -> sqlx::Resul
     .bind(user_ids)
     .execute(&mut *conn)
     .await?;
-    let rows: Vec<(String, i64)> = sqlx::query_as(
+    let rows: Vec<(String, ConversationId)> = sqlx::query_as(
         "SELECT user_id, id FROM channel_conversations WHERE user_id = ANY ($1) ORDER BY id + 0 FOR NO KEY UPDATE",
     )
     .bind(user_ids)
@@ -45,7 +50,7 @@ pub async fn of_users(conn: &mut PgConnection, user_ids: &[&str]) -> sqlx::Resul
 }
 
 /// Whose a conversation is; `None`: the user was erased.
-pub async fn user_of(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<String>> {
+pub async fn user_of(conn: &mut PgConnection, id: ConversationId) -> sqlx::Result<Option<String>> {
     let user: Option<Option<String>> =
         sqlx::query_scalar("SELECT user_id FROM channel_conversations WHERE id = $1")
             .bind(id)
@@ -55,7 +60,7 @@ pub async fn user_of(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<St
 }
 
 /// Locks a conversation until the caller's transaction ends: which messages a turn has is decided under this lock.
-pub async fn lock(conn: &mut PgConnection, id: i64) -> sqlx::Result<()> {
+pub async fn lock(conn: &mut PgConnection, id: ConversationId) -> sqlx::Result<()> {
     sqlx::query("SELECT FROM channel_conversations WHERE id = $1 FOR UPDATE").bind(id).execute(conn).await?;
     Ok(())
 }

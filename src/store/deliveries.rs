@@ -6,9 +6,9 @@ use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use crate::chunks::{ChunkForm, ChunkState, End};
+use crate::ids::{AddressId, ChunkId, ConversationId, DeliveryId, LinkId, MessageId, TurnId};
 use crate::proactive_deliveries;
 use crate::text_enum::text_enum;
 
@@ -73,15 +73,15 @@ pub const EARLIER_PART_NOT_SENT: &str = "an earlier part was not sent";
 #[derive(Debug)]
 pub struct NewDelivery<'a> {
     /// To whom.
-    pub address_id: i64,
+    pub address_id: AddressId,
     /// In which thread.
-    pub conversation_id: Option<i64>,
+    pub conversation_id: Option<ConversationId>,
     /// Which turn it answers; a turn is answered once.
-    pub turn_id: Option<i64>,
+    pub turn_id: Option<TurnId>,
     /// Which message a notice answers; a message gets one notice.
-    pub message_id: Option<i64>,
+    pub message_id: Option<MessageId>,
     /// It is sent only while this link holds; `None`: to whoever has the address.
-    pub link_id: Option<i64>,
+    pub link_id: Option<LinkId>,
     /// Why.
     pub purpose: Purpose,
     /// The author's text.
@@ -108,8 +108,11 @@ pub struct NewChunk<'a> {
 }
 
 /// Stores a delivery with its chunks; returns its id and theirs, in order.
-pub async fn create(conn: &mut PgConnection, delivery: NewDelivery<'_>) -> sqlx::Result<(Uuid, Vec<i64>)> {
-    let id = Uuid::now_v7();
+pub async fn create(
+    conn: &mut PgConnection,
+    delivery: NewDelivery<'_>,
+) -> sqlx::Result<(DeliveryId, Vec<ChunkId>)> {
+    let id = DeliveryId::generate();
     sqlx::query(
         "INSERT INTO channel_deliveries (id, address_id, conversation_id, turn_id, message_id, link_id, purpose, text, expires_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -132,8 +135,8 @@ pub async fn create(conn: &mut PgConnection, delivery: NewDelivery<'_>) -> sqlx:
 /// Stores the chunks of any number of deliveries in one statement; returns their ids, for each delivery in order.
 pub(crate) async fn add_chunks(
     conn: &mut PgConnection,
-    deliveries: &[(Uuid, &[NewChunk<'_>])],
-) -> sqlx::Result<Vec<Vec<i64>>> {
+    deliveries: &[(DeliveryId, &[NewChunk<'_>])],
+) -> sqlx::Result<Vec<Vec<ChunkId>>> {
     let mut rows = ChunkRows::default();
     for (place, (id, chunks)) in (0i32..).zip(deliveries) {
         for (index, chunk) in (0i32..).zip(*chunks) {
@@ -148,7 +151,7 @@ pub(crate) async fn add_chunks(
             rows.forms.push(if chunk.is_template { ChunkForm::Template } else { ChunkForm::Text });
         }
     }
-    let added: Vec<(Uuid, i64)> = sqlx::query_as(
+    let added: Vec<(DeliveryId, ChunkId)> = sqlx::query_as(
         "INSERT INTO channel_chunks (delivery_id, index, body, source_start, source_end, meter_proactive, proactive, form, metering)
          SELECT delivery_id, index, body, source_start, source_end, metered, footed, form, CASE WHEN metered THEN 'reserved' END
          FROM unnest($1::INT[], $2::UUID[], $3::INT[], $4::TEXT[], $5::INT[], $6::INT[], $7::BOOLEAN[], $8::BOOLEAN[], $9::TEXT[])
@@ -167,7 +170,7 @@ pub(crate) async fn add_chunks(
     .fetch_all(conn)
     .await?;
     // Numbers are drawn in the order of the rows, so sorting restores each delivery's own order.
-    let mut ids: HashMap<Uuid, Vec<i64>> = HashMap::new();
+    let mut ids: HashMap<DeliveryId, Vec<ChunkId>> = HashMap::new();
     for (delivery_id, id) in added {
         ids.entry(delivery_id).or_default().push(id);
     }
@@ -185,7 +188,7 @@ pub(crate) async fn add_chunks(
 #[derive(Default)]
 struct ChunkRows<'a> {
     places: Vec<i32>,
-    deliveries: Vec<Uuid>,
+    deliveries: Vec<DeliveryId>,
     indexes: Vec<i32>,
     bodies: Vec<&'a str>,
     starts: Vec<i32>,
@@ -199,11 +202,11 @@ struct ChunkRows<'a> {
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Delivery {
     /// Its id.
-    pub id: Uuid,
+    pub id: DeliveryId,
     /// Whose allowance it takes; `None`: nobody's.
     pub user_id: Option<String>,
     /// To whom; `None`: nobody was there.
-    pub address_id: Option<i64>,
+    pub address_id: Option<AddressId>,
     /// Why.
     pub purpose: Purpose,
     /// The author's text.
@@ -221,11 +224,11 @@ pub struct Delivery {
     /// When it was asked for.
     pub created_at: DateTime<Utc>,
     /// The delivery whose failed part, and what came behind it, this one sends anew.
-    pub resent_from: Option<Uuid>,
+    pub resent_from: Option<DeliveryId>,
 }
 
 /// A delivery by its id.
-pub async fn get(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Delivery>> {
+pub async fn get(conn: &mut PgConnection, id: DeliveryId) -> sqlx::Result<Option<Delivery>> {
     sqlx::query_as(
         "SELECT id, user_id, address_id, purpose, text, content_sid, content_variables, state, reason, expires_at, created_at,
                 (SELECT c.delivery_id FROM channel_chunks c WHERE c.id = resent_from) AS resent_from
@@ -240,7 +243,7 @@ pub async fn get(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Deliv
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct ChunkSummary {
     /// Its number.
-    pub id: i64,
+    pub id: ChunkId,
     /// Its place, from 0.
     pub index: i32,
     /// Where it stands.
@@ -256,7 +259,7 @@ pub struct ChunkSummary {
 }
 
 /// The chunks of a delivery, in order.
-pub async fn chunks(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec<ChunkSummary>> {
+pub async fn chunks(conn: &mut PgConnection, id: DeliveryId) -> sqlx::Result<Vec<ChunkSummary>> {
     sqlx::query_as(
         "SELECT id, index, state, sid, error_code, meter_proactive, proactive FROM channel_chunks WHERE delivery_id = $1 ORDER BY index",
     )
@@ -266,7 +269,7 @@ pub async fn chunks(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec<Chunk
 }
 
 /// Cancels what is still to be sent of a delivery. False: there was nothing. What Twilio may have already stays to be cleared up.
-pub async fn cancel(conn: &mut PgConnection, id: Uuid, reason: &str) -> sqlx::Result<bool> {
+pub async fn cancel(conn: &mut PgConnection, id: DeliveryId, reason: &str) -> sqlx::Result<bool> {
     if proactive_deliveries::end_waiting(conn, id, DeliveryState::Cancelled, reason).await? {
         return Ok(true);
     }
@@ -289,8 +292,8 @@ pub async fn cancel(conn: &mut PgConnection, id: Uuid, reason: &str) -> sqlx::Re
 /// chunk of a proactive delivery, any reply that is not stuck; before the first chunk of a reply, a proactive delivery that has begun and moves on.
 pub async fn must_let_pass(
     conn: &mut PgConnection,
-    id: Uuid,
-    address_id: i64,
+    id: DeliveryId,
+    address_id: AddressId,
     is_proactive: bool,
 ) -> sqlx::Result<bool> {
     let question = if is_proactive {
@@ -309,11 +312,11 @@ pub async fn must_let_pass(
 /// the address's lock.
 pub(crate) async fn end_of_link(
     conn: &mut PgConnection,
-    link_id: i64,
+    link_id: LinkId,
     end: End,
     reason: &str,
 ) -> sqlx::Result<()> {
-    let open: Vec<Uuid> = sqlx::query_scalar(
+    let open: Vec<DeliveryId> = sqlx::query_scalar(
         "SELECT id FROM channel_deliveries WHERE link_id = $1 AND state = 'open' ORDER BY id FOR UPDATE",
     )
     .bind(link_id)
@@ -336,7 +339,7 @@ pub(crate) async fn end_of_link(
 /// Lets a delivery's state follow its chunks: open while one is still to be sent; then the worst that happened to any of them. After a
 /// failure in the middle the chunks behind it are cancelled: the rest of a text without its middle helps nobody. The caller holds the delivery's
 /// lock.
-pub async fn follow_chunks(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<()> {
+pub async fn follow_chunks(conn: &mut PgConnection, id: DeliveryId) -> sqlx::Result<()> {
     sqlx::query(
         "WITH known AS (
              SELECT c.id, c.index, c.state AS was, c.error_message,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::ids::ConversationId;
 use crate::messages::ChannelName;
 
 /// Something that was said.
@@ -51,7 +52,7 @@ pub async fn after(
 /// The texts of messages of a conversation, people's and ours, by Twilio's ids.
 pub async fn texts_of_sids(
     conn: &mut PgConnection,
-    conversation_id: i64,
+    conversation_id: ConversationId,
     sids: &[&str],
 ) -> sqlx::Result<HashMap<String, String>> {
     let texts: Vec<(String, String)> = sqlx::query_as(

@@ -5,8 +5,8 @@
 //! process that does it.
 
 use sqlx::PgConnection;
-use uuid::Uuid;
 
+use crate::ids::{AddressId, DeliveryId};
 use crate::links::{self, LinkEnding};
 use crate::secret_keys::SecretKeys;
 use crate::text_enum::text_enum;
@@ -32,7 +32,7 @@ text_enum! {
 
 /// Forgets a user, and notes what is to be emptied with [`empty_page`]. False: there is none.
 pub async fn begin(conn: &mut PgConnection, keys: &SecretKeys, user_id: &str) -> sqlx::Result<bool> {
-    let address_ids: Vec<i64> = sqlx::query_scalar(
+    let address_ids: Vec<AddressId> = sqlx::query_scalar(
         "SELECT p.address_id FROM (
              SELECT l.address_id FROM channel_links l WHERE l.user_id = $1
              UNION
@@ -118,7 +118,7 @@ struct PartToEmpty {
     part: ErasurePart,
     subject: Option<i64>,
     next_id: i64,
-    next_delivery: Uuid,
+    next_delivery: DeliveryId,
 }
 
 /// The parts of a user's erasure of one sort, locked.
@@ -222,7 +222,7 @@ const TURNS_OF_CONVERSATION: &str = "WITH page AS (
      SELECT min(id), count(*) FROM page";
 
 /// Empties a page of deliveries with their chunks and what Twilio reported of them; returns the last one's id if there may be more.
-async fn deliveries(conn: &mut PgConnection, part: &PartToEmpty) -> sqlx::Result<Option<Uuid>> {
+async fn deliveries(conn: &mut PgConnection, part: &PartToEmpty) -> sqlx::Result<Option<DeliveryId>> {
     let page = match part.subject {
         Some(address_id) => {
             sqlx::query_scalar("SELECT id FROM channel_deliveries WHERE address_id = $1 AND id < $2 ORDER BY address_id DESC, id DESC LIMIT $3 FOR UPDATE")
@@ -235,7 +235,7 @@ async fn deliveries(conn: &mut PgConnection, part: &PartToEmpty) -> sqlx::Result
         )
         .bind(&part.user_id),
     };
-    let page: Vec<Uuid> = match part.subject {
+    let page: Vec<DeliveryId> = match part.subject {
         Some(_) => page.bind(part.next_delivery).bind(PAGE).fetch_all(&mut *conn).await?,
         None => page.bind(part.next_delivery).bind(PAGE).bind(part.id).fetch_all(&mut *conn).await?,
     };

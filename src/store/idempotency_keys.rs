@@ -1,7 +1,8 @@
 //! `channel_idempotency_keys`: the same request within a day is the same delivery.
 
 use sqlx::PgConnection;
-use uuid::Uuid;
+
+use crate::ids::DeliveryId;
 
 /// What a key stands for.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
@@ -9,7 +10,7 @@ pub struct KeptRequest {
     /// Of the request.
     pub body_hash: Vec<u8>,
     /// What came of it.
-    pub delivery_id: Uuid,
+    pub delivery_id: DeliveryId,
 }
 
 /// What a key stands for, if it was used within a day. Of several requests with one key at once, one goes on and the others wait for it.
@@ -41,7 +42,7 @@ pub async fn keep(
     user_id: &str,
     key: &str,
     body_hash: &[u8],
-    delivery_id: Uuid,
+    delivery_id: DeliveryId,
 ) -> sqlx::Result<()> {
     sqlx::query(
         "INSERT INTO channel_idempotency_keys (user_id, key, body_hash, delivery_id) VALUES ($1, $2, $3, $4)",

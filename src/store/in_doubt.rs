@@ -2,18 +2,18 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use crate::chunks::{self, AttemptOutcome, ChunkState};
+use crate::ids::{AddressId, ChunkId, DeliveryId};
 use crate::text_enum::text_enum;
 
 /// A send of which nobody knows whether it arrived.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Doubt {
     /// The chunk's number.
-    pub id: i64,
+    pub id: ChunkId,
     /// The delivery it is a part of.
-    pub delivery_id: Uuid,
+    pub delivery_id: DeliveryId,
     /// Its place in the delivery, from 0.
     pub index: i32,
     /// `Sending` or `Unknown`.
@@ -37,12 +37,12 @@ text_enum! {
 }
 
 /// Nobody knows whether this attempt reached Twilio; the chunk stays `sending`.
-pub async fn raise(conn: &mut PgConnection, id: i64, attempt: i32, error: &str) -> sqlx::Result<()> {
+pub async fn raise(conn: &mut PgConnection, id: ChunkId, attempt: i32, error: &str) -> sqlx::Result<()> {
     chunks::end_attempt(conn, id, attempt, AttemptOutcome::InDoubt, None, None, Some(error)).await
 }
 
 /// A list did not have this attempt. Returns how many seconds ago the first such list was; 0 for the first.
-pub async fn note_miss(conn: &mut PgConnection, id: i64, attempt: i32) -> sqlx::Result<f64> {
+pub async fn note_miss(conn: &mut PgConnection, id: ChunkId, attempt: i32) -> sqlx::Result<f64> {
     sqlx::query_scalar(
         "UPDATE channel_chunk_attempts
          SET first_miss_at = coalesce(first_miss_at, statement_timestamp()), outcome = coalesce(outcome, 'in_doubt')
@@ -58,8 +58,8 @@ pub async fn note_miss(conn: &mut PgConnection, id: i64, attempt: i32) -> sqlx::
 /// The other chunks to this address that are in doubt: what was sent (`None`: a template), and when the first attempt began.
 pub async fn rivals(
     conn: &mut PgConnection,
-    id: i64,
-    address_id: i64,
+    id: ChunkId,
+    address_id: AddressId,
 ) -> sqlx::Result<Vec<(Option<String>, DateTime<Utc>)>> {
     sqlx::query_as(
         "SELECT CASE WHEN c.form = 'text' THEN c.body END, a.started_at
@@ -85,7 +85,7 @@ pub async fn open(conn: &mut PgConnection) -> sqlx::Result<Vec<Doubt>> {
 
 /// An administrator's verdict on a chunk of which nobody knows whether it was sent. False: it is not in doubt. The caller holds the chunk's
 /// lock.
-pub async fn give_verdict(conn: &mut PgConnection, id: i64, verdict: AdminVerdict) -> sqlx::Result<bool> {
+pub async fn give_verdict(conn: &mut PgConnection, id: ChunkId, verdict: AdminVerdict) -> sqlx::Result<bool> {
     let state = match verdict {
         AdminVerdict::Arrived => ChunkState::Sent,
         AdminVerdict::SendAgain => ChunkState::Planned,
@@ -104,7 +104,7 @@ pub async fn give_verdict(conn: &mut PgConnection, id: i64, verdict: AdminVerdic
 }
 
 /// In-doubt chunks that nobody could clear up since so long end as unknown. Returns them with their deliveries.
-pub async fn stale(conn: &mut PgConnection, older_than_secs: f64) -> sqlx::Result<Vec<i64>> {
+pub async fn stale(conn: &mut PgConnection, older_than_secs: f64) -> sqlx::Result<Vec<ChunkId>> {
     sqlx::query_scalar(
         "SELECT c.id FROM channel_chunks c WHERE c.state IN ('sending', 'unknown') AND c.state = 'sending' AND c.updated_at < now() - make_interval(secs => $1) ORDER BY c.id LIMIT 100",
     )

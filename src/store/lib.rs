@@ -35,6 +35,8 @@ pub mod entries;
 pub mod erasure;
 /// Requests with an Idempotency-Key.
 pub mod idempotency_keys;
+/// Ids of rows.
+pub mod ids;
 /// Sends of which nobody knows whether they arrived.
 pub mod in_doubt;
 /// Which rows hang on which secret key.

@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use crate::chunks::End;
 use crate::consents::{self, ConsentAction, ConsentMethod, NewConsent};
 use crate::deliveries::Obstacle;
+use crate::ids::{AddressId, ConversationId, LinkId};
 use crate::secret_keys::SecretKeys;
 use crate::text_enum::text_enum;
 use crate::{addresses, deliveries, proactive_deliveries};
@@ -16,11 +17,11 @@ use crate::{addresses, deliveries, proactive_deliveries};
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Link {
     /// Its number.
-    pub id: i64,
+    pub id: LinkId,
     /// Whose.
     pub user_id: String,
     /// Which person on WhatsApp.
-    pub address_id: i64,
+    pub address_id: AddressId,
     /// Since when.
     pub linked_at: DateTime<Utc>,
     /// Since when its number belongs to somebody else: nothing is said under it until a new claim. `None`: it is proven.
@@ -44,7 +45,7 @@ text_enum! {
 }
 
 /// A link by its number.
-pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Link> {
+pub async fn get(conn: &mut PgConnection, id: LinkId) -> sqlx::Result<Link> {
     sqlx::query_as(
         "SELECT id, user_id, address_id, linked_at, unproven_since FROM channel_links WHERE id = $1",
     )
@@ -73,7 +74,7 @@ pub async fn lock_of_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Resul
 /// do this cannot wait for each other.
 pub async fn lock_of_users(conn: &mut PgConnection, user_ids: &[&str]) -> sqlx::Result<()> {
     loop {
-        let locked: HashSet<i64> = sqlx::query_scalar(
+        let locked: HashSet<AddressId> = sqlx::query_scalar(
             "SELECT id FROM channel_addresses WHERE id IN (SELECT address_id FROM channel_links WHERE user_id = ANY ($1) AND ended_at IS NULL)
              ORDER BY id FOR NO KEY UPDATE",
         )
@@ -82,7 +83,7 @@ pub async fn lock_of_users(conn: &mut PgConnection, user_ids: &[&str]) -> sqlx::
         .await?
         .into_iter()
         .collect();
-        let linked: Vec<i64> = sqlx::query_scalar(
+        let linked: Vec<AddressId> = sqlx::query_scalar(
             "SELECT address_id FROM channel_links WHERE user_id = ANY ($1) AND ended_at IS NULL",
         )
         .bind(user_ids)
@@ -96,12 +97,12 @@ pub async fn lock_of_users(conn: &mut PgConnection, user_ids: &[&str]) -> sqlx::
 }
 
 /// The proven link of an address: whose words are taken from it.
-pub async fn proven_of_address(conn: &mut PgConnection, address_id: i64) -> sqlx::Result<Option<Link>> {
+pub async fn proven_of_address(conn: &mut PgConnection, address_id: AddressId) -> sqlx::Result<Option<Link>> {
     Ok(of_address(conn, address_id).await?.filter(|link| link.unproven_since.is_none()))
 }
 
 /// The link of an address, which may be unproven.
-pub async fn of_address(conn: &mut PgConnection, address_id: i64) -> sqlx::Result<Option<Link>> {
+pub async fn of_address(conn: &mut PgConnection, address_id: AddressId) -> sqlx::Result<Option<Link>> {
     sqlx::query_as("SELECT id, user_id, address_id, linked_at, unproven_since FROM channel_links WHERE address_id = $1 AND ended_at IS NULL")
         .bind(address_id)
         .fetch_optional(conn)
@@ -111,9 +112,9 @@ pub async fn of_address(conn: &mut PgConnection, address_id: i64) -> sqlx::Resul
 /// The latest link between the user of a conversation and an address, whether it holds or not: what a reply is sent under.
 pub async fn latest_of_conversation(
     conn: &mut PgConnection,
-    conversation_id: i64,
-    address_id: i64,
-) -> sqlx::Result<Option<i64>> {
+    conversation_id: ConversationId,
+    address_id: AddressId,
+) -> sqlx::Result<Option<LinkId>> {
     sqlx::query_scalar(
         "SELECT max(id) FROM channel_links WHERE user_id = (SELECT user_id FROM channel_conversations WHERE id = $1) AND address_id = $2",
     )
@@ -124,7 +125,7 @@ pub async fn latest_of_conversation(
 }
 
 /// Links a user and an address that have no link. The caller holds the address's lock.
-pub async fn create(conn: &mut PgConnection, user_id: &str, address_id: i64) -> sqlx::Result<i64> {
+pub async fn create(conn: &mut PgConnection, user_id: &str, address_id: AddressId) -> sqlx::Result<LinkId> {
     sqlx::query_scalar("INSERT INTO channel_links (user_id, address_id) VALUES ($1, $2) RETURNING id")
         .bind(user_id)
         .bind(address_id)
@@ -146,7 +147,7 @@ pub async fn hold_back(conn: &mut PgConnection, link: &Link) -> sqlx::Result<()>
 }
 
 /// A link is proven again. The caller holds the address's lock.
-pub async fn prove(conn: &mut PgConnection, id: i64) -> sqlx::Result<()> {
+pub async fn prove(conn: &mut PgConnection, id: LinkId) -> sqlx::Result<()> {
     sqlx::query("UPDATE channel_links SET unproven_since = NULL WHERE id = $1")
         .bind(id)
         .execute(conn)

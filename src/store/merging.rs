@@ -2,12 +2,18 @@
 
 use sqlx::PgConnection;
 
+use crate::ids::AddressId;
 use crate::links::{self, Link, LinkEnding};
 use crate::secret_keys::SecretKeys;
 
 /// Merges rows into the older one; the caller holds the locks of all. Where both are linked, the later proven claim holds. An opt-out of either is
 /// one of the person, since it is looked up by every name.
-pub async fn merge(conn: &mut PgConnection, keys: &SecretKeys, into: i64, twins: &[i64]) -> sqlx::Result<()> {
+pub async fn merge(
+    conn: &mut PgConnection,
+    keys: &SecretKeys,
+    into: AddressId,
+    twins: &[AddressId],
+) -> sqlx::Result<()> {
     for twin in twins {
         one_link(conn, keys, into, *twin).await?;
         for statement in [
@@ -31,7 +37,12 @@ pub async fn merge(conn: &mut PgConnection, keys: &SecretKeys, into: i64, twins:
 }
 
 /// Leaves one of two links.
-async fn one_link(conn: &mut PgConnection, keys: &SecretKeys, into: i64, twin: i64) -> sqlx::Result<()> {
+async fn one_link(
+    conn: &mut PgConnection,
+    keys: &SecretKeys,
+    into: AddressId,
+    twin: AddressId,
+) -> sqlx::Result<()> {
     let (Some(one), Some(other)) =
         (links::of_address(conn, into).await?, links::of_address(conn, twin).await?)
     else {

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::addresses::Name;
+use crate::ids::{AddressId, ConversationId, MessageId, TurnId};
 use crate::text_enum::text_enum;
 
 /// A message as it comes from a verified webhook.
@@ -12,7 +13,7 @@ pub struct NewMessage<'a> {
     /// Twilio's id.
     pub sid: &'a str,
     /// Who wrote it.
-    pub address_id: i64,
+    pub address_id: AddressId,
     /// Its text; empty for media and locations.
     pub body: &'a str,
     /// Every parameter that Twilio sent.
@@ -25,13 +26,13 @@ pub struct NewMessage<'a> {
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Message {
     /// Its number.
-    pub id: i64,
+    pub id: MessageId,
     /// Twilio's id.
     pub sid: String,
     /// Who wrote it.
-    pub address_id: i64,
+    pub address_id: AddressId,
     /// The thread it belongs to, once its sender is known to be a user.
-    pub conversation_id: Option<i64>,
+    pub conversation_id: Option<ConversationId>,
     /// Its text.
     pub body: String,
     /// Everything that Twilio sent.
@@ -45,7 +46,7 @@ pub struct Message {
     /// Whether the agent shall see it, and since when.
     pub accepted_at: Option<DateTime<Utc>>,
     /// The turn that has it.
-    pub turn_id: Option<i64>,
+    pub turn_id: Option<TurnId>,
     /// How it ended.
     pub outcome: Option<MessageOutcome>,
     /// Its webhook never came; Twilio's list had it.
@@ -60,7 +61,7 @@ pub enum Inserted {
     /// It is stored now.
     New {
         /// Its number.
-        id: i64,
+        id: MessageId,
         /// When the person wrote it, as far as Twilio tells.
         written_at: DateTime<Utc>,
         /// The sender as a user who has deliveries that wait for such a message.
@@ -72,7 +73,7 @@ pub enum Inserted {
 
 /// Stores a message unless it is known.
 pub async fn insert(conn: &mut PgConnection, message: NewMessage<'_>) -> sqlx::Result<Inserted> {
-    let new: Option<(i64, DateTime<Utc>, Option<String>)> = sqlx::query_as(
+    let new: Option<(MessageId, DateTime<Utc>, Option<String>)> = sqlx::query_as(
         "WITH new AS (
              INSERT INTO channel_messages (sid, address_id, body, params, written_at, backfilled)
              VALUES ($1, $2, $3, $4, coalesce($5, clock_timestamp()), $5 IS NOT NULL)
@@ -116,7 +117,7 @@ pub struct StoredArrival {
     /// Which one, counted from 0.
     pub place: usize,
     /// Who wrote it; locked until the caller's transaction ends.
-    pub address_id: i64,
+    pub address_id: AddressId,
     /// Whether it was new.
     pub inserted: Inserted,
 }
@@ -139,7 +140,7 @@ pub async fn insert_together(
     let sids: Vec<&str> = arrived.iter().map(|message| message.sid).collect();
     let bodies: Vec<&str> = arrived.iter().map(|message| message.body).collect();
     let params: Vec<&serde_json::Value> = arrived.iter().map(|message| message.params).collect();
-    type Row = (i32, i64, Option<i64>, Option<DateTime<Utc>>, Option<String>);
+    type Row = (i32, AddressId, Option<MessageId>, Option<DateTime<Utc>>, Option<String>);
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT place, address_id, message_id, written_at, waiting_user FROM channel_take_in($1, $2, $3, $4, $5, $6)",
     )
@@ -179,7 +180,7 @@ pub async fn known(conn: &mut PgConnection, sids: &[String]) -> sqlx::Result<Vec
 }
 
 /// A message by its number.
-pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Message>> {
+pub async fn get(conn: &mut PgConnection, id: MessageId) -> sqlx::Result<Option<Message>> {
     sqlx::query_as(
         "SELECT id, sid, address_id, conversation_id, body, params, received_at, written_at, admitted_at, accepted_at, turn_id, outcome, backfilled, retried_at FROM channel_messages WHERE id = $1",
     )
@@ -189,7 +190,7 @@ pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Messag
 }
 
 /// The limits let a message through; it is not counted again.
-pub async fn admit(conn: &mut PgConnection, id: i64) -> sqlx::Result<()> {
+pub async fn admit(conn: &mut PgConnection, id: MessageId) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE channel_messages SET admitted_at = clock_timestamp() WHERE id = $1 AND admitted_at IS NULL",
     )
@@ -200,7 +201,11 @@ pub async fn admit(conn: &mut PgConnection, id: i64) -> sqlx::Result<()> {
 }
 
 /// Marks a message for the agent, in this conversation. False: it is marked already, or has ended.
-pub async fn accept(conn: &mut PgConnection, id: i64, conversation_id: i64) -> sqlx::Result<bool> {
+pub async fn accept(
+    conn: &mut PgConnection,
+    id: MessageId,
+    conversation_id: ConversationId,
+) -> sqlx::Result<bool> {
     let done = sqlx::query("UPDATE channel_messages SET accepted_at = clock_timestamp(), conversation_id = $2 WHERE id = $1 AND accepted_at IS NULL AND outcome IS NULL")
         .bind(id)
         .bind(conversation_id)
@@ -256,7 +261,7 @@ text_enum! {
 /// Ends a message that the agent does not see. False: it has ended before, or the agent shall see it.
 pub async fn end(
     conn: &mut PgConnection,
-    id: i64,
+    id: MessageId,
     outcome: MessageOutcome,
     reason: &str,
 ) -> sqlx::Result<bool> {
@@ -275,11 +280,11 @@ pub async fn end(
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Said {
     /// Its number.
-    pub id: i64,
+    pub id: MessageId,
     /// Twilio's id.
     pub sid: String,
     /// The phone; `None`: it was written in the dashboard.
-    pub address_id: Option<i64>,
+    pub address_id: Option<AddressId>,
     /// Its text.
     pub body: String,
     /// Everything that Twilio sent.
@@ -295,9 +300,9 @@ pub struct Said {
 pub async fn insert_from_dashboard(
     conn: &mut PgConnection,
     key: &str,
-    conversation_id: i64,
+    conversation_id: ConversationId,
     body: &str,
-) -> sqlx::Result<Option<i64>> {
+) -> sqlx::Result<Option<MessageId>> {
     sqlx::query_scalar(
         "INSERT INTO channel_messages (sid, channel, conversation_id, body, params, accepted_at) VALUES ($1, 'dashboard', $2, $3, '{}', clock_timestamp())
          ON CONFLICT (sid) DO NOTHING RETURNING id",
@@ -318,7 +323,7 @@ pub async fn body_of(conn: &mut PgConnection, sid: &str) -> sqlx::Result<Option<
 }
 
 /// The accepted messages of a conversation that no turn has, in order. The caller holds the conversation's lock.
-pub async fn unanswered(conn: &mut PgConnection, conversation_id: i64) -> sqlx::Result<Vec<Said>> {
+pub async fn unanswered(conn: &mut PgConnection, conversation_id: ConversationId) -> sqlx::Result<Vec<Said>> {
     sqlx::query_as(
         "SELECT id, sid, address_id, body, params, received_at, written_at FROM channel_messages
          WHERE conversation_id = $1 AND turn_id IS NULL AND outcome IS NULL AND accepted_at IS NOT NULL ORDER BY id",
@@ -329,7 +334,7 @@ pub async fn unanswered(conn: &mut PgConnection, conversation_id: i64) -> sqlx::
 }
 
 /// The messages of a turn, in order.
-pub async fn of_turn(conn: &mut PgConnection, turn_id: i64) -> sqlx::Result<Vec<Said>> {
+pub async fn of_turn(conn: &mut PgConnection, turn_id: TurnId) -> sqlx::Result<Vec<Said>> {
     sqlx::query_as(
         "SELECT id, sid, address_id, body, params, received_at, written_at FROM channel_messages WHERE turn_id = $1 ORDER BY id",
     )
@@ -339,16 +344,17 @@ pub async fn of_turn(conn: &mut PgConnection, turn_id: i64) -> sqlx::Result<Vec<
 }
 
 /// The turn that has a message.
-pub async fn turn_of(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<i64>> {
-    let turn: Option<Option<i64>> = sqlx::query_scalar("SELECT turn_id FROM channel_messages WHERE id = $1")
-        .bind(id)
-        .fetch_optional(conn)
-        .await?;
+pub async fn turn_of(conn: &mut PgConnection, id: MessageId) -> sqlx::Result<Option<TurnId>> {
+    let turn: Option<Option<TurnId>> =
+        sqlx::query_scalar("SELECT turn_id FROM channel_messages WHERE id = $1")
+            .bind(id)
+            .fetch_optional(conn)
+            .await?;
     Ok(turn.flatten())
 }
 
 /// Ends a message that no turn will ever have. False: one has it, or it has an outcome.
-pub async fn fail_unanswered(conn: &mut PgConnection, id: i64, reason: &str) -> sqlx::Result<bool> {
+pub async fn fail_unanswered(conn: &mut PgConnection, id: MessageId, reason: &str) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "UPDATE channel_messages SET outcome = 'failed', outcome_reason = $2, outcome_at = clock_timestamp() WHERE id = $1 AND outcome IS NULL AND turn_id IS NULL",
     )

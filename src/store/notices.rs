@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::ids::AddressId;
 use crate::text_enum::text_enum;
 
 text_enum! {
@@ -20,7 +21,7 @@ text_enum! {
 /// Whether a person may be told this again, and if so notes that it happens now. The caller holds the address's lock.
 pub async fn due(
     conn: &mut PgConnection,
-    address_id: i64,
+    address_id: AddressId,
     about: NoticeKind,
     every_secs: f64,
     now: DateTime<Utc>,

@@ -3,15 +3,15 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use crate::deliveries::{self, Delivery, DeliveryState, NewChunk, Obstacle, Purpose};
+use crate::ids::{AddressId, ChunkId, DeliveryId, LinkId};
 
 /// A delivery of our own accord with what was decided about it.
 #[derive(Debug)]
 pub struct NewProactive<'a> {
     /// Its id, a new UUID v7.
-    pub id: Uuid,
+    pub id: DeliveryId,
     /// To whom, and whose allowance it takes.
     pub user_id: &'a str,
     /// Why.
@@ -66,9 +66,9 @@ impl Beginning<'_> {
 #[derive(Debug)]
 pub struct Opening<'a> {
     /// To whom …
-    pub address_id: i64,
+    pub address_id: AddressId,
     /// … under which link.
-    pub link_id: i64,
+    pub link_id: LinkId,
     /// The billing period in which its chunks were reserved.
     pub period_start: DateTime<Utc>,
     /// Its parts, in order.
@@ -76,7 +76,7 @@ pub struct Opening<'a> {
 }
 
 /// Stores deliveries in one statement, with their chunks in another; returns the chunks' ids, for each delivery in order.
-pub async fn create(conn: &mut PgConnection, new: &[NewProactive<'_>]) -> sqlx::Result<Vec<Vec<i64>>> {
+pub async fn create(conn: &mut PgConnection, new: &[NewProactive<'_>]) -> sqlx::Result<Vec<Vec<ChunkId>>> {
     let mut rows = Rows::default();
     for delivery in new {
         rows.push(delivery);
@@ -118,10 +118,10 @@ fn chunks_of<'a>(beginning: &'a Beginning<'a>) -> &'a [NewChunk<'a>] {
 /// Deliveries, turned on their side: one array for each column.
 #[derive(Default)]
 struct Rows<'a> {
-    ids: Vec<Uuid>,
+    ids: Vec<DeliveryId>,
     users: Vec<&'a str>,
-    addresses: Vec<Option<i64>>,
-    links: Vec<Option<i64>>,
+    addresses: Vec<Option<AddressId>>,
+    links: Vec<Option<LinkId>>,
     periods: Vec<Option<DateTime<Utc>>>,
     purposes: Vec<Purpose>,
     texts: Vec<&'a str>,
@@ -156,9 +156,9 @@ impl<'a> Rows<'a> {
 /// waiting → what was decided now; returns the ids of its chunks. One that waits no more is left alone. The caller holds its lock.
 pub async fn settle_waiting(
     conn: &mut PgConnection,
-    id: Uuid,
+    id: DeliveryId,
     beginning: &Beginning<'_>,
-) -> sqlx::Result<Vec<i64>> {
+) -> sqlx::Result<Vec<ChunkId>> {
     match beginning {
         Beginning::Waiting => Ok(Vec::new()),
         Beginning::Expired | Beginning::Blocked(_) => {
@@ -184,7 +184,7 @@ pub async fn settle_waiting(
 /// waiting → an end without a chunk: blocked, expired or cancelled. False: it waits no more.
 pub async fn end_waiting(
     conn: &mut PgConnection,
-    id: Uuid,
+    id: DeliveryId,
     state: DeliveryState,
     reason: &str,
 ) -> sqlx::Result<bool> {
@@ -223,7 +223,7 @@ const EXPIRED_AT_ONCE: usize = 500;
 pub async fn expire_waiting(conn: &mut PgConnection) -> sqlx::Result<usize> {
     let mut expired = 0;
     loop {
-        let ended: Vec<Uuid> = sqlx::query_scalar(
+        let ended: Vec<DeliveryId> = sqlx::query_scalar(
             "UPDATE channel_deliveries SET state = 'expired', reason = 'the person did not write in time', closed_at = clock_timestamp(), waits_for_inbound = FALSE
              WHERE id = ANY (ARRAY(SELECT id FROM channel_deliveries WHERE state = 'waiting' AND expires_at <= now() ORDER BY expires_at LIMIT 500
                                    FOR UPDATE SKIP LOCKED)) RETURNING id",

@@ -3,19 +3,20 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::ids::AddressId;
 use crate::text_enum::text_enum;
 
 /// Whose messages are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bucket {
     /// Those of a user's phone.
-    Sender(i64),
+    Sender(AddressId),
     /// Those of a phone that no user has claimed.
-    Unlinked(i64),
+    Unlinked(AddressId),
     /// Those of all users.
     Total,
     /// Those to a person.
-    Recipient(i64),
+    Recipient(AddressId),
 }
 
 text_enum! {

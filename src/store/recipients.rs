@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::addresses::Name;
+use crate::ids::{AddressId, LinkId};
 use crate::users::{User, UserRow};
 
 /// A user, and the phone if there is one.
@@ -24,9 +25,9 @@ pub struct Recipient {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Phone {
     /// Under which link.
-    pub link_id: i64,
+    pub link_id: LinkId,
     /// Which person on WhatsApp.
-    pub address_id: i64,
+    pub address_id: AddressId,
     /// When they last wrote.
     pub last_inbound_at: Option<DateTime<Utc>>,
     /// Every name of them, the one last written from first.
@@ -38,8 +39,8 @@ pub struct Phone {
 struct RecipientRow {
     #[sqlx(flatten)]
     user: UserRow,
-    link_id: Option<i64>,
-    address_id: Option<i64>,
+    link_id: Option<LinkId>,
+    address_id: Option<AddressId>,
     last_inbound_at: Option<DateTime<Utc>>,
     alias: Option<String>,
     canonical: Option<String>,

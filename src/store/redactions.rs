@@ -2,11 +2,13 @@
 
 use sqlx::PgConnection;
 
+use crate::ids::{AddressId, ConversationId, MessageId};
+
 /// What stands in a token's place.
 const IN_PLACE: &str = "LINK-…";
 
 /// Takes the token out of a message that consists of it, however it is spelled there.
-pub async fn of_claim(conn: &mut PgConnection, message_id: i64) -> sqlx::Result<()> {
+pub async fn of_claim(conn: &mut PgConnection, message_id: MessageId) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE channel_messages SET body = $2, params = CASE WHEN params ? 'Body' THEN jsonb_set(params, '{Body}', to_jsonb($2::TEXT)) ELSE params END
          WHERE id = $1",
@@ -22,8 +24,8 @@ pub async fn of_claim(conn: &mut PgConnection, message_id: i64) -> sqlx::Result<
 /// agent answered. A thread's entries show the messages themselves. The caller holds the locks of both.
 pub async fn of_token(
     conn: &mut PgConnection,
-    address_id: i64,
-    conversation_id: i64,
+    address_id: AddressId,
+    conversation_id: ConversationId,
     symbols: &str,
 ) -> sqlx::Result<()> {
     let (first, second) = symbols.split_at(symbols.len() / 2);

@@ -3,9 +3,9 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use crate::chunks::ChunkState;
+use crate::ids::{AddressId, ChunkId, DeliveryId, MessageId, SlotId, TurnId};
 use crate::messages::MessageOutcome;
 use crate::slots::PartOutcome;
 
@@ -13,17 +13,17 @@ use crate::slots::PartOutcome;
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct UnsentDelivery {
     /// Its id.
-    pub id: Uuid,
+    pub id: DeliveryId,
     /// Whose allowance it takes; `None`: nobody's.
     pub user_id: Option<String>,
     /// The author's text; empty once it is erased.
     pub text: String,
     /// The delivery that begins anew with the chunk that was asked for, if there is one.
-    pub successor: Option<Uuid>,
+    pub successor: Option<DeliveryId>,
 }
 
 /// The delivery of a chunk.
-pub async fn delivery_of(conn: &mut PgConnection, chunk_id: i64) -> sqlx::Result<UnsentDelivery> {
+pub async fn delivery_of(conn: &mut PgConnection, chunk_id: ChunkId) -> sqlx::Result<UnsentDelivery> {
     sqlx::query_as(
         "SELECT d.id, d.user_id, d.text, s.id AS successor FROM channel_chunks c JOIN channel_deliveries d ON d.id = c.delivery_id
          LEFT JOIN channel_deliveries s ON s.resent_from = c.id WHERE c.id = $1",
@@ -37,7 +37,7 @@ pub async fn delivery_of(conn: &mut PgConnection, chunk_id: i64) -> sqlx::Result
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct UnsentChunk {
     /// Its number.
-    pub id: i64,
+    pub id: ChunkId,
     /// Where it stands.
     pub state: ChunkState,
     /// Twilio's id.
@@ -53,7 +53,7 @@ pub struct UnsentChunk {
 }
 
 /// A chunk and those behind it, in order. The caller holds the delivery's lock.
-pub async fn parts_from(conn: &mut PgConnection, chunk_id: i64) -> sqlx::Result<Vec<UnsentChunk>> {
+pub async fn parts_from(conn: &mut PgConnection, chunk_id: ChunkId) -> sqlx::Result<Vec<UnsentChunk>> {
     sqlx::query_as(
         "SELECT c.id, c.state, c.sid, c.error_message, c.source_start, c.meter_proactive, c.proactive
          FROM channel_chunks f JOIN channel_chunks c ON c.delivery_id = f.delivery_id AND c.index >= f.index WHERE f.id = $1 ORDER BY c.index",
@@ -67,11 +67,11 @@ pub async fn parts_from(conn: &mut PgConnection, chunk_id: i64) -> sqlx::Result<
 #[derive(Debug)]
 pub struct Resent<'a> {
     /// Its own id, a new UUID v7.
-    pub id: Uuid,
+    pub id: DeliveryId,
     /// The first chunk that was not sent.
-    pub chunk_id: i64,
+    pub chunk_id: ChunkId,
     /// To whom; the caller holds the lock.
-    pub address_id: i64,
+    pub address_id: AddressId,
     /// The text that its chunks cover.
     pub text: &'a str,
     /// The billing period in which its chunks are reserved; `None`: they are not metered.
@@ -80,7 +80,7 @@ pub struct Resent<'a> {
 
 /// Stores a successor that says what the chunk and those behind it could not, for as long as their delivery was to last. Returns the ids of its
 /// chunks, in order; empty: there is a successor already.
-pub async fn resend(conn: &mut PgConnection, resent: &Resent<'_>) -> sqlx::Result<Vec<i64>> {
+pub async fn resend(conn: &mut PgConnection, resent: &Resent<'_>) -> sqlx::Result<Vec<ChunkId>> {
     let made = sqlx::query(
         "INSERT INTO channel_deliveries (id, address_id, user_id, conversation_id, link_id, period_start, purpose, text, content_sid, content_variables,
                                          expires_at, resent_from)
@@ -99,7 +99,7 @@ pub async fn resend(conn: &mut PgConnection, resent: &Resent<'_>) -> sqlx::Resul
     if made.rows_affected() == 0 {
         return Ok(Vec::new());
     }
-    let mut ids: Vec<i64> = sqlx::query_scalar(
+    let mut ids: Vec<ChunkId> = sqlx::query_scalar(
         "INSERT INTO channel_chunks (delivery_id, index, body, source_start, source_end, meter_proactive, proactive, form, metering)
          SELECT $1, c.index - f.index, c.body, c.source_start - f.source_start, c.source_end - f.source_start, c.meter_proactive, c.proactive, c.form,
                 CASE WHEN c.meter_proactive THEN 'reserved' END
@@ -119,7 +119,7 @@ pub async fn resend(conn: &mut PgConnection, resent: &Resent<'_>) -> sqlx::Resul
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct AskedMessage {
     /// The turn that has it.
-    pub turn_id: Option<i64>,
+    pub turn_id: Option<TurnId>,
     /// How it ended.
     pub outcome: Option<MessageOutcome>,
     /// The agent was to see it.
@@ -127,11 +127,11 @@ pub struct AskedMessage {
     /// When its outcome gave way to another try.
     pub retried_at: Option<DateTime<Utc>>,
     /// The phone that it, or else the last message of its turn, was written from; `None`: the dashboard.
-    pub address_id: Option<i64>,
+    pub address_id: Option<AddressId>,
 }
 
 /// A message by its number.
-pub async fn asked(conn: &mut PgConnection, message_id: i64) -> sqlx::Result<Option<AskedMessage>> {
+pub async fn asked(conn: &mut PgConnection, message_id: MessageId) -> sqlx::Result<Option<AskedMessage>> {
     sqlx::query_as(
         "SELECT m.turn_id, m.outcome, m.accepted_at IS NOT NULL AS was_accepted, m.retried_at,
                 coalesce((SELECT o.address_id FROM channel_messages o WHERE o.turn_id = m.turn_id AND o.address_id IS NOT NULL ORDER BY o.id DESC LIMIT 1),
@@ -145,7 +145,7 @@ pub async fn asked(conn: &mut PgConnection, message_id: i64) -> sqlx::Result<Opt
 
 /// The outcome `failed` of a message that no turn has gives way: it waits again. False: it has another outcome, or none. The caller holds the lock
 /// of its address or conversation.
-pub async fn reopen(conn: &mut PgConnection, message_id: i64) -> sqlx::Result<bool> {
+pub async fn reopen(conn: &mut PgConnection, message_id: MessageId) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "UPDATE channel_messages SET outcome = NULL, outcome_reason = NULL, outcome_at = NULL, retried_at = clock_timestamp()
          WHERE id = $1 AND outcome = 'failed' AND turn_id IS NULL",
@@ -157,7 +157,7 @@ pub async fn reopen(conn: &mut PgConnection, message_id: i64) -> sqlx::Result<bo
 }
 
 /// The slot that goes on with the audience of a failed one, if there is one, and whether its audience was dealt with.
-pub async fn rest_of_slot(conn: &mut PgConnection, slot_id: i64) -> sqlx::Result<(Option<i64>, bool)> {
+pub async fn rest_of_slot(conn: &mut PgConnection, slot_id: SlotId) -> sqlx::Result<(Option<SlotId>, bool)> {
     sqlx::query_as(
         "SELECT n.id, s.audience_done_at IS NOT NULL FROM channel_slots s LEFT JOIN channel_slots n ON n.retry_of = s.id WHERE s.id = $1",
     )
@@ -170,9 +170,9 @@ pub async fn rest_of_slot(conn: &mut PgConnection, slot_id: i64) -> sqlx::Result
 /// have never the same moment, so it stands a microsecond behind the other. Returns its number and those users; `None`: there is one already.
 pub async fn continue_slot(
     conn: &mut PgConnection,
-    slot_id: i64,
-) -> sqlx::Result<Option<(i64, Vec<String>)>> {
-    let new: Option<i64> = sqlx::query_scalar(
+    slot_id: SlotId,
+) -> sqlx::Result<Option<(SlotId, Vec<String>)>> {
+    let new: Option<SlotId> = sqlx::query_scalar(
         "INSERT INTO channel_slots (schedule, moment, definition, manual, state, last_user, retry_of)
          SELECT schedule, moment + interval '1 microsecond', definition, manual, 'open', last_user, id FROM channel_slots WHERE id = $1 AND state = 'failed'
          ON CONFLICT DO NOTHING RETURNING id",
@@ -203,7 +203,7 @@ pub async fn continue_slot(
 /// What a user's part of a slot came to; `None`: the user was none of its audience.
 pub async fn part_of(
     conn: &mut PgConnection,
-    slot_id: i64,
+    slot_id: SlotId,
     user_id: &str,
 ) -> sqlx::Result<Option<PartOutcome>> {
     sqlx::query_scalar("SELECT outcome FROM channel_slot_users WHERE slot_id = $1 AND user_id = $2")
@@ -214,7 +214,7 @@ pub async fn part_of(
 }
 
 /// Gives a user's part of a slot to the agent once more. False: the agent has not failed for this user.
-pub async fn ask_again(conn: &mut PgConnection, slot_id: i64, user_id: &str) -> sqlx::Result<bool> {
+pub async fn ask_again(conn: &mut PgConnection, slot_id: SlotId, user_id: &str) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "UPDATE channel_slot_users SET outcome = 'asked', reason = NULL, attempt = attempt + 1
          WHERE slot_id = $1 AND user_id = $2 AND outcome = 'agent_failed'",

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
-use uuid::Uuid;
 
+use crate::ids::{DeliveryId, SlotId};
 use crate::text_enum::text_enum;
 
 text_enum! {
@@ -41,7 +41,7 @@ text_enum! {
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Slot {
     /// Its number.
-    pub id: i64,
+    pub id: SlotId,
     /// Of which schedule.
     pub schedule: String,
     /// When it fell due.
@@ -85,7 +85,7 @@ pub async fn create(
     definition: &Value,
     manual: bool,
     beginning: SlotBeginning,
-) -> sqlx::Result<Option<i64>> {
+) -> sqlx::Result<Option<SlotId>> {
     let (state, reason) = match beginning {
         SlotBeginning::Open => (SlotState::Open, None),
         SlotBeginning::Skipped(reason) => (SlotState::Skipped, Some(reason)),
@@ -125,7 +125,7 @@ pub async fn must_wait(conn: &mut PgConnection, slot: &Slot) -> sqlx::Result<boo
 }
 
 /// A slot.
-pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Slot>> {
+pub async fn get(conn: &mut PgConnection, id: SlotId) -> sqlx::Result<Option<Slot>> {
     sqlx::query_as(
         "SELECT id, schedule, moment, definition, state, reason, last_user FROM channel_slots WHERE id = $1",
     )
@@ -135,7 +135,7 @@ pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Slot>>
 }
 
 /// Whether the agent is to be asked, or being asked, for a user of a slot.
-pub async fn is_asked(conn: &mut PgConnection, id: i64, user_id: &str) -> sqlx::Result<bool> {
+pub async fn is_asked(conn: &mut PgConnection, id: SlotId, user_id: &str) -> sqlx::Result<bool> {
     sqlx::query_scalar("SELECT EXISTS (SELECT FROM channel_slot_users WHERE slot_id = $1 AND user_id = $2 AND outcome = 'asked')")
         .bind(id)
         .bind(user_id)
@@ -144,7 +144,7 @@ pub async fn is_asked(conn: &mut PgConnection, id: i64, user_id: &str) -> sqlx::
 }
 
 /// A slot, locked until the caller's transaction ends. What refers to it may be written meanwhile.
-pub async fn lock(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Slot>> {
+pub async fn lock(conn: &mut PgConnection, id: SlotId) -> sqlx::Result<Option<Slot>> {
     sqlx::query_as("SELECT id, schedule, moment, definition, state, reason, last_user FROM channel_slots WHERE id = $1 FOR NO KEY UPDATE")
         .bind(id)
         .fetch_optional(conn)
@@ -206,15 +206,15 @@ pub struct UserPart<'a> {
     /// Why it came to nothing.
     pub reason: Option<&'a str>,
     /// The WhatsApp copy.
-    pub delivery_id: Option<Uuid>,
+    pub delivery_id: Option<DeliveryId>,
 }
 
 /// Notes users as dealt with, each once for ever.
-pub async fn add_users(conn: &mut PgConnection, slot_id: i64, parts: &[UserPart<'_>]) -> sqlx::Result<()> {
+pub async fn add_users(conn: &mut PgConnection, slot_id: SlotId, parts: &[UserPart<'_>]) -> sqlx::Result<()> {
     let users: Vec<&str> = parts.iter().map(|part| part.user_id).collect();
     let outcomes: Vec<PartOutcome> = parts.iter().map(|part| part.outcome).collect();
     let reasons: Vec<Option<&str>> = parts.iter().map(|part| part.reason).collect();
-    let deliveries: Vec<Option<Uuid>> = parts.iter().map(|part| part.delivery_id).collect();
+    let deliveries: Vec<Option<DeliveryId>> = parts.iter().map(|part| part.delivery_id).collect();
     sqlx::query(
         "INSERT INTO channel_slot_users (slot_id, user_id, outcome, reason, delivery_id)
          SELECT $1, user_id, outcome, reason, delivery_id FROM unnest($2::TEXT[], $3::TEXT[], $4::TEXT[], $5::UUID[]) AS new (user_id, outcome, reason, delivery_id)",
@@ -230,7 +230,7 @@ pub async fn add_users(conn: &mut PgConnection, slot_id: i64, parts: &[UserPart<
 }
 
 /// Whether a slot is open and nobody behind this user has been dealt with.
-pub async fn is_still_before(conn: &mut PgConnection, id: i64, after: Option<&str>) -> sqlx::Result<bool> {
+pub async fn is_still_before(conn: &mut PgConnection, id: SlotId, after: Option<&str>) -> sqlx::Result<bool> {
     sqlx::query_scalar("SELECT EXISTS (SELECT FROM channel_slots WHERE id = $1 AND state = 'open' AND coalesce(last_user, '') <= $2)")
         .bind(id)
         .bind(after.unwrap_or_default())
@@ -239,7 +239,7 @@ pub async fn is_still_before(conn: &mut PgConnection, id: i64, after: Option<&st
 }
 
 /// Takes the page of an audience that ends with this user, until the caller's transaction ends: another run that is at the same page waits.
-pub async fn take_page(conn: &mut PgConnection, id: i64, last_user: &str) -> sqlx::Result<()> {
+pub async fn take_page(conn: &mut PgConnection, id: SlotId, last_user: &str) -> sqlx::Result<()> {
     sqlx::query(
         "SELECT pg_advisory_xact_lock(hashtextextended(format('page %s %s', $1::BIGINT, $2::TEXT), 0))",
     )
@@ -251,7 +251,7 @@ pub async fn take_page(conn: &mut PgConnection, id: i64, last_user: &str) -> sql
 }
 
 /// Waits until whoever has the page that ends with this user has committed or given up.
-pub async fn wait_for_page(conn: &mut PgConnection, id: i64, last_user: &str) -> sqlx::Result<()> {
+pub async fn wait_for_page(conn: &mut PgConnection, id: SlotId, last_user: &str) -> sqlx::Result<()> {
     sqlx::query("SELECT pg_advisory_xact_lock_shared(hashtextextended(format('page %s %s', $1::BIGINT, $2::TEXT), 0))")
         .bind(id)
         .bind(last_user)
@@ -263,7 +263,7 @@ pub async fn wait_for_page(conn: &mut PgConnection, id: i64, last_user: &str) ->
 /// Moves an open slot from one user on to another: everybody up to there is dealt with. False: it has ended, or does not stand at the first one.
 pub async fn advance(
     conn: &mut PgConnection,
-    id: i64,
+    id: SlotId,
     from: Option<&str>,
     to: Option<&str>,
 ) -> sqlx::Result<bool> {
@@ -279,7 +279,7 @@ pub async fn advance(
 }
 
 /// What a user's part of a slot that the agent was at work on came to. False: it had ended.
-pub async fn end_asked(conn: &mut PgConnection, slot_id: i64, part: &UserPart<'_>) -> sqlx::Result<bool> {
+pub async fn end_asked(conn: &mut PgConnection, slot_id: SlotId, part: &UserPart<'_>) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "UPDATE channel_slot_users SET outcome = $3, reason = $4, delivery_id = $5 WHERE slot_id = $1 AND user_id = $2 AND outcome = 'asked'",
     )
@@ -294,7 +294,7 @@ pub async fn end_asked(conn: &mut PgConnection, slot_id: i64, part: &UserPart<'_
 }
 
 /// Ends a slot. False: it had ended.
-pub async fn end(conn: &mut PgConnection, id: i64, failed: Option<&str>) -> sqlx::Result<bool> {
+pub async fn end(conn: &mut PgConnection, id: SlotId, failed: Option<&str>) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "UPDATE channel_slots SET state = CASE WHEN $2::TEXT IS NULL THEN 'done' ELSE 'failed' END, reason = $2, finished_at = clock_timestamp()
          WHERE id = $1 AND state = 'open'",
@@ -307,7 +307,7 @@ pub async fn end(conn: &mut PgConnection, id: i64, failed: Option<&str>) -> sqlx
 }
 
 /// Notes that nobody of the audience is left to be dealt with or to be given to the agent.
-pub async fn end_audience(conn: &mut PgConnection, id: i64) -> sqlx::Result<()> {
+pub async fn end_audience(conn: &mut PgConnection, id: SlotId) -> sqlx::Result<()> {
     sqlx::query("UPDATE channel_slots SET audience_done_at = clock_timestamp() WHERE id = $1 AND audience_done_at IS NULL")
         .bind(id)
         .execute(conn)
@@ -316,7 +316,7 @@ pub async fn end_audience(conn: &mut PgConnection, id: i64) -> sqlx::Result<()> 
 }
 
 /// Whether nobody of a slot's audience is left, neither to be dealt with nor with the agent. The caller holds the slot's lock.
-pub async fn is_worked_off(conn: &mut PgConnection, id: i64) -> sqlx::Result<bool> {
+pub async fn is_worked_off(conn: &mut PgConnection, id: SlotId) -> sqlx::Result<bool> {
     sqlx::query_scalar(
         "SELECT s.audience_done_at IS NOT NULL AND NOT EXISTS (SELECT FROM channel_slot_users u WHERE u.slot_id = s.id AND u.outcome = 'asked')
          FROM channel_slots s WHERE s.id = $1",
@@ -327,7 +327,7 @@ pub async fn is_worked_off(conn: &mut PgConnection, id: i64) -> sqlx::Result<boo
 }
 
 /// Whether the agent failed for everybody of a slot, who are some.
-pub async fn agent_failed_for_all(conn: &mut PgConnection, id: i64) -> sqlx::Result<bool> {
+pub async fn agent_failed_for_all(conn: &mut PgConnection, id: SlotId) -> sqlx::Result<bool> {
     sqlx::query_scalar(
         "SELECT (SELECT user_id FROM channel_slot_users WHERE slot_id = $1 ORDER BY user_id LIMIT 1) IS NOT NULL
             AND (SELECT user_id FROM channel_slot_users WHERE slot_id = $1 AND outcome <> 'agent_failed' ORDER BY user_id LIMIT 1) IS NULL",

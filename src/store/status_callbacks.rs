@@ -2,11 +2,13 @@
 
 use sqlx::PgConnection;
 
+use crate::ids::ChunkId;
+
 /// A status callback.
 #[derive(Debug)]
 pub struct NewStatusCallback<'a> {
     /// The chunk named in the callback's URL, if it is one of ours.
-    pub chunk_id: Option<i64>,
+    pub chunk_id: Option<ChunkId>,
     /// The attempt named there.
     pub attempt: Option<i32>,
     /// Twilio's id of the message.

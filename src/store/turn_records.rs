@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::ids::{MessageId, TurnId};
 use crate::messages::{ChannelName, MessageOutcome};
 use crate::turns::TurnState;
 
@@ -10,7 +11,7 @@ use crate::turns::TurnState;
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct TurnRecord {
     /// Its number.
-    pub id: i64,
+    pub id: TurnId,
     /// Whose conversation; `None`: the user was erased.
     pub user_id: Option<String>,
     /// Where it is answered.
@@ -28,14 +29,14 @@ pub struct TurnRecord {
     /// Why it failed.
     pub error: Option<String>,
     /// The messages it answers.
-    pub message_ids: Vec<i64>,
+    pub message_ids: Vec<MessageId>,
 }
 
 /// A call of the agent within a turn.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct AttemptRecord {
     /// Of which turn.
-    pub turn_id: i64,
+    pub turn_id: TurnId,
     /// From 1.
     pub attempt: i32,
     /// Before the call.
@@ -86,7 +87,10 @@ pub async fn turns(
 }
 
 /// Which turns. Each filter has a statement of its own, which one index answers in order: in one for all, Postgres reads the whole table for some.
-async fn turn_ids(conn: &mut PgConnection, filter: &RecordFilter<'_, TurnState>) -> sqlx::Result<Vec<i64>> {
+async fn turn_ids(
+    conn: &mut PgConnection,
+    filter: &RecordFilter<'_, TurnState>,
+) -> sqlx::Result<Vec<TurnId>> {
     let question = match (filter.user_id, filter.state) {
         (None, None) => "SELECT id FROM channel_turns WHERE id < $1 ORDER BY id DESC LIMIT $2",
         // What ends as most do is found among the newest.
@@ -121,12 +125,15 @@ async fn turn_ids(conn: &mut PgConnection, filter: &RecordFilter<'_, TurnState>)
 }
 
 /// Asks for ids; `$1` and `$2` are the page, then comes the user, then the state, as far as the question does not name them itself.
-async fn ids<S>(
+async fn ids<S, I>(
     conn: &mut PgConnection,
     question: &'static str,
     filter: &RecordFilter<'_, S>,
     state: Option<&str>,
-) -> sqlx::Result<Vec<i64>> {
+) -> sqlx::Result<Vec<I>>
+where
+    I: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
+{
     let mut ids = sqlx::query_scalar(question).bind(filter.before.unwrap_or(i64::MAX)).bind(filter.limit);
     for narrower in filter.user_id.iter().chain(&state) {
         ids = ids.bind(*narrower);
@@ -135,7 +142,7 @@ async fn ids<S>(
 }
 
 /// The calls of these turns, in order.
-pub async fn attempts(conn: &mut PgConnection, turn_ids: &[i64]) -> sqlx::Result<Vec<AttemptRecord>> {
+pub async fn attempts(conn: &mut PgConnection, turn_ids: &[TurnId]) -> sqlx::Result<Vec<AttemptRecord>> {
     sqlx::query_as(
         "SELECT turn_id, attempt, started_at, ended_at, error FROM channel_turn_attempts WHERE turn_id = ANY ($1) ORDER BY turn_id, attempt",
     )
@@ -148,7 +155,7 @@ pub async fn attempts(conn: &mut PgConnection, turn_ids: &[i64]) -> sqlx::Result
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct MessageRecord {
     /// Its number.
-    pub id: i64,
+    pub id: MessageId,
     /// Twilio's id, or the dashboard's.
     pub sid: String,
     /// Where it was written.
@@ -162,7 +169,7 @@ pub struct MessageRecord {
     /// Its webhook never came; Twilio's list had it.
     pub backfilled: bool,
     /// The turn that has it.
-    pub turn_id: Option<i64>,
+    pub turn_id: Option<TurnId>,
     /// How it ended; `None`: it has not.
     pub outcome: Option<MessageOutcome>,
     /// Why.
@@ -194,7 +201,7 @@ const ANSWERED: MessageState = MessageState::Ended(MessageOutcome::Answered);
 async fn message_ids(
     conn: &mut PgConnection,
     filter: &RecordFilter<'_, MessageState>,
-) -> sqlx::Result<Vec<i64>> {
+) -> sqlx::Result<Vec<MessageId>> {
     let question = match (filter.user_id, filter.state) {
         (None, None) => "SELECT id FROM channel_messages WHERE id < $1 ORDER BY id DESC LIMIT $2",
         (None, Some(ANSWERED)) => {

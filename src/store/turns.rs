@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::ids::{ConversationId, MessageId, SlotId, TurnId};
 use crate::messages::MessageOutcome;
 use crate::text_enum::text_enum;
 
@@ -25,9 +26,9 @@ text_enum! {
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Turn {
     /// Its number.
-    pub id: i64,
+    pub id: TurnId,
     /// The thread it belongs to.
-    pub conversation_id: i64,
+    pub conversation_id: ConversationId,
     /// How far it is.
     pub state: TurnState,
     /// Which call of the agent this is, from 1.
@@ -35,13 +36,13 @@ pub struct Turn {
     /// When the first call began.
     pub started_at: DateTime<Utc>,
     /// The slot that asked for it; `None`: somebody wrote.
-    pub slot_id: Option<i64>,
+    pub slot_id: Option<SlotId>,
     /// The failed turn whose messages it answers, by an administrator's wish; `None`: it is the first of its messages.
-    pub retry_of: Option<i64>,
+    pub retry_of: Option<TurnId>,
 }
 
 /// The running turn of a conversation: one that a crash or a failed call left behind. The caller holds the conversation's lock.
-pub async fn running(conn: &mut PgConnection, conversation_id: i64) -> sqlx::Result<Option<Turn>> {
+pub async fn running(conn: &mut PgConnection, conversation_id: ConversationId) -> sqlx::Result<Option<Turn>> {
     sqlx::query_as("SELECT id, conversation_id, state, attempt, started_at, slot_id, retry_of FROM channel_turns WHERE conversation_id = $1 AND state = 'running'")
         .bind(conversation_id)
         .fetch_optional(conn)
@@ -49,7 +50,7 @@ pub async fn running(conn: &mut PgConnection, conversation_id: i64) -> sqlx::Res
 }
 
 /// A turn by its number.
-pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Turn>> {
+pub async fn get(conn: &mut PgConnection, id: TurnId) -> sqlx::Result<Option<Turn>> {
     sqlx::query_as(
         "SELECT id, conversation_id, state, attempt, started_at, slot_id, retry_of FROM channel_turns WHERE id = $1",
     )
@@ -61,9 +62,9 @@ pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Turn>>
 /// Opens a turn with these messages, at attempt 1. The caller holds the conversation's lock.
 pub async fn begin(
     conn: &mut PgConnection,
-    conversation_id: i64,
+    conversation_id: ConversationId,
     agent: &str,
-    message_ids: &[i64],
+    message_ids: &[MessageId],
 ) -> sqlx::Result<Turn> {
     let turn: Turn = sqlx::query_as(
         "INSERT INTO channel_turns (conversation_id, agent) VALUES ($1, $2) RETURNING id, conversation_id, state, attempt, started_at, slot_id, retry_of",
@@ -93,7 +94,7 @@ pub async fn begin(
 
 /// Opens the turn that answers the messages of a failed one once more; their outcome gives way. `None`: there is such a turn already, or nobody's
 /// message is left. The caller holds the conversation's lock.
-pub async fn begin_again(conn: &mut PgConnection, failed: i64, agent: &str) -> sqlx::Result<Option<Turn>> {
+pub async fn begin_again(conn: &mut PgConnection, failed: TurnId, agent: &str) -> sqlx::Result<Option<Turn>> {
     let turn: Option<Turn> = sqlx::query_as(
         "INSERT INTO channel_turns (conversation_id, agent, channel, retry_of)
          SELECT t.conversation_id, $2, t.channel, t.id FROM channel_turns t
@@ -132,9 +133,9 @@ pub enum OfSlot {
 /// Opens a turn that a slot asks for. The caller holds the conversation's lock.
 pub async fn begin_of_slot(
     conn: &mut PgConnection,
-    conversation_id: i64,
+    conversation_id: ConversationId,
     agent: &str,
-    slot_id: i64,
+    slot_id: SlotId,
 ) -> sqlx::Result<OfSlot> {
     let turn = match running(conn, conversation_id).await? {
         // A crash left it behind.
@@ -159,10 +160,11 @@ pub async fn begin_of_slot(
 pub async fn post(
     conn: &mut PgConnection,
     agent: &str,
-    slot_id: i64,
-    said: &[(i64, &str)],
+    slot_id: SlotId,
+    said: &[(ConversationId, &str)],
 ) -> sqlx::Result<()> {
-    let conversations: Vec<i64> = said.iter().map(|(conversation_id, _)| *conversation_id).collect();
+    let conversations: Vec<ConversationId> =
+        said.iter().map(|(conversation_id, _)| *conversation_id).collect();
     let texts: Vec<&str> = said.iter().map(|(_, text)| *text).collect();
     sqlx::query(
         "INSERT INTO channel_turns (conversation_id, state, agent, slot_id, reply, finished_at)
@@ -178,7 +180,7 @@ pub async fn post(
 }
 
 /// Counts another call of the agent, before it is made.
-pub async fn count_attempt(conn: &mut PgConnection, id: i64) -> sqlx::Result<Turn> {
+pub async fn count_attempt(conn: &mut PgConnection, id: TurnId) -> sqlx::Result<Turn> {
     let turn: Turn = sqlx::query_as(
         "UPDATE channel_turns SET attempt = attempt + 1 WHERE id = $1 AND state = 'running' RETURNING id, conversation_id, state, attempt, started_at, slot_id, retry_of",
     )
@@ -201,7 +203,7 @@ async fn note_attempt(conn: &mut PgConnection, turn: &Turn) -> sqlx::Result<()> 
 }
 
 /// A call of the agent failed.
-pub async fn end_attempt(conn: &mut PgConnection, id: i64, attempt: i32, error: &str) -> sqlx::Result<()> {
+pub async fn end_attempt(conn: &mut PgConnection, id: TurnId, attempt: i32, error: &str) -> sqlx::Result<()> {
     sqlx::query("UPDATE channel_turn_attempts SET ended_at = clock_timestamp(), error = $3 WHERE turn_id = $1 AND attempt = $2 AND ended_at IS NULL")
         .bind(id)
         .bind(attempt)
@@ -212,7 +214,7 @@ pub async fn end_attempt(conn: &mut PgConnection, id: i64, attempt: i32, error: 
 }
 
 /// Keeps what the agent said while the reply cannot be stored; empty: it chose silence. A turn that has ended needs nothing.
-pub async fn keep_in_hand(conn: &mut PgConnection, id: i64, text: &str) -> sqlx::Result<()> {
+pub async fn keep_in_hand(conn: &mut PgConnection, id: TurnId, text: &str) -> sqlx::Result<()> {
     sqlx::query("UPDATE channel_turns SET in_hand = $2 WHERE id = $1 AND state = 'running'")
         .bind(id)
         .bind(text)
@@ -222,7 +224,7 @@ pub async fn keep_in_hand(conn: &mut PgConnection, id: i64, text: &str) -> sqlx:
 }
 
 /// What the agent said to a running turn and nobody has stored yet.
-pub async fn in_hand(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<String>> {
+pub async fn in_hand(conn: &mut PgConnection, id: TurnId) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar("SELECT in_hand FROM channel_turns WHERE id = $1").bind(id).fetch_one(conn).await
 }
 
@@ -238,7 +240,7 @@ pub async fn is_left_behind(conn: &mut PgConnection, turn: &Turn, secs: f64) -> 
 }
 
 /// Why the last call that failed did so.
-pub async fn last_error(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<String>> {
+pub async fn last_error(conn: &mut PgConnection, id: TurnId) -> sqlx::Result<Option<String>> {
     let error: Option<Option<String>> = sqlx::query_scalar(
         "SELECT error FROM channel_turn_attempts WHERE turn_id = $1 AND error IS NOT NULL ORDER BY attempt DESC LIMIT 1",
     )
@@ -249,24 +251,24 @@ pub async fn last_error(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option
 }
 
 /// The agent has answered. False: the turn had ended before, and its first end stands.
-pub async fn finish_with_reply(conn: &mut PgConnection, id: i64, reply: &str) -> sqlx::Result<bool> {
+pub async fn finish_with_reply(conn: &mut PgConnection, id: TurnId, reply: &str) -> sqlx::Result<bool> {
     finish(conn, id, TurnState::Replied, Some(reply), None, MessageOutcome::Answered).await
 }
 
 /// The agent chose to say nothing. False: the turn had ended before.
-pub async fn finish_silent(conn: &mut PgConnection, id: i64) -> sqlx::Result<bool> {
+pub async fn finish_silent(conn: &mut PgConnection, id: TurnId) -> sqlx::Result<bool> {
     finish(conn, id, TurnState::Silent, None, None, MessageOutcome::Silent).await
 }
 
 /// The agent failed for good. False: the turn had ended before.
-pub async fn fail(conn: &mut PgConnection, id: i64, error: &str) -> sqlx::Result<bool> {
+pub async fn fail(conn: &mut PgConnection, id: TurnId, error: &str) -> sqlx::Result<bool> {
     finish(conn, id, TurnState::Failed, None, Some(error), MessageOutcome::Failed).await
 }
 
 /// Ends a running turn, its last attempt and its messages together.
 async fn finish(
     conn: &mut PgConnection,
-    id: i64,
+    id: TurnId,
     state: TurnState,
     reply: Option<&str>,
     error: Option<&str>,

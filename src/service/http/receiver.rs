@@ -115,7 +115,7 @@ async fn keep(receiver: &Receiver, form: &VerifiedForm, message: &InboundMessage
     };
     match taken {
         TakenIn::New(id) => {
-            tracing::info!(message.id = id, message.sid = message.sid, "Took in message {id}");
+            tracing::info!(message.id = id.0, message.sid = message.sid, "Took in message {id}");
         }
         TakenIn::Known => tracing::info!("Had message {} already", message.sid),
     }

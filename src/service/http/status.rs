@@ -7,11 +7,11 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jobs::status::{self, Report, ReportError};
 use queue::trace::TraceParent;
+use store::ids::{ChunkId, DeliveryId};
 use store::status_callbacks::NewStatusCallback;
 use tracing::Instrument as _;
 use twilio::status::{Person, StatusCallback};
 use twilio::webhook::VerifiedForm;
-use uuid::Uuid;
 
 use super::receiver::TOO_LATE;
 use super::{Receiver, receiver, refuse};
@@ -60,9 +60,9 @@ pub(crate) async fn receive(
 /// What our own URL says the callback is about; Twilio's signature covers it.
 #[derive(Clone, Copy, Default)]
 struct Names {
-    chunk: Option<i64>,
+    chunk: Option<ChunkId>,
     attempt: Option<i32>,
-    delivery: Option<Uuid>,
+    delivery: Option<DeliveryId>,
 }
 
 impl Names {
@@ -75,9 +75,9 @@ impl Names {
                 .map(|(_, value)| value)
         };
         Self {
-            chunk: value("chunk").and_then(|id| id.parse().ok()),
+            chunk: value("chunk").and_then(|id| id.parse().ok()).map(ChunkId),
             attempt: value("attempt").and_then(|number| number.parse().ok()),
-            delivery: value("delivery").and_then(|id| id.parse().ok()),
+            delivery: value("delivery").and_then(|id| id.parse().ok()).map(DeliveryId),
         }
     }
 }

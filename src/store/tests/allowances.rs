@@ -9,6 +9,7 @@ use sqlx::{Connection as _, PgConnection};
 use store::allowances::{self, Usage, Wish};
 use store::chunks::{self, ChunkState, End, Unsent};
 use store::deliveries::{self, NewChunk, Purpose};
+use store::ids::{AddressId, ChunkId, DeliveryId, LinkId};
 use store::in_doubt::{self, AdminVerdict};
 use store::periods::{Anchor, Period};
 use store::proactive_deliveries::{self, Beginning, NewProactive, Opening};
@@ -19,7 +20,7 @@ use crate::{PERSON, SCHEMA, Tables, conversation, find};
 const CAP: u32 = 6;
 
 /// A person with a link; the address and the link.
-async fn person(conn: &mut PgConnection) -> (i64, i64) {
+async fn person(conn: &mut PgConnection) -> (AddressId, LinkId) {
     let address = find(conn, &[PERSON]).await.unwrap().address.id;
     conversation(conn, address).await;
     let link = store::links::of_address(conn, address).await.unwrap().unwrap();
@@ -29,10 +30,10 @@ async fn person(conn: &mut PgConnection) -> (i64, i64) {
 /// A delivery of so many metered chunks, if the allowance has room for them.
 async fn reserved(
     conn: &mut PgConnection,
-    (address, link): (i64, i64),
+    (address, link): (AddressId, LinkId),
     number: usize,
     period: Period,
-) -> Option<Vec<i64>> {
+) -> Option<Vec<ChunkId>> {
     let user = format!("user of {address}");
     let wish = Wish { user_id: &user, period, cap: CAP, chunks: number };
     if allowances::reserve(conn, &[wish]).await.unwrap().is_empty() {
@@ -42,7 +43,7 @@ async fn reserved(
         || NewChunk { body: "hi", source: 0..2, meter_proactive: true, proactive: false, is_template: false };
     let chunks: Vec<NewChunk<'_>> = (0..number).map(|_| chunk()).collect();
     let new = NewProactive {
-        id: uuid::Uuid::now_v7(),
+        id: DeliveryId::generate(),
         user_id: &user,
         purpose: Purpose::Notification,
         text: "hi",

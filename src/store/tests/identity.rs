@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use store::addresses::{self, Name, Sender};
 use store::claim_tokens::{self, TokenEnding};
 use store::cursors::{self, Cursor};
+use store::ids::AddressId;
 use store::links::{self, LinkEnding};
 use store::messages::{self, Inserted, MessageOutcome, NewMessage};
 use store::notices::{self, NoticeKind};
@@ -23,7 +24,7 @@ pub(crate) fn keys() -> SecretKeys {
 }
 
 /// A user with a link to the person of this name; the address.
-async fn linked(conn: &mut PgConnection, user: &str, name: &str) -> i64 {
+async fn linked(conn: &mut PgConnection, user: &str, name: &str) -> AddressId {
     let address = find(conn, &[name]).await.unwrap().address.id;
     users::create_or_lock(conn, user, "pro").await.unwrap();
     links::create(conn, user, address).await.unwrap();
@@ -31,13 +32,13 @@ async fn linked(conn: &mut PgConnection, user: &str, name: &str) -> i64 {
 }
 
 /// A webhook that brings both names together.
-async fn brought_together(conn: &mut PgConnection) -> i64 {
+async fn brought_together(conn: &mut PgConnection) -> AddressId {
     let found = find(conn, &[PERSON, HIDDEN]).await.unwrap();
     merging::merge(conn, &keys(), found.address.id, &found.twins).await.unwrap();
     found.address.id
 }
 
-async fn names(conn: &mut PgConnection, address: i64) -> Vec<Name> {
+async fn names(conn: &mut PgConnection, address: AddressId) -> Vec<Name> {
     addresses::names(conn, address).await.unwrap()
 }
 
@@ -290,7 +291,7 @@ async fn a_bucket_lets_through_what_it_holds_and_what_comes_in_time() {
     let begun = Utc::now() - TimeDelta::hours(1);
     let mut let_through = async |after_secs: i64| {
         let at = begun + TimeDelta::seconds(after_secs);
-        rate_buckets::take(&mut conn, Bucket::Sender(1), rate, Some(at)).await.unwrap()
+        rate_buckets::take(&mut conn, Bucket::Sender(AddressId(1)), rate, Some(at)).await.unwrap()
     };
 
     let mut passed = Vec::new();

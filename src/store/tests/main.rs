@@ -27,6 +27,7 @@ use store::addresses::{FoundAddress, Name, Sender};
 use store::alerts::AlertCause;
 use store::chunks::{self, Accepted, End, Unsent};
 use store::deliveries::{self, NewChunk, NewDelivery, Purpose};
+use store::ids::{AddressId, ChunkId, ConversationId, MessageId};
 use store::messages::{self, Inserted, MessageOutcome, NewMessage};
 use store::migrations::{self, MigrationError};
 use store::{addresses, alerts, conversations, links, turns, users};
@@ -46,7 +47,7 @@ async fn find(conn: &mut PgConnection, names: &[&str]) -> sqlx::Result<FoundAddr
 }
 
 /// The conversation of the one user who has this address.
-async fn conversation(conn: &mut PgConnection, address_id: i64) -> i64 {
+async fn conversation(conn: &mut PgConnection, address_id: AddressId) -> ConversationId {
     let user = format!("user of {address_id}");
     users::create_or_lock(conn, &user, "pro").await.unwrap();
     if links::of_user(conn, &user).await.unwrap().is_none() {
@@ -68,7 +69,7 @@ impl Tables {
     }
 
     /// A person with a conversation: the address's id and the conversation's.
-    async fn person(&self) -> (i64, i64) {
+    async fn person(&self) -> (AddressId, ConversationId) {
         let mut tx = self.pg.begin().await.unwrap();
         let address = find(&mut tx, &[PERSON]).await.unwrap().address;
         let conversation = conversation(&mut tx, address.id).await;
@@ -77,7 +78,7 @@ impl Tables {
     }
 
     /// An accepted message; its id.
-    async fn message(&self, sid: &str) -> i64 {
+    async fn message(&self, sid: &str) -> MessageId {
         let (address_id, conversation_id) = self.person().await;
         let mut conn = self.pg.acquire().await.unwrap();
         let new = NewMessage { sid, address_id, body: "hi", params: &json!({}), written_at: None };
@@ -89,7 +90,7 @@ impl Tables {
     }
 
     /// A delivery of so many chunks; their ids.
-    async fn chunks(&self, number: usize) -> Vec<i64> {
+    async fn chunks(&self, number: usize) -> Vec<ChunkId> {
         let (address_id, _) = self.person().await;
         let chunk = || NewChunk {
             body: "hi",
@@ -113,7 +114,7 @@ impl Tables {
     }
 
     /// A chunk that is being sent, at attempt 1.
-    async fn sending_chunk(&self) -> i64 {
+    async fn sending_chunk(&self) -> ChunkId {
         let id = self.chunks(1).await[0];
         let attempt = chunks::begin_sending(&mut self.pg.acquire().await.unwrap(), id, PERSON, 20.0, None)
             .await
@@ -122,7 +123,7 @@ impl Tables {
         id
     }
 
-    async fn state(&self, chunk: i64) -> &'static str {
+    async fn state(&self, chunk: ChunkId) -> &'static str {
         chunks::get(&mut self.pg.acquire().await.unwrap(), chunk).await.unwrap().unwrap().state.as_str()
     }
 }
@@ -219,7 +220,7 @@ async fn fifty_first_webhooks_of_one_person_make_one_address() {
             address.id
         })
     });
-    let mut ids: Vec<i64> =
+    let mut ids: Vec<AddressId> =
         futures::future::join_all(arrivals).await.into_iter().map(Result::unwrap).collect();
     ids.dedup();
 

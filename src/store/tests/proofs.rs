@@ -1,6 +1,7 @@
 //! What proves a send, and what proves a miss.
 
 use store::chunks::{self, Accepted, End, Unsent};
+use store::ids::ChunkId;
 use store::in_doubt;
 
 use crate::{PERSON, Tables};
@@ -68,7 +69,7 @@ async fn the_first_sid_stands_and_a_second_one_is_kept_once() {
 
     assert_eq!(chunks::find_by_sid(&mut conn, "SM1").await.unwrap(), Some(chunk));
     assert_eq!(attempt(&tables).await.1.as_deref(), Some("SM1"));
-    let kept: Vec<(String, i64)> =
+    let kept: Vec<(String, ChunkId)> =
         sqlx::query_as("SELECT sid, chunk_id FROM channel_double_sends").fetch_all(&tables.pg).await.unwrap();
     assert_eq!(kept, [("SM2".to_owned(), chunk)]);
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 use store::addresses::Name;
 use store::alerts::AlertCause;
+use store::ids::{AddressId, MessageId};
 use store::messages::{self, Arrived, Inserted, NewMessage, StoredArrival};
 use store::{addresses, alerts, chunks};
 use tokio::task::JoinSet;
@@ -143,11 +144,11 @@ async fn messages_that_come_together_wait_for_nobody_and_are_stored_once_in_thei
     let free = together(&mut conn, &arrived).await;
 
     // The one who is locked and the one who is new are left out.
-    let who = |taken: &[StoredArrival]| -> Vec<(usize, i64)> {
+    let who = |taken: &[StoredArrival]| -> Vec<(usize, AddressId)> {
         taken.iter().map(|one| (one.place, one.address_id)).collect()
     };
     assert_eq!(who(&taken), [(0, ids[2]), (3, ids[0]), (4, ids[2])]);
-    let numbers: Vec<i64> = taken
+    let numbers: Vec<MessageId> = taken
         .iter()
         .map(|one| match one.inserted {
             Inserted::New { id, .. } => id,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use serde_json::json;
+use store::ids::SlotId;
 use store::{links, slots, users};
 
 use crate::{Tables, find};
@@ -46,13 +47,13 @@ async fn a_page_waits_for_the_one_before_it_in_the_database_alone() {
         tables.pg.begin().await.unwrap(),
         tables.pg.begin().await.unwrap(),
     );
-    slots::take_page(&mut first, 1, "b").await.unwrap();
-    slots::take_page(&mut second, 1, "c").await.unwrap();
-    slots::take_page(&mut other, 2, "b").await.unwrap();
+    slots::take_page(&mut first, SlotId(1), "b").await.unwrap();
+    slots::take_page(&mut second, SlotId(1), "c").await.unwrap();
+    slots::take_page(&mut other, SlotId(2), "b").await.unwrap();
 
-    slots::wait_for_page(&mut first, 1, "a").await.unwrap();
+    slots::wait_for_page(&mut first, SlotId(1), "a").await.unwrap();
     let mut waiting = tokio::spawn(async move {
-        slots::wait_for_page(&mut second, 1, "b").await.unwrap();
+        slots::wait_for_page(&mut second, SlotId(1), "b").await.unwrap();
         second.rollback().await.unwrap();
     });
     let blocked = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";

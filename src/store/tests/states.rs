@@ -1,6 +1,7 @@
 //! From every state, what may follow.
 
 use store::chunks::{self, End};
+use store::ids::ChunkId;
 use store::{addresses, deliveries, messages, turns};
 
 use crate::{PERSON, Tables, find};
@@ -190,7 +191,7 @@ fn every_state() -> impl Iterator<Item = (&'static str, bool)> {
 }
 
 /// Puts a chunk into a state, however it might have come there.
-async fn force(tables: &Tables, chunk: i64, state: &str, sid: bool) {
+async fn force(tables: &Tables, chunk: ChunkId, state: &str, sid: bool) {
     sqlx::query(
         "UPDATE channel_chunks SET state = $2, sid = CASE WHEN $3 THEN 'SM' || id END, deadline_at = now() WHERE id = $1",
     )

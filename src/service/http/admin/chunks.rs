@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use store::deliveries::DeliveryState;
+use store::ids::ChunkId;
 use store::in_doubt::AdminVerdict;
 use utoipa::ToSchema;
 
@@ -54,7 +55,7 @@ pub(super) struct VerdictView {
 #[utoipa::path(post, path = "/chunks/{id}/verdict", operation_id = "giveVerdict", tag = "chunks", params(("id" = i64, Path, description = "The chunk's number")), request_body = VerdictRequest, responses((status = 200, body = VerdictView), (status = 401, body = Problem), (status = 409, body = Problem)))]
 pub(super) async fn give_verdict(
     State(admin): State<Admin>,
-    input::Path(id): input::Path<i64>,
+    input::Path(id): input::Path<ChunkId>,
     input::Json(request): input::Json<VerdictRequest>,
 ) -> Result<Json<VerdictView>, Problem> {
     let verdict = match request.verdict {

@@ -5,6 +5,7 @@ use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use store::attachments::{Attachment, AttachmentState};
+use store::ids::{MessageId, TurnId};
 use store::messages::{ChannelName, MessageOutcome};
 use store::text_enum::TextEnum as _;
 use store::turn_records::{self, AttemptRecord, MessageRecord, MessageState, RecordFilter, TurnRecord};
@@ -67,7 +68,8 @@ pub(super) struct TurnList {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct TurnView {
-    id: i64,
+    #[schema(value_type = i64)]
+    id: TurnId,
     /// null: the user was erased.
     user: Option<String>,
     /// `whatsapp` or `dashboard`: where it is answered.
@@ -87,7 +89,8 @@ struct TurnView {
     /// Why it failed.
     error: Option<String>,
     /// The messages it answers.
-    messages: Vec<i64>,
+    #[schema(value_type = Vec<i64>)]
+    messages: Vec<MessageId>,
     /// Its calls of the agent; a second one after a crash or a failure.
     attempts: Vec<AttemptView>,
 }
@@ -125,7 +128,7 @@ pub(super) async fn turns(
     let filter = query.filter(TurnState::TEXTS, |state| state.parse().ok())?;
     let mut conn = admin.pg.acquire().await?;
     let records = turn_records::turns(&mut conn, &filter).await?;
-    let ids: Vec<i64> = records.iter().map(|turn| turn.id).collect();
+    let ids: Vec<TurnId> = records.iter().map(|turn| turn.id).collect();
     let mut attempts = turn_records::attempts(&mut conn, &ids).await?;
     let view = |record: TurnRecord| {
         let TurnRecord {
@@ -169,7 +172,8 @@ pub(super) struct MessageList {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct MessageView {
-    id: i64,
+    #[schema(value_type = i64)]
+    id: MessageId,
     /// Twilio's id, or the dashboard's.
     sid: String,
     /// `whatsapp` or `dashboard`.
@@ -183,7 +187,8 @@ struct MessageView {
     /// Its webhook never came; Twilio's list had it.
     backfilled: bool,
     /// The turn that answers it.
-    turn: Option<i64>,
+    #[schema(value_type = Option<i64>)]
+    turn: Option<TurnId>,
     /// How it ended; null: it has not.
     #[schema(value_type = Option<String>)]
     outcome: Option<MessageOutcome>,
@@ -231,7 +236,7 @@ pub(super) async fn messages(
     })?;
     let mut conn = admin.pg.acquire().await?;
     let records = turn_records::messages(&mut conn, &filter).await?;
-    let ids: Vec<i64> = records.iter().map(|message| message.id).collect();
+    let ids: Vec<MessageId> = records.iter().map(|message| message.id).collect();
     let mut attachments = store::attachments::of_messages(&mut conn, &ids).await?;
     let view = |record: MessageRecord| {
         let own = attachments.extract_if(.., |file| file.message_id == record.id).map(AttachmentView::from);

@@ -7,8 +7,8 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use store::chunks::ChunkState;
 use store::deliveries::{self, ChunkSummary, Delivery, DeliveryState, Purpose};
+use store::ids::DeliveryId;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use super::Product;
 use crate::http::input;
@@ -18,7 +18,8 @@ use crate::http::problem::Problem;
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DeliveryView {
-    id: Uuid,
+    #[schema(value_type = Uuid)]
+    id: DeliveryId,
     /// `reply`, `notice`, `notification` or `scheduled`.
     #[schema(value_type = String)]
     purpose: Purpose,
@@ -30,7 +31,8 @@ pub(super) struct DeliveryView {
     expires_at: DateTime<Utc>,
     created_at: DateTime<Utc>,
     /// The delivery whose failed part, and what came behind it, was sent anew by this one, after a retry by hand.
-    resent_from: Option<Uuid>,
+    #[schema(value_type = Option<Uuid>)]
+    resent_from: Option<DeliveryId>,
     chunks: Vec<ChunkView>,
 }
 
@@ -64,7 +66,7 @@ impl From<ChunkSummary> for ChunkView {
 #[utoipa::path(get, path = "/deliveries/{id}", operation_id = "getDelivery", tag = "deliveries", params(("id" = Uuid, Path, description = "The delivery's id")), responses((status = 200, body = DeliveryView), (status = 401, body = Problem), (status = 404, body = Problem)))]
 pub(super) async fn get(
     State(product): State<Product>,
-    input::Path(id): input::Path<Uuid>,
+    input::Path(id): input::Path<DeliveryId>,
 ) -> Result<Json<DeliveryView>, Problem> {
     let mut conn = product.pg.acquire().await?;
     let delivery = known(&mut conn, id).await?;
@@ -75,7 +77,7 @@ pub(super) async fn get(
 #[utoipa::path(post, path = "/deliveries/{id}/cancel", operation_id = "cancelDelivery", tag = "deliveries", params(("id" = Uuid, Path, description = "The delivery's id")), responses((status = 200, body = DeliveryView), (status = 401, body = Problem), (status = 404, body = Problem)))]
 pub(super) async fn cancel(
     State(product): State<Product>,
-    input::Path(id): input::Path<Uuid>,
+    input::Path(id): input::Path<DeliveryId>,
 ) -> Result<Json<DeliveryView>, Problem> {
     let mut tx = product.pg.begin().await?;
     let delivery = known(&mut tx, id).await?;
@@ -89,7 +91,7 @@ pub(super) async fn cancel(
     Ok(Json(view))
 }
 
-async fn known(conn: &mut PgConnection, id: Uuid) -> Result<Delivery, Problem> {
+async fn known(conn: &mut PgConnection, id: DeliveryId) -> Result<Delivery, Problem> {
     deliveries::get(conn, id).await?.ok_or_else(|| Problem::not_found(format!("no delivery {id}")))
 }
 

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use store::deliveries::{DeliveryState, Purpose};
+use store::ids::DeliveryId;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use super::{Product, known_user};
 use crate::http::input;
@@ -52,7 +52,8 @@ pub(super) struct NotificationView {
 /// A delivery in short.
 #[derive(Serialize, ToSchema)]
 struct DeliverySummary {
-    id: Uuid,
+    #[schema(value_type = Uuid)]
+    id: DeliveryId,
     /// `open`, `waiting`, `blocked`, and later `sent`, `delivered`, `failed`, `cancelled`, `expired` or `unknown`.
     #[schema(value_type = String)]
     state: DeliveryState,
@@ -113,7 +114,11 @@ pub(super) async fn create(
     Ok(accepted(planned.id, planned.state, planned.reason.map(str::to_owned)))
 }
 
-fn accepted(id: Uuid, state: DeliveryState, reason: Option<String>) -> (StatusCode, Json<NotificationView>) {
+fn accepted(
+    id: DeliveryId,
+    state: DeliveryState,
+    reason: Option<String>,
+) -> (StatusCode, Json<NotificationView>) {
     (StatusCode::ACCEPTED, Json(NotificationView { delivery: DeliverySummary { id, state, reason } }))
 }
 
