@@ -4,29 +4,13 @@
 //! Enqueues the apology's `send_chunk`. It may run twice: a turn that has
 //! ended is left alone, so a reply that was stored at the last moment stands.
 
+use channel::app::App;
+use channel::conversation::apology::apologise;
+use channel::kinds::{Answer, Apologise};
 use queue::claim::Claim;
 use queue::failure::Failure;
-use queue::job::{Ended, Job};
-use queue::transaction::Transaction;
-use serde::{Deserialize, Serialize};
-use store::turns::Turn;
 
-use crate::answer::Answer;
-use crate::app::App;
-use crate::replies::{self, ReplyError};
-use crate::texts;
-
-/// The `answer` that ended.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Apologise(pub Ended<Answer>);
-
-impl Job for Apologise {
-    const KIND: &'static str = "apologise";
-    const POOL: &'static str = "conversation";
-}
-
-/// Does the work.
+/// Runs a job of this kind.
 pub async fn run(job: Apologise, app: App, claim: Claim) -> Result<(), Failure> {
     let Answer { conversation, message, .. } = job.0.payload;
     let reason = job.0.reason.as_deref().unwrap_or("the agent gave up");
@@ -47,24 +31,5 @@ pub async fn run(job: Apologise, app: App, claim: Claim) -> Result<(), Failure> 
     }
     claim.complete(&mut tx).await?;
     tx.commit().await?;
-    Ok(())
-}
-
-/// Ends a turn as failed and plans the apology, in the caller's transaction. A turn that has ended is left alone. The caller holds the
-/// address's lock.
-pub(crate) async fn apologise(
-    app: &App,
-    tx: &mut Transaction,
-    turn: &Turn,
-    reason: &str,
-) -> Result<(), ReplyError> {
-    let messages = store::messages::of_turn(tx, turn.id).await?;
-    if store::turns::fail(tx, turn.id, reason).await? {
-        tracing::error!(turn.id = turn.id.0, "Gave up turn {}: {reason}", turn.id);
-        // For a turn that was tried again by hand somebody has apologised already.
-        if turn.retry_of.is_none() {
-            replies::plan(app, tx, turn, &messages, texts::APOLOGY).await?;
-        }
-    }
     Ok(())
 }

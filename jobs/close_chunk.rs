@@ -3,29 +3,17 @@
 //! Enqueued by the queue when a `send_chunk` died or was cancelled. It enqueues nothing. It may run twice: a chunk that has its end is left
 //! alone. What was being sent just then ends as unknown, since Twilio may have it.
 
+use channel::alerts;
+use channel::app::App;
+use channel::kinds::CloseChunk;
+use channel::outbound::in_doubt::UNRESOLVED;
 use queue::claim::Claim;
 use queue::failure::Failure;
-use queue::job::{EndState, Ended, Job};
-use serde::{Deserialize, Serialize};
+use queue::job::EndState;
 use store::alerts::AlertCause;
 use store::chunks::{ChunkState, End};
 
-use crate::app::App;
-use crate::look_up::UNRESOLVED;
-use crate::post_alert;
-use crate::send_chunk::SendChunk;
-
-/// The `send_chunk` that ended.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct CloseChunk(pub Ended<SendChunk>);
-
-impl Job for CloseChunk {
-    const KIND: &'static str = "close_chunk";
-    const POOL: &'static str = "replies";
-}
-
-/// Does the work.
+/// Runs a job of this kind.
 pub async fn run(job: CloseChunk, app: App, claim: Claim) -> Result<(), Failure> {
     let chunk_id = job.0.payload.chunk;
     let reason = job.0.reason.as_deref().unwrap_or("its job ended");
@@ -40,7 +28,7 @@ pub async fn run(job: CloseChunk, app: App, claim: Claim) -> Result<(), Failure>
         store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
         if chunk.state == ChunkState::Sending {
             let detail = format!("chunk {chunk_id}: {reason}");
-            post_alert::raise(&mut tx, &app.settings, AlertCause::UnknownSend, &detail).await?;
+            alerts::raise(&mut tx, &app.settings, AlertCause::UnknownSend, &detail).await?;
         }
         tracing::warn!(
             chunk.id = chunk_id.0,

@@ -3,27 +3,14 @@
 //! Enqueued by the queue when a `receive_message` died or was cancelled. It may run twice: a message that has its outcome, or that the agent
 //! shall see, is left alone.
 
+use channel::app::App;
+use channel::inbound::admission;
+use channel::kinds::CloseMessage;
+use channel::texts;
 use queue::claim::Claim;
 use queue::failure::Failure;
-use queue::job::{Ended, Job};
-use serde::{Deserialize, Serialize};
 
-use crate::app::App;
-use crate::inbound::admission;
-use crate::receive_message::ReceiveMessage;
-use crate::texts;
-
-/// The `receive_message` that ended.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct CloseMessage(pub Ended<ReceiveMessage>);
-
-impl Job for CloseMessage {
-    const KIND: &'static str = "close_message";
-    const POOL: &'static str = "inbound";
-}
-
-/// Does the work.
+/// Runs a job of this kind.
 pub async fn run(job: CloseMessage, app: App, claim: Claim) -> Result<(), Failure> {
     let id = job.0.payload.message;
     let reason = job.0.reason.as_deref().unwrap_or("nobody could decide about it");

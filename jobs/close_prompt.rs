@@ -2,27 +2,14 @@
 //!
 //! Enqueued by the queue when a `prompt_user` died or was cancelled. It enqueues nothing. It may run twice: a part that has ended is left alone.
 
+use channel::app::App;
+use channel::kinds::{ClosePrompt, PromptUser};
+use channel::schedules::ending;
 use queue::claim::Claim;
 use queue::failure::Failure;
-use queue::job::{Ended, Job};
-use serde::{Deserialize, Serialize};
 use store::slots::{PartOutcome, UserPart};
 
-use crate::app::App;
-use crate::close_slot;
-use crate::prompt_user::PromptUser;
-
-/// The `prompt_user` that ended.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ClosePrompt(pub Ended<PromptUser>);
-
-impl Job for ClosePrompt {
-    const KIND: &'static str = "close_prompt";
-    const POOL: &'static str = "upkeep";
-}
-
-/// Does the work.
+/// Runs a job of this kind.
 pub async fn run(job: ClosePrompt, app: App, claim: Claim) -> Result<(), Failure> {
     let PromptUser { slot, user, .. } = &job.0.payload;
     let reason = job.0.reason.as_deref().unwrap_or("its job ended");
@@ -42,7 +29,7 @@ pub async fn run(job: ClosePrompt, app: App, claim: Claim) -> Result<(), Failure
         delivery_id: None,
     };
     store::slots::end_asked(&mut tx, *slot, &failed).await?;
-    close_slot::close_if_done(&app, &mut tx, *slot, None).await?;
+    ending::close_if_done(&app, &mut tx, *slot, None).await?;
     claim.complete(&mut tx).await?;
     tx.commit().await?;
     Ok(())

@@ -2,17 +2,24 @@
 //!
 //! ```text
 //! webhook ─► receive_message ─► answer ─► send_chunk, one for each chunk ─► Twilio
-//!                  │              │           └─ gives up ─► close_chunk
-//!                  │              └─ gives up ─► apologise ─► send_chunk
-//!                  └─ gives up ─► close_message ─► send_chunk
+//!    │             │              │           ├─ gives up ─► close_chunk
+//!    │             │              │           └─ Twilio refuses our sender ─► probe_sender
+//!    │             │              └─ gives up ─► apologise ─► send_chunk
+//!    │             └─ gives up ─► close_message ─► send_chunk
+//!    └─ deliveries wait for the person ─► plan_waiting ─► send_chunk
 //!
-//! schedule ─► run_duty ─► send_chunk, or prompt_user ─► send_chunk     run_duty gives up ─► close_slot
-//! notification ─► send_chunk, one for each chunk ─► Twilio          upkeep ─► messages whose webhook never came
-//!                     └─ Twilio refuses our sender ─► probe_sender
+//! dashboard ─► answer                        notification ─► send_chunk, one for each chunk ─► Twilio
+//! schedule ─► run_duty ─► send_chunk, or a prompt_user for each user ─► send_chunk
+//!                │                           └─ gives up ─► close_prompt
+//!                └─ gives up ─► close_slot
+//! every few minutes ─► upkeep ─► receive_message, where the webhook never came
+//! erasure ─► erase_people                    alert ─► post_alert
 //! ```
 //!
-//! To add a job: a file with a payload of ids, its `KIND` and `POOL`, and a `run` that says what a failure means; a line below, and one
-//! in [`register`].
+//! What each kind carries, where it runs and how often it is tried is in `channel/kinds.rs`. To add a job: a payload of ids with its [`Job`]
+//! there, a file here whose `run` says what a failure means, and a line in [`register`].
+//!
+//! [`Job`]: queue::job::Job
 
 /// Runs the agent and stores its reply.
 pub mod answer;
@@ -45,55 +52,8 @@ pub mod send_chunk;
 /// What must be looked after every few minutes.
 pub mod upkeep;
 
-/// The agent that a user has.
-mod agents;
-/// What every job needs.
-pub mod app;
-/// The users of a slot, page by page.
-mod audience;
-/// Takes in what Twilio has and we have not.
-pub mod backfill;
-/// Durations as operators write them.
-pub mod durations;
-/// What arrives: taken in, understood, decided on.
-pub mod inbound;
-/// The names of lanes and keys.
-pub mod lanes;
-/// Plans a text: its chunks, footer and limits.
-pub mod planning;
-/// What the operator sells.
-pub mod plans;
-/// Plans what we say of our own accord.
-pub mod proactive;
-/// Plans a reply.
-pub mod replies;
-/// Another try of what gave up.
-pub mod retries;
-/// What an operator writes into `schedules/`, and when it falls due.
-pub mod schedules;
-/// What people read from the channel itself.
-pub mod texts;
-
-/// An attempt to send a chunk.
-pub mod sending;
-/// What Twilio says became of a message.
-pub mod status;
-/// What a turn tells the agent.
-pub mod turns;
-
-/// Jobs that no running process knows.
-pub mod unknown_kinds;
-
-/// What Twilio's list says of a send in doubt.
-mod in_doubt;
-mod look_up;
-mod notices;
-/// Finds out what became of messages whose callbacks were lost.
-mod settle;
-
+use channel::app::App;
 use queue::workers::Workers;
-
-use crate::app::App;
 
 /// Makes every kind known to the workers.
 #[must_use]

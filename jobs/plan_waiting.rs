@@ -3,27 +3,13 @@
 //! Enqueued by the intake of a message whose sender's user has deliveries that wait, in the person's proactive lane. Enqueues their
 //! `send_chunk`s. It may run twice: a delivery that waits no more is left alone.
 
+use channel::app::App;
+use channel::kinds::PlanWaiting;
+use channel::outbound::proactive;
 use queue::claim::Claim;
 use queue::failure::Failure;
-use queue::job::Job;
-use serde::{Deserialize, Serialize};
 
-use crate::app::App;
-use crate::{lanes, proactive};
-
-/// The user whose deliveries wait.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct PlanWaiting {
-    /// `channel_users.id`.
-    pub user: String,
-}
-
-impl Job for PlanWaiting {
-    const KIND: &'static str = "plan_waiting";
-    const POOL: &'static str = lanes::PROACTIVE_POOL;
-}
-
-/// Does the work.
+/// Runs a job of this kind.
 pub async fn run(job: PlanWaiting, app: App, claim: Claim) -> Result<(), Failure> {
     let mut tx = app.begin().await?;
     store::links::lock_of_users(&mut tx, &[&job.user]).await?;

@@ -5,44 +5,24 @@
 //! else ends here with its outcome. When it gives up, `close_message` follows. It may run twice after a crash: a message that has its
 //! outcome already is left alone.
 
-use std::time::Duration;
-
 use agent::browser::BrowserStop;
 use agent::error::ErrorClass;
-use queue::backoff::Backoff;
+use channel::app::App;
+use channel::conversation::{agents, request};
+use channel::inbound::commands::Command;
+use channel::inbound::moderation::Verdict;
+use channel::inbound::{admission, claims};
+use channel::kinds::{Answer, ReceiveMessage};
+use channel::lanes;
+use channel::texts;
 use queue::claim::Claim;
 use queue::failure::Failure;
-use queue::job::{FollowUp, Job, NewJob};
+use queue::job::NewJob;
 use queue::transaction::Transaction;
-use serde::{Deserialize, Serialize};
 use store::ids::MessageId;
 use store::messages::{Message, MessageOutcome};
 
-use crate::agents;
-use crate::answer::Answer;
-use crate::app::App;
-use crate::close_message::CloseMessage;
-use crate::inbound::commands::Command;
-use crate::inbound::moderation::Verdict;
-use crate::inbound::{admission, claims};
-use crate::{lanes, texts, turns};
-
-/// The message to decide on.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct ReceiveMessage {
-    /// `channel_messages.id`.
-    pub message: MessageId,
-}
-
-impl Job for ReceiveMessage {
-    const KIND: &'static str = "receive_message";
-    const POOL: &'static str = "inbound";
-    const MAX_ATTEMPTS: u16 = 12;
-    const BACKOFF: Backoff = Backoff::exponential(Duration::from_millis(500), Duration::from_secs(60));
-    const ON_END: Option<FollowUp> = Some(FollowUp::of::<CloseMessage>());
-}
-
-/// Does the work.
+/// Runs a job of this kind.
 pub async fn run(job: ReceiveMessage, app: App, claim: Claim) -> Result<(), Failure> {
     let Some(message) = waiting(&mut *app.pg.acquire().await?, job.message).await? else {
         return Ok(());
@@ -153,7 +133,7 @@ async fn stop_browser(app: &App, message: &Message) -> Result<Option<BrowserStop
     let conversation = store::conversations::of_user(&mut conn, &link.user_id).await?;
     let agent = agents::of_user(app, &mut conn, Some(&link.user_id)).await?;
     drop(conn);
-    let session = turns::session_key(app, conversation);
+    let session = request::session_key(app, conversation);
     let stopped = match agent {
         Ok(agent) => agent.stop_browser_session(&session, &message.sid).await,
         Err(error) => Err(error),

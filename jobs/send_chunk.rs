@@ -6,43 +6,16 @@
 
 use std::time::Duration;
 
-use queue::backoff::Backoff;
+use channel::app::App;
+use channel::kinds::SendChunk;
+use channel::outbound::{in_doubt, sending};
 use queue::claim::Claim;
 use queue::failure::Failure;
-use queue::job::{FollowUp, Job};
-use serde::{Deserialize, Serialize};
 use store::chunks::{Chunk, ChunkState};
-use store::ids::ChunkId;
 use store::rate_buckets::{self, Bucket, Rate};
 use store::sender_pace::SendStream;
 
-use crate::app::App;
-use crate::close_chunk::CloseChunk;
-use crate::{look_up, sending};
-
-/// The chunk to send. The flags are the row's, repeated for whoever reads the job.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SendChunk {
-    /// `channel_chunks.id`.
-    pub chunk: ChunkId,
-    /// Counts against the allowance.
-    #[serde(default)]
-    pub meter_proactive: bool,
-    /// Carries the footer.
-    #[serde(default)]
-    pub proactive: bool,
-}
-
-impl Job for SendChunk {
-    const KIND: &'static str = "send_chunk";
-    const POOL: &'static str = "replies";
-    const MAX_ATTEMPTS: u16 = 25;
-    const BACKOFF: Backoff = Backoff::exponential(Duration::from_secs(1), Duration::from_secs(300));
-    const ON_END: Option<FollowUp> = Some(FollowUp::of::<CloseChunk>());
-}
-
-/// Does the work.
+/// Runs a job of this kind.
 pub async fn run(job: SendChunk, app: App, claim: Claim) -> Result<(), Failure> {
     let Some(chunk) = store::chunks::get(&mut *app.pg.acquire().await?, job.chunk).await? else {
         return Ok(());
@@ -53,7 +26,7 @@ pub async fn run(job: SendChunk, app: App, claim: Claim) -> Result<(), Failure> 
             Turn::Later(pause) => Err(Failure::Snooze(pause)),
             Turn::AfterVerdict => Ok(()),
         },
-        ChunkState::Sending => look_up::resolve(&app, &claim, &chunk).await,
+        ChunkState::Sending => in_doubt::resolve(&app, &claim, &chunk).await,
         _ => Ok(()),
     }
 }

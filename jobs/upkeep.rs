@@ -6,31 +6,20 @@
 
 use std::time::Duration;
 
+use channel::alerts;
+use channel::app::App;
+use channel::erasure;
+use channel::inbound::backfill;
+use channel::kinds::Upkeep;
+use channel::outbound::in_doubt::UNRESOLVED;
+use channel::outbound::{sender, status_look_ups};
+use channel::unknown_kinds;
 use queue::claim::Claim;
 use queue::failure::Failure;
-use queue::job::Job;
-use serde::{Deserialize, Serialize};
 use store::alerts::AlertCause;
 use store::chunks::{ChunkState, End};
 
-use crate::app::App;
-use crate::look_up::UNRESOLVED;
-use crate::{backfill, erase_people, post_alert, probe_sender, settle, unknown_kinds};
-
-/// The round.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Upkeep {}
-
-/// At most one lives.
-pub const KEY: &str = "upkeep";
-
-impl Job for Upkeep {
-    const KIND: &'static str = "upkeep";
-    const POOL: &'static str = "upkeep";
-    const KEPT: bool = true;
-}
-
-/// Does the work.
+/// Runs a job of this kind.
 pub async fn run(_: Upkeep, app: App, _: Claim) -> Result<(), Failure> {
     // One that fails must not keep the others from their turn.
     let done = [
@@ -38,10 +27,10 @@ pub async fn run(_: Upkeep, app: App, _: Claim) -> Result<(), Failure> {
         tidy(&app).await,
         hash_anew(&app).await,
         erase(&app).await,
-        probe_sender::look_after(&app).await,
+        sender::look_after(&app).await,
         unknown_kinds::tell(&app).await,
         // After an outage of callbacks it may take all the time that a round has.
-        settle::settle(&app).await,
+        status_look_ups::run(&app).await,
     ];
     for failure in done.into_iter().filter_map(Result::err) {
         tracing::warn!("The next round of the upkeep will try again: {failure:?}");
@@ -62,7 +51,7 @@ async fn hash_anew(app: &App) -> Result<(), Failure> {
 /// An erasure whose job was lost goes on, and so does what had to wait for a send in doubt.
 async fn erase(app: &App) -> Result<(), Failure> {
     let mut tx = app.begin().await?;
-    erase_people::enqueue(&mut tx).await?;
+    erasure::enqueue(&mut tx).await?;
     Ok(tx.commit().await?)
 }
 
@@ -84,7 +73,7 @@ async fn tidy(app: &App) -> Result<(), Failure> {
         {
             store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
             let detail = format!("chunk {chunk_id}: {reason}");
-            post_alert::raise(&mut tx, &app.settings, AlertCause::UnknownSend, &detail).await?;
+            alerts::raise(&mut tx, &app.settings, AlertCause::UnknownSend, &detail).await?;
         }
         tx.commit().await?;
     }

@@ -1,9 +1,9 @@
 //! Firing through the database, with the time passed in.
 
+use channel::schedules::definition::Schedule;
+use channel::schedules::firing;
 use chrono::{DateTime, Datelike as _, TimeDelta, Timelike as _, Utc};
 use chrono_tz::Tz;
-use jobs::schedules::definition::Schedule;
-use jobs::schedules::firing;
 use private_postgres::test_database::TestDatabase;
 use queue::Queue;
 use sqlx::PgPool;

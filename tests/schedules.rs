@@ -263,7 +263,7 @@ async fn an_operator_sees_tries_and_switches_schedules() {
 
 #[test]
 fn the_examples_are_right_and_switched_off() {
-    let (schedules, errors) = jobs::schedules::definition::read_folder("schedules".as_ref()).unwrap();
+    let (schedules, errors) = channel::schedules::definition::read_folder("schedules".as_ref()).unwrap();
 
     assert_eq!((schedules.len(), errors), (3, vec![]));
     assert!(schedules.iter().all(|schedule| !schedule.definition.enabled));

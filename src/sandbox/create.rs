@@ -12,12 +12,11 @@ use axum::response::{IntoResponse, Response};
 use url::Url;
 
 use crate::api_error::ApiError;
-use crate::clock;
 use crate::message::Message;
 use crate::resource::random_hex;
 use crate::server::Hangup;
 use crate::state::State;
-use crate::status;
+use crate::{clock, status};
 
 /// Twilio's limit for a text, whatever the channel.
 const BODY_LIMIT: usize = 1600;

@@ -9,10 +9,9 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Value, json};
 
 use crate::api_error::ApiError;
-use crate::clock;
 use crate::message::Message;
-use crate::resource;
 use crate::state::State;
+use crate::{clock, resource};
 
 const DEFAULT_PAGE_SIZE: usize = 50;
 const LARGEST_PAGE: usize = 1000;

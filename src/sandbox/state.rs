@@ -10,13 +10,12 @@ use rand::{Rng as _, SeedableRng as _};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::SandboxError;
-use crate::clock;
 use crate::faults::Faults;
 use crate::journal::{Journal, NotKept};
 use crate::message::Message;
 use crate::settings::Settings;
 use crate::shelf::Shelf;
+use crate::{SandboxError, clock};
 
 /// Shared by everything that the sandbox does.
 pub(crate) struct State {

@@ -7,9 +7,10 @@ use std::time::Duration;
 use agent::client::{Gateways, IDLE_TIMEOUT};
 use anyhow::Context as _;
 use axum::Router;
-use jobs::app::{App, Parts, Settings};
-use jobs::inbound::together::Together;
-use jobs::upkeep::{self, Upkeep};
+use channel::app::{App, Parts, Settings};
+use channel::inbound::batcher::Batcher;
+use channel::kinds::Upkeep;
+use channel::lanes;
 use queue::Queue;
 use queue::connections::Connections;
 use queue::job::NewJob;
@@ -155,7 +156,7 @@ impl Service {
 async fn keep_up(queue: Queue, every: Duration, stop: CancellationToken) {
     let mut rounds = tokio::time::interval(every);
     while stop.run_until_cancelled(rounds.tick()).await.is_some() {
-        let asked = queue.enqueue(NewJob::of(&Upkeep::default()).unique_key(upkeep::KEY)).await;
+        let asked = queue.enqueue(NewJob::of(&Upkeep::default()).unique_key(lanes::UPKEEP_KEY)).await;
         if let Err(error) = asked {
             tracing::warn!(error = %error, "Could not ask for a round of the upkeep: {error}");
         }
@@ -236,7 +237,7 @@ pub(crate) fn settings(config: &Config, address: SocketAddr, secret_keys: Secret
         debounce: keys.agent.debounce,
         debounce_cap: keys.agent.debounce_cap,
         agent_timeout: keys.agent.timeout,
-        media: jobs::app::Media { size_bytes: keys.media.size_limit_bytes, timeout: keys.media.timeout },
+        media: channel::app::Media { size_bytes: keys.media.size_limit_bytes, timeout: keys.media.timeout },
         typing_indicator: keys.whatsapp.typing_indicator,
         agent_attempts: i32::from(keys.agent.attempts),
         reply_expires: keys.deliveries.reply_expires,
@@ -296,7 +297,7 @@ fn receiver(config: &Config, queue: &Queue, database: &Database, settings: Arc<S
     let pg = database.pool(config.keys.database.receiver_connections, database_timeout);
     Receiver(Arc::new(ReceiverParts {
         // What goes wrong together is tried alone, for which time must be left.
-        together: Together::start(queue.clone(), pg.clone(), database_timeout / 2),
+        together: Batcher::start(queue.clone(), pg.clone(), database_timeout / 2),
         pg,
         queue: queue.clone(),
         settings,

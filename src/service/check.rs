@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use agent::Agent;
+use channel::inbound::changed_ids;
+use channel::outbound::sender;
+use channel::pools;
+use channel::schedules::definition;
+use channel::unknown_kinds;
 use chrono::SecondsFormat;
-use jobs::inbound::changed_ids;
-use jobs::lanes::SENDING_POOLS;
-use jobs::schedules::definition;
-use jobs::{probe_sender, unknown_kinds};
 use queue::connections::Connections;
 use queue::pauses::{self, Pause};
 use queue::pooler::Path;
@@ -87,10 +88,10 @@ async fn jobs(pg: &Connections) -> Result<String, String> {
     let pauses = pauses::all(&mut conn).await.map_err(in_words)?;
     let mut wrong: Vec<String> = pauses
         .iter()
-        .filter(|pause| pause.scope == "pool" && SENDING_POOLS.contains(&pause.name.as_str()))
+        .filter(|pause| pause.scope == "pool" && pools::SENDING.contains(&pause.name.as_str()))
         .map(|Pause { name, paused_at, paused_by, .. }| {
             let since = paused_at.format("%Y-%m-%d %H:%M:%SZ");
-            if paused_by == probe_sender::ACTOR {
+            if paused_by == sender::ACTOR {
                 format!(
                     "pool {name} is paused since {since}, since Twilio refused our account or sender: mend what the alert sender_refused \
                      tells, then `cloudybot jobs probe`"

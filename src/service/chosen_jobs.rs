@@ -3,8 +3,8 @@
 use std::io::Write as _;
 
 use anyhow::Context as _;
+use channel::app::Settings;
 use clap::Args;
-use jobs::app::Settings;
 use queue::Queue;
 use queue::bulk;
 use queue::connections::Connections;

@@ -2,8 +2,8 @@
 //! in the real way.
 
 use anyhow::Context as _;
-use jobs::app::Settings;
-use jobs::inbound::claims;
+use channel::app::Settings;
+use channel::inbound::claims;
 use queue::connections::Connections;
 use sandbox::Sandbox;
 

@@ -4,9 +4,9 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use channel::app::Settings;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
-use jobs::app::Settings;
 use queue::Queue;
 use queue::connections::Connections;
 use queue::inspection::{Count, Filter, JobDetail, JobSummary, Outcome, STATES, Scope};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use jobs::app::Settings;
-use jobs::retries::{self, Answered, Retry, RetryError};
+use channel::app::Settings;
+use channel::retries::{self, Answered, Retry, RetryError};
 use queue::Queue;
 use queue::connections::Connections;
 use queue::enqueue::EnqueueError;

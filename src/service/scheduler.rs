@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
+use channel::alerts;
+use channel::app::Settings;
+use channel::schedules::definition::{self, DefinitionError, Schedule};
+use channel::schedules::{firing, moments};
 use chrono::{DateTime, Utc};
-use jobs::app::Settings;
-use jobs::post_alert;
-use jobs::schedules::definition::{self, DefinitionError, Schedule};
-use jobs::schedules::{firing, moments};
 use queue::clock::Clock;
 use queue::connections::Connections;
 use queue::{Queue, workers};
@@ -161,7 +161,7 @@ impl Scheduler {
         } else if self.clock_told_at.is_none_or(|at| at.elapsed() >= CLOCK_TOLD_EVERY) {
             let mut tx = self.queue.begin(&self.pg).await?;
             let detail = format!("process {}: {lead}", self.process);
-            post_alert::raise(&mut tx, &self.settings, AlertCause::Clock, &detail).await?;
+            alerts::raise(&mut tx, &self.settings, AlertCause::Clock, &detail).await?;
             tx.commit().await?;
             self.clock_told_at = Some(Instant::now());
         }
@@ -240,7 +240,7 @@ impl Scheduler {
             self.folder.display()
         );
         let mut tx = self.queue.begin(&self.pg).await?;
-        post_alert::raise(&mut tx, &self.settings, AlertCause::SchedulesUnreadable, &detail).await?;
+        alerts::raise(&mut tx, &self.settings, AlertCause::SchedulesUnreadable, &detail).await?;
         tx.commit().await?;
         self.unreadable = Some(why.to_owned());
         Ok(())

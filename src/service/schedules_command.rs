@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use channel::app::Settings;
+use channel::outbound::proactive;
+use channel::outbound::proactive::assessment::Assessment;
+use channel::schedules::definition::{self, Definition, Schedule};
+use channel::schedules::duty;
+use channel::schedules::{firing, moments};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
-use jobs::app::Settings;
-use jobs::proactive::outlook::Outlook;
-use jobs::schedules::definition::{self, Definition, Schedule};
-use jobs::schedules::{firing, moments};
-use jobs::{proactive, run_duty};
 use queue::Queue;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -238,12 +239,12 @@ async fn preview(
         let page = store::slots::audience(conn, last_user.as_deref(), user, plan, most).await?;
         left -= most;
         let ids: Vec<&str> = page.iter().map(String::as_str).collect();
-        let standings = proactive::standings::read(conn, settings, &ids).await?;
+        let standings = proactive::eligibility::read(conn, settings, &ids).await?;
         for id in ids {
             let Some(standing) = standings.get(id) else { continue };
             size += 1;
-            let text = run_duty::filled(moment, definition, &standing.user, text);
-            let outlook = proactive::outlook::of(Some(standing), &text, definition.template.is_some());
+            let text = duty::filled(moment, definition, &standing.user, text);
+            let outlook = proactive::assessment::of(Some(standing), &text, definition.template.is_some());
             if let Some(reason) = outlook.blocked {
                 let (count, named) = blocked.entry(reason.as_str()).or_default();
                 *count += 1;
@@ -277,12 +278,18 @@ async fn preview(
 }
 
 /// What the first one of an audience would get, chunk by chunk. Of a prompt it is what the agent is asked.
-fn render(id: &str, user: &User, definition: &Definition, moment: DateTime<Utc>, outlook: Outlook) -> Value {
+fn render(
+    id: &str,
+    user: &User,
+    definition: &Definition,
+    moment: DateTime<Utc>,
+    outlook: Assessment,
+) -> Value {
     if let Some(template) = definition.template.as_ref().filter(|_| outlook.as_template) {
         let variables: BTreeMap<&String, String> = template
             .variables
             .iter()
-            .map(|(name, value)| (name, run_duty::filled(moment, definition, user, value)))
+            .map(|(name, value)| (name, duty::filled(moment, definition, user, value)))
             .collect();
         return json!({ "for": id, "template": { "contentSid": template.content_sid, "variables": variables } });
     }

@@ -1,8 +1,8 @@
 //! A sender that Twilio refuses is held back; what an administrator does about it, at a terminal or over HTTP.
 
-use jobs::app::Settings;
-use jobs::lanes::SENDING_POOLS;
-use jobs::probe_sender::{self, ProbeError};
+use channel::app::Settings;
+use channel::outbound::sender::{self, ProbeError};
+use channel::pools;
 use queue::Queue;
 use queue::connections::Connections;
 use queue::inspection::Scope;
@@ -28,7 +28,7 @@ pub(crate) async fn resume(
     actor: &str,
 ) -> Result<Resumed, ProbeError> {
     let changed = queue.resume(scope, name, actor).await?;
-    let sends = scope == Scope::Pool && SENDING_POOLS.contains(&name);
+    let sends = scope == Scope::Pool && pools::SENDING.contains(&name);
     let probing = sends && probe(queue, pg, settings).await?;
     Ok(Resumed { changed, probing })
 }
@@ -36,7 +36,7 @@ pub(crate) async fn resume(
 /// Tries a held-back sender out at once. False: it is not held back.
 pub(crate) async fn probe(queue: &Queue, pg: &Connections, settings: &Settings) -> Result<bool, ProbeError> {
     let mut tx = queue.begin(pg).await?;
-    let probing = probe_sender::probe_now(&mut tx, settings).await?;
+    let probing = sender::probe_now(&mut tx, settings).await?;
     tx.commit().await?;
     Ok(probing)
 }

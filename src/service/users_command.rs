@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use channel::app::Settings;
+use channel::erasure;
+use channel::inbound::changed_ids::{self, Decided};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
-use jobs::app::Settings;
-use jobs::erase_people;
-use jobs::inbound::changed_ids::{self, Decided};
 use queue::Queue;
 use queue::connections::Connections;
 use serde_json::{Value, json};
@@ -96,7 +96,7 @@ async fn erase(pg: &Connections, queue: &Queue, settings: &Settings, id: &str) -
     store::erasure::begin(&mut tx, &settings.secret_keys, id).await?;
     tx.commit().await.context(UNANSWERED)?;
     // Whatever ends this program, a running service goes on with it.
-    while erase_people::page_of(pg, id).await.context(UNANSWERED)? {}
+    while erasure::page_of(pg, id).await.context(UNANSWERED)? {}
     queue.flush_notifications().await;
     Ok(json!({ "user": id, "erased": true }))
 }

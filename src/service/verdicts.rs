@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jobs::proactive::{self, PlanError};
+use channel::outbound::proactive::{self, PlanError};
 use queue::Queue;
 use queue::connections::Connections;
 use serde::Serialize;
@@ -79,7 +79,7 @@ pub(crate) async fn give(
     }
     store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
     proactive::go_on(&mut tx, chunk.delivery_id).await?;
-    tx.wake(&jobs::lanes::chunk_key(chunk_id)).await?;
+    tx.wake(&channel::lanes::chunk_key(chunk_id)).await?;
     let delivery = store::deliveries::get(&mut tx, chunk.delivery_id).await?;
     tx.commit().await?;
     tracing::warn!(chunk.id = chunk_id.0, actor, "A verdict on chunk {chunk_id}: {verdict:?}");

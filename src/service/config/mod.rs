@@ -16,9 +16,9 @@ use std::time::Duration;
 
 use agent::allowed_hosts::AllowedHosts;
 use alert_webhook::AlertWebhook;
-use jobs::inbound::limits::Limits;
-use jobs::inbound::moderation::Moderation;
-use jobs::plans::Plans;
+use channel::inbound::limits::Limits;
+use channel::inbound::moderation::Moderation;
+use channel::plans::Plans;
 use store::secret_keys::SecretKeys;
 use twilio::signature::AuthTokens;
 use url::Url;
@@ -154,9 +154,9 @@ impl Config {
 
     /// The times that keep a send from happening twice.
     #[must_use]
-    pub fn sending(&self) -> jobs::app::Sending {
+    pub fn sending(&self) -> channel::app::Sending {
         let twilio = &self.keys.twilio;
-        jobs::app::Sending {
+        channel::app::Sending {
             start_within: twilio.send_start_within,
             deadline: twilio.send_deadline,
             in_doubt_grace: twilio.in_doubt_grace,

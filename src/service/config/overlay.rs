@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use jobs::durations::{self, Renamed};
+use channel::durations::{self, Renamed};
 use toml::{Table, Value};
 
 use super::keys::Keys;

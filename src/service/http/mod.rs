@@ -28,7 +28,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use jobs::inbound::together::Together;
+use channel::inbound::batcher::Batcher;
 use queue::Queue;
 use queue::connections::Connections;
 use twilio::webhook::SignatureCheck;
@@ -42,8 +42,8 @@ pub(crate) struct Receiver(pub(crate) Arc<ReceiverParts>);
 pub(crate) struct ReceiverParts {
     pub(crate) pg: Connections,
     pub(crate) queue: Queue,
-    pub(crate) together: Together,
-    pub(crate) settings: Arc<jobs::app::Settings>,
+    pub(crate) together: Batcher,
+    pub(crate) settings: Arc<channel::app::Settings>,
     pub(crate) signature: SignatureCheck,
     /// The URL that Twilio was given; `None`: as the request says.
     pub(crate) public_url: Option<PublicUrl>,

@@ -2,9 +2,9 @@
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use jobs::proactive::PlanError;
-use jobs::probe_sender::ProbeError;
-use jobs::retries::RetryError;
+use channel::outbound::proactive::PlanError;
+use channel::outbound::sender::ProbeError;
+use channel::retries::RetryError;
 use serde::Serialize;
 use serde_json::{Map, Value};
 

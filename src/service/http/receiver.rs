@@ -6,7 +6,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use jobs::inbound::intake::{self, Arrival, IntakeError, TakenIn};
+use channel::inbound::intake::{self, Arrival, IntakeError, TakenIn};
 use queue::trace::TraceParent;
 use tracing::Instrument as _;
 use twilio::address::canonical;

@@ -5,7 +5,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use jobs::status::{self, Report, ReportError};
+use channel::outbound::status::{self, Report, ReportError};
 use queue::trace::TraceParent;
 use store::ids::{ChunkId, DeliveryId};
 use store::status_callbacks::NewStatusCallback;

@@ -9,7 +9,7 @@ mod unusable_entries;
 
 use std::sync::Arc;
 
-use ::jobs::app::Settings;
+use ::channel::app::Settings;
 use axum::middleware;
 use queue::Queue;
 use queue::connections::Connections;

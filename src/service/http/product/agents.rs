@@ -1,7 +1,7 @@
 //! `agent` of `/v1/users/{user}`: the gateway and the agent that a user has of their own.
 
 use agent::target::Endpoint;
-use jobs::app::Settings;
+use channel::app::Settings;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use store::secret_keys::Sealed;

@@ -1,6 +1,6 @@
 //! How a claim token gets from a screen to a phone: a link and a picture of it.
 
-use jobs::inbound::commands::ClaimToken;
+use channel::inbound::commands::ClaimToken;
 use qrcode::QrCode;
 use qrcode::render::svg;
 

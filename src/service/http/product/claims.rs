@@ -3,9 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use channel::inbound::claims;
+use channel::texts;
 use chrono::{DateTime, Utc};
-use jobs::inbound::claims;
-use jobs::texts;
 use serde::{Deserialize, Serialize};
 use store::claim_tokens::TokenEnding;
 use store::links::{self, LinkEnding};

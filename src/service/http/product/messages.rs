@@ -6,12 +6,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
+use channel::conversation::message_text;
+use channel::kinds::Answer;
+use channel::outbound::proactive::PlanError;
+use channel::{lanes, texts};
 use chrono::{DateTime, Utc};
 use futures::Stream;
-use jobs::answer::Answer;
-use jobs::proactive::PlanError;
-use jobs::turns::words;
-use jobs::{lanes, texts};
 use queue::job::NewJob;
 use serde::{Deserialize, Serialize};
 use store::entries::{self, ThreadEntry};
@@ -67,7 +67,7 @@ impl From<ThreadEntry> for EntryView {
             channel: entry.channel,
             failed: entry.text.is_none(),
             text: match (entry.text, entry.params) {
-                (Some(text), Some(params)) => words::shown(&text, &params),
+                (Some(text), Some(params)) => message_text::shown(&text, &params),
                 (text, _) => text.unwrap_or_else(|| texts::APOLOGY.to_owned()),
             },
             schedule: entry.schedule,

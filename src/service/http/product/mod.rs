@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::middleware;
-use jobs::app::Settings;
+use channel::app::Settings;
 use queue::Queue;
 use queue::connections::Connections;
 use sqlx::PgConnection;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use jobs::plans::Plan;
+use channel::plans::Plan;
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -3,9 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use channel::app::Settings;
+use channel::erasure;
 use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
-use jobs::app::Settings;
-use jobs::erase_people;
 use serde::{Deserialize, Deserializer, Serialize};
 use sqlx::PgConnection;
 use store::claim_tokens::TokenEnding;
@@ -242,14 +242,14 @@ pub(super) async fn erase(
     tracing::info!(user.id = user.id, "Erased a user");
     // Most people are done with in a few pages. The rest is the job's, which the upkeep enqueues if this process dies here.
     for _ in 0..PAGES_AT_ONCE {
-        if !erase_people::page_of(&product.pg, &user.id).await? {
+        if !erasure::page_of(&product.pg, &user.id).await? {
             break;
         }
     }
     let left = store::erasure::is_due(&mut *product.pg.acquire().await?, Some(&user.id)).await?;
     if left {
         let mut tx = product.queue.begin(&product.pg).await?;
-        erase_people::enqueue(&mut tx).await?;
+        erasure::enqueue(&mut tx).await?;
         tx.commit().await?;
     }
     Ok(if left { StatusCode::ACCEPTED } else { StatusCode::NO_CONTENT })

@@ -1,0 +1,22 @@
+//! The apology for a turn that came to nothing.
+
+use queue::transaction::Transaction;
+use store::turns::Turn;
+
+use super::replies::{self, ReplyError};
+use crate::app::App;
+use crate::texts;
+
+/// Ends a turn as failed and plans the apology, in the caller's transaction. A turn that has ended is left alone. The caller holds the
+/// address's lock.
+pub async fn apologise(app: &App, tx: &mut Transaction, turn: &Turn, reason: &str) -> Result<(), ReplyError> {
+    let messages = store::messages::of_turn(tx, turn.id).await?;
+    if store::turns::fail(tx, turn.id, reason).await? {
+        tracing::error!(turn.id = turn.id.0, "Gave up turn {}: {reason}", turn.id);
+        // For a turn that was tried again by hand somebody has apologised already.
+        if turn.retry_of.is_none() {
+            replies::plan(app, tx, turn, &messages, texts::APOLOGY).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,22 @@
+//! A conversation with the agent: what it is asked, and what is made of its reply.
+
+/// The agent that a user has.
+pub mod agents;
+/// The apology for a turn that came to nothing.
+pub mod apology;
+/// Files that came with messages.
+mod attachments;
+/// Contacts in words.
+mod contact;
+/// Messages in words.
+pub mod message_text;
+/// Plans a reply.
+pub mod replies;
+/// What the agent is asked in a turn.
+pub mod request;
+/// Which turn is run, with which messages.
+pub mod turns;
+/// The signs of work while it lasts.
+pub mod typing;
+/// Replies that the database has not taken yet.
+pub mod unsaved_replies;

@@ -1,0 +1,73 @@
+//! Turns a text into a delivery with its chunks and their jobs: the one place where a reply is planned.
+
+use queue::enqueue::EnqueueError;
+use queue::job::NewJob;
+use queue::transaction::Transaction;
+use store::deliveries::{NewChunk, NewDelivery, Purpose};
+use store::messages::Said;
+use store::turns::Turn;
+
+use crate::app::App;
+use crate::kinds::SendChunk;
+use crate::lanes;
+use crate::outbound::planning::{self, Kind, Limits};
+
+/// Why a reply could not be stored.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplyError {
+    /// The database refused or was away.
+    #[error("cannot store the reply")]
+    Database(#[from] sqlx::Error),
+    /// Its jobs could not be enqueued.
+    #[error("cannot enqueue the reply's chunks")]
+    Enqueue(#[from] EnqueueError),
+}
+
+/// Plans a text as the answer to a turn: the delivery, its chunks and their jobs, all in the caller's transaction. A turn is answered
+/// once; the caller has just ended it.
+pub async fn plan(
+    app: &App,
+    tx: &mut Transaction,
+    turn: &Turn,
+    messages: &[Said],
+    text: &str,
+) -> Result<(), ReplyError> {
+    // What was asked in the dashboard alone is answered there: the thread has it.
+    let asked = messages.iter().rev().find_map(|said| Some((said, said.address_id?)));
+    let Some((asked, address_id)) = asked else { return Ok(()) };
+    let planned = planning::plan(text, Kind::Reply, &Limits::default()).chunks;
+    if planned.is_empty() {
+        return Ok(());
+    }
+    let chunks = planned.iter().map(|chunk| NewChunk {
+        body: &chunk.body,
+        source: chunk.source.clone(),
+        meter_proactive: chunk.meter_proactive,
+        proactive: chunk.proactive,
+        is_template: false,
+    });
+    // Who is answered by an administrator's wish is answered late.
+    let since = if turn.retry_of.is_some() { turn.started_at } else { asked.written_at };
+    // A number that changed hands meanwhile gets nothing of its former owner's.
+    let link_id = store::links::latest_of_conversation(tx, turn.conversation_id, address_id).await?;
+    let delivery = NewDelivery {
+        address_id,
+        conversation_id: Some(turn.conversation_id),
+        turn_id: Some(turn.id),
+        message_id: None,
+        link_id,
+        purpose: Purpose::Reply,
+        text,
+        expires_at: since + app.settings.reply_expires,
+        chunks: chunks.collect(),
+    };
+    let (delivery_id, chunk_ids) = store::deliveries::create(tx, delivery).await?;
+    let jobs = chunk_ids.iter().zip(&planned).map(|(id, chunk)| {
+        let job =
+            SendChunk { chunk: *id, meter_proactive: chunk.meter_proactive, proactive: chunk.proactive };
+        NewJob::of(&job).lane(lanes::replies(address_id)).unique_key(lanes::chunk_key(*id))
+    });
+    tx.enqueue_batch(jobs.collect()).await?;
+    tracing::info!(turn.id = turn.id.0, delivery.id = %delivery_id, "Planned the reply of turn {} in {} chunks", turn.id, chunk_ids.len());
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! What a turn tells the agent: everything that people said, as words and pictures.
+
+use std::collections::HashMap;
+
+use agent::turn::{Channel, Part, TurnRequest};
+use store::ids::{ConversationId, MessageId};
+use store::messages::Said;
+use store::turns::Turn;
+
+use super::attachments::{self, Fetched};
+use super::message_text;
+use crate::app::App;
+
+/// What the agent is asked in a turn. Files are fetched here, and what came of each is kept; a file that is not to be had is named in words.
+pub async fn build(app: &App, turn: &Turn, messages: &[Said]) -> sqlx::Result<TurnRequest> {
+    let mut fetched = attachments::fetch(app, messages).await?;
+    let replied_to = replied_to(app, turn, messages).await?;
+    let is_whatsapp = messages.iter().any(|said| said.address_id.is_some());
+    Ok(TurnRequest {
+        conversation_id: session_key(app, turn.conversation_id),
+        channel: if is_whatsapp { Channel::Whatsapp } else { Channel::Dashboard },
+        parts: messages.iter().flat_map(|said| parts(said, &mut fetched, &replied_to)).collect(),
+        timeout: app.settings.agent_timeout,
+    })
+}
+
+/// What the agent calls a conversation. Other deployments may have the same gateway, and a conversation of the same number.
+pub fn session_key(app: &App, conversation_id: ConversationId) -> String {
+    format!("conversation-{}-{conversation_id}", app.deployment)
+}
+
+fn parts(
+    said: &Said,
+    fetched: &mut HashMap<(MessageId, i32), Fetched>,
+    replied_to: &HashMap<String, String>,
+) -> Vec<Part> {
+    let files = message_text::files(&said.params);
+    let mut text = message_text::before(&said.params, replied_to);
+    text.extend(message_text::said(&said.body, &said.params));
+    let mut pictures = Vec::new();
+    for file in files {
+        match fetched.remove(&(said.id, file.index)) {
+            Some(Fetched::Picture { mime, bytes }) => pictures.push(Part::Image { mime, bytes }),
+            Some(Fetched::Words(words)) => text.push(words),
+            None => text.push(file.in_words("not shown")),
+        }
+    }
+    if text.is_empty() && pictures.is_empty() {
+        text.extend(message_text::unknown(&said.params));
+    }
+    let text = text.join("\n");
+    let text = (!text.is_empty()).then_some(Part::Text(text));
+    text.into_iter().chain(pictures).collect()
+}
+
+/// The texts of the messages that these are replies to, by Twilio's id.
+async fn replied_to(app: &App, turn: &Turn, messages: &[Said]) -> sqlx::Result<HashMap<String, String>> {
+    let sids: Vec<&str> = messages.iter().filter_map(|said| message_text::replied_to(&said.params)).collect();
+    if sids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let mut conn = app.pg.acquire().await?;
+    store::entries::texts_of_sids(&mut conn, turn.conversation_id, &sids).await
+}

@@ -1,0 +1,110 @@
+//! Turns of the agent with a person: which one is run, and with which messages.
+
+use std::time::Duration;
+
+use agent::turn::Reply;
+use chrono::{DateTime, Utc};
+use queue::failure::Failure;
+use store::ids::MessageId;
+use store::messages::Said;
+use store::turns::Turn;
+
+use super::agents::{self, UsersAgent};
+use super::apology::apologise;
+use super::{message_text, unsaved_replies};
+use crate::app::App;
+use crate::kinds::Answer;
+
+/// After the time for a run and this much more, a schedule's prompt has been left behind.
+const PROMPT_GRACE: Duration = Duration::from_secs(30);
+
+/// A schedule's prompt is waited for like this.
+const PROMPT_PAUSE: Duration = Duration::from_millis(500);
+
+/// What is known of a call of which nobody could store how it ended.
+const CUT_SHORT: &str = "each call of the agent was cut short, and nobody could store how it ended";
+
+/// A turn to run.
+pub struct Opened {
+    /// The turn.
+    pub turn: Turn,
+    /// Who is asked.
+    pub agent: UsersAgent,
+    /// What is answered.
+    pub messages: Vec<Said>,
+    /// What the agent has said already, and nobody could store.
+    pub in_hand: Option<Reply>,
+}
+
+/// The turn to run: the one that a crash or a failed call left behind, or a new one with every unanswered message. `None`:
+/// somebody's turn has this message already. It is committed before the agent is called, so that a second call is always seen as
+/// a second attempt.
+pub async fn open(app: &App, job: &Answer) -> Result<Option<Opened>, Failure> {
+    let mut tx = app.begin().await?;
+    store::addresses::lock_of_conversation(&mut tx, job.conversation).await?;
+    store::conversations::lock(&mut tx, job.conversation).await?;
+    let user = store::conversations::user_of(&mut tx, job.conversation).await?;
+    let agent = agents::of_user(app, &mut tx, user.as_deref()).await?;
+    let running = store::turns::running(&mut tx, job.conversation).await?;
+    if let Some(turn) = running.as_ref().filter(|turn| turn.slot_id.is_some()) {
+        let at_most = app.settings.agent_timeout + PROMPT_GRACE;
+        if !store::turns::is_left_behind(&mut tx, turn, at_most.as_secs_f64()).await? {
+            // A schedule's prompt is at work; its own job ends it.
+            tx.commit().await?;
+            return Err(Failure::Snooze(PROMPT_PAUSE));
+        }
+        // Its job does not run: it waits to be tried again, or its pool is paused. It will begin anew.
+        store::turns::fail(&mut tx, turn.id, "its job was held up, and somebody wrote").await?;
+    }
+    if let Some(turn) = running.filter(|turn| turn.slot_id.is_none()) {
+        let in_hand = unsaved_replies::of(app, &mut tx, &turn).await?;
+        if in_hand.is_some() || turn.attempt < app.settings.agent_attempts {
+            let turn = match in_hand {
+                Some(_) => turn,
+                None => store::turns::count_attempt(&mut tx, turn.id).await?,
+            };
+            let messages = store::messages::of_turn(&mut tx, turn.id).await?;
+            tx.commit().await?;
+            return Ok(Some(Opened { turn, agent, messages, in_hand }));
+        }
+        // Its last call was cut short, by a crash or a lost lease, before anybody could apologise.
+        let reason = store::turns::last_error(&mut tx, turn.id).await?;
+        let reason = reason.as_deref().unwrap_or(CUT_SHORT);
+        apologise(app, &mut tx, &turn, reason).await?;
+    }
+    if let Some(failed) = job.retry_of {
+        let turn = store::turns::begin_again(&mut tx, failed, &agents::name(&agent)).await?;
+        let messages = match &turn {
+            Some(turn) => store::messages::of_turn(&mut tx, turn.id).await?,
+            None => Vec::new(),
+        };
+        tx.commit().await?;
+        return Ok(turn.map(|turn| Opened { turn, agent, messages, in_hand: None }));
+    }
+    let messages = store::messages::unanswered(&mut tx, job.conversation).await?;
+    if !messages.iter().any(|message| message.id == job.message) {
+        tx.commit().await?;
+        return Ok(None);
+    }
+    // The database's clock wrote when they came; this machine's own may be wrong.
+    let now = store::clock::now(&mut tx).await?;
+    if let Some(pause) = still_typing(&messages, app, now) {
+        tx.commit().await?;
+        return Err(Failure::Snooze(pause));
+    }
+    let ids: Vec<MessageId> = messages.iter().map(|message| message.id).collect();
+    let turn = store::turns::begin(&mut tx, job.conversation, &agents::name(&agent), &ids).await?;
+    tx.commit().await?;
+    Ok(Some(Opened { turn, agent, messages, in_hand: None }))
+}
+
+/// How long to wait for a person who is still typing; `None`: they have stopped, or made us wait long enough.
+fn still_typing(messages: &[Said], app: &App, now: DateTime<Utc>) -> Option<Duration> {
+    // In the dashboard one sends when one has finished; a file, a place or a command is finished as it is.
+    messages
+        .last()
+        .filter(|said| said.address_id.is_some() && !message_text::is_whole(&said.body, &said.params))?;
+    let (first, last) = (messages.first()?.received_at, messages.last()?.received_at);
+    let until = (last + app.settings.debounce).min(first + app.settings.debounce_cap);
+    (until - now).to_std().ok().filter(|pause| !pause.is_zero())
+}

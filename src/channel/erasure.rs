@@ -1,0 +1,29 @@
+//! Erasing a person: what was said is emptied page by page.
+
+use queue::connections::Connections;
+use queue::job::NewJob;
+use queue::transaction::Transaction;
+use store::erasure;
+
+use crate::kinds::ErasePeople;
+use crate::outbound::proactive::PlanError;
+
+/// At most one lives.
+const KEY: &str = "erase_people";
+
+/// Empties a page of this user's. False: nothing is left, or the job is at it.
+pub async fn page_of(pg: &Connections, user_id: &str) -> sqlx::Result<bool> {
+    let mut tx = pg.begin().await?;
+    let emptied = erasure::empty_page(&mut tx, Some(user_id)).await?;
+    tx.commit().await?;
+    Ok(emptied)
+}
+
+/// Enqueues the job while anything is due. True: something is.
+pub async fn enqueue(tx: &mut Transaction) -> Result<bool, PlanError> {
+    let is_due = erasure::is_due(tx, None).await?;
+    if is_due {
+        tx.enqueue(NewJob::of(&ErasePeople::default()).unique_key(KEY)).await?;
+    }
+    Ok(is_due)
+}

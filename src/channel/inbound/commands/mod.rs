@@ -1,0 +1,141 @@
+//! What a message says to the channel itself: a keyword, a command about the browser session, a claim token, or nothing of the kind.
+//!
+//! The whole message counts, never a part of it: "stop please" is for the agent. Invisible characters, spaces around it, letter case,
+//! compatibility forms (full width, say) and punctuation at its end do not matter. Letters of other scripts that only look alike do: a
+//! message in Cyrillic is plain text.
+
+use std::fmt;
+
+use rand::Rng;
+use rand::seq::IndexedRandom as _;
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory as _};
+
+/// What a message says to the channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// No proactive messages any more; the word that was used, in capitals.
+    Stop(&'static str),
+    /// Proactive messages again.
+    Start,
+    /// The browser session shall end.
+    EndBrowserSession,
+    /// The phone proves whose it is.
+    Claim(ClaimToken),
+    /// Nothing: it is for the agent.
+    Text,
+}
+
+/// The words that opt out.
+const STOP_WORDS: [&str; 6] = ["STOP", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "STOPALL"];
+
+/// The word that opts in again.
+const START_WORD: &str = "START";
+
+/// What ends a browser session; they begin with a keyword and are none.
+const BROWSER_PHRASES: [&str; 3] = ["STOP BROWSER", "BROWSER STOP", "STOP SESSION"];
+
+impl Command {
+    /// Reads a message.
+    #[must_use]
+    pub fn of(body: &str) -> Self {
+        let plain = plain(body);
+        let said = plain.trim_end_matches(|c: char| {
+            c.general_category_group() == GeneralCategoryGroup::Punctuation || c == ' '
+        });
+        if let Some(word) = STOP_WORDS.into_iter().find(|word| *word == said) {
+            return Self::Stop(word);
+        }
+        if said == START_WORD {
+            return Self::Start;
+        }
+        if BROWSER_PHRASES.contains(&said) {
+            return Self::EndBrowserSession;
+        }
+        ClaimToken::read(said).map_or(Self::Text, Self::Claim)
+    }
+}
+
+/// A message as it is read: compatibility forms resolved, and nothing invisible.
+pub fn visible(body: &str) -> impl Iterator<Item = char> {
+    body.nfkc().filter(|c| !is_invisible(*c))
+}
+
+/// A message in one spelling: what is visible, in capitals, with single spaces and none around.
+fn plain(body: &str) -> String {
+    let folded: String = caseless::Caseless::default_case_fold(visible(body)).collect();
+    let words: Vec<&str> =
+        folded.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
+    // Folded letters are small; of those that matter here every small one has one capital.
+    words.join(" ").to_ascii_uppercase()
+}
+
+/// Characters that leave no mark of their own: zero widths, directions, soft hyphens, variation selectors, fillers.
+fn is_invisible(c: char) -> bool {
+    c.general_category() == GeneralCategory::Format
+        || matches!(c, '\u{34F}' | '\u{115F}' | '\u{1160}' | '\u{180B}'..='\u{180F}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FFA0}' | '\u{E0100}'..='\u{E01EF}')
+}
+
+/// A claim token: `LINK-XXXX-XXXX`. It is a secret, and never shown by accident.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClaimToken(String);
+
+/// 32 symbols that nobody confuses: no 0 and O, no 1 and I.
+const SYMBOLS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+
+const SYMBOL_COUNT: usize = 8;
+
+/// How a token begins; on a Turkish keyboard the I has its dot, or the small one has none. Its symbols hold no I.
+const PREFIXES: [&str; 3] = ["LINK", "LI\u{307}NK", "L\u{131}NK"];
+
+impl ClaimToken {
+    /// A new one: 40 random bits.
+    pub fn generate(rng: &mut impl Rng) -> Self {
+        let symbols = std::iter::repeat_with(|| *SYMBOLS.choose(rng).expect("there are symbols"));
+        Self(symbols.take(SYMBOL_COUNT).map(char::from).collect())
+    }
+
+    /// Reads a token from a message in its plain spelling. Dashes may be missing, be of another kind or have spaces around. A space may
+    /// stand for the second one; spaces alone do not do, or "link that page" would be a token.
+    fn read(said: &str) -> Option<Self> {
+        let said = PREFIXES.into_iter().find_map(|prefix| said.strip_prefix(prefix))?;
+        let rest = without_dash(said);
+        let dashed = rest.len() < said.len();
+        let (first, rest) = rest.split_at_checked(SYMBOL_COUNT / 2)?;
+        let second = without_dash(rest);
+        let second = if dashed { second.trim_start() } else { second };
+        let symbols = first.to_owned() + second;
+        let valid = symbols.len() == SYMBOL_COUNT && symbols.bytes().all(|symbol| SYMBOLS.contains(&symbol));
+        valid.then_some(Self(symbols))
+    }
+
+    /// The symbols alone: what is hashed.
+    #[must_use]
+    pub fn symbols(&self) -> &str {
+        &self.0
+    }
+
+    /// As a person reads and sends it.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let (first, second) = self.0.split_at(SYMBOL_COUNT / 2);
+        format!("LINK-{first}-{second}")
+    }
+}
+
+/// A minus is as good as a dash, and so is the long vowel mark that the same key gives on a Japanese keyboard.
+fn without_dash(text: &str) -> &str {
+    let dash = |c: char| {
+        c.general_category() == GeneralCategory::DashPunctuation || matches!(c, '\u{2212}' | '\u{30FC}')
+    };
+    text.trim_start().strip_prefix(dash).map_or(text, str::trim_start)
+}
+
+impl fmt::Debug for ClaimToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClaimToken(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! Takes a message in: its row, its sender and its job in one transaction, once for ever. STOP and START are obeyed right there, so that
+//! Twilio's 200 means that they are.
+
+use chrono::{DateTime, Utc};
+use queue::enqueue::EnqueueError;
+use queue::job::NewJob;
+use queue::transaction::Transaction;
+use store::addresses::{self, Keyword, Name, Sender};
+use store::ids::{AddressId, MessageId};
+use store::messages::{Inserted, MessageOutcome, NewMessage};
+use twilio::inbound::InboundMessage;
+
+use super::commands::Command;
+use super::{changed_ids, keywords};
+use crate::alerts::AlertError;
+use crate::app::Settings;
+use crate::kinds::{PlanWaiting, ReceiveMessage};
+use crate::lanes;
+use crate::outbound::notices::NoticeError;
+
+/// How a message reached us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// By its webhook, so it was written just now.
+    Webhook,
+    /// From Twilio's list, because its webhook never came.
+    Backfill {
+        /// When Twilio got it.
+        written_at: DateTime<Utc>,
+    },
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TakenIn {
+    /// It is stored, under this number.
+    New(MessageId),
+    /// It had been stored before; nothing changed.
+    Known,
+}
+
+/// Why a message could not be taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    /// The database refused or was away.
+    #[error("cannot store the message: {0}")]
+    Database(#[from] sqlx::Error),
+    /// Its job could not be enqueued.
+    #[error("cannot enqueue the message's job: {0}")]
+    Enqueue(#[from] EnqueueError),
+    /// Its confirmation could not be planned.
+    #[error(transparent)]
+    Notice(#[from] NoticeError),
+    /// An administrator could not be told that the sender has moved.
+    #[error(transparent)]
+    Alert(#[from] AlertError),
+}
+
+/// Takes a message in. `params` is everything that Twilio sent.
+pub async fn take_in(
+    tx: &mut Transaction,
+    settings: &Settings,
+    message: &InboundMessage,
+    params: &serde_json::Value,
+    arrival: Arrival,
+) -> Result<TakenIn, IntakeError> {
+    let address_id = sender(tx, settings, &names_of(message)).await?;
+    let new = NewMessage {
+        sid: &message.sid,
+        address_id,
+        body: &message.body,
+        params,
+        written_at: match arrival {
+            Arrival::Webhook => None,
+            Arrival::Backfill { written_at } => Some(written_at),
+        },
+    };
+    let Inserted::New { id, written_at, waiting_user } = store::messages::insert(tx, new).await? else {
+        return Ok(TakenIn::Known);
+    };
+    // What waited for this person to write can be planned now.
+    if let Some(user) = waiting_user {
+        tx.enqueue(plan_waiting(user, address_id)).await?;
+    }
+    // Where the account's own opt-out handling is on, Twilio has understood the word, perhaps in another language, and has answered it.
+    let answered = message.opt_out_type.is_some();
+    let command = match message.opt_out_type.as_deref() {
+        None => Command::of(&message.body),
+        Some(understood) => match (understood.parse(), Command::of(&message.body)) {
+            (Ok(Keyword::Stop), Command::Stop(word)) => Command::Stop(word),
+            (Ok(Keyword::Stop), _) => Command::Stop(Keyword::Stop.as_str()),
+            (Ok(Keyword::Start), _) => Command::Start,
+            (Err(_), _) => {
+                let reason = format!("Twilio answered it as {understood}");
+                store::messages::end(tx, id, MessageOutcome::Keyword, &reason).await?;
+                return Ok(TakenIn::New(id));
+            }
+        },
+    };
+    let written = keywords::Written { message_id: id, sid: &message.sid, address_id, written_at, answered };
+    let lane = match command {
+        Command::Stop(word) => {
+            keywords::stop(tx, settings, written, word).await?;
+            return Ok(TakenIn::New(id));
+        }
+        Command::Start => {
+            keywords::start(tx, settings, written).await?;
+            return Ok(TakenIn::New(id));
+        }
+        // Whoever wants the browser stopped does not wait behind what moderation still looks at.
+        Command::EndBrowserSession => lanes::browser(address_id),
+        Command::Claim(_) | Command::Text => lanes::inbound(address_id),
+    };
+    tx.enqueue(NewJob::of(&ReceiveMessage { message: id }).lane(lane)).await?;
+    Ok(TakenIn::New(id))
+}
+
+/// The names of who wrote a message, the one to write to first: a number with the opaque id beside it if there is one, or an opaque id.
+pub(super) fn names_of(message: &InboundMessage) -> Vec<Name> {
+    let name = |alias: &String| Name { alias: alias.clone(), canonical: twilio::address::canonical(alias) };
+    let from = name(&message.from);
+    let id = message.external_user_id.as_ref().filter(|_| !from.is_opaque()).map(name);
+    std::iter::once(from).chain(id).collect()
+}
+
+/// Who wrote a message, locked until the caller's transaction ends.
+async fn sender(tx: &mut Transaction, settings: &Settings, names: &[Name]) -> Result<AddressId, IntakeError> {
+    let mut sender = addresses::find_or_create(tx, names).await?;
+    if let Sender::Contested(contested) = sender {
+        let agreed = changed_ids::decide(tx, settings, names, contested).await?;
+        sender = addresses::find_or_create(tx, agreed).await?;
+    }
+    let Sender::Found(found) = sender else { return Err(sqlx::Error::RowNotFound.into()) };
+    store::merging::merge(tx, &settings.secret_keys, found.address.id, &found.twins).await?;
+    Ok(found.address.id)
+}
+
+/// Plans what waited for this user to write.
+pub fn plan_waiting(user: String, address_id: AddressId) -> NewJob {
+    NewJob::of(&PlanWaiting { user }).lane(lanes::proactive(address_id))
+}

@@ -1,0 +1,124 @@
+//! STOP and START. Whoever writes them is obeyed at once: the row is there before Twilio gets its 200, and the confirmation goes ahead of
+//! everything that waits for the same person. An older keyword that arrives late changes nothing.
+
+use chrono::{DateTime, Utc};
+use queue::transaction::Transaction;
+use store::addresses::Keyword;
+use store::consents::{ConsentAction, ConsentMethod, NewConsent};
+use store::ids::{AddressId, MessageId};
+use store::messages::MessageOutcome;
+use store::opt_outs::OptedOutBy;
+
+use super::intake::IntakeError;
+use crate::app::Settings;
+use crate::outbound::notices::{self, Notice};
+use crate::texts;
+
+/// A keyword as it was written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Written<'a> {
+    pub message_id: MessageId,
+    pub sid: &'a str,
+    /// By whom; the caller holds the lock.
+    pub address_id: AddressId,
+    pub written_at: DateTime<Utc>,
+    /// Twilio has confirmed it, so we stay silent.
+    pub answered: bool,
+}
+
+/// No proactive messages any more.
+pub(super) async fn stop(
+    tx: &mut Transaction,
+    settings: &Settings,
+    written: Written<'_>,
+    word: &str,
+) -> Result<(), IntakeError> {
+    let Some(before) = note(tx, Keyword::Stop, written).await? else { return Ok(()) };
+    let keys = &settings.secret_keys;
+    let names = store::addresses::names(tx, written.address_id).await?;
+    let link = store::links::of_address(tx, written.address_id).await?;
+    let user_id = link.as_ref().map(|link| link.user_id.as_str());
+    let new = store::opt_outs::put(tx, keys, &names, user_id, OptedOutBy::Keyword(word)).await?;
+    if let (true, Some(user_id)) = (new, user_id) {
+        let consent = NewConsent {
+            user_id,
+            names: &names,
+            method: ConsentMethod::InboundStop,
+            action: ConsentAction::Revoked,
+            text: word,
+            version: "",
+            message_sid: Some(written.sid),
+        };
+        store::consents::insert(tx, keys, consent).await?;
+    }
+    if new || !before.same {
+        confirm(tx, settings, written, texts::STOPPED).await?;
+    }
+    end(tx, written, "opted out").await
+}
+
+/// Proactive messages again.
+pub(super) async fn start(
+    tx: &mut Transaction,
+    settings: &Settings,
+    written: Written<'_>,
+) -> Result<(), IntakeError> {
+    let Some(before) = note(tx, Keyword::Start, written).await? else { return Ok(()) };
+    let keys = &settings.secret_keys;
+    let names = store::addresses::names(tx, written.address_id).await?;
+    let lifted = store::opt_outs::lift(tx, keys, &names).await?;
+    let link = store::links::of_address(tx, written.address_id).await?;
+    if let (true, Some(link)) = (lifted, link) {
+        let consent = NewConsent {
+            user_id: &link.user_id,
+            names: &names,
+            method: ConsentMethod::InboundStart,
+            action: ConsentAction::Granted,
+            text: Keyword::Start.as_str(),
+            version: "",
+            message_sid: Some(written.sid),
+        };
+        store::consents::insert(tx, keys, consent).await?;
+    }
+    if lifted || !before.same {
+        confirm(tx, settings, written, texts::STARTED).await?;
+    }
+    end(tx, written, "opted in").await
+}
+
+/// Takes note of the keyword; `None`: it is older than what is known, and its message has ended.
+async fn note(
+    tx: &mut Transaction,
+    keyword: Keyword,
+    written: Written<'_>,
+) -> Result<Option<store::addresses::Before>, IntakeError> {
+    let before = store::addresses::note_keyword(tx, written.address_id, keyword, written.written_at).await?;
+    if before.is_none() {
+        end(tx, written, "a later keyword or claim is known").await?;
+    }
+    Ok(before)
+}
+
+async fn confirm(
+    tx: &mut Transaction,
+    settings: &Settings,
+    written: Written<'_>,
+    text: &str,
+) -> Result<(), IntakeError> {
+    if written.answered {
+        return Ok(());
+    }
+    let Written { message_id, address_id, written_at, .. } = written;
+    let notice = Notice { address_id, message_id: Some(message_id), since: written_at, text, urgent: true };
+    Ok(notices::tell(tx, settings, notice).await?)
+}
+
+async fn end(tx: &mut Transaction, written: Written<'_>, reason: &str) -> Result<(), IntakeError> {
+    store::messages::end(tx, written.message_id, MessageOutcome::Keyword, reason).await?;
+    tracing::info!(
+        message.id = written.message_id.0,
+        "Obeyed the keyword of message {}: {reason}",
+        written.message_id
+    );
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! The names of lanes and keys, in one place: two jobs that must not run beside each other must spell them alike.
+
+use store::ids::{AddressId, ChunkId, ConversationId};
+
+/// Inbound messages of one person are worked off in order.
+#[must_use]
+pub fn inbound(address_id: AddressId) -> String {
+    format!("inbound:{address_id}")
+}
+
+/// Browser phrases of one person, beside what they say to the agent.
+#[must_use]
+pub fn browser(address_id: AddressId) -> String {
+    format!("browser:{address_id}")
+}
+
+/// One turn of a conversation at a time.
+#[must_use]
+pub fn conversation(conversation_id: ConversationId) -> String {
+    format!("conversation:{conversation_id}")
+}
+
+/// Replies to one person leave in order.
+#[must_use]
+pub fn replies(address_id: AddressId) -> String {
+    format!("replies:{address_id}")
+}
+
+/// What is sent to one person of our own accord leaves in order.
+#[must_use]
+pub fn proactive(address_id: AddressId) -> String {
+    format!("proactive:{address_id}")
+}
+
+/// Slots of one schedule are worked off in order.
+#[must_use]
+pub fn schedule(name: &str) -> String {
+    format!("schedule:{name}")
+}
+
+/// By this key a status callback wakes the job of a chunk that waits for it.
+#[must_use]
+pub fn chunk_key(chunk_id: ChunkId) -> String {
+    format!("chunk:{chunk_id}")
+}
+
+/// At most one `upkeep` lives.
+pub const UPKEEP_KEY: &str = "upkeep";

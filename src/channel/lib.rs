@@ -1,0 +1,39 @@
+//! The channel's rules, each in one place. Jobs, HTTP handlers and the command line call them.
+//!
+//! ```text
+//! inbound ─► conversation ─► outbound ◄─ schedules
+//! ```
+
+/// What the rules need.
+pub mod app;
+
+/// What is enqueued.
+pub mod kinds;
+/// The names of lanes and keys.
+pub mod lanes;
+/// The pools of workers.
+pub mod pools;
+
+/// A turn of the agent.
+pub mod conversation;
+/// What arrives: taken in, understood, decided on.
+pub mod inbound;
+/// What leaves.
+pub mod outbound;
+/// What an operator writes into `schedules/`, and when it falls due.
+pub mod schedules;
+
+/// What must be looked at by a person.
+pub mod alerts;
+/// Durations as operators write them.
+pub mod durations;
+/// Erasing a person.
+pub mod erasure;
+/// What the operator sells.
+pub mod plans;
+/// Another try of what gave up.
+pub mod retries;
+/// What people read from the channel itself.
+pub mod texts;
+/// Jobs that no running process knows.
+pub mod unknown_kinds;

@@ -1,0 +1,332 @@
+//! What Twilio's list says of a chunk whose send is in doubt: it is this message, it is none of these, or the list proves nothing.
+//!
+//! A text is known by its body. A template's body is rendered by Twilio, and an account with redaction lists no bodies; then address and time
+//! are all there is, and only a single candidate is believed. Nothing is sent again on a list that could hide the message.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use twilio::address::{is_another_person, is_number};
+use twilio::listed::{Entry, ListedMessage};
+
+/// Twilio's dates have whole seconds, and its clock is not the database's.
+const CLOCK_SLACK: TimeDelta = TimeDelta::seconds(5);
+
+/// A message that fits and is older than the attempt by no more than this may be the attempt's by a clock that is wrong: it proves no miss.
+const WRONG_CLOCK: TimeDelta = TimeDelta::minutes(15);
+
+/// The chunk that is looked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Sought<'a> {
+    /// What was sent; `None`: a template.
+    pub body: Option<&'a str>,
+    /// The alias that the attempt wrote to.
+    pub to: &'a str,
+    /// Our sender.
+    pub from: &'a str,
+    /// When the attempt began.
+    pub started_at: DateTime<Utc>,
+    /// Until then Twilio may have taken it in.
+    pub until: DateTime<Utc>,
+}
+
+/// Another chunk to the same person that is in doubt as well.
+#[derive(Clone, Debug)]
+pub(crate) struct Rival {
+    /// What was sent; `None`: a template.
+    pub body: Option<String>,
+    /// When its first attempt began.
+    pub started_at: DateTime<Utc>,
+}
+
+/// What a list says of a chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Twilio has it under this SID.
+    Found(String),
+    /// Twilio did not have it when it was listed.
+    Missed,
+    /// The list proves nothing, for this reason.
+    Unproven(&'static str),
+}
+
+/// What an entry may be.
+enum Weight<'a> {
+    /// Certainly not the chunk.
+    Other,
+    /// The chunk's own words, to its person, in its time.
+    Exact(DateTime<Utc>, &'a str),
+    /// Its person and its time; the words cannot be compared.
+    ByTime(&'a ListedMessage, DateTime<Utc>),
+    /// It could be the chunk, and cannot be adopted.
+    Unclear(&'static str),
+}
+
+/// Judges a list. `owned`: the SIDs of other chunks.
+pub(crate) fn judge(
+    sought: &Sought<'_>,
+    listed: &[Entry],
+    owned: &HashSet<String>,
+    rivals: &[Rival],
+) -> Verdict {
+    let shows_bodies = listed
+        .iter()
+        .flatten()
+        .any(|message| !message.is_inbound() && message.media == 0 && !message.body.is_empty());
+    let mut exact = Vec::new();
+    let mut by_time: Vec<(&ListedMessage, DateTime<Utc>)> = Vec::new();
+    let mut unclear = None;
+    for entry in listed {
+        match weigh(sought, entry, owned, shows_bodies) {
+            Weight::Other => {}
+            Weight::Exact(created_at, sid) => exact.push((created_at, sid)),
+            Weight::ByTime(message, created_at) => {
+                // Two lists may both have it.
+                if by_time.iter().all(|(known, _)| known.sid != message.sid) {
+                    by_time.push((message, created_at));
+                }
+            }
+            Weight::Unclear(reason) => unclear = Some(reason),
+        }
+    }
+    // Of several that say the same, each in doubt takes one: the oldest first.
+    if let Some((_, sid)) = exact.into_iter().min() {
+        return Verdict::Found(sid.to_owned());
+    }
+    match by_time.as_slice() {
+        [] => unclear.map_or(Verdict::Missed, Verdict::Unproven),
+        [_] if unclear.is_some() => Verdict::Unproven("the list has a message that fits and one that may"),
+        [(message, created_at)] if rivals.iter().all(|rival| !rival.may_own(message, *created_at)) => {
+            Verdict::Found(message.sid.clone())
+        }
+        [_] => Verdict::Unproven("the one message that fits may be another chunk's in doubt"),
+        _ => Verdict::Unproven("several messages fit, and nothing tells them apart"),
+    }
+}
+
+fn weigh<'a>(
+    sought: &Sought<'_>,
+    entry: &'a Entry,
+    owned: &HashSet<String>,
+    shows_bodies: bool,
+) -> Weight<'a> {
+    let message = match entry {
+        Ok(message) => message,
+        Err(unusable) if unusable.sid.as_ref().is_some_and(|sid| owned.contains(sid)) => {
+            return Weight::Other;
+        }
+        Err(_) => return Weight::Unclear("the list has an entry that cannot be read"),
+    };
+    if owned.contains(&message.sid)
+        || message.is_inbound()
+        || is_another_person(&message.to, sought.to)
+        || is_another_person(&message.from, sought.from)
+    {
+        return Weight::Other;
+    }
+    let fits = match sought.body {
+        None => None,
+        // Nothing of ours has a file.
+        Some(_) if message.media > 0 => return Weight::Other,
+        Some(_) if message.body.is_empty() => None,
+        Some(body) if same_words(body, &message.body) => Some(()),
+        Some(_) => return Weight::Other,
+    };
+    let Some(created_at) = message.created_at else {
+        return Weight::Unclear("a message that fits has no date");
+    };
+    if created_at < sought.started_at - WRONG_CLOCK {
+        return Weight::Other;
+    }
+    if created_at < sought.started_at - CLOCK_SLACK {
+        return Weight::Unclear("a message that fits is a little older than the attempt");
+    }
+    match fits {
+        Some(()) => Weight::Exact(created_at, &message.sid),
+        None if created_at > sought.until + CLOCK_SLACK || !may_be_created(message) => Weight::Other,
+        None if sought.body.is_some() && shows_bodies => {
+            Weight::Unclear("a message without a body stands among messages with theirs")
+        }
+        None => Weight::ByTime(message, created_at),
+    }
+}
+
+/// Whether a call of the API made it, as far as Twilio says. What answers a webhook, an opt-out say, is `outbound-reply`.
+fn may_be_created(message: &ListedMessage) -> bool {
+    matches!(message.direction.as_str(), "" | "outbound-api")
+}
+
+impl Rival {
+    /// Whether this message may be the rival's.
+    fn may_own(&self, message: &ListedMessage, created_at: DateTime<Utc>) -> bool {
+        created_at >= self.started_at - CLOCK_SLACK
+            && match &self.body {
+                None => true,
+                Some(body) => message.body.is_empty() || same_words(body, &message.body),
+            }
+    }
+}
+
+/// The white space at the ends of a text, and the kind of its line ends, may change on the way.
+fn same_words(one: &str, other: &str) -> bool {
+    one.trim().lines().eq(other.trim().lines())
+}
+
+/// Whether Twilio's list could be asked for everything that was written to this address. It files a person's messages under the number; whether
+/// under an opaque id as well is not known, so a list of an id finds and never misses.
+pub(crate) fn can_miss(to: &str) -> bool {
+    is_number(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use twilio::listed::UnusableEntry;
+
+    const TO: &str = "whatsapp:+5215512345678";
+    const TO_SHORT: &str = "whatsapp:+525512345678";
+    const FROM: &str = "whatsapp:+14155238886";
+
+    fn at(secs: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + secs, 0).unwrap()
+    }
+
+    fn text() -> Sought<'static> {
+        Sought { body: Some("Hello"), to: TO, from: FROM, started_at: at(0), until: at(80) }
+    }
+
+    fn template() -> Sought<'static> {
+        Sought { body: None, ..text() }
+    }
+
+    fn message(sid: &str, body: &str, secs: i64) -> ListedMessage {
+        ListedMessage {
+            sid: sid.to_owned(),
+            status: "sent".to_owned(),
+            direction: "outbound-api".to_owned(),
+            body: body.to_owned(),
+            from: FROM.to_owned(),
+            to: TO.to_owned(),
+            created_at: Some(at(secs)),
+            ..ListedMessage::default()
+        }
+    }
+
+    fn found(sid: &str) -> Verdict {
+        Verdict::Found(sid.to_owned())
+    }
+
+    /// The verdict with SIDs `SM9…` owned by others; `None`: unproven, whatever the reason.
+    fn verdict(sought: &Sought<'_>, listed: &[ListedMessage], rivals: &[Rival]) -> Option<Verdict> {
+        let listed: Vec<Entry> = listed.iter().cloned().map(Ok).collect();
+        proven(judge(sought, &listed, &HashSet::from(["SM9".to_owned()]), rivals))
+    }
+
+    fn proven(verdict: Verdict) -> Option<Verdict> {
+        Some(verdict).filter(|verdict| !matches!(verdict, Verdict::Unproven(_)))
+    }
+
+    #[test]
+    fn a_text_is_found_by_its_words() {
+        let changed = |change: fn(&mut ListedMessage)| {
+            let mut message = message("SM1", "Hello", 1);
+            change(&mut message);
+            message
+        };
+        let one = message("SM1", "Hello", 1);
+        for (listed, expected) in [
+            (vec![], Some(Verdict::Missed)),
+            (vec![one.clone()], Some(found("SM1"))),
+            (vec![one.clone(), one.clone()], Some(found("SM1"))),
+            (vec![message("SM2", "Hello", 2), one.clone()], Some(found("SM1"))),
+            (vec![message("SM1", "Hello ", -4)], Some(found("SM1"))),
+            (vec![message("SM1", "Bye", 1)], Some(Verdict::Missed)),
+            (vec![message("SM9", "Hello", 1)], Some(Verdict::Missed)),
+            (vec![message("SM9", "Hello", 1), one.clone()], Some(found("SM1"))),
+            // Long after the attempt it is still nobody else's.
+            (vec![message("SM1", "Hello", 3600)], Some(found("SM1"))),
+            (vec![changed(|m| m.direction = "inbound".to_owned())], Some(Verdict::Missed)),
+            (vec![changed(|m| m.direction = String::new())], Some(found("SM1"))),
+            (vec![changed(|m| m.to = TO_SHORT.to_owned())], Some(found("SM1"))),
+            (vec![changed(|m| m.to = "whatsapp:MX.abc".to_owned())], Some(found("SM1"))),
+            (vec![changed(|m| m.to = String::new())], Some(found("SM1"))),
+            (vec![changed(|m| m.to = "whatsapp:+15005550100".to_owned())], Some(Verdict::Missed)),
+            (vec![changed(|m| m.from = "whatsapp:+15005550100".to_owned())], Some(Verdict::Missed)),
+            (vec![changed(|m| m.media = 1)], Some(Verdict::Missed)),
+            // A wrong clock, or no date at all: neither found nor missed.
+            (vec![message("SM1", "Hello", -60)], None),
+            (vec![message("SM1", "Hello", -3600)], Some(Verdict::Missed)),
+            (vec![changed(|m| m.created_at = None)], None),
+        ] {
+            assert_eq!(verdict(&text(), &listed, &[]), expected, "{listed:#?}");
+        }
+    }
+
+    #[test]
+    fn a_list_without_bodies_finds_a_single_message_and_misses_none() {
+        for (listed, expected) in [
+            (vec![message("SM1", "", 1)], Some(found("SM1"))),
+            (vec![message("SM1", "", 1), message("SM1", "", 1)], Some(found("SM1"))),
+            (vec![message("SM1", "", 1), message("SM9", "", 1)], Some(found("SM1"))),
+            (vec![message("SM1", "", 1), message("SM2", "", 2)], None),
+            (vec![message("SM1", "", 600)], Some(Verdict::Missed)),
+            (vec![message("SM1", "", -60)], None),
+            // Redaction is not on, so it is something else that has no words; nobody can say.
+            (vec![message("SM1", "", 1), message("SM2", "Bye", 1)], None),
+            (vec![message("SM1", "", 1), message("SM2", "Hello", 1)], Some(found("SM2"))),
+        ] {
+            assert_eq!(verdict(&text(), &listed, &[]), expected, "{listed:#?}");
+        }
+    }
+
+    #[test]
+    fn a_template_is_found_by_its_person_and_time_alone() {
+        let answer =
+            ListedMessage { direction: "outbound-reply".to_owned(), ..message("SM2", "You're out", 1) };
+        for (listed, expected) in [
+            (vec![], Some(Verdict::Missed)),
+            (vec![message("SM1", "Dear Alice", 1)], Some(found("SM1"))),
+            (vec![message("SM1", "", 79)], Some(found("SM1"))),
+            (vec![message("SM1", "Dear Alice", 600)], Some(Verdict::Missed)),
+            (vec![answer, message("SM1", "Dear Alice", 1)], Some(found("SM1"))),
+            (vec![message("SM9", "Dear Alice", 1)], Some(Verdict::Missed)),
+            (vec![message("SM1", "Dear Alice", 1), message("SM2", "Hello", 9)], None),
+        ] {
+            assert_eq!(verdict(&template(), &listed, &[]), expected, "{listed:#?}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_may_be_another_chunks_is_not_adopted() {
+        let rival =
+            |body: Option<&str>, secs: i64| Rival { body: body.map(str::to_owned), started_at: at(secs) };
+        for (sought, body, rivals, expected) in [
+            (template(), "Dear Alice", vec![rival(None, 0)], None),
+            (template(), "Dear Alice", vec![rival(Some("Bye"), 0)], Some(found("SM1"))),
+            (template(), "Bye", vec![rival(Some("Bye"), 0)], None),
+            (template(), "Dear Alice", vec![rival(None, 60)], Some(found("SM1"))),
+            (text(), "", vec![rival(Some("Bye"), 0)], None),
+            // The same words: who takes which is all the same.
+            (text(), "Hello", vec![rival(Some("Hello"), 0)], Some(found("SM1"))),
+        ] {
+            let listed = [message("SM1", body, 1)];
+
+            assert_eq!(verdict(&sought, &listed, &rivals), expected, "{sought:?} {body:?} {rivals:?}");
+        }
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_read_proves_no_miss() {
+        let unusable = |sid: Option<&str>| {
+            Err(UnusableEntry { sid: sid.map(str::to_owned), reason: "its body is neither".to_owned() })
+        };
+        let owned = HashSet::from(["SM9".to_owned()]);
+        let judged = |listed: Vec<Entry>| proven(judge(&text(), &listed, &owned, &[]));
+
+        assert_eq!(judged(vec![unusable(None)]), None);
+        assert_eq!(judged(vec![unusable(Some("SM1"))]), None);
+        assert_eq!(judged(vec![unusable(Some("SM9"))]), Some(Verdict::Missed));
+        assert_eq!(judged(vec![unusable(None), Ok(message("SM1", "Hello", 1))]), Some(found("SM1")));
+        assert_eq!(judged(vec![unusable(None), Ok(message("SM1", "", 1))]), None);
+    }
+}

@@ -1,0 +1,181 @@
+//! Finds out what became of a send in doubt: by Twilio's own list.
+//!
+//! A list that has the message proves the send. One that does not have it proves nothing yet: Twilio may take a request in after its
+//! client has gone, and its list may lag. Only two lists, both long enough after the deadline and some time apart, prove a miss. What no list
+//! can prove is left to a callback or a person.
+
+/// What Twilio's list says of a send in doubt.
+mod evidence;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use queue::claim::Claim;
+use queue::failure::Failure;
+use store::alerts::AlertCause;
+use store::chunks::{Chunk, ChunkState, End, Unsent};
+use twilio::address::spellings;
+use twilio::client::{ListFilter, LookupError};
+use twilio::listed::Entry;
+
+use self::evidence::{Rival, Sought, Verdict};
+use crate::alerts;
+use crate::app::App;
+use crate::outbound::sending;
+
+/// Messages without a send date are not found by day; the newest ones are looked at as well.
+const NEWEST: usize = 200;
+
+/// Resolves a chunk that is `sending`: accepted, planned again, left to a person, or looked at again later.
+pub async fn resolve(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(), Failure> {
+    let times = &app.settings.sending;
+    let (Some(started_at), Some(deadline_at)) = (chunk.attempt_started_at, chunk.deadline_at) else {
+        return Err(Failure::abort("the chunk is being sent and has no attempt"));
+    };
+    let earliest = deadline_at + times.in_doubt_grace;
+    if let Ok(left) = (earliest - chunk.now).to_std()
+        && !left.is_zero()
+    {
+        return Err(Failure::Snooze(left));
+    }
+    if chunk.now >= started_at + times.give_up {
+        return leave_to_a_person(app, claim, chunk).await;
+    }
+    match find(app, chunk, started_at, earliest).await? {
+        Verdict::Found(sid) => {
+            tracing::info!(chunk.id = chunk.id.0, sid, "Found chunk {} in Twilio's list", chunk.id);
+            return sending::accept(app, Some(claim), chunk.id, chunk.attempt, &sid).await;
+        }
+        Verdict::Unproven(reason) => return leave_in_doubt(app, claim, chunk, earliest, reason).await,
+        Verdict::Missed => {}
+    }
+    let mut tx = app.begin().await?;
+    let locked = store::chunks::lock(&mut tx, chunk.id).await?;
+    if locked.is_none_or(|locked| locked.state != ChunkState::Sending || locked.attempt != chunk.attempt) {
+        // A callback was quicker.
+        return Ok(());
+    }
+    let since_first_miss =
+        Duration::from_secs_f64(store::in_doubt::note_miss(&mut tx, chunk.id, chunk.attempt).await?);
+    if since_first_miss >= times.second_look {
+        store::chunks::return_to_planned(
+            &mut tx,
+            chunk.id,
+            chunk.attempt,
+            Unsent::Missed,
+            "two lists of Twilio's do not have it",
+        )
+        .await?;
+        tx.commit().await?;
+        tracing::info!(chunk.id = chunk.id.0, "Chunk {} never reached Twilio; sending it again", chunk.id);
+        return Err(Failure::Snooze(Duration::ZERO));
+    }
+    tx.commit().await?;
+    // A little more than what is left, so that the second look is not too early by a rounding.
+    Err(Failure::Snooze(times.second_look.saturating_sub(since_first_miss) + Duration::from_millis(20)))
+}
+
+/// A list proved nothing. A second one may know more; after that the chunk stays in doubt, holds no lane, and waits for a callback or an
+/// administrator's verdict. After a day the upkeep ends it as unknown.
+async fn leave_in_doubt(
+    app: &App,
+    claim: &Claim,
+    chunk: &Chunk,
+    earliest: DateTime<Utc>,
+    reason: &str,
+) -> Result<(), Failure> {
+    let second_look = earliest + app.settings.sending.second_look;
+    if let Ok(left) = (second_look - chunk.now).to_std()
+        && !left.is_zero()
+    {
+        return Err(Failure::Snooze(left));
+    }
+    let mut tx = app.begin().await?;
+    let locked = store::chunks::lock(&mut tx, chunk.id).await?;
+    if locked.is_some_and(|locked| locked.state == ChunkState::Sending && locked.attempt == chunk.attempt) {
+        store::in_doubt::raise(&mut tx, chunk.id, chunk.attempt, reason).await?;
+        let detail = format!(
+            "chunk {}: {reason}; `cloudybot chunks verdict {} arrived|send-again` ends the doubt",
+            chunk.id, chunk.id
+        );
+        alerts::raise(&mut tx, &app.settings, AlertCause::SendInDoubt, &detail).await?;
+    }
+    claim.complete(&mut tx).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Twilio could not be asked for too long: the chunk ends as unknown, and somebody must look.
+async fn leave_to_a_person(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(), Failure> {
+    let mut tx = app.begin().await?;
+    store::chunks::lock(&mut tx, chunk.id).await?;
+    let (end, reason) = UNRESOLVED;
+    if store::chunks::end(&mut tx, chunk.id, end, None, reason).await? {
+        store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
+        let detail = format!("chunk {}: {reason}", chunk.id);
+        alerts::raise(&mut tx, &app.settings, AlertCause::UnknownSend, &detail).await?;
+    }
+    claim.complete(&mut tx).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// What Twilio's list says of this chunk.
+async fn find(
+    app: &App,
+    chunk: &Chunk,
+    started_at: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<Verdict, Failure> {
+    let to = chunk.sent_to.as_deref().unwrap_or_default();
+    let listed = list(app, to, started_at).await?;
+    let mut conn = app.pg.acquire().await?;
+    let sids: Vec<String> = listed.iter().filter_map(|entry| Some(sid(entry)?.to_owned())).collect();
+    let owned = store::chunks::owned_sids(&mut conn, &sids).await?.into_iter().collect();
+    let rivals: Vec<Rival> = store::in_doubt::rivals(&mut conn, chunk.id, chunk.address_id)
+        .await?
+        .into_iter()
+        .map(|(body, started_at)| Rival { body, started_at })
+        .collect();
+    let is_text = chunk.content_sid.is_none();
+    let from = &app.settings.whatsapp_number;
+    let sought = Sought { body: is_text.then_some(chunk.body.as_str()), to, from, started_at, until };
+    Ok(match evidence::judge(&sought, &listed, &owned, &rivals) {
+        Verdict::Missed if !evidence::can_miss(to) => {
+            Verdict::Unproven("a list of an opaque id proves no miss")
+        }
+        verdict => verdict,
+    })
+}
+
+/// Everything that Twilio has from us to this address around the attempt, in each spelling of both numbers.
+async fn list(app: &App, to: &str, started_at: DateTime<Utc>) -> Result<Vec<Entry>, Failure> {
+    let day = (started_at - chrono::TimeDelta::days(1)).date_naive();
+    let mut listed = Vec::new();
+    for from in spellings(&app.settings.whatsapp_number) {
+        for to in spellings(to) {
+            let filter = ListFilter { to: Some(&to), from: Some(&from), ..ListFilter::default() };
+            let of_the_days = ListFilter { sent_since: Some(day), ..filter.clone() };
+            listed.extend(app.twilio.list_messages(&of_the_days).await.map_err(unlisted)?);
+            let newest = ListFilter { at_most: Some(NEWEST), ..filter };
+            listed.extend(app.twilio.list_messages(&newest).await.map_err(unlisted)?);
+        }
+    }
+    Ok(listed)
+}
+
+fn sid(entry: &Entry) -> Option<&str> {
+    match entry {
+        Ok(message) => Some(&message.sid),
+        Err(unusable) => unusable.sid.as_deref(),
+    }
+}
+
+/// No list, no verdict: Twilio is asked again later, and that costs no attempt of the send.
+fn unlisted(error: LookupError) -> Failure {
+    tracing::warn!(error = %error, "Could not list messages; trying again: {error}");
+    Failure::Snooze(Duration::from_secs(5))
+}
+
+/// The end of a chunk whose send nobody could clear up in time: it may have been sent or not, and is never sent again by itself.
+pub const UNRESOLVED: (End, &str) = (End::Unknown, "nobody knows whether it was sent");

@@ -1,0 +1,18 @@
+//! What leaves: planned, sent once, and followed to its end.
+
+/// Sends whose outcome nobody knows.
+pub mod in_doubt;
+/// The channel's own word to a person.
+pub mod notices;
+/// Plans a text: its chunks, footer and limits.
+pub mod planning;
+/// Plans what we say of our own accord.
+pub mod proactive;
+/// A sender that Twilio refuses.
+pub mod sender;
+/// An attempt to send a chunk.
+pub mod sending;
+/// What Twilio says became of a message.
+pub mod status;
+/// Finds out what became of messages whose callbacks were lost.
+pub mod status_look_ups;

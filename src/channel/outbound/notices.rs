@@ -1,0 +1,76 @@
+//! The channel's own word to a person about a message of theirs: a confirmation, a hint. It is one delivery, not metered, without a
+//! footer, and allowed after STOP.
+
+use chrono::{DateTime, Utc};
+use queue::enqueue::EnqueueError;
+use queue::job::NewJob;
+use queue::transaction::Transaction;
+use store::deliveries::{NewChunk, NewDelivery, Purpose};
+use store::ids::{AddressId, MessageId};
+
+use crate::app::Settings;
+use crate::kinds::SendChunk;
+use crate::lanes;
+
+/// A notice to be sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Notice<'a> {
+    /// To whom.
+    pub address_id: AddressId,
+    /// About which message, which gets one notice; `None`: about one that got its notice before it was tried again.
+    pub message_id: Option<MessageId>,
+    /// When that was written, or tried again by hand.
+    pub since: DateTime<Utc>,
+    /// What is said.
+    pub text: &'a str,
+    /// Ahead of all that waits in the lane and the pool.
+    pub(crate) urgent: bool,
+}
+
+/// Higher than any reply's.
+const URGENT: i16 = 100;
+
+/// Plans a notice in the caller's transaction, which holds the address's lock.
+pub(crate) async fn tell(
+    tx: &mut Transaction,
+    settings: &Settings,
+    notice: Notice<'_>,
+) -> Result<(), NoticeError> {
+    let chunk = NewChunk {
+        body: notice.text,
+        source: 0..notice.text.len(),
+        meter_proactive: false,
+        proactive: false,
+        is_template: false,
+    };
+    let delivery = NewDelivery {
+        address_id: notice.address_id,
+        conversation_id: None,
+        turn_id: None,
+        message_id: notice.message_id,
+        link_id: None,
+        purpose: Purpose::Notice,
+        text: notice.text,
+        expires_at: notice.since + settings.reply_expires,
+        chunks: vec![chunk],
+    };
+    let (_, chunk_ids) = store::deliveries::create(tx, delivery).await?;
+    for chunk in chunk_ids {
+        let job = SendChunk { chunk, meter_proactive: false, proactive: false };
+        let job =
+            NewJob::of(&job).lane(lanes::replies(notice.address_id)).unique_key(lanes::chunk_key(chunk));
+        tx.enqueue(if notice.urgent { job.priority(URGENT) } else { job }).await?;
+    }
+    Ok(())
+}
+
+/// Why a notice could not be planned.
+#[derive(Debug, thiserror::Error)]
+pub enum NoticeError {
+    /// The database refused or was away.
+    #[error("cannot store the notice: {0}")]
+    Database(#[from] sqlx::Error),
+    /// Its job could not be enqueued.
+    #[error("cannot enqueue the notice: {0}")]
+    Enqueue(#[from] EnqueueError),
+}

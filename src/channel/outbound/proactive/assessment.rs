@@ -1,0 +1,118 @@
+//! What would become of some words to a user as things stand. Looks at no table and no clock.
+
+use store::deliveries::Obstacle;
+
+use super::eligibility::Eligibility;
+use crate::outbound::planning::{self, Kind, Limits, PlannedChunk};
+
+/// What would become of some words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assessment {
+    /// The first thing that stands in the way.
+    pub blocked: Option<Obstacle>,
+    /// What would be sent; one without a body for a template.
+    pub chunks: Vec<PlannedChunk>,
+    /// The template would be sent, since free text is not allowed.
+    pub as_template: bool,
+}
+
+/// What would become of some words to a user with this standing; `None`: nobody knows the user.
+#[must_use]
+pub fn of(standing: Option<&Eligibility>, text: &str, has_template: bool) -> Assessment {
+    let linked = standing.filter(|standing| standing.phone.is_some());
+    let Some(standing) = linked else {
+        return Assessment { blocked: Some(Obstacle::NotLinked), chunks: Vec::new(), as_template: false };
+    };
+    let as_template = !standing.window_is_open && has_template;
+    let chunks = if as_template {
+        let source = 0..text.len();
+        vec![PlannedChunk { body: String::new(), source, meter_proactive: true, proactive: true }]
+    } else {
+        planning::plan(text, Kind::Proactive, &Limits::default()).chunks
+    };
+    let wanted = i64::try_from(chunks.len()).unwrap_or(i64::MAX);
+    let blocked = if standing.opted_out {
+        Some(Obstacle::OptedOut)
+    } else if chunks.is_empty() {
+        Some(Obstacle::Empty)
+    } else if wanted > standing.left() {
+        Some(Obstacle::Quota)
+    } else if !standing.window_is_open && !has_template {
+        Some(Obstacle::Window)
+    } else {
+        None
+    };
+    Assessment { blocked, chunks, as_template }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use store::allowances::Usage;
+    use store::ids::{AddressId, LinkId};
+    use store::periods::Anchor;
+    use store::recipients::Phone;
+    use store::users::User;
+
+    use super::*;
+
+    fn standing() -> Eligibility {
+        let now = DateTime::UNIX_EPOCH;
+        let user = User {
+            id: "alice".to_owned(),
+            plan: "pro".to_owned(),
+            anchor: Anchor::default(),
+            paused: false,
+            created_at: now,
+        };
+        let phone = Phone {
+            link_id: LinkId(1),
+            address_id: AddressId(1),
+            last_inbound_at: Some(now),
+            names: Vec::new(),
+        };
+        Eligibility {
+            period: user.anchor.period(now),
+            user,
+            phone: Some(phone),
+            opted_out: false,
+            window_is_open: true,
+            cap: 10,
+            usage: Usage { used: 4, reserved: 5, credited: 2 },
+            read_at: now,
+        }
+    }
+
+    #[test]
+    fn the_first_thing_in_the_way_is_the_reason() {
+        let long = "word ".repeat(1000);
+        let open = standing();
+        let closed = Eligibility { window_is_open: false, ..standing() };
+        let opted_out = Eligibility { opted_out: true, cap: 0, window_is_open: false, ..standing() };
+        let unlinked = Eligibility { phone: None, opted_out: true, ..standing() };
+        for (standing, text, has_template, blocked) in [
+            (Some(&open), "hi", false, None),
+            (Some(&open), long.as_str(), false, Some(Obstacle::Quota)),
+            (Some(&open), " ", false, Some(Obstacle::Empty)),
+            (Some(&closed), "hi", false, Some(Obstacle::Window)),
+            (Some(&closed), long.as_str(), true, None),
+            (Some(&opted_out), "hi", true, Some(Obstacle::OptedOut)),
+            (Some(&unlinked), "hi", true, Some(Obstacle::NotLinked)),
+            (None, "hi", true, Some(Obstacle::NotLinked)),
+        ] {
+            assert_eq!(of(standing, text, has_template).blocked, blocked, "{standing:?} {has_template}");
+        }
+    }
+
+    #[test]
+    fn a_template_is_one_metered_message_with_the_footer_of_its_own() {
+        let closed = Eligibility { window_is_open: false, ..standing() };
+
+        let outlook = of(Some(&closed), "hi", true);
+
+        assert!(outlook.as_template);
+        let chunk = &outlook.chunks[0];
+        assert_eq!((chunk.body.as_str(), chunk.meter_proactive, chunk.proactive), ("", true, true));
+        assert!(!of(Some(&standing()), "hi", true).as_template, "while free text is allowed, it is sent");
+    }
+}

@@ -1,0 +1,78 @@
+//! What counts when something is to be said to users of our own accord: read for many at once, before anything is decided.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use store::allowances::{self, Usage};
+use store::periods::Period;
+use store::recipients::Phone;
+use store::users::User;
+
+use super::cap;
+use crate::app::Settings;
+
+/// What counts for a user.
+#[derive(Clone, Debug)]
+pub struct Eligibility {
+    /// The user.
+    pub user: User,
+    /// The phone; `None`: not linked.
+    pub phone: Option<Phone>,
+    /// Wants no proactive messages.
+    pub opted_out: bool,
+    /// WhatsApp lets free text through.
+    pub(super) window_is_open: bool,
+    /// The billing period that runs.
+    pub period: Period,
+    /// All that may be sent in it.
+    pub cap: u32,
+    /// What was sent in it.
+    pub usage: Usage,
+    /// When this was read, by the database's clock.
+    pub read_at: DateTime<Utc>,
+}
+
+impl Eligibility {
+    /// How many more may be sent in this period.
+    pub fn left(&self) -> i64 {
+        let Usage { used, reserved, credited } = self.usage;
+        i64::from(self.cap) + i64::from(credited) - i64::from(used) - i64::from(reserved)
+    }
+}
+
+/// Eligibilities by the users' ids; an unknown user has none.
+pub type Eligibilities = HashMap<String, Eligibility>;
+
+/// Reads what counts for these users now. What is decided upon it holds only under the locks of their addresses.
+pub async fn read(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    user_ids: &[&str],
+) -> sqlx::Result<Eligibilities> {
+    let known: Vec<store::recipients::Recipient> =
+        store::recipients::of_users(conn, user_ids).await?.into_values().collect();
+    let people: Vec<_> = known
+        .iter()
+        .map(|known| known.phone.as_ref().map(|phone| phone.names.as_slice()).unwrap_or_default())
+        .collect();
+    let opted_out = store::opt_outs::among(conn, &settings.secret_keys, &people).await?;
+    let periods: Vec<(&str, Period)> =
+        known.iter().map(|known| (known.user.id.as_str(), known.user.anchor.period(known.read_at))).collect();
+    let mut usages = allowances::usages(conn, &periods).await?;
+    let standings = known.iter().enumerate().map(|(place, known)| {
+        let last_inbound_at = known.phone.as_ref().and_then(|phone| phone.last_inbound_at);
+        let standing = Eligibility {
+            user: known.user.clone(),
+            phone: known.phone.clone(),
+            opted_out: opted_out.contains(&place),
+            window_is_open: settings.window_is_open(last_inbound_at, known.read_at),
+            period: known.user.anchor.period(known.read_at),
+            read_at: known.read_at,
+            cap: cap(settings, &known.user),
+            usage: usages.remove(&known.user.id).unwrap_or_default(),
+        };
+        (known.user.id.clone(), standing)
+    });
+    Ok(standings.collect())
+}

@@ -1,0 +1,284 @@
+//! Plans what we say of our own accord: whether it may be said, in which form, and against whose allowance. The first thing that stands in the
+//! way is the delivery's reason, and Twilio is not called: `not_linked`, `opted_out`, `quota`, `window`.
+
+/// What would become of some words.
+pub mod assessment;
+/// What counts.
+pub mod eligibility;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use queue::enqueue::EnqueueError;
+use queue::job::NewJob;
+use queue::transaction::Transaction;
+use store::allowances::{self, Wish};
+use store::deliveries::{Delivery, DeliveryState, NewChunk, Obstacle, Purpose};
+use store::ids::{AddressId, ChunkId, DeliveryId};
+use store::proactive_deliveries::{self, Beginning, NewProactive, Opening};
+use store::users::User;
+
+use crate::app::Settings;
+use crate::kinds::SendChunk;
+use crate::lanes;
+use crate::outbound::proactive::assessment::Assessment;
+use crate::outbound::proactive::eligibility::{Eligibilities, Eligibility};
+use crate::pools;
+
+/// What shall be said.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// To whom.
+    pub user_id: &'a str,
+    /// Why.
+    pub purpose: Purpose,
+    /// The words; not blank.
+    pub text: &'a str,
+    /// An approved template and its variables, for when free text is not allowed.
+    pub template: Option<(&'a str, &'a serde_json::Value)>,
+    /// What is not sent by then is not sent any more.
+    pub expires_at: DateTime<Utc>,
+    /// Rather than being blocked by the closed window, it waits for the person's next message.
+    pub waits_for_inbound: bool,
+    /// It is not sent before; a large audience is spread like this.
+    pub not_before: Option<DateTime<Utc>>,
+}
+
+/// What was decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// The delivery's id; it is stored in any case.
+    pub id: DeliveryId,
+    /// Open, waiting, blocked or expired.
+    pub state: DeliveryState,
+    /// Why it is blocked.
+    pub reason: Option<&'static str>,
+}
+
+/// Why nothing could be decided.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The database refused or was away.
+    #[error("cannot store the delivery: {0}")]
+    Database(#[from] sqlx::Error),
+    /// Its jobs could not be enqueued.
+    #[error("cannot enqueue the delivery's chunks: {0}")]
+    Enqueue(#[from] EnqueueError),
+}
+
+/// Plans a delivery in the caller's transaction, all of it or nothing.
+pub async fn plan(
+    tx: &mut Transaction,
+    settings: &Settings,
+    request: Request<'_>,
+) -> Result<Planned, PlanError> {
+    let users = [request.user_id];
+    store::links::lock_of_users(tx, &users).await?;
+    let standings = eligibility::read(tx, settings, &users).await?;
+    Ok(plan_all(tx, &standings, vec![request]).await?.remove(0))
+}
+
+/// Plans deliveries to different users. The caller has locked their addresses before it read the standings: whatever is decided about somebody
+/// is decided under their lock.
+pub async fn plan_all(
+    tx: &mut Transaction,
+    standings: &Eligibilities,
+    requests: Vec<Request<'_>>,
+) -> Result<Vec<Planned>, PlanError> {
+    // Whoever is not known is not linked, whatever the time.
+    let is_over = |request: &Request<'_>| {
+        standings.get(request.user_id).is_some_and(|standing| request.expires_at <= standing.read_at)
+    };
+    let outlooks: Vec<Assessment> = requests
+        .iter()
+        .map(|request| {
+            assessment::of(standings.get(request.user_id), request.text, request.template.is_some())
+        })
+        .collect();
+    let wished: Vec<(&Eligibility, &Assessment)> = requests
+        .iter()
+        .zip(&outlooks)
+        .filter(|(request, outlook)| outlook.blocked.is_none() && !is_over(request))
+        .filter_map(|(request, outlook)| Some((standings.get(request.user_id)?, outlook)))
+        .collect();
+    let granted = reserve(tx, &wished).await?;
+    let new: Vec<NewProactive<'_>> = requests
+        .iter()
+        .zip(&outlooks)
+        .map(|(request, outlook)| NewProactive {
+            id: DeliveryId::generate(),
+            user_id: request.user_id,
+            purpose: request.purpose,
+            text: request.text,
+            template: request.template,
+            expires_at: request.expires_at,
+            beginning: if is_over(request) {
+                Beginning::Expired
+            } else {
+                let granted = granted.contains(request.user_id);
+                begin(standings.get(request.user_id), outlook, granted, request.waits_for_inbound)
+            },
+        })
+        .collect();
+    let chunk_ids = proactive_deliveries::create(tx, &new).await?;
+    let mut jobs = Vec::new();
+    let mut reserved = Vec::new();
+    for ((new, request), chunk_ids) in new.iter().zip(&requests).zip(&chunk_ids) {
+        if let Beginning::Open(opening) = &new.beginning {
+            reserved.push((new.user_id, opening.period_start, chunk_ids.as_slice()));
+            jobs.extend(send_jobs(opening, chunk_ids, request.not_before));
+        }
+        tracing::debug!(delivery.id = %new.id, user.id = new.user_id, reason = new.beginning.reason(), "Delivery {} is {}", new.id, new.beginning.state());
+    }
+    allowances::note_reserved(tx, &reserved).await?;
+    tx.enqueue_batch(jobs).await?;
+    Ok(new
+        .iter()
+        .map(|new| Planned { id: new.id, state: new.beginning.state(), reason: new.beginning.reason() })
+        .collect())
+}
+
+/// Plans a delivery that has waited for the person's message, which has come. The caller holds the locks of address and delivery.
+pub async fn plan_waiting(
+    tx: &mut Transaction,
+    settings: &Settings,
+    delivery: &Delivery,
+) -> Result<(), PlanError> {
+    let user_id = delivery.user_id.as_deref().unwrap_or_default();
+    let standings = eligibility::read(tx, settings, &[user_id]).await?;
+    let standing = standings.get(user_id);
+    if standing.is_some_and(|standing| delivery.expires_at <= standing.read_at) {
+        let reason = "the person did not write in time";
+        proactive_deliveries::end_waiting(tx, delivery.id, DeliveryState::Expired, reason).await?;
+        return Ok(());
+    }
+    let outlook = assessment::of(standing, &delivery.text, delivery.content_sid.is_some());
+    let wished: Vec<_> = standing.map(|standing| (standing, &outlook)).into_iter().collect();
+    let granted = outlook.blocked.is_none() && !reserve(tx, &wished).await?.is_empty();
+    let beginning = begin(standing, &outlook, granted, true);
+    let chunk_ids = proactive_deliveries::settle_waiting(tx, delivery.id, &beginning).await?;
+    if let Beginning::Open(opening) = &beginning {
+        allowances::note_reserved(tx, &[(user_id, opening.period_start, &chunk_ids)]).await?;
+        tx.enqueue_batch(send_jobs(opening, &chunk_ids, None).collect()).await?;
+    }
+    Ok(())
+}
+
+/// Takes what is needed from the users' allowances; returns who got it. Somebody else may have taken what was left between two looks.
+async fn reserve(
+    tx: &mut Transaction,
+    wished: &[(&Eligibility, &Assessment)],
+) -> sqlx::Result<std::collections::HashSet<String>> {
+    let wishes: Vec<Wish<'_>> = wished
+        .iter()
+        .map(|(standing, outlook)| Wish {
+            user_id: &standing.user.id,
+            period: standing.period,
+            cap: standing.cap,
+            chunks: outlook.chunks.len(),
+        })
+        .collect();
+    allowances::reserve(tx, &wishes).await
+}
+
+/// Takes so many metered chunks from a user's allowance, to send once more what was not sent. Returns the beginning of the period; `None`: there is no
+/// room, or no user. The caller holds the lock of the address.
+pub(crate) async fn reserve_for(
+    tx: &mut Transaction,
+    settings: &Settings,
+    user_id: &str,
+    chunks: usize,
+) -> sqlx::Result<Option<DateTime<Utc>>> {
+    let standings = eligibility::read(tx, settings, &[user_id]).await?;
+    let Some(standing) = standings.get(user_id) else { return Ok(None) };
+    let wish = Wish { user_id, period: standing.period, cap: standing.cap, chunks };
+    let granted = allowances::reserve(tx, &[wish]).await?;
+    Ok((!granted.is_empty()).then_some(standing.period.start))
+}
+
+/// What becomes of a delivery, now that everything is known.
+fn begin<'a>(
+    standing: Option<&Eligibility>,
+    outlook: &'a Assessment,
+    granted: bool,
+    waits_for_inbound: bool,
+) -> Beginning<'a> {
+    let phone = standing.and_then(|standing| Some((standing, standing.phone.as_ref()?)));
+    match (outlook.blocked, phone) {
+        (Some(Obstacle::Window), _) if waits_for_inbound => Beginning::Waiting,
+        (Some(obstacle), _) => Beginning::Blocked(obstacle),
+        (None, None) => Beginning::Blocked(Obstacle::NotLinked),
+        (None, Some(_)) if !granted => Beginning::Blocked(Obstacle::Quota),
+        (None, Some((standing, phone))) => Beginning::Open(Opening {
+            address_id: phone.address_id,
+            link_id: phone.link_id,
+            period_start: standing.period.start,
+            chunks: outlook
+                .chunks
+                .iter()
+                .map(|planned| NewChunk {
+                    body: &planned.body,
+                    source: planned.source.clone(),
+                    meter_proactive: planned.meter_proactive,
+                    proactive: planned.proactive,
+                    is_template: outlook.as_template,
+                })
+                .collect(),
+        }),
+    }
+}
+
+/// The jobs that send a delivery.
+fn send_jobs<'a>(
+    opening: &'a Opening<'_>,
+    chunk_ids: &'a [ChunkId],
+    not_before: Option<DateTime<Utc>>,
+) -> impl Iterator<Item = NewJob> + 'a {
+    chunk_ids.iter().zip(&opening.chunks).map(move |(chunk_id, chunk)| {
+        let job = job(*chunk_id, chunk.meter_proactive, chunk.proactive, true, opening.address_id);
+        match not_before {
+            Some(moment) => job.run_at(moment),
+            None => job,
+        }
+    })
+}
+
+/// Metered messages that a user may be sent in a billing period.
+#[must_use]
+pub fn cap(settings: &Settings, user: &User) -> u32 {
+    let plan = settings.plans.of(&user.plan);
+    if plan.whatsapp && settings.whatsapp_enabled { plan.whatsapp_sends } else { 0 }
+}
+
+/// The job that sends a chunk, in the lane of its person.
+pub fn job(
+    chunk: ChunkId,
+    meter_proactive: bool,
+    proactive: bool,
+    of_own_accord: bool,
+    address_id: AddressId,
+) -> NewJob {
+    let job =
+        NewJob::of(&SendChunk { chunk, meter_proactive, proactive }).unique_key(lanes::chunk_key(chunk));
+    if of_own_accord {
+        job.lane(lanes::proactive(address_id)).pool(pools::PROACTIVE)
+    } else {
+        job.lane(lanes::replies(address_id))
+    }
+}
+
+/// Enqueues what is left to be sent of a delivery whose jobs have ended: after a send in doubt has been cleared up. What has a job keeps it.
+pub async fn go_on(tx: &mut Transaction, delivery_id: DeliveryId) -> Result<(), PlanError> {
+    let left = store::chunks::planned(tx, delivery_id).await?;
+    let jobs = left.iter().map(|chunk| {
+        job(chunk.id, chunk.meter_proactive, chunk.proactive, chunk.of_own_accord, chunk.address_id)
+    });
+    tx.enqueue_batch(jobs.collect()).await?;
+    Ok(())
+}
+
+impl Settings {
+    /// Whether WhatsApp lets free text through to a person who last wrote at this moment.
+    #[must_use]
+    pub fn window_is_open(&self, last_inbound_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
+        !self.enforce_window || last_inbound_at.is_some_and(|at| now < at + TimeDelta::hours(24))
+    }
+}

@@ -1,0 +1,333 @@
+//! An attempt to send a chunk: the last look under the person's lock, the mark that Twilio may have it, the request, and what came of it.
+//!
+//! `sending` is committed before the request; from there a chunk only leaves with proof.
+
+use std::time::{Duration, Instant};
+
+use queue::claim::Claim;
+use queue::failure::Failure;
+use queue::trace::TraceParent;
+use queue::transaction::Transaction;
+use store::alerts::AlertCause;
+use store::chunks::{Accepted, Chunk, End, Unsent};
+use store::consents::{ConsentAction, ConsentMethod, NewConsent};
+use store::deliveries::Obstacle;
+use store::ids::{AddressId, ChunkId};
+use store::opt_outs::OptedOutBy;
+use twilio::client::SendError;
+use twilio::errors::ErrorClass;
+use twilio::message::{Content, OutboundMessage};
+
+use crate::app::{App, Settings};
+use crate::outbound::{proactive, sender};
+use crate::{alerts, lanes};
+
+/// Has Twilio report again when we are away for a moment, which it does not do by itself. Twilio neither sends nor signs it.
+const OVERRIDES: &str = "#rc=5&rp=all";
+
+/// What an attempt came to, as far as the sender is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// Twilio took it, refused it for what it is, or could not be asked: nothing is wrong with our account.
+    Well,
+    /// Twilio refuses our account or sender.
+    SenderRefused,
+}
+
+/// Sends a planned chunk and stores what came of it, with the job's end.
+pub async fn send(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(), Failure> {
+    match attempt(app, Some(claim), chunk).await? {
+        Attempted::Done => Ok(()),
+        Attempted::Failed { failure, .. } => Err(failure),
+    }
+}
+
+/// Sends a planned chunk to find out whether Twilio lets us.
+pub async fn try_out(app: &App, chunk_id: ChunkId) -> Result<Sent, Failure> {
+    let Some(chunk) = store::chunks::get(&mut *app.pg.acquire().await?, chunk_id).await? else {
+        return Ok(Sent::Well);
+    };
+    match attempt(app, None, &chunk).await? {
+        Attempted::Failed { sender_refused: true, .. } => Ok(Sent::SenderRefused),
+        Attempted::Done | Attempted::Failed { .. } => Ok(Sent::Well),
+    }
+}
+
+/// What an attempt came to.
+enum Attempted {
+    /// Twilio took the chunk, or it is not to be sent any more.
+    Done,
+    /// What that means for the job.
+    Failed {
+        failure: Failure,
+        /// Twilio refuses our account or sender.
+        sender_refused: bool,
+    },
+}
+
+async fn attempt(app: &App, claim: Option<&Claim>, chunk: &Chunk) -> Result<Attempted, Failure> {
+    let times = &app.settings.sending;
+    let Some((attempt, to)) = begin(app, chunk).await? else { return Ok(Attempted::Done) };
+    // The clock starts before the commit that `begin` made could be seen by anybody, so the deadline here is never later than the row's.
+    let callback = app.settings.status_callback_url.as_ref().map(|url| {
+        // A database that forgets commits may give the chunk's number once more, but not the delivery's random id.
+        format!(
+            "{url}?chunk={}&attempt={}&delivery={}{OVERRIDES}",
+            chunk.id, attempt.number, chunk.delivery_id
+        )
+    });
+    let validity = (chunk.expires_at - chunk.now).num_seconds().clamp(1, 36_000);
+    let variables = chunk.content_variables.as_ref().map_or_else(|| "{}".to_owned(), ToString::to_string);
+    let message = OutboundMessage {
+        to: &to,
+        from: &app.settings.whatsapp_number,
+        content: match &chunk.content_sid {
+            Some(content_sid) => Content::Template { content_sid, variables: &variables },
+            None => Content::Text(&chunk.body),
+        },
+        status_callback: callback.as_deref(),
+        validity_period_secs: u32::try_from(validity).ok(),
+    };
+    let sent = if attempt.begun.elapsed() > times.start_within {
+        let reason = "the request would have started too late".to_owned();
+        Err(SendError::NotSent { reason, retry_after: None, class: ErrorClass::Transient })
+    } else {
+        app.twilio.send_whatsapp_message(&message, attempt.begun + times.deadline).await
+    };
+    match sent {
+        Ok(accepted) => {
+            if let Err(failure) = accept(app, claim, chunk.id, attempt.number, &accepted.sid).await {
+                return Ok(Attempted::Failed { failure, sender_refused: false });
+            }
+            tracing::info!(chunk.id = chunk.id.0, sid = accepted.sid, "Twilio accepted chunk {}", chunk.id);
+            Ok(Attempted::Done)
+        }
+        Err(error) => judge(app, chunk, attempt.number, error).await,
+    }
+}
+
+/// An attempt that is under way.
+struct Attempt {
+    number: i32,
+    /// Taken before `sending` was committed.
+    begun: Instant,
+}
+
+/// planned → sending under the address's lock, committed. `None`: it shall not be sent, or not any more.
+async fn begin(app: &App, chunk: &Chunk) -> Result<Option<(Attempt, String)>, Failure> {
+    let mut tx = app.begin().await?;
+    let address = store::addresses::lock(&mut tx, chunk.address_id).await?;
+    let Some(locked) = store::chunks::lock(&mut tx, chunk.id).await? else { return Ok(None) };
+    let names = store::addresses::names(&mut tx, address.id).await?;
+    let to = names.first().filter(|_| !locked.link_ended);
+    let is_free_text = locked.content_sid.is_none();
+    let (end, reason) = match to {
+        _ if locked.now >= locked.expires_at => (End::Expired, "it was not sent in time"),
+        None => (End::Blocked, Obstacle::NotLinked.as_str()),
+        Some(_)
+            if locked.of_own_accord
+                && store::opt_outs::exists(&mut tx, &app.settings.secret_keys, &names).await? =>
+        {
+            (End::Cancelled, Obstacle::OptedOut.as_str())
+        }
+        Some(_) if is_free_text && !app.settings.window_is_open(address.last_inbound_at, locked.now) => {
+            (End::Blocked, Obstacle::Window.as_str())
+        }
+        Some(to) => return mark(app, tx, chunk, to.alias.clone()).await,
+    };
+    if store::chunks::end(&mut tx, chunk.id, end, None, reason).await? {
+        store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
+        tx.commit().await?;
+        tracing::warn!(chunk.id = chunk.id.0, "Chunk {} is not sent: {reason}", chunk.id);
+    }
+    Ok(None)
+}
+
+/// Commits the mark that Twilio may have the chunk from now on.
+async fn mark(
+    app: &App,
+    mut tx: Transaction,
+    chunk: &Chunk,
+    to: String,
+) -> Result<Option<(Attempt, String)>, Failure> {
+    let begun = Instant::now();
+    let trace = TraceParent::current();
+    let trace = trace.as_ref().map(TraceParent::as_str);
+    let deadline_secs = app.settings.sending.deadline.as_secs_f64();
+    let Some(number) = store::chunks::begin_sending(&mut tx, chunk.id, &to, deadline_secs, trace).await?
+    else {
+        return Ok(None);
+    };
+    tx.commit().await?;
+    Ok(Some((Attempt { number, begun }, to)))
+}
+
+/// Stores that Twilio has the chunk under this SID: with the job's end, if there is a claim to end it by. An answer that is known must not be lost to a
+/// passing fault of the database, or it would take two lists and a minute to find it again.
+pub async fn accept(
+    app: &App,
+    claim: Option<&Claim>,
+    chunk_id: ChunkId,
+    attempt: i32,
+    sid: &str,
+) -> Result<(), Failure> {
+    let mut pause = Duration::from_millis(50);
+    for last in [false, false, false, false, false, true] {
+        match try_accept(app, claim, chunk_id, attempt, sid).await {
+            Ok(Proof::Stored) => return Ok(()),
+            Ok(Proof::None) => return Err(Failure::Snooze(app.settings.sending.until_looked_up())),
+            Err(failure) if last => return Err(failure),
+            Err(failure) => tracing::warn!(
+                chunk.id = chunk_id.0,
+                "Could not store that chunk {chunk_id} was accepted; trying again: {failure:?}"
+            ),
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 3;
+    }
+    Ok(())
+}
+
+async fn try_accept(
+    app: &App,
+    claim: Option<&Claim>,
+    chunk_id: ChunkId,
+    attempt: i32,
+    sid: &str,
+) -> Result<Proof, Failure> {
+    let mut tx = app.begin().await?;
+    let Some(chunk) = store::chunks::lock(&mut tx, chunk_id).await? else { return Ok(Proof::Stored) };
+    match store::chunks::accept(&mut tx, chunk_id, attempt, sid).await? {
+        Accepted::Stored | Accepted::Already => {}
+        Accepted::DoubleSend { first_sid } => {
+            let detail = format!("chunk {chunk_id} went out as {first_sid} and again as {sid}");
+            alerts::raise(&mut tx, &app.settings, AlertCause::DoubleSend, &detail).await?;
+        }
+        Accepted::AnothersSid { owner } => {
+            let reason = format!("Twilio gave it the SID {sid}, which is chunk {owner}'s");
+            store::in_doubt::raise(&mut tx, chunk_id, attempt, &reason).await?;
+            tx.commit().await?;
+            tracing::warn!(
+                chunk.id = chunk_id.0,
+                "Nobody knows whether Twilio has chunk {chunk_id}: {reason}"
+            );
+            return Ok(Proof::None);
+        }
+    }
+    store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
+    if let Some(next) = store::chunks::after(&mut tx, chunk_id).await? {
+        // What waited behind a send in doubt has no job any more.
+        proactive::go_on(&mut tx, chunk.delivery_id).await?;
+        tx.wake(&lanes::chunk_key(next)).await?;
+    }
+    if let Some(claim) = claim {
+        claim.complete(&mut tx).await?;
+    }
+    tx.commit().await?;
+    Ok(Proof::Stored)
+}
+
+/// What a SID proves about a chunk.
+enum Proof {
+    /// Twilio has the chunk, and that is stored.
+    Stored,
+    /// Nothing: the SID is another chunk's.
+    None,
+}
+
+/// What a failed request means. Only what is proven unsent goes back to be sent again.
+async fn judge(app: &App, chunk: &Chunk, attempt: i32, error: SendError) -> Result<Attempted, Failure> {
+    let mut tx = app.begin().await?;
+    let address = store::addresses::lock(&mut tx, chunk.address_id).await?;
+    store::chunks::lock(&mut tx, chunk.id).await?;
+    let text = error.to_string();
+    let mut sender_refused = false;
+    let failure = match error {
+        SendError::NotSent { class: ErrorClass::DailyCap, .. } => {
+            sender_refused = true;
+            hold_back(app, &mut tx, chunk, attempt, &text, app.settings.daily_cap_probe_every).await?
+        }
+        SendError::NotSent { retry_after, .. } => {
+            store::chunks::return_to_planned(&mut tx, chunk.id, attempt, Unsent::NotSent, &text).await?;
+            retry_after.map_or_else(
+                || Failure::retry(text.clone()),
+                |delay| Failure::RetryAfter(delay, text.clone().into()),
+            )
+        }
+        SendError::InDoubt { .. } => {
+            store::in_doubt::raise(&mut tx, chunk.id, attempt, &text).await?;
+            tracing::warn!(
+                chunk.id = chunk.id.0,
+                "Nobody knows whether Twilio has chunk {}: {text}",
+                chunk.id
+            );
+            Failure::Snooze(app.settings.sending.until_looked_up())
+        }
+        // Nothing is wrong with the message: it waits for the operator.
+        SendError::Refused { class: ErrorClass::Configuration, .. } => {
+            sender_refused = true;
+            hold_back(app, &mut tx, chunk, attempt, &text, app.settings.probe_every).await?
+        }
+        SendError::Refused { class: ErrorClass::DailyCap, .. } => {
+            sender_refused = true;
+            hold_back(app, &mut tx, chunk, attempt, &text, app.settings.daily_cap_probe_every).await?
+        }
+        SendError::Refused { class: ErrorClass::Template, .. } => {
+            store::chunks::return_to_planned(&mut tx, chunk.id, attempt, Unsent::NotSent, &text).await?;
+            alerts::raise(&mut tx, &app.settings, AlertCause::Template, &text).await?;
+            Failure::RetryAfter(TEMPLATE_PAUSE, text.clone().into())
+        }
+        SendError::Refused { class, code, .. } => {
+            store::chunks::end(&mut tx, chunk.id, End::Failed, code, &text).await?;
+            store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
+            if class == ErrorClass::OptedOut {
+                opt_out_by_provider(&mut tx, &app.settings, address.id, code).await?;
+            }
+            Failure::abort(text.clone())
+        }
+    };
+    tx.commit().await?;
+    Ok(Attempted::Failed { failure, sender_refused })
+}
+
+/// WhatsApp pauses a template for three hours at first.
+const TEMPLATE_PAUSE: Duration = Duration::from_secs(3 * 3600);
+
+/// Nothing goes out before an operator, or tomorrow: the sender is held back as a whole, and tried out now and then.
+async fn hold_back(
+    app: &App,
+    tx: &mut Transaction,
+    chunk: &Chunk,
+    attempt: i32,
+    reason: &str,
+    every: Duration,
+) -> Result<Failure, Failure> {
+    store::chunks::return_to_planned(tx, chunk.id, attempt, Unsent::NotSent, reason).await?;
+    alerts::raise(tx, &app.settings, AlertCause::SenderRefused, reason).await?;
+    sender::hold_back(tx, every).await?;
+    Ok(Failure::Snooze(Duration::from_secs(1)))
+}
+
+/// Twilio or WhatsApp says that a person wants nothing of our own accord; then neither do we send any. The caller holds the address's lock.
+pub async fn opt_out_by_provider(
+    tx: &mut Transaction,
+    settings: &Settings,
+    address_id: AddressId,
+    code: Option<i32>,
+) -> sqlx::Result<()> {
+    let names = store::addresses::names(tx, address_id).await?;
+    let link = store::links::of_address(tx, address_id).await?;
+    let user_id = link.as_ref().map(|link| link.user_id.as_str());
+    let new = store::opt_outs::put(tx, &settings.secret_keys, &names, user_id, OptedOutBy::Provider).await?;
+    let (true, Some(user_id)) = (new, user_id) else { return Ok(()) };
+    let consent = NewConsent {
+        user_id,
+        names: &names,
+        method: ConsentMethod::Provider,
+        action: ConsentAction::Revoked,
+        text: &code.map_or_else(String::new, |code| format!("Twilio's error {code}")),
+        version: "",
+        message_sid: None,
+    };
+    store::consents::insert(tx, &settings.secret_keys, consent).await
+}

@@ -1,0 +1,137 @@
+//! What Twilio says became of a message, by a callback or in its list: moves the message's chunk, its allowance and its person's opt-out, and
+//! wakes the jobs that wait for it. Forward only, harmless when it comes twice or late.
+
+use outside::words;
+use queue::transaction::Transaction;
+use store::alerts::AlertCause;
+use store::chunks::{Accepted, Chunk, ChunkState, TwilioStatus};
+use store::ids::{ChunkId, DeliveryId};
+use twilio::errors::ErrorClass;
+
+use crate::alerts::{self, AlertError};
+use crate::app::Settings;
+use crate::lanes;
+use crate::outbound::proactive::{self, PlanError};
+use crate::outbound::sending;
+
+/// What Twilio says of a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Report<'a> {
+    /// Twilio's id of it.
+    pub sid: &'a str,
+    /// The chunk and the attempt that the callback's URL names, which proves that they sent it.
+    pub chunk: Option<ChunkId>,
+    /// See `chunk`.
+    pub attempt: Option<i32>,
+    /// The delivery that the URL names: of another delivery's chunk the callback says nothing.
+    pub delivery: Option<DeliveryId>,
+    /// What became of it, in Twilio's word.
+    pub status: &'a str,
+    /// Twilio's error code, after a failure.
+    pub error_code: Option<i32>,
+    /// What Twilio says about it.
+    pub error_message: Option<&'a str>,
+}
+
+/// Why a report was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The database refused or was away.
+    #[error("{0}")]
+    Database(#[from] sqlx::Error),
+    /// What waits behind the message could not be enqueued.
+    #[error("{0}")]
+    Plan(#[from] PlanError),
+    /// The alert could not be raised.
+    #[error("{0}")]
+    Alert(#[from] AlertError),
+}
+
+impl Report<'_> {
+    fn failed_for_good(&self) -> bool {
+        self.status.parse().is_ok_and(TwilioStatus::is_failure)
+    }
+
+    /// The person wants nothing of our own accord.
+    fn opts_out(&self) -> bool {
+        self.failed_for_good()
+            && self.error_code.is_some()
+            && twilio::errors::class_of_callback(self.error_code) == ErrorClass::OptedOut
+    }
+}
+
+/// Applies a report in the caller's transaction; returns the chunk that it names as it was before, if there is one.
+pub async fn apply(
+    tx: &mut Transaction,
+    settings: &Settings,
+    report: Report<'_>,
+) -> Result<Option<Chunk>, ReportError> {
+    let named = match report.chunk {
+        Some(id) => Some(id),
+        // Reported to another URL than the one we gave: the SID may still be one of ours.
+        None => store::chunks::find_by_sid(tx, report.sid).await?,
+    };
+    let Some(named) = named else { return Ok(None) };
+    let mut person = None;
+    if report.opts_out()
+        && let Some(chunk) = store::chunks::get(tx, named).await?
+    {
+        // The person is locked before the chunk, as everywhere.
+        person = Some(store::addresses::lock(tx, chunk.address_id).await?.id);
+    }
+    let Some(chunk) = store::chunks::lock(tx, named).await? else { return Ok(None) };
+    if report.delivery.is_some_and(|delivery| delivery != chunk.delivery_id) {
+        tracing::warn!(
+            sid = report.sid,
+            "Message {} is of a delivery that the database has forgotten, and whose chunk's number is another one's now",
+            report.sid
+        );
+        return Ok(None);
+    }
+    let attempt = report.attempt.unwrap_or(chunk.attempt);
+    match store::chunks::accept(tx, chunk.id, attempt, report.sid).await? {
+        Accepted::DoubleSend { first_sid } => {
+            let detail = format!("chunk {} went out as {first_sid} and again as {}", chunk.id, report.sid);
+            alerts::raise(tx, settings, AlertCause::DoubleSend, &detail).await?;
+        }
+        // The message is what another chunk was taken to be, so its fate is that chunk's.
+        Accepted::AnothersSid { owner } => {
+            if let Some(owner) = store::chunks::lock(tx, owner).await? {
+                move_chunk(tx, settings, report, &owner).await?;
+            }
+        }
+        Accepted::Stored | Accepted::Already => move_chunk(tx, settings, report, &chunk).await?,
+    }
+    if let Some(address_id) = person {
+        sending::opt_out_by_provider(tx, settings, address_id, report.error_code).await?;
+    }
+    store::deliveries::follow_chunks(tx, chunk.delivery_id).await?;
+    if matches!(chunk.state, ChunkState::Sending | ChunkState::Unknown) {
+        // What waited behind a send in doubt has no job any more.
+        proactive::go_on(tx, chunk.delivery_id).await?;
+    }
+    tx.wake(&lanes::chunk_key(chunk.id)).await?;
+    if let Some(next) = store::chunks::after(tx, chunk.id).await? {
+        tx.wake(&lanes::chunk_key(next)).await?;
+    }
+    Ok(Some(chunk))
+}
+
+/// Moves the chunk whose message this is, and its delivery.
+async fn move_chunk(
+    tx: &mut Transaction,
+    settings: &Settings,
+    report: Report<'_>,
+    chunk: &Chunk,
+) -> Result<(), ReportError> {
+    let Report { status, error_code, error_message, .. } = report;
+    // Twilio's words may quote ours.
+    let message = error_message.map(|message| words::of_others(message, &[&chunk.body]));
+    if store::chunks::apply_status(tx, chunk.id, status, error_code, message.as_deref()).await? {
+        tracing::info!(chunk.id = chunk.id.0, status, "Chunk {} is {status}", chunk.id);
+    }
+    if report.failed_for_good() && settings.credit_failed {
+        store::allowances::credit(tx, chunk.id).await?;
+    }
+    Ok(())
+}

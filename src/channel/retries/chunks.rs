@@ -1,0 +1,96 @@
+//! A chunk that was not sent: a delivery of its own says it and what was to follow.
+
+use queue::transaction::Transaction;
+use store::chunks::{Chunk, ChunkState};
+use store::deliveries::EARLIER_PART_NOT_SENT;
+use store::ids::{AddressId, ChunkId, DeliveryId};
+use store::retries::{self, Resent, UnsentChunk};
+
+use super::{Answered, NOT_CLOSED, Result, refused};
+use crate::app::Settings;
+use crate::outbound::proactive;
+
+/// Plans a delivery that begins with this chunk.
+pub(super) async fn send_again(
+    tx: &mut Transaction,
+    settings: &Settings,
+    chunk_id: ChunkId,
+) -> Result<Answered> {
+    let Some(seen) = store::chunks::get(tx, chunk_id).await? else { return refused("its chunk is gone") };
+    let address = store::addresses::lock(tx, seen.address_id).await?;
+    let Some(chunk) = store::chunks::lock(tx, chunk_id).await? else { return refused("its chunk is gone") };
+    let parts = retries::parts_from(tx, chunk_id).await?;
+    let unsent = retries::delivery_of(tx, chunk_id).await?;
+    if let Some(successor) = unsent.successor {
+        return refused(format!("it was resent already, as delivery {successor}"));
+    }
+    let stands_in_the_way = parts.iter().enumerate().find_map(|(place, part)| in_the_way(part, place == 0));
+    if let Some(reason) = stands_in_the_way {
+        return refused(reason);
+    }
+    let names = store::addresses::names(tx, address.id).await?;
+    if chunk.link_ended || names.is_empty() {
+        return refused("not_linked: its link has ended, or waits for a new claim");
+    }
+    if chunk.of_own_accord && store::opt_outs::exists(tx, &settings.secret_keys, &names).await? {
+        return refused("opted_out: the person wants no proactive messages");
+    }
+    if chunk.content_sid.is_none() && !settings.window_is_open(address.last_inbound_at, chunk.now) {
+        return refused("window: the person has not written for 24 hours");
+    }
+    let metered = parts.iter().filter(|part| part.meter_proactive).count();
+    let mut period_start = None;
+    if let Some(user_id) = unsent.user_id.as_deref().filter(|_| metered > 0) {
+        period_start = proactive::reserve_for(tx, settings, user_id, metered).await?;
+        if period_start.is_none() {
+            return refused("quota: the allowance has no room");
+        }
+    }
+    let text = usize::try_from(parts[0].source_start).ok().and_then(|start| unsent.text.get(start..));
+    let id = DeliveryId::generate();
+    let resent =
+        Resent { id, chunk_id, address_id: address.id, text: text.unwrap_or_default(), period_start };
+    let chunk_ids = retries::resend(tx, &resent).await?;
+    if let (Some(start), Some(user_id)) = (period_start, unsent.user_id.as_deref()) {
+        let reserved: Vec<ChunkId> = chunk_ids
+            .iter()
+            .zip(&parts)
+            .filter(|(_, part)| part.meter_proactive)
+            .map(|(id, _)| *id)
+            .collect();
+        store::allowances::note_reserved(tx, &[(user_id, start, &reserved)]).await?;
+    }
+    enqueue(tx, &chunk, address.id, &chunk_ids, &parts).await?;
+    Ok(Answered::Retried(format!("delivery {id} in {} chunks", chunk_ids.len())))
+}
+
+async fn enqueue(
+    tx: &mut Transaction,
+    chunk: &Chunk,
+    address_id: AddressId,
+    chunk_ids: &[ChunkId],
+    parts: &[UnsentChunk],
+) -> Result<()> {
+    let jobs = chunk_ids.iter().zip(parts).map(|(id, part)| {
+        proactive::job(*id, part.meter_proactive, part.proactive, chunk.of_own_accord, address_id)
+    });
+    tx.enqueue_batch(jobs.collect()).await?;
+    Ok(())
+}
+
+/// Why a part is not sent again: what Twilio has, or may have, is not, nor what somebody has cancelled.
+fn in_the_way(part: &UnsentChunk, is_first: bool) -> Option<String> {
+    let reason = part.error_message.as_deref().unwrap_or_default();
+    match (part.state, is_first) {
+        (ChunkState::Failed | ChunkState::Blocked | ChunkState::Expired, _) if part.sid.is_none() => None,
+        (ChunkState::Cancelled, false) if reason == EARLIER_PART_NOT_SENT => None,
+        (ChunkState::Cancelled, _) => Some(format!("it was cancelled: {reason}")),
+        (ChunkState::Sending | ChunkState::Unknown, _) => Some(format!(
+            "nobody knows whether Twilio has chunk {0}: `cloudybot chunks verdict {0} arrived|send-again` decides",
+            part.id
+        )),
+        (ChunkState::Planned, _) => Some(NOT_CLOSED.to_owned()),
+        (_, true) => Some("Twilio has taken it".to_owned()),
+        (_, false) => Some("a later part was sent already".to_owned()),
+    }
+}

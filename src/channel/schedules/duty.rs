@@ -1,0 +1,102 @@
+//! What is said at a slot: the author's words filled in, and their copies to WhatsApp.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use queue::failure::Failure;
+use queue::transaction::Transaction;
+use serde_json::Map;
+use store::deliveries::{DeliveryState, Purpose};
+use store::slots::{PartOutcome, Slot, UserPart};
+use store::users::User;
+
+use super::definition::Definition;
+use super::placeholders::{self, Values};
+use crate::outbound::proactive::eligibility::Eligibilities;
+use crate::outbound::proactive::{self, PlanError, Request};
+
+/// An author's text with the user's and the slot's values.
+#[must_use]
+pub fn filled(moment: DateTime<Utc>, definition: &Definition, user: &User, text: &str) -> String {
+    let zone: Tz = definition.timezone.parse().unwrap_or(Tz::UTC);
+    let local = moment.with_timezone(&zone);
+    let (date, time, weekday) =
+        (local.format("%F").to_string(), local.format("%H:%M").to_string(), local.format("%A").to_string());
+    let values = Values {
+        user_id: &user.id,
+        user_plan: &user.plan,
+        slot_date: &date,
+        slot_time: &time,
+        slot_weekday: &weekday,
+    };
+    placeholders::fill(text, &values)
+}
+
+/// Plans the copies to WhatsApp of what was said to users; what became of each. The caller has locked the users' addresses before it read the
+/// standings.
+pub async fn say<'a>(
+    tx: &mut Transaction,
+    standings: &Eligibilities,
+    slot: &Slot,
+    definition: &Definition,
+    said: &'a [(&User, String)],
+) -> Result<Vec<UserPart<'a>>, Failure> {
+    let variables: Vec<Option<serde_json::Value>> = said
+        .iter()
+        .map(|(user, _)| {
+            let fill = |value: &String| filled(slot.moment, definition, user, value).into();
+            let variables = &definition.template.as_ref()?.variables;
+            Some(
+                variables
+                    .iter()
+                    .map(|(name, value)| (name.clone(), fill(value)))
+                    .collect::<Map<_, _>>()
+                    .into(),
+            )
+        })
+        .collect();
+    let content_sid = definition.template.as_ref().map(|template| template.content_sid.as_str());
+    let requests = said.iter().zip(&variables).map(|((user, text), variables)| Request {
+        user_id: &user.id,
+        purpose: Purpose::Scheduled,
+        text,
+        template: content_sid.zip(variables.as_ref()),
+        expires_at: expires_at(slot, definition),
+        waits_for_inbound: false,
+        not_before: spread(slot, definition, &user.id),
+    });
+    let planned =
+        proactive::plan_all(tx, standings, requests.collect()).await.map_err(|error| match error {
+            PlanError::Database(error) => Failure::from(error),
+            PlanError::Enqueue(error) => Failure::from(error),
+        })?;
+    Ok(said
+        .iter()
+        .zip(planned)
+        .map(|((user, _), planned)| UserPart {
+            user_id: &user.id,
+            outcome: if planned.state == DeliveryState::Open {
+                PartOutcome::Planned
+            } else {
+                PartOutcome::Blocked
+            },
+            reason: planned.reason,
+            delivery_id: Some(planned.id),
+        })
+        .collect())
+}
+
+/// What has not left by then does not leave any more.
+pub fn expires_at(slot: &Slot, definition: &Definition) -> DateTime<Utc> {
+    slot.moment + definition.expires
+}
+
+/// Where in the window a user's message stands: always the same for the same slot and user.
+fn spread(slot: &Slot, definition: &Definition, user_id: &str) -> Option<DateTime<Utc>> {
+    let within = u64::try_from(definition.jitter.as_millis()).ok().filter(|millis| *millis > 0)?;
+    let mut hasher = DefaultHasher::new();
+    (slot.id, user_id).hash(&mut hasher);
+    Some(slot.moment + Duration::from_millis(hasher.finish() % within))
+}

@@ -1,0 +1,60 @@
+//! The end of a slot, and of a schedule that fails again and again.
+
+use queue::failure::Failure;
+use queue::transaction::Transaction;
+use store::alerts::AlertCause;
+use store::ids::SlotId;
+
+use crate::alerts;
+use crate::app::App;
+
+/// A schedule that fails so often one after the other is switched off.
+const FAILURES: i32 = 10;
+
+/// Ends a slot if nobody of its audience is left: as failed if there is a reason, or if the agent failed for everybody.
+pub async fn close_if_done(
+    app: &App,
+    tx: &mut Transaction,
+    slot_id: SlotId,
+    failed: Option<&str>,
+) -> Result<(), Failure> {
+    store::slots::lock(tx, slot_id).await?;
+    if !store::slots::is_worked_off(tx, slot_id).await? {
+        return Ok(());
+    }
+    let agent_failed = store::slots::agent_failed_for_all(tx, slot_id).await?;
+    end(app, tx, slot_id, failed.or(agent_failed.then_some("the agent failed for everybody"))).await
+}
+
+/// Ends a slot, as failed if there is a reason. One that has ended is left alone.
+pub async fn end(
+    app: &App,
+    tx: &mut Transaction,
+    slot_id: SlotId,
+    failed: Option<&str>,
+) -> Result<(), Failure> {
+    let Some(slot) = store::slots::lock(tx, slot_id).await? else { return Ok(()) };
+    if !store::slots::end(tx, slot_id, failed).await? {
+        return Ok(());
+    }
+    let in_row = store::schedules::count_end(tx, &slot.schedule, failed.is_some()).await?;
+    if let Some(reason) = failed {
+        tracing::warn!(
+            slot.id = slot_id.0,
+            schedule = slot.schedule,
+            "A slot of {} failed: {reason}",
+            slot.schedule
+        );
+    }
+    if in_row >= FAILURES {
+        let why =
+            format!("{in_row} slots in a row failed, the last one because {}", failed.unwrap_or_default());
+        store::schedules::switch(tx, &slot.schedule, false, Some(&why)).await?;
+        let detail = format!(
+            "schedule {0} was switched off: {why}; mend it, then `cloudybot schedules enable {0}`",
+            slot.schedule
+        );
+        alerts::raise(tx, &app.settings, AlertCause::ScheduleDisabled, &detail).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,18 @@
+//! Schedules: what an operator writes into `schedules/`, and when it falls due. Only `firing` looks at a table.
+
+/// The users of a slot, page by page.
+pub mod audience;
+/// Crontab expressions.
+pub mod cron;
+/// A schedule's file.
+pub mod definition;
+/// What is said at a slot.
+pub mod duty;
+/// The end of a slot.
+pub mod ending;
+/// Makes the slots of what has fallen due.
+pub mod firing;
+/// When a schedule falls due.
+pub mod moments;
+/// `{{user.id}}` and the like.
+pub mod placeholders;
