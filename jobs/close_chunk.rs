@@ -9,7 +9,7 @@ use channel::kinds::CloseChunk;
 use channel::outbound::in_doubt::UNRESOLVED;
 use queue::claim::Claim;
 use queue::failure::Failure;
-use queue::job::EndState;
+use queue::job_state::JobState;
 use store::alerts::AlertCause;
 use store::chunks::{ChunkState, End};
 
@@ -21,7 +21,7 @@ pub async fn run(job: CloseChunk, app: App, claim: Claim) -> Result<(), Failure>
     let Some(chunk) = store::chunks::lock(&mut tx, chunk_id).await? else { return Ok(()) };
     let (end, reason) = match (chunk.state, job.0.state) {
         (ChunkState::Sending, _) => UNRESOLVED,
-        (_, EndState::Cancelled) => (End::Cancelled, reason),
+        (_, JobState::Cancelled) => (End::Cancelled, reason),
         _ => (End::Failed, reason),
     };
     if store::chunks::end(&mut tx, chunk_id, end, None, reason).await? {

@@ -5,6 +5,7 @@ use crate::Queue;
 use crate::inspection::{Action, Filter, Outcome};
 use crate::job::JobId;
 use crate::job_search::{self, JobPage, JobTable};
+use crate::job_state::JobState;
 
 /// Jobs in a step, unless the caller sets another number.
 pub const STEP: i64 = 500;
@@ -51,7 +52,7 @@ impl Queue {
     /// so, for a cancel. A cancel that names no kind leaves out the kinds on which others rely
     /// ([`crate::job::Job::KEPT`]), and follow-ups.
     pub async fn bulk(&self, action: Action, filter: Filter) -> sqlx::Result<Bulk> {
-        let of_dead = action == Action::Retry || filter.state.as_deref() == Some("dead");
+        let of_dead = action == Action::Retry || filter.state == Some(JobState::Dead);
         let extra_condition = if of_dead || filter.kind.is_some() { "" } else { KEPT };
         let until = sqlx::query_scalar("SELECT last_value FROM queue.job_ids")
             .fetch_one(&mut *self.pool().acquire().await?)

@@ -9,13 +9,14 @@ use sqlx::{PgConnection, Postgres, QueryBuilder};
 use crate::Queue;
 use crate::job::JobId;
 use crate::job_search::{self, JobPage};
+use crate::job_state::JobState;
 use crate::pauses;
 
 /// Which jobs are meant. A field that is empty matches all.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// `held`, `scheduled`, `parked`, `waiting`, `running`, `done`, `cancelled` or `dead`.
-    pub state: Option<String>,
+    /// One state.
+    pub state: Option<JobState>,
     /// One kind.
     pub kind: Option<String>,
     /// One pool.
@@ -29,10 +30,6 @@ pub struct Filter {
     /// Of a lower number: the next page of a list.
     pub before: Option<JobId>,
 }
-
-/// Every state a job is in, for people.
-pub const STATES: [&str; 8] =
-    ["held", "scheduled", "parked", "waiting", "running", "done", "cancelled", "dead"];
 
 /// A job as a list shows it.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema, sqlx::FromRow)]

@@ -1,6 +1,5 @@
 //! What a job is: a payload with a kind, and how its work is tried.
 
-use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -9,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::backoff::Backoff;
+use crate::job_state::JobState;
 use crate::trace::TraceParent;
 
 /// The number of a job, unique for ever.
@@ -60,31 +60,12 @@ pub struct Ended<P> {
     pub job_id: JobId,
     /// Its kind.
     pub kind: String,
-    /// How it ended.
-    pub state: EndState,
+    /// Dead or cancelled.
+    pub state: JobState,
     /// The last error, or why it was cancelled.
     pub reason: Option<String>,
     /// Its payload.
     pub payload: P,
-}
-
-/// How a job with a follow-up ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EndState {
-    /// It gave up.
-    Dead,
-    /// Somebody cancelled it.
-    Cancelled,
-}
-
-impl fmt::Display for EndState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Dead => "dead",
-            Self::Cancelled => "cancelled",
-        })
-    }
 }
 
 /// A job to be enqueued, with how and when.

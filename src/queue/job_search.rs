@@ -5,6 +5,7 @@ use sqlx::{Postgres, QueryBuilder};
 
 use crate::inspection::Filter;
 use crate::job::JobId;
+use crate::job_state::JobState;
 
 /// Which of the matching jobs.
 #[derive(Clone, Copy, Debug)]
@@ -29,10 +30,10 @@ pub(crate) enum JobTable {
 impl JobTable {
     /// The tables that may hold a match.
     pub(crate) fn of(filter: &Filter) -> Vec<Self> {
-        match filter.state.as_deref() {
+        match filter.state {
             None => vec![Self::Live, Self::Finished, Self::Dead],
-            Some("done" | "cancelled") => vec![Self::Finished],
-            Some("dead") => vec![Self::Dead],
+            Some(JobState::Done | JobState::Cancelled) => vec![Self::Finished],
+            Some(JobState::Dead) => vec![Self::Dead],
             Some(_) => vec![Self::Live],
         }
     }
@@ -61,16 +62,16 @@ impl JobTable {
     }
 
     /// The condition for a state in this table, as its partial indexes have it.
-    fn state(self, state: &str) -> &'static str {
+    fn state(self, state: JobState) -> &'static str {
         match (self, state) {
-            (Self::Live, "held") => " AND phase = 'held'",
-            (Self::Live, "scheduled") => " AND phase = 'scheduled'",
-            (Self::Live, "parked") => " AND phase = 'parked'",
-            (Self::Live, "waiting") => " AND phase = 'due' AND state = 'waiting'",
-            (Self::Live, "running") => " AND phase = 'due' AND state = 'running'",
-            (Self::Finished, "cancelled") => " AND cancelled",
-            (Self::Finished, "done") => " AND NOT cancelled",
-            (Self::Dead, "dead") => "",
+            (Self::Live, JobState::Held) => " AND phase = 'held'",
+            (Self::Live, JobState::Scheduled) => " AND phase = 'scheduled'",
+            (Self::Live, JobState::Parked) => " AND phase = 'parked'",
+            (Self::Live, JobState::Waiting) => " AND phase = 'due' AND state = 'waiting'",
+            (Self::Live, JobState::Running) => " AND phase = 'due' AND state = 'running'",
+            (Self::Finished, JobState::Cancelled) => " AND cancelled",
+            (Self::Finished, JobState::Done) => " AND NOT cancelled",
+            (Self::Dead, JobState::Dead) => "",
             _ => " AND FALSE",
         }
     }
@@ -144,7 +145,7 @@ fn narrow(
     extra_condition: &'static str,
 ) {
     query.push(" FROM ").push(table.name()).push(" WHERE TRUE").push(extra_condition);
-    if let Some(state) = &filter.state {
+    if let Some(state) = filter.state {
         query.push(table.state(state));
     }
     for (column, value) in [("kind", &filter.kind), ("pool", &filter.pool), ("lane", &filter.lane)] {
@@ -196,10 +197,10 @@ mod tests {
         // What is due is found by its pool and priority, which a list does not know: for these two the live table is
         // read, never the history.
         let states =
-            crate::inspection::STATES.into_iter().filter(|state| !["waiting", "running"].contains(state));
+            JobState::ALL.into_iter().filter(|state| !matches!(state, JobState::Waiting | JobState::Running));
         let states = states.map(Some).chain([None]);
         for state in states {
-            let filter = Filter { state: state.map(str::to_owned), ..Filter::default() };
+            let filter = Filter { state, ..Filter::default() };
             let query = summaries(&filter, JobPage::Newest(50));
             // The limits are all that is bound.
             let sql = (1..=4)

@@ -85,6 +85,8 @@ pub mod failure;
 pub mod inspection;
 /// Jobs and their kinds.
 pub mod job;
+/// States of jobs, for people.
+pub mod job_state;
 /// Paused pools and kinds.
 pub mod pauses;
 /// Finds a pooler between us and the database.

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 use queue::Queue;
 use queue::connections::Connections;
-use queue::inspection::{Count, Filter, JobDetail, JobSummary, Outcome, STATES, Scope};
+use queue::inspection::{Count, Filter, JobDetail, JobSummary, Outcome, Scope};
 use serde::Serialize;
 
 use crate::app;
@@ -89,14 +89,8 @@ pub(crate) struct FilterArgs {
 
 impl FilterArgs {
     pub(crate) fn filter(&self) -> anyhow::Result<Filter> {
-        if let Some(state) = &self.state {
-            anyhow::ensure!(
-                STATES.contains(&state.as_str()),
-                "--state {state:?} is no state; the states are {}",
-                STATES.join(", ")
-            );
-        }
         let Self { state, kind, pool, lane, since, until, before } = self.clone();
+        let state = state.map(|state| state.parse()).transpose().context("--state")?;
         Ok(Filter { state, kind, pool, lane, since, until, before })
     }
 

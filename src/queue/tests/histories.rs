@@ -10,6 +10,7 @@ use queue::claim::Claim;
 use queue::failure::Failure;
 use queue::inspection::{Action, Filter, Scope};
 use queue::job::{Ended, Enqueued, FollowUp, Job, JobId, NewJob};
+use queue::job_state::JobState;
 use queue::workers::{RunningWorkers, Workers};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -207,7 +208,7 @@ impl History {
 
     async fn retry(&mut self) {
         let filter =
-            Filter { state: Some("dead".to_owned()), kind: Some("fate".to_owned()), ..Filter::default() };
+            Filter { state: Some(JobState::Dead), kind: Some("fate".to_owned()), ..Filter::default() };
         let outcomes = self.bench.queue.act_on_fitting(Action::Retry, &filter, "chance").await.unwrap();
         self.touched.extend(outcomes.into_iter().map(|outcome| outcome.id));
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use queue::inspection::{Action, Filter, Scope};
 use queue::job::{Enqueued, NewJob};
+use queue::job_state::JobState;
 
 use crate::support::{Act, Bench, Deed};
 
@@ -174,8 +175,8 @@ async fn lists_are_narrowed_by_every_filter() {
     let number = async |filter: Filter| bench.queue.list(&filter, 100).await.unwrap().len();
 
     assert_eq!(number(Filter::default()).await, 3);
-    assert_eq!(number(Filter { state: Some("held".into()), ..Filter::default() }).await, 1);
-    assert_eq!(number(Filter { state: Some("scheduled".into()), ..Filter::default() }).await, 1);
+    assert_eq!(number(Filter { state: Some(JobState::Held), ..Filter::default() }).await, 1);
+    assert_eq!(number(Filter { state: Some(JobState::Scheduled), ..Filter::default() }).await, 1);
     assert_eq!(number(Filter { lane: Some("l".into()), ..Filter::default() }).await, 2);
     assert_eq!(number(Filter { pool: Some("other".into()), ..Filter::default() }).await, 0);
     assert_eq!(number(Filter { kind: Some("act".into()), until: Some(now), ..Filter::default() }).await, 3);
@@ -233,8 +234,10 @@ async fn a_cancel_by_filter_goes_on_in_steps_to_its_end_and_says_what_is_left() 
 
     assert_eq!((all, first.len(), rest, others), (1200, 500, 700, 700));
     assert_eq!(bench.count("SELECT count(*) FROM queue.jobs").await, 1);
-    let cancelled = Filter { state: Some("cancelled".into()), ..filter.clone() };
+    let cancelled = Filter { state: Some(JobState::Cancelled), ..filter.clone() };
     assert_eq!(bench.queue.list(&cancelled, 2000).await.unwrap().len(), 1200);
     assert_eq!(bench.queue.list(&filter, 2000).await.unwrap().len(), 1201);
-    assert!(bench.queue.list(&Filter { state: Some("dead".into()), ..filter }, 10).await.unwrap().is_empty());
+    assert!(
+        bench.queue.list(&Filter { state: Some(JobState::Dead), ..filter }, 10).await.unwrap().is_empty()
+    );
 }

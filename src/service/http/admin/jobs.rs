@@ -3,8 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use queue::inspection::{Action, Count, Filter, JobDetail, JobSummary, Outcome, STATES, Scope};
+use queue::inspection::{Action, Count, Filter, JobDetail, JobSummary, Outcome, Scope};
 use queue::job::JobId;
+use queue::job_state::UnknownState;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -35,11 +36,9 @@ pub(super) struct JobFilter {
 
 impl JobFilter {
     pub(super) fn filter(self, before: Option<JobId>) -> Result<Filter, Problem> {
-        if let Some(state) = self.state.as_deref().filter(|state| !STATES.contains(state)) {
-            let known = STATES.join(", ");
-            return Err(Problem::invalid(format!("state: {state:?} is none; the states are {known}")));
-        }
         let Self { state, kind, pool, lane, since, until } = self;
+        let state = state.map(|state| state.parse()).transpose();
+        let state = state.map_err(|error: UnknownState| Problem::invalid(format!("state: {error}")))?;
         Ok(Filter { state, kind, pool, lane, since, until, before })
     }
 
