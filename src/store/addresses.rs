@@ -62,12 +62,13 @@ pub struct Contested {
 pub struct FoundAddress {
     /// The person, locked until the caller's transaction ends.
     pub address: Address,
-    /// Other rows that these names prove to be the same person, locked too; the caller merges them.
+    /// Other rows of the same person, as these names prove. They are locked too; the caller merges them.
     pub twins: Vec<AddressId>,
 }
 
-/// The person who has one of these names, made if there is none, and locked until the caller's transaction ends. Names that come together
-/// belong to one person, so unseen ones are added to the row; but a number whose person has another opaque id is contested.
+/// Finds the person who has one of these names, or makes one, and locks the row until the caller's transaction ends.
+/// Names that arrive together belong to one person, so new names are added to the row. A number whose person has
+/// another opaque id is contested.
 ///
 /// # Errors
 /// Database errors. `names` must not be empty.
@@ -122,9 +123,9 @@ pub async fn hand_over(
     Ok(())
 }
 
-/// Locks an address until the caller's transaction ends; one that was merged leads to the row that it became. Whatever is decided about a
-/// person is decided under this lock. It is the weaker lock of the two that exclude each other, so that a row that refers to the address
-/// never waits for it.
+/// Locks an address until the caller's transaction ends. A merged address leads to the row that took it over. Every
+/// decision about a person is made under this lock. It is `FOR NO KEY UPDATE`, so inserting a row that refers to the
+/// address does not wait for it.
 pub async fn lock(conn: &mut PgConnection, id: AddressId) -> sqlx::Result<Address> {
     let mut id = id;
     loop {
@@ -198,8 +199,8 @@ text_enum! {
     }
 }
 
-/// Takes note of a keyword that was written at this moment. `None`: a later one, or a claim, is known, so this one changes nothing. Else
-/// the keyword before it. The caller holds the address's lock.
+/// Stores a keyword that was written at this moment, and returns what stood before it. `None`: a later keyword or
+/// claim is known, so this one changes nothing. The caller holds the address's lock.
 pub async fn note_keyword(
     conn: &mut PgConnection,
     id: AddressId,

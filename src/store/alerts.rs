@@ -56,10 +56,10 @@ pub struct Alert {
     pub acknowledged_at: Option<DateTime<Utc>>,
 }
 
-/// Raises an alert, or counts it to the one of the same cause that is younger than an hour. Returns the number of a new one, which is worth an
-/// `error!`.
+/// Raises an alert, or counts it to one of the same cause that is younger than an hour. Returns the number if the
+/// alert is new; the caller then logs it as an error.
 pub async fn raise(conn: &mut PgConnection, cause: AlertCause, detail: &str) -> sqlx::Result<Option<i64>> {
-    // Two processes that meet the same trouble at once must not both find nothing.
+    // Two processes that raise the same alert at once must not both insert a row.
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('alert ' || $1, 0))")
         .bind(cause)
         .execute(&mut *conn)

@@ -66,9 +66,10 @@ pub struct Wish<'a> {
     pub chunks: usize,
 }
 
-/// Reserves chunks in allowances, for each user all or none; returns the users who got theirs. However many ask at once, no cap is ever passed:
-/// a row is made by one of them alone, and changed under its own condition, in one statement. A user may be named once. The caller writes the
-/// chunks as reserved and then [`note_reserved`]; from there on the chunks' states move the allowance.
+/// Reserves chunks in allowances, for each user all or none, and returns the users whose chunks were reserved.
+/// Concurrent callers never pass a cap: one statement inserts the row or updates it under the condition that the cap
+/// allows it. Each user may be named once. The caller then stores the chunks as reserved and calls [`note_reserved`];
+/// from there on a trigger moves the allowance with the chunks' states.
 pub async fn reserve(conn: &mut PgConnection, wishes: &[Wish<'_>]) -> sqlx::Result<HashSet<String>> {
     let mut granted: HashSet<String> = reserve_first(conn, wishes).await?.into_iter().collect();
     let left: Vec<Wish<'_>> = wishes.iter().filter(|wish| !granted.contains(wish.user_id)).copied().collect();
@@ -108,7 +109,7 @@ async fn reserve_more(conn: &mut PgConnection, wishes: &[Wish<'_>]) -> sqlx::Res
         .await
 }
 
-/// Wishes, turned on their side: one array for each column.
+/// Wishes as one array for each column.
 struct WishColumns<'a> {
     users: Vec<&'a str>,
     starts: Vec<DateTime<Utc>>,
@@ -129,7 +130,7 @@ impl<'a> WishColumns<'a> {
     }
 }
 
-/// Writes into the ledger that these chunks were reserved: for each user of which period which.
+/// Writes into the ledger that these chunks were reserved, by user and period.
 pub async fn note_reserved(
     conn: &mut PgConnection,
     reserved: &[(&str, DateTime<Utc>, &[ChunkId])],
@@ -154,7 +155,7 @@ pub async fn note_reserved(
     Ok(())
 }
 
-/// Gives a chunk back that was accepted and then failed for good, once. The caller holds the chunk's lock.
+/// Credits a chunk that was accepted and then failed for good, once. The caller holds the chunk's lock.
 pub async fn credit(conn: &mut PgConnection, chunk_id: ChunkId) -> sqlx::Result<()> {
     sqlx::query("SELECT whatsapp_meter(c, 'credited') FROM channel_chunks c WHERE c.id = $1 AND c.metering = 'used' AND c.state = 'failed'")
         .bind(chunk_id)
@@ -183,7 +184,8 @@ pub struct Audit {
     pub of_about: Option<i64>,
 }
 
-/// Recomputes allowances from their ledger: all where there are no more than this, else about so many, taken at random.
+/// Recomputes allowances from their ledger: all of them if there are at most `at_most`, else a random sample of about
+/// that size.
 pub async fn audit(conn: &mut PgConnection, at_most: i64) -> sqlx::Result<Audit> {
     let all: i64 =
         sqlx::query_scalar("SELECT reltuples::BIGINT FROM pg_class WHERE oid = 'whatsapp_sends'::regclass")

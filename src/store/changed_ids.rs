@@ -35,7 +35,7 @@ pub enum Move {
 /// else, which takes carriers 45 days at least, is not.
 const EXPLAINS_FOR: &str = "30 days";
 
-/// Lets nobody else count or decide until the caller's transaction ends. Taken after the addresses' locks.
+/// Keeps other transactions from counting or deciding until the caller's ends. Taken after the addresses' locks.
 pub async fn lock(conn: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('changed ids', 0))").execute(conn).await?;
     Ok(())
@@ -147,8 +147,8 @@ pub async fn undecided(conn: &mut PgConnection) -> sqlx::Result<Option<Undecided
     .await
 }
 
-/// Decides about the move that waits for it, or says that there was one: ids that came since then are the same people's, or with `None` no
-/// id is. False: it is refused, and none waits for that.
+/// Decides about the move that waits for a decision, or records one that nobody noticed. With a moment, ids that came
+/// since then belong to the same people; with `None`, no id does. False: nothing waits to be refused.
 pub async fn decide(conn: &mut PgConnection, trusted_since: Option<DateTime<Utc>>) -> sqlx::Result<bool> {
     let decided = sqlx::query(
         "UPDATE channel_sender_moves SET decided_at = clock_timestamp(), trusted_since = $1 WHERE decided_at IS NULL",
@@ -179,7 +179,8 @@ pub struct Change {
     pub newcomer_id: AddressId,
 }
 
-/// The next change behind this one that is taken in one of these ways, seen since then, whose link has not ended.
+/// The next change after this one that is in one of these states, was seen at this moment or later, and whose link
+/// has not ended.
 pub async fn next(
     conn: &mut PgConnection,
     behind: i64,

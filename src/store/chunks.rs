@@ -49,7 +49,7 @@ text_enum! {
 
 text_enum! {
     /// What an attempt to send a chunk came to.
-    pub enum AttemptOutcome in ["channel_chunk_attempts.outcome"] {
+    pub enum SendOutcome in ["channel_chunk_attempts.outcome"] {
         /// Twilio has the message.
         Accepted = "accepted",
         /// Twilio refused it.
@@ -216,7 +216,7 @@ pub async fn begin_sending(
     Ok(Some(attempt))
 }
 
-/// The trace that an attempt belongs to, so that what Twilio reports about it can belong to it too.
+/// The trace of an attempt, which the handling of its status callbacks continues.
 pub async fn trace_of_attempt(
     conn: &mut PgConnection,
     id: ChunkId,
@@ -251,8 +251,8 @@ pub enum Accepted {
     },
 }
 
-/// Twilio has accepted this chunk under this SID. It counts from `sending`, and also from an end that was reached without proof. The
-/// caller holds the chunk's lock.
+/// Stores that Twilio accepted this chunk under this SID. This is proof, so it also applies to a chunk that had ended
+/// without proof. The caller holds the chunk's lock.
 pub async fn accept(conn: &mut PgConnection, id: ChunkId, attempt: i32, sid: &str) -> sqlx::Result<Accepted> {
     let known: Option<String> = sqlx::query_scalar("SELECT sid FROM channel_chunks WHERE id = $1")
         .bind(id)
@@ -265,11 +265,11 @@ pub async fn accept(conn: &mut PgConnection, id: ChunkId, attempt: i32, sid: &st
             .fetch_optional(&mut *conn)
             .await?;
     if let Some(owner) = owner {
-        // The same words to the same person, both in doubt: the other one took this message for its own, and this one will take the next. Or
-        // Twilio answered with the wrong message.
+        // Two chunks with the same text to the same person were in doubt: the other chunk adopted this message, and
+        // this chunk will adopt the next one. Or Twilio answered with the wrong message.
         return Ok(Accepted::AnothersSid { owner });
     }
-    end_attempt(conn, id, attempt, AttemptOutcome::Accepted, Some(sid), None, None).await?;
+    end_attempt(conn, id, attempt, SendOutcome::Accepted, Some(sid), None, None).await?;
     match known {
         Some(first_sid) if first_sid == sid => return Ok(Accepted::Already),
         Some(first_sid) => {
@@ -312,8 +312,8 @@ pub async fn return_to_planned(
     .execute(&mut *conn)
     .await?;
     let outcome = match outcome {
-        Unsent::NotSent => AttemptOutcome::NotSent,
-        Unsent::Missed => AttemptOutcome::Missed,
+        Unsent::NotSent => SendOutcome::NotSent,
+        Unsent::Missed => SendOutcome::Missed,
     };
     end_attempt(conn, id, attempt, outcome, None, None, Some(error)).await?;
     Ok(done.rows_affected() == 1)
@@ -328,7 +328,7 @@ pub enum Unsent {
     Missed,
 }
 
-/// planned or sending → an end, with its reason. False: it had left those states.
+/// planned or sending → an end, with its reason. False: the chunk was in another state.
 pub async fn end(
     conn: &mut PgConnection,
     id: ChunkId,
@@ -347,7 +347,7 @@ pub async fn end(
     .fetch_optional(&mut *conn)
     .await?;
     if let (Some(attempt), End::Failed) = (ended, end) {
-        end_attempt(conn, id, attempt, AttemptOutcome::Refused, None, code, Some(reason)).await?;
+        end_attempt(conn, id, attempt, SendOutcome::Refused, None, code, Some(reason)).await?;
     }
     Ok(ended.is_some())
 }
@@ -377,7 +377,8 @@ pub async fn planned(conn: &mut PgConnection, delivery_id: DeliveryId) -> sqlx::
     Ok(chunks)
 }
 
-/// The chunk that has waited longest to be sent, the first of what is left of its delivery: what a sender in trouble is tried out with.
+/// The chunk that has waited longest to be sent: the first planned one of the oldest open delivery. A probe of the
+/// sender tries it.
 pub async fn longest_waiting(conn: &mut PgConnection) -> sqlx::Result<Option<ChunkId>> {
     sqlx::query_scalar(
         "SELECT next.id
@@ -420,9 +421,9 @@ impl End {
     }
 }
 
-/// Moves an accepted chunk forward by a status that Twilio reported. False: it changes nothing, because the chunk is as far already or
-/// nobody knows the status. Callbacks overtake each other, so a chunk may skip states, and a failure counts only while nothing better is
-/// known. The caller holds the chunk's lock.
+/// Moves an accepted chunk forward by a status that Twilio reported. False: nothing changed, because the chunk is in
+/// that state or a later one, or the status is unknown. Callbacks overtake each other, so a chunk may skip states,
+/// and a failure applies only while no delivery is known. The caller holds the chunk's lock.
 pub async fn apply_status(
     conn: &mut PgConnection,
     id: ChunkId,
@@ -463,8 +464,8 @@ pub struct Unsettled {
     pub accepted_at: DateTime<Utc>,
 }
 
-/// Chunks that Twilio accepted so many seconds ago or more, whose final state is not known, and for which Twilio was asked so many times. The oldest
-/// first, at most 1000.
+/// Chunks without a final state that Twilio accepted at least `older_than_secs` ago and that were looked up
+/// `look_ups` times. The oldest first, at most 1000.
 pub async fn unsettled(
     conn: &mut PgConnection,
     look_ups: i16,
@@ -498,13 +499,13 @@ pub async fn owned_sids(conn: &mut PgConnection, sids: &[String]) -> sqlx::Resul
         .await
 }
 
-/// Writes an attempt's outcome. One that was in doubt may still be cleared up, and a SID proves every other outcome wrong; else the first
-/// one stands.
+/// Writes an attempt's outcome. `in_doubt` gives way to any other outcome, and `accepted` replaces every other one;
+/// otherwise the first outcome stands.
 pub(crate) async fn end_attempt(
     conn: &mut PgConnection,
     id: ChunkId,
     attempt: i32,
-    outcome: AttemptOutcome,
+    outcome: SendOutcome,
     sid: Option<&str>,
     code: Option<i32>,
     message: Option<&str>,

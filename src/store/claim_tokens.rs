@@ -1,4 +1,4 @@
-//! `channel_claim_tokens`: by which a phone proves whose it is. Only hashes are kept.
+//! `channel_claim_tokens`: tokens by which a phone proves whose it is. Only hashes are stored.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -42,8 +42,9 @@ pub struct LatestToken {
     pub expired: bool,
 }
 
-/// Hands out a token; the user's one before it is voided. Returns when it expires. Of several at once each voids the one before it, since a token
-/// that another transaction has not committed yet is not there to be voided. `None`: the user has just been erased.
+/// Creates a token and voids the user's previous one. Returns when the new one expires; `None`: the user has just
+/// been erased. An advisory lock serialises concurrent calls for one user, since a token that is not committed yet
+/// could not be voided.
 pub async fn create(
     conn: &mut PgConnection,
     user_id: &str,
@@ -69,7 +70,7 @@ pub async fn create(
     .await
 }
 
-/// Until the caller's transaction ends nobody else hands out a token for this user.
+/// Until the caller's transaction ends no other transaction creates a token for this user.
 async fn keep_others_from_creating(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<()> {
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('claim token ' || $1, 0))")
         .bind(user_id)
@@ -78,8 +79,8 @@ async fn keep_others_from_creating(conn: &mut PgConnection, user_id: &str) -> sq
     Ok(())
 }
 
-/// Locks all tokens of a user, to which none is added until the caller's transaction ends: one that came behind the look would be locked by
-/// others when the user is.
+/// Locks all tokens of a user and keeps others from creating one until the caller's transaction ends. A token created
+/// in between would be locked by others after the user row, in the wrong order.
 pub(crate) async fn lock_all(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<()> {
     keep_others_from_creating(conn, user_id).await?;
     sqlx::query("SELECT FROM channel_claim_tokens WHERE user_id = $1 ORDER BY id FOR UPDATE")
@@ -89,8 +90,8 @@ pub(crate) async fn lock_all(conn: &mut PgConnection, user_id: &str) -> sqlx::Re
     Ok(())
 }
 
-/// The token with one of these hashes if it is worth something, locked: of two phones that send it at once, one waits and finds it used up.
-/// `written_at`: when the token was sent to us, which is what counts when we were slow to look.
+/// The live token with one of these hashes, locked: of two phones that send it at once, the second waits and finds it
+/// used up. A token is live if it had not expired at `written_at`, when it was sent to us.
 pub async fn lock_live(
     conn: &mut PgConnection,
     hashes: &[Vec<u8>],
@@ -105,7 +106,8 @@ pub async fn lock_live(
     .await
 }
 
-/// The address that the user of a token with one of these hashes is linked to: to be locked before the token, as all addresses are.
+/// The address that the token's user is linked to. The caller locks it before the token, since addresses are locked
+/// first.
 pub async fn linked_address(conn: &mut PgConnection, hashes: &[Vec<u8>]) -> sqlx::Result<Option<AddressId>> {
     sqlx::query_scalar(
         "SELECT l.address_id FROM channel_claim_tokens t JOIN channel_links l ON l.user_id = t.user_id AND l.ended_at IS NULL

@@ -26,8 +26,9 @@ pub async fn find(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Option
         .await
 }
 
-/// The conversations of many users, made where there is none, and locked until the caller's transaction ends. The statements leave Postgres no other
-/// way than the index on the user, even where it believes the table to be empty.
+/// Finds or creates the conversations of many users, and locks them until the caller's transaction ends. The
+/// statements are written so that Postgres uses the index on the user even when its statistics say that the table is
+/// empty.
 pub async fn of_users(
     conn: &mut PgConnection,
     user_ids: &[&str],
@@ -59,7 +60,7 @@ pub async fn user_of(conn: &mut PgConnection, id: ConversationId) -> sqlx::Resul
     Ok(user.flatten())
 }
 
-/// Locks a conversation until the caller's transaction ends: which messages a turn has is decided under this lock.
+/// Locks a conversation until the caller's transaction ends. Messages are assigned to turns under this lock.
 pub async fn lock(conn: &mut PgConnection, id: ConversationId) -> sqlx::Result<()> {
     sqlx::query("SELECT FROM channel_conversations WHERE id = $1 FOR UPDATE").bind(id).execute(conn).await?;
     Ok(())

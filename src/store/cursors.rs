@@ -15,8 +15,8 @@ text_enum! {
     }
 }
 
-/// Everything before this moment is done; now, if nothing was ever done. One in the future was written by a clock that was wrong, and tells nothing:
-/// everything of the last day is done again.
+/// The moment up to which everything is done; the present if the cursor is new. A moment in the future was written by
+/// a wrong clock, so the last day is done again.
 pub async fn get(conn: &mut PgConnection, cursor: Cursor) -> sqlx::Result<DateTime<Utc>> {
     sqlx::query("INSERT INTO channel_cursors (name, moment) VALUES ($1, now()) ON CONFLICT DO NOTHING")
         .bind(cursor)

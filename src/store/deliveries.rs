@@ -1,5 +1,5 @@
-//! `channel_deliveries`: logical outbound messages. A delivery is written once, with its chunks; afterwards its state only follows
-//! theirs.
+//! `channel_deliveries`: logical outbound messages. A delivery is written once, with its chunks; after that its state
+//! only follows theirs.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -184,7 +184,7 @@ pub(crate) async fn add_chunks(
         .collect())
 }
 
-/// Chunks, turned on their side: one array for each column.
+/// Chunks as one array for each column.
 #[derive(Default)]
 struct ChunkRows<'a> {
     places: Vec<i32>,
@@ -268,7 +268,8 @@ pub async fn chunks(conn: &mut PgConnection, id: DeliveryId) -> sqlx::Result<Vec
     .await
 }
 
-/// Cancels what is still to be sent of a delivery. False: there was nothing. What Twilio may have already stays to be cleared up.
+/// Cancels the planned chunks of a delivery. False: there were none. A chunk that is being sent stays in doubt until
+/// it is cleared up.
 pub async fn cancel(conn: &mut PgConnection, id: DeliveryId, reason: &str) -> sqlx::Result<bool> {
     if proactive_deliveries::end_waiting(conn, id, DeliveryState::Cancelled, reason).await? {
         return Ok(true);
@@ -288,8 +289,9 @@ pub async fn cancel(conn: &mut PgConnection, id: DeliveryId, reason: &str) -> sq
     Ok(done.rows_affected() > 0)
 }
 
-/// Whether something else to this person is under way that a chunk must let pass, so that deliveries do not interleave: before the first
-/// chunk of a proactive delivery, any reply that is not stuck; before the first chunk of a reply, a proactive delivery that has begun and moves on.
+/// Whether a delivery must wait before its first chunk, so that two deliveries to one person do not interleave. A
+/// proactive delivery waits for replies of the last two minutes; a reply waits for a proactive delivery that has
+/// begun and had a chunk accepted in the last 20 seconds.
 pub async fn must_let_pass(
     conn: &mut PgConnection,
     id: DeliveryId,
@@ -308,8 +310,8 @@ pub async fn must_let_pass(
     sqlx::query_scalar(question).bind(id).bind(address_id).fetch_one(conn).await
 }
 
-/// Ends what is still to be sent under a link that does not hold any more. What Twilio may have already stays to be cleared up. The caller holds
-/// the address's lock.
+/// Ends the planned chunks of a link that does not hold any more. A chunk that is being sent stays in doubt until it
+/// is cleared up. The caller holds the address's lock.
 pub(crate) async fn end_of_link(
     conn: &mut PgConnection,
     link_id: LinkId,

@@ -27,8 +27,8 @@ pub struct ThreadEntry {
     pub at: DateTime<Utc>,
 }
 
-/// What was said in a user's conversation behind this number, in order. The page is cut before anything is joined to it, and the conversation is
-/// no join: else Postgres reads and sorts the rest of the thread for each page.
+/// What was said in a user's conversation behind this number, in order. The page is limited before the joins, and the
+/// conversation is a subquery: otherwise Postgres reads and sorts the rest of the thread for each page.
 pub async fn after(
     conn: &mut PgConnection,
     user_id: &str,

@@ -1,8 +1,9 @@
-//! Erasing a user: numbers and words go, the proof of an opt-out stays as a hash that tells nothing.
+//! Erasing a user: numbers and texts are removed; an opt-out stays as a keyed hash from which nobody can tell the
+//! number.
 //!
-//! In the transaction that begins it the person is forgotten: nobody is linked, named or known any more, and nothing is sent. What was said is emptied
-//! afterwards, page by page (`channel_erasures`), the newest first, so that it takes no longer lock than a page and survives whatever happens to the
-//! process that does it.
+//! The first transaction removes the user, the link and the names, and cancels what was to be sent. Texts are emptied
+//! afterwards page by page, the newest first. Pages keep locks short, and their progress is stored in
+//! `channel_erasures`, so another process goes on after a crash.
 
 use sqlx::PgConnection;
 
@@ -105,7 +106,7 @@ const FORGET_USER: [&str; 8] = [
     "UPDATE channel_conversations SET user_id = NULL WHERE user_id = $1",
     "UPDATE whatsapp_consents SET phone = NULL WHERE user_id = $1",
     "DELETE FROM channel_claim_tokens WHERE user_id = $1",
-    // The links stay, as nobody's: their deliveries still say that the link under which they were planned has ended.
+    // The links stay without a user: their deliveries still refer to them, and find them ended.
     "UPDATE channel_links SET user_id = NULL WHERE user_id = $1",
     "DELETE FROM channel_users WHERE id = $1",
 ];
@@ -132,7 +133,8 @@ async fn parts(conn: &mut PgConnection, user_id: &str, part: ErasurePart) -> sql
     .await
 }
 
-/// Empties the next page of an erasure, of this user's or of anybody's. False: nothing is due, or others are at it. The caller commits after each page.
+/// Empties the next due page of an erasure, of this user or of any. False: nothing is due, or other processes have it
+/// locked. The caller commits after each page.
 pub async fn empty_page(conn: &mut PgConnection, user_id: Option<&str>) -> sqlx::Result<bool> {
     let part: Option<PartToEmpty> = sqlx::query_as(
         "SELECT id, user_id, part, subject, next_id, next_delivery FROM channel_erasures
@@ -146,7 +148,7 @@ pub async fn empty_page(conn: &mut PgConnection, user_id: Option<&str>) -> sqlx:
     Ok(true)
 }
 
-/// Whether an erasure has pages to empty that are due: all of it, apart from what may have reached Twilio.
+/// Whether an erasure has pages that are due. Chunks in doubt are due later.
 pub async fn is_due(conn: &mut PgConnection, user_id: Option<&str>) -> sqlx::Result<bool> {
     sqlx::query_scalar(
         "SELECT EXISTS (SELECT FROM channel_erasures WHERE due_at <= clock_timestamp() AND user_id = coalesce($1, user_id))",

@@ -13,7 +13,7 @@ pub struct KeptRequest {
     pub delivery_id: DeliveryId,
 }
 
-/// What a key stands for, if it was used within a day. Of several requests with one key at once, one goes on and the others wait for it.
+/// What a key stands for, if it was used within a day. Concurrent requests with one key are serialised.
 pub async fn find(conn: &mut PgConnection, user_id: &str, key: &str) -> sqlx::Result<Option<KeptRequest>> {
     sqlx::query(
         "SELECT pg_advisory_xact_lock(hashtextextended(concat('idempotency ', $1::TEXT, ' ', $2::TEXT), 0))",

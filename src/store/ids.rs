@@ -1,4 +1,5 @@
-//! Ids of rows: each table's of a type of its own, so that none is taken for another's. In JSON and in the database they are plain numbers and UUIDs.
+//! Ids of rows. Each table has an id type of its own, so that the compiler tells them apart. In JSON and in the
+//! database they are plain numbers and UUIDs.
 
 use std::fmt;
 

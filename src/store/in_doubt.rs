@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use crate::chunks::{self, AttemptOutcome, ChunkState};
+use crate::chunks::{self, ChunkState, SendOutcome};
 use crate::ids::{AddressId, ChunkId, DeliveryId};
 use crate::text_enum::text_enum;
 
@@ -38,10 +38,11 @@ text_enum! {
 
 /// Nobody knows whether this attempt reached Twilio; the chunk stays `sending`.
 pub async fn raise(conn: &mut PgConnection, id: ChunkId, attempt: i32, error: &str) -> sqlx::Result<()> {
-    chunks::end_attempt(conn, id, attempt, AttemptOutcome::InDoubt, None, None, Some(error)).await
+    chunks::end_attempt(conn, id, attempt, SendOutcome::InDoubt, None, None, Some(error)).await
 }
 
-/// A list did not have this attempt. Returns how many seconds ago the first such list was; 0 for the first.
+/// Notes that a list of Twilio's did not have this attempt. Returns the seconds since the first such list; 0 if this
+/// is the first.
 pub async fn note_miss(conn: &mut PgConnection, id: ChunkId, attempt: i32) -> sqlx::Result<f64> {
     sqlx::query_scalar(
         "UPDATE channel_chunk_attempts
@@ -83,8 +84,8 @@ pub async fn open(conn: &mut PgConnection) -> sqlx::Result<Vec<Doubt>> {
     .await
 }
 
-/// An administrator's verdict on a chunk of which nobody knows whether it was sent. False: it is not in doubt. The caller holds the chunk's
-/// lock.
+/// Applies an administrator's verdict to a chunk in doubt. False: the chunk is not in doubt. The caller holds the
+/// chunk's lock.
 pub async fn give_verdict(conn: &mut PgConnection, id: ChunkId, verdict: AdminVerdict) -> sqlx::Result<bool> {
     let state = match verdict {
         AdminVerdict::Arrived => ChunkState::Sent,
@@ -103,7 +104,7 @@ pub async fn give_verdict(conn: &mut PgConnection, id: ChunkId, verdict: AdminVe
     Ok(done.rows_affected() == 1)
 }
 
-/// In-doubt chunks that nobody could clear up since so long end as unknown. Returns them with their deliveries.
+/// Chunks that have been in doubt for at least this long: the caller ends them as unknown. At most 100.
 pub async fn stale(conn: &mut PgConnection, older_than_secs: f64) -> sqlx::Result<Vec<ChunkId>> {
     sqlx::query_scalar(
         "SELECT c.id FROM channel_chunks c WHERE c.state IN ('sending', 'unknown') AND c.state = 'sending' AND c.updated_at < now() - make_interval(secs => $1) ORDER BY c.id LIMIT 100",

@@ -82,7 +82,8 @@ pub async fn check(conn: &mut PgConnection, keys: &SecretKeys) -> Result<(), Key
     .bind(&given)
     .fetch_all(&mut *conn)
     .await?;
-    // Three looks at an index for each. Where all rows have one key, Postgres takes "= $1" to be found anywhere, and reads a table to its end in vain.
+    // Three index lookups for each table. Where all rows have the same key, Postgres expects to find `= $1` anywhere
+    // and would scan the whole table.
     let mut lost = Vec::new();
     for fingerprint in missing {
         let is_in_use: bool = sqlx::query_scalar(
@@ -121,8 +122,8 @@ pub async fn accept(conn: &mut PgConnection, keys: &SecretKeys) -> Result<(), Ke
     Ok(())
 }
 
-/// Hashes anew with the newest key what can be, once a day at most: rows may have come from processes that began with another key. Returns the number
-/// of rows.
+/// Hashes rows anew with the newest key where the number is known, at most once a day, since processes with a former
+/// key may have written rows. Returns the number of rows.
 pub async fn hash_anew_when_due(conn: &mut PgConnection, keys: &SecretKeys) -> sqlx::Result<u64> {
     let due: Option<bool> = sqlx::query_scalar(
         "SELECT coalesce(hashed_anew_at < now() - interval '1 day', TRUE) FROM channel_secret_keys WHERE fingerprint = $1",
@@ -141,8 +142,8 @@ pub async fn hash_anew_when_due(conn: &mut PgConnection, keys: &SecretKeys) -> s
     Ok(rows)
 }
 
-/// Gives a lost key up: what still has its number is hashed with the newest of the present keys, and the rest is missed by nobody from here on.
-/// Returns what is left; `None`: no row hangs on such a key.
+/// Gives a lost key up: rows that still have their number are hashed with the newest present key, and the rest no
+/// longer prevents a start. Returns the rows that are left; `None`: no row hangs on such a key.
 pub async fn give_up(
     conn: &mut PgConnection,
     keys: &SecretKeys,

@@ -1,7 +1,7 @@
 //! What is remembered: all SQL over the channel's own tables. No HTTP, no jobs.
 //!
-//! A function is one statement or a few, on the caller's connection: who calls owns the transaction. Locks are taken in one order
-//! everywhere: address, conversation, delivery, chunk.
+//! A function is one statement or a few on the caller's connection, so the caller owns the transaction. Locks are
+//! taken in one order everywhere: address, conversation, delivery, chunk.
 
 /// WhatsApp people.
 pub mod addresses;

@@ -70,8 +70,8 @@ pub async fn lock_of_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Resul
     Ok(of_user(conn, user_id).await?.filter(|link| link.address_id == address.id))
 }
 
-/// Locks the addresses of many users until the caller's transaction ends, as [`lock_of_user`] does that of one: in one order, so that two who
-/// do this cannot wait for each other.
+/// Locks the addresses of many users until the caller's transaction ends, in the order of their ids, so that two
+/// callers cannot deadlock.
 pub async fn lock_of_users(conn: &mut PgConnection, user_ids: &[&str]) -> sqlx::Result<()> {
     loop {
         let locked: HashSet<AddressId> = sqlx::query_scalar(
@@ -133,8 +133,8 @@ pub async fn create(conn: &mut PgConnection, user_id: &str, address_id: AddressI
         .await
 }
 
-/// Holds back a link whose number belongs to somebody else from now on, and blocks what was to be said under it or waited for the person to
-/// write. The caller holds the address's lock.
+/// Marks a link as unproven, since its number belongs to somebody else now, and blocks its planned chunks and waiting
+/// deliveries. The caller holds the address's lock.
 pub async fn hold_back(conn: &mut PgConnection, link: &Link) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE channel_links SET unproven_since = coalesce(unproven_since, clock_timestamp()) WHERE id = $1",
@@ -155,8 +155,8 @@ pub async fn prove(conn: &mut PgConnection, id: LinkId) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// Ends a link, writes that into the consents, and cancels what is still open for it. The caller holds the address's lock. A link that has
-/// ended is left alone.
+/// Ends a link, records that in the consents, and cancels its planned chunks. The caller holds the address's lock. A
+/// link that has ended is left alone.
 pub async fn end(
     conn: &mut PgConnection,
     keys: &SecretKeys,

@@ -6,8 +6,8 @@ use crate::ids::AddressId;
 use crate::links::{self, Link, LinkEnding};
 use crate::secret_keys::SecretKeys;
 
-/// Merges rows into the older one; the caller holds the locks of all. Where both are linked, the later proven claim holds. An opt-out of either is
-/// one of the person, since it is looked up by every name.
+/// Merges rows into the older one; the caller holds all their locks. If both are linked, the later proven claim
+/// stays. An opt-out of either row applies to the person, since opt-outs are looked up by every name.
 pub async fn merge(
     conn: &mut PgConnection,
     keys: &SecretKeys,

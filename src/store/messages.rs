@@ -122,9 +122,9 @@ pub struct StoredArrival {
     pub inserted: Inserted,
 }
 
-/// Stores the messages of known people whom nobody else has locked, in the order given; no SID may be there twice. Those that are not in
-/// the answer are to be taken in one by one: who is new, whose names lead to several rows, and who is locked is left out, so that
-/// nobody's message waits for another person.
+/// Stores several messages in the order given; no SID may be there twice. Messages of new senders, of senders whose
+/// names lead to several rows and of locked senders are left out of the answer, and the caller takes them in one by
+/// one. So no message waits for another person's lock.
 pub async fn insert_together(
     conn: &mut PgConnection,
     arrived: &[Arrived<'_>],

@@ -9,11 +9,11 @@ pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 /// What makes the functions, compiled in: applied whole when the database has another text.
 pub const FUNCTIONS: &str = include_str!("../../migrations/functions.sql");
 
-/// Which text of [`FUNCTIONS`] this is. A change of that file raises it, so that a process of the build before, started in the middle of a
-/// rolling deploy, does not put its own text in the place of a later one.
+/// The revision of [`FUNCTIONS`]. A change of that file raises it, so that a process of the previous build that
+/// starts during a rolling deploy does not replace the newer functions.
 pub const REVISION: i32 = 2;
 
-/// Serialises bringing the database up to date over all processes; any number that nothing else takes.
+/// Advisory lock that serialises migrations over all processes: any number that nothing else uses.
 const LOCK: i64 = 0x6d69_6772;
 
 /// Why the database cannot be brought up to date.
@@ -35,12 +35,14 @@ pub enum MigrationError {
     Database(#[from] sqlx::Error),
 }
 
-/// Brings the database up to date. Several processes may start at once: one works and the others wait. The locks are the session's, and sqlx
-/// leaves its own there when a migration fails, so the session is taken out of its pool and ends with this.
+/// Brings the database up to date. Several processes may start at once: one migrates and the others wait. The locks
+/// belong to the session, and sqlx keeps its lock when a migration fails, so the session is taken out of the pool and
+/// closed here.
 pub async fn run(pg: &PgPool) -> Result<(), MigrationError> {
     let mut session = pg.acquire().await?.detach();
     let done = bring_up_to_date(&mut session).await;
-    // Whoever waits for a lock must not wait until the server notices; an error here says no more than that the session is gone already.
+    // Closing releases the locks at once for the processes that wait. An error here means that the session is gone
+    // already.
     let _ = session.close().await;
     done
 }

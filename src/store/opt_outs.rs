@@ -32,7 +32,7 @@ impl OptedOutBy<'_> {
     }
 }
 
-/// Opts a person out. False: it was so already. The caller holds the address's lock.
+/// Opts a person out. False: the person was opted out already. The caller holds the address's lock.
 pub async fn put(
     conn: &mut PgConnection,
     keys: &SecretKeys,
@@ -57,7 +57,8 @@ pub async fn put(
     Ok(done.rows_affected() == 1)
 }
 
-/// Keeps an opt-out for each name of a person on its own, before the names part. The caller holds the address's lock.
+/// Stores the opt-out under each name of a person, before the names are split between two people. The caller holds
+/// the address's lock.
 pub async fn spread(conn: &mut PgConnection, keys: &SecretKeys, names: &[Name]) -> sqlx::Result<()> {
     for name in names {
         sqlx::query(
@@ -77,7 +78,7 @@ pub async fn spread(conn: &mut PgConnection, keys: &SecretKeys, names: &[Name]) 
     Ok(())
 }
 
-/// Lets proactive messages through again. False: nothing stood in their way. The caller holds the address's lock.
+/// Lifts an opt-out. False: there was none. The caller holds the address's lock.
 pub async fn lift(conn: &mut PgConnection, keys: &SecretKeys, names: &[Name]) -> sqlx::Result<bool> {
     let done = sqlx::query("DELETE FROM whatsapp_proactive_opt_outs WHERE phone_hash = ANY ($1)")
         .bind(hashes(keys, names))
@@ -125,8 +126,8 @@ fn hashes(keys: &SecretKeys, names: &[Name]) -> Vec<Vec<u8>> {
     names.iter().flat_map(|name| keys.hashes(Sort::Person, &name.canonical)).collect()
 }
 
-/// Keeps the proof and forgets the number: every name gets a row of its hash alone, since nothing else will say that they are one person. All are
-/// hashed with the newest key, for without the number that is not possible any more.
+/// Keeps the opt-out and removes the number: every name gets a row with its hash alone, since the names cannot be
+/// related any more. Hashes are made with the newest key, because without the number they cannot be made later.
 pub(crate) async fn erase(conn: &mut PgConnection, keys: &SecretKeys, names: &[Name]) -> sqlx::Result<()> {
     if !exists(conn, keys, names).await? {
         return Ok(());

@@ -33,7 +33,8 @@ impl Anchor {
                 let Period { start, end } = monthly(self.former_day, now);
                 Period { start, end: end.min(since) }
             }
-            // The first period after a change runs until the new day comes, so it may be short, and none is ever cut.
+            // The first period after a change runs until the new anchor day, so it may be short. No running period is
+            // cut.
             Some(since) => {
                 let Period { start, end } = monthly(self.day, now);
                 Period { start: start.max(since), end }
@@ -41,7 +42,7 @@ impl Anchor {
         }
     }
 
-    /// The anchor after it was set to another day at this moment. What runs is never cut short.
+    /// The anchor after it was set to another day at this moment. The running period is not cut short.
     #[must_use]
     pub fn set(&self, day: Option<u32>, now: DateTime<Utc>) -> Self {
         let pending = self.since.is_some_and(|since| now < since);

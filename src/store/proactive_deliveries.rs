@@ -115,7 +115,7 @@ fn chunks_of<'a>(beginning: &'a Beginning<'a>) -> &'a [NewChunk<'a>] {
     }
 }
 
-/// Deliveries, turned on their side: one array for each column.
+/// Deliveries as one array for each column.
 #[derive(Default)]
 struct Rows<'a> {
     ids: Vec<DeliveryId>,
@@ -153,7 +153,8 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// waiting → what was decided now; returns the ids of its chunks. One that waits no more is left alone. The caller holds its lock.
+/// waiting → what was decided now; returns the ids of the chunks. A delivery in another state is left alone. The
+/// caller holds its lock.
 pub async fn settle_waiting(
     conn: &mut PgConnection,
     id: DeliveryId,

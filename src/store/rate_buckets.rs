@@ -54,8 +54,8 @@ pub struct Rate {
     pub per_sec: f64,
 }
 
-/// Takes a token for something that arrived at this moment; `None`: now. False: there is none. The database's clock is the latest moment that
-/// counts: a bucket that was filled in the future, by a clock that was wrong, is full.
+/// Takes a token for something that arrived at this moment; `None`: now. False: the bucket is empty. A moment after
+/// the database's clock counts as now, and a bucket that was filled in the future, by a wrong clock, counts as full.
 pub async fn take(
     conn: &mut PgConnection,
     bucket: Bucket,

@@ -1,4 +1,4 @@
-//! Claim tokens in what people wrote. A token is a secret until it is used up, and nobody needs it afterwards.
+//! Removing claim tokens from stored texts. A token is a secret until it is redeemed, and has no use afterwards.
 
 use sqlx::PgConnection;
 
@@ -20,8 +20,8 @@ pub async fn of_claim(conn: &mut PgConnection, message_id: MessageId) -> sqlx::R
     Ok(())
 }
 
-/// Takes a redeemed token out of whatever else its phone or its user wrote of late, in a sentence, say, or in the dashboard, and out of what the
-/// agent answered. A thread's entries show the messages themselves. The caller holds the locks of both.
+/// Removes a redeemed token from other recent messages of its phone or user, in a sentence or in the dashboard, and
+/// from the agent's answers. The caller holds the locks of both.
 pub async fn of_token(
     conn: &mut PgConnection,
     address_id: AddressId,
@@ -48,7 +48,7 @@ pub async fn of_token(
     Ok(())
 }
 
-/// What Twilio may still be asked about, or what is still to be sent, keeps its words: they prove that it was sent, and are found by their place.
+/// Chunks that are in doubt or still to be sent keep their text: Twilio's list is compared with it.
 const IN_ANSWERS: [&str; 3] = [
     "UPDATE channel_turns SET reply = regexp_replace(reply, $2, '…', 'gi')
      WHERE id IN (SELECT id FROM channel_turns WHERE conversation_id = $1 ORDER BY conversation_id DESC, id DESC LIMIT 100) AND reply ~* $2",

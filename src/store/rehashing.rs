@@ -1,11 +1,11 @@
-//! Hashing and sealing anew with the newest secret key, by pages, each a statement of its own; its size stands in it, so that Postgres plans for
-//! it. What is stored already with the newest key stays; what has lost its number stays as it is.
+//! Hashing and sealing anew with the newest secret key, page by page, one statement each. The page size is a literal,
+//! so that Postgres plans for it. Rows with the newest key and rows without a number are left as they are.
 
 use sqlx::PgConnection;
 
 use crate::secret_keys::{Sealed, SecretKeys, Sort};
 
-/// Whether anything hangs on another key than the newest: some looks at an index of each table.
+/// Whether any row was hashed with another key than the newest: a few index lookups for each table.
 async fn anything_is_left(conn: &mut PgConnection, keys: &SecretKeys) -> sqlx::Result<bool> {
     sqlx::query_scalar(
         "SELECT coalesce((SELECT min(hashed_by) <> $1 OR max(hashed_by) <> $1 FROM whatsapp_proactive_opt_outs), FALSE)
@@ -32,7 +32,8 @@ pub(crate) async fn hash_anew(conn: &mut PgConnection, keys: &SecretKeys) -> sql
 async fn opt_outs_of_numbers(conn: &mut PgConnection, keys: &SecretKeys) -> sqlx::Result<u64> {
     let (mut rows, mut after) = (0, Vec::new());
     loop {
-        // Those that need nothing are passed over here: asked to leave them out, Postgres reads and sorts the table for each page.
+        // Rows that need no new hash are skipped here: as a condition in SQL, Postgres reads and sorts the table for
+        // each page.
         let page: Vec<(Vec<u8>, Option<String>)> = sqlx::query_as(
             "SELECT o.phone_hash, CASE WHEN o.hashed_by <> $1 THEN coalesce(a.canonical, 'whatsapp:' || o.phone) END
              FROM whatsapp_proactive_opt_outs o LEFT JOIN channel_address_aliases a ON a.alias = 'whatsapp:' || o.phone
@@ -50,7 +51,7 @@ async fn opt_outs_of_numbers(conn: &mut PgConnection, keys: &SecretKeys) -> sqlx
     }
 }
 
-/// Opt-outs of people who hide their number: only their hash tells them, so each such name is looked up under every key.
+/// Opt-outs of people who hide their number have only a hash, so each such name is looked up under every key.
 async fn opt_outs_of_ids(conn: &mut PgConnection, keys: &SecretKeys) -> sqlx::Result<u64> {
     let (mut rows, mut after) = (0, String::new());
     loop {

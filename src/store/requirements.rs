@@ -1,4 +1,5 @@
-//! What a database must be like before anything is done with it: said once, with the remedy, instead of by the first statement that fails.
+//! What the database must offer. The check runs at the start and names the remedy, so that no later statement fails
+//! for it.
 
 use sqlx::PgPool;
 
@@ -28,7 +29,7 @@ pub enum UnsuitableDatabase {
         /// What helps.
         grants: Vec<String>,
     },
-    /// The tables are somebody else's: migrations change them, and the queue makes a new one each day.
+    /// The tables belong to another role. Migrations alter them, and the queue creates a partition each day.
     #[error(
         "the tables belong to {owner}, and the role {role} cannot change them: name {owner} in DATABASE_URL, or let a superuser run: GRANT {owner} TO {role}"
     )]

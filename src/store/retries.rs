@@ -1,5 +1,6 @@
-//! Successors of what gave up, made by hand: a delivery of a chunk that failed and of those behind it, a turn of messages that were not answered,
-//! a slot of an audience that was not dealt with. What has ended stays as it is; each has one successor at most.
+//! Successors of jobs that gave up, made by hand: a delivery for a failed chunk and the chunks behind it, a turn for
+//! messages without an answer, a slot for the rest of an audience. Final rows stay as they are; each has at most one
+//! successor.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -78,8 +79,8 @@ pub struct Resent<'a> {
     pub period_start: Option<DateTime<Utc>>,
 }
 
-/// Stores a successor that says what the chunk and those behind it could not, for as long as their delivery was to last. Returns the ids of its
-/// chunks, in order; empty: there is a successor already.
+/// Stores a successor with the texts of the chunk and of those behind it; it expires after the same time as their
+/// delivery did. Returns the ids of its chunks, in order; empty: there is a successor already.
 pub async fn resend(conn: &mut PgConnection, resent: &Resent<'_>) -> sqlx::Result<Vec<ChunkId>> {
     let made = sqlx::query(
         "INSERT INTO channel_deliveries (id, address_id, user_id, conversation_id, link_id, period_start, purpose, text, content_sid, content_variables,
@@ -143,8 +144,8 @@ pub async fn asked(conn: &mut PgConnection, message_id: MessageId) -> sqlx::Resu
     .await
 }
 
-/// The outcome `failed` of a message that no turn has gives way: it waits again. False: it has another outcome, or none. The caller holds the lock
-/// of its address or conversation.
+/// Removes the outcome `failed` of a message without a turn, so that the message waits again. False: it has another
+/// outcome, or none. The caller holds the lock of its address or conversation.
 pub async fn reopen(conn: &mut PgConnection, message_id: MessageId) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "UPDATE channel_messages SET outcome = NULL, outcome_reason = NULL, outcome_at = NULL, retried_at = clock_timestamp()
@@ -156,7 +157,7 @@ pub async fn reopen(conn: &mut PgConnection, message_id: MessageId) -> sqlx::Res
     Ok(done.rows_affected() == 1)
 }
 
-/// The slot that goes on with the audience of a failed one, if there is one, and whether its audience was dealt with.
+/// The successor of a failed slot, if there is one, and whether the failed slot had dealt with its whole audience.
 pub async fn rest_of_slot(conn: &mut PgConnection, slot_id: SlotId) -> sqlx::Result<(Option<SlotId>, bool)> {
     sqlx::query_as(
         "SELECT n.id, s.audience_done_at IS NOT NULL FROM channel_slots s LEFT JOIN channel_slots n ON n.retry_of = s.id WHERE s.id = $1",
@@ -166,8 +167,9 @@ pub async fn rest_of_slot(conn: &mut PgConnection, slot_id: SlotId) -> sqlx::Res
     .await
 }
 
-/// Makes the slot that goes on with the audience of a failed one, and takes over the users whom the agent was never asked for. Two slots of a schedule
-/// have never the same moment, so it stands a microsecond behind the other. Returns its number and those users; `None`: there is one already.
+/// Creates the successor of a failed slot, and moves the users to it whom the agent was never asked for. A schedule
+/// has one slot per moment, so the successor is a microsecond later. Returns its number and those users; `None`:
+/// there is one already.
 pub async fn continue_slot(
     conn: &mut PgConnection,
     slot_id: SlotId,

@@ -45,7 +45,7 @@ pub async fn create(
     Ok(done.rows_affected() == 1)
 }
 
-/// Puts another definition in the place of a schedule's present one, and says up to where every moment is dealt with. The caller holds its lock.
+/// Replaces a schedule's definition and its `fired_until`. The caller holds its lock.
 pub async fn replace(
     conn: &mut PgConnection,
     name: &str,
@@ -111,7 +111,7 @@ pub async fn advance(conn: &mut PgConnection, name: &str, fired_until: DateTime<
     Ok(())
 }
 
-/// Switches a schedule on or off. What fell due while it was off is not made good. False: there is none.
+/// Switches a schedule on or off. Moments that fell due while it was off are not fired later. False: there is none.
 pub async fn switch(
     conn: &mut PgConnection,
     name: &str,

@@ -82,7 +82,7 @@ impl SecretKeys {
         self.0.iter().map(|key| hash(key, sort, text)).collect()
     }
 
-    /// Seals a secret for its owner: nobody without the key reads it, and it opens for nobody else.
+    /// Encrypts a secret for its owner: it can only be opened with the key and for the same owner.
     #[must_use]
     pub fn seal(&self, sort: Sealed, owner: &str, secret: &str) -> Vec<u8> {
         let nonce: [u8; NONCE_BYTES] = rand::random();

@@ -1,5 +1,5 @@
-//! `channel_sender_pace`: how fast the sender may speak, over all processes. Whoever wants to send is given a moment, in the order of asking;
-//! nobody is turned away.
+//! `channel_sender_pace`: how fast the sender may speak, over all processes. Each caller gets the next free moment,
+//! in the order of the calls.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;

@@ -143,7 +143,7 @@ pub async fn is_asked(conn: &mut PgConnection, id: SlotId, user_id: &str) -> sql
         .await
 }
 
-/// A slot, locked until the caller's transaction ends. What refers to it may be written meanwhile.
+/// A slot, locked until the caller's transaction ends. Rows that refer to it may be inserted meanwhile.
 pub async fn lock(conn: &mut PgConnection, id: SlotId) -> sqlx::Result<Option<Slot>> {
     sqlx::query_as("SELECT id, schedule, moment, definition, state, reason, last_user FROM channel_slots WHERE id = $1 FOR NO KEY UPDATE")
         .bind(id)
@@ -164,8 +164,8 @@ pub async fn audience_estimate(conn: &mut PgConnection, plan: Option<&str>) -> s
     Ok(estimate[0]["Plan"]["Plan Rows"].as_i64().unwrap_or_default())
 }
 
-/// The next users of an audience behind this one, in order: one alone, or those on this plan, or, without either, all who have a phone. Each sort
-/// has a statement of its own: in one for all, the planner reads every link for every page.
+/// The next users of an audience after this one, in order: one user, or those on a plan, or all who have a phone.
+/// Each kind of audience has its own statement; in a combined one the planner reads every link for every page.
 pub async fn audience(
     conn: &mut PgConnection,
     after: Option<&str>,
@@ -238,7 +238,8 @@ pub async fn is_still_before(conn: &mut PgConnection, id: SlotId, after: Option<
         .await
 }
 
-/// Takes the page of an audience that ends with this user, until the caller's transaction ends: another run that is at the same page waits.
+/// Locks the page of an audience that ends with this user until the caller's transaction ends: another run at the
+/// same page waits.
 pub async fn take_page(conn: &mut PgConnection, id: SlotId, last_user: &str) -> sqlx::Result<()> {
     sqlx::query(
         "SELECT pg_advisory_xact_lock(hashtextextended(format('page %s %s', $1::BIGINT, $2::TEXT), 0))",
@@ -260,7 +261,8 @@ pub async fn wait_for_page(conn: &mut PgConnection, id: SlotId, last_user: &str)
     Ok(())
 }
 
-/// Moves an open slot from one user on to another: everybody up to there is dealt with. False: it has ended, or does not stand at the first one.
+/// Advances an open slot from one user to another: everybody up to there is dealt with. False: the slot has ended, or
+/// stands at another user.
 pub async fn advance(
     conn: &mut PgConnection,
     id: SlotId,
@@ -315,7 +317,8 @@ pub async fn end_audience(conn: &mut PgConnection, id: SlotId) -> sqlx::Result<(
     Ok(())
 }
 
-/// Whether nobody of a slot's audience is left, neither to be dealt with nor with the agent. The caller holds the slot's lock.
+/// Whether the whole audience of a slot is dealt with and no user waits for the agent. The caller holds the slot's
+/// lock.
 pub async fn is_worked_off(conn: &mut PgConnection, id: SlotId) -> sqlx::Result<bool> {
     sqlx::query_scalar(
         "SELECT s.audience_done_at IS NOT NULL AND NOT EXISTS (SELECT FROM channel_slot_users u WHERE u.slot_id = s.id AND u.outcome = 'asked')
@@ -337,7 +340,7 @@ pub async fn agent_failed_for_all(conn: &mut PgConnection, id: SlotId) -> sqlx::
     .await
 }
 
-/// What the last slots of a schedule came to. What the run came to and what became of its deliveries are counted apart.
+/// Results of a slot. Users and deliveries are counted separately.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Past {
     /// When it fell due.
@@ -368,7 +371,7 @@ pub struct Past {
     pub failed: i64,
 }
 
-/// The last slots of a schedule, the newest first. Of each so many users are counted at most, the first ones of its audience.
+/// The last slots of a schedule, the newest first. For each slot only the first `users` of its audience are counted.
 pub async fn last(
     conn: &mut PgConnection,
     schedule: &str,

@@ -1,4 +1,4 @@
-//! Turns and messages as administrators look at them: what was asked, by which calls, and what it came to. No words of anybody.
+//! Turns and messages for administrators: calls of the agent and their results, without anybody's words.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -86,7 +86,8 @@ pub async fn turns(
     .await
 }
 
-/// Which turns. Each filter has a statement of its own, which one index answers in order: in one for all, Postgres reads the whole table for some.
+/// Which turns. Each filter has its own statement, which one index answers in order; with a combined statement
+/// Postgres reads the whole table for some filters.
 async fn turn_ids(
     conn: &mut PgConnection,
     filter: &RecordFilter<'_, TurnState>,

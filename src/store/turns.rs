@@ -1,5 +1,5 @@
-//! `channel_turns`: runs of the agent. A turn is opened with its messages and committed before the agent is called; each call is
-//! counted first, so a second one after a crash is seen as such; and once a reply is stored, nothing replaces it.
+//! `channel_turns`: runs of the agent. A turn is committed with its messages before the agent is called. Each call is
+//! counted before it is made, so a second call after a crash is visible. A stored reply is never replaced.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -81,7 +81,8 @@ pub async fn begin(
     .execute(&mut *conn)
     .await?;
     sqlx::query(
-        // By their ids, and not by the index of all unanswered ones, however few there were when the plan was made.
+        // The expression keeps Postgres from the index of unanswered messages: the ids are the better way, whatever
+        // the statistics said when the plan was made.
         "UPDATE channel_messages SET turn_id = $1 WHERE id = ANY ($2) AND coalesce(turn_id, 0) = 0 AND outcome IS NULL",
     )
     .bind(turn.id)
@@ -92,8 +93,8 @@ pub async fn begin(
     Ok(turn)
 }
 
-/// Opens the turn that answers the messages of a failed one once more; their outcome gives way. `None`: there is such a turn already, or nobody's
-/// message is left. The caller holds the conversation's lock.
+/// Opens a turn that answers the messages of a failed one again, and removes their outcome. `None`: there is such a
+/// turn already, or no message is left. The caller holds the conversation's lock.
 pub async fn begin_again(conn: &mut PgConnection, failed: TurnId, agent: &str) -> sqlx::Result<Option<Turn>> {
     let turn: Option<Turn> = sqlx::query_as(
         "INSERT INTO channel_turns (conversation_id, agent, channel, retry_of)
@@ -156,7 +157,7 @@ pub async fn begin_of_slot(
     Ok(OfSlot::Begun(turn))
 }
 
-/// Things that were said of our own accord, each in its thread as if the agent had been asked: by `agent`, at once.
+/// Stores texts that a schedule says as finished turns, one in each conversation.
 pub async fn post(
     conn: &mut PgConnection,
     agent: &str,

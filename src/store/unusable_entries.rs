@@ -1,5 +1,5 @@
-//! `channel_unusable_entries`: what Twilio's list of inbound messages holds and nobody could take in. Each entry waits here for a person, so that
-//! it does not keep the others from being taken in.
+//! `channel_unusable_entries`: entries of Twilio's list of inbound messages that could not be taken in. Each is set
+//! aside for a person, so that it does not hold up the others.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;

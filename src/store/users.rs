@@ -54,7 +54,7 @@ pub async fn get(conn: &mut PgConnection, id: &str) -> sqlx::Result<Option<User>
     Ok(row.map(User::from))
 }
 
-/// Makes a user unless there is one, and locks it until the caller's transaction ends. True: it is new.
+/// Finds or creates a user, and locks it until the caller's transaction ends. True: it is new.
 pub async fn create_or_lock(conn: &mut PgConnection, id: &str, plan: &str) -> sqlx::Result<(User, bool)> {
     let made = sqlx::query("INSERT INTO channel_users (id, plan) VALUES ($1, $2) ON CONFLICT DO NOTHING")
         .bind(id)

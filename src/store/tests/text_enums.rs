@@ -7,7 +7,7 @@ use store::addresses::Keyword;
 use store::alerts::AlertCause;
 use store::attachments::AttachmentState;
 use store::changed_ids::ChangeState;
-use store::chunks::{self, AttemptOutcome, ChunkForm, ChunkState};
+use store::chunks::{self, ChunkForm, ChunkState, SendOutcome};
 use store::claim_tokens::TokenEnding;
 use store::consents::{ConsentAction, ConsentMethod};
 use store::cursors::Cursor;
@@ -63,7 +63,7 @@ fn defined() -> Texts {
     add::<AdminVerdict>(&mut texts);
     add::<AlertCause>(&mut texts);
     add::<AttachmentState>(&mut texts);
-    add::<AttemptOutcome>(&mut texts);
+    add::<SendOutcome>(&mut texts);
     add::<BucketPrefix>(&mut texts);
     add::<ChangeState>(&mut texts);
     add::<ChannelName>(&mut texts);
