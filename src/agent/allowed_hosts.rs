@@ -185,7 +185,7 @@ mod tests {
     }
 
     fn endpoint(base_url: &str) -> Endpoint {
-        Endpoint::new(base_url, "t").unwrap()
+        Endpoint::new(base_url, &"t".into()).unwrap()
     }
 
     #[test]

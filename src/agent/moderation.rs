@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use outside::words;
 use reqwest::Response;
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -82,7 +83,7 @@ impl Moderator {
     /// [`ModerationError::Configuration`] if this is no address, or no client can be made on this machine.
     pub fn new(
         base_url: &str,
-        token: &str,
+        token: &SecretString,
         model: Option<String>,
         timeout: Duration,
     ) -> Result<Self, ModerationError> {

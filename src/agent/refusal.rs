@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_gateways_words_are_short_and_never_show_its_token() {
-        let endpoint = Endpoint::new("http://a.example", "s3cret").unwrap();
+        let endpoint = Endpoint::new("http://a.example", &"s3cret".into()).unwrap();
 
         let tidied = tidy(&format!("bad key\n s3cret {}", "x".repeat(900)), &endpoint);
 

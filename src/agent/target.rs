@@ -3,6 +3,7 @@
 use std::fmt;
 
 use reqwest::header::HeaderValue;
+use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
 
 use crate::error::AgentError;
@@ -25,7 +26,7 @@ pub struct Endpoint {
     tools: Option<Url>,
     moderations: Url,
     authorization: Option<HeaderValue>,
-    token: String,
+    token: SecretString,
 }
 
 impl Endpoint {
@@ -34,7 +35,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`AgentError::Configuration`] if this is no address, has a password in it, or the token cannot stand in a header.
-    pub fn new(base_url: &str, token: &str) -> Result<Self, AgentError> {
+    pub fn new(base_url: &str, token: &SecretString) -> Result<Self, AgentError> {
         let invalid = |problem: &str| AgentError::Configuration(format!("the base URL {problem}"));
         let mut base =
             Url::parse(base_url.trim()).map_err(|error| invalid(&format!("is invalid: {error}")))?;
@@ -58,10 +59,10 @@ impl Endpoint {
             None => (format!("{root}/v1/chat/completions"), Some(format!("{root}/tools/invoke"))),
         };
         let moderations = format!("{}/v1/moderations", root.strip_suffix("/v1").unwrap_or(root));
-        let token = token.trim().to_owned();
-        let authorization = (!token.is_empty()).then(|| bearer(&token)).transpose()?;
+        let token = token.expose_secret().trim();
+        let authorization = (!token.is_empty()).then(|| bearer(token)).transpose()?;
         let (chat, tools, moderations) = (at(&chat), tools.map(|path| at(&path)), at(&moderations));
-        Ok(Self { chat, tools, moderations, authorization, token })
+        Ok(Self { chat, tools, moderations, authorization, token: token.into() })
     }
 
     /// Whether both are the same gateway, however it is spelled.
@@ -107,7 +108,8 @@ impl Endpoint {
 
     /// A text of the gateway's without the token, should it quote that.
     pub(crate) fn redact(&self, text: &str) -> String {
-        if self.token.is_empty() { text.to_owned() } else { text.replace(&self.token, "***") }
+        let token = self.token.expose_secret();
+        if token.is_empty() { text.to_owned() } else { text.replace(token, "***") }
     }
 }
 
@@ -162,7 +164,7 @@ mod tests {
             ("https://a.example/x/chat/completions?v=2", "https://a.example/x/chat/completions?v=2", None),
         ];
         for (base, chat, tools) in cases {
-            let endpoint = Endpoint::new(base, "t").unwrap();
+            let endpoint = Endpoint::new(base, &"t".into()).unwrap();
 
             assert_eq!(
                 (endpoint.chat().as_str(), endpoint.tools().map(Url::as_str)),
@@ -180,7 +182,7 @@ mod tests {
             ("http://me:secret@a.example", "t"),
             ("http://a.example", "to\nken"),
         ] {
-            let error = Endpoint::new(base, token).unwrap_err();
+            let error = Endpoint::new(base, &token.into()).unwrap_err();
 
             assert!(
                 matches!(&error, AgentError::Configuration(reason) if !reason.contains("secret")),
@@ -197,13 +199,13 @@ mod tests {
             ("http://127.9.9.9", true),
             ("http://10.0.0.1", false),
         ] {
-            assert_eq!(Endpoint::new(base, "").unwrap().is_loopback(), is_loopback, "{base}");
+            assert_eq!(Endpoint::new(base, &"".into()).unwrap().is_loopback(), is_loopback, "{base}");
         }
     }
 
     #[test]
     fn a_token_is_never_shown() {
-        let endpoint = Endpoint::new("http://a.example/secret-path", "s3cret").unwrap();
+        let endpoint = Endpoint::new("http://a.example/secret-path", &"s3cret".into()).unwrap();
 
         let shown = format!(
             "{endpoint:?} {endpoint} {:?} {}",

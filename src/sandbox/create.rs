@@ -82,7 +82,7 @@ async fn answer(sandbox: &Arc<State>, body: &[u8]) -> Response {
 
 /// The message that a form describes, or Twilio's word for what is wrong with it.
 fn read(sandbox: &State, body: &[u8]) -> Result<Message, ApiError> {
-    let form: Vec<(String, String)> = form_urlencoded::parse(body).into_owned().collect();
+    let form: Vec<(String, String)> = url::form_urlencoded::parse(body).into_owned().collect();
     let fields = |name: &str| {
         let named = form.iter().filter(move |(key, value)| key == name && !value.is_empty());
         named.map(|(_, value)| value.as_str()).collect::<Vec<_>>()
@@ -206,7 +206,7 @@ mod tests {
         let settings = Settings {
             listen: ([127, 0, 0, 1], 0).into(),
             account_sid: "AC1".to_owned(),
-            auth_token: "token".to_owned(),
+            auth_token: "token".into(),
             whatsapp_number: "whatsapp:+14155238886".to_owned(),
             webhook_url: "http://127.0.0.1:1/".to_owned(),
             journal: None,

@@ -188,7 +188,7 @@ fn fields(headers: &HeaderMap, body: &[u8]) -> Option<Vec<(String, String)>> {
         .and_then(|value| value.to_str().ok())
         .is_some_and(|value| value.starts_with("application/json"));
     if !is_json {
-        return Some(form_urlencoded::parse(body).into_owned().collect());
+        return Some(url::form_urlencoded::parse(body).into_owned().collect());
     }
     let object: serde_json::Map<String, Value> = serde_json::from_slice(body).ok()?;
     Some(

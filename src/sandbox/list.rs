@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{self, OriginalUri, RawQuery};
+use axum::extract::{self, OriginalUri, Query};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Value, json};
@@ -19,10 +19,8 @@ const LARGEST_PAGE: usize = 1000;
 pub(crate) async fn list(
     extract::State(sandbox): extract::State<Arc<State>>,
     OriginalUri(uri): OriginalUri,
-    RawQuery(query): RawQuery,
+    Query(pairs): Query<Vec<(String, String)>>,
 ) -> Response {
-    let pairs: Vec<(String, String)> =
-        form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
     match page(&sandbox, uri.path(), &pairs) {
         Ok(page) => Json(page).into_response(),
         Err(error) => error.into_response(),
@@ -46,7 +44,7 @@ fn page(sandbox: &State, path: &str, pairs: &[(String, String)]) -> Result<Value
     let strange = faults.list_entries.into_iter().filter(|_| wanted.page == 0);
     let shown: Vec<Value> = strange.chain(of_page.map(|message| resource::shown(sandbox, message))).collect();
     let uri = |page: usize| {
-        let mut query = form_urlencoded::Serializer::new(String::new());
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(
             pairs.iter().filter(|(name, _)| !matches!(name.as_str(), "Page" | "PageToken" | "PageSize")),
         );

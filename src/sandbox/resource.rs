@@ -9,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use secrecy::ExposeSecret as _;
 
 use crate::api_error::ApiError;
 use crate::clock;
@@ -39,7 +40,8 @@ pub(crate) async fn authenticate(
 
 /// For the account's own requests.
 pub(crate) fn check_credentials(sandbox: &State, headers: &HeaderMap) -> Result<(), ApiError> {
-    let expected = format!("{}:{}", sandbox.settings.account_sid, sandbox.settings.auth_token);
+    let auth_token = sandbox.settings.auth_token.expose_secret();
+    let expected = format!("{}:{auth_token}", sandbox.settings.account_sid);
     if basic_credentials(headers).as_deref() != Some(expected.as_bytes()) {
         return Err(ApiError::new(StatusCode::UNAUTHORIZED, 20003, "Authenticate"));
     }
@@ -81,7 +83,7 @@ pub(crate) async fn update(
     Path((_, name)): Path<(String, String)>,
     body: axum::body::Bytes,
 ) -> Response {
-    let redacts = form_urlencoded::parse(&body).any(|(key, value)| key == "Body" && value.is_empty());
+    let redacts = url::form_urlencoded::parse(&body).any(|(key, value)| key == "Body" && value.is_empty());
     if !redacts {
         return ApiError::bad(20001, "Only an empty Body is accepted").into_response();
     }

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 /// How the sandbox runs.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -12,7 +14,7 @@ pub struct Settings {
     /// The only account it knows.
     pub account_sid: String,
     /// Its token: authenticates requests and signs webhooks.
-    pub auth_token: String,
+    pub auth_token: SecretString,
     /// Its only sender, `whatsapp:+E164`.
     pub whatsapp_number: String,
     /// Where webhooks of inbound messages go; a fragment like `#rc=3&rp=all` sets the retries.

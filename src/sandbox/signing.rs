@@ -3,14 +3,15 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use secrecy::{ExposeSecret as _, SecretString};
 use sha1::Sha1;
 
-pub(crate) fn sign(auth_token: &str, url: &str, params: &[(String, String)]) -> String {
+pub(crate) fn sign(auth_token: &SecretString, url: &str, params: &[(String, String)]) -> String {
     let mut sorted: Vec<&(String, String)> = params.iter().collect();
     sorted.sort();
     sorted.dedup();
-    let mut mac =
-        Hmac::<Sha1>::new_from_slice(auth_token.as_bytes()).expect("HMAC takes a key of any length");
+    let auth_token = auth_token.expose_secret().as_bytes();
+    let mut mac = Hmac::<Sha1>::new_from_slice(auth_token).expect("HMAC takes a key of any length");
     mac.update(url.split('#').next().unwrap_or(url).as_bytes());
     for (name, value) in sorted {
         mac.update(name.as_bytes());
@@ -36,7 +37,7 @@ mod tests {
         let params: Vec<(String, String)> =
             params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
 
-        let signature = sign("12345", "https://mycompany.com/myapp.php?foo=1&bar=2#rc=3", &params);
+        let signature = sign(&"12345".into(), "https://mycompany.com/myapp.php?foo=1&bar=2#rc=3", &params);
 
         assert_eq!(signature, "RSOYDt4T1cUTdK1PDd93/VVr8B8=");
     }

@@ -18,6 +18,7 @@ use queue::workers::{RunningWorkers, Workers};
 use rand::Rng as _;
 use rand::distr::Alphanumeric;
 use sandbox::Sandbox;
+use secrecy::SecretString;
 use sqlx::PgConnection;
 use store::secret_keys::SecretKeys;
 use tokio::task::JoinHandle;
@@ -168,7 +169,7 @@ async fn start_sandbox(config: &Config, service: SocketAddr) -> anyhow::Result<S
     let settings = sandbox::settings::Settings {
         listen: config.keys.sandbox.listen,
         account_sid: account_sid.clone(),
-        auth_token: auth_tokens.first().to_owned(),
+        auth_token: auth_tokens.first().clone(),
         whatsapp_number: whatsapp_number.clone(),
         // The retries that the README recommends for the real webhook.
         webhook_url: format!("http://{service}/webhooks/whatsapp#rc=5&rp=all"),
@@ -182,7 +183,7 @@ async fn start_sandbox(config: &Config, service: SocketAddr) -> anyhow::Result<S
 fn client(config: &Config, api_base_url: Url) -> anyhow::Result<twilio::client::Client> {
     let settings = twilio::client::Settings {
         account_sid: config.twilio.account_sid.clone(),
-        auth_token: config.twilio.auth_tokens.first().to_owned(),
+        auth_token: config.twilio.auth_tokens.first().clone(),
         api_base_url,
         connect_timeout: config.connect_timeout(),
         request_timeout: config.sending().deadline,
@@ -203,6 +204,7 @@ pub(crate) async fn secret_keys(config: &Config, pg: &Connections) -> anyhow::Re
         Some(keys) => keys,
         None => {
             let fresh: String = rand::rng().sample_iter(Alphanumeric).take(48).map(char::from).collect();
+            let fresh = SecretString::from(fresh);
             let kept = store::secret_keys::kept(&mut conn, &fresh).await?;
             SecretKeys::parse(&kept)
                 .context("the database keeps an empty secret key; set CLOUDYBOT_SECRET_KEY")?
@@ -219,9 +221,9 @@ pub(crate) async fn present_keys(
 ) -> anyhow::Result<Option<SecretKeys>> {
     let kept = store::secret_keys::kept_if_any(conn).await?;
     Ok(match (&config.secret_keys, kept) {
-        (Some(given), Some(kept)) => Some(given.clone().with_former(&kept)),
+        (Some(given), Some(kept)) => Some(given.clone().with_former(kept)),
         (Some(given), None) => Some(given.clone()),
-        (None, kept) => kept.as_deref().and_then(SecretKeys::parse),
+        (None, kept) => kept.as_ref().and_then(SecretKeys::parse),
     })
 }
 
@@ -281,8 +283,8 @@ fn api(
     let threads = Threads::start(pg.clone(), stop);
     let admin = Admin { pg: pg.clone(), queue: queue.clone(), settings: settings.clone() };
     let product = Product { pg, queue, settings, notification_expires, threads };
-    let product = product::routes(product, BearerToken::new("/v1", config.api_token()));
-    let admin = admin::routes(admin, BearerToken::new("/admin/api", config.admin_token()));
+    let product = product::routes(product, BearerToken::new("/v1", &config.api_token()));
+    let admin = admin::routes(admin, BearerToken::new("/admin/api", &config.admin_token()));
     openapi::described(product.merge(admin))
 }
 

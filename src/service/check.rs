@@ -245,7 +245,7 @@ async fn twilio(config: &Config) -> Result<String, String> {
     }
     let settings = Settings {
         account_sid: config.twilio.account_sid.clone(),
-        auth_token: config.twilio.auth_tokens.first().to_owned(),
+        auth_token: config.twilio.auth_tokens.first().clone(),
         api_base_url: config.twilio.api_base_url.clone(),
         connect_timeout: config.connect_timeout(),
         request_timeout: Duration::from_secs(10),

@@ -8,6 +8,7 @@ use private_postgres::cluster::{PrivatePostgres, Settings};
 use queue::connections::{self, Connections};
 use queue::pooler::{self, Path, Unsuitable};
 use queue::session_health::Failures;
+use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use store::migrations::MigrationError;
@@ -28,17 +29,17 @@ pub(crate) struct Database {
 impl Database {
     /// Finds or starts the database; connects to nothing yet.
     pub(crate) async fn open(config: &Config) -> anyhow::Result<Self> {
-        let keys = config.keys.database.clone();
-        let (url, private) = if keys.url.is_empty() {
+        let keys = &config.keys.database;
+        let (url, private) = if keys.url.expose_secret().is_empty() {
             let settings = Settings::new(keys.data_directory.join("postgres"), "cloudybot");
             let private = tokio::task::spawn_blocking(move || PrivatePostgres::start(&settings)).await??;
-            (private.url(), Some(private))
+            (private.url().into(), Some(private))
         } else {
-            (keys.url, None)
+            (keys.url.clone(), None)
         };
         let options = options("DATABASE_URL", &url)?;
-        let direct = Some(keys.direct_url).filter(|url| !url.is_empty());
-        let direct = direct.map(|url| self::options("database.direct_url", &url)).transpose()?;
+        let direct = Some(&keys.direct_url).filter(|url| !url.expose_secret().is_empty());
+        let direct = direct.map(|url| self::options("database.direct_url", url)).transpose()?;
         Ok(Self { options, direct, failures: Failures::default(), private })
     }
 
@@ -94,8 +95,8 @@ impl Database {
     }
 }
 
-fn options(key: &str, url: &str) -> anyhow::Result<PgConnectOptions> {
-    let options = PgConnectOptions::from_str(url)
+fn options(key: &str, url: &SecretString) -> anyhow::Result<PgConnectOptions> {
+    let options = PgConnectOptions::from_str(url.expose_secret())
         .with_context(|| format!("{key} must look like postgres://user:password@host/database"))?;
     // PostgreSQL is exact without extra digits since version 12, and a pooler refuses what it does not know.
     Ok(options.application_name("cloudybot").extra_float_digits(None))

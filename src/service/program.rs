@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use clap::Parser as _;
+use secrecy::ExposeSecret as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::Service;
@@ -85,8 +86,8 @@ fn greet(config: &Config, service: &Service) {
     println!("  webhooks   http://{address}/webhooks/whatsapp    health http://{address}/healthz");
     println!(
         "  tokens     of programs: {}    of administrators: {}",
-        config.api_token(),
-        config.admin_token()
+        config.api_token().expose_secret(),
+        config.admin_token().expose_secret()
     );
     if let Some(psql) = service.psql_line() {
         println!("  database   private; open it with: {psql}");

@@ -1,12 +1,12 @@
 //! The REST client. What a failed send *proves* is its main business: a message that may have been taken in must not be sent again.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use chrono::NaiveDate;
 use outside::words;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -36,27 +36,18 @@ const PAGE_LIMIT: usize = 1000;
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How to reach Twilio.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// `AC…`
     pub account_sid: String,
     /// The account's auth token.
-    pub auth_token: String,
+    pub auth_token: SecretString,
     /// `https://api.twilio.com`, or another server that speaks the same.
     pub api_base_url: Url,
     /// Until a connection stands.
     pub connect_timeout: Duration,
     /// A look-up as a whole; a send has its own deadline.
     pub request_timeout: Duration,
-}
-
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
-            .field("account_sid", &self.account_sid)
-            .field("api_base_url", &self.api_base_url.as_str())
-            .finish_non_exhaustive()
-    }
 }
 
 /// Twilio's REST API for one account. Clones share their connections.
@@ -300,7 +291,7 @@ impl Client {
     pub(crate) fn request(&self, method: Method, url: &Url) -> RequestBuilder {
         self.http
             .request(method, url.clone())
-            .basic_auth(&self.settings.account_sid, Some(&self.settings.auth_token))
+            .basic_auth(&self.settings.account_sid, Some(self.settings.auth_token.expose_secret()))
     }
 
     fn url(&self, resource: &str) -> Url {

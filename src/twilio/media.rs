@@ -9,6 +9,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use reqwest::{Response, StatusCode, header};
+use secrecy::ExposeSecret as _;
 use url::Url;
 
 use crate::client::{Client, Settings, causes};
@@ -119,7 +120,7 @@ impl Client {
         let answer = self
             .media
             .get(asked.clone())
-            .basic_auth(&self.settings.account_sid, Some(&self.settings.auth_token))
+            .basic_auth(&self.settings.account_sid, Some(self.settings.auth_token.expose_secret()))
             .send()
             .await
             .map_err(|error| unanswered(asked, &error))?;
@@ -223,7 +224,7 @@ mod tests {
         let base_url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
         let mut client = Client::new(Settings {
             account_sid: "AC1".to_owned(),
-            auth_token: "secret".to_owned(),
+            auth_token: "secret".into(),
             api_base_url: base_url.parse().unwrap(),
             connect_timeout: Duration::from_secs(2),
             request_timeout: Duration::from_secs(2),

@@ -80,7 +80,7 @@ mod tests {
     fn settings(api_base_url: &str) -> Settings {
         Settings {
             account_sid: "AC1".to_owned(),
-            auth_token: "secret".to_owned(),
+            auth_token: "secret".into(),
             api_base_url: api_base_url.parse().unwrap(),
             connect_timeout: Duration::ZERO,
             request_timeout: Duration::ZERO,

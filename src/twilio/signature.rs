@@ -6,37 +6,31 @@
 //! message is taken in once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use secrecy::{ExposeSecret as _, SecretString};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
 /// The auth tokens that may have signed: more than one during a rotation, when the signing one changes at a moment of Twilio's choice.
-#[derive(Clone)]
-pub struct AuthTokens(Vec<String>);
+#[derive(Clone, Debug)]
+pub struct AuthTokens(Vec<SecretString>);
 
 impl AuthTokens {
     /// Tokens separated by commas; blanks around them do not count. `None`: there is none.
     #[must_use]
-    pub fn parse(list: &str) -> Option<Self> {
-        let tokens: Vec<String> =
-            list.split(',').map(str::trim).filter(|token| !token.is_empty()).map(str::to_owned).collect();
+    pub fn parse(list: &SecretString) -> Option<Self> {
+        let tokens = list.expose_secret().split(',').map(str::trim).filter(|token| !token.is_empty());
+        let tokens: Vec<SecretString> = tokens.map(SecretString::from).collect();
         (!tokens.is_empty()).then_some(Self(tokens))
     }
 
     /// The first one: what REST calls authenticate with.
     #[must_use]
-    pub fn first(&self) -> &str {
+    pub fn first(&self) -> &SecretString {
         &self.0[0]
-    }
-}
-
-impl fmt::Debug for AuthTokens {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "AuthTokens({} hidden)", self.0.len())
     }
 }
 
@@ -93,8 +87,9 @@ pub(crate) fn check(
     if matched { Ok(()) } else { Err(SignatureError::Mismatch) }
 }
 
-fn verifies(token: &str, url: &str, suffix: &str, signature: &[u8]) -> bool {
-    let mut mac = Hmac::<Sha1>::new_from_slice(token.as_bytes()).expect("HMAC takes a key of any length");
+fn verifies(token: &SecretString, url: &str, suffix: &str, signature: &[u8]) -> bool {
+    let token = token.expose_secret().as_bytes();
+    let mut mac = Hmac::<Sha1>::new_from_slice(token).expect("HMAC takes a key of any length");
     mac.update(url.as_bytes());
     mac.update(suffix.as_bytes());
     // In constant time.
@@ -160,10 +155,11 @@ mod tests {
 
     #[test]
     fn tokens_are_never_shown() {
-        let tokens = AuthTokens::parse("secret-one, secret-two,").unwrap();
+        let tokens = AuthTokens::parse(&"secret-one, secret-two,".into()).unwrap();
 
-        assert_eq!(format!("{tokens:?}"), "AuthTokens(2 hidden)");
-        assert_eq!(tokens.first(), "secret-one");
-        assert!(AuthTokens::parse(" , ").is_none());
+        let hidden = "SecretBox<str>([REDACTED])";
+        assert_eq!(format!("{tokens:?}"), format!("AuthTokens([{hidden}, {hidden}])"));
+        assert_eq!(tokens.first().expose_secret(), "secret-one");
+        assert!(AuthTokens::parse(&" , ".into()).is_none());
     }
 }

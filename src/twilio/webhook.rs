@@ -47,7 +47,7 @@ impl UnverifiedRequest {
     pub fn verify(self, check: &SignatureCheck) -> Result<VerifiedForm, WebhookError> {
         let is_json = self.content_type.as_deref().is_some_and(is_json);
         let pairs: Vec<(String, String)> =
-            if is_json { Vec::new() } else { form_urlencoded::parse(&self.body).into_owned().collect() };
+            if is_json { Vec::new() } else { url::form_urlencoded::parse(&self.body).into_owned().collect() };
         if let SignatureCheck::Required(tokens) = check {
             let signed = if is_json { Signed::Body(&self.body) } else { Signed::Form(&pairs) };
             signature::check(tokens, &self.urls, &signed, self.signature.as_deref())?;
@@ -183,7 +183,7 @@ mod tests {
                 signature: Some(self.signature.clone()).filter(|signature| !signature.is_empty()),
                 body: self.raw_body.clone().into_bytes(),
             };
-            request.verify(&SignatureCheck::Required(AuthTokens::parse(tokens).unwrap())).is_ok()
+            request.verify(&SignatureCheck::Required(AuthTokens::parse(&tokens.into()).unwrap())).is_ok()
         }
     }
 
@@ -219,7 +219,7 @@ mod tests {
             signature: Some("1Zc15HR6KRNL4L3SqjOHadgoIbg=".to_owned()),
             body: br#"{"a":1}"#.to_vec(),
         };
-        let tokens = AuthTokens::parse("0123456789abcdef0123456789abcdef").unwrap();
+        let tokens = AuthTokens::parse(&"0123456789abcdef0123456789abcdef".into()).unwrap();
 
         let verdict = request.verify(&SignatureCheck::Required(tokens));
 

@@ -98,7 +98,7 @@ impl TestApp {
         let settings = sandbox::settings::Settings {
             listen: "127.0.0.1:0".parse().unwrap(),
             account_sid: ACCOUNT_SID.to_owned(),
-            auth_token: AUTH_TOKEN.to_owned(),
+            auth_token: AUTH_TOKEN.into(),
             whatsapp_number: NUMBER.to_owned(),
             webhook_url: format!("http://{address}/webhooks/whatsapp#rc=5&rp=all"),
             journal: None,

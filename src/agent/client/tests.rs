@@ -34,7 +34,7 @@ async fn ask(allowed: &[&str], host: &str, port: u16) -> AgentError {
     let allowed: Vec<String> = allowed.iter().map(|entry| (*entry).to_owned()).collect();
     let gateways =
         Gateways::resolving(AllowedHosts::parse(&allowed).unwrap(), Duration::from_secs(5), names).unwrap();
-    let endpoint = Endpoint::new(&format!("http://{host}:{port}"), "secret").unwrap();
+    let endpoint = Endpoint::new(&format!("http://{host}:{port}"), &"secret".into()).unwrap();
     let turn = TurnRequest {
         conversation_id: "1".to_owned(),
         channel: Channel::Dashboard,

@@ -59,7 +59,7 @@ async fn an_error_never_shows_the_token_that_it_quotes() {
 #[tokio::test]
 async fn a_gateway_that_is_away_is_asked_again() {
     let gateway = Gateway::answering(|| completion("Hello.")).await;
-    let endpoint = Endpoint::new("http://127.0.0.1:1", TOKEN).unwrap();
+    let endpoint = Endpoint::new("http://127.0.0.1:1", &TOKEN.into()).unwrap();
     let agent = Agent::OpenClaw(Client::new(endpoint, Duration::from_secs(1)).unwrap());
 
     let error = agent.send_to_openclaw(&turn("hi")).await.unwrap_err();

@@ -62,7 +62,7 @@ impl Gateway {
     }
 
     pub(crate) fn endpoint(&self) -> Endpoint {
-        Endpoint::new(&self.url, TOKEN).unwrap()
+        Endpoint::new(&self.url, &TOKEN.into()).unwrap()
     }
 
     /// Runs a turn with the default agent.

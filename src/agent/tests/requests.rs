@@ -78,7 +78,7 @@ async fn the_agent_and_its_model_are_chosen_by_the_target() {
 async fn a_users_own_gateway_never_sees_the_token_of_another() {
     let shared = Gateway::answering(|| completion("shared")).await;
     let own = Gateway::answering(|| completion("own")).await;
-    let target = Target { endpoint: Some(Endpoint::new(&own.url, "").unwrap()), ..Target::default() };
+    let target = Target { endpoint: Some(Endpoint::new(&own.url, &"".into()).unwrap()), ..Target::default() };
 
     for agent in [shared.agent(), Agent::Echo] {
         let reply = agent.asking(&target, &gateways()).send_to_openclaw(&turn("hi")).await;
@@ -92,7 +92,7 @@ async fn a_users_own_gateway_never_sees_the_token_of_another() {
 #[tokio::test]
 async fn a_server_with_an_openai_base_address_works_as_it_is() {
     let server = Gateway::answering(|| completion("Hello.")).await;
-    let endpoint = Endpoint::new(&format!("{}/v1/", server.url), TOKEN).unwrap();
+    let endpoint = Endpoint::new(&format!("{}/v1/", server.url), &TOKEN.into()).unwrap();
     let target = Target { endpoint: Some(endpoint), agent_id: None, model: Some("some-model".to_owned()) };
 
     let agent = Agent::Echo.asking(&target, &gateways());

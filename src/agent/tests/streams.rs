@@ -58,7 +58,7 @@ async fn half_a_stream_is_no_reply() {
 /// What comes of an answer whose connection is closed in the middle of a chunk.
 async fn cut_off(begun: &str) -> AgentError {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = Endpoint::new(&format!("http://{}", listener.local_addr().unwrap()), "").unwrap();
+    let endpoint = Endpoint::new(&format!("http://{}", listener.local_addr().unwrap()), &"".into()).unwrap();
     let agent = Agent::OpenClaw(Client::new(endpoint, Duration::from_secs(30)).unwrap());
     let head =
         "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\nfff\r\n";

@@ -34,7 +34,7 @@ fn target(keys: &SecretKeys, user_id: &str, own: UserAgent) -> Result<Target, Ag
         let lost = "the token of the user's own gateway cannot be opened: put the former key back behind the comma in CLOUDYBOT_SECRET_KEY, or set the token anew";
         keys.open(Sealed::AgentToken, user_id, &token).ok_or_else(|| AgentError::Configuration(lost.to_owned()))
     });
-    let token = token.transpose()?.unwrap_or_default();
+    let token = token.transpose()?.unwrap_or_else(|| "".into());
     let endpoint = own.base_url.map(|base_url| Endpoint::new(&base_url, &token)).transpose()?;
     Ok(Target { endpoint, agent_id: own.agent_id, model: own.model })
 }

@@ -26,7 +26,7 @@ pub(crate) fn settings() -> Settings {
     Settings {
         listen: ([127, 0, 0, 1], 0).into(),
         account_sid: ACCOUNT_SID.to_owned(),
-        auth_token: AUTH_TOKEN.to_owned(),
+        auth_token: AUTH_TOKEN.into(),
         whatsapp_number: BUSINESS.to_owned(),
         webhook_url: "http://127.0.0.1:1/nobody".to_owned(),
         journal: None,

@@ -94,7 +94,7 @@ async fn answer(
     headers: HeaderMap,
     body: Bytes,
 ) -> (StatusCode, [(&'static str, &'static str); 1], &'static str) {
-    let params = form_urlencoded::parse(&body).into_owned().collect();
+    let params = url::form_urlencoded::parse(&body).into_owned().collect();
     let _ = answering.events.send(Event { headers, uri: uri.to_string(), params });
     let (status, content_type, body) = answering.answers.lock().unwrap().pop_front().unwrap_or(EMPTY);
     (StatusCode::from_u16(status).unwrap(), [("content-type", content_type)], body)

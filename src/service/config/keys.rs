@@ -1,11 +1,11 @@
 //! The keys of `config.toml`, as they are written there.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use serde::Deserialize;
 
 /// The keys of `config.toml`; each is described there.
@@ -33,7 +33,7 @@ pub struct Keys {
     pub log: Log,
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[expect(missing_docs, reason = "config.toml documents every key")]
 pub struct Server {
     pub listen: SocketAddr,
@@ -55,9 +55,9 @@ pub struct Server {
     pub body_limit_bytes: usize,
     #[serde(with = "humantime_serde")]
     pub webhook_timeout: Duration,
-    pub(super) api_token: String,
-    pub(super) admin_token: String,
-    pub(super) secret_key: String,
+    pub(super) api_token: SecretString,
+    pub(super) admin_token: SecretString,
+    pub(super) secret_key: SecretString,
     #[serde(with = "humantime_serde")]
     pub shutdown_grace: Duration,
 }
@@ -69,17 +69,11 @@ fn address_or_none<'de, D: serde::Deserializer<'de>>(given: D) -> Result<Option<
     Some(text.as_str()).filter(|text| !text.is_empty()).map(|text| text.parse().map_err(wrong)).transpose()
 }
 
-impl fmt::Debug for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("listen", &self.listen).finish_non_exhaustive()
-    }
-}
-
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[expect(missing_docs, reason = "config.toml documents every key")]
 pub struct Database {
-    pub url: String,
-    pub direct_url: String,
+    pub url: SecretString,
+    pub direct_url: SecretString,
     pub data_directory: PathBuf,
     pub receiver_connections: u32,
     pub worker_connections: u32,
@@ -87,17 +81,10 @@ pub struct Database {
     pub api_connections: u32,
 }
 
-impl fmt::Debug for Database {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The URL can hold a password.
-        f.debug_struct("Database").field("data_directory", &self.data_directory).finish_non_exhaustive()
-    }
-}
-
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(super) struct TwilioKeys {
     pub(super) account_sid: String,
-    pub(super) auth_token: String,
+    pub(super) auth_token: SecretString,
     pub(super) whatsapp_number: String,
     pub(super) api_base_url: String,
     pub(super) webhook_public_url: String,
@@ -125,12 +112,6 @@ pub(super) struct TwilioKeys {
     pub(super) daily_cap_probe_every: Duration,
 }
 
-impl fmt::Debug for TwilioKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TwilioKeys").field("account_sid", &self.account_sid).finish_non_exhaustive()
-    }
-}
-
 #[derive(Clone, Debug, Deserialize)]
 #[expect(missing_docs, reason = "config.toml documents every key")]
 pub struct Sandbox {
@@ -139,19 +120,13 @@ pub struct Sandbox {
     pub status_delay: Duration,
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(super) struct OpenClaw {
     pub(super) base_url: String,
-    pub(super) token: String,
+    pub(super) token: SecretString,
     pub(super) agent_id: String,
     pub(super) model: String,
     pub(super) allowed_hosts: Vec<String>,
-}
-
-impl fmt::Debug for OpenClaw {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OpenClaw").field("agent_id", &self.agent_id).finish_non_exhaustive()
-    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -175,21 +150,15 @@ pub(super) struct PlanKey {
     pub(super) whatsapp: bool,
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(super) struct ModerationKeys {
     pub(super) mode: String,
     pub(super) rules: Vec<String>,
     pub(super) base_url: String,
-    pub(super) token: String,
+    pub(super) token: SecretString,
     pub(super) model: String,
     #[serde(with = "humantime_serde")]
     pub(super) timeout: Duration,
-}
-
-impl fmt::Debug for ModerationKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ModerationKeys").field("mode", &self.mode).finish_non_exhaustive()
-    }
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -243,16 +212,9 @@ pub struct Metering {
     pub credit_failed: bool,
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(super) struct Alerts {
-    pub(super) webhook_url: String,
-}
-
-impl fmt::Debug for Alerts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The address can hold a secret.
-        f.debug_struct("Alerts").finish_non_exhaustive()
-    }
+    pub(super) webhook_url: SecretString,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -10,7 +10,6 @@ mod rules;
 /// Whether a secret could be guessed.
 mod strength;
 
-use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use alert_webhook::AlertWebhook;
 use channel::inbound::limits::Limits;
 use channel::inbound::moderation::Moderation;
 use channel::plans::Plans;
+use secrecy::{ExposeSecret as _, SecretString};
 use store::secret_keys::SecretKeys;
 use twilio::signature::AuthTokens;
 use url::Url;
@@ -77,7 +77,7 @@ pub struct Config {
 }
 
 /// Twilio, ready to be used.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Twilio {
     /// `AC…`
     pub account_sid: String,
@@ -91,15 +91,6 @@ pub struct Twilio {
     pub public_url: Option<PublicUrl>,
     /// Believe anybody.
     pub skip_signature: bool,
-}
-
-impl fmt::Debug for Twilio {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Twilio")
-            .field("account_sid", &self.account_sid)
-            .field("auth_tokens", &self.auth_tokens)
-            .finish_non_exhaustive()
-    }
 }
 
 /// Everything that is wrong with a configuration.
@@ -204,13 +195,13 @@ impl Config {
 
     /// What the product's programs authenticate with.
     #[must_use]
-    pub fn api_token(&self) -> &str {
+    pub fn api_token(&self) -> SecretString {
         given_or(&self.keys.server.api_token, DEVELOPMENT_API_TOKEN)
     }
 
     /// What administrators authenticate with.
     #[must_use]
-    pub fn admin_token(&self) -> &str {
+    pub fn admin_token(&self) -> SecretString {
         given_or(&self.keys.server.admin_token, DEVELOPMENT_ADMIN_TOKEN)
     }
 
@@ -230,8 +221,8 @@ pub(crate) struct Pace {
     pub(crate) daily_cap_probe_every: Duration,
 }
 
-fn given_or<'a>(given: &'a str, usual: &'a str) -> &'a str {
-    if given.is_empty() { usual } else { given }
+fn given_or(given: &SecretString, usual: &str) -> SecretString {
+    if given.expose_secret().is_empty() { usual.into() } else { given.clone() }
 }
 
 #[cfg(test)]

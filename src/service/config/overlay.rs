@@ -83,7 +83,11 @@ pub(super) fn mode(env: &[(String, String)], errors: &mut Vec<String>) -> Mode {
 fn read(path: &Path) -> Result<Table, String> {
     let text =
         std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    text.parse().map_err(|error: toml::de::Error| format!("{}: {}", path.display(), error.to_string().trim()))
+    text.parse().map_err(|error: toml::de::Error| {
+        // Without the line itself, which may hold a secret.
+        let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+        format!("{}, line {line}: {}", path.display(), error.message())
+    })
 }
 
 /// A file, or a variable of the environment.
@@ -109,7 +113,13 @@ impl Source<'_> {
                 (Some(old), value) => match self.check(&key, old, &value) {
                     Ok(()) => *old = value,
                     Err(why) => {
-                        self.errors.push(format!("{source}: {key} is {} {value}; {why}", article(&value)));
+                        // What should be a text may be a secret.
+                        let shown = if old.is_str() && !is_duration(old) {
+                            String::new()
+                        } else {
+                            format!(" {value}")
+                        };
+                        self.errors.push(format!("{source}: {key} is {}{shown}; {why}", article(&value)));
                     }
                 },
             }

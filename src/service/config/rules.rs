@@ -12,6 +12,7 @@ use alert_webhook::AlertWebhook;
 use channel::inbound::moderation::{Mode, Moderation};
 use channel::plans::{Plan, Plans};
 use regex::{RegexBuilder, RegexSet, RegexSetBuilder};
+use secrecy::ExposeSecret as _;
 use twilio::signature::AuthTokens;
 use url::Url;
 
@@ -19,7 +20,7 @@ use super::keys::{Keys, PlanKey};
 use super::strength::weakness;
 use super::{
     DEVELOPMENT_ADMIN_TOKEN, DEVELOPMENT_API_TOKEN, SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, SANDBOX_NUMBER,
-    Twilio,
+    Twilio, given_or,
 };
 use crate::public_url::PublicUrl;
 
@@ -31,9 +32,9 @@ pub(super) fn twilio(
 ) -> (Option<Twilio>, bool) {
     let given = &keys.twilio;
     let parts = [
-        ("TWILIO_ACCOUNT_SID", &given.account_sid),
-        ("TWILIO_AUTH_TOKEN", &given.auth_token),
-        ("TWILIO_WHATSAPP_NUMBER", &given.whatsapp_number),
+        ("TWILIO_ACCOUNT_SID", given.account_sid.as_str()),
+        ("TWILIO_AUTH_TOKEN", given.auth_token.expose_secret()),
+        ("TWILIO_WHATSAPP_NUMBER", given.whatsapp_number.as_str()),
     ];
     let missing: Vec<&str> =
         parts.iter().filter(|(_, value)| value.is_empty()).map(|(name, _)| *name).collect();
@@ -51,7 +52,7 @@ pub(super) fn twilio(
     if whatsapp_number.is_none() {
         errors.push(format!("TWILIO_WHATSAPP_NUMBER is {number:?}; it must be a number like +14155238886"));
     }
-    let auth_tokens = AuthTokens::parse(&or(&given.auth_token, SANDBOX_AUTH_TOKEN));
+    let auth_tokens = AuthTokens::parse(&given_or(&given.auth_token, SANDBOX_AUTH_TOKEN));
     if auth_tokens.is_none() {
         errors.push("TWILIO_AUTH_TOKEN holds no token".to_owned());
     }
@@ -96,7 +97,7 @@ pub(super) fn twilio(
 pub(super) fn agent(keys: &Keys, errors: &mut Vec<String>) -> Option<Agent> {
     let given = &keys.openclaw;
     if given.base_url.is_empty() {
-        if !given.token.is_empty() {
+        if !given.token.expose_secret().is_empty() {
             errors.push("OPENCLAW_TOKEN is set, but OPENCLAW_BASE_URL is not: set both, or none to use the echo agent".to_owned());
         }
         return Some(Agent::Echo);
@@ -188,7 +189,7 @@ fn moderation_rules(given: &[String], errors: &mut Vec<String>) -> Option<RegexS
 
 /// Who is told of alerts.
 pub(super) fn alert_webhook(keys: &Keys, errors: &mut Vec<String>) -> Option<AlertWebhook> {
-    let url = &keys.alerts.webhook_url;
+    let url = keys.alerts.webhook_url.expose_secret();
     if url.is_empty() {
         return None;
     }
@@ -298,14 +299,14 @@ pub(super) fn origin_hosts(keys: &Keys, errors: &mut Vec<String>) -> Vec<String>
 pub(super) fn production(keys: &Keys, sandbox: bool, errors: &mut Vec<String>) {
     let given = &keys.twilio;
     let required = [
-        ("DATABASE_URL", &keys.database.url),
+        ("DATABASE_URL", keys.database.url.expose_secret()),
         ("TWILIO_ACCOUNT_SID", &given.account_sid),
-        ("TWILIO_AUTH_TOKEN", &given.auth_token),
+        ("TWILIO_AUTH_TOKEN", given.auth_token.expose_secret()),
         ("TWILIO_WHATSAPP_NUMBER", &given.whatsapp_number),
         ("TWILIO_WEBHOOK_PUBLIC_URL", &given.webhook_public_url),
-        ("CLOUDYBOT_API_TOKEN", &keys.server.api_token),
-        ("CLOUDYBOT_ADMIN_TOKEN", &keys.server.admin_token),
-        ("CLOUDYBOT_SECRET_KEY", &keys.server.secret_key),
+        ("CLOUDYBOT_API_TOKEN", keys.server.api_token.expose_secret()),
+        ("CLOUDYBOT_ADMIN_TOKEN", keys.server.admin_token.expose_secret()),
+        ("CLOUDYBOT_SECRET_KEY", keys.server.secret_key.expose_secret()),
     ];
     if keys.server.private_listen.is_none() {
         errors.push("production needs server.private_listen, an address that the internet does not reach: /v1 and /admin never share the one of the webhooks; for example CLOUDYBOT__SERVER__PRIVATE_LISTEN=127.0.0.1:8082".to_owned());
@@ -315,7 +316,8 @@ pub(super) fn production(keys: &Keys, sandbox: bool, errors: &mut Vec<String>) {
             errors.push(format!("{name} is the one of development, which everybody knows: choose another"));
         }
     }
-    if !keys.server.api_token.is_empty() && keys.server.api_token == keys.server.admin_token {
+    let [(_, api_token, _), (_, admin_token, _)] = tokens(keys);
+    if !api_token.is_empty() && api_token == admin_token {
         errors.push("CLOUDYBOT_API_TOKEN and CLOUDYBOT_ADMIN_TOKEN are the same: the product's programs are no administrators".to_owned());
     }
     errors.extend(
@@ -324,7 +326,9 @@ pub(super) fn production(keys: &Keys, sandbox: bool, errors: &mut Vec<String>) {
             .filter(|(_, value)| value.is_empty())
             .map(|(name, _)| format!("production needs {name}")),
     );
-    if given.auth_token.contains(SANDBOX_AUTH_TOKEN) || given.account_sid == SANDBOX_ACCOUNT_SID {
+    if given.auth_token.expose_secret().contains(SANDBOX_AUTH_TOKEN)
+        || given.account_sid == SANDBOX_ACCOUNT_SID
+    {
         errors.push("production does not take the sandbox's credentials".to_owned());
     }
     if given.webhook_skip_signature_validation {
@@ -337,7 +341,7 @@ pub(super) fn production(keys: &Keys, sandbox: bool, errors: &mut Vec<String>) {
         errors.push("production needs an agent, or people would read their own words: set OPENCLAW_BASE_URL and OPENCLAW_TOKEN".to_owned());
     }
     // A key that was given up may be weak; that is a reason to give it up.
-    let secret_key = keys.server.secret_key.split(',').next().unwrap_or_default().trim();
+    let secret_key = keys.server.secret_key.expose_secret().split(',').next().unwrap_or_default().trim();
     let secrets = tokens(keys).map(|(name, token, _)| (name, token));
     let secrets = secrets.into_iter().chain([("CLOUDYBOT_SECRET_KEY", secret_key)]);
     errors.extend(secrets.filter_map(|(name, secret)| weakness(name, secret)));
@@ -350,8 +354,8 @@ pub(super) fn production(keys: &Keys, sandbox: bool, errors: &mut Vec<String>) {
 /// The tokens with what development takes in their place.
 fn tokens(keys: &Keys) -> [(&'static str, &str, &'static str); 2] {
     [
-        ("CLOUDYBOT_API_TOKEN", keys.server.api_token.as_str(), DEVELOPMENT_API_TOKEN),
-        ("CLOUDYBOT_ADMIN_TOKEN", keys.server.admin_token.as_str(), DEVELOPMENT_ADMIN_TOKEN),
+        ("CLOUDYBOT_API_TOKEN", keys.server.api_token.expose_secret(), DEVELOPMENT_API_TOKEN),
+        ("CLOUDYBOT_ADMIN_TOKEN", keys.server.admin_token.expose_secret(), DEVELOPMENT_ADMIN_TOKEN),
     ]
 }
 

@@ -162,7 +162,7 @@ fn credentials_lead_to_twilio_and_the_flag_back_to_the_sandbox() {
     let sandboxed = load_with(None, &CREDENTIALS, true).unwrap();
 
     assert!(!real.sandbox && sandboxed.sandbox);
-    assert_eq!(real.twilio.auth_tokens.first(), "one");
+    assert_eq!(real.twilio.auth_tokens.first().expose_secret(), "one");
     assert_eq!(sandboxed.twilio.whatsapp_number, "whatsapp:+14155550123");
 }
 
@@ -326,11 +326,26 @@ fn no_secret_is_shown() {
         ("CLOUDYBOT_API_TOKEN", "hunter4"),
         ("CLOUDYBOT_ADMIN_TOKEN", "hunter5"),
         ("CLOUDYBOT_SECRET_KEY", "hunter6"),
+        ("OPENCLAW_BASE_URL", "https://gateway.example.com"),
+        ("OPENCLAW_TOKEN", "hunter7"),
+        ("CLOUDYBOT__MODERATION__BASE_URL", "https://moderator.example.com"),
+        ("CLOUDYBOT__MODERATION__TOKEN", "hunter8"),
+        ("CLOUDYBOT__DATABASE__DIRECT_URL", "postgres://u:hunter9@db/x"),
+        ("CLOUDYBOT__ALERTS__WEBHOOK_URL", "https://hooks.example.com/hunter10"),
     ]);
 
     let shown = format!("{:?}", load(&env).unwrap());
 
     assert!(!shown.contains("hunter"), "{shown}");
+    for wrong in [
+        "[server]\napi_token = \"hunter",
+        "[server]\napi_token = 0hunter",
+        "[openclaw]\ntoken = [\"hunter\"]",
+    ] {
+        let told = errors(load_with(Some(wrong), &[], false));
+
+        assert!(!told.is_empty() && !told[0].contains("hunter"), "{told:?}");
+    }
 }
 
 #[test]
@@ -361,8 +376,9 @@ fn where_users_own_gateways_may_be_is_read_and_the_operators_own_is_among_it() {
     ])
     .unwrap();
     let told = errors(load(&[("CLOUDYBOT__OPENCLAW__ALLOWED_HOSTS", "[\"http://x\"]")]));
-    let is_allowed =
-        |base_url| config.agent_hosts.check(&agent::target::Endpoint::new(base_url, "").unwrap()).is_ok();
+    let is_allowed = |base_url| {
+        config.agent_hosts.check(&agent::target::Endpoint::new(base_url, &"".into()).unwrap()).is_ok()
+    };
 
     assert!(is_allowed("http://10.0.0.7") && is_allowed("http://127.0.0.1:18789"));
     assert!(!is_allowed("http://127.0.0.1:8080"));

@@ -1,12 +1,13 @@
 //! `POST /webhooks/whatsapp/status`: what became of a message. Forward only, harmless when it comes twice or late.
 
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{OriginalUri, State};
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{OriginalUri, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use channel::outbound::status::{self, Report, ReportError};
 use queue::trace::TraceParent;
+use serde::Deserialize;
 use store::ids::{ChunkId, DeliveryId};
 use store::status_callbacks::NewStatusCallback;
 use tracing::Instrument as _;
@@ -20,8 +21,11 @@ pub(crate) async fn receive(
     State(receiver): State<Receiver>,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
+    names: Result<Query<Names>, QueryRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
+    // Names that cannot be read are not ours; the SID says what such a callback is about.
+    let names = names.map(|Query(names)| names).unwrap_or_default();
     let form = match receiver::verify(&receiver, &uri, &headers, body) {
         Ok(form) => form,
         Err(refusal) => return refusal.into_response(),
@@ -37,7 +41,6 @@ pub(crate) async fn receive(
         tracing::warn!(sid = callback.sid, "Refused a status callback of another account");
         return refuse(StatusCode::FORBIDDEN, "not for this account");
     }
-    let names = Names::read(uri.query().unwrap_or_default());
     let applying = async {
         // What Twilio reports about a send belongs to the trace that led to it.
         let trace = trace_of(&receiver, names).await?.unwrap_or_else(TraceParent::root);
@@ -58,28 +61,11 @@ pub(crate) async fn receive(
 }
 
 /// What our own URL says the callback is about; Twilio's signature covers it.
-#[derive(Clone, Copy, Default)]
-struct Names {
+#[derive(Clone, Copy, Default, Deserialize)]
+pub(crate) struct Names {
     chunk: Option<ChunkId>,
     attempt: Option<i32>,
     delivery: Option<DeliveryId>,
-}
-
-impl Names {
-    fn read(query: &str) -> Self {
-        let value = |name: &str| {
-            query
-                .split('&')
-                .filter_map(|pair| pair.split_once('='))
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| value)
-        };
-        Self {
-            chunk: value("chunk").and_then(|id| id.parse().ok()).map(ChunkId),
-            attempt: value("attempt").and_then(|number| number.parse().ok()),
-            delivery: value("delivery").and_then(|id| id.parse().ok()).map(DeliveryId),
-        }
-    }
 }
 
 async fn trace_of(receiver: &Receiver, names: Names) -> sqlx::Result<Option<TraceParent>> {

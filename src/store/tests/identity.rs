@@ -20,7 +20,7 @@ use crate::{PERSON, Tables, find};
 const HIDDEN: &str = "whatsapp:US.abc";
 
 pub(crate) fn keys() -> SecretKeys {
-    SecretKeys::parse("of the tests").unwrap()
+    SecretKeys::parse(&"of the tests".into()).unwrap()
 }
 
 /// A user with a link to the person of this name; the address.

@@ -111,7 +111,7 @@ async fn one_request() -> (String, tokio::task::JoinHandle<TcpStream>) {
 fn client(api_base_url: &str) -> Client {
     Client::new(Settings {
         account_sid: "AC1".to_owned(),
-        auth_token: "secret".to_owned(),
+        auth_token: "secret".into(),
         api_base_url: api_base_url.parse().unwrap(),
         connect_timeout: Duration::from_secs(2),
         request_timeout: Duration::from_secs(5),

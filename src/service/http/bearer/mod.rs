@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::header;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -26,8 +27,8 @@ struct Parts {
 
 impl BearerToken {
     /// The token of the part of the interface that has this name.
-    pub(crate) fn new(part: &'static str, token: &str) -> Self {
-        let hash = Sha256::digest(token.as_bytes()).into();
+    pub(crate) fn new(part: &'static str, token: &SecretString) -> Self {
+        let hash = Sha256::digest(token.expose_secret().as_bytes()).into();
         Self(Arc::new(Parts { hash, refusals: Refusals::new(part) }))
     }
 

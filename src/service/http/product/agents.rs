@@ -2,6 +2,7 @@
 
 use agent::target::Endpoint;
 use channel::app::Settings;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use store::secret_keys::Sealed;
@@ -11,23 +12,18 @@ use utoipa::ToSchema;
 use crate::http::problem::Problem;
 
 /// What is the user's own; what is left out is the deployment's.
-#[derive(Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct AgentRequest {
     /// The user's own gateway, `http://…` or `https://…`.
     base_url: Option<String>,
     /// Its token; left out, the one that the same gateway had stays. It is never shown again.
-    token: Option<String>,
+    #[schema(value_type = Option<String>)]
+    token: Option<SecretString>,
     /// Which agent of the gateway answers.
     agent_id: Option<String>,
     /// Which model it uses.
     model: Option<String>,
-}
-
-impl std::fmt::Debug for AgentRequest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AgentRequest").field("agent_id", &self.agent_id).finish_non_exhaustive()
-    }
 }
 
 /// The agent that a user has of their own.
@@ -58,7 +54,8 @@ pub(super) async fn put(
     let Some(request) = request else { return Ok(user_agents::delete(conn, user_id).await?) };
     let filled =
         |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-    let (base_url, token) = (filled(request.base_url), filled(request.token));
+    let base_url = filled(request.base_url);
+    let token = request.token.filter(|token| !token.expose_secret().trim().is_empty());
     let Some(base_url) = base_url else {
         if token.is_some() {
             return Err(Problem::invalid("agent.token: it belongs to a gateway; give agent.baseUrl with it"));
@@ -70,7 +67,7 @@ pub(super) async fn put(
         };
         return Ok(user_agents::put(conn, user_id, &agent).await?);
     };
-    let endpoint = Endpoint::new(&base_url, token.as_deref().unwrap_or_default())
+    let endpoint = Endpoint::new(&base_url, token.as_ref().unwrap_or(&"".into()))
         .and_then(|endpoint| settings.agent_hosts.check(&endpoint).map(|()| endpoint))
         .map_err(|error| Problem::invalid(format!("agent.baseUrl: {error}")))?;
     let former = user_agents::get(conn, user_id).await?.unwrap_or_default();
@@ -79,7 +76,7 @@ pub(super) async fn put(
         Some(token) => (Some(keys.seal(Sealed::AgentToken, user_id, &token)), Some(keys.fingerprint())),
         // Another gateway never gets to see it.
         None => {
-            let same = former.base_url.as_ref().and_then(|base_url| Endpoint::new(base_url, "").ok());
+            let same = former.base_url.as_ref().and_then(|base_url| Endpoint::new(base_url, &"".into()).ok());
             same.filter(|same| same.is_same_gateway(&endpoint))
                 .map_or((None, None), |_| (former.token, former.sealed_by))
         }
