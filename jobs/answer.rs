@@ -80,7 +80,7 @@ async fn fail(app: &App, turn: &Turn, error: AgentError) -> Result<Failure, Fail
     store::turns::end_attempt(&mut tx, turn.id, turn.attempt, &error.to_string()).await?;
     // What another call cannot change is not called again.
     let hopeless = matches!(error.class(), ErrorClass::Configuration | ErrorClass::Permanent);
-    let last = hopeless || turn.attempt >= app.settings.agent_attempts;
+    let last = hopeless || turn.attempt >= i32::from(app.settings.agent.attempts);
     if last {
         apologise(app, &mut tx, turn, &error.to_string()).await?;
     }

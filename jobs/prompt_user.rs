@@ -50,7 +50,7 @@ async fn ask(app: &App, turn: &Turn, agent: UsersAgent, prompt: String) -> Resul
         conversation_id: request::session_key(app, turn.conversation_id),
         channel: Channel::Whatsapp,
         parts: vec![Part::Text(prompt)],
-        timeout: app.settings.agent_timeout,
+        timeout: app.settings.agent.timeout,
     };
     agent?.send_to_openclaw(&request).await
 }

@@ -46,7 +46,8 @@ async fn turn(app: &App, chunk: &Chunk) -> Result<Turn, Failure> {
     let mut conn = app.pg.acquire().await?;
     // In order: until the callback of the chunk before this one, or a few seconds.
     if let Some((state, accepted_secs_ago)) = store::chunks::before(&mut conn, chunk).await? {
-        let left = app.settings.sending.callback_wait.as_secs_f64() - accepted_secs_ago.unwrap_or(f64::MAX);
+        let left =
+            app.settings.deliveries.callback_wait.as_secs_f64() - accepted_secs_ago.unwrap_or(f64::MAX);
         if state == ChunkState::Accepted && left > 0.0 {
             return Ok(Turn::Later(Duration::from_secs_f64(left)));
         }
@@ -84,7 +85,7 @@ async fn turn(app: &App, chunk: &Chunk) -> Result<Turn, Failure> {
         let now = store::sender_pace::take(
             &mut *app.pg.acquire().await?,
             SendStream::All,
-            app.settings.sender_per_sec,
+            app.settings.sending.per_sec(),
         )
         .await?;
         tokio::time::sleep(Duration::from_secs_f64(now.wait_secs).min(Duration::from_secs(2))).await;
@@ -110,17 +111,17 @@ async fn pace(app: &App, chunk: &Chunk) -> Result<Pace, Failure> {
     let mut conn = app.pg.acquire().await?;
     let person = Bucket::Recipient(chunk.address_id);
     let rate = Rate {
-        capacity: f64::from(settings.recipient_burst.max(1)),
-        per_sec: 1.0 / settings.recipient_every.as_secs_f64().max(0.001),
+        capacity: f64::from(settings.sending.recipient_burst.max(1)),
+        per_sec: 1.0 / settings.sending.recipient_every.as_secs_f64().max(0.001),
     };
     if !rate_buckets::take(&mut conn, person, rate, None).await? {
         let wait = rate_buckets::wait_secs(&mut conn, person, rate).await?;
         return Ok(Pace::AskAgainIn(Duration::from_secs_f64(wait.clamp(0.05, 60.0))));
     }
     let moment = if chunk.of_own_accord {
-        store::sender_pace::take(&mut conn, SendStream::Proactive, settings.sender_per_sec * 0.8).await?
+        store::sender_pace::take(&mut conn, SendStream::Proactive, settings.sending.per_sec() * 0.8).await?
     } else {
-        store::sender_pace::take(&mut conn, SendStream::All, settings.sender_per_sec).await?
+        store::sender_pace::take(&mut conn, SendStream::All, settings.sending.per_sec()).await?
     };
     store::chunks::keep_slot(&mut conn, chunk.id, moment.at).await?;
     Ok(Pace::SendIn(Duration::from_secs_f64(moment.wait_secs)))

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Deserializer};
 use toml::Value;
 
 /// The longest that is taken: added to a moment of any clock it cannot overflow.
@@ -23,6 +24,12 @@ pub fn check(value: &Value) -> Result<(), String> {
         Ok(_) => Err("it must be at most 100 years".to_owned()),
         Err(error) => Err(format!("{error}: {REMEDY}")),
     }
+}
+
+/// Reads a list of them.
+pub fn list<'de, D: Deserializer<'de>>(given: D) -> Result<Vec<Duration>, D::Error> {
+    let list: Vec<humantime_serde::Serde<Duration>> = Deserialize::deserialize(given)?;
+    Ok(list.into_iter().map(humantime_serde::Serde::into_inner).collect())
 }
 
 /// A key that had its unit in its name, as it is written now.

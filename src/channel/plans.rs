@@ -1,9 +1,14 @@
 //! What the operator sells: which plan may use the channel, and how much of it.
 
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
 /// A plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Plan {
     /// Its name, in small letters.
+    #[serde(skip)]
     pub name: String,
     /// Metered messages in a billing period.
     pub whatsapp_sends: u32,
@@ -19,10 +24,12 @@ pub struct Plans {
 }
 
 impl Plans {
-    /// Puts plans together. `None`: the default is none of them.
+    /// Plans by their names. `None`: the default is none of them.
     #[must_use]
-    pub fn new(plans: Vec<Plan>, default: &str) -> Option<Self> {
+    pub fn new(plans: BTreeMap<String, Plan>, default: &str) -> Option<Self> {
         let default = default.to_lowercase();
+        let named = |(name, plan): (String, Plan)| Plan { name: name.to_lowercase(), ..plan };
+        let plans: Vec<Plan> = plans.into_iter().map(named).collect();
         plans.iter().any(|plan| plan.name == default).then_some(Self { plans, default })
     }
 

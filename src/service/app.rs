@@ -23,6 +23,7 @@ use sqlx::PgConnection;
 use store::secret_keys::SecretKeys;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use twilio::client::{Account, Client};
 use twilio::webhook::SignatureCheck;
 use url::Url;
 
@@ -76,11 +77,11 @@ impl Service {
         let sandbox = if config.sandbox { Some(start_sandbox(config, address).await?) } else { None };
         let queue = Queue::open(
             database.queue_pool(keys.database.queue_connections, Duration::from_secs(10)),
-            config.queue(),
+            config.keys.queue.clone(),
         );
         let api_base_url = sandbox
             .as_ref()
-            .map_or(Ok(config.twilio.api_base_url.clone()), |sandbox| sandbox.base_url().parse())?;
+            .map_or(Ok(config.twilio.account.api_base_url.clone()), |sandbox| sandbox.base_url().parse())?;
         let settings = Arc::new(settings(config, address, secret_keys(config, &handlers).await?));
         let app = App::new(Parts {
             pg: handlers.clone(),
@@ -95,7 +96,7 @@ impl Service {
         let receiver = receiver(config, &queue, &database, settings.clone());
         // Of its own: whether the handlers are all busy is another question.
         let readiness = database.pool(1, health::READY_TIMEOUT);
-        let health = Health { pg: readiness, pulse: workers.pulse(), lease: config.queue().lease };
+        let health = Health { pg: readiness, pulse: workers.pulse(), lease: keys.queue.lease };
         let stop_serving = CancellationToken::new();
         let routes = Routes {
             webhooks: http::webhooks(receiver, keys.server.body_limit_bytes),
@@ -165,11 +166,11 @@ async fn keep_up(queue: Queue, every: Duration, stop: CancellationToken) {
 }
 
 async fn start_sandbox(config: &Config, service: SocketAddr) -> anyhow::Result<Sandbox> {
-    let Twilio { account_sid, auth_tokens, whatsapp_number, .. } = &config.twilio;
+    let Twilio { account, whatsapp_number, .. } = &config.twilio;
     let settings = sandbox::settings::Settings {
         listen: config.keys.sandbox.listen,
-        account_sid: account_sid.clone(),
-        auth_token: auth_tokens.first().clone(),
+        account_sid: account.account_sid.clone(),
+        auth_token: account.auth_token.clone(),
         whatsapp_number: whatsapp_number.clone(),
         // The retries that the README recommends for the real webhook.
         webhook_url: format!("http://{service}/webhooks/whatsapp#rc=5&rp=all"),
@@ -180,15 +181,9 @@ async fn start_sandbox(config: &Config, service: SocketAddr) -> anyhow::Result<S
     Ok(Sandbox::start(settings).await?)
 }
 
-fn client(config: &Config, api_base_url: Url) -> anyhow::Result<twilio::client::Client> {
-    let settings = twilio::client::Settings {
-        account_sid: config.twilio.account_sid.clone(),
-        auth_token: config.twilio.auth_tokens.first().clone(),
-        api_base_url,
-        connect_timeout: config.connect_timeout(),
-        request_timeout: config.sending().deadline,
-    };
-    twilio::client::Client::new(settings).context("no HTTP client can be made on this machine")
+fn client(config: &Config, api_base_url: Url) -> anyhow::Result<Client> {
+    let account = Account { api_base_url, ..config.twilio.account.clone() };
+    Client::new(account).context("no HTTP client can be made on this machine")
 }
 
 /// The random name of this deployment, made at the first start.
@@ -232,29 +227,18 @@ pub(crate) fn settings(config: &Config, address: SocketAddr, secret_keys: Secret
     let public = config.twilio.public_url.as_ref().map(crate::public_url::PublicUrl::status_callback_url);
     // Without a public URL only the sandbox, on this machine, can reach us.
     let local = config.sandbox.then(|| format!("http://{address}/webhooks/whatsapp/status"));
-    let pace = config.pace();
     Settings {
         whatsapp_number: config.twilio.whatsapp_number.clone(),
         status_callback_url: if config.sandbox { local } else { public },
-        debounce: keys.agent.debounce,
-        debounce_cap: keys.agent.debounce_cap,
-        agent_timeout: keys.agent.timeout,
-        media: channel::app::Media { size_bytes: keys.media.size_limit_bytes, timeout: keys.media.timeout },
-        typing_indicator: keys.whatsapp.typing_indicator,
-        agent_attempts: i32::from(keys.agent.attempts),
-        reply_expires: keys.deliveries.reply_expires,
-        sending: config.sending(),
-        sender_per_sec: pace.sender_per_sec,
-        recipient_burst: pace.recipient_burst,
-        recipient_every: pace.recipient_every,
-        probe_every: pace.probe_every,
-        daily_cap_probe_every: pace.daily_cap_probe_every,
-        backfill_settle: keys.backfill.settle,
-        enforce_window: keys.whatsapp.enforce_window,
-        credit_failed: keys.metering.credit_failed,
-        whatsapp_enabled: keys.whatsapp.enabled,
+        agent: keys.agent.clone(),
+        media: keys.media.clone(),
+        whatsapp: keys.whatsapp.clone(),
+        deliveries: keys.deliveries.clone(),
+        sending: keys.twilio.sending.clone(),
+        backfill: keys.backfill.clone(),
+        metering: keys.metering.clone(),
         plans: config.plans.clone(),
-        limits: config.limits(),
+        limits: keys.limits,
         moderation: config.moderation.clone(),
         agent_hosts: config.agent_hosts.clone(),
         alert_webhook: config.alert_webhook.clone(),
@@ -278,11 +262,10 @@ fn api(
     stop: CancellationToken,
 ) -> serde_json::Result<Router> {
     let pg = database.pool(config.keys.database.api_connections, API_DATABASE_TIMEOUT);
-    let queue = Queue::open(pg.clone(), config.queue());
-    let notification_expires = config.keys.deliveries.notification_expires;
+    let queue = Queue::open(pg.clone(), config.keys.queue.clone());
     let threads = Threads::start(pg.clone(), stop);
     let admin = Admin { pg: pg.clone(), queue: queue.clone(), settings: settings.clone() };
-    let product = Product { pg, queue, settings, notification_expires, threads };
+    let product = Product { pg, queue, settings, threads };
     let product = product::routes(product, BearerToken::new("/v1", &config.api_token()));
     let admin = admin::routes(admin, BearerToken::new("/admin/api", &config.admin_token()));
     openapi::described(product.merge(admin))
@@ -306,7 +289,7 @@ fn receiver(config: &Config, queue: &Queue, database: &Database, settings: Arc<S
         signature: check,
         // The sandbox calls us at our own address, whatever the world is told.
         public_url: twilio.public_url.clone().filter(|_| !config.sandbox),
-        account_sid: twilio.account_sid.clone(),
+        account_sid: twilio.account.account_sid.clone(),
         whatsapp_number: twilio.whatsapp_number.clone(),
         database_timeout,
     }))

@@ -15,7 +15,7 @@ use queue::pooler::Path;
 use store::allowances::Audit;
 use store::changed_ids::Undecided;
 use store::keys_in_use;
-use twilio::client::{Client, ListFilter, LookupError, Settings};
+use twilio::client::{Account, Client, ListFilter, LookupError};
 
 use crate::config::{Config, Mode};
 use crate::database::Database;
@@ -243,14 +243,8 @@ async fn twilio(config: &Config) -> Result<String, String> {
     if config.sandbox {
         return Ok("the built-in sandbox; set TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_WHATSAPP_NUMBER for the real one".to_owned());
     }
-    let settings = Settings {
-        account_sid: config.twilio.account_sid.clone(),
-        auth_token: config.twilio.auth_tokens.first().clone(),
-        api_base_url: config.twilio.api_base_url.clone(),
-        connect_timeout: config.connect_timeout(),
-        request_timeout: Duration::from_secs(10),
-    };
-    let client = Client::new(settings).map_err(|error| error.to_string())?;
+    let account = Account { request_timeout: Duration::from_secs(10), ..config.twilio.account.clone() };
+    let client = Client::new(account).map_err(|error| error.to_string())?;
     match client.list_messages(&ListFilter { at_most: Some(1), ..ListFilter::default() }).await {
         Ok(_) => Ok("the credentials are accepted".to_owned()),
         Err(LookupError::Refused { status: 401, .. }) => {

@@ -57,7 +57,7 @@ pub(crate) async fn run(config: &Config, command: ChunksCommand, as_json: bool) 
                 VerdictArg::Arrived => AdminVerdict::Arrived,
                 VerdictArg::SendAgain => AdminVerdict::SendAgain,
             };
-            let queue = Queue::open(pg.clone(), config.queue());
+            let queue = Queue::open(pg.clone(), config.keys.queue.clone());
             let actor = std::env::var("USER").unwrap_or_else(|_| "command line".to_owned());
             let state =
                 verdicts::give(&queue, &pg, ChunkId(chunk), verdict, &actor).await?.with_context(|| {

@@ -107,7 +107,7 @@ impl FilterArgs {
 pub(crate) async fn run(config: &Config, command: JobsCommand, as_json: bool) -> anyhow::Result<()> {
     let database = Database::open(config).await?;
     let pg = database.pool(2, Duration::from_secs(10));
-    let queue = Queue::open(pg.clone(), config.queue());
+    let queue = Queue::open(pg.clone(), config.keys.queue.clone());
     let answer = answer(config, &queue, &pg, command, as_json).await;
     queue.flush_notifications().await;
     answer

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::config::keys::Keys;
 use crate::http::hosts::{self, Hosts};
 use crate::http::openapi;
-use crate::serving::{Limits, files, listener};
+use crate::serving::{ConnectionLimits, files, listener};
 
 /// Files that are open beside connections, the database's and the ones of running jobs: logs, listeners, schedules, the sandbox.
 const OTHER_FILES: u64 = 64;
@@ -105,14 +105,11 @@ async fn bind_if_given(address: Option<SocketAddr>) -> anyhow::Result<Option<Tcp
     }
 }
 
-fn limits(keys: &Keys, connections: usize) -> Limits {
+fn limits(keys: &Keys, connections: usize) -> ConnectionLimits {
     let server = &keys.server;
     let body_bytes = server.body_limit_bytes.max(openapi::BODY_LIMIT_BYTES);
-    Limits {
-        head: server.head_timeout,
-        body: server.body_timeout,
-        silence: server.idle_timeout,
-        head_bytes: server.head_limit_bytes,
+    ConnectionLimits {
+        client: server.client,
         body_bytes,
         all_bodies_bytes: ALL_BODIES_BYTES.max(4 * body_bytes),
         connections,

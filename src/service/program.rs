@@ -103,7 +103,11 @@ fn greet(config: &Config, service: &Service) {
             println!("  curl {sandbox}/sandbox/messages");
         }
         None => {
-            println!("  twilio     account {}    agent: {}", config.twilio.account_sid, config.agent.name())
+            println!(
+                "  twilio     account {}    agent: {}",
+                config.twilio.account.account_sid,
+                config.agent.name()
+            )
         }
     }
 }

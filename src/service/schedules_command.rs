@@ -97,7 +97,7 @@ pub(crate) async fn run(config: &Config, command: SchedulesCommand, as_json: boo
         }
         SchedulesCommand::Fire { name } => {
             drop(conn);
-            let queue = Queue::open(pg.clone(), config.queue());
+            let queue = Queue::open(pg.clone(), config.keys.queue.clone());
             let mut tx = queue.begin(&pg).await?;
             let row = store::schedules::lock(&mut tx, &name).await?;
             let row = row

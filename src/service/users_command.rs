@@ -59,7 +59,7 @@ pub(crate) async fn run(config: &Config, command: UsersCommand, as_json: bool) -
         UsersCommand::Show { user } => show(&pg, &settings, &user).await?,
         UsersCommand::SetPlan { user, plan } => set_plan(&pg, &settings, &user, &plan).await?,
         UsersCommand::Erase { user } => {
-            erase(&pg, &Queue::open(pg.clone(), config.queue()), &settings, &user).await?
+            erase(&pg, &Queue::open(pg.clone(), config.keys.queue.clone()), &settings, &user).await?
         }
         UsersCommand::TrustNewIds { since: Some(since), .. } => {
             decided(&changed_ids::trust(&pg, &settings, since).await.context(UNANSWERED)?)

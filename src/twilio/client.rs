@@ -35,9 +35,9 @@ const PAGE_LIMIT: usize = 1000;
 /// Connections that were idle for longer are not used again.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How to reach Twilio.
+/// An account, and how it is reached.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct Account {
     /// `AC…`
     pub account_sid: String,
     /// The account's auth token.
@@ -56,7 +56,7 @@ pub struct Client {
     http: reqwest::Client,
     /// For media, whose URLs come from outside: it connects to few places.
     pub(crate) media: reqwest::Client,
-    pub(crate) settings: Settings,
+    pub(crate) account: Account,
 }
 
 /// Why a message was not accepted, or why nobody knows.
@@ -142,18 +142,18 @@ impl Client {
     ///
     /// # Errors
     /// When TLS cannot be set up on this machine.
-    pub fn new(settings: Settings) -> Result<Self, reqwest::Error> {
+    pub fn new(account: Account) -> Result<Self, reqwest::Error> {
         let mut http = reqwest::Client::builder()
-            .connect_timeout(settings.connect_timeout)
+            .connect_timeout(account.connect_timeout)
             // A connection that the other side closed meanwhile takes a request and never answers: a send in doubt for nothing.
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             // A redirect of an API call is nothing that Twilio does; credentials must not follow one.
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("cloudybot-whatsapp/", env!("CARGO_PKG_VERSION")));
-        if is_loopback(&settings.api_base_url) {
+        if is_loopback(&account.api_base_url) {
             http = http.no_proxy();
         }
-        Ok(Self { http: http.build()?, media: media::http_client(&settings)?, settings })
+        Ok(Self { http: http.build()?, media: media::http_client(&account)?, account })
     }
 
     /// Hands a message to Twilio. The request is given up at `deadline`; after it, none is made.
@@ -247,7 +247,7 @@ impl Client {
         struct Page {
             media_list: Vec<Box<RawValue>>,
         }
-        let account = &self.settings.account_sid;
+        let account = &self.account.account_sid;
         let page: Page = self.look_up(&self.url(&format!("Messages/{sid}/Media.json"))).await?;
         let files =
             page.media_list.iter().filter_map(|file| serde_json::from_str::<ListedMedia>(file.get()).ok());
@@ -274,7 +274,7 @@ impl Client {
         url: &Url,
         limit_bytes: usize,
     ) -> Result<T, LookupError> {
-        let request = self.request(Method::GET, url).timeout(self.settings.request_timeout);
+        let request = self.request(Method::GET, url).timeout(self.account.request_timeout);
         let answer = request.send().await.map_err(|error| LookupError::Unanswered(causes(&error)))?;
         let status = answer.status();
         let body = read_within(answer, limit_bytes).await.map_err(LookupError::Unanswered)?;
@@ -291,15 +291,15 @@ impl Client {
     pub(crate) fn request(&self, method: Method, url: &Url) -> RequestBuilder {
         self.http
             .request(method, url.clone())
-            .basic_auth(&self.settings.account_sid, Some(self.settings.auth_token.expose_secret()))
+            .basic_auth(&self.account.account_sid, Some(self.account.auth_token.expose_secret()))
     }
 
     fn url(&self, resource: &str) -> Url {
-        let mut url = self.settings.api_base_url.clone();
+        let mut url = self.account.api_base_url.clone();
         let path = format!(
             "{}/2010-04-01/Accounts/{}/{resource}",
             url.path().trim_end_matches('/'),
-            self.settings.account_sid
+            self.account.account_sid
         );
         url.set_path(&path);
         url.set_query(None);
@@ -312,7 +312,7 @@ impl Client {
         if !path.starts_with('/') || path.starts_with("//") {
             return Err(LookupError::Unanswered("a next page that is on no path of this server".to_owned()));
         }
-        let mut url = self.settings.api_base_url.clone();
+        let mut url = self.account.api_base_url.clone();
         url.set_path(&format!("{}{path}", url.path().trim_end_matches('/')));
         url.set_query(Some(query));
         Ok(url)

@@ -12,7 +12,7 @@ use reqwest::{Response, StatusCode, header};
 use secrecy::ExposeSecret as _;
 use url::Url;
 
-use crate::client::{Client, Settings, causes};
+use crate::client::{Account, Client, causes};
 use crate::hosts::is_loopback;
 use crate::media_url::{MediaUrl, RedirectUrl};
 use crate::public_address::{GuardedResolver, NoAllowedAddress};
@@ -75,13 +75,13 @@ use MediaError::{Failed, Refused};
 /// A proxy in the environment is used as for every other request, except to this machine: where it is the only way out, there would be
 /// no media without it. It looks names up itself, so the check of addresses is then its business; what holds all the same is that only
 /// Twilio's names are asked for, and that whoever answers must have their certificates.
-pub(crate) fn http_client(settings: &Settings) -> Result<reqwest::Client, reqwest::Error> {
+pub(crate) fn http_client(account: &Account) -> Result<reqwest::Client, reqwest::Error> {
     let mut http = reqwest::Client::builder()
-        .connect_timeout(settings.connect_timeout)
-        .dns_resolver(GuardedResolver::new(&settings.api_base_url))
+        .connect_timeout(account.connect_timeout)
+        .dns_resolver(GuardedResolver::new(&account.api_base_url))
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("cloudybot-whatsapp/", env!("CARGO_PKG_VERSION")));
-    if is_loopback(&settings.api_base_url) {
+    if is_loopback(&account.api_base_url) {
         http = http.no_proxy();
     }
     http.build()
@@ -90,7 +90,7 @@ pub(crate) fn http_client(settings: &Settings) -> Result<reqwest::Client, reqwes
 impl Client {
     /// Fetches a file from the URL that an inbound message's webhook gives for it.
     pub async fn fetch_media(&self, url: &str, limits: &MediaLimits) -> Result<Media, MediaError> {
-        let url = MediaUrl::parse(url, &self.settings).ok_or_else(|| {
+        let url = MediaUrl::parse(url, &self.account).ok_or_else(|| {
             Refused("its URL is not that of a file of this account at the configured API".to_owned())
         })?;
         let late = || format!("{} did not send it within {:?}", host(url.as_url()), limits.timeout);
@@ -120,7 +120,7 @@ impl Client {
         let answer = self
             .media
             .get(asked.clone())
-            .basic_auth(&self.settings.account_sid, Some(self.settings.auth_token.expose_secret()))
+            .basic_auth(&self.account.account_sid, Some(self.account.auth_token.expose_secret()))
             .send()
             .await
             .map_err(|error| unanswered(asked, &error))?;
@@ -145,7 +145,7 @@ impl Client {
             let location = location.ok_or_else(|| {
                 Trouble::Lasting(Failed(format!("{} redirects without a location", host(&from))))
             })?;
-            let redirect = RedirectUrl::parse(location, &from, &self.settings).ok_or_else(|| {
+            let redirect = RedirectUrl::parse(location, &from, &self.account).ok_or_else(|| {
                 Trouble::Lasting(Refused(format!("{} redirects to somewhere else than Twilio", host(&from))))
             })?;
             let asked = redirect.as_url();
@@ -222,7 +222,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let base_url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
-        let mut client = Client::new(Settings {
+        let mut client = Client::new(Account {
             account_sid: "AC1".to_owned(),
             auth_token: "secret".into(),
             api_base_url: base_url.parse().unwrap(),

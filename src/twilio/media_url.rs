@@ -3,7 +3,7 @@
 
 use url::Url;
 
-use crate::client::Settings;
+use crate::client::Account;
 use crate::hosts::{behind_api, keeps_files};
 
 /// Twilio's ids have 34 characters; nothing that is much longer is one.
@@ -20,8 +20,8 @@ pub(crate) struct RedirectUrl(Url);
 impl MediaUrl {
     /// `None`: credentials do not go there. The path is `…/2010-04-01/Accounts/{our account}/Messages/{sid}/Media/{sid}`, as Twilio's
     /// Media resource has it; the host is that of the API, or Twilio's in another region if the API is Twilio's.
-    pub(crate) fn parse(text: &str, settings: &Settings) -> Option<Self> {
-        let base = &settings.api_base_url;
+    pub(crate) fn parse(text: &str, account: &Account) -> Option<Self> {
+        let base = &account.api_base_url;
         let url = Url::parse(text).ok()?;
         // Nothing hides in dots, encodings, backslashes or capital letters: what was written is what will be asked.
         let before_query = |text: &str| text.split('?').next().unwrap_or_default().to_owned();
@@ -33,7 +33,7 @@ impl MediaUrl {
         let messages = format!(
             "{}/2010-04-01/Accounts/{}/Messages/",
             base.path().trim_end_matches('/'),
-            settings.account_sid
+            account.account_sid
         );
         let sids: Vec<&str> = url.path().strip_prefix(&messages)?.split('/').collect();
         let is_file = matches!(sids[..], [message, "Media", file] if is_sid(message) && is_sid(file));
@@ -48,8 +48,8 @@ impl MediaUrl {
 impl RedirectUrl {
     /// Where a redirect leads that `from` answered. `None`: nobody goes there. Twilio sends people on to its own hosts; a stand-in that the
     /// operator has named in its place may send them to itself.
-    pub(crate) fn parse(location: &str, from: &Url, settings: &Settings) -> Option<Self> {
-        let base = &settings.api_base_url;
+    pub(crate) fn parse(location: &str, from: &Url, account: &Account) -> Option<Self> {
+        let base = &account.api_base_url;
         let url = from.join(location).ok()?;
         let is_stand_in = behind_api(base).is_none() && url.origin() == base.origin();
         (!has_extras(&url) && (keeps_files(&url) || is_stand_in)).then_some(Self(url))
@@ -77,8 +77,8 @@ mod tests {
 
     const FILE: &str = "/2010-04-01/Accounts/AC1/Messages/MM1/Media/ME1";
 
-    fn settings(api_base_url: &str) -> Settings {
-        Settings {
+    fn account(api_base_url: &str) -> Account {
+        Account {
             account_sid: "AC1".to_owned(),
             auth_token: "secret".into(),
             api_base_url: api_base_url.parse().unwrap(),
@@ -103,7 +103,7 @@ mod tests {
         for (base, host) in cases {
             for query in ["", "?a=b%20c"] {
                 let url = format!("{host}{FILE}{query}");
-                assert!(MediaUrl::parse(&url, &settings(base)).is_some(), "{base} {url}");
+                assert!(MediaUrl::parse(&url, &account(base)).is_some(), "{base} {url}");
             }
         }
     }
@@ -173,7 +173,7 @@ mod tests {
         ];
 
         for (base, url) in cases {
-            assert!(MediaUrl::parse(&url, &settings(base)).is_none(), "{base} {url}");
+            assert!(MediaUrl::parse(&url, &account(base)).is_none(), "{base} {url}");
         }
     }
 
@@ -205,7 +205,7 @@ mod tests {
 
         for (base, location, allowed) in cases {
             let from = format!("{base}{FILE}").parse().unwrap();
-            let parsed = RedirectUrl::parse(location, &from, &settings(base));
+            let parsed = RedirectUrl::parse(location, &from, &account(base));
             assert_eq!(parsed.is_some(), allowed, "{base} {location}");
         }
     }

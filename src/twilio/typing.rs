@@ -17,7 +17,7 @@ impl Client {
     /// indicators resource", in public beta). An error is not worth more than a line in the log.
     pub async fn show_typing(&self, message_sid: &str) -> Result<(), LookupError> {
         let answer = self
-            .request(Method::POST, &typing_url(&self.settings.api_base_url))
+            .request(Method::POST, &typing_url(&self.account.api_base_url))
             .json(&json!({"channel": "WHATSAPP", "messageId": message_sid}))
             .timeout(TIMEOUT)
             .send()

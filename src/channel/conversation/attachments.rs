@@ -81,7 +81,7 @@ async fn one(app: &App, file: &File, room: &mut Room) -> CameTo {
     }
     let most = if file.is_picture() { IMAGE_BYTES.min(room.size_bytes) } else { CONTACT_BYTES };
     let limits = MediaLimits {
-        size_bytes: most.min(app.settings.media.size_bytes),
+        size_bytes: most.min(app.settings.media.size_limit_bytes),
         timeout: room.deadline.saturating_duration_since(Instant::now()),
         retry_every: RETRY_EVERY,
         retry_for: RETRY_FOR,

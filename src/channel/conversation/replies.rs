@@ -58,7 +58,7 @@ pub async fn plan(
         link_id,
         purpose: Purpose::Reply,
         text,
-        expires_at: since + app.settings.reply_expires,
+        expires_at: since + app.settings.deliveries.reply_expires,
         chunks: chunks.collect(),
     };
     let (delivery_id, chunk_ids) = store::deliveries::create(tx, delivery).await?;

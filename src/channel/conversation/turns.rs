@@ -47,7 +47,7 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<Opened>, Failure> {
     let agent = agents::of_user(app, &mut tx, user.as_deref()).await?;
     let running = store::turns::running(&mut tx, job.conversation).await?;
     if let Some(turn) = running.as_ref().filter(|turn| turn.slot_id.is_some()) {
-        let at_most = app.settings.agent_timeout + PROMPT_GRACE;
+        let at_most = app.settings.agent.timeout + PROMPT_GRACE;
         if !store::turns::is_left_behind(&mut tx, turn, at_most.as_secs_f64()).await? {
             // A schedule's prompt is at work; its own job ends it.
             tx.commit().await?;
@@ -58,7 +58,7 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<Opened>, Failure> {
     }
     if let Some(turn) = running.filter(|turn| turn.slot_id.is_none()) {
         let in_hand = unsaved_replies::of(app, &mut tx, &turn).await?;
-        if in_hand.is_some() || turn.attempt < app.settings.agent_attempts {
+        if in_hand.is_some() || turn.attempt < i32::from(app.settings.agent.attempts) {
             let turn = match in_hand {
                 Some(_) => turn,
                 None => store::turns::count_attempt(&mut tx, turn.id).await?,
@@ -105,6 +105,6 @@ fn still_typing(messages: &[Said], app: &App, now: DateTime<Utc>) -> Option<Dura
         .last()
         .filter(|said| said.address_id.is_some() && !message_text::is_whole(&said.body, &said.params))?;
     let (first, last) = (messages.first()?.received_at, messages.last()?.received_at);
-    let until = (last + app.settings.debounce).min(first + app.settings.debounce_cap);
+    let until = (last + app.settings.agent.debounce).min(first + app.settings.agent.debounce_cap);
     (until - now).to_std().ok().filter(|pause| !pause.is_zero())
 }

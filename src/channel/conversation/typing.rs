@@ -24,7 +24,7 @@ impl Drop for Typing {
 /// Shows that the last of these messages is read and being answered; nothing where nobody wrote in WhatsApp.
 pub fn show(app: &App, messages: &[Said]) -> Typing {
     let last = messages.iter().rev().find(|said| said.address_id.is_some());
-    let Some(last) = last.filter(|_| app.settings.typing_indicator) else { return Typing(None) };
+    let Some(last) = last.filter(|_| app.settings.whatsapp.typing_indicator) else { return Typing(None) };
     let (app, sid, id) = (app.clone(), last.sid.clone(), last.id);
     Typing(Some(tokio::spawn(async move {
         loop {

@@ -37,7 +37,7 @@ pub async fn user(app: &App, tx: &mut Transaction, message: &Message) -> Result<
     };
     let plan = store::users::get(tx, &link.user_id).await?.map(|user| (user.plan, user.paused));
     let (plan, paused) = plan.unwrap_or_default();
-    if !app.settings.whatsapp_enabled {
+    if !app.settings.whatsapp.enabled {
         store::messages::end(tx, message.id, MessageOutcome::Disabled, "whatsapp.enabled is false").await?;
         return Ok(None);
     }

@@ -42,7 +42,7 @@ pub async fn backfill(app: &App) -> Result<(), Failure> {
     drop(conn);
     let since = (done_until - OVERLAP).max(begun - AT_MOST);
     // What is younger may still come by its webhook.
-    let until = begun - app.settings.backfill_settle;
+    let until = begun - app.settings.backfill.settle;
     // Twilio's dates have whole seconds.
     let span = Span { from: since.max(first_start - TimeDelta::seconds(1)), until };
     match take_in_all(app, &span).await {

@@ -93,7 +93,7 @@ async fn claim(
         return Ok(Redemption::Refused("refused: no live token"));
     };
     let plan = store::users::get(tx, &live.user_id).await?.map(|user| user.plan).unwrap_or_default();
-    if !app.settings.whatsapp_enabled || !app.settings.plans.of(&plan).whatsapp {
+    if !app.settings.whatsapp.enabled || !app.settings.plans.of(&plan).whatsapp {
         store::claim_tokens::end(tx, live.id, TokenEnding::Plan).await?;
         return Ok(Redemption::Refused("refused: the user's plan has no WhatsApp"));
     }

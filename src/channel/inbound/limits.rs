@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use sqlx::PgConnection;
 use store::ids::AddressId;
 use store::rate_buckets::{self, Bucket, Rate};
 
 /// The operator's limits; 0: none.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 pub struct Limits {
     /// Messages of one user in a minute, in the long run …
     pub per_sender_per_min: u32,

@@ -51,7 +51,7 @@ pub(crate) async fn tell(
         link_id: None,
         purpose: Purpose::Notice,
         text: notice.text,
-        expires_at: notice.since + settings.reply_expires,
+        expires_at: notice.since + settings.deliveries.reply_expires,
         chunks: vec![chunk],
     };
     let (_, chunk_ids) = store::deliveries::create(tx, delivery).await?;

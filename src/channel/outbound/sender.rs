@@ -72,7 +72,7 @@ async fn is_held_back(conn: &mut PgConnection) -> sqlx::Result<bool> {
 }
 
 fn anew(settings: &Settings) -> NewJob {
-    let every_secs = settings.probe_every.as_secs().max(1);
+    let every_secs = settings.sending.probe_every.as_secs().max(1);
     NewJob::of(&ProbeSender { every_secs }).unique_key(KEY)
 }
 

@@ -88,11 +88,11 @@ async fn attempt(app: &App, claim: Option<&Claim>, chunk: &Chunk) -> Result<Atte
         status_callback: callback.as_deref(),
         validity_period_secs: u32::try_from(validity).ok(),
     };
-    let sent = if attempt.begun.elapsed() > times.start_within {
+    let sent = if attempt.begun.elapsed() > times.send_start_within {
         let reason = "the request would have started too late".to_owned();
         Err(SendError::NotSent { reason, retry_after: None, class: ErrorClass::Transient })
     } else {
-        app.twilio.send_whatsapp_message(&message, attempt.begun + times.deadline).await
+        app.twilio.send_whatsapp_message(&message, attempt.begun + times.send_deadline).await
     };
     match sent {
         Ok(accepted) => {
@@ -153,7 +153,7 @@ async fn mark(
     let begun = Instant::now();
     let trace = TraceParent::current();
     let trace = trace.as_ref().map(TraceParent::as_str);
-    let deadline_secs = app.settings.sending.deadline.as_secs_f64();
+    let deadline_secs = app.settings.sending.send_deadline.as_secs_f64();
     let Some(number) = store::chunks::begin_sending(&mut tx, chunk.id, &to, deadline_secs, trace).await?
     else {
         return Ok(None);
@@ -245,7 +245,7 @@ async fn judge(app: &App, chunk: &Chunk, attempt: i32, error: SendError) -> Resu
     let failure = match error {
         SendError::NotSent { class: ErrorClass::DailyCap, .. } => {
             sender_refused = true;
-            hold_back(app, &mut tx, chunk, attempt, &text, app.settings.daily_cap_probe_every).await?
+            hold_back(app, &mut tx, chunk, attempt, &text, app.settings.sending.daily_cap_probe_every).await?
         }
         SendError::NotSent { retry_after, .. } => {
             store::chunks::return_to_planned(&mut tx, chunk.id, attempt, Unsent::NotSent, &text).await?;
@@ -266,11 +266,11 @@ async fn judge(app: &App, chunk: &Chunk, attempt: i32, error: SendError) -> Resu
         // Nothing is wrong with the message: it waits for the operator.
         SendError::Refused { class: ErrorClass::Configuration, .. } => {
             sender_refused = true;
-            hold_back(app, &mut tx, chunk, attempt, &text, app.settings.probe_every).await?
+            hold_back(app, &mut tx, chunk, attempt, &text, app.settings.sending.probe_every).await?
         }
         SendError::Refused { class: ErrorClass::DailyCap, .. } => {
             sender_refused = true;
-            hold_back(app, &mut tx, chunk, attempt, &text, app.settings.daily_cap_probe_every).await?
+            hold_back(app, &mut tx, chunk, attempt, &text, app.settings.sending.daily_cap_probe_every).await?
         }
         SendError::Refused { class: ErrorClass::Template, .. } => {
             store::chunks::return_to_planned(&mut tx, chunk.id, attempt, Unsent::NotSent, &text).await?;

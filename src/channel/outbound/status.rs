@@ -130,7 +130,7 @@ async fn move_chunk(
     if store::chunks::apply_status(tx, chunk.id, status, error_code, message.as_deref()).await? {
         tracing::info!(chunk.id = chunk.id.0, status, "Chunk {} is {status}", chunk.id);
     }
-    if report.failed_for_good() && settings.credit_failed {
+    if report.failed_for_good() && settings.metering.credit_failed {
         store::allowances::credit(tx, chunk.id).await?;
     }
     Ok(())

@@ -28,8 +28,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) fn settings() -> Settings {
     Settings {
         lease: Duration::from_millis(1500),
-        renew_every: Duration::from_millis(300),
-        poll_every: Duration::from_millis(100),
+        renew: Duration::from_millis(300),
+        poll: Duration::from_millis(100),
         suspect_stagger: Duration::from_millis(100),
         cancel_grace: Duration::from_millis(100),
         ..Settings::default()

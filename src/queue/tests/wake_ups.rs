@@ -51,7 +51,7 @@ impl Lateness {
 
 /// A worker that polls so seldom that only being woken explains that a job starts at all.
 async fn worker(bench: &Bench) -> (Queue, Lateness, RunningWorkers) {
-    let settings = Settings { poll_every: Duration::from_secs(3600), ..Settings::default() };
+    let settings = Settings { poll: Duration::from_secs(3600), ..Settings::default() };
     let queue = Queue::open(bench.database.pool().await, settings);
     let lateness = Lateness::default();
     let workers = Workers::new(&queue, lateness.clone())

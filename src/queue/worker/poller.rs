@@ -1,4 +1,4 @@
-//! Polls the database for all pools of a process: at least every `poll_every`, sooner after a wake-up and when a job
+//! Polls the database for all pools of a process: at least every `poll`, sooner after a wake-up and when a job
 //! falls due or the lease of another process runs out.
 
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub(crate) async fn poll(process: Arc<WorkerProcess>, pools: Vec<Arc<PoolState>>
             Err(error) => {
                 tracing::warn!(error, "Could not look for due jobs; trying again");
                 process.note_lost_connection();
-                process.queue.settings().poll_every.min(Duration::from_secs(1))
+                process.queue.settings().poll.min(Duration::from_secs(1))
             }
         };
         tokio::select! {
@@ -95,7 +95,7 @@ fn act(process: &WorkerProcess, pools: &[Arc<PoolState>], tick: Tick) -> Duratio
     for job_id in tick.cancels {
         process.request_cancel(job_id);
     }
-    let mut pause = settings.poll_every;
+    let mut pause = settings.poll;
     if !tick.suspects.is_empty() {
         pause = pause.min(settings.suspect_stagger);
     }

@@ -160,7 +160,7 @@ impl WorkerProcess {
                 *lock(&self.lease_state) = LeaseState { lease: Some(Arc::new(lease)), renewed_at: asked_at };
                 tracing::debug!(worker.id = worker_id, "Joined the queue as worker {worker_id}");
                 self.queue.notifier().wake_all_here();
-                settings.renew_every
+                settings.renew
             }
             Ok(Err(error)) => self.warn("join the queue", &error),
             Err(_) => self.warn("join the queue", &"the database does not answer"),
@@ -182,7 +182,7 @@ impl WorkerProcess {
             match tokio::time::timeout(settings.statement_timeout.min(settings.lease / 3), renewed).await {
                 Ok(Ok(done)) if done.rows_affected() == 1 => {
                     lock(&self.lease_state).renewed_at = asked_at;
-                    return settings.renew_every;
+                    return settings.renew;
                 }
                 Ok(Ok(_)) => {
                     self.lose_lease(lease, "it had run out");
@@ -207,7 +207,7 @@ impl WorkerProcess {
 
     fn warn(&self, deed: &str, error: &dyn std::fmt::Display) -> Duration {
         tracing::warn!(error = %error, "Could not {deed}; trying again");
-        (self.queue.settings().renew_every / 4).min(Duration::from_secs(1))
+        (self.queue.settings().renew / 4).min(Duration::from_secs(1))
     }
 
     /// Ends the registration and hands all jobs back; returns their number. If a claim is in doubt, the database

@@ -5,8 +5,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use channel::app::{AgentRuns, Backfill, Deliveries, Media, Metering, Sending, Whatsapp};
+use channel::inbound::limits::Limits;
+use channel::plans::Plan;
 use secrecy::SecretString;
 use serde::Deserialize;
+
+use crate::serving::ClientLimits;
 
 /// The keys of `config.toml`; each is described there.
 #[derive(Clone, Debug, Deserialize)]
@@ -14,21 +19,21 @@ use serde::Deserialize;
 pub struct Keys {
     pub server: Server,
     pub database: Database,
-    pub(super) twilio: TwilioKeys,
+    pub(crate) twilio: TwilioKeys,
     pub sandbox: Sandbox,
     pub(super) openclaw: OpenClaw,
     pub whatsapp: Whatsapp,
     pub(super) plans: PlanKeys,
-    pub(super) limits: LimitKeys,
+    pub(crate) limits: Limits,
     pub(super) moderation: ModerationKeys,
-    pub agent: Agent,
+    pub agent: AgentRuns,
     pub media: Media,
     pub deliveries: Deliveries,
     pub schedules: Schedules,
     pub metering: Metering,
     pub backfill: Backfill,
     pub(super) alerts: Alerts,
-    pub queue: Queue,
+    pub queue: queue::settings::Settings,
     pub pools: Pools,
     pub log: Log,
 }
@@ -45,13 +50,8 @@ pub struct Server {
     pub connections: usize,
     pub dashboard_connections: usize,
     pub private_connections: usize,
-    #[serde(with = "humantime_serde")]
-    pub head_timeout: Duration,
-    #[serde(with = "humantime_serde")]
-    pub body_timeout: Duration,
-    #[serde(with = "humantime_serde")]
-    pub idle_timeout: Duration,
-    pub head_limit_bytes: usize,
+    #[serde(flatten)]
+    pub(crate) client: ClientLimits,
     pub body_limit_bytes: usize,
     #[serde(with = "humantime_serde")]
     pub webhook_timeout: Duration,
@@ -82,7 +82,7 @@ pub struct Database {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct TwilioKeys {
+pub(crate) struct TwilioKeys {
     pub(super) account_sid: String,
     pub(super) auth_token: SecretString,
     pub(super) whatsapp_number: String,
@@ -91,25 +91,8 @@ pub(super) struct TwilioKeys {
     pub(super) webhook_skip_signature_validation: bool,
     #[serde(with = "humantime_serde")]
     pub(super) connect_timeout: Duration,
-    #[serde(with = "humantime_serde")]
-    pub(super) send_start_within: Duration,
-    #[serde(with = "humantime_serde")]
-    pub(super) send_deadline: Duration,
-    #[serde(with = "humantime_serde")]
-    pub(super) in_doubt_grace: Duration,
-    #[serde(with = "humantime_serde")]
-    pub(super) in_doubt_second_look: Duration,
-    #[serde(with = "humantime_serde")]
-    pub(super) in_doubt_give_up: Duration,
-    pub(super) status_look_ups: Vec<humantime_serde::Serde<Duration>>,
-    pub(super) sender_per_sec: u32,
-    pub(super) recipient_burst: u32,
-    #[serde(with = "humantime_serde")]
-    pub(super) recipient_every: Duration,
-    #[serde(with = "humantime_serde")]
-    pub(super) probe_every: Duration,
-    #[serde(with = "humantime_serde")]
-    pub(super) daily_cap_probe_every: Duration,
+    #[serde(flatten)]
+    pub(crate) sending: Sending,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -130,24 +113,10 @@ pub(super) struct OpenClaw {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-#[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct Whatsapp {
-    pub enabled: bool,
-    pub enforce_window: bool,
-    pub typing_indicator: bool,
-}
-
-#[derive(Clone, Debug, Deserialize)]
 pub(super) struct PlanKeys {
     pub(super) default: String,
     #[serde(flatten)]
-    pub(super) plans: BTreeMap<String, PlanKey>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct PlanKey {
-    pub(super) whatsapp_sends: u32,
-    pub(super) whatsapp: bool,
+    pub(super) plans: BTreeMap<String, Plan>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -161,45 +130,6 @@ pub(super) struct ModerationKeys {
     pub(super) timeout: Duration,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub(super) struct LimitKeys {
-    pub(super) per_sender_per_min: u32,
-    pub(super) per_sender_burst: u32,
-    pub(super) unlinked_per_hour: u32,
-    pub(super) total_per_min: u32,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct Agent {
-    #[serde(with = "humantime_serde")]
-    pub debounce: Duration,
-    #[serde(with = "humantime_serde")]
-    pub debounce_cap: Duration,
-    #[serde(with = "humantime_serde")]
-    pub timeout: Duration,
-    pub attempts: u16,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct Media {
-    pub size_limit_bytes: usize,
-    #[serde(with = "humantime_serde")]
-    pub timeout: Duration,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct Deliveries {
-    #[serde(with = "humantime_serde")]
-    pub reply_expires: Duration,
-    #[serde(with = "humantime_serde")]
-    pub notification_expires: Duration,
-    #[serde(with = "humantime_serde")]
-    pub callback_wait: Duration,
-}
-
 #[derive(Clone, Debug, Deserialize)]
 #[expect(missing_docs, reason = "config.toml documents every key")]
 pub struct Schedules {
@@ -207,39 +137,8 @@ pub struct Schedules {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-#[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct Metering {
-    pub credit_failed: bool,
-}
-
-#[derive(Clone, Debug, Deserialize)]
 pub(super) struct Alerts {
     pub(super) webhook_url: SecretString,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct Backfill {
-    #[serde(with = "humantime_serde")]
-    pub settle: Duration,
-    #[serde(with = "humantime_serde")]
-    pub every: Duration,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct Queue {
-    #[serde(with = "humantime_serde")]
-    pub lease: Duration,
-    #[serde(with = "humantime_serde")]
-    pub renew: Duration,
-    #[serde(with = "humantime_serde")]
-    pub poll: Duration,
-    pub crash_limit: u16,
-    #[serde(with = "humantime_serde")]
-    pub strays_every: Duration,
-    #[serde(with = "humantime_serde")]
-    pub history: Duration,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -11,19 +11,17 @@ mod rules;
 mod strength;
 
 use std::path::Path;
-use std::time::Duration;
 
 use agent::allowed_hosts::AllowedHosts;
 use alert_webhook::AlertWebhook;
-use channel::inbound::limits::Limits;
 use channel::inbound::moderation::Moderation;
 use channel::plans::Plans;
 use secrecy::{ExposeSecret as _, SecretString};
 use store::secret_keys::SecretKeys;
+use twilio::client::Account;
 use twilio::signature::AuthTokens;
-use url::Url;
 
-use self::keys::{Keys, LimitKeys};
+use self::keys::Keys;
 use crate::public_url::PublicUrl;
 
 /// The file at the top of the repository; it is its own documentation.
@@ -79,14 +77,12 @@ pub struct Config {
 /// Twilio, ready to be used.
 #[derive(Clone, Debug)]
 pub struct Twilio {
-    /// `AC…`
-    pub account_sid: String,
-    /// What signs webhooks; the first authenticates requests.
+    /// The account; where the sandbox's REST API is, is known once it listens.
+    pub account: Account,
+    /// What signs webhooks.
     pub auth_tokens: AuthTokens,
     /// `whatsapp:+E164`
     pub whatsapp_number: String,
-    /// Where the REST API is; the sandbox's is known once it listens.
-    pub api_base_url: Url,
     /// The webhook's URL at Twilio.
     pub public_url: Option<PublicUrl>,
     /// Believe anybody.
@@ -143,56 +139,6 @@ impl Config {
         }
     }
 
-    /// The times that keep a send from happening twice.
-    #[must_use]
-    pub fn sending(&self) -> channel::app::Sending {
-        let twilio = &self.keys.twilio;
-        channel::app::Sending {
-            start_within: twilio.send_start_within,
-            deadline: twilio.send_deadline,
-            in_doubt_grace: twilio.in_doubt_grace,
-            second_look: twilio.in_doubt_second_look,
-            give_up: twilio.in_doubt_give_up,
-            status_look_ups: twilio.status_look_ups.iter().map(|age| **age).collect(),
-            callback_wait: self.keys.deliveries.callback_wait,
-        }
-    }
-
-    /// How fast people may write.
-    #[must_use]
-    pub fn limits(&self) -> Limits {
-        let LimitKeys { per_sender_per_min, per_sender_burst, unlinked_per_hour, total_per_min } =
-            self.keys.limits;
-        Limits { per_sender_per_min, per_sender_burst, unlinked_per_hour, total_per_min }
-    }
-
-    /// How fast the sender speaks, and how it recovers.
-    pub(crate) fn pace(&self) -> Pace {
-        let twilio = &self.keys.twilio;
-        Pace {
-            sender_per_sec: f64::from(twilio.sender_per_sec),
-            recipient_burst: twilio.recipient_burst,
-            recipient_every: twilio.recipient_every,
-            probe_every: twilio.probe_every,
-            daily_cap_probe_every: twilio.daily_cap_probe_every,
-        }
-    }
-
-    /// How the queue behaves.
-    #[must_use]
-    pub fn queue(&self) -> queue::settings::Settings {
-        let queue = &self.keys.queue;
-        queue::settings::Settings {
-            lease: queue.lease,
-            renew_every: queue.renew,
-            poll_every: queue.poll,
-            crash_limit: queue.crash_limit,
-            strays_every: queue.strays_every,
-            history: queue.history,
-            ..queue::settings::Settings::default()
-        }
-    }
-
     /// What the product's programs authenticate with.
     #[must_use]
     pub fn api_token(&self) -> SecretString {
@@ -204,21 +150,6 @@ impl Config {
     pub fn admin_token(&self) -> SecretString {
         given_or(&self.keys.server.admin_token, DEVELOPMENT_ADMIN_TOKEN)
     }
-
-    /// Until a connection to Twilio stands.
-    #[must_use]
-    pub fn connect_timeout(&self) -> Duration {
-        self.keys.twilio.connect_timeout
-    }
-}
-
-/// How fast the sender speaks, and how often it is tried out while Twilio refuses it.
-pub(crate) struct Pace {
-    pub(crate) sender_per_sec: f64,
-    pub(crate) recipient_burst: u32,
-    pub(crate) recipient_every: Duration,
-    pub(crate) probe_every: Duration,
-    pub(crate) daily_cap_probe_every: Duration,
 }
 
 fn given_or(given: &SecretString, usual: &str) -> SecretString {

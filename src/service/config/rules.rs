@@ -10,13 +10,14 @@ use agent::moderation::Moderator;
 use agent::target::{Endpoint, Target};
 use alert_webhook::AlertWebhook;
 use channel::inbound::moderation::{Mode, Moderation};
-use channel::plans::{Plan, Plans};
+use channel::plans::Plans;
 use regex::{RegexBuilder, RegexSet, RegexSetBuilder};
 use secrecy::ExposeSecret as _;
+use twilio::client::Account;
 use twilio::signature::AuthTokens;
 use url::Url;
 
-use super::keys::{Keys, PlanKey};
+use super::keys::Keys;
 use super::strength::weakness;
 use super::{
     DEVELOPMENT_ADMIN_TOKEN, DEVELOPMENT_API_TOKEN, SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, SANDBOX_NUMBER,
@@ -87,10 +88,14 @@ pub(super) fn twilio(
     else {
         return (None, sandbox);
     };
-    (
-        Some(Twilio { account_sid, auth_tokens, whatsapp_number, api_base_url, public_url, skip_signature }),
-        sandbox,
-    )
+    let account = Account {
+        account_sid,
+        auth_token: auth_tokens.first().clone(),
+        api_base_url,
+        connect_timeout: given.connect_timeout,
+        request_timeout: given.sending.send_deadline,
+    };
+    (Some(Twilio { account, auth_tokens, whatsapp_number, public_url, skip_signature }), sandbox)
 }
 
 /// The gateway that is configured, or the echo agent.
@@ -130,12 +135,7 @@ pub(super) fn agent_hosts(keys: &Keys, agent: Option<&Agent>, errors: &mut Vec<S
 /// The plans, with the default one among them.
 pub(super) fn plans(keys: &Keys, errors: &mut Vec<String>) -> Option<Plans> {
     let given = &keys.plans;
-    let plan = |(name, key): (&String, &PlanKey)| Plan {
-        name: name.to_lowercase(),
-        whatsapp_sends: key.whatsapp_sends,
-        whatsapp: key.whatsapp,
-    };
-    let plans = Plans::new(given.plans.iter().map(plan).collect(), &given.default);
+    let plans = Plans::new(given.plans.clone(), &given.default);
     if plans.is_none() {
         let known: Vec<&str> = given.plans.keys().map(String::as_str).collect();
         errors.push(format!("plans.default is {:?}; the plans are {}", given.default, known.join(", ")));
@@ -208,9 +208,9 @@ pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
         must(!pool.timeout.is_zero(), &format!("pools.{name}.timeout must be longer than \"0s\""));
     }
     for (name, duration) in [
-        ("server.head_timeout", keys.server.head_timeout),
-        ("server.body_timeout", keys.server.body_timeout),
-        ("server.idle_timeout", keys.server.idle_timeout),
+        ("server.head_timeout", keys.server.client.head_timeout),
+        ("server.body_timeout", keys.server.client.body_timeout),
+        ("server.idle_timeout", keys.server.client.idle_timeout),
         ("agent.timeout", keys.agent.timeout),
         ("backfill.every", keys.backfill.every),
         ("queue.renew", keys.queue.renew),
@@ -231,17 +231,17 @@ pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
         "pools.prompts.timeout must be longer than agent.timeout",
     );
     must(
-        keys.twilio.send_start_within < keys.twilio.send_deadline,
+        keys.twilio.sending.send_start_within < keys.twilio.sending.send_deadline,
         "twilio.send_start_within must be shorter than twilio.send_deadline",
     );
     for (name, pool) in [("replies", &keys.pools.replies), ("proactive", &keys.pools.proactive)] {
         must(
-            pool.timeout > keys.twilio.send_deadline,
+            pool.timeout > keys.twilio.sending.send_deadline,
             &format!("pools.{name}.timeout must be longer than twilio.send_deadline"),
         );
     }
-    must(keys.twilio.sender_per_sec > 0, "twilio.sender_per_sec must be at least 1");
-    must(keys.twilio.recipient_burst > 0, "twilio.recipient_burst must be at least 1");
+    must(keys.twilio.sending.sender_per_sec > 0, "twilio.sender_per_sec must be at least 1");
+    must(keys.twilio.sending.recipient_burst > 0, "twilio.recipient_burst must be at least 1");
     for (name, connections) in [
         ("connections", keys.server.connections),
         ("dashboard_connections", keys.server.dashboard_connections),
@@ -249,7 +249,7 @@ pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
     ] {
         must(connections > 0, &format!("server.{name} must be at least 1"));
     }
-    must(keys.server.head_limit_bytes >= 8192, "server.head_limit_bytes must be at least 8192");
+    must(keys.server.client.head_limit_bytes >= 8192, "server.head_limit_bytes must be at least 8192");
     let addresses: Vec<SocketAddr> = addresses(keys).map(|(_, address)| address).collect();
     for (place, address) in addresses.iter().enumerate() {
         must(

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 fn load(env: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
@@ -32,6 +34,7 @@ fn with_nothing_set_it_is_development_on_the_sandbox() {
     assert!(config.sandbox);
     assert_eq!(config.keys.server.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.twilio.whatsapp_number, "whatsapp:+14155238886");
+    assert_eq!(config.keys.queue, queue::settings::Settings::default());
 }
 
 #[test]
@@ -110,7 +113,7 @@ fn a_duration_has_its_unit_with_it_and_is_told_when_it_has_not() {
     }
     let look_ups = [("CLOUDYBOT__TWILIO__STATUS_LOOK_UPS", "[\"90s\", \"1h 30m\"]")];
     let minutes = |minutes: f64| Duration::from_secs_f64(minutes * 60.0);
-    assert_eq!(load(&look_ups).unwrap().sending().status_look_ups, [minutes(1.5), minutes(90.0)]);
+    assert_eq!(load(&look_ups).unwrap().keys.twilio.sending.status_look_ups, [minutes(1.5), minutes(90.0)]);
 }
 
 #[test]

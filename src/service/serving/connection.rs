@@ -17,7 +17,7 @@ use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use super::Limits;
+use super::ConnectionLimits;
 use super::bodies::{AnswerBody, RequestBody};
 use super::places::Place;
 use super::progress::Progress;
@@ -32,7 +32,7 @@ pub(crate) struct LocalAddress(pub(crate) SocketAddr);
 pub(super) struct Shared {
     /// Who answers. Its state is set, so a clone costs nothing.
     pub(super) router: Router,
-    pub(super) limits: Limits,
+    pub(super) limits: ConnectionLimits,
     pub(super) stop: CancellationToken,
 }
 
@@ -67,8 +67,8 @@ where
     let connection = http1::Builder::new()
         // The deadline is ours: hyper's knows no difference between silence and a slow head.
         .header_read_timeout(None)
-        .max_header_size(limits.head_bytes)
-        .max_buf_size(limits.head_bytes)
+        .max_header_size(limits.client.head_limit_bytes)
+        .max_buf_size(limits.client.head_limit_bytes)
         .serve_connection(stream, service);
     let mut connection = pin!(connection);
     tokio::select! {
@@ -96,7 +96,7 @@ async fn answer(
 /// Comes when we have waited for the client for too long.
 struct Deadline {
     progress: Progress,
-    limits: Limits,
+    limits: ConnectionLimits,
     timer: Option<Pin<Box<Sleep>>>,
 }
 

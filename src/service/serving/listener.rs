@@ -8,7 +8,7 @@ use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use super::Limits;
+use super::ConnectionLimits;
 use super::connection::{self, Shared};
 use super::places::Places;
 
@@ -16,7 +16,12 @@ use super::places::Places;
 const ACCEPT_AGAIN: Duration = Duration::from_millis(10);
 
 /// Serves whoever connects until `stop`, and then answers the requests that have begun.
-pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: ConnectionLimits,
+    stop: CancellationToken,
+) {
     let places = Places::new(limits);
     // Without its state set, a router would be built anew for each request.
     let shared = Shared { router: router.with_state(()), limits, stop: stop.clone() };

@@ -18,17 +18,29 @@ mod watched_stream;
 
 use std::time::Duration;
 
+use serde::Deserialize;
+
+/// What `[server]` says of a client's requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct ClientLimits {
+    /// From the first byte of a request, or from the connection if it is the first, until its head is complete.
+    #[serde(with = "humantime_serde")]
+    pub(crate) head_timeout: Duration,
+    /// From there until its body is complete.
+    #[serde(with = "humantime_serde")]
+    pub(crate) body_timeout: Duration,
+    /// Until another request begins, and until a client that stopped reading reads on.
+    #[serde(with = "humantime_serde")]
+    pub(crate) idle_timeout: Duration,
+    /// A larger head is answered 431.
+    pub(crate) head_limit_bytes: usize,
+}
+
 /// How much of a connection one address takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Limits {
-    /// From the first byte of a request, or from the connection if it is the first, until its head is complete.
-    pub(crate) head: Duration,
-    /// From there until its body is complete.
-    pub(crate) body: Duration,
-    /// Until another request begins, and until a client that stopped reading reads on.
-    pub(crate) silence: Duration,
-    /// A larger head is answered 431.
-    pub(crate) head_bytes: usize,
+pub(crate) struct ConnectionLimits {
+    /// How slow and how large a client's requests may be.
+    pub(crate) client: ClientLimits,
     /// This much of a body is gathered before its handler sees it; the handler's own limit may be lower.
     pub(crate) body_bytes: usize,
     /// What has come of all bodies together; beyond it, the body that we have waited for longest is given up.

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Limits;
+use super::ConnectionLimits;
 use super::progress::Progress;
 
 /// While every client waits for us, how often we look whether we wait for one of them.
@@ -21,7 +21,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 pub(super) struct Places(Arc<Inner>);
 
 struct Inner {
-    limits: Limits,
+    limits: ConnectionLimits,
     taken: Mutex<Taken>,
     /// What has come of all bodies.
     bodies_bytes: AtomicUsize,
@@ -50,7 +50,7 @@ pub(super) struct Place {
 }
 
 impl Places {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: ConnectionLimits) -> Self {
         let (taken, bodies_bytes, freed) = (Mutex::default(), AtomicUsize::new(0), Notify::new());
         Self(Arc::new(Inner { limits, taken, bodies_bytes, freed }))
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use super::Limits;
+use super::ConnectionLimits;
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,15 +78,15 @@ impl Progress {
     }
 
     /// When the connection is closed if nothing more happens; `None`: never, since the next step is ours.
-    pub(super) fn deadline(&self, limits: &Limits) -> Option<Instant> {
+    pub(super) fn deadline(&self, limits: &ConnectionLimits) -> Option<Instant> {
         let state = self.state();
         let of_phase = match state.phase {
-            Phase::New | Phase::Head => Some(state.since + limits.head),
-            Phase::Body => Some(state.since + limits.body),
+            Phase::New | Phase::Head => Some(state.since + limits.client.head_timeout),
+            Phase::Body => Some(state.since + limits.client.body_timeout),
             Phase::Answer => None,
-            Phase::Idle => Some(state.since + limits.silence),
+            Phase::Idle => Some(state.since + limits.client.idle_timeout),
         };
-        let of_reader = state.unread_since.map(|since| since + limits.silence);
+        let of_reader = state.unread_since.map(|since| since + limits.client.idle_timeout);
         of_phase.into_iter().chain(of_reader).min()
     }
 

@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use twilio::client::{Client, ListFilter, LookupError, SendError, Settings};
+use twilio::client::{Account, Client, ListFilter, LookupError, SendError};
 use twilio::errors::ErrorClass;
 use twilio::message::{Content, OutboundMessage};
 
@@ -77,7 +77,7 @@ async fn answer(
 }
 
 fn client(api_base_url: &str) -> Client {
-    Client::new(Settings {
+    Client::new(Account {
         account_sid: "AC1".to_owned(),
         auth_token: "secret".into(),
         api_base_url: api_base_url.parse().unwrap(),

@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use twilio::client::{Client, Settings};
+use twilio::client::{Account, Client};
 use twilio::media::{MediaError, MediaLimits};
 
 const FILE: &str = "/2010-04-01/Accounts/AC1/Messages/MM1/Media/ME1";
@@ -109,7 +109,7 @@ async fn one_request() -> (String, tokio::task::JoinHandle<TcpStream>) {
 }
 
 fn client(api_base_url: &str) -> Client {
-    Client::new(Settings {
+    Client::new(Account {
         account_sid: "AC1".to_owned(),
         auth_token: "secret".into(),
         api_base_url: api_base_url.parse().unwrap(),

@@ -9,10 +9,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use twilio::client::{Client, LookupError, Settings};
+use twilio::client::{Account, Client, LookupError};
 
 fn client(api_base_url: &str) -> Client {
-    Client::new(Settings {
+    Client::new(Account {
         account_sid: "AC1".to_owned(),
         auth_token: "secret".into(),
         api_base_url: api_base_url.parse().unwrap(),

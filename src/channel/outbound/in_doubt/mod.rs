@@ -38,7 +38,7 @@ pub async fn resolve(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(), Fail
     {
         return Err(Failure::Snooze(left));
     }
-    if chunk.now >= started_at + times.give_up {
+    if chunk.now >= started_at + times.in_doubt_give_up {
         return leave_to_a_person(app, claim, chunk).await;
     }
     match find(app, chunk, started_at, earliest).await? {
@@ -57,7 +57,7 @@ pub async fn resolve(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(), Fail
     }
     let since_first_miss =
         Duration::from_secs_f64(store::in_doubt::note_miss(&mut tx, chunk.id, chunk.attempt).await?);
-    if since_first_miss >= times.second_look {
+    if since_first_miss >= times.in_doubt_second_look {
         store::chunks::return_to_planned(
             &mut tx,
             chunk.id,
@@ -72,7 +72,9 @@ pub async fn resolve(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(), Fail
     }
     tx.commit().await?;
     // A little more than what is left, so that the second look is not too early by a rounding.
-    Err(Failure::Snooze(times.second_look.saturating_sub(since_first_miss) + Duration::from_millis(20)))
+    Err(Failure::Snooze(
+        times.in_doubt_second_look.saturating_sub(since_first_miss) + Duration::from_millis(20),
+    ))
 }
 
 /// A list proved nothing. A second one may know more; after that the chunk stays in doubt, holds no lane, and waits for a callback or an
@@ -84,7 +86,7 @@ async fn leave_in_doubt(
     earliest: DateTime<Utc>,
     reason: &str,
 ) -> Result<(), Failure> {
-    let second_look = earliest + app.settings.sending.second_look;
+    let second_look = earliest + app.settings.sending.in_doubt_second_look;
     if let Ok(left) = (second_look - chunk.now).to_std()
         && !left.is_zero()
     {

@@ -245,7 +245,7 @@ fn send_jobs<'a>(
 #[must_use]
 pub fn cap(settings: &Settings, user: &User) -> u32 {
     let plan = settings.plans.of(&user.plan);
-    if plan.whatsapp && settings.whatsapp_enabled { plan.whatsapp_sends } else { 0 }
+    if plan.whatsapp && settings.whatsapp.enabled { plan.whatsapp_sends } else { 0 }
 }
 
 /// The job that sends a chunk, in the lane of its person.
@@ -279,6 +279,6 @@ impl Settings {
     /// Whether WhatsApp lets free text through to a person who last wrote at this moment.
     #[must_use]
     pub fn window_is_open(&self, last_inbound_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
-        !self.enforce_window || last_inbound_at.is_some_and(|at| now < at + TimeDelta::hours(24))
+        !self.whatsapp.enforce_window || last_inbound_at.is_some_and(|at| now < at + TimeDelta::hours(24))
     }
 }

@@ -49,7 +49,7 @@ pub(super) async fn create(
     let settings = &product.settings;
     let mut tx = product.pg.begin().await?;
     let user = known_user(&mut tx, &user).await?;
-    if !settings.whatsapp_enabled {
+    if !settings.whatsapp.enabled {
         return Err(Problem::forbidden("disabled", "WhatsApp is closed for everybody at the moment"));
     }
     let plan = settings.plans.of(&user.plan);

@@ -11,7 +11,6 @@ pub(crate) mod threads;
 pub(crate) mod users;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::middleware;
 use channel::app::Settings;
@@ -31,8 +30,6 @@ pub(crate) struct Product {
     pub(crate) pg: Connections,
     pub(crate) queue: Queue,
     pub(crate) settings: Arc<Settings>,
-    /// A notification that names no time of its own is not sent any more after this.
-    pub(crate) notification_expires: Duration,
     /// Who watches which thread.
     pub(crate) threads: threads::Threads,
 }

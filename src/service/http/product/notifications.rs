@@ -158,7 +158,7 @@ fn check(
             }
         }
     }
-    let expires_at = request.expires_at.unwrap_or(now + product.notification_expires);
+    let expires_at = request.expires_at.unwrap_or(now + product.settings.deliveries.notification_expires);
     if expires_at <= now {
         return Err(Problem::invalid("expiresAt: it is past"));
     }

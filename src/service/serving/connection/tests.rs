@@ -7,16 +7,19 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::serving::ClientLimits;
 use crate::serving::places::Places;
 
 const SHORT: Duration = Duration::from_millis(60);
 const LONG: Duration = Duration::from_secs(3600);
 
-const LONG_LIMITS: Limits = Limits {
-    head: LONG,
-    body: LONG,
-    silence: LONG,
-    head_bytes: 8192,
+const LONG_LIMITS: ConnectionLimits = ConnectionLimits {
+    client: ClientLimits {
+        head_timeout: LONG,
+        body_timeout: LONG,
+        idle_timeout: LONG,
+        head_limit_bytes: 8192,
+    },
     body_bytes: 1000,
     all_bodies_bytes: 1000,
     connections: 2,
@@ -33,7 +36,11 @@ struct Client {
     serving: JoinHandle<()>,
 }
 
-fn server(limits: Limits) -> Server {
+fn server_with(client: ClientLimits) -> Server {
+    server(ConnectionLimits { client, ..LONG_LIMITS })
+}
+
+fn server(limits: ConnectionLimits) -> Server {
     let router = Router::new()
         .route("/", get(async || "hello"))
         .route("/echo", post(async |body: String| body))
@@ -83,7 +90,7 @@ impl Client {
 
 #[tokio::test]
 async fn a_head_that_does_not_come_closes_the_connection() {
-    let server = server(Limits { head: SHORT, ..LONG_LIMITS });
+    let server = server_with(ClientLimits { head_timeout: SHORT, ..LONG_LIMITS.client });
     let (mut silent, mut slow) = (server.connect().await, server.connect().await);
 
     slow.send("GET / HT").await;
@@ -94,7 +101,7 @@ async fn a_head_that_does_not_come_closes_the_connection() {
 
 #[tokio::test]
 async fn a_body_that_does_not_come_closes_the_connection() {
-    let server = server(Limits { body: SHORT, ..LONG_LIMITS });
+    let server = server_with(ClientLimits { body_timeout: SHORT, ..LONG_LIMITS.client });
     let mut client = server.connect().await;
 
     client.send("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n").await;
@@ -105,7 +112,7 @@ async fn a_body_that_does_not_come_closes_the_connection() {
 
 #[tokio::test]
 async fn requests_follow_each_other_until_the_client_is_silent() {
-    let server = server(Limits { silence: SHORT, ..LONG_LIMITS });
+    let server = server_with(ClientLimits { idle_timeout: SHORT, ..LONG_LIMITS.client });
     let mut client = server.connect().await;
 
     for _ in 0..3 {
@@ -118,7 +125,7 @@ async fn requests_follow_each_other_until_the_client_is_silent() {
 
 #[tokio::test]
 async fn an_idle_connection_gets_the_time_of_a_head_only_when_one_begins() {
-    let server = server(Limits { head: SHORT, ..LONG_LIMITS });
+    let server = server_with(ClientLimits { head_timeout: SHORT, ..LONG_LIMITS.client });
     let mut client = server.connect().await;
     client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     client.answer("hello").await;
@@ -133,7 +140,7 @@ async fn an_idle_connection_gets_the_time_of_a_head_only_when_one_begins() {
 
 #[tokio::test]
 async fn an_answer_that_nobody_reads_closes_the_connection_and_one_that_takes_long_does_not() {
-    let server = server(Limits { silence: SHORT, ..LONG_LIMITS });
+    let server = server_with(ClientLimits { idle_timeout: SHORT, ..LONG_LIMITS.client });
     let (mut reader, mut waiter) = (server.connect().await, server.connect().await);
 
     waiter.send("GET /never HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
