@@ -3,24 +3,30 @@
 //! `DATABASE_URL` names an empty database; every answer is one JSON object on a line of stdout.
 //!
 //! ```text
-//! driver setup                  makes the tables
+//! driver setup                  makes the tables, and those of the bare statements
 //! driver enqueue-batch N        N no-op jobs by the batch call, 5000 in a transaction
 //! driver enqueue-single N C     N jobs by C callers, each job in a transaction of its own
 //! driver produce N MS           a job every MS milliseconds
-//! driver work N                 a worker process, until stdin says a line or closes
+//! driver work N                 a worker process whose handlers return Ok, until stdin says a line or closes
+//! driver work-completing N      the same, with handlers that write a row and complete the job in that transaction
+//! driver drains N               N jobs drained by each sort of handlers, beside bare statements that do the same
 //! driver pending-sql|done-sql   the statements that count unfinished and finished jobs
 //! ```
 #![allow(clippy::print_stdout, reason = "stdout is the driver's interface")]
+
+#[path = "../benches/throughput/bare_drains.rs"]
+mod bare_drains;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use queue::Queue;
 use queue::claim::Claim;
+use queue::connections::Connections;
 use queue::failure::Failure;
 use queue::job::{Job, NewJob};
 use queue::settings::Settings;
-use queue::workers::Workers;
+use queue::workers::{RunningWorkers, Workers};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgPool;
@@ -52,9 +58,34 @@ impl Job for Noop {
     const POOL: &'static str = "bench";
 }
 
-async fn noop(job: Noop, tally: Arc<Tally>, _: Claim) -> Result<(), Failure> {
-    tally.count(&job);
+/// How handlers end.
+#[derive(Clone, Copy)]
+enum Handlers {
+    /// They return `Ok`, and their worker completes them in batches.
+    ReturnOk,
+    /// They write a row, and complete the job in that transaction.
+    Complete,
+}
+
+async fn return_ok(job: Noop, app: App, _: Claim) -> Result<(), Failure> {
+    app.tally.count(&job);
     Ok(())
+}
+
+async fn complete(job: Noop, app: App, claim: Claim) -> Result<(), Failure> {
+    let mut tx = claim.queue().begin(&app.pg).await?;
+    sqlx::query("INSERT INTO raw.effects (job) VALUES ($1)").bind(claim.job_id()).execute(&mut *tx).await?;
+    claim.complete(&mut tx).await?;
+    tx.commit().await?;
+    app.tally.count(&job);
+    Ok(())
+}
+
+#[derive(Clone)]
+struct App {
+    /// The handlers' connections.
+    pg: Connections,
+    tally: Arc<Tally>,
 }
 
 /// What the handler notes.
@@ -102,7 +133,9 @@ async fn main() -> anyhow::Result<()> {
         Some("enqueue-batch") => enqueue_batch(number(1)?).await,
         Some("enqueue-single") => enqueue_single(number(1)?, number(2)?).await,
         Some("produce") => produce(number(1)?, number(2)?).await,
-        Some("work") => work(number(1)?).await,
+        Some("work") => work(number(1)?, Handlers::ReturnOk).await,
+        Some("work-completing") => work(number(1)?, Handlers::Complete).await,
+        Some("drains") => drains(number(1)?).await,
         Some("pending-sql") => {
             println!("SELECT count(*) FROM queue.jobs");
             Ok(())
@@ -119,6 +152,7 @@ async fn setup() -> anyhow::Result<()> {
     let pg = pool(1).await?;
     sqlx::migrate!("../../migrations").run(&pg).await?;
     sqlx::raw_sql(include_str!("../../../migrations/functions.sql")).execute(&pg).await?;
+    sqlx::raw_sql(bare_drains::TABLES).execute(&pg).await?;
     done(0, Duration::ZERO);
     Ok(())
 }
@@ -181,22 +215,16 @@ async fn produce(number: usize, every_ms: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn work(number: usize) -> anyhow::Result<()> {
-    let options = queue::connections::for_workers().max_connections(CONNECTIONS).min_connections(CONNECTIONS);
-    let queue = Queue::open(options.connect(&url()?).await?, Settings::default());
-    let tally = Arc::new(Tally { expected: number, seen: Mutex::default(), all_seen: Notify::new() });
+async fn work(number: usize, handlers: Handlers) -> anyhow::Result<()> {
+    let (queue, app) = (worker_queue().await?, App::new(number).await?);
     let start_us = now_us();
-    tally.seen.lock().expect("the tally never panics").start_us = start_us;
+    app.tally.seen.lock().expect("the tally never panics").start_us = start_us;
     println!("{}", json!({"ev": "ready", "t_us": start_us}));
-    let workers = Workers::new(&queue, tally.clone())
-        .pool(Noop::POOL, CONCURRENCY, Duration::from_secs(60))
-        .register(noop)
-        .start()
-        .await?;
+    let workers = start(&queue, app.clone(), handlers).await?;
     // A line or the end of stdin: enough.
     let _ = tokio::io::stdin().read(&mut [0; 1]).await;
     workers.stop(Duration::from_secs(10)).await?;
-    let seen = std::mem::take(&mut *tally.seen.lock().expect("the tally never panics"));
+    let seen = std::mem::take(&mut *app.tally.seen.lock().expect("the tally never panics"));
     let mut distinct = seen.ids.clone();
     distinct.sort_unstable();
     distinct.dedup();
@@ -206,6 +234,60 @@ async fn work(number: usize) -> anyhow::Result<()> {
                "start_us": seen.start_us, "handled_us": seen.handled_us, "lat_us": seen.latencies_us})
     );
     Ok(())
+}
+
+async fn drains(number: usize) -> anyhow::Result<()> {
+    let pg = pool(bare_drains::WRITERS).await?;
+    for (handlers, name) in [(Handlers::ReturnOk, "return ok"), (Handlers::Complete, "complete")] {
+        enqueue_batch(number).await?;
+        let per_sec = drain(&pg, number, handlers).await?;
+        bare_drains::fill(&pg, number).await?;
+        let bare = match handlers {
+            Handlers::ReturnOk => bare_drains::in_batches(&pg, number).await?,
+            Handlers::Complete => bare_drains::one_by_one(&pg, number).await?,
+        };
+        println!(
+            "{}",
+            json!({"ev": "drain", "handlers": name, "n": number, "per_sec": per_sec, "bare_per_sec": bare, "ratio": per_sec / bare})
+        );
+    }
+    Ok(())
+}
+
+/// Jobs a second, from the start of the workers until the last job is completed.
+async fn drain(pg: &PgPool, number: usize, handlers: Handlers) -> anyhow::Result<f64> {
+    sqlx::raw_sql("VACUUM ANALYZE queue.jobs").execute(pg).await?;
+    let (queue, app) = (worker_queue().await?, App::new(number).await?);
+    let begun = Instant::now();
+    let workers = start(&queue, app.clone(), handlers).await?;
+    app.tally.all_seen.notified().await;
+    while sqlx::query_scalar("SELECT EXISTS (SELECT FROM queue.jobs)").fetch_one(pg).await? {
+        tokio::task::yield_now().await;
+    }
+    let took = begun.elapsed();
+    workers.stop(Duration::from_secs(10)).await?;
+    Ok(number as f64 / took.as_secs_f64())
+}
+
+async fn start(queue: &Queue, app: App, handlers: Handlers) -> anyhow::Result<RunningWorkers> {
+    let workers = Workers::new(queue, app).pool(Noop::POOL, CONCURRENCY, Duration::from_secs(60));
+    let workers = match handlers {
+        Handlers::ReturnOk => workers.register(return_ok),
+        Handlers::Complete => workers.register(complete),
+    };
+    Ok(workers.start().await?)
+}
+
+async fn worker_queue() -> anyhow::Result<Queue> {
+    let options = queue::connections::for_workers().max_connections(CONNECTIONS).min_connections(CONNECTIONS);
+    Ok(Queue::open(options.connect(&url()?).await?, Settings::default()))
+}
+
+impl App {
+    async fn new(expected: usize) -> anyhow::Result<Self> {
+        let tally = Tally { expected, seen: Mutex::default(), all_seen: Notify::new() };
+        Ok(Self { pg: pool(bare_drains::WRITERS).await?.into(), tally: Arc::new(tally) })
+    }
 }
 
 async fn pool(connections: u32) -> anyhow::Result<PgPool> {

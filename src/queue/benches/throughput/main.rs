@@ -9,6 +9,7 @@
 //! exactly once.
 #![allow(clippy::print_stdout, reason = "the table is what was asked for")]
 
+mod bare_drains;
 mod latency;
 mod raw;
 mod server;
@@ -18,6 +19,7 @@ use clap::Parser;
 use serde::Serialize;
 
 use crate::server::Server;
+use crate::workload::{Handlers, Lanes};
 
 /// What the service runs with.
 #[global_allocator]
@@ -40,7 +42,7 @@ struct Options {
     /// Further jobs that wait in another pool while the tables are large
     #[arg(long, default_value_t = 0)]
     waiting: i64,
-    /// Only the two drains, so often, for a profiler to watch; with `--waiting` while the tables are large
+    /// Only the drains, so often, for a profiler to watch; with `--waiting` while the tables are large
     #[arg(long, default_value_t = 0)]
     drains: usize,
     /// One JSON object instead of a table
@@ -73,6 +75,13 @@ impl Measure {
         Self { limit: Some(limit), ratio: Some(self.value / limit), ..self }
     }
 }
+
+/// Handlers that return `Ok` and are completed in batches.
+const DRAIN: &str = "drain, handlers that return Ok";
+/// The same in lanes.
+const DRAIN_LANES: &str = "drain, handlers that return Ok, each job in a lane of its own";
+/// Handlers that write a row and complete their job in that transaction.
+const DRAIN_COMPLETING: &str = "drain, handlers that write a row and complete in their transaction";
 
 const FINISHED: i64 = 1_000_000;
 const FUTURE: i64 = 200_000;
@@ -121,9 +130,9 @@ async fn measure(options: &Options, server: &Server) -> anyhow::Result<Vec<Measu
             .against(median(|r| r.raw_batch)),
         Measure::new("enqueue, 8 callers, one by one", "/s", median(|r| r.single))
             .against(median(|r| r.raw_single)),
-        Measure::new("drain", "/s", median(|r| r.drain)).against(median(|r| r.raw_drain)),
-        Measure::new("drain, each job in a lane of its own", "/s", median(|r| r.lanes))
-            .against(median(|r| r.raw_drain)),
+        Measure::new(DRAIN, "/s", median(|r| r.drain)).against(median(|r| r.raw_drain)),
+        Measure::new(DRAIN_LANES, "/s", median(|r| r.lanes)).against(median(|r| r.raw_drain)),
+        Measure::new(DRAIN_COMPLETING, "/s", median(|r| r.completing)).against(median(|r| r.raw_completing)),
         Measure::new("WAL of a drained job", "bytes", median(|r| r.wal_bytes)),
     ];
     for (rate, names) in [
@@ -143,8 +152,8 @@ async fn measure(options: &Options, server: &Server) -> anyhow::Result<Vec<Measu
     server.fill(FINISHED, FUTURE, options.waiting).await?;
     let (mut full, mut bare) = (Vec::new(), Vec::new());
     for _ in 0..options.rounds.max(1) {
-        full.push(workload::drain(server, jobs, workload::Lanes::None).await?.per_sec);
-        bare.push(raw::drain(server, jobs).await?);
+        full.push(workload::drain(server, jobs, Lanes::None, Handlers::ReturnOk).await?.per_sec);
+        bare.push(bare_drain(server, jobs).await?);
     }
     let beside = match options.waiting {
         0 => "drain beside 1 M finished and 200 k future".to_owned(),
@@ -157,16 +166,32 @@ async fn measure(options: &Options, server: &Server) -> anyhow::Result<Vec<Measu
 /// Drains and bare loops in turns.
 async fn drains(server: &Server, jobs: usize, times: usize) -> anyhow::Result<Vec<Measure>> {
     let (mut plain, mut lanes, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut completing, mut bare_completing) = (Vec::new(), Vec::new());
     for _ in 0..times {
-        bare.push(raw::drain(server, jobs).await?);
-        plain.push(workload::drain(server, jobs, workload::Lanes::None).await?.per_sec);
-        lanes.push(workload::drain(server, jobs, workload::Lanes::Own).await?.per_sec);
+        bare.push(bare_drain(server, jobs).await?);
+        plain.push(workload::drain(server, jobs, Lanes::None, Handlers::ReturnOk).await?.per_sec);
+        lanes.push(workload::drain(server, jobs, Lanes::Own, Handlers::ReturnOk).await?.per_sec);
+        bare_completing.push(bare_completing_drain(server, jobs).await?);
+        completing.push(workload::drain(server, jobs, Lanes::None, Handlers::Complete).await?.per_sec);
     }
     let bare = median(bare);
     Ok(vec![
-        Measure::new("drain", "/s", median(plain)).against(bare),
-        Measure::new("drain, each job in a lane of its own", "/s", median(lanes)).against(bare),
+        Measure::new(DRAIN, "/s", median(plain)).against(bare),
+        Measure::new(DRAIN_LANES, "/s", median(lanes)).against(bare),
+        Measure::new(DRAIN_COMPLETING, "/s", median(completing)).against(median(bare_completing)),
     ])
+}
+
+/// Two bare clients that claim and delete in batches.
+async fn bare_drain(server: &Server, jobs: usize) -> anyhow::Result<f64> {
+    raw::enqueue_batch(server, jobs).await?;
+    bare_drains::in_batches(&server.pool(2).await?, jobs).await
+}
+
+/// Bare clients that claim in batches, and write a row and delete the job in one transaction each.
+async fn bare_completing_drain(server: &Server, jobs: usize) -> anyhow::Result<f64> {
+    raw::enqueue_batch(server, jobs).await?;
+    bare_drains::one_by_one(&server.pool(bare_drains::WRITERS).await?, jobs).await
 }
 
 /// One of each, in turns.
@@ -180,6 +205,8 @@ struct Round {
     wal_bytes: f64,
     raw_drain: f64,
     lanes: f64,
+    completing: f64,
+    raw_completing: f64,
 }
 
 async fn round(server: &Server, jobs: usize) -> anyhow::Result<Round> {
@@ -188,9 +215,11 @@ async fn round(server: &Server, jobs: usize) -> anyhow::Result<Round> {
     let thousands = workload::enqueue_batches(server, jobs, 1000).await?;
     let raw_single = raw::enqueue_single(server, jobs, 8).await?;
     let single = workload::enqueue_single(server, jobs, 8).await?;
-    let raw_drain = raw::drain(server, jobs).await?;
-    let drained = workload::drain(server, jobs, workload::Lanes::None).await?;
-    let lanes = workload::drain(server, jobs, workload::Lanes::Own).await?.per_sec;
+    let raw_drain = bare_drain(server, jobs).await?;
+    let drained = workload::drain(server, jobs, Lanes::None, Handlers::ReturnOk).await?;
+    let lanes = workload::drain(server, jobs, Lanes::Own, Handlers::ReturnOk).await?.per_sec;
+    let raw_completing = bare_completing_drain(server, jobs).await?;
+    let completing = workload::drain(server, jobs, Lanes::None, Handlers::Complete).await?.per_sec;
     Ok(Round {
         batch,
         raw_batch,
@@ -201,6 +230,8 @@ async fn round(server: &Server, jobs: usize) -> anyhow::Result<Round> {
         wal_bytes: drained.wal_bytes,
         raw_drain,
         lanes,
+        completing,
+        raw_completing,
     })
 }
 

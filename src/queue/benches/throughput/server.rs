@@ -7,19 +7,7 @@ use queue::Queue;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, PgPool};
 
-/// The same table with no queue around it, and with its indexes on the state itself, as queues commonly have them.
-const RAW_TABLE: &str = "
-    CREATE SCHEMA raw;
-    CREATE TABLE raw.jobs (LIKE queue.jobs INCLUDING DEFAULTS INCLUDING CONSTRAINTS, PRIMARY KEY (id));
-    ALTER TABLE raw.jobs DROP COLUMN phase;
-    CREATE INDEX ON raw.jobs (pool, priority DESC, id) WHERE state = 'waiting' AND suspicion = 0;
-    CREATE INDEX ON raw.jobs (pool, suspicion, id) WHERE state = 'waiting' AND suspicion > 0;
-    CREATE INDEX ON raw.jobs (run_at) WHERE state = 'scheduled';
-    CREATE INDEX ON raw.jobs (kind) WHERE state = 'parked';
-    CREATE INDEX ON raw.jobs (worker_id) WHERE state = 'running';
-    CREATE UNIQUE INDEX ON raw.jobs (lane) WHERE lane IS NOT NULL AND state <> 'held';
-    CREATE INDEX ON raw.jobs (lane, priority DESC, id) WHERE state = 'held';
-    CREATE UNIQUE INDEX ON raw.jobs (unique_key) WHERE unique_key IS NOT NULL";
+use crate::bare_drains;
 
 /// A server with a fresh database.
 pub(crate) struct Server {
@@ -51,7 +39,7 @@ impl Server {
         let pg = PgPoolOptions::new().max_connections(4).connect_with(options.clone()).await?;
         sqlx::migrate!("../../migrations").run(&pg).await?;
         sqlx::raw_sql(include_str!("../../../../migrations/functions.sql")).execute(&pg).await?;
-        sqlx::raw_sql(RAW_TABLE).execute(&pg).await?;
+        sqlx::raw_sql(bare_drains::TABLES).execute(&pg).await?;
         Ok(Self { options, admin, database, pg, _private: private })
     }
 
@@ -71,7 +59,7 @@ impl Server {
 
     /// Empty tables, and no old work of the server's in the next measurement.
     pub(crate) async fn clear(&self) -> sqlx::Result<()> {
-        sqlx::raw_sql("TRUNCATE raw.jobs; DELETE FROM queue.jobs WHERE state <> 'scheduled' AND pool <> 'other'; CHECKPOINT")
+        sqlx::raw_sql("TRUNCATE raw.jobs, raw.effects; DELETE FROM queue.jobs WHERE state <> 'scheduled' AND pool <> 'other'; CHECKPOINT")
             .execute(&self.pg)
             .await?;
         sqlx::raw_sql("VACUUM ANALYZE queue.jobs").execute(&self.pg).await?;

@@ -1,16 +1,18 @@
-//! The queue at work on jobs that do nothing.
+//! The queue at work on jobs that do next to nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use queue::claim::Claim;
+use queue::connections::Connections;
 use queue::failure::Failure;
 use queue::job::{Job, NewJob};
 use queue::workers::Workers;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
+use crate::bare_drains;
 use crate::server::Server;
 
 /// Jobs in flight: claims come in batches, and the handler costs nothing.
@@ -38,12 +40,34 @@ impl Job for Noop {
     const POOL: &'static str = "bench";
 }
 
-async fn noop(job: Noop, tally: Arc<Tally>, _: Claim) -> Result<(), Failure> {
-    tally.runs[job.id].fetch_add(1, Ordering::Relaxed);
-    if tally.ran.fetch_add(1, Ordering::Relaxed) + 1 == tally.runs.len() {
-        tally.all_ran.notify_one();
-    }
+/// How handlers end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Handlers {
+    /// They return `Ok`, and their worker completes them in batches.
+    ReturnOk,
+    /// They write a row, and complete the job in that transaction.
+    Complete,
+}
+
+async fn return_ok(job: Noop, app: App, _: Claim) -> Result<(), Failure> {
+    app.tally.count(job.id);
     Ok(())
+}
+
+async fn complete(job: Noop, app: App, claim: Claim) -> Result<(), Failure> {
+    let mut tx = claim.queue().begin(&app.pg).await?;
+    sqlx::query("INSERT INTO raw.effects (job) VALUES ($1)").bind(claim.job_id()).execute(&mut *tx).await?;
+    claim.complete(&mut tx).await?;
+    tx.commit().await?;
+    app.tally.count(job.id);
+    Ok(())
+}
+
+#[derive(Clone)]
+struct App {
+    /// The handlers' connections.
+    pg: Connections,
+    tally: Arc<Tally>,
 }
 
 /// How often each job ran.
@@ -51,6 +75,15 @@ struct Tally {
     runs: Vec<AtomicU8>,
     ran: AtomicUsize,
     all_ran: Notify,
+}
+
+impl Tally {
+    fn count(&self, id: usize) {
+        self.runs[id].fetch_add(1, Ordering::Relaxed);
+        if self.ran.fetch_add(1, Ordering::Relaxed) + 1 == self.runs.len() {
+            self.all_ran.notify_one();
+        }
+    }
 }
 
 /// All jobs, so many in a transaction.
@@ -96,7 +129,12 @@ pub(crate) struct Drained {
 }
 
 /// One worker process with all jobs waiting when it starts, until the last is completed.
-pub(crate) async fn drain(server: &Server, jobs: usize, lanes: Lanes) -> anyhow::Result<Drained> {
+pub(crate) async fn drain(
+    server: &Server,
+    jobs: usize,
+    lanes: Lanes,
+    handlers: Handlers,
+) -> anyhow::Result<Drained> {
     server.clear().await?;
     let queue = server.queue(CONNECTIONS).await?;
     let new = |id: usize| {
@@ -112,12 +150,14 @@ pub(crate) async fn drain(server: &Server, jobs: usize, lanes: Lanes) -> anyhow:
     let wal_before = wal(server).await?;
     let runs = std::iter::repeat_with(|| AtomicU8::new(0)).take(jobs).collect();
     let tally = Arc::new(Tally { runs, ran: AtomicUsize::new(0), all_ran: Notify::new() });
+    let app = App { pg: server.pool(bare_drains::WRITERS).await?.into(), tally: tally.clone() };
     let begun = Instant::now();
-    let workers = Workers::new(&queue, tally.clone())
-        .pool(Noop::POOL, CONCURRENCY, Duration::from_secs(60))
-        .register(noop)
-        .start()
-        .await?;
+    let workers = Workers::new(&queue, app).pool(Noop::POOL, CONCURRENCY, Duration::from_secs(60));
+    let workers = match handlers {
+        Handlers::ReturnOk => workers.register(return_ok),
+        Handlers::Complete => workers.register(complete),
+    };
+    let workers = workers.start().await?;
     tally.all_ran.notified().await;
     // The last handler has run; the drain ends when the last completion is committed. To read what else the table holds would take longer than that.
     let mut conn = server.pg.acquire().await?;
@@ -140,6 +180,11 @@ pub(crate) async fn drain(server: &Server, jobs: usize, lanes: Lanes) -> anyhow:
         once && kept == i64::try_from(jobs)?,
         "not every job ran exactly once: {kept} of {jobs} kept"
     );
+    if handlers == Handlers::Complete {
+        let rows: i64 =
+            sqlx::query_scalar("SELECT count(DISTINCT job) FROM raw.effects").fetch_one(&server.pg).await?;
+        anyhow::ensure!(rows == i64::try_from(jobs)?, "{rows} of {jobs} jobs wrote their row");
+    }
     Ok(Drained { per_sec: jobs as f64 / took.as_secs_f64(), wal_bytes })
 }
 
