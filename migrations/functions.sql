@@ -213,9 +213,9 @@ BEGIN
     IF (NOT FOUND AND is_work) OR EXISTS (SELECT FROM queue.pauses p WHERE p.scope = 'pool' AND p.name = from_pool) THEN
         RETURN;
     END IF;
-    paused := ARRAY(SELECT p.name FROM queue.pauses p WHERE p.scope = 'kind');
     IF is_work AND EXISTS (SELECT FROM queue.unknown_kinds u WHERE u.kind > '') THEN
         is_mixed := TRUE;
+        paused := ARRAY(SELECT p.name FROM queue.pauses p WHERE p.scope = 'kind');
         fence := queue.new_fence();
         -- Half of the slots, or of the claims where there is one: neither a backlog that is parked nor one that is due holds up the other.
         RETURN QUERY SELECT * FROM queue.claim_parked(for_worker, from_pool, floor(slots / 2.0 + random())::INTEGER, fence, known, paused);
@@ -233,6 +233,11 @@ BEGIN
             ORDER BY j.priority DESC, j.id LIMIT slots
             FOR UPDATE SKIP LOCKED);
         EXIT WHEN cardinality(places) = 0 AND is_work;
+        -- Read after the jobs were chosen: a job that was enqueued after the pause of its pool or kind does not start.
+        IF EXISTS (SELECT FROM queue.pauses p WHERE p.scope = 'pool' AND p.name = from_pool) THEN
+            RETURN;
+        END IF;
+        paused := ARRAY(SELECT p.name FROM queue.pauses p WHERE p.scope = 'kind');
         fence := coalesce(fence, queue.new_fence());
         RETURN QUERY
             UPDATE queue.jobs j
