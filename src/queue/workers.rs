@@ -66,7 +66,6 @@ impl<App: Clone + Send + Sync + 'static> Workers<App> {
         self.check()?;
         let mut conn = self.queue.pool().acquire().await?;
         self.registry.publish(&mut conn).await?;
-        sqlx::query("SELECT queue.prepare_history(3)").execute(&mut *conn).await?;
         drop(conn);
         let process = WorkerProcess::new(self.queue.clone(), process_name(), self.registry.names());
         process.register().await;
