@@ -20,7 +20,7 @@ impl Tables {
     async fn new() -> Self {
         let database = TestDatabase::create(&SCHEMA).await;
         let pg = PgPool::connect(database.url()).await.unwrap();
-        let queue = Queue::open(pg.clone(), queue::settings::Settings::default());
+        let queue = Queue::open(pg.clone(), queue::settings::QueueSettings::default());
         Self { pg, queue, _database: database }
     }
 

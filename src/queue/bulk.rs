@@ -2,7 +2,7 @@
 //! and stop.
 
 use crate::Queue;
-use crate::inspection::{Action, Filter, Outcome};
+use crate::inspection::{ActionOutcome, JobAction, JobCriteria};
 use crate::job::JobId;
 use crate::job_search::{self, JobPage, JobTable};
 use crate::job_state::JobState;
@@ -15,9 +15,9 @@ const KEPT: &str = " AND kind <> ALL (ARRAY(SELECT k.kind FROM queue.kinds k WHE
 /// An action under way. It leaves jobs alone that were enqueued after its start, so it ends.
 #[derive(Debug)]
 pub struct Bulk {
-    action: Action,
+    action: JobAction,
     table: JobTable,
-    filter: Filter,
+    filter: JobCriteria,
     /// A condition in SQL that excludes jobs.
     extra_condition: &'static str,
     /// The last job that it has come to.
@@ -51,8 +51,8 @@ impl Queue {
     /// Starts an action on every job that matches: dead ones for a retry; live ones, or dead ones if the filter says
     /// so, for a cancel. A cancel that names no kind leaves out the kinds on which others rely
     /// ([`crate::job::Job::KEPT`]), and follow-ups.
-    pub async fn bulk(&self, action: Action, filter: Filter) -> sqlx::Result<Bulk> {
-        let of_dead = action == Action::Retry || filter.state == Some(JobState::Dead);
+    pub async fn bulk(&self, action: JobAction, filter: JobCriteria) -> sqlx::Result<Bulk> {
+        let of_dead = action == JobAction::Retry || filter.state == Some(JobState::Dead);
         let extra_condition = if of_dead || filter.kind.is_some() { "" } else { KEPT };
         let until = sqlx::query_scalar("SELECT last_value FROM queue.job_ids")
             .fetch_one(&mut *self.pool().acquire().await?)
@@ -62,7 +62,7 @@ impl Queue {
     }
 
     /// Does the next step; returns the outcome of each job. Empty: the action is done.
-    pub async fn step(&self, bulk: &mut Bulk, actor: &str) -> sqlx::Result<Vec<Outcome>> {
+    pub async fn step(&self, bulk: &mut Bulk, actor: &str) -> sqlx::Result<Vec<ActionOutcome>> {
         let ids = self.next_of(bulk).await?;
         self.act_on_all(bulk.action, &ids, actor).await
     }

@@ -1,5 +1,5 @@
 //! Dead jobs that get a successor, for callers that know what a retry of a kind means. The queue itself can only bring
-//! a job back as it was ([`crate::inspection::Action::Retry`]), which does nothing where the job's follow-up has closed
+//! a job back as it was ([`crate::inspection::JobAction::Retry`]), which does nothing where the job's follow-up has closed
 //! its subject.
 
 use serde_json::Value;

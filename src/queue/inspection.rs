@@ -14,7 +14,7 @@ use crate::pauses;
 
 /// Which jobs are meant. A field that is empty matches all.
 #[derive(Clone, Debug, Default)]
-pub struct Filter {
+pub struct JobCriteria {
     /// One state.
     pub state: Option<JobState>,
     /// One kind.
@@ -118,7 +118,8 @@ pub struct AttemptRow {
 /// How many jobs of a pool and kind stand where.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema, sqlx::FromRow)]
 #[serde(rename_all = "camelCase")]
-pub struct Count {
+#[schema(as = Count)]
+pub struct JobCount {
     /// The pool.
     pub pool: String,
     /// The kind.
@@ -136,7 +137,8 @@ pub struct Count {
 /// The outcome of an action on one job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Outcome {
+#[schema(as = Outcome)]
+pub struct ActionOutcome {
     /// The job.
     pub id: JobId,
     /// `retried`, `cancelled`, `asked to stop`, `put away`, or why nothing was done.
@@ -145,7 +147,7 @@ pub struct Outcome {
 
 /// An action on jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum JobAction {
     /// A dead job is tried again.
     Retry,
     /// A waiting job ends, a running one is asked to stop, a dead one is put away.
@@ -177,7 +179,7 @@ const SUMMARY: &str = "SELECT id, state, kind, pool, lane, failed_attempts, run_
 
 impl Queue {
     /// The newest jobs that match, at most `limit`.
-    pub async fn list(&self, filter: &Filter, limit: i64) -> sqlx::Result<Vec<JobSummary>> {
+    pub async fn list(&self, filter: &JobCriteria, limit: i64) -> sqlx::Result<Vec<JobSummary>> {
         let mut query = job_search::summaries(filter, JobPage::Newest(limit));
         query.build_query_as().fetch_all(&mut *self.pool().acquire().await?).await
     }
@@ -209,7 +211,7 @@ impl Queue {
 
     /// Numbers of live and dead jobs by pool, kind and state. Finished jobs are not counted, since that would read the
     /// whole history.
-    pub async fn stats(&self) -> sqlx::Result<Vec<Count>> {
+    pub async fn stats(&self) -> sqlx::Result<Vec<JobCount>> {
         sqlx::query_as(
             "SELECT pool, kind, state, count(*) AS jobs, min(created_at) AS oldest,
                     EXISTS (SELECT FROM queue.pauses p WHERE (p.scope, p.name) IN (('pool', pool), ('kind', kind))) AS paused
@@ -221,7 +223,7 @@ impl Queue {
     }
 
     /// Retries or cancels one job.
-    pub async fn act_on(&self, action: Action, id: JobId, actor: &str) -> sqlx::Result<Outcome> {
+    pub async fn act_on(&self, action: JobAction, id: JobId, actor: &str) -> sqlx::Result<ActionOutcome> {
         let mut outcomes = self.act_on_all(action, &[id], actor).await?;
         Ok(outcomes.pop().expect("one job, one outcome"))
     }
@@ -229,10 +231,10 @@ impl Queue {
     /// Retries or cancels every job that matches, in the steps of [`Queue::bulk`].
     pub async fn act_on_fitting(
         &self,
-        action: Action,
-        filter: &Filter,
+        action: JobAction,
+        filter: &JobCriteria,
         actor: &str,
-    ) -> sqlx::Result<Vec<Outcome>> {
+    ) -> sqlx::Result<Vec<ActionOutcome>> {
         let mut bulk = self.bulk(action, filter.clone()).await?;
         let mut outcomes = Vec::new();
         loop {
@@ -246,19 +248,19 @@ impl Queue {
 
     pub(crate) async fn act_on_all(
         &self,
-        action: Action,
+        action: JobAction,
         ids: &[JobId],
         actor: &str,
-    ) -> sqlx::Result<Vec<Outcome>> {
+    ) -> sqlx::Result<Vec<ActionOutcome>> {
         let mut outcomes = Vec::with_capacity(ids.len());
         for step in ids.chunks(BULK_STEP) {
             let mut tx = self.pool().begin().await?;
             for id in step {
                 let outcome: String = match action {
-                    Action::Retry => {
+                    JobAction::Retry => {
                         sqlx::query_scalar("SELECT queue.retry_dead($1)").bind(id).fetch_one(&mut *tx).await?
                     }
-                    Action::Cancel => {
+                    JobAction::Cancel => {
                         let why = format!("cancelled by {actor}");
                         sqlx::query_scalar("SELECT queue.cancel($1, $2)")
                             .bind(id)
@@ -267,9 +269,9 @@ impl Queue {
                             .await?
                     }
                 };
-                let name = if action == Action::Retry { "retry" } else { "cancel" };
+                let name = if action == JobAction::Retry { "retry" } else { "cancel" };
                 note(&mut tx, actor, name, &format!("job {id}"), &outcome).await?;
-                outcomes.push(Outcome { id: *id, outcome });
+                outcomes.push(ActionOutcome { id: *id, outcome });
             }
             tx.commit().await?;
         }

@@ -3,7 +3,7 @@
 
 use sqlx::{Postgres, QueryBuilder};
 
-use crate::inspection::Filter;
+use crate::inspection::JobCriteria;
 use crate::job::JobId;
 use crate::job_state::JobState;
 
@@ -29,7 +29,7 @@ pub(crate) enum JobTable {
 
 impl JobTable {
     /// The tables that may hold a match.
-    pub(crate) fn of(filter: &Filter) -> Vec<Self> {
+    pub(crate) fn of(filter: &JobCriteria) -> Vec<Self> {
         match filter.state {
             None => vec![Self::Live, Self::Finished, Self::Dead],
             Some(JobState::Done | JobState::Cancelled) => vec![Self::Finished],
@@ -78,7 +78,7 @@ impl JobTable {
 }
 
 /// List rows of the matching jobs.
-pub(crate) fn summaries(filter: &Filter, page: JobPage) -> QueryBuilder<Postgres> {
+pub(crate) fn summaries(filter: &JobCriteria, page: JobPage) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new("SELECT * FROM (");
     for (place, table) in JobTable::of(filter).into_iter().enumerate() {
         query.push(if place > 0 { " UNION ALL (SELECT " } else { "(SELECT " });
@@ -94,7 +94,7 @@ pub(crate) fn summaries(filter: &Filter, page: JobPage) -> QueryBuilder<Postgres
 /// The ids of matching jobs of one table.
 pub(crate) fn ids(
     table: JobTable,
-    filter: &Filter,
+    filter: &JobCriteria,
     extra_condition: &'static str,
     page: JobPage,
 ) -> QueryBuilder<Postgres> {
@@ -106,7 +106,7 @@ pub(crate) fn ids(
 /// The number of matching jobs of one table with numbers in a range.
 pub(crate) fn count(
     table: JobTable,
-    filter: &Filter,
+    filter: &JobCriteria,
     extra_condition: &'static str,
     after: JobId,
     until: JobId,
@@ -120,7 +120,7 @@ pub(crate) fn count(
 fn part(
     query: &mut QueryBuilder<Postgres>,
     table: JobTable,
-    filter: &Filter,
+    filter: &JobCriteria,
     extra_condition: &'static str,
     page: JobPage,
 ) {
@@ -141,7 +141,7 @@ fn end(query: &mut QueryBuilder<Postgres>, page: JobPage) {
 fn narrow(
     query: &mut QueryBuilder<Postgres>,
     table: JobTable,
-    filter: &Filter,
+    filter: &JobCriteria,
     extra_condition: &'static str,
 ) {
     query.push(" FROM ").push(table.name()).push(" WHERE TRUE").push(extra_condition);
@@ -200,7 +200,7 @@ mod tests {
             JobState::ALL.into_iter().filter(|state| !matches!(state, JobState::Waiting | JobState::Running));
         let states = states.map(Some).chain([None]);
         for state in states {
-            let filter = Filter { state, ..Filter::default() };
+            let filter = JobCriteria { state, ..JobCriteria::default() };
             let query = summaries(&filter, JobPage::Newest(50));
             // The limits are all that is bound.
             let sql = (1..=4)

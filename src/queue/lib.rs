@@ -30,7 +30,7 @@
 //! - After an outage of the database everything goes on.
 //!
 //! ```no_run
-//! use queue::{Queue, claim::Claim, failure::Failure, job::Job, settings::Settings, workers::Workers};
+//! use queue::{Queue, claim::Claim, failure::Failure, job::Job, settings::QueueSettings, workers::Workers};
 //! use serde::{Deserialize, Serialize};
 //! use std::time::Duration;
 //!
@@ -53,7 +53,7 @@
 //! }
 //!
 //! # async fn example(pg: sqlx::PgPool) -> Result<(), Box<dyn std::error::Error>> {
-//! let queue = Queue::open(pg.clone(), Settings::default());
+//! let queue = Queue::open(pg.clone(), QueueSettings::default());
 //! let workers = Workers::new(&queue, pg.clone()).pool("default", 16, Duration::from_secs(60)).register(greet).start().await?;
 //!
 //! let mut tx = queue.begin(&pg).await?;
@@ -120,7 +120,7 @@ use crate::connections::Connections;
 use crate::enqueue::EnqueueError;
 use crate::job::{Enqueued, NewJob};
 use crate::notifier::Notifier;
-use crate::settings::Settings;
+use crate::settings::QueueSettings;
 use crate::transaction::Transaction;
 
 /// A large batch waits at most this long for a permit, then goes on without one.
@@ -133,7 +133,7 @@ pub struct Queue(Arc<QueueInner>);
 struct QueueInner {
     cache: ConnectionCache,
     notifier: Notifier,
-    settings: Settings,
+    settings: QueueSettings,
     /// Permits for large batches.
     batch_permits: Semaphore,
 }
@@ -143,7 +143,7 @@ impl Queue {
     /// handlers. The queue caches up to half of the pool's connections until the pool is closed; other users of the
     /// pool have the other half. Needs a tokio runtime.
     #[must_use]
-    pub fn open(pool: impl Into<Connections>, settings: Settings) -> Self {
+    pub fn open(pool: impl Into<Connections>, settings: QueueSettings) -> Self {
         let cache = ConnectionCache::new(pool.into());
         let notifier = Notifier::start(cache.clone());
         let batch_permits = Semaphore::new(settings.batches_at_once.max(1));
@@ -191,7 +191,7 @@ impl Queue {
         self.0.cache.pool()
     }
 
-    pub(crate) fn settings(&self) -> &Settings {
+    pub(crate) fn settings(&self) -> &QueueSettings {
         &self.0.settings
     }
 }
@@ -206,7 +206,7 @@ mod tests {
 
     #[tokio::test]
     async fn large_batches_wait_for_permits_and_small_ones_do_not() {
-        let settings = Settings { batch: 10, batches_at_once: 1, ..Settings::default() };
+        let settings = QueueSettings { batch: 10, batches_at_once: 1, ..QueueSettings::default() };
         let queue = Queue::open(PgPoolOptions::new().connect_lazy("postgres://nowhere").unwrap(), settings);
 
         let first = queue.batch_permit(6).await;
@@ -221,7 +221,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_batch_that_waits_for_locks_delays_no_other_one_for_long() {
-        let settings = Settings { batch: 10, batches_at_once: 1, ..Settings::default() };
+        let settings = QueueSettings { batch: 10, batches_at_once: 1, ..QueueSettings::default() };
         let queue = Queue::open(PgPoolOptions::new().connect_lazy("postgres://nowhere").unwrap(), settings);
 
         let _held_up = queue.batch_permit(10).await;

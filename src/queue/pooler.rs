@@ -13,7 +13,7 @@ use sqlx::{PgConnection, Postgres, Row as _};
 
 /// How we connect to the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Path {
+pub enum Route {
     /// Each of our sessions is a session of the server.
     Direct,
     /// Through a pooler in transaction mode that supports prepared statements, and past it where needed.
@@ -22,10 +22,10 @@ pub enum Path {
 
 /// Why a connection to the database cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum Unsuitable {
+pub enum PoolerError {
     /// Everything that is wrong with it.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Missing(Vec<Missing>),
+    PoolerProblem(Vec<PoolerProblem>),
     /// There is no answer.
     #[error("the database does not answer: check {key}")]
     Away {
@@ -39,7 +39,7 @@ pub enum Unsuitable {
 
 /// One thing that is wrong with a connection.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Missing {
+pub enum PoolerProblem {
     /// The address of the server itself is not set.
     #[error(
         "database.url goes through a pooler in transaction mode, which loses LISTEN and the lock of migrations: set database.direct_url to the \
@@ -98,32 +98,34 @@ pub async fn check(
     url: &PgConnectOptions,
     direct: Option<&PgConnectOptions>,
     patience: Duration,
-) -> Result<Path, Unsuitable> {
-    let url_is_away = |error| Unsuitable::Away { key: "database.url (DATABASE_URL)", error };
+) -> Result<Route, PoolerError> {
+    let url_is_away = |error| PoolerError::Away { key: "database.url (DATABASE_URL)", error };
     let mut sessions = SessionPair::connect(url, patience).await.map_err(url_is_away)?;
     let found = sessions.find_mode().await.map_err(url_is_away)?;
     let mut missing = Vec::new();
     match found {
-        PoolMode::Statement => missing.push(Missing::Transactions),
-        PoolMode::Transaction { prepared_statements: false } => missing.push(Missing::PreparedStatements),
+        PoolMode::Statement => missing.push(PoolerProblem::Transactions),
+        PoolMode::Transaction { prepared_statements: false } => {
+            missing.push(PoolerProblem::PreparedStatements)
+        }
         PoolMode::Session | PoolMode::Transaction { prepared_statements: true } => {}
     }
     match direct {
         Some(direct) => {
-            let is_away = |error| Unsuitable::Away { key: "database.direct_url", error };
+            let is_away = |error| PoolerError::Away { key: "database.direct_url", error };
             let direct = SessionPair::connect(direct, patience).await.map_err(is_away)?;
             missing.extend(direct.check_direct(&mut sessions, found).await.map_err(is_away)?);
         }
-        None if found != PoolMode::Session => missing.push(Missing::DirectUrl),
+        None if found != PoolMode::Session => missing.push(PoolerProblem::DirectUrl),
         None => {}
     }
     if found != PoolMode::Session {
         missing.extend(wrong_isolation(&mut sessions.first).await.map_err(url_is_away)?);
     }
     match (found, missing.is_empty()) {
-        (_, false) => Err(Unsuitable::Missing(missing)),
-        (PoolMode::Session, true) => Ok(Path::Direct),
-        (_, true) => Ok(Path::Pooled),
+        (_, false) => Err(PoolerError::PoolerProblem(missing)),
+        (PoolMode::Session, true) => Ok(Route::Direct),
+        (_, true) => Ok(Route::Pooled),
     }
 }
 
@@ -206,14 +208,18 @@ impl SessionPair {
     }
 
     /// What is wrong with this pair as the direct one beside `other`, whose mode is `found`.
-    async fn check_direct(mut self, other: &mut Self, found: PoolMode) -> sqlx::Result<Option<Missing>> {
+    async fn check_direct(
+        mut self,
+        other: &mut Self,
+        found: PoolMode,
+    ) -> sqlx::Result<Option<PoolerProblem>> {
         if self.find_mode().await? != PoolMode::Session {
-            return Ok(Some(Missing::DirectUrlIsPooled));
+            return Ok(Some(PoolerProblem::DirectUrlIsPooled));
         }
         // Without transactions the database cannot be compared, and nothing works anyway.
         let same =
             found == PoolMode::Statement || is_same_database(&mut self.first, &mut other.first).await?;
-        Ok((!same).then_some(Missing::SameDatabase))
+        Ok((!same).then_some(PoolerProblem::SameDatabase))
     }
 }
 
@@ -255,7 +261,7 @@ async fn begin_with_lock(session: &mut PgConnection, lock: i64) -> sqlx::Result<
 }
 
 /// Whether new sessions start with another isolation level than read committed. Prepared statements may not work here.
-async fn wrong_isolation(session: &mut PgConnection) -> sqlx::Result<Option<Missing>> {
+async fn wrong_isolation(session: &mut PgConnection) -> sqlx::Result<Option<PoolerProblem>> {
     let level_of_new_sessions =
         "SELECT reset_val, quote_ident(current_user), quote_ident(current_database()) FROM pg_settings
         WHERE name = 'default_transaction_isolation'";
@@ -264,5 +270,5 @@ async fn wrong_isolation(session: &mut PgConnection) -> sqlx::Result<Option<Miss
     if level == "read committed" {
         return Ok(None);
     }
-    Ok(Some(Missing::ReadCommitted { role: row.try_get(1)?, database: row.try_get(2)?, level }))
+    Ok(Some(PoolerProblem::ReadCommitted { role: row.try_get(1)?, database: row.try_get(2)?, level }))
 }

@@ -19,11 +19,11 @@ type Handler = Arc<dyn Fn(&RawValue, Claim) -> HandlerFuture + Send + Sync>;
 /// The kinds of a process, by name.
 #[derive(Clone, Default)]
 pub(crate) struct Registry {
-    kinds: HashMap<&'static str, Kind>,
+    kinds: HashMap<&'static str, RegisteredKind>,
 }
 
 #[derive(Clone)]
-pub(crate) struct Kind {
+pub(crate) struct RegisteredKind {
     handler: Handler,
     pub(crate) backoff: Backoff,
     pub(crate) timeout: Option<Duration>,
@@ -48,7 +48,7 @@ impl Registry {
                     Box::pin(std::future::ready(Err(Failure::Abort(format!("undecodable payload: {error}")))))
                 }
             });
-        let kind = Kind {
+        let kind = RegisteredKind {
             handler,
             backoff: J::BACKOFF,
             timeout: J::TIMEOUT,
@@ -70,7 +70,7 @@ impl Registry {
         self.kinds.iter().filter_map(|(name, kind)| Some((*name, kind.on_end?.kind)))
     }
 
-    pub(crate) fn get(&self, kind: &str) -> Option<&Kind> {
+    pub(crate) fn get(&self, kind: &str) -> Option<&RegisteredKind> {
         self.kinds.get(kind)
     }
 
@@ -104,7 +104,7 @@ impl Registry {
     }
 }
 
-impl Kind {
+impl RegisteredKind {
     pub(crate) fn run(&self, payload: &RawValue, claim: Claim) -> HandlerFuture {
         (self.handler)(payload, claim)
     }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-/// How the queue behaves in one process. [`Settings::default`] fits production; it may be read from a file, where durations are
+/// How the queue behaves in one process. [`QueueSettings::default`] fits production; it may be read from a file, where durations are
 /// written `"30s"`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Settings {
+pub struct QueueSettings {
     /// How long a process owns its jobs without renewing the lease. After a `kill -9` its jobs are taken back when this
     /// has passed.
     #[serde(with = "humantime_serde")]
@@ -47,7 +47,7 @@ pub struct Settings {
     pub history: Duration,
 }
 
-impl Default for Settings {
+impl Default for QueueSettings {
     fn default() -> Self {
         Self {
             lease: Duration::from_secs(30),

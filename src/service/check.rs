@@ -11,7 +11,7 @@ use channel::unknown_kinds;
 use chrono::SecondsFormat;
 use queue::connections::Connections;
 use queue::pauses::{self, Pause};
-use queue::pooler::Path;
+use queue::pooler::Route;
 use store::allowances::Audit;
 use store::changed_ids::Undecided;
 use store::keys_in_use;
@@ -180,7 +180,7 @@ fn schedules(config: &Config) -> Result<String, String> {
 async fn database(
     config: &Config,
     database: &Database,
-    path: Path,
+    path: Route,
     pg: &Connections,
 ) -> Result<String, String> {
     let max: String = sqlx::query_scalar("SHOW max_connections")
@@ -214,8 +214,8 @@ async fn database(
         |private| format!("private, PostgreSQL {}, up to date", private.version()),
     );
     let way = match path {
-        Path::Direct => "",
-        Path::Pooled => ", through a pooler in transaction mode, past which database.direct_url leads",
+        Route::Direct => "",
+        Route::Pooled => ", through a pooler in transaction mode, past which database.direct_url leads",
     };
     Ok(format!("{place}{way}; a process opens up to {wanted} of {allowed} connections"))
 }

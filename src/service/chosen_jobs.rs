@@ -8,7 +8,7 @@ use clap::Args;
 use queue::Queue;
 use queue::bulk;
 use queue::connections::Connections;
-use queue::inspection::{Action, Filter, Outcome};
+use queue::inspection::{ActionOutcome, JobAction, JobCriteria};
 
 use crate::jobs_command::{FilterArgs, UNANSWERED};
 use crate::retries::{self, Retried};
@@ -27,7 +27,7 @@ pub(crate) struct Chosen {
 
 impl Chosen {
     /// `None`: jobs are named by number.
-    fn filter(&self) -> anyhow::Result<Option<Filter>> {
+    fn filter(&self) -> anyhow::Result<Option<JobCriteria>> {
         if !self.ids.is_empty() {
             anyhow::ensure!(self.filter.is_empty(), "say numbers or a filter, not both");
             return Ok(None);
@@ -52,7 +52,7 @@ impl Chosen {
             let retried = retries::retry_all(queue, pg, settings, &self.ids, actor, outcomes).await;
             return retried.context(UNANSWERED);
         };
-        let mut bulk = queue.bulk(Action::Retry, filter).await.context(UNANSWERED)?;
+        let mut bulk = queue.bulk(JobAction::Retry, filter).await.context(UNANSWERED)?;
         bulk.make_steps_of(self.step);
         let all = queue.rest(&bulk).await.context(UNANSWERED)?;
         loop {
@@ -66,13 +66,13 @@ impl Chosen {
     }
 
     /// Ends them, or asks them to stop.
-    pub(crate) async fn cancel(&self, queue: &Queue, actor: &str) -> anyhow::Result<Vec<Outcome>> {
+    pub(crate) async fn cancel(&self, queue: &Queue, actor: &str) -> anyhow::Result<Vec<ActionOutcome>> {
         if let Some(filter) = self.filter()? {
             return cancel_fitting(queue, filter, self.step, actor).await;
         }
         let mut outcomes = Vec::new();
         for id in &self.ids {
-            outcomes.push(queue.act_on(Action::Cancel, *id, actor).await.context(UNANSWERED)?);
+            outcomes.push(queue.act_on(JobAction::Cancel, *id, actor).await.context(UNANSWERED)?);
         }
         Ok(outcomes)
     }
@@ -81,11 +81,11 @@ impl Chosen {
 /// Step by step to the end; how far it has come is told in between.
 async fn cancel_fitting(
     queue: &Queue,
-    filter: Filter,
+    filter: JobCriteria,
     step: i64,
     actor: &str,
-) -> anyhow::Result<Vec<Outcome>> {
-    let mut bulk = queue.bulk(Action::Cancel, filter).await.context(UNANSWERED)?;
+) -> anyhow::Result<Vec<ActionOutcome>> {
+    let mut bulk = queue.bulk(JobAction::Cancel, filter).await.context(UNANSWERED)?;
     bulk.make_steps_of(step);
     let all = queue.rest(&bulk).await.context(UNANSWERED)?;
     let mut outcomes = Vec::new();

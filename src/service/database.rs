@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use private_postgres::cluster::{PrivatePostgres, Settings};
 use queue::connections::{self, Connections};
-use queue::pooler::{self, Path, Unsuitable};
+use queue::pooler::{self, PoolerError, Route};
 use queue::session_health::Failures;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::PgPool;
@@ -44,9 +44,9 @@ impl Database {
     }
 
     /// Looks at how the database is reached before anything else is done with it. `patience`: how long to wait for a connection.
-    pub(crate) async fn check_path(&self, patience: Duration) -> Result<Path, Unsuitable> {
+    pub(crate) async fn check_path(&self, patience: Duration) -> Result<Route, PoolerError> {
         if self.private.is_some() {
-            return Ok(Path::Direct);
+            return Ok(Route::Direct);
         }
         pooler::check(&self.options, self.direct.as_ref(), patience).await
     }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 use queue::Queue;
 use queue::connections::Connections;
-use queue::inspection::{Count, Filter, JobDetail, JobSummary, Outcome, Scope};
+use queue::inspection::{ActionOutcome, JobCount, JobCriteria, JobDetail, JobSummary, Scope};
 use serde::Serialize;
 
 use crate::app;
@@ -88,10 +88,10 @@ pub(crate) struct FilterArgs {
 }
 
 impl FilterArgs {
-    pub(crate) fn filter(&self) -> anyhow::Result<Filter> {
+    pub(crate) fn filter(&self) -> anyhow::Result<JobCriteria> {
         let Self { state, kind, pool, lane, since, until, before } = self.clone();
         let state = state.map(|state| state.parse()).transpose().context("--state")?;
-        Ok(Filter { state, kind, pool, lane, since, until, before })
+        Ok(JobCriteria { state, kind, pool, lane, since, until, before })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -196,7 +196,7 @@ async fn settings(config: &Config, pg: &Connections) -> anyhow::Result<Settings>
     Ok(app::settings(config, config.keys.server.listen, app::secret_keys(config, pg).await?))
 }
 
-fn report(as_json: bool, outcomes: &[Outcome]) -> anyhow::Result<()> {
+fn report(as_json: bool, outcomes: &[ActionOutcome]) -> anyhow::Result<()> {
     print(as_json, &outcomes, || {
         if outcomes.is_empty() {
             return "no job fits\n".to_owned();
@@ -233,7 +233,7 @@ fn list_row(job: &JobSummary) -> Vec<String> {
     ]
 }
 
-fn stats_row(count: &Count) -> Vec<String> {
+fn stats_row(count: &JobCount) -> Vec<String> {
     let paused = if count.paused { "paused" } else { "" };
     let oldest = count.oldest.map(moment).unwrap_or_default();
     vec![

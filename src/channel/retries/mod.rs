@@ -13,7 +13,7 @@ use queue::Queue;
 use queue::connections::Connections;
 use queue::dead_jobs::{self, DeadJob};
 use queue::enqueue::EnqueueError;
-use queue::inspection::Action;
+use queue::inspection::JobAction;
 use queue::job::{Job, JobId};
 use queue::transaction::Transaction;
 use serde::de::DeserializeOwned;
@@ -76,7 +76,7 @@ pub async fn retry(
             None => {
                 // Nothing has closed what it was about: the job itself can go on.
                 tx.rollback().await?;
-                let outcome = queue.act_on(Action::Retry, id, actor).await?.outcome;
+                let outcome = queue.act_on(JobAction::Retry, id, actor).await?.outcome;
                 let answer = if outcome == "retried" {
                     Answered::Retried(format!("job {id}"))
                 } else {

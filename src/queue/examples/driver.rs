@@ -25,7 +25,7 @@ use queue::claim::Claim;
 use queue::connections::Connections;
 use queue::failure::Failure;
 use queue::job::{Job, NewJob};
-use queue::settings::Settings;
+use queue::settings::QueueSettings;
 use queue::workers::{RunningWorkers, Workers};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -159,7 +159,7 @@ async fn setup() -> anyhow::Result<()> {
 
 async fn enqueue_batch(number: usize) -> anyhow::Result<()> {
     let pg = pool(1).await?;
-    let queue = Queue::open(&pg, Settings::default());
+    let queue = Queue::open(&pg, QueueSettings::default());
     let begun = Instant::now();
     let ids: Vec<u64> = (0..number as u64).collect();
     for batch in ids.chunks(BATCH) {
@@ -173,7 +173,7 @@ async fn enqueue_batch(number: usize) -> anyhow::Result<()> {
 
 async fn enqueue_single(number: usize, callers: usize) -> anyhow::Result<()> {
     let pg = pool(u32::try_from(callers)?).await?;
-    let queue = Queue::open(&pg, Settings::default());
+    let queue = Queue::open(&pg, QueueSettings::default());
     let begun = Instant::now();
     let tasks: Vec<_> = (0..callers)
         .map(|caller| {
@@ -202,7 +202,7 @@ async fn enqueue(queue: &Queue, pg: &PgPool, job: &Noop) -> anyhow::Result<()> {
 
 async fn produce(number: usize, every_ms: usize) -> anyhow::Result<()> {
     let pg = pool(2).await?;
-    let queue = Queue::open(&pg, Settings::default());
+    let queue = Queue::open(&pg, QueueSettings::default());
     let begun = Instant::now();
     let mut ticks = tokio::time::interval(Duration::from_millis(every_ms as u64));
     for id in 0..number as u64 {
@@ -280,7 +280,7 @@ async fn start(queue: &Queue, app: App, handlers: Handlers) -> anyhow::Result<Ru
 
 async fn worker_queue() -> anyhow::Result<Queue> {
     let options = queue::connections::for_workers().max_connections(CONNECTIONS).min_connections(CONNECTIONS);
-    Ok(Queue::open(options.connect(&url()?).await?, Settings::default()))
+    Ok(Queue::open(options.connect(&url()?).await?, QueueSettings::default()))
 }
 
 impl App {

@@ -2,7 +2,7 @@
 
 use private_postgres::scratch_cluster::ScratchCluster;
 use queue::Queue;
-use queue::settings::Settings;
+use queue::settings::QueueSettings;
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
 
@@ -10,7 +10,7 @@ use crate::support::{Act, Deed, PATIENCE, Record, SCHEMA, workers};
 
 /// A process whose leases outlast commits that are held.
 async fn new_process(cluster: &ScratchCluster) -> Queue {
-    Queue::open(cluster.pool().await, Settings::default())
+    Queue::open(cluster.pool().await, QueueSettings::default())
 }
 
 /// While commits wait for a standby that does not exist, as they do for a disk that takes long.

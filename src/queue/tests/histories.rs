@@ -8,7 +8,7 @@ use queue::Queue;
 use queue::backoff::Backoff;
 use queue::claim::Claim;
 use queue::failure::Failure;
-use queue::inspection::{Action, Filter, Scope};
+use queue::inspection::{JobAction, JobCriteria, Scope};
 use queue::job::{Ended, Enqueued, FollowUp, Job, JobId, NewJob};
 use queue::job_state::JobState;
 use queue::workers::{RunningWorkers, Workers};
@@ -203,13 +203,16 @@ impl History {
     async fn cancel(&mut self) {
         let Some(id) = self.any_job() else { return };
         self.touched.push(id);
-        self.bench.queue.act_on(Action::Cancel, id, "chance").await.unwrap();
+        self.bench.queue.act_on(JobAction::Cancel, id, "chance").await.unwrap();
     }
 
     async fn retry(&mut self) {
-        let filter =
-            Filter { state: Some(JobState::Dead), kind: Some("fate".to_owned()), ..Filter::default() };
-        let outcomes = self.bench.queue.act_on_fitting(Action::Retry, &filter, "chance").await.unwrap();
+        let filter = JobCriteria {
+            state: Some(JobState::Dead),
+            kind: Some("fate".to_owned()),
+            ..JobCriteria::default()
+        };
+        let outcomes = self.bench.queue.act_on_fitting(JobAction::Retry, &filter, "chance").await.unwrap();
         self.touched.extend(outcomes.into_iter().map(|outcome| outcome.id));
     }
 

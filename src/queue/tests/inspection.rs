@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use queue::inspection::{Action, Filter, Scope};
+use queue::inspection::{JobAction, JobCriteria, Scope};
 use queue::job::{Enqueued, NewJob};
 use queue::job_state::JobState;
 
@@ -55,10 +55,14 @@ async fn dead_jobs_are_retried_one_by_one_and_in_bulk_under_their_own_numbers() 
         .await
         .unwrap();
 
-    let one = bench.queue.act_on(Action::Retry, ids[0], "tester").await.unwrap();
+    let one = bench.queue.act_on(JobAction::Retry, ids[0], "tester").await.unwrap();
     let rest = bench
         .queue
-        .act_on_fitting(Action::Retry, &Filter { kind: Some("act".into()), ..Filter::default() }, "tester")
+        .act_on_fitting(
+            JobAction::Retry,
+            &JobCriteria { kind: Some("act".into()), ..JobCriteria::default() },
+            "tester",
+        )
         .await
         .unwrap();
     bench.drained().await;
@@ -69,7 +73,7 @@ async fn dead_jobs_are_retried_one_by_one_and_in_bulk_under_their_own_numbers() 
     let shown = bench.queue.show(ids[0]).await.unwrap().unwrap();
     assert_eq!((shown.summary.state.as_str(), shown.attempts.len()), ("done", 1));
     assert_eq!(bench.count("SELECT count(*) FROM queue.audit WHERE actor = 'tester' AND action = 'retry' AND outcome = 'retried'").await, 5);
-    assert_eq!(bench.queue.act_on(Action::Retry, ids[0], "tester").await.unwrap().outcome, "not dead");
+    assert_eq!(bench.queue.act_on(JobAction::Retry, ids[0], "tester").await.unwrap().outcome, "not dead");
     workers.stop(Duration::from_secs(1)).await.unwrap();
 }
 
@@ -87,7 +91,7 @@ async fn waiting_jobs_are_cancelled_at_once_and_their_lane_goes_on() {
     let workers = bench.work(2).await;
 
     for job in [held, head] {
-        assert_eq!(bench.queue.act_on(Action::Cancel, job, "tester").await.unwrap().outcome, "cancelled");
+        assert_eq!(bench.queue.act_on(JobAction::Cancel, job, "tester").await.unwrap().outcome, "cancelled");
     }
     bench.drained().await;
 
@@ -107,7 +111,7 @@ async fn a_running_job_is_asked_to_stop_through_the_same_door() {
     let job = id(bench.queue.enqueue(&Act::new("polite", Deed::HangUntilCancelled)).await.unwrap());
     bench.until("it runs", || async { bench.record.all().len() == 1 }).await;
 
-    assert_eq!(bench.queue.act_on(Action::Cancel, job, "tester").await.unwrap().outcome, "asked to stop");
+    assert_eq!(bench.queue.act_on(JobAction::Cancel, job, "tester").await.unwrap().outcome, "asked to stop");
     bench.drained().await;
 
     assert_eq!(bench.queue.show(job).await.unwrap().unwrap().summary.state, "cancelled");
@@ -172,16 +176,19 @@ async fn lists_are_narrowed_by_every_filter() {
     bench.queue.enqueue(NewJob::of(&Act::new("c", Deed::Succeed)).run_at(far)).await.unwrap();
     let now = chrono::Utc::now();
 
-    let number = async |filter: Filter| bench.queue.list(&filter, 100).await.unwrap().len();
+    let number = async |filter: JobCriteria| bench.queue.list(&filter, 100).await.unwrap().len();
 
-    assert_eq!(number(Filter::default()).await, 3);
-    assert_eq!(number(Filter { state: Some(JobState::Held), ..Filter::default() }).await, 1);
-    assert_eq!(number(Filter { state: Some(JobState::Scheduled), ..Filter::default() }).await, 1);
-    assert_eq!(number(Filter { lane: Some("l".into()), ..Filter::default() }).await, 2);
-    assert_eq!(number(Filter { pool: Some("other".into()), ..Filter::default() }).await, 0);
-    assert_eq!(number(Filter { kind: Some("act".into()), until: Some(now), ..Filter::default() }).await, 3);
-    assert_eq!(number(Filter { since: Some(now), ..Filter::default() }).await, 0);
-    assert_eq!(bench.queue.list(&Filter::default(), 2).await.unwrap().len(), 2);
+    assert_eq!(number(JobCriteria::default()).await, 3);
+    assert_eq!(number(JobCriteria { state: Some(JobState::Held), ..JobCriteria::default() }).await, 1);
+    assert_eq!(number(JobCriteria { state: Some(JobState::Scheduled), ..JobCriteria::default() }).await, 1);
+    assert_eq!(number(JobCriteria { lane: Some("l".into()), ..JobCriteria::default() }).await, 2);
+    assert_eq!(number(JobCriteria { pool: Some("other".into()), ..JobCriteria::default() }).await, 0);
+    assert_eq!(
+        number(JobCriteria { kind: Some("act".into()), until: Some(now), ..JobCriteria::default() }).await,
+        3
+    );
+    assert_eq!(number(JobCriteria { since: Some(now), ..JobCriteria::default() }).await, 0);
+    assert_eq!(bench.queue.list(&JobCriteria::default(), 2).await.unwrap().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,9 +221,9 @@ async fn a_cancel_by_filter_goes_on_in_steps_to_its_end_and_says_what_is_left() 
     .execute(&bench.pg)
     .await
     .unwrap();
-    let filter = Filter { kind: Some("act".into()), ..Filter::default() };
+    let filter = JobCriteria { kind: Some("act".into()), ..JobCriteria::default() };
 
-    let mut bulk = bench.queue.bulk(Action::Cancel, filter.clone()).await.unwrap();
+    let mut bulk = bench.queue.bulk(JobAction::Cancel, filter.clone()).await.unwrap();
     let all = bench.queue.rest(&bulk).await.unwrap();
     let first = bench.queue.step(&mut bulk, "tester").await.unwrap();
     let rest = bench.queue.rest(&bulk).await.unwrap();
@@ -234,10 +241,15 @@ async fn a_cancel_by_filter_goes_on_in_steps_to_its_end_and_says_what_is_left() 
 
     assert_eq!((all, first.len(), rest, others), (1200, 500, 700, 700));
     assert_eq!(bench.count("SELECT count(*) FROM queue.jobs").await, 1);
-    let cancelled = Filter { state: Some(JobState::Cancelled), ..filter.clone() };
+    let cancelled = JobCriteria { state: Some(JobState::Cancelled), ..filter.clone() };
     assert_eq!(bench.queue.list(&cancelled, 2000).await.unwrap().len(), 1200);
     assert_eq!(bench.queue.list(&filter, 2000).await.unwrap().len(), 1201);
     assert!(
-        bench.queue.list(&Filter { state: Some(JobState::Dead), ..filter }, 10).await.unwrap().is_empty()
+        bench
+            .queue
+            .list(&JobCriteria { state: Some(JobState::Dead), ..filter }, 10)
+            .await
+            .unwrap()
+            .is_empty()
     );
 }

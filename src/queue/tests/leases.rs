@@ -6,7 +6,7 @@ use queue::Queue;
 use queue::claim::{Claim, CompleteError};
 use queue::failure::Failure;
 use queue::job::{Job, NewJob};
-use queue::settings::Settings;
+use queue::settings::QueueSettings;
 use queue::workers::Workers;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -57,7 +57,7 @@ async fn the_jobs_of_a_worker_that_nobody_remembers_are_found() {
         .await
         .unwrap();
 
-    let soon = Settings { strays_every: Duration::from_millis(200), ..settings() };
+    let soon = QueueSettings { strays_every: Duration::from_millis(200), ..settings() };
     let queue = Queue::open(bench.database.pool().await, soon);
     let workers = workers(&queue, bench.record.clone(), 8).start().await.unwrap();
     bench.drained().await;

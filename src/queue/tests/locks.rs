@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use queue::Queue;
 use queue::job::{Job as _, NewJob};
-use queue::settings::Settings;
+use queue::settings::QueueSettings;
 use queue::workers::RunningWorkers;
 
 use crate::support::{Act, Bench, Deed, settings, workers};
@@ -46,7 +46,7 @@ async fn held(bench: &Bench, deed: Deed) -> (RunningWorkers, sqlx::Transaction<'
         bench.queue.enqueue(job).await.unwrap();
     }
     // A batch is one job, so that both writers of jobs in no lane are held too.
-    let queue = Queue::open(pool, Settings { batch: 1, ..settings() });
+    let queue = Queue::open(pool, QueueSettings { batch: 1, ..settings() });
     let workers = workers(&queue, bench.record.clone(), 8).start().await.unwrap();
     bench.until("all have begun", async || bench.record.all().len() >= 8).await;
     let mut holder = bench.pg.begin().await.unwrap();

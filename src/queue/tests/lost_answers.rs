@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use queue::Queue;
 use queue::job::NewJob;
-use queue::settings::Settings;
+use queue::settings::QueueSettings;
 use sqlx::postgres::PgConnectOptions;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -74,7 +74,7 @@ async fn pass(client: UnixStream, server: PathBuf, lost: Arc<AtomicUsize>, to_lo
 }
 
 /// Workers whose connections go through the proxy, and lose this many answers.
-async fn proxied(bench: &Bench, answers: usize, settings: Settings) -> Option<(BreakingProxy, Queue)> {
+async fn proxied(bench: &Bench, answers: usize, settings: QueueSettings) -> Option<(BreakingProxy, Queue)> {
     let options = bench.database.connect_options();
     if options.get_socket().is_none() {
         eprintln!("a server without a socket is not stood in front of");
@@ -89,7 +89,7 @@ async fn proxied(bench: &Bench, answers: usize, settings: Settings) -> Option<(B
 #[tokio::test(flavor = "multi_thread")]
 async fn claims_side_by_side_lose_no_job_to_each_others_recovery() {
     let bench = Bench::new().await;
-    let few = Settings { batch: 5, ..settings() };
+    let few = QueueSettings { batch: 5, ..settings() };
     let Some((proxy, queue)) = proxied(&bench, 6, few).await else { return };
     let jobs = (0..600).map(|n| {
         let marked = if n % 50 == 49 { LOST } else { "" };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use private_postgres::scratch_cluster::ScratchCluster;
 use queue::Queue;
 use queue::job::NewJob;
-use queue::settings::Settings;
+use queue::settings::QueueSettings;
 
 use crate::support::{Act, Bench, Deed, Record, SCHEMA, settings, workers};
 
@@ -19,7 +19,7 @@ fn signal(process: i32, signal: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_runs_under_this_worker_and_is_unknown_to_it_goes_back() {
     let bench = Bench::new().await;
-    let often = Settings { strays_every: Duration::from_millis(100), ..settings() };
+    let often = QueueSettings { strays_every: Duration::from_millis(100), ..settings() };
     let queue = Queue::open(bench.database.pool().await, often);
     sqlx::raw_sql("INSERT INTO queue.pauses (scope, name, paused_by) VALUES ('pool', 'test', 'test')")
         .execute(&bench.pg)
@@ -60,7 +60,7 @@ async fn a_job_whose_end_the_database_has_forgotten_runs_once_more_and_its_lane_
     pg.close().await;
     let pg = cluster.pool().await;
     // A lease that outlives the outage: nothing else may take the job back.
-    let long = Settings { lease: Duration::from_secs(600), ..settings() };
+    let long = QueueSettings { lease: Duration::from_secs(600), ..settings() };
     let queue = Queue::open(cluster.pool().await, long);
     let record = Record::default();
     let running = workers(&queue, record.clone(), 4).start().await.unwrap();
@@ -112,7 +112,7 @@ async fn a_lane_without_a_head_heals_itself() {
         bench.queue.enqueue(NewJob::of(&Act::new(name, Deed::Succeed)).lane("the lane")).await.unwrap();
     }
     sqlx::raw_sql("DELETE FROM queue.jobs WHERE payload->>'name' = 'head'").execute(&bench.pg).await.unwrap();
-    let often = Settings { strays_every: Duration::from_millis(100), ..settings() };
+    let often = QueueSettings { strays_every: Duration::from_millis(100), ..settings() };
     let queue = Queue::open(bench.database.pool().await, often);
 
     let running = workers(&queue, bench.record.clone(), 4).start().await.unwrap();
@@ -126,7 +126,7 @@ async fn a_lane_without_a_head_heals_itself() {
 async fn claims_under_way_and_running_jobs_are_not_taken_for_forgotten_ones() {
     let bench = Bench::new().await;
     // All the time.
-    let often = Settings { strays_every: Duration::from_millis(1), ..settings() };
+    let often = QueueSettings { strays_every: Duration::from_millis(1), ..settings() };
     let queue = Queue::open(bench.database.pool().await, often);
     let running = workers(&queue, bench.record.clone(), 16).start().await.unwrap();
 

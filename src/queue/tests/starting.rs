@@ -35,7 +35,10 @@ async fn workers_start_beside_an_open_transaction_though_a_day_of_the_history_is
         (SELECT max(relname) FROM pg_class WHERE relnamespace = 'queue'::regnamespace AND relkind = 'r' AND relname ~ '^finished_[0-9]')); END $$";
     sqlx::raw_sql(forget_last_day).execute(&bench.pg).await.unwrap();
     let mut cancellation = bench.pg.begin().await.unwrap();
-    sqlx::query("SELECT queue.cancel(id, 'the test') FROM queue.jobs").execute(&mut *cancellation).await.unwrap();
+    sqlx::query("SELECT queue.cancel(id, 'the test') FROM queue.jobs")
+        .execute(&mut *cancellation)
+        .await
+        .unwrap();
 
     let workers = tokio::time::timeout(PATIENCE, bench.work(1)).await.expect("they start");
 

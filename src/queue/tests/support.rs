@@ -11,7 +11,7 @@ use queue::backoff::Backoff;
 use queue::claim::Claim;
 use queue::failure::Failure;
 use queue::job::{Ended, Enqueued, FollowUp, Job, NewJob};
-use queue::settings::Settings;
+use queue::settings::QueueSettings;
 use queue::workers::{RunningWorkers, Workers};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -25,14 +25,14 @@ pub(crate) static SCHEMA: Schema<'static> =
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Times that make a test short and keep its logic.
-pub(crate) fn settings() -> Settings {
-    Settings {
+pub(crate) fn settings() -> QueueSettings {
+    QueueSettings {
         lease: Duration::from_millis(1500),
         renew: Duration::from_millis(300),
         poll: Duration::from_millis(100),
         suspect_stagger: Duration::from_millis(100),
         cancel_grace: Duration::from_millis(100),
-        ..Settings::default()
+        ..QueueSettings::default()
     }
 }
 

@@ -8,7 +8,7 @@ use queue::Queue;
 use queue::claim::Claim;
 use queue::failure::Failure;
 use queue::job::{Job, NewJob};
-use queue::settings::Settings;
+use queue::settings::QueueSettings;
 use queue::workers::{RunningWorkers, Workers};
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgListener;
@@ -51,7 +51,7 @@ impl Lateness {
 
 /// A worker that polls so seldom that only being woken explains that a job starts at all.
 async fn worker(bench: &Bench) -> (Queue, Lateness, RunningWorkers) {
-    let settings = Settings { poll: Duration::from_secs(3600), ..Settings::default() };
+    let settings = QueueSettings { poll: Duration::from_secs(3600), ..QueueSettings::default() };
     let queue = Queue::open(bench.database.pool().await, settings);
     let lateness = Lateness::default();
     let workers = Workers::new(&queue, lateness.clone())
@@ -141,7 +141,7 @@ async fn a_job_of_a_process_that_ends_starts_without_a_poll() {
     let short_lived = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let queue = Queue::open(sqlx::PgPool::connect(&url).await.unwrap(), Settings::default());
+            let queue = Queue::open(sqlx::PgPool::connect(&url).await.unwrap(), QueueSettings::default());
             // The second one may come while the others are being told of the first.
             queue.enqueue(&Due { at: Utc::now() }).await.unwrap();
             queue.enqueue(&Due { at: Utc::now() }).await.unwrap();
@@ -157,7 +157,7 @@ async fn a_job_of_a_process_that_ends_starts_without_a_poll() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_process_asks_less_than_twice_a_second() {
     let bench = Bench::new().await;
-    let queue = Queue::open(bench.database.pool().await, Settings::default());
+    let queue = Queue::open(bench.database.pool().await, QueueSettings::default());
     let workers = Workers::new(&queue, Lateness::default())
         .pool("due", 20, Duration::from_secs(10))
         .pool("inbound", 4, Duration::from_secs(10))

@@ -125,7 +125,7 @@ mod tests {
 
     use super::*;
     use crate::job::JobId;
-    use crate::settings::Settings;
+    use crate::settings::QueueSettings;
     use crate::worker::claimed::{ClaimRequest, ClaimedJob, ClaimedRow};
     use crate::worker::pool::PoolState;
     use crate::worker::process::{Lease, WorkerProcess};
@@ -133,7 +133,7 @@ mod tests {
     fn done(id: JobId, lease: &Arc<Lease>) -> Completion {
         let pg = PgPoolOptions::new().connect_lazy("postgres://nowhere").unwrap();
         let request = ClaimRequest {
-            process: WorkerProcess::new(Queue::open(pg, Settings::default()), "this".into(), Vec::new()),
+            process: WorkerProcess::new(Queue::open(pg, QueueSettings::default()), "this".into(), Vec::new()),
             pool: Arc::new(PoolState::new("test".into(), 9, Duration::from_secs(9))),
             lease: lease.clone(),
             number: 1,

@@ -234,12 +234,13 @@ mod tests {
     use sqlx::types::Json;
 
     use super::*;
-    use crate::settings::Settings;
+    use crate::settings::QueueSettings;
     use crate::worker::claimed::{ClaimedJob, ClaimedRow};
 
     fn process() -> (Arc<WorkerProcess>, Arc<PoolState>) {
         let pg = PgPoolOptions::new().connect_lazy("postgres://nowhere").unwrap();
-        let process = WorkerProcess::new(Queue::open(pg, Settings::default()), "this".into(), Vec::new());
+        let process =
+            WorkerProcess::new(Queue::open(pg, QueueSettings::default()), "this".into(), Vec::new());
         let lease = Lease { worker_id: 1, lost: CancellationToken::new() };
         lock(&process.lease_state).lease = Some(Arc::new(lease));
         (process, Arc::new(PoolState::new("test".into(), 9, Duration::from_secs(9))))

@@ -33,7 +33,7 @@ pub struct Keys {
     pub metering: Metering,
     pub backfill: Backfill,
     pub(super) alerts: Alerts,
-    pub queue: queue::settings::Settings,
+    pub queue: queue::settings::QueueSettings,
     pub pools: Pools,
     pub log: Log,
 }

@@ -34,7 +34,7 @@ fn with_nothing_set_it_is_development_on_the_sandbox() {
     assert!(config.sandbox);
     assert_eq!(config.keys.server.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.twilio.whatsapp_number, "whatsapp:+14155238886");
-    assert_eq!(config.keys.queue, queue::settings::Settings::default());
+    assert_eq!(config.keys.queue, queue::settings::QueueSettings::default());
 }
 
 #[test]

@@ -54,7 +54,7 @@ impl Server {
         let options =
             queue::connections::for_workers().max_connections(connections).min_connections(connections);
         let pool = options.connect_with(self.options.clone()).await?;
-        Ok(Queue::open(pool, queue::settings::Settings::default()))
+        Ok(Queue::open(pool, queue::settings::QueueSettings::default()))
     }
 
     /// Empty tables, and no old work of the server's in the next measurement.

@@ -7,7 +7,7 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use queue::Queue;
 use queue::bulk::{self, Bulk};
-use queue::inspection::{Action, Outcome};
+use queue::inspection::{ActionOutcome, JobAction};
 use queue::job::JobId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -44,7 +44,7 @@ pub(super) struct BulkRequest {
 
 impl BulkRequest {
     /// Begins it. An empty body by mistake must not mean everything.
-    async fn begin(self, queue: &Queue, action: Action) -> Result<BulkInTime, Problem> {
+    async fn begin(self, queue: &Queue, action: JobAction) -> Result<BulkInTime, Problem> {
         let Self { state, kind, pool, lane, since, until, after, limit } = self;
         let filter = JobFilter { state, kind, pool, lane, since, until };
         if filter.is_empty() {
@@ -89,7 +89,7 @@ impl BulkInTime {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Outcomes {
     /// What came of each job that was touched.
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<ActionOutcome>,
     /// How many jobs are left that fit, once a request has taken its time.
     rest: i64,
     /// `after` of the request that takes them; null: all is done.
@@ -121,7 +121,7 @@ pub(super) async fn retry_fitting(
     input::Json(request): input::Json<BulkRequest>,
 ) -> Result<Json<BulkRetries>, Problem> {
     let Admin { pg, queue, settings } = &admin;
-    let mut retry = request.begin(queue, Action::Retry).await?;
+    let mut retry = request.begin(queue, JobAction::Retry).await?;
     let mut outcomes = Vec::new();
     while retry.has_room(RETRIES_AT_ONCE) {
         let ids = queue.next_of(&mut retry.bulk).await?;
@@ -143,7 +143,7 @@ pub(super) async fn cancel_fitting(
     State(admin): State<Admin>,
     input::Json(request): input::Json<BulkRequest>,
 ) -> Result<Json<Outcomes>, Problem> {
-    let mut cancel = request.begin(&admin.queue, Action::Cancel).await?;
+    let mut cancel = request.begin(&admin.queue, JobAction::Cancel).await?;
     let mut outcomes = Vec::new();
     while cancel.has_room(bulk::STEP) {
         let step = admin.queue.step(&mut cancel.bulk, ACTOR).await?;

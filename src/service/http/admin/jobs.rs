@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use queue::inspection::{Action, Count, Filter, JobDetail, JobSummary, Outcome, Scope};
+use queue::inspection::{ActionOutcome, JobAction, JobCount, JobCriteria, JobDetail, JobSummary, Scope};
 use queue::job::JobId;
 use queue::job_state::UnknownState;
 use serde::{Deserialize, Serialize};
@@ -35,11 +35,11 @@ pub(super) struct JobFilter {
 }
 
 impl JobFilter {
-    pub(super) fn filter(self, before: Option<JobId>) -> Result<Filter, Problem> {
+    pub(super) fn filter(self, before: Option<JobId>) -> Result<JobCriteria, Problem> {
         let Self { state, kind, pool, lane, since, until } = self;
         let state = state.map(|state| state.parse()).transpose();
         let state = state.map_err(|error: UnknownState| Problem::invalid(format!("state: {error}")))?;
-        Ok(Filter { state, kind, pool, lane, since, until, before })
+        Ok(JobCriteria { state, kind, pool, lane, since, until, before })
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -99,7 +99,7 @@ pub(super) async fn list(
 /// How many jobs stand where.
 #[derive(Serialize, ToSchema)]
 pub(super) struct JobStats {
-    counts: Vec<Count>,
+    counts: Vec<JobCount>,
 }
 
 /// Live and dead jobs by pool, kind and state.
@@ -131,12 +131,12 @@ pub(super) async fn retry(
 }
 
 /// Ends a waiting job, asks a running one to stop, puts a dead one away.
-#[utoipa::path(post, path = "/{id}/cancel", operation_id = "cancelJob", tag = "jobs", params(("id" = i64, Path, description = "The job's number")), responses((status = 200, body = Outcome), (status = 401, body = Problem)))]
+#[utoipa::path(post, path = "/{id}/cancel", operation_id = "cancelJob", tag = "jobs", params(("id" = i64, Path, description = "The job's number")), responses((status = 200, body = ActionOutcome), (status = 401, body = Problem)))]
 pub(super) async fn cancel(
     State(admin): State<Admin>,
     input::Path(id): input::Path<JobId>,
-) -> Result<Json<Outcome>, Problem> {
-    Ok(Json(admin.queue.act_on(Action::Cancel, id, ACTOR).await?))
+) -> Result<Json<ActionOutcome>, Problem> {
+    Ok(Json(admin.queue.act_on(JobAction::Cancel, id, ACTOR).await?))
 }
 
 /// What is paused or goes on.
