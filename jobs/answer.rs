@@ -15,7 +15,7 @@ use channel::conversation::turns::{self, Opened};
 use channel::conversation::unsaved_replies::UnsavedReply;
 use channel::conversation::{replies, request, typing};
 use channel::kinds::Answer;
-use queue::claim::Claim;
+use queue::attempt::Attempt;
 use queue::failure::Failure;
 use store::messages::Said;
 use store::turns::Turn;
@@ -24,7 +24,7 @@ use store::turns::Turn;
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Runs a job of this kind.
-pub async fn run(job: Answer, app: App, claim: Claim) -> Result<(), Failure> {
+pub async fn run(job: Answer, app: App, attempt: Attempt) -> Result<(), Failure> {
     let Some(opened) = turns::open(&app, &job).await? else { return Ok(()) };
     let Opened { turn, agent, messages, in_hand } = opened;
     let reply = match in_hand {
@@ -42,13 +42,13 @@ pub async fn run(job: Answer, app: App, claim: Claim) -> Result<(), Failure> {
         }
     };
     let in_hand = UnsavedReply::hold(&app, &turn, &reply);
-    in_hand.settle(store(&app, &claim, &turn, &messages, reply).await)
+    in_hand.settle(store(&app, &attempt, &turn, &messages, reply).await)
 }
 
 /// Stores the reply, plans its delivery and ends the job, together.
 async fn store(
     app: &App,
-    claim: &Claim,
+    attempt: &Attempt,
     turn: &Turn,
     messages: &[Said],
     reply: Reply,
@@ -67,7 +67,7 @@ async fn store(
             tracing::info!(turn.id = turn.id.0, "The agent chose to stay silent in turn {}", turn.id);
         }
     }
-    claim.complete(&mut tx).await?;
+    attempt.complete(&mut tx).await?;
     tx.commit().await?;
     Ok(())
 }

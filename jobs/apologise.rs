@@ -7,11 +7,11 @@
 use channel::app::App;
 use channel::conversation::apology::apologise;
 use channel::kinds::{Answer, Apologise};
-use queue::claim::Claim;
+use queue::attempt::Attempt;
 use queue::failure::Failure;
 
 /// Runs a job of this kind.
-pub async fn run(job: Apologise, app: App, claim: Claim) -> Result<(), Failure> {
+pub async fn run(job: Apologise, app: App, attempt: Attempt) -> Result<(), Failure> {
     let Answer { conversation, message, .. } = job.0.payload;
     let reason = job.0.reason.as_deref().unwrap_or("the agent gave up");
     let mut tx = app.begin().await?;
@@ -29,7 +29,7 @@ pub async fn run(job: Apologise, app: App, claim: Claim) -> Result<(), Failure> 
             }
         }
     }
-    claim.complete(&mut tx).await?;
+    attempt.complete(&mut tx).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -7,14 +7,14 @@ use channel::alerts;
 use channel::app::App;
 use channel::kinds::CloseChunk;
 use channel::outbound::in_doubt::UNRESOLVED;
-use queue::claim::Claim;
+use queue::attempt::Attempt;
 use queue::failure::Failure;
 use queue::job_state::JobState;
 use store::alerts::AlertCause;
 use store::chunks::{ChunkState, End};
 
 /// Runs a job of this kind.
-pub async fn run(job: CloseChunk, app: App, claim: Claim) -> Result<(), Failure> {
+pub async fn run(job: CloseChunk, app: App, attempt: Attempt) -> Result<(), Failure> {
     let chunk_id = job.0.payload.chunk;
     let reason = job.0.reason.as_deref().unwrap_or("its job ended");
     let mut tx = app.begin().await?;
@@ -35,7 +35,7 @@ pub async fn run(job: CloseChunk, app: App, claim: Claim) -> Result<(), Failure>
             "Closed chunk {chunk_id} without an answer of Twilio's: {reason}"
         );
     }
-    claim.complete(&mut tx).await?;
+    attempt.complete(&mut tx).await?;
     tx.commit().await?;
     Ok(())
 }

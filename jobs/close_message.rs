@@ -7,11 +7,11 @@ use channel::app::App;
 use channel::inbound::admission;
 use channel::kinds::CloseMessage;
 use channel::texts;
-use queue::claim::Claim;
+use queue::attempt::Attempt;
 use queue::failure::Failure;
 
 /// Runs a job of this kind.
-pub async fn run(job: CloseMessage, app: App, claim: Claim) -> Result<(), Failure> {
+pub async fn run(job: CloseMessage, app: App, attempt: Attempt) -> Result<(), Failure> {
     let id = job.0.payload.message;
     let reason = job.0.reason.as_deref().unwrap_or("nobody could decide about it");
     let mut tx = app.begin().await?;
@@ -25,7 +25,7 @@ pub async fn run(job: CloseMessage, app: App, claim: Claim) -> Result<(), Failur
         }
         tracing::error!(message.id = id.0, "Gave up message {id}: {reason}");
     }
-    claim.complete(&mut tx).await?;
+    attempt.complete(&mut tx).await?;
     tx.commit().await?;
     Ok(())
 }

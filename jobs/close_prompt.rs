@@ -5,12 +5,12 @@
 use channel::app::App;
 use channel::kinds::{ClosePrompt, PromptUser};
 use channel::schedules::ending;
-use queue::claim::Claim;
+use queue::attempt::Attempt;
 use queue::failure::Failure;
 use store::slots::{PartOutcome, UserPart};
 
 /// Runs a job of this kind.
-pub async fn run(job: ClosePrompt, app: App, claim: Claim) -> Result<(), Failure> {
+pub async fn run(job: ClosePrompt, app: App, attempt: Attempt) -> Result<(), Failure> {
     let PromptUser { slot, user, .. } = &job.0.payload;
     let reason = job.0.reason.as_deref().unwrap_or("its job ended");
     let mut tx = app.begin().await?;
@@ -30,7 +30,7 @@ pub async fn run(job: ClosePrompt, app: App, claim: Claim) -> Result<(), Failure
     };
     store::slots::end_asked(&mut tx, *slot, &failed).await?;
     ending::close_if_done(&app, &mut tx, *slot, None).await?;
-    claim.complete(&mut tx).await?;
+    attempt.complete(&mut tx).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -5,15 +5,15 @@
 use channel::app::App;
 use channel::kinds::CloseSlot;
 use channel::schedules::ending;
-use queue::claim::Claim;
+use queue::attempt::Attempt;
 use queue::failure::Failure;
 
 /// Runs a job of this kind.
-pub async fn run(job: CloseSlot, app: App, claim: Claim) -> Result<(), Failure> {
+pub async fn run(job: CloseSlot, app: App, attempt: Attempt) -> Result<(), Failure> {
     let reason = job.0.reason.as_deref().unwrap_or("its duty ended");
     let mut tx = app.begin().await?;
     ending::end(&app, &mut tx, job.0.payload.slot, Some(reason)).await?;
-    claim.complete(&mut tx).await?;
+    attempt.complete(&mut tx).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use channel::app::App;
 use channel::kinds::ErasePeople;
-use queue::claim::Claim;
+use queue::attempt::Attempt;
 use queue::failure::Failure;
 use store::erasure;
 
@@ -15,7 +15,7 @@ use store::erasure;
 const TURN: Duration = Duration::from_secs(30);
 
 /// Runs a job of this kind.
-pub async fn run(_: ErasePeople, app: App, _: Claim) -> Result<(), Failure> {
+pub async fn run(_: ErasePeople, app: App, _: Attempt) -> Result<(), Failure> {
     let begun = Instant::now();
     while begun.elapsed() < TURN {
         let mut tx = app.begin().await?;

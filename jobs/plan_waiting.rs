@@ -6,17 +6,17 @@
 use channel::app::App;
 use channel::kinds::PlanWaiting;
 use channel::outbound::proactive;
-use queue::claim::Claim;
+use queue::attempt::Attempt;
 use queue::failure::Failure;
 
 /// Runs a job of this kind.
-pub async fn run(job: PlanWaiting, app: App, claim: Claim) -> Result<(), Failure> {
+pub async fn run(job: PlanWaiting, app: App, attempt: Attempt) -> Result<(), Failure> {
     let mut tx = app.begin().await?;
     store::links::lock_of_users(&mut tx, &[&job.user]).await?;
     for delivery in store::proactive_deliveries::lock_waiting(&mut tx, &job.user).await? {
         proactive::plan_waiting(&mut tx, &app.settings, &delivery).await?;
     }
-    claim.complete(&mut tx).await?;
+    attempt.complete(&mut tx).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -6,11 +6,11 @@
 use alert_webhook::AlertPost;
 use channel::app::App;
 use channel::kinds::PostAlert;
-use queue::claim::Claim;
+use queue::attempt::Attempt;
 use queue::failure::Failure;
 
 /// Runs a job of this kind.
-pub async fn run(job: PostAlert, app: App, _: Claim) -> Result<(), Failure> {
+pub async fn run(job: PostAlert, app: App, _: Attempt) -> Result<(), Failure> {
     let Some(webhook) = &app.settings.alert_webhook else { return Ok(()) };
     let alert = store::alerts::get(&mut *app.pg.acquire().await?, job.alert).await?;
     let Some(alert) = alert else { return Ok(()) };

@@ -12,12 +12,12 @@ use channel::kinds::ProbeSender;
 use channel::outbound::sender;
 use channel::outbound::sending::{self, Sent};
 use channel::pools;
-use queue::claim::Claim;
+use queue::attempt::Attempt;
 use queue::failure::Failure;
 use queue::pauses;
 
 /// Runs a job of this kind.
-pub async fn run(job: ProbeSender, app: App, claim: Claim) -> Result<(), Failure> {
+pub async fn run(job: ProbeSender, app: App, attempt: Attempt) -> Result<(), Failure> {
     let waiting = store::chunks::longest_waiting(&mut *app.pg.acquire().await?).await?;
     let sent = match waiting {
         Some(id) => sending::try_out(&app, id).await?,
@@ -30,7 +30,7 @@ pub async fn run(job: ProbeSender, app: App, claim: Claim) -> Result<(), Failure
     // With the job's end: whoever is refused from here on pauses anew, and finds no probe that is about to end.
     let mut tx = app.begin().await?;
     pauses::lift_own(&mut tx, &pools::SENDING, sender::ACTOR).await?;
-    claim.complete(&mut tx).await?;
+    attempt.complete(&mut tx).await?;
     tx.commit().await?;
     tracing::info!("The sender is well again");
     Ok(())

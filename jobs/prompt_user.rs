@@ -18,7 +18,7 @@ use channel::outbound::proactive::eligibility;
 use channel::schedules::definition::Definition;
 use channel::schedules::duty;
 use channel::schedules::ending;
-use queue::claim::Claim;
+use queue::attempt::Attempt;
 use queue::failure::Failure;
 use queue::transaction::Transaction;
 use store::slots::{self, PartOutcome, Slot, SlotState};
@@ -31,18 +31,18 @@ const GONE: &str = "the user was erased";
 const CHAT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs a job of this kind.
-pub async fn run(job: PromptUser, app: App, claim: Claim) -> Result<(), Failure> {
+pub async fn run(job: PromptUser, app: App, attempt: Attempt) -> Result<(), Failure> {
     let Some(opened) = open_turn(&job, &app).await? else { return Ok(()) };
     let Opened { asked, agent, prompt, in_hand } = opened;
     let reply = match in_hand {
         Some(reply) => reply,
         None => match ask(&app, &asked.turn, agent, prompt).await {
             Ok(reply) => reply,
-            Err(error) => return fail(&job, &app, &claim, &asked, error).await,
+            Err(error) => return fail(&job, &app, &attempt, &asked, error).await,
         },
     };
     let in_hand = UnsavedReply::hold(&app, &asked.turn, &reply);
-    in_hand.settle(store(&job, &app, &claim, &asked, reply).await)
+    in_hand.settle(store(&job, &app, &attempt, &asked, reply).await)
 }
 
 async fn ask(app: &App, turn: &Turn, agent: UsersAgent, prompt: String) -> Result<Reply, AgentError> {
@@ -75,7 +75,7 @@ struct Opened {
 async fn store(
     job: &PromptUser,
     app: &App,
-    claim: &Claim,
+    attempt: &Attempt,
     asked: &Asked,
     reply: Reply,
 ) -> Result<(), Failure> {
@@ -99,14 +99,14 @@ async fn store(
             slots::end_asked(&mut tx, slot.id, &came_to(job, PartOutcome::Empty, silent)).await?;
         }
     }
-    end(app, claim, tx, slot).await
+    end(app, attempt, tx, slot).await
 }
 
 /// What a failed call means: again after a while, or, after the last one, the end of this user's part.
 async fn fail(
     job: &PromptUser,
     app: &App,
-    claim: &Claim,
+    attempt: &Attempt,
     asked: &Asked,
     error: AgentError,
 ) -> Result<(), Failure> {
@@ -114,12 +114,12 @@ async fn fail(
     let reason = error.to_string();
     // Until the next attempt it holds nothing: the person may chat.
     store::turns::fail(&mut tx, asked.turn.id, &reason).await?;
-    if !claim.is_last_attempt() {
+    if !attempt.is_last_attempt() {
         tx.commit().await?;
         return Err(error.into());
     }
     slots::end_asked(&mut tx, asked.slot.id, &came_to(job, PartOutcome::AgentFailed, &reason)).await?;
-    end(app, claim, tx, &asked.slot).await
+    end(app, attempt, tx, &asked.slot).await
 }
 
 async fn lock(job: &PromptUser, app: &App, turn: &Turn) -> sqlx::Result<Transaction> {
@@ -186,9 +186,9 @@ fn came_to<'a>(job: &'a PromptUser, outcome: PartOutcome, reason: &'a str) -> sl
 }
 
 /// Ends the job with what was written before.
-async fn end(app: &App, claim: &Claim, mut tx: Transaction, slot: &Slot) -> Result<(), Failure> {
+async fn end(app: &App, attempt: &Attempt, mut tx: Transaction, slot: &Slot) -> Result<(), Failure> {
     ending::close_if_done(app, &mut tx, slot.id, None).await?;
-    claim.complete(&mut tx).await?;
+    attempt.complete(&mut tx).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -15,7 +15,7 @@ use channel::inbound::{admission, claims};
 use channel::kinds::{Answer, ReceiveMessage};
 use channel::lanes;
 use channel::texts;
-use queue::claim::Claim;
+use queue::attempt::Attempt;
 use queue::failure::Failure;
 use queue::job::NewJob;
 use queue::transaction::Transaction;
@@ -23,7 +23,7 @@ use store::ids::MessageId;
 use store::messages::{Message, MessageOutcome};
 
 /// Runs a job of this kind.
-pub async fn run(job: ReceiveMessage, app: App, claim: Claim) -> Result<(), Failure> {
+pub async fn run(job: ReceiveMessage, app: App, attempt: Attempt) -> Result<(), Failure> {
     let Some(message) = waiting(&mut *app.pg.acquire().await?, job.message).await? else {
         return Ok(());
     };
@@ -45,14 +45,14 @@ pub async fn run(job: ReceiveMessage, app: App, claim: Claim) -> Result<(), Fail
         let Some(message) = waiting(&mut tx, job.message).await? else { return Ok(()) };
         match decide(&app, &mut tx, &message, &command, browser, verdict.as_ref()).await? {
             Decided::Yes => {
-                claim.complete(&mut tx).await?;
+                attempt.complete(&mut tx).await?;
                 tx.commit().await?;
                 return Ok(());
             }
             Decided::AskModerator => {
                 // That it was let through is kept, so that it is not counted again.
                 tx.commit().await?;
-                verdict = Some(app.settings.moderation.ask(&claim, &message).await?);
+                verdict = Some(app.settings.moderation.ask(&attempt, &message).await?);
             }
         }
     }

@@ -11,7 +11,7 @@ use channel::app::App;
 use channel::kinds::RunDuty;
 use channel::schedules::audience::Duty;
 use futures::TryStreamExt as _;
-use queue::claim::Claim;
+use queue::attempt::Attempt;
 use queue::failure::Failure;
 
 /// A large audience is worked off in stretches, so that none runs into its time limit.
@@ -21,7 +21,7 @@ const STRETCH: Duration = Duration::from_secs(60);
 const AT_ONCE: usize = 2;
 
 /// Runs a job of this kind.
-pub async fn run(job: RunDuty, app: App, claim: Claim) -> Result<(), Failure> {
+pub async fn run(job: RunDuty, app: App, attempt: Attempt) -> Result<(), Failure> {
     let end = Instant::now() + STRETCH;
     while Instant::now() < end {
         let Some(duty) = Duty::open(&app, job.slot).await? else { return Ok(()) };
@@ -29,7 +29,7 @@ pub async fn run(job: RunDuty, app: App, claim: Claim) -> Result<(), Failure> {
         let mut pages = pin!(pages);
         while let Some(page) = pages.try_next().await? {
             let is_last = page.is_last;
-            if !duty.keep(page, &claim).await? {
+            if !duty.keep(page, &attempt).await? {
                 // The slot has ended, or another run of this duty has come further.
                 break;
             }

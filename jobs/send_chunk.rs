@@ -9,24 +9,24 @@ use std::time::Duration;
 use channel::app::App;
 use channel::kinds::SendChunk;
 use channel::outbound::{in_doubt, sending};
-use queue::claim::Claim;
+use queue::attempt::Attempt;
 use queue::failure::Failure;
 use store::chunks::{Chunk, ChunkState};
 use store::rate_buckets::{self, Bucket, Rate};
 use store::sender_pace::SendStream;
 
 /// Runs a job of this kind.
-pub async fn run(job: SendChunk, app: App, claim: Claim) -> Result<(), Failure> {
+pub async fn run(job: SendChunk, app: App, attempt: Attempt) -> Result<(), Failure> {
     let Some(chunk) = store::chunks::get(&mut *app.pg.acquire().await?, job.chunk).await? else {
         return Ok(());
     };
     match chunk.state {
         ChunkState::Planned => match turn(&app, &chunk).await? {
-            Turn::Now => sending::send(&app, &claim, &chunk).await,
+            Turn::Now => sending::send(&app, &attempt, &chunk).await,
             Turn::Later(pause) => Err(Failure::Snooze(pause)),
             Turn::AfterVerdict => Ok(()),
         },
-        ChunkState::Sending => in_doubt::resolve(&app, &claim, &chunk).await,
+        ChunkState::Sending => in_doubt::resolve(&app, &attempt, &chunk).await,
         _ => Ok(()),
     }
 }

@@ -14,13 +14,13 @@ use channel::kinds::Upkeep;
 use channel::outbound::in_doubt::UNRESOLVED;
 use channel::outbound::{sender, status_look_ups};
 use channel::unknown_kinds;
-use queue::claim::Claim;
+use queue::attempt::Attempt;
 use queue::failure::Failure;
 use store::alerts::AlertCause;
 use store::chunks::{ChunkState, End};
 
 /// Runs a job of this kind.
-pub async fn run(_: Upkeep, app: App, _: Claim) -> Result<(), Failure> {
+pub async fn run(_: Upkeep, app: App, _: Attempt) -> Result<(), Failure> {
     // One that fails must not keep the others from their turn.
     let done = [
         backfill::backfill(&app).await,

@@ -13,14 +13,14 @@
 //!    lease lost,      │  │      ▼                  │ Retry, RetryAfter (count an attempt), Snooze (does not)
 //!    handed back, ────┘  └── running ──────────────┘
 //!    kind unparked              │
-//!                               ├── Ok, or Claim::complete in a transaction ──► finished
+//!                               ├── Ok, or Attempt::complete in a transaction ──► finished
 //!                               ├── a person cancels ─────────────────────────► finished (cancelled) + follow-up
 //!                               └── Abort, attempts used up, third crash ─────► dead + follow-up
 //! ```
 //!
 //! What holds through every crash:
 //! - A committed job runs, at least once. Its effects in the database happen exactly once if its handler commits them
-//!   together with the job's completion ([`claim::Claim::complete`]): a worker that lost its lease can neither complete
+//!   together with the job's completion ([`attempt::Attempt::complete`]): a worker that lost its lease can neither complete
 //!   nor commit.
 //! - A backoff is the row's `run_at`; no wait is kept in memory.
 //! - Jobs of one lane run one at a time, in the order in which their transactions committed, over all processes.
@@ -30,7 +30,7 @@
 //! - After an outage of the database everything goes on.
 //!
 //! ```no_run
-//! use queue::{Queue, claim::Claim, failure::Failure, job::Job, settings::QueueSettings, workers::Workers};
+//! use queue::{Queue, attempt::Attempt, failure::Failure, job::Job, settings::QueueSettings, workers::Workers};
 //! use serde::{Deserialize, Serialize};
 //! use std::time::Duration;
 //!
@@ -44,10 +44,10 @@
 //!     const POOL: &'static str = "default";
 //! }
 //!
-//! async fn greet(job: Greet, pg: sqlx::PgPool, claim: Claim) -> Result<(), Failure> {
-//!     let mut tx = claim.queue().begin(&pg).await?;
+//! async fn greet(job: Greet, pg: sqlx::PgPool, attempt: Attempt) -> Result<(), Failure> {
+//!     let mut tx = attempt.queue().begin(&pg).await?;
 //!     sqlx::query("INSERT INTO greetings (name) VALUES ($1)").bind(job.name).execute(&mut *tx).await?;
-//!     claim.complete(&mut tx).await?; // the greeting and the job's end commit together
+//!     attempt.complete(&mut tx).await?; // the greeting and the job's end commit together
 //!     tx.commit().await?;
 //!     Ok(())
 //! }
@@ -65,12 +65,12 @@
 //! # }
 //! ```
 
+/// A claimed job, as its handler sees it.
+pub mod attempt;
 /// The wait between attempts.
 pub mod backoff;
 /// One action on many jobs.
 pub mod bulk;
-/// A claimed job, as its handler sees it.
-pub mod claim;
 /// Ticks for the scheduler.
 pub mod clock;
 /// Connection pools.

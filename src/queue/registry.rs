@@ -8,13 +8,13 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use sqlx::PgConnection;
 
+use crate::attempt::Attempt;
 use crate::backoff::Backoff;
-use crate::claim::Claim;
 use crate::failure::Failure;
 use crate::job::{FollowUp, Job};
 
 pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
-type Handler = Arc<dyn Fn(&RawValue, Claim) -> HandlerFuture + Send + Sync>;
+type Handler = Arc<dyn Fn(&RawValue, Attempt) -> HandlerFuture + Send + Sync>;
 
 /// The kinds of a process, by name.
 #[derive(Clone, Default)]
@@ -37,13 +37,13 @@ impl Registry {
     where
         J: Job,
         App: Clone + Send + Sync + 'static,
-        Run: Fn(J, App, Claim) -> Running + Send + Sync + 'static,
+        Run: Fn(J, App, Attempt) -> Running + Send + Sync + 'static,
         Running: Future<Output = Result<(), Failure>> + Send + 'static,
     {
         let app = app.clone();
         let handler: Handler =
-            Arc::new(move |payload, claim| match serde_json::from_str::<J>(payload.get()) {
-                Ok(job) => Box::pin(run(job, app.clone(), claim)),
+            Arc::new(move |payload, attempt| match serde_json::from_str::<J>(payload.get()) {
+                Ok(job) => Box::pin(run(job, app.clone(), attempt)),
                 Err(error) => {
                     Box::pin(std::future::ready(Err(Failure::Abort(format!("undecodable payload: {error}")))))
                 }
@@ -105,7 +105,7 @@ impl Registry {
 }
 
 impl RegisteredKind {
-    pub(crate) fn run(&self, payload: &RawValue, claim: Claim) -> HandlerFuture {
-        (self.handler)(payload, claim)
+    pub(crate) fn run(&self, payload: &RawValue, attempt: Attempt) -> HandlerFuture {
+        (self.handler)(payload, attempt)
     }
 }

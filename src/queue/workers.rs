@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::Queue;
-use crate::claim::Claim;
+use crate::attempt::Attempt;
 use crate::failure::Failure;
 use crate::job::Job;
 use crate::registry::Registry;
@@ -42,7 +42,7 @@ impl<App: Clone + Send + Sync + 'static> Workers<App> {
     }
 
     /// Registers the function that runs jobs of a kind. A job may run again after a crash, so each effect of `run` is
-    /// either repeatable or committed together with the job's completion by [`Claim::complete`].
+    /// either repeatable or committed together with the job's completion by [`Attempt::complete`].
     ///
     /// # Panics
     /// When a kind of that name is registered already.
@@ -50,7 +50,7 @@ impl<App: Clone + Send + Sync + 'static> Workers<App> {
     pub fn register<J, Run, Running>(mut self, run: Run) -> Self
     where
         J: Job,
-        Run: Fn(J, App, Claim) -> Running + Send + Sync + 'static,
+        Run: Fn(J, App, Attempt) -> Running + Send + Sync + 'static,
         Running: Future<Output = Result<(), Failure>> + Send + 'static,
     {
         self.registry.add(&self.app, run);

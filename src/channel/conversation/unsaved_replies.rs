@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use agent::turn::Reply;
-use queue::claim::CompleteError;
+use queue::attempt::CompleteError;
 use queue::failure::Failure;
 use sqlx::PgConnection;
 use store::ids::TurnId;

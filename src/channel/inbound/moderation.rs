@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agent::moderation::{ModerationError, Moderator};
-use queue::claim::Claim;
+use queue::attempt::Attempt;
 use queue::failure::Failure;
 use regex::RegexSet;
 use store::messages::Message;
@@ -62,7 +62,7 @@ impl Moderation {
     }
 
     /// Asks the moderator. One who does not answer is asked again; where messages are blocked, in the end this one is.
-    pub async fn ask(&self, claim: &Claim, message: &Message) -> Result<Verdict, Failure> {
+    pub async fn ask(&self, attempt: &Attempt, message: &Message) -> Result<Verdict, Failure> {
         let Some(moderator) = &self.moderator else { return Ok(Verdict::Pass) };
         match moderator.judge(&words(message)).await {
             Ok(verdict) if verdict.flagged && verdict.categories.is_empty() => {
@@ -74,7 +74,7 @@ impl Moderation {
                 tracing::warn!(message.id = message.id.0, "Nobody judged message {}: {error}", message.id);
                 Ok(Verdict::Pass)
             }
-            Err(error) if claim.attempt() >= TRIES => {
+            Err(error) if attempt.number() >= TRIES => {
                 tracing::error!(
                     message.id = message.id.0,
                     "Blocked message {}, since nobody judged it: {error}",

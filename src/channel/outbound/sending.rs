@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use queue::claim::Claim;
+use queue::attempt::Attempt;
 use queue::failure::Failure;
 use queue::trace::TraceParent;
 use queue::transaction::Transaction;
@@ -35,8 +35,8 @@ pub enum Sent {
 }
 
 /// Sends a planned chunk and stores what came of it, with the job's end.
-pub async fn send(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(), Failure> {
-    match attempt(app, Some(claim), chunk).await? {
+pub async fn send(app: &App, job_attempt: &Attempt, chunk: &Chunk) -> Result<(), Failure> {
+    match attempt(app, Some(job_attempt), chunk).await? {
         Attempted::Done => Ok(()),
         Attempted::Failed { failure, .. } => Err(failure),
     }
@@ -65,7 +65,7 @@ enum Attempted {
     },
 }
 
-async fn attempt(app: &App, claim: Option<&Claim>, chunk: &Chunk) -> Result<Attempted, Failure> {
+async fn attempt(app: &App, job_attempt: Option<&Attempt>, chunk: &Chunk) -> Result<Attempted, Failure> {
     let times = &app.settings.sending;
     let Some((attempt, to)) = begin(app, chunk).await? else { return Ok(Attempted::Done) };
     // The clock starts before the commit that `begin` made could be seen by anybody, so the deadline here is never later than the row's.
@@ -96,7 +96,7 @@ async fn attempt(app: &App, claim: Option<&Claim>, chunk: &Chunk) -> Result<Atte
     };
     match sent {
         Ok(accepted) => {
-            if let Err(failure) = accept(app, claim, chunk.id, attempt.number, &accepted.sid).await {
+            if let Err(failure) = accept(app, job_attempt, chunk.id, attempt.number, &accepted.sid).await {
                 return Ok(Attempted::Failed { failure, sender_refused: false });
             }
             tracing::info!(chunk.id = chunk.id.0, sid = accepted.sid, "Twilio accepted chunk {}", chunk.id);
@@ -107,14 +107,14 @@ async fn attempt(app: &App, claim: Option<&Claim>, chunk: &Chunk) -> Result<Atte
 }
 
 /// An attempt that is under way.
-struct Attempt {
+struct SendAttempt {
     number: i32,
     /// Taken before `sending` was committed.
     begun: Instant,
 }
 
 /// planned → sending under the address's lock, committed. `None`: it shall not be sent, or not any more.
-async fn begin(app: &App, chunk: &Chunk) -> Result<Option<(Attempt, String)>, Failure> {
+async fn begin(app: &App, chunk: &Chunk) -> Result<Option<(SendAttempt, String)>, Failure> {
     let mut tx = app.begin().await?;
     let address = store::addresses::lock(&mut tx, chunk.address_id).await?;
     let Some(locked) = store::chunks::lock(&mut tx, chunk.id).await? else { return Ok(None) };
@@ -149,7 +149,7 @@ async fn mark(
     mut tx: Transaction,
     chunk: &Chunk,
     to: String,
-) -> Result<Option<(Attempt, String)>, Failure> {
+) -> Result<Option<(SendAttempt, String)>, Failure> {
     let begun = Instant::now();
     let trace = TraceParent::current();
     let trace = trace.as_ref().map(TraceParent::as_str);
@@ -159,21 +159,21 @@ async fn mark(
         return Ok(None);
     };
     tx.commit().await?;
-    Ok(Some((Attempt { number, begun }, to)))
+    Ok(Some((SendAttempt { number, begun }, to)))
 }
 
-/// Stores that Twilio has the chunk under this SID: with the job's end, if there is a claim to end it by. An answer that is known must not be lost to a
+/// Stores that Twilio has the chunk under this SID: with the job's completion, if a job sends the chunk. An answer that is known must not be lost to a
 /// passing fault of the database, or it would take two lists and a minute to find it again.
 pub async fn accept(
     app: &App,
-    claim: Option<&Claim>,
+    job_attempt: Option<&Attempt>,
     chunk_id: ChunkId,
     attempt: i32,
     sid: &str,
 ) -> Result<(), Failure> {
     let mut pause = Duration::from_millis(50);
     for last in [false, false, false, false, false, true] {
-        match try_accept(app, claim, chunk_id, attempt, sid).await {
+        match try_accept(app, job_attempt, chunk_id, attempt, sid).await {
             Ok(Proof::Stored) => return Ok(()),
             Ok(Proof::None) => return Err(Failure::Snooze(app.settings.sending.until_looked_up())),
             Err(failure) if last => return Err(failure),
@@ -190,7 +190,7 @@ pub async fn accept(
 
 async fn try_accept(
     app: &App,
-    claim: Option<&Claim>,
+    job_attempt: Option<&Attempt>,
     chunk_id: ChunkId,
     attempt: i32,
     sid: &str,
@@ -220,8 +220,8 @@ async fn try_accept(
         proactive::go_on(&mut tx, chunk.delivery_id).await?;
         tx.wake(&lanes::chunk_key(next)).await?;
     }
-    if let Some(claim) = claim {
-        claim.complete(&mut tx).await?;
+    if let Some(job_attempt) = job_attempt {
+        job_attempt.complete(&mut tx).await?;
     }
     tx.commit().await?;
     Ok(Proof::Stored)

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use futures::stream::{self, Stream};
-use queue::claim::Claim;
+use queue::attempt::Attempt;
 use queue::failure::Failure;
 use queue::job::NewJob;
 use queue::transaction::Transaction;
@@ -146,7 +146,7 @@ impl<'a> Duty<'a> {
     }
 
     /// Commits a page. False: it is not the next one, and nothing of it stays.
-    pub async fn keep(&self, mut page: Page, claim: &Claim) -> Result<bool, Failure> {
+    pub async fn keep(&self, mut page: Page, attempt: &Attempt) -> Result<bool, Failure> {
         let (tx, after) = (&mut page.tx, page.after.as_deref());
         let last_user = page.users.last().map(String::as_str).or(after);
         if page.is_stale || !slots::advance(tx, self.slot.id, after, last_user).await? {
@@ -156,7 +156,7 @@ impl<'a> Duty<'a> {
             slots::end_audience(tx, self.slot.id).await?;
             let nobody = page.users.is_empty() && after.is_none();
             ending::close_if_done(self.app, tx, self.slot.id, self.failed(nobody).as_deref()).await?;
-            claim.complete(tx).await?;
+            attempt.complete(tx).await?;
         }
         page.tx.commit().await?;
         Ok(true)

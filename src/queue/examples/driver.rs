@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use queue::Queue;
-use queue::claim::Claim;
+use queue::attempt::Attempt;
 use queue::connections::Connections;
 use queue::failure::Failure;
 use queue::job::{Job, NewJob};
@@ -67,15 +67,15 @@ enum Handlers {
     Complete,
 }
 
-async fn return_ok(job: Noop, app: App, _: Claim) -> Result<(), Failure> {
+async fn return_ok(job: Noop, app: App, _: Attempt) -> Result<(), Failure> {
     app.tally.count(&job);
     Ok(())
 }
 
-async fn complete(job: Noop, app: App, claim: Claim) -> Result<(), Failure> {
-    let mut tx = claim.queue().begin(&app.pg).await?;
-    sqlx::query("INSERT INTO raw.effects (job) VALUES ($1)").bind(claim.job_id()).execute(&mut *tx).await?;
-    claim.complete(&mut tx).await?;
+async fn complete(job: Noop, app: App, attempt: Attempt) -> Result<(), Failure> {
+    let mut tx = attempt.queue().begin(&app.pg).await?;
+    sqlx::query("INSERT INTO raw.effects (job) VALUES ($1)").bind(attempt.job_id()).execute(&mut *tx).await?;
+    attempt.complete(&mut tx).await?;
     tx.commit().await?;
     app.tally.count(&job);
     Ok(())

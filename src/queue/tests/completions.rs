@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use queue::Queue;
-use queue::claim::Claim;
+use queue::attempt::Attempt;
 use queue::failure::Failure;
 use queue::job::Job;
 use queue::workers::Workers;
@@ -24,9 +24,9 @@ impl Job for EndItself {
     const POOL: &'static str = "test";
 }
 
-async fn end_itself(job: EndItself, pg: PgPool, claim: Claim) -> Result<(), Failure> {
-    let mut tx = claim.queue().begin(&pg).await?;
-    claim.complete(&mut tx).await?;
+async fn end_itself(job: EndItself, pg: PgPool, attempt: Attempt) -> Result<(), Failure> {
+    let mut tx = attempt.queue().begin(&pg).await?;
+    attempt.complete(&mut tx).await?;
     if job.and_fail {
         let failed = sqlx::query("SELECT 1 / 0").execute(&mut *tx).await;
         assert!(failed.is_err());

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use queue::Queue;
+use queue::attempt::Attempt;
 use queue::backoff::Backoff;
-use queue::claim::Claim;
 use queue::failure::Failure;
 use queue::inspection::{JobAction, JobCriteria, Scope};
 use queue::job::{Ended, Enqueued, FollowUp, Job, JobId, NewJob};
@@ -36,7 +36,7 @@ impl Job for Fate {
     const ON_END: Option<FollowUp> = Some(FollowUp::of::<AfterFate>());
 }
 
-async fn fate(job: Fate, witness: Witness, claim: Claim) -> Result<(), Failure> {
+async fn fate(job: Fate, witness: Witness, attempt: Attempt) -> Result<(), Failure> {
     let chapter = witness.next_chapter(job.number, &job.story);
     match chapter {
         Some('f') => return Err(Failure::retry("it failed")),
@@ -46,13 +46,13 @@ async fn fate(job: Fate, witness: Witness, claim: Claim) -> Result<(), Failure> 
         Some('h') => std::future::pending().await,
         _ => {}
     }
-    let mut tx = claim.queue().begin(&witness.pg).await?;
+    let mut tx = attempt.queue().begin(&witness.pg).await?;
     sqlx::query("INSERT INTO effects (number, job_id) VALUES ($1, $2)")
         .bind(job.number)
-        .bind(claim.job_id())
+        .bind(attempt.job_id())
         .execute(&mut *tx)
         .await?;
-    claim.complete(&mut tx).await?;
+    attempt.complete(&mut tx).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -67,14 +67,14 @@ impl Job for AfterFate {
     const POOL: &'static str = "fates";
 }
 
-async fn after_fate(job: AfterFate, witness: Witness, claim: Claim) -> Result<(), Failure> {
-    let mut tx = claim.queue().begin(&witness.pg).await?;
+async fn after_fate(job: AfterFate, witness: Witness, attempt: Attempt) -> Result<(), Failure> {
+    let mut tx = attempt.queue().begin(&witness.pg).await?;
     sqlx::query("INSERT INTO ends (number, state) VALUES ($1, $2)")
         .bind(job.0.payload.number)
         .bind(job.0.state.to_string())
         .execute(&mut *tx)
         .await?;
-    claim.complete(&mut tx).await?;
+    attempt.complete(&mut tx).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use queue::Queue;
-use queue::claim::{Claim, CompleteError};
+use queue::attempt::{Attempt, CompleteError};
 use queue::failure::Failure;
 use queue::job::{Job, NewJob};
 use queue::settings::QueueSettings;
@@ -113,18 +113,18 @@ impl Job for Count {
     const POOL: &'static str = "test";
 }
 
-async fn count(job: Count, counter: Counter, claim: Claim) -> Result<(), Failure> {
-    let mut tx = claim.queue().begin(&counter.pg).await?;
+async fn count(job: Count, counter: Counter, attempt: Attempt) -> Result<(), Failure> {
+    let mut tx = attempt.queue().begin(&counter.pg).await?;
     sqlx::query("UPDATE counter SET n = n + 1").execute(&mut *tx).await?;
-    if job.lose_lease && claim.crashes() == 0 && !seen_before(&counter.pg, claim.job_id()).await? {
+    if job.lose_lease && attempt.crashes() == 0 && !seen_before(&counter.pg, attempt.job_id()).await? {
         // Somebody decides that this worker is gone, while it is not.
         sqlx::query("UPDATE queue.jobs SET worker_id = NULL, claim = NULL, state = 'waiting' WHERE id = $1")
-            .bind(claim.job_id())
+            .bind(attempt.job_id())
             .execute(&counter.pg)
             .await?;
-        sqlx::query("INSERT INTO seen VALUES ($1)").bind(claim.job_id()).execute(&counter.pg).await?;
+        sqlx::query("INSERT INTO seen VALUES ($1)").bind(attempt.job_id()).execute(&counter.pg).await?;
     }
-    match claim.complete(&mut tx).await {
+    match attempt.complete(&mut tx).await {
         Ok(()) => {
             tx.commit().await?;
             let _ = counter.told.send("committed");

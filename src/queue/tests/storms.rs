@@ -4,8 +4,8 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use queue::Queue;
+use queue::attempt::Attempt;
 use queue::backoff::Backoff;
-use queue::claim::Claim;
 use queue::failure::Failure;
 use queue::job::{Job, NewJob};
 use queue::workers::Workers;
@@ -37,7 +37,7 @@ impl Job for Step {
     const BACKOFF: Backoff = Backoff::exponential(Duration::from_millis(5), Duration::from_millis(40));
 }
 
-async fn step(job: Step, pg: PgPool, claim: Claim) -> Result<(), Failure> {
+async fn step(job: Step, pg: PgPool, attempt: Attempt) -> Result<(), Failure> {
     // A second run of the lane beside this one would violate the primary key.
     let begun = sqlx::query("INSERT INTO busy (lane, by_process) VALUES ($1, $2) ON CONFLICT DO NOTHING")
         .bind(&job.lane)
@@ -52,7 +52,7 @@ async fn step(job: Step, pg: PgPool, claim: Claim) -> Result<(), Failure> {
             .await?;
     }
     let fails = rand::random::<f64>() < 0.1;
-    let mut tx = claim.queue().begin(&pg).await?;
+    let mut tx = attempt.queue().begin(&pg).await?;
     sqlx::query("DELETE FROM busy WHERE lane = $1").bind(&job.lane).execute(&mut *tx).await?;
     if fails {
         tx.commit().await?;
@@ -63,7 +63,7 @@ async fn step(job: Step, pg: PgPool, claim: Claim) -> Result<(), Failure> {
         .bind(job.number)
         .execute(&mut *tx)
         .await?;
-    claim.complete(&mut tx).await?;
+    attempt.complete(&mut tx).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use private_postgres::schema::Schema;
 use private_postgres::test_database::TestDatabase;
 use queue::Queue;
+use queue::attempt::Attempt;
 use queue::backoff::Backoff;
-use queue::claim::Claim;
 use queue::failure::Failure;
 use queue::job::{Ended, Enqueued, FollowUp, Job, NewJob};
 use queue::settings::QueueSettings;
@@ -161,13 +161,13 @@ impl Job for Act {
     const ON_END: Option<FollowUp> = Some(FollowUp::of::<AfterAct>());
 }
 
-pub(crate) async fn act(job: Act, record: Record, claim: Claim) -> Result<(), Failure> {
+pub(crate) async fn act(job: Act, record: Record, attempt: Attempt) -> Result<(), Failure> {
     let first_time = !record.all().contains(&job.name);
     record.note(&job.name);
     match job.deed {
         Deed::Succeed => Ok(()),
         Deed::Fail => Err(Failure::retry("it failed")),
-        Deed::SucceedAt(attempt) if claim.attempt() >= attempt => Ok(()),
+        Deed::SucceedAt(number) if attempt.number() >= number => Ok(()),
         Deed::SucceedAt(_) => Err(Failure::retry("not yet")),
         Deed::RetryAfterMs(ms) if first_time => {
             Err(Failure::RetryAfter(Duration::from_millis(ms), "busy".into()))
@@ -186,7 +186,7 @@ pub(crate) async fn act(job: Act, record: Record, claim: Claim) -> Result<(), Fa
         }
         Deed::Hang => std::future::pending().await,
         Deed::HangUntilCancelled => {
-            claim.cancelled().await;
+            attempt.cancelled().await;
             Err(Failure::retry("stopped as asked"))
         }
         Deed::KillProcess => std::process::abort(),
@@ -203,7 +203,7 @@ impl Job for AfterAct {
     const POOL: &'static str = "test";
 }
 
-pub(crate) async fn after_act(job: AfterAct, record: Record, _: Claim) -> Result<(), Failure> {
+pub(crate) async fn after_act(job: AfterAct, record: Record, _: Attempt) -> Result<(), Failure> {
     let name = job.0.payload.get("name").and_then(|name| name.as_str()).unwrap_or("?").to_owned();
     record.note(format!("{name} is {}: {}", job.0.state, job.0.reason.unwrap_or_default()));
     Ok(())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use queue::Queue;
-use queue::claim::Claim;
+use queue::attempt::Attempt;
 use queue::failure::Failure;
 use queue::job::{Job, NewJob};
 use queue::unknown_kinds;
@@ -22,7 +22,7 @@ impl Job for Dance {
     const POOL: &'static str = "test";
 }
 
-async fn do_dance(job: Dance, record: Record, _: Claim) -> Result<(), Failure> {
+async fn do_dance(job: Dance, record: Record, _: Attempt) -> Result<(), Failure> {
     record.note(job.name);
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use queue::Queue;
-use queue::claim::Claim;
+use queue::attempt::Attempt;
 use queue::failure::Failure;
 use queue::job::{Job, NewJob};
 use queue::settings::QueueSettings;
@@ -30,7 +30,7 @@ impl Job for Due {
     const POOL: &'static str = "due";
 }
 
-async fn due(job: Due, lateness: Lateness, _: Claim) -> Result<(), Failure> {
+async fn due(job: Due, lateness: Lateness, _: Attempt) -> Result<(), Failure> {
     lateness.0.lock().unwrap().push(Utc::now() - job.at);
     Ok(())
 }

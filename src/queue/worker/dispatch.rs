@@ -10,7 +10,7 @@ use apalis_core::error::BoxDynError;
 use apalis_core::task::Task;
 use tower::Service;
 
-use crate::claim::Claim;
+use crate::attempt::Attempt;
 use crate::failure::Failure;
 use crate::registry::{HandlerFuture, Registry};
 use crate::worker::claimed::ClaimedJob;
@@ -36,8 +36,8 @@ impl Service<Task<ClaimedJob>> for Dispatch {
         let row = &job.owned.row;
         let handler = match self.registry.get(&row.kind) {
             Some(kind) => {
-                let claim = Claim { job: job.owned.state.clone(), queue: self.process.queue.clone() };
-                kind.run(&row.payload.0, claim)
+                let attempt = Attempt { job: job.owned.state.clone(), queue: self.process.queue.clone() };
+                kind.run(&row.payload.0, attempt)
             }
             // Unreachable for a worker that has published its kinds. The next claim parks the job.
             None => Box::pin(std::future::ready(Err(Failure::Snooze(Duration::ZERO)))),

@@ -10,7 +10,7 @@ mod evidence;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use queue::claim::Claim;
+use queue::attempt::Attempt;
 use queue::failure::Failure;
 use store::alerts::AlertCause;
 use store::chunks::{Chunk, ChunkState, End, Unsent};
@@ -27,7 +27,7 @@ use crate::outbound::sending;
 const NEWEST: usize = 200;
 
 /// Resolves a chunk that is `sending`: accepted, planned again, left to a person, or looked at again later.
-pub async fn resolve(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(), Failure> {
+pub async fn resolve(app: &App, attempt: &Attempt, chunk: &Chunk) -> Result<(), Failure> {
     let times = &app.settings.sending;
     let (Some(started_at), Some(deadline_at)) = (chunk.attempt_started_at, chunk.deadline_at) else {
         return Err(Failure::abort("the chunk is being sent and has no attempt"));
@@ -39,14 +39,14 @@ pub async fn resolve(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(), Fail
         return Err(Failure::Snooze(left));
     }
     if chunk.now >= started_at + times.in_doubt_give_up {
-        return leave_to_a_person(app, claim, chunk).await;
+        return leave_to_a_person(app, attempt, chunk).await;
     }
     match find(app, chunk, started_at, earliest).await? {
         Verdict::Found(sid) => {
             tracing::info!(chunk.id = chunk.id.0, sid, "Found chunk {} in Twilio's list", chunk.id);
-            return sending::accept(app, Some(claim), chunk.id, chunk.attempt, &sid).await;
+            return sending::accept(app, Some(attempt), chunk.id, chunk.attempt, &sid).await;
         }
-        Verdict::Unproven(reason) => return leave_in_doubt(app, claim, chunk, earliest, reason).await,
+        Verdict::Unproven(reason) => return leave_in_doubt(app, attempt, chunk, earliest, reason).await,
         Verdict::Missed => {}
     }
     let mut tx = app.begin().await?;
@@ -81,7 +81,7 @@ pub async fn resolve(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(), Fail
 /// administrator's verdict. After a day the upkeep ends it as unknown.
 async fn leave_in_doubt(
     app: &App,
-    claim: &Claim,
+    attempt: &Attempt,
     chunk: &Chunk,
     earliest: DateTime<Utc>,
     reason: &str,
@@ -102,13 +102,13 @@ async fn leave_in_doubt(
         );
         alerts::raise(&mut tx, &app.settings, AlertCause::SendInDoubt, &detail).await?;
     }
-    claim.complete(&mut tx).await?;
+    attempt.complete(&mut tx).await?;
     tx.commit().await?;
     Ok(())
 }
 
 /// Twilio could not be asked for too long: the chunk ends as unknown, and somebody must look.
-async fn leave_to_a_person(app: &App, claim: &Claim, chunk: &Chunk) -> Result<(), Failure> {
+async fn leave_to_a_person(app: &App, attempt: &Attempt, chunk: &Chunk) -> Result<(), Failure> {
     let mut tx = app.begin().await?;
     store::chunks::lock(&mut tx, chunk.id).await?;
     let (end, reason) = UNRESOLVED;
@@ -117,7 +117,7 @@ async fn leave_to_a_person(app: &App, claim: &Claim, chunk: &Chunk) -> Result<()
         let detail = format!("chunk {}: {reason}", chunk.id);
         alerts::raise(&mut tx, &app.settings, AlertCause::UnknownSend, &detail).await?;
     }
-    claim.complete(&mut tx).await?;
+    attempt.complete(&mut tx).await?;
     tx.commit().await?;
     Ok(())
 }

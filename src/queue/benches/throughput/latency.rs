@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use queue::claim::Claim;
+use queue::attempt::Attempt;
 use queue::failure::Failure;
 use queue::job::Job;
 use queue::workers::Workers;
@@ -50,7 +50,7 @@ impl Job for Ping {
     const POOL: &'static str = "ping";
 }
 
-async fn ping(job: Ping, clock: Clock, _: Claim) -> Result<(), Failure> {
+async fn ping(job: Ping, clock: Clock, _: Attempt) -> Result<(), Failure> {
     let waited = clock.now_us().saturating_sub(job.sent_us);
     clock.waited_us.lock().expect("a handler never panics here").push(waited);
     Ok(())

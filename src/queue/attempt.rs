@@ -1,4 +1,4 @@
-//! The right to complete a job, for as long as the lease behind it holds.
+//! An attempt of a job: what its handler sees, and the right to complete the job while the lease holds.
 
 use std::sync::Arc;
 
@@ -7,18 +7,17 @@ use crate::job::JobId;
 use crate::transaction::Transaction;
 use crate::worker::claimed::AttemptState;
 
-/// A claimed job, as its handler sees it.
+/// One attempt of a job, as its handler sees it.
 #[derive(Clone)]
-pub struct Claim {
+pub struct Attempt {
     pub(crate) job: Arc<AttemptState>,
     pub(crate) queue: Queue,
 }
 
-/// The lease was lost meanwhile: somebody else runs the job, or has run it. The handler returns this error and its
-/// transaction rolls back; nothing of it may stay.
+/// Why a job was not completed. The handler returns this error, so that its transaction rolls back.
 #[derive(Debug, thiserror::Error)]
 pub enum CompleteError {
-    /// Another worker has the job now.
+    /// The lease was lost meanwhile: another worker runs the job, or has run it.
     #[error("job {0} is no longer claimed by this worker")]
     Lost(JobId),
     /// The database refused or was away.
@@ -26,23 +25,23 @@ pub enum CompleteError {
     Database(#[from] sqlx::Error),
 }
 
-impl Claim {
+impl Attempt {
     /// The job's number.
     #[must_use]
     pub fn job_id(&self) -> JobId {
         self.job.row.id
     }
 
-    /// Which attempt this is, from 1. A crash or a snooze repeats the number.
+    /// The number of this attempt, from 1. A crash or a snooze repeats it.
     #[must_use]
-    pub fn attempt(&self) -> u16 {
+    pub fn number(&self) -> u16 {
         positive(self.job.row.attempt) + 1
     }
 
     /// Whether the job is dead if this attempt fails.
     #[must_use]
     pub fn is_last_attempt(&self) -> bool {
-        self.attempt() >= positive(self.job.row.max_attempts)
+        self.number() >= positive(self.job.row.max_attempts)
     }
 
     /// How often the process died under this job.
@@ -51,8 +50,8 @@ impl Claim {
         positive(self.job.row.crashes)
     }
 
-    /// Resolves when a person wants the job to stop. A handler that can end cleanly does so; any failure it then
-    /// returns ends the job as cancelled. One that does not is stopped some seconds later.
+    /// Resolves when a person cancels the job. A handler that can end cleanly does so; any failure it then returns ends
+    /// the job as cancelled. A handler that goes on is stopped some seconds later.
     pub async fn cancelled(&self) {
         self.job.cancel.cancelled().await;
     }
@@ -63,9 +62,9 @@ impl Claim {
         &self.queue
     }
 
-    /// Ends the job inside the caller's transaction: its effects, its follow-up jobs and its own end commit together or
-    /// not at all. Do it last, after every lock the transaction needs. A handler that then returns `Ok` has nothing
-    /// left to do.
+    /// Completes the job inside the caller's transaction: the job's effects, the jobs that it enqueues and its completion
+    /// commit together or not at all. Do it last, after every lock the transaction needs. After the commit the handler
+    /// returns `Ok`.
     ///
     /// # Errors
     /// [`CompleteError::Lost`] when the lease was lost; the transaction must then be rolled back.
