@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use agent::error::{AgentError, ErrorClass};
+use agent::error::{AgentError, AgentErrorClass};
 use agent::turn::Reply;
 use channel::app::App;
 use channel::conversation::apology::apologise;
@@ -79,7 +79,7 @@ async fn fail(app: &App, turn: &Turn, error: AgentError) -> Result<Failure, Fail
     store::conversations::lock(&mut tx, turn.conversation_id).await?;
     store::turns::end_attempt(&mut tx, turn.id, turn.attempt, &error.to_string()).await?;
     // What another call cannot change is not called again.
-    let hopeless = matches!(error.class(), ErrorClass::Configuration | ErrorClass::Permanent);
+    let hopeless = matches!(error.class(), AgentErrorClass::Configuration | AgentErrorClass::Permanent);
     let last = hopeless || turn.attempt >= i32::from(app.settings.agent.attempts);
     if last {
         apologise(app, &mut tx, turn, &error.to_string()).await?;

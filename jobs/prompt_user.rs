@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use agent::error::AgentError;
-use agent::turn::{Channel, Part, Reply, TurnRequest};
+use agent::turn::{Channel, Reply, TurnPart, TurnRequest};
 use channel::app::App;
 use channel::conversation::agents::{self, UsersAgent};
 use channel::conversation::request;
@@ -49,7 +49,7 @@ async fn ask(app: &App, turn: &Turn, agent: UsersAgent, prompt: String) -> Resul
     let request = TurnRequest {
         conversation_id: request::session_key(app, turn.conversation_id),
         channel: Channel::Whatsapp,
-        parts: vec![Part::Text(prompt)],
+        parts: vec![TurnPart::Text(prompt)],
         timeout: app.settings.agent.timeout,
     };
     agent?.send_to_openclaw(&request).await

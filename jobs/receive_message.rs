@@ -6,7 +6,7 @@
 //! outcome already is left alone.
 
 use agent::browser::BrowserStop;
-use agent::error::ErrorClass;
+use agent::error::AgentErrorClass;
 use channel::app::App;
 use channel::conversation::{agents, request};
 use channel::inbound::commands::Command;
@@ -141,7 +141,9 @@ async fn stop_browser(app: &App, message: &Message) -> Result<Option<BrowserStop
     match stopped {
         Ok(stop) => Ok(Some(stop)),
         // What asking again cannot change is not asked again: somebody waits for an answer.
-        Err(error) if matches!(error.class(), ErrorClass::Configuration | ErrorClass::Permanent) => {
+        Err(error)
+            if matches!(error.class(), AgentErrorClass::Configuration | AgentErrorClass::Permanent) =>
+        {
             Err(Failure::abort(error.to_string()))
         }
         Err(error) => Err(error.into()),

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
 use sandbox::faults::Faults;
-use sandbox::message::Message;
+use sandbox::message::SandboxMessage;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -237,7 +237,7 @@ async fn people_see_that_they_are_read_and_answered_and_nothing_depends_on_it() 
     let gateway = Gateway::chatting(move |_, _| Run::SayWhenTold("Yes.", words.clone())).await;
     let app = TestApp::start_with(&[("OPENCLAW_BASE_URL", &gateway.url)]).await;
     app.write(PERSON, "Hello").await;
-    let is_typing = |message: &Message| message.typing_at.is_some();
+    let is_typing = |message: &SandboxMessage| message.typing_at.is_some();
     app.until("the person sees it", async || app.sandbox.messages().iter().any(is_typing)).await;
     told.add_permits(1);
     app.replies(PERSON, 1).await;

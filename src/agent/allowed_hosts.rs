@@ -137,18 +137,18 @@ pub(crate) fn refusal_in<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Not
 }
 
 /// Resolves names to their allowed addresses.
-pub(crate) struct GuardedResolver {
+pub(crate) struct AllowedHostsResolver {
     allowed: Arc<AllowedHosts>,
     names: Arc<dyn Resolve>,
 }
 
-impl GuardedResolver {
+impl AllowedHostsResolver {
     pub(crate) fn new(allowed: Arc<AllowedHosts>, names: impl Resolve + 'static) -> Self {
         Self { allowed, names: Arc::new(names) }
     }
 }
 
-impl Resolve for GuardedResolver {
+impl Resolve for AllowedHostsResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let (allowed, host) = (self.allowed.clone(), name.as_str().to_owned());
         let found = self.names.resolve(name);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::error::AgentError;
 use crate::target::Target;
-use crate::turn::{Channel, IMAGE_BYTES, IMAGE_TYPES, IMAGES, Part, TurnRequest};
+use crate::turn::{Channel, IMAGE_BYTES, IMAGE_TYPES, IMAGES, TurnPart, TurnRequest};
 
 /// What all images of a turn may have in base64, so that a body stays below a gateway's 20 MB.
 const ENCODED_BYTES: usize = 18 * 1024 * 1024;
@@ -59,25 +59,27 @@ fn session(conversation_id: &str) -> String {
 }
 
 /// A plain text where there is no image, since not every server knows parts.
-fn content(parts: &[Part]) -> Value {
+fn content(parts: &[TurnPart]) -> Value {
     let mut texts: Vec<String> = Vec::new();
     let mut images = Vec::new();
     let mut room = ENCODED_BYTES;
     for part in parts {
         match part {
-            Part::Text(text) if text.trim().is_empty() => {}
-            Part::Text(text) => texts.push(text.clone()),
-            Part::Image { mime, bytes } => match image(mime, bytes, room).filter(|_| images.len() < IMAGES) {
-                Some(url) => {
-                    room -= url.len();
-                    images.push(json!({ "type": "image_url", "image_url": { "url": url } }));
+            TurnPart::Text(text) if text.trim().is_empty() => {}
+            TurnPart::Text(text) => texts.push(text.clone()),
+            TurnPart::Image { mime, bytes } => {
+                match image(mime, bytes, room).filter(|_| images.len() < IMAGES) {
+                    Some(url) => {
+                        room -= url.len();
+                        images.push(json!({ "type": "image_url", "image_url": { "url": url } }));
+                    }
+                    // Named, so that nothing is silently lost.
+                    None => texts.push(format!(
+                        "[{}, not shown: too large, too many, or of an unknown kind]",
+                        part.in_words()
+                    )),
                 }
-                // Named, so that nothing is silently lost.
-                None => texts.push(format!(
-                    "[{}, not shown: too large, too many, or of an unknown kind]",
-                    part.in_words()
-                )),
-            },
+            }
         }
     }
     let mut text = texts.join("\n");
@@ -110,14 +112,14 @@ fn header(text: &str, name: &str) -> Result<HeaderValue, AgentError> {
 mod tests {
     use super::*;
 
-    fn image_part(mime: &str, size_bytes: usize) -> Part {
-        Part::Image { mime: mime.to_owned(), bytes: vec![7; size_bytes] }
+    fn image_part(mime: &str, size_bytes: usize) -> TurnPart {
+        TurnPart::Image { mime: mime.to_owned(), bytes: vec![7; size_bytes] }
     }
 
     #[test]
     fn an_image_that_a_gateway_would_refuse_is_named_instead() {
         let parts = [
-            Part::Text("look".to_owned()),
+            TurnPart::Text("look".to_owned()),
             image_part("image/bmp", 3),
             image_part("image/png", IMAGE_BYTES + 1),
         ];
@@ -130,8 +132,8 @@ mod tests {
 
     #[test]
     fn images_beyond_the_limits_of_a_request_are_named_instead() {
-        let many: Vec<Part> = (0..9).map(|_| image_part("image/png", 10)).collect();
-        let large: Vec<Part> = (0..3).map(|_| image_part("image/png", IMAGE_BYTES / 2)).collect();
+        let many: Vec<TurnPart> = (0..9).map(|_| image_part("image/png", 10)).collect();
+        let large: Vec<TurnPart> = (0..3).map(|_| image_part("image/png", IMAGE_BYTES / 2)).collect();
 
         for (parts, images) in [(many, 8), (large, 2)] {
             let content = content(&parts);

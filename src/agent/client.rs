@@ -11,10 +11,10 @@ use reqwest::{ClientBuilder, Response};
 use serde::Serialize;
 use url::Url;
 
-use crate::allowed_hosts::{self, AllowedHosts, GuardedResolver, SystemResolver};
+use crate::allowed_hosts::{self, AllowedHosts, AllowedHostsResolver, SystemResolver};
 use crate::browser::{self, BrowserStop};
 use crate::error::AgentError;
-use crate::moderation::{self, Verdict};
+use crate::moderation::{self, Judgement};
 use crate::target::{Endpoint, Target};
 use crate::turn::{Reply, TurnRequest};
 use crate::{chat, completion, refusal};
@@ -28,7 +28,7 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// Asks one gateway. Clones share their connections.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct GatewayClient {
     http: Http,
     /// What its address must keep to; `None`: the operator has named it, wherever it may be.
     guard: Option<Guard>,
@@ -101,15 +101,15 @@ impl Gateways {
         names: impl Resolve + 'static,
     ) -> Result<Self, AgentError> {
         let allowed = Arc::new(allowed);
-        let resolver = GuardedResolver::new(allowed.clone(), names);
+        let resolver = AllowedHostsResolver::new(allowed.clone(), names);
         let http = built(builder().no_proxy().dns_resolver(resolver))?;
         Ok(Self { http: Http::new()?, guard: Guard { allowed, http }, idle_timeout })
     }
 
     /// A client for the default agent of a user's own gateway.
     #[must_use]
-    pub fn client(&self, endpoint: Endpoint) -> Client {
-        Client {
+    pub fn client(&self, endpoint: Endpoint) -> GatewayClient {
+        GatewayClient {
             http: self.http.clone(),
             guard: Some(self.guard.clone()),
             endpoint: Arc::new(endpoint),
@@ -119,7 +119,7 @@ impl Gateways {
     }
 }
 
-impl Client {
+impl GatewayClient {
     /// A client for the default agent of a gateway that the operator has named, with connections of its own.
     ///
     /// # Errors
@@ -176,7 +176,7 @@ impl Client {
     }
 
     /// Has a text judged.
-    pub(crate) async fn moderate(&self, text: &str) -> Result<Verdict, AgentError> {
+    pub(crate) async fn moderate(&self, text: &str) -> Result<Judgement, AgentError> {
         let body = moderation::body(text, self.target.model.as_deref());
         let response = self.post(self.endpoint.moderations(), HeaderMap::new(), &body).await?;
         moderation::read(response, &self.endpoint).await

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use crate::client::{content_type, describe};
 use crate::error::AgentError;
 use crate::event_stream::EventReader;
-use crate::refusal::{self, Problem};
+use crate::refusal::{self, ErrorBody};
 use crate::target::Endpoint;
 use crate::turn::Reply;
 
@@ -30,9 +30,9 @@ const END_MARK_GRACE: Duration = Duration::from_secs(2);
 
 /// A completion or a part of one; a server that fails puts an error in its place.
 #[derive(Deserialize)]
-struct Completion {
+struct ChatCompletion {
     choices: Option<Vec<Choice>>,
-    error: Option<Problem>,
+    error: Option<ErrorBody>,
 }
 
 #[derive(Deserialize)]
@@ -40,20 +40,20 @@ struct Choice {
     #[serde(default)]
     index: u32,
     /// In a stream.
-    delta: Option<Message>,
+    delta: Option<ChoiceMessage>,
     /// In a whole answer.
-    message: Option<Message>,
+    message: Option<ChoiceMessage>,
     finish_reason: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Message {
-    content: Option<Content>,
+struct ChoiceMessage {
+    content: Option<ChoiceContent>,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Content {
+enum ChoiceContent {
     Text(String),
     Parts(Vec<ContentPart>),
 }
@@ -65,7 +65,7 @@ struct ContentPart {
 
 /// What has been said so far.
 #[derive(Default)]
-struct Said {
+struct SaidSoFar {
     text: String,
     /// Whether the last piece of it was the sentence of a failed run.
     failed: bool,
@@ -82,7 +82,7 @@ pub(crate) async fn whole(response: Response, endpoint: &Endpoint) -> Result<Str
         let problem = "answered with a web page, not a completion: check the agent's base URL";
         return Err(AgentError::Configuration(format!("{endpoint} {problem}")));
     }
-    let mut said = Said::default();
+    let mut said = SaidSoFar::default();
     said.hear(&body, endpoint)?;
     said.end()
 }
@@ -95,7 +95,7 @@ pub(crate) async fn streamed(
 ) -> Result<String, AgentError> {
     let mut packets = response.bytes_stream();
     let mut reader = EventReader::default();
-    let mut said = Said::default();
+    let mut said = SaidSoFar::default();
     let mut read_bytes = 0;
     let mut finished_at = None;
     loop {
@@ -153,13 +153,13 @@ pub(crate) fn judge(text: String) -> Result<Reply, AgentError> {
     }
 }
 
-impl Said {
+impl SaidSoFar {
     /// Takes in a completion or a part of one.
     fn hear(&mut self, json: &[u8], endpoint: &Endpoint) -> Result<(), AgentError> {
         if json.trim_ascii().is_empty() {
             return Ok(());
         }
-        let completion: Completion = serde_json::from_slice(json).map_err(|error| {
+        let completion: ChatCompletion = serde_json::from_slice(json).map_err(|error| {
             let error = words::without_literals(&error.to_string());
             AgentError::Transient(format!(
                 "{endpoint} answered with something else than a completion: {error}"
@@ -171,7 +171,8 @@ impl Said {
         let first = completion.choices.unwrap_or_default().into_iter().find(|choice| choice.index == 0);
         let Some(choice) = first else { return Ok(()) };
         let message = choice.delta.or(choice.message);
-        let piece = message.and_then(|message| message.content).map(Content::into_text).unwrap_or_default();
+        let piece =
+            message.and_then(|message| message.content).map(ChoiceContent::into_text).unwrap_or_default();
         if !piece.is_empty() {
             self.failed = piece.trim() == INTERNAL_ERROR;
             self.text.push_str(&piece);
@@ -195,7 +196,7 @@ impl Said {
     }
 }
 
-impl Content {
+impl ChoiceContent {
     fn into_text(self) -> String {
         match self {
             Self::Text(text) => text,

@@ -77,13 +77,13 @@ fn long_text(characters: usize) -> String {
 mod tests {
     use super::*;
     use crate::Agent;
-    use crate::turn::{Channel, Part};
+    use crate::turn::{Channel, TurnPart};
 
     async fn ask(parts: &[&str]) -> Result<Reply, AgentError> {
         let turn = TurnRequest {
             conversation_id: "c".into(),
             channel: Channel::Whatsapp,
-            parts: parts.iter().map(|text| Part::Text((*text).to_owned())).collect(),
+            parts: parts.iter().map(|text| TurnPart::Text((*text).to_owned())).collect(),
             timeout: Duration::from_secs(5),
         };
         Agent::Echo.send_to_openclaw(&turn).await
@@ -98,7 +98,7 @@ mod tests {
     #[tokio::test]
     async fn it_names_a_picture() {
         let mime = "image/png".to_owned();
-        let parts = vec![Part::Image { mime, bytes: vec![0; 3000] }];
+        let parts = vec![TurnPart::Image { mime, bytes: vec![0; 3000] }];
         let turn = TurnRequest {
             conversation_id: "c".into(),
             channel: Channel::Dashboard,

@@ -34,7 +34,7 @@ pub enum AgentError {
 
 /// What an error is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorClass {
+pub enum AgentErrorClass {
     /// Ask again after a while.
     Transient,
     /// Ask again when the gateway wants it.
@@ -63,12 +63,12 @@ impl AgentError {
 
     /// What the error is good for.
     #[must_use]
-    pub fn class(&self) -> ErrorClass {
+    pub fn class(&self) -> AgentErrorClass {
         match self {
-            Self::TimedOut(_) | Self::Empty | Self::Transient(_) => ErrorClass::Transient,
-            Self::RateLimited { .. } => ErrorClass::RateLimited,
-            Self::Configuration(_) => ErrorClass::Configuration,
-            Self::Permanent(_) => ErrorClass::Permanent,
+            Self::TimedOut(_) | Self::Empty | Self::Transient(_) => AgentErrorClass::Transient,
+            Self::RateLimited { .. } => AgentErrorClass::RateLimited,
+            Self::Configuration(_) => AgentErrorClass::Configuration,
+            Self::Permanent(_) => AgentErrorClass::Permanent,
         }
     }
 }

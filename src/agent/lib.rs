@@ -28,7 +28,7 @@ pub mod turn;
 use std::time::Duration;
 
 use crate::browser::BrowserStop;
-use crate::client::{Client, Gateways};
+use crate::client::{GatewayClient, Gateways};
 use crate::error::AgentError;
 use crate::target::Target;
 use crate::turn::{Reply, TurnRequest};
@@ -39,7 +39,7 @@ pub enum Agent {
     /// The built-in one.
     Echo,
     /// A gateway, or any server that speaks OpenAI's chat completions.
-    OpenClaw(Client),
+    OpenClaw(GatewayClient),
 }
 
 impl Agent {

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::client::Client;
+use crate::client::GatewayClient;
 use crate::completion::read_body;
 use crate::error::AgentError;
 use crate::refusal::{self, Remedies};
@@ -22,7 +22,7 @@ const BODY_LIMIT_BYTES: usize = 1024 * 1024;
 
 /// What a server says of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Judgement {
     /// It objects.
     pub flagged: bool,
     /// To what, in its own words and in alphabetical order.
@@ -32,7 +32,7 @@ pub struct Verdict {
 /// Asks one server.
 #[derive(Clone, Debug)]
 pub struct Moderator {
-    client: Client,
+    client: GatewayClient,
     timeout: Duration,
 }
 
@@ -88,7 +88,7 @@ impl Moderator {
         timeout: Duration,
     ) -> Result<Self, ModerationError> {
         let target = Target { model, ..Target::default() };
-        let client = Client::new(Endpoint::new(base_url, token)?, timeout)?.asking(&target);
+        let client = GatewayClient::new(Endpoint::new(base_url, token)?, timeout)?.asking(&target);
         Ok(Self { client, timeout })
     }
 
@@ -96,7 +96,7 @@ impl Moderator {
     ///
     /// # Errors
     /// [`ModerationError`] when there is no judgement; asking again may help.
-    pub async fn judge(&self, text: &str) -> Result<Verdict, ModerationError> {
+    pub async fn judge(&self, text: &str) -> Result<Judgement, ModerationError> {
         let judged = crate::within(self.timeout, self.client.moderate(text)).await;
         let mut verdict = judged.map_err(|error| error.without_quotes(&[text]))?;
         for category in &mut verdict.categories {
@@ -114,24 +114,24 @@ pub(crate) fn body(text: &str, model: Option<&str>) -> Value {
 }
 
 #[derive(Deserialize)]
-struct Answer {
-    results: Vec<Judged>,
+struct Judgements {
+    results: Vec<JudgedText>,
 }
 
 #[derive(Deserialize)]
-struct Judged {
+struct JudgedText {
     flagged: bool,
     #[serde(default)]
     categories: BTreeMap<String, Option<bool>>,
 }
 
 /// What the server's answer means. One text is one result; of several, each may object.
-pub(crate) async fn read(response: Response, endpoint: &Endpoint) -> Result<Verdict, AgentError> {
+pub(crate) async fn read(response: Response, endpoint: &Endpoint) -> Result<Judgement, AgentError> {
     if !response.status().is_success() {
         return Err(refusal::of(response, endpoint, &REMEDIES).await);
     }
     let body = read_body(response, endpoint, BODY_LIMIT_BYTES).await?;
-    let answer: Answer = serde_json::from_slice(&body).map_err(|error| {
+    let answer: Judgements = serde_json::from_slice(&body).map_err(|error| {
         let error = words::without_literals(&error.to_string());
         AgentError::Transient(format!("{endpoint} did not answer as a moderation endpoint should: {error}"))
     })?;
@@ -144,5 +144,5 @@ pub(crate) async fn read(response: Response, endpoint: &Endpoint) -> Result<Verd
         objections.filter(|(_, objects)| *objects == Some(true)).map(|(name, _)| name).collect();
     categories.sort();
     categories.dedup();
-    Ok(Verdict { flagged, categories })
+    Ok(Judgement { flagged, categories })
 }

@@ -23,7 +23,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// The error document of OpenAI's API, or the plain text that some servers put there.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Problem {
+pub(crate) enum ErrorBody {
     Document {
         message: Option<String>,
         #[serde(rename = "type")]
@@ -34,8 +34,8 @@ pub(crate) enum Problem {
 }
 
 #[derive(Deserialize)]
-struct Refusal {
-    error: Problem,
+struct ErrorAnswer {
+    error: ErrorBody,
 }
 
 /// What an operator can do about a refusal; it stands in the text of a configuration error.
@@ -86,10 +86,10 @@ pub(crate) async fn of(response: Response, endpoint: &Endpoint, remedies: &Remed
 }
 
 /// What an error in the middle of a stream, or under a 200, means.
-pub(crate) fn in_band(problem: &Problem, endpoint: &Endpoint) -> AgentError {
+pub(crate) fn in_band(problem: &ErrorBody, endpoint: &Endpoint) -> AgentError {
     let (message, kind) = match problem {
-        Problem::Text(text) => (text.as_str(), String::new()),
-        Problem::Document { message, kind, code } => {
+        ErrorBody::Text(text) => (text.as_str(), String::new()),
+        ErrorBody::Document { message, kind, code } => {
             let code = code.as_ref().map(Value::to_string).unwrap_or_default();
             (
                 message.as_deref().unwrap_or_default(),
@@ -114,9 +114,9 @@ pub(crate) fn tidy(message: &str, endpoint: &Endpoint) -> String {
 }
 
 fn message(body: &[u8]) -> Option<String> {
-    match serde_json::from_slice::<Refusal>(body).ok()?.error {
-        Problem::Document { message, .. } => message,
-        Problem::Text(text) => Some(text),
+    match serde_json::from_slice::<ErrorAnswer>(body).ok()?.error {
+        ErrorBody::Document { message, .. } => message,
+        ErrorBody::Text(text) => Some(text),
     }
 }
 

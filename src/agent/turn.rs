@@ -10,7 +10,7 @@ pub struct TurnRequest {
     /// Where the person writes.
     pub channel: Channel,
     /// What the person said, in order.
-    pub parts: Vec<Part>,
+    pub parts: Vec<TurnPart>,
     /// When the run is given up.
     pub timeout: Duration,
 }
@@ -19,8 +19,8 @@ impl TurnRequest {
     /// What the person said in words.
     pub(crate) fn words(&self) -> Vec<&str> {
         let texts = self.parts.iter().filter_map(|part| match part {
-            Part::Text(text) => Some(text.as_str()),
-            Part::Image { .. } => None,
+            TurnPart::Text(text) => Some(text.as_str()),
+            TurnPart::Image { .. } => None,
         });
         texts.collect()
     }
@@ -37,7 +37,7 @@ pub enum Channel {
 
 /// A part of what a person said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum TurnPart {
     /// Words.
     Text(String),
     /// A picture. Other media are named in words, since no gateway takes them.
@@ -49,7 +49,7 @@ pub enum Part {
     },
 }
 
-impl Part {
+impl TurnPart {
     /// The words; of a picture its kind and size, for whoever cannot see it.
     #[must_use]
     pub fn in_words(&self) -> String {

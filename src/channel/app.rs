@@ -31,7 +31,7 @@ pub struct Parts {
     /// What tells our conversations from other deployments' at a gateway.
     pub deployment: String,
     /// The way out to WhatsApp.
-    pub twilio: twilio::client::Client,
+    pub twilio: twilio::client::TwilioClient,
     /// The way out to the agent.
     pub agent: agent::Agent,
     /// What users' own gateways are asked through.
@@ -50,7 +50,7 @@ pub struct Settings {
     /// `[agent]`
     pub agent: AgentRuns,
     /// `[media]`
-    pub media: Media,
+    pub media: FileLimits,
     /// `[whatsapp]`
     pub whatsapp: Whatsapp,
     /// `[deliveries]`
@@ -93,7 +93,7 @@ pub struct AgentRuns {
 
 /// How far files that people send are fetched.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Media {
+pub struct FileLimits {
     /// No file may be larger.
     pub size_limit_bytes: usize,
     /// For all the files of a turn.

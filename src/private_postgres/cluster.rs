@@ -15,7 +15,7 @@ use crate::server_binaries;
 
 /// What cluster to run.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ClusterSettings {
     /// Where the cluster lives. As root it is made under `/var/lib` when the server's user cannot reach it.
     pub directory: PathBuf,
     /// The database, its user, and the folder under `/var/lib`: lower-case letters, digits and underscores.
@@ -30,7 +30,7 @@ pub struct Settings {
     pub search_path: Vec<PathBuf>,
 }
 
-impl Settings {
+impl ClusterSettings {
     /// A durable cluster in this folder, on whatever server is installed in [`server_binaries::search_path`].
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>, name: impl Into<String>) -> Self {
@@ -61,7 +61,7 @@ impl PrivatePostgres {
     ///
     /// # Errors
     /// See [`Error`]; each says what to do.
-    pub fn start(settings: &Settings) -> Result<Self, Error> {
+    pub fn start(settings: &ClusterSettings) -> Result<Self, Error> {
         if !is_plain(&settings.name) {
             return Err(Error::Name(settings.name.clone()));
         }
@@ -79,7 +79,7 @@ impl PrivatePostgres {
     #[cfg(feature = "test-database")]
     pub(crate) fn start_standby(
         &self,
-        settings: &Settings,
+        settings: &ClusterSettings,
         name: &str,
         environment: &[(&str, &str)],
     ) -> Result<Self, Error> {
@@ -151,7 +151,7 @@ impl PrivatePostgres {
 }
 
 /// A share in the lease, and whether the server was started for it.
-fn join_or_start(settings: &Settings, place: &Place) -> Result<(File, bool), Error> {
+fn join_or_start(settings: &ClusterSettings, place: &Place) -> Result<(File, bool), Error> {
     let lease = Lease::in_folder(&place.folder);
     let postmaster = Postmaster { place };
     let share = lease.join()?;
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn a_name_that_needs_quotes_is_refused() {
         for name in ["", "1st", "Cloudy", "a-b", "a\"b", "../up", "ä"] {
-            let error = PrivatePostgres::start(&Settings::new("nowhere", name)).unwrap_err();
+            let error = PrivatePostgres::start(&ClusterSettings::new("nowhere", name)).unwrap_err();
 
             assert!(matches!(error, Error::Name(_)), "{name}: {error}");
         }

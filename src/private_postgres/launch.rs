@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::cluster::Settings;
+use crate::cluster::ClusterSettings;
 use crate::error::{Doing, Error};
 use crate::place::Place;
 use crate::postmaster::{POLL, PORT, Postmaster};
@@ -39,7 +39,7 @@ const FLEETING: [&str; 5] = [
 
 /// A cluster whose server is about to be started.
 pub(crate) struct Launch<'a> {
-    settings: &'a Settings,
+    settings: &'a ClusterSettings,
     place: &'a Place,
     server: ServerBinaries,
 }
@@ -47,7 +47,7 @@ pub(crate) struct Launch<'a> {
 impl<'a> Launch<'a> {
     /// Finds a server for the cluster, and ends what is left of the last one. Only for the process that passed the gate, when
     /// nobody uses the cluster.
-    pub(crate) fn prepare(settings: &'a Settings, place: &'a Place) -> Result<Self, Error> {
+    pub(crate) fn prepare(settings: &'a ClusterSettings, place: &'a Place) -> Result<Self, Error> {
         let find = |version| server_binaries::find(&settings.search_path, &place.data, version);
         let server = match find(place.data_version()) {
             Err(Error::WrongVersion { .. }) if !settings.durable => {

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::cluster::Settings;
+use crate::cluster::ClusterSettings;
 use crate::error::{Doing, Error};
 use crate::server_user::ServerUser;
 
@@ -29,7 +29,7 @@ pub(crate) struct Place {
 
 impl Place {
     /// The same for every process that asks with the same settings.
-    pub(crate) fn choose(settings: &Settings) -> Result<Self, Error> {
+    pub(crate) fn choose(settings: &ClusterSettings) -> Result<Self, Error> {
         let user = ServerUser::for_folder(&settings.directory)?;
         let folder = reachable_folder(settings, &user)?;
         let socket_folder = socket_folder(&folder, &user, &settings.name)?;
@@ -72,7 +72,7 @@ impl Place {
 }
 
 /// The folder that was asked for, or one under `/var/lib` when the server's user cannot reach it.
-fn reachable_folder(settings: &Settings, user: &ServerUser) -> Result<PathBuf, Error> {
+fn reachable_folder(settings: &ClusterSettings, user: &ServerUser) -> Result<PathBuf, Error> {
     let wanted = std::path::absolute(&settings.directory)
         .doing(|| format!("resolve {}", settings.directory.display()))?;
     let parent = wanted.parent().unwrap_or(Path::new("/"));

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 
-use crate::cluster::{PrivatePostgres, Settings};
+use crate::cluster::{ClusterSettings, PrivatePostgres};
 use crate::process::is_alive;
 use crate::schema::Schema;
 use crate::test_server::{self, blocking};
@@ -22,7 +22,7 @@ const NAME: &str = "cloudybot_scratch";
 /// A running or stopped server with one database. It takes about a second to make.
 #[derive(Debug)]
 pub struct ScratchCluster {
-    settings: Settings,
+    settings: ClusterSettings,
     /// Held while the server is down too, so that whatever happens to this process its server goes with it.
     share: Arc<PrivatePostgres>,
     url: String,
@@ -44,7 +44,7 @@ impl ScratchCluster {
     /// # Panics
     /// As [`ScratchCluster::create`].
     pub async fn empty() -> Self {
-        let settings = Settings { durable: false, ..Settings::new(new_folder(), NAME) };
+        let settings = ClusterSettings { durable: false, ..ClusterSettings::new(new_folder(), NAME) };
         let share = start(settings.clone()).await;
         let cluster = Self { settings, url: share.url(), share: Arc::new(share) };
         // Without it a killed server forgets the commits of its last half second, like a machine that lost its power.
@@ -100,7 +100,7 @@ impl ScratchCluster {
     /// When there is none after a minute.
     pub async fn standby(&self, environment: &[(&'static str, &'static str)]) -> Self {
         let environment = environment.to_vec();
-        let settings = Settings { durable: false, ..Settings::new(new_folder(), NAME) };
+        let settings = ClusterSettings { durable: false, ..ClusterSettings::new(new_folder(), NAME) };
         let (primary, of_standby) = (Arc::clone(&self.share), settings.clone());
         let share = blocking(move || {
             primary
@@ -151,7 +151,7 @@ impl Drop for ScratchCluster {
     }
 }
 
-async fn start(settings: Settings) -> PrivatePostgres {
+async fn start(settings: ClusterSettings) -> PrivatePostgres {
     blocking(move || {
         PrivatePostgres::start(&settings).unwrap_or_else(|error| panic!("starting a scratch server: {error}"))
     })

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-use crate::cluster::{PrivatePostgres, Settings};
+use crate::cluster::{ClusterSettings, PrivatePostgres};
 
 /// Long enough for the next test binary to start, short enough to be gone when one looks.
 const LINGER: Duration = Duration::from_secs(10);
@@ -93,8 +93,11 @@ fn own_cluster() -> &'static PrivatePostgres {
     static CLUSTER: OnceLock<PrivatePostgres> = OnceLock::new();
     CLUSTER.get_or_init(|| {
         let folder = target_folder().join("tmp/postgres");
-        let settings =
-            Settings { durable: false, linger: LINGER, ..Settings::new(folder, "cloudybot_tests") };
+        let settings = ClusterSettings {
+            durable: false,
+            linger: LINGER,
+            ..ClusterSettings::new(folder, "cloudybot_tests")
+        };
         PrivatePostgres::start(&settings)
             .unwrap_or_else(|error| panic!("starting the tests' server: {error}"))
     })

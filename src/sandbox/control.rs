@@ -10,8 +10,8 @@ use serde_json::json;
 
 use crate::api_error::ApiError;
 use crate::faults::Faults;
-use crate::message::Message;
-use crate::state::State;
+use crate::message::SandboxMessage;
+use crate::state::SandboxState;
 
 const HELP: &str = "\
 A Twilio that runs on this machine.
@@ -30,23 +30,25 @@ pub(crate) async fn help(headers: axum::http::HeaderMap) -> String {
     HELP.replace("HERE", &format!("http://{host}"))
 }
 
-pub(crate) async fn messages(extract::State(sandbox): extract::State<Arc<State>>) -> Json<Vec<Message>> {
+pub(crate) async fn messages(
+    extract::State(sandbox): extract::State<Arc<SandboxState>>,
+) -> Json<Vec<SandboxMessage>> {
     Json(sandbox.messages())
 }
 
 pub(crate) async fn clear(
-    extract::State(sandbox): extract::State<Arc<State>>,
+    extract::State(sandbox): extract::State<Arc<SandboxState>>,
 ) -> Result<StatusCode, ApiError> {
     sandbox.clear()?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(crate) async fn faults(extract::State(sandbox): extract::State<Arc<State>>) -> Json<Faults> {
+pub(crate) async fn faults(extract::State(sandbox): extract::State<Arc<SandboxState>>) -> Json<Faults> {
     Json(sandbox.faults())
 }
 
 pub(crate) async fn set_faults(
-    extract::State(sandbox): extract::State<Arc<State>>,
+    extract::State(sandbox): extract::State<Arc<SandboxState>>,
     Json(faults): Json<Faults>,
 ) -> Response {
     if let Err(error) = faults.check() {
@@ -56,7 +58,7 @@ pub(crate) async fn set_faults(
     Json(faults).into_response()
 }
 
-pub(crate) async fn no_faults(extract::State(sandbox): extract::State<Arc<State>>) -> StatusCode {
+pub(crate) async fn no_faults(extract::State(sandbox): extract::State<Arc<SandboxState>>) -> StatusCode {
     sandbox.set_faults(Faults::default());
     StatusCode::NO_CONTENT
 }

@@ -12,23 +12,26 @@ use axum::response::{IntoResponse, Response};
 use url::Url;
 
 use crate::api_error::ApiError;
-use crate::message::Message;
+use crate::message::SandboxMessage;
 use crate::resource::random_hex;
 use crate::server::Hangup;
-use crate::state::State;
+use crate::state::SandboxState;
 use crate::{clock, status};
 
 /// Twilio's limit for a text, whatever the channel.
 const BODY_LIMIT: usize = 1600;
 
-pub(crate) async fn create(extract::State(sandbox): extract::State<Arc<State>>, body: Bytes) -> Response {
+pub(crate) async fn create(
+    extract::State(sandbox): extract::State<Arc<SandboxState>>,
+    body: Bytes,
+) -> Response {
     // On a task of its own: a message whose client has gone is taken in all the same.
     let creating =
         tokio::spawn(async move { sandbox.stop.run_until_cancelled(answer(&sandbox, &body)).await });
     creating.await.ok().flatten().unwrap_or_else(|| Hangup.into_response())
 }
 
-async fn answer(sandbox: &Arc<State>, body: &[u8]) -> Response {
+async fn answer(sandbox: &Arc<SandboxState>, body: &[u8]) -> Response {
     let faults = sandbox.faults();
     tokio::time::sleep(Duration::from_millis(faults.delay_ms)).await;
     if sandbox.happens(faults.rate_limited) {
@@ -56,7 +59,7 @@ async fn answer(sandbox: &Arc<State>, body: &[u8]) -> Response {
     if sandbox.happens(faults.accept_late) {
         tokio::time::sleep(Duration::from_millis(faults.accept_late_ms)).await;
     }
-    let message = Message { created_at: clock::now(), updated_at: clock::now(), ..message };
+    let message = SandboxMessage { created_at: clock::now(), updated_at: clock::now(), ..message };
     let mut resource = message.resource(&sandbox.settings.account_sid);
     if sandbox.happens(faults.sid_missing) {
         resource["sid"] = serde_json::Value::Null;
@@ -81,7 +84,7 @@ async fn answer(sandbox: &Arc<State>, body: &[u8]) -> Response {
 }
 
 /// The message that a form describes, or Twilio's word for what is wrong with it.
-fn read(sandbox: &State, body: &[u8]) -> Result<Message, ApiError> {
+fn read(sandbox: &SandboxState, body: &[u8]) -> Result<SandboxMessage, ApiError> {
     let form: Vec<(String, String)> = url::form_urlencoded::parse(body).into_owned().collect();
     let fields = |name: &str| {
         let named = form.iter().filter(move |(key, value)| key == name && !value.is_empty());
@@ -114,7 +117,7 @@ fn read(sandbox: &State, body: &[u8]) -> Result<Message, ApiError> {
     let status_callback = field("StatusCallback").map(status_callback).transpose()?;
     let validity_period = field("ValidityPeriod").map(validity_period).transpose()?;
     let now = clock::now();
-    Ok(Message {
+    Ok(SandboxMessage {
         sid: format!("{}{}", if media_url.is_some() { "MM" } else { "SM" }, random_hex()),
         direction: "outbound-api".to_owned(),
         from: from.to_owned(),
@@ -199,11 +202,11 @@ fn validity_period(secs: &str) -> Result<u32, ApiError> {
 mod tests {
     use super::*;
     use crate::journal::Journal;
-    use crate::settings::Settings;
+    use crate::settings::SandboxSettings;
 
     #[tokio::test]
     async fn a_message_that_cannot_be_kept_is_answered_500_and_not_taken_in() {
-        let settings = Settings {
+        let settings = SandboxSettings {
             listen: ([127, 0, 0, 1], 0).into(),
             account_sid: "AC1".to_owned(),
             auth_token: "token".into(),
@@ -213,7 +216,7 @@ mod tests {
             status_delay: Duration::ZERO,
             seed: 1,
         };
-        let sandbox = Arc::new(State::open(settings).unwrap());
+        let sandbox = Arc::new(SandboxState::open(settings).unwrap());
         let file = tempfile::NamedTempFile::new().unwrap();
         sandbox.set_journal(Journal::unwritable(file.path()));
 

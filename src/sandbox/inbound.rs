@@ -14,16 +14,16 @@ use crate::api_error::ApiError;
 use crate::clock;
 use crate::journal::NotKept;
 use crate::media::{attachment, message_type};
-use crate::message::Message;
+use crate::message::SandboxMessage;
 use crate::resource::random_hex;
-use crate::state::State;
-use crate::webhook::{Answered, deliver};
+use crate::state::SandboxState;
+use crate::webhook::{WebhookAnswer, deliver};
 
 /// Who writes unless somebody else is named.
 const USUAL_PERSON: &str = "+15005550100";
 
 pub(crate) async fn inject(
-    extract::State(sandbox): extract::State<Arc<State>>,
+    extract::State(sandbox): extract::State<Arc<SandboxState>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
@@ -36,31 +36,36 @@ pub(crate) async fn inject(
     };
     match write(&sandbox, &given).await {
         Err(error) => ApiError::from(error).into_response(),
-        Ok(Written { sid, webhook: None }) => Json(json!({"sid": sid, "webhook": null})).into_response(),
-        Ok(Written { sid, webhook: Some(Ok(answered)) }) => {
+        Ok(WrittenMessage { sid, webhook: None }) => {
+            Json(json!({"sid": sid, "webhook": null})).into_response()
+        }
+        Ok(WrittenMessage { sid, webhook: Some(Ok(answered)) }) => {
             Json(json!({"sid": sid, "webhook": {"status": answered.status.as_u16(), "body": answered.body}}))
                 .into_response()
         }
-        Ok(Written { sid, webhook: Some(Err(reason)) }) => {
+        Ok(WrittenMessage { sid, webhook: Some(Err(reason)) }) => {
             (StatusCode::BAD_GATEWAY, Json(json!({"sid": sid, "webhook": {"error": reason}}))).into_response()
         }
     }
 }
 
 /// A message that a person wrote.
-pub(crate) struct Written {
+pub(crate) struct WrittenMessage {
     sid: String,
     /// What its webhook was answered, or why it was not; `None`: it was not to be delivered.
-    pub(crate) webhook: Option<Result<Answered, String>>,
+    pub(crate) webhook: Option<Result<WebhookAnswer, String>>,
 }
 
 /// A person writes: these parameters, and the usual ones for the rest.
-pub(crate) async fn write(sandbox: &Arc<State>, given: &[(String, String)]) -> Result<Written, NotKept> {
+pub(crate) async fn write(
+    sandbox: &Arc<SandboxState>,
+    given: &[(String, String)],
+) -> Result<WrittenMessage, NotKept> {
     let field = |name: &str| given.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let params = params(sandbox, given);
     let sid = value(&params, "MessageSid").to_owned();
     let now = clock::now();
-    let message = Message {
+    let message = SandboxMessage {
         sid: sid.clone(),
         direction: "inbound".to_owned(),
         from: value(&params, "From").to_owned(),
@@ -82,7 +87,7 @@ pub(crate) async fn write(sandbox: &Arc<State>, given: &[(String, String)]) -> R
     // The same message again is a webhook that Twilio sends twice.
     sandbox.add(message.clone())?;
     if field("deliver") == Some("false") {
-        return Ok(Written { sid, webhook: None });
+        return Ok(WrittenMessage { sid, webhook: None });
     }
     // On a task of its own: Twilio goes on though whoever asked for this has gone.
     let url = sandbox.webhook_url();
@@ -97,11 +102,11 @@ pub(crate) async fn write(sandbox: &Arc<State>, given: &[(String, String)]) -> R
     if let Ok(answered) = &webhook {
         say(sandbox, &message, answered)?;
     }
-    Ok(Written { sid, webhook: Some(webhook) })
+    Ok(WrittenMessage { sid, webhook: Some(webhook) })
 }
 
 /// What a webhook's answer makes Twilio say to the person: a text, or a `<Message>` of TwiML.
-fn say(sandbox: &State, message: &Message, answered: &Answered) -> Result<(), NotKept> {
+fn say(sandbox: &SandboxState, message: &SandboxMessage, answered: &WebhookAnswer) -> Result<(), NotKept> {
     let is = |kind: &str| answered.content_type.starts_with(kind);
     let is_text = is("text/plain") && !answered.body.is_empty();
     let is_twiml =
@@ -110,7 +115,7 @@ fn say(sandbox: &State, message: &Message, answered: &Answered) -> Result<(), No
         return Ok(());
     }
     let now = clock::now();
-    sandbox.add(Message {
+    sandbox.add(SandboxMessage {
         sid: format!("SM{}", random_hex()),
         direction: "outbound-reply".to_owned(),
         from: message.to.clone(),
@@ -127,7 +132,7 @@ fn say(sandbox: &State, message: &Message, answered: &Answered) -> Result<(), No
 }
 
 /// The captured set of parameters of a text, or of a file if there is a `MediaUrl0`, with what was given in its place.
-fn params(sandbox: &State, given: &[(String, String)]) -> Vec<(String, String)> {
+fn params(sandbox: &SandboxState, given: &[(String, String)]) -> Vec<(String, String)> {
     let field = |name: &str| given.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
     let from = whatsapp_address(&field("From").unwrap_or_else(|| USUAL_PERSON.to_owned()));
     let attachment = field("MediaUrl0").filter(|url| !url.is_empty()).map(|url| attachment(sandbox, &url));

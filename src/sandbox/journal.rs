@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
 
-use crate::message::Message;
+use crate::message::SandboxMessage;
 
 pub(crate) struct Journal(File);
 
@@ -16,16 +16,16 @@ pub(crate) struct NotKept(#[from] std::io::Error);
 
 impl Journal {
     /// Opens the file; returns what it holds, in the order in which messages were taken in.
-    pub(crate) fn open(path: &Path) -> std::io::Result<(Self, Vec<Message>)> {
+    pub(crate) fn open(path: &Path) -> std::io::Result<(Self, Vec<SandboxMessage>)> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
         let file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
-        let mut messages: Vec<Message> = Vec::new();
+        let mut messages: Vec<SandboxMessage> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
         for line in BufReader::new(&file).split(b'\n') {
             // A process that was killed while it wrote has left half a line.
-            let Ok(message) = serde_json::from_slice::<Message>(&line?) else { continue };
+            let Ok(message) = serde_json::from_slice::<SandboxMessage>(&line?) else { continue };
             match places.get(&message.sid) {
                 Some(place) => messages[*place] = message,
                 None => {
@@ -39,7 +39,7 @@ impl Journal {
 
     /// Keeps a change before anybody hears of it. The line break comes first: it ends the half line of a write that failed, or of a
     /// process that was killed.
-    pub(crate) fn write(&mut self, message: &Message) -> Result<(), NotKept> {
+    pub(crate) fn write(&mut self, message: &SandboxMessage) -> Result<(), NotKept> {
         let mut line = vec![b'\n'];
         serde_json::to_writer(&mut line, message).map_err(std::io::Error::from)?;
         Ok(self.0.write_all(&line)?)

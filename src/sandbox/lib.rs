@@ -34,9 +34,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::faults::Faults;
-use crate::message::Message;
-use crate::settings::Settings;
-use crate::state::State;
+use crate::message::SandboxMessage;
+use crate::settings::SandboxSettings;
+use crate::state::SandboxState;
 
 /// Why it cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -67,13 +67,13 @@ pub enum SandboxError {
 
 /// A running sandbox. Dropping it lets it run; see [`Sandbox::stop`].
 pub struct Sandbox {
-    state: Arc<State>,
+    state: Arc<SandboxState>,
     serving: tokio::task::JoinHandle<()>,
 }
 
 impl Sandbox {
     /// Reads the journal, listens, and resumes what was under way.
-    pub async fn start(settings: Settings) -> Result<Self, SandboxError> {
+    pub async fn start(settings: SandboxSettings) -> Result<Self, SandboxError> {
         let wanted = settings.listen;
         if !wanted.ip().is_loopback() {
             return Err(SandboxError::NotLoopback(wanted));
@@ -84,7 +84,7 @@ impl Sandbox {
         let address =
             listener.local_addr().map_err(|source| SandboxError::Listen { address: wanted, source })?;
         // From here on, where it really listens: the port may have been any.
-        let state = Arc::new(State::open(Settings { listen: address, ..settings })?);
+        let state = Arc::new(SandboxState::open(SandboxSettings { listen: address, ..settings })?);
         status::resume(&state);
         let serving = tokio::spawn(server::serve(listener, state.clone()));
         Ok(Self { state, serving })
@@ -120,13 +120,13 @@ impl Sandbox {
 
     /// Everything that was said, in order.
     #[must_use]
-    pub fn messages(&self) -> Vec<Message> {
+    pub fn messages(&self) -> Vec<SandboxMessage> {
         self.state.messages()
     }
 
     /// What went out to this person, in order.
     #[must_use]
-    pub fn sent_to(&self, address: &str) -> Vec<Message> {
+    pub fn sent_to(&self, address: &str) -> Vec<SandboxMessage> {
         self.messages().into_iter().filter(|message| !message.is_inbound() && message.to == address).collect()
     }
 
@@ -136,7 +136,7 @@ impl Sandbox {
     }
 
     /// Waits until this is true of the messages. False: it was not within `patience`.
-    pub async fn wait_until(&self, patience: Duration, is_so: impl Fn(&[Message]) -> bool) -> bool {
+    pub async fn wait_until(&self, patience: Duration, is_so: impl Fn(&[SandboxMessage]) -> bool) -> bool {
         let mut changes = self.state.changes();
         let wait = async {
             while !is_so(&self.messages()) {

@@ -9,15 +9,15 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Value, json};
 
 use crate::api_error::ApiError;
-use crate::message::Message;
-use crate::state::State;
+use crate::message::SandboxMessage;
+use crate::state::SandboxState;
 use crate::{clock, resource};
 
 const DEFAULT_PAGE_SIZE: usize = 50;
 const LARGEST_PAGE: usize = 1000;
 
 pub(crate) async fn list(
-    extract::State(sandbox): extract::State<Arc<State>>,
+    extract::State(sandbox): extract::State<Arc<SandboxState>>,
     OriginalUri(uri): OriginalUri,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Response {
@@ -27,7 +27,7 @@ pub(crate) async fn list(
     }
 }
 
-fn page(sandbox: &State, path: &str, pairs: &[(String, String)]) -> Result<Value, ApiError> {
+fn page(sandbox: &SandboxState, path: &str, pairs: &[(String, String)]) -> Result<Value, ApiError> {
     let wanted = Wanted::read(pairs)?;
     let now = clock::now();
     let faults = sandbox.faults();
@@ -106,7 +106,7 @@ impl Wanted {
         Ok(wanted)
     }
 
-    fn fits(&self, message: &Message) -> bool {
+    fn fits(&self, message: &SandboxMessage) -> bool {
         let sent_on = message
             .sent_at
             .or(message.is_inbound().then_some(message.created_at))
@@ -118,7 +118,7 @@ impl Wanted {
     }
 }
 
-fn file_short(message: &mut Message) {
+fn file_short(message: &mut SandboxMessage) {
     if let Some(rest) = message.to.strip_prefix("whatsapp:+521").filter(|rest| rest.len() == 10) {
         message.to = format!("whatsapp:+52{rest}");
     }

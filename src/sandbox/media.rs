@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use crate::api_error::ApiError;
 use crate::resource::random_hex;
-use crate::shelf::File;
-use crate::state::State;
+use crate::shelf::ShelfFile;
+use crate::state::SandboxState;
 
 /// Of one file.
 pub(crate) const SIZE_LIMIT_BYTES: usize = 64 << 20;
@@ -25,7 +25,7 @@ static PADDING: [u8; 1 << 16] = [0; 1 << 16];
 
 /// `PUT /sandbox/media`: a person's file, raw, with its content type. The answer has the URL that a webhook gives for it.
 pub(crate) async fn put(
-    extract::State(sandbox): extract::State<Arc<State>>,
+    extract::State(sandbox): extract::State<Arc<SandboxState>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Json<Value> {
@@ -37,7 +37,7 @@ pub(crate) async fn put(
 
 /// `GET …/Messages/{message}/Media/{media}` sends whoever has the account on to the file, as Twilio does.
 pub(crate) async fn fetch(
-    extract::State(sandbox): extract::State<Arc<State>>,
+    extract::State(sandbox): extract::State<Arc<SandboxState>>,
     OriginalUri(uri): OriginalUri,
     Path((_, message_sid, media_sid)): Path<(String, String, String)>,
     headers: HeaderMap,
@@ -62,7 +62,7 @@ pub(crate) async fn fetch(
 
 /// `GET …/Messages/{message}/Media.json`: the files of a message.
 pub(crate) async fn list(
-    extract::State(sandbox): extract::State<Arc<State>>,
+    extract::State(sandbox): extract::State<Arc<SandboxState>>,
     OriginalUri(uri): OriginalUri,
     Path((account_sid, message_sid)): Path<(String, String)>,
 ) -> Response {
@@ -96,7 +96,7 @@ pub(crate) async fn list(
 
 /// `GET /sandbox/cdn/{link}`: the file. The link is the permission, and as at a presigned URL of S3 a second one is an error.
 pub(crate) async fn cdn(
-    extract::State(sandbox): extract::State<Arc<State>>,
+    extract::State(sandbox): extract::State<Arc<SandboxState>>,
     Path(link): Path<String>,
     headers: HeaderMap,
 ) -> Response {
@@ -114,7 +114,7 @@ pub(crate) async fn cdn(
 }
 
 /// So many bytes of a file and of what stands behind it: one by one with a pause before each, or as fast as they are taken.
-fn drip(file: Arc<File>, size_bytes: u64, pause: Duration) -> Body {
+fn drip(file: Arc<ShelfFile>, size_bytes: u64, pause: Duration) -> Body {
     let piece_bytes = if pause.is_zero() { PADDING.len() } else { 1 };
     Body::from_stream(stream::unfold(0, move |sent: u64| {
         let file = file.clone();
@@ -141,18 +141,18 @@ fn drip(file: Arc<File>, size_bytes: u64, pause: Duration) -> Body {
 const UNKNOWN_TYPE: &str = "application/octet-stream";
 
 /// What a webhook says of a file.
-pub(crate) struct Attachment {
+pub(crate) struct SandboxAttachment {
     pub(crate) message_sid: String,
     pub(crate) content_type: String,
 }
 
 /// What a webhook says of the file with this URL, which may be anybody's.
-pub(crate) fn attachment(sandbox: &State, url: &str) -> Attachment {
+pub(crate) fn attachment(sandbox: &SandboxState, url: &str) -> SandboxAttachment {
     let account_sid = &sandbox.settings.account_sid;
     let file = sandbox.shelf.find(|file| url.ends_with(&file.path(account_sid)));
     // A file that was sent before is in another message now.
     let sid = file.as_ref().map(|file| file.message_sid.clone()).filter(|sid| sandbox.message(sid).is_none());
-    Attachment {
+    SandboxAttachment {
         message_sid: sid.unwrap_or_else(|| format!("MM{}", random_hex())),
         content_type: file.map_or_else(|| UNKNOWN_TYPE.to_owned(), |file| file.content_type.clone()),
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// A message, inbound or outbound.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Message {
+pub struct SandboxMessage {
     /// `SM` and 32 hex digits; `MM` and 32 hex digits for an outbound message with media.
     pub sid: String,
     /// `inbound`, `outbound-api`, or `outbound-reply` for what a webhook's answer made Twilio say.
@@ -47,7 +47,7 @@ pub struct Message {
     pub deleted: bool,
 }
 
-impl Message {
+impl SandboxMessage {
     /// Whether a person wrote it.
     #[must_use]
     pub fn is_inbound(&self) -> bool {

@@ -13,8 +13,8 @@ use secrecy::ExposeSecret as _;
 
 use crate::api_error::ApiError;
 use crate::clock;
-use crate::message::Message;
-use crate::state::State;
+use crate::message::SandboxMessage;
+use crate::state::SandboxState;
 
 /// Twilio's ids are 32 hex digits behind two letters.
 pub(crate) fn random_hex() -> String {
@@ -23,7 +23,7 @@ pub(crate) fn random_hex() -> String {
 
 /// Lets the account's own requests through. Twilio answers 401 to wrong credentials and 404 to another account's path.
 pub(crate) async fn authenticate(
-    extract::State(sandbox): extract::State<Arc<State>>,
+    extract::State(sandbox): extract::State<Arc<SandboxState>>,
     params: RawPathParams,
     request: Request,
     next: Next,
@@ -39,7 +39,7 @@ pub(crate) async fn authenticate(
 }
 
 /// For the account's own requests.
-pub(crate) fn check_credentials(sandbox: &State, headers: &HeaderMap) -> Result<(), ApiError> {
+pub(crate) fn check_credentials(sandbox: &SandboxState, headers: &HeaderMap) -> Result<(), ApiError> {
     let auth_token = sandbox.settings.auth_token.expose_secret();
     let expected = format!("{}:{auth_token}", sandbox.settings.account_sid);
     if basic_credentials(headers).as_deref() != Some(expected.as_bytes()) {
@@ -55,7 +55,7 @@ fn basic_credentials(headers: &HeaderMap) -> Option<Vec<u8>> {
 
 /// `GET …/Messages/{sid}.json`
 pub(crate) async fn fetch(
-    extract::State(sandbox): extract::State<Arc<State>>,
+    extract::State(sandbox): extract::State<Arc<SandboxState>>,
     Path((_, name)): Path<(String, String)>,
 ) -> Response {
     let sid = name.trim_end_matches(".json");
@@ -66,7 +66,7 @@ pub(crate) async fn fetch(
 }
 
 /// A message as lists and fetches show it, faults included.
-pub(crate) fn shown(sandbox: &State, mut message: Message) -> serde_json::Value {
+pub(crate) fn shown(sandbox: &SandboxState, mut message: SandboxMessage) -> serde_json::Value {
     let faults = sandbox.faults();
     if sandbox.happens(faults.redacted) {
         message.body.clear();
@@ -79,7 +79,7 @@ pub(crate) fn shown(sandbox: &State, mut message: Message) -> serde_json::Value 
 
 /// `POST …/Messages/{sid}.json` with an empty `Body` redacts the text.
 pub(crate) async fn update(
-    extract::State(sandbox): extract::State<Arc<State>>,
+    extract::State(sandbox): extract::State<Arc<SandboxState>>,
     Path((_, name)): Path<(String, String)>,
     body: axum::body::Bytes,
 ) -> Response {
@@ -95,14 +95,18 @@ pub(crate) async fn update(
 /// `DELETE …/Messages/{sid}.json` takes a message from Twilio's routes, also one that is still under way; `/sandbox/messages` keeps it,
 /// with its mark.
 pub(crate) async fn delete(
-    extract::State(sandbox): extract::State<Arc<State>>,
+    extract::State(sandbox): extract::State<Arc<SandboxState>>,
     Path((_, name)): Path<(String, String)>,
 ) -> Response {
     change(&sandbox, &name, |message| message.deleted = true).map(|_| StatusCode::NO_CONTENT).into_response()
 }
 
 /// Changes the message of this name, `SM….json`, unless it was deleted.
-fn change(sandbox: &State, name: &str, change: impl FnOnce(&mut Message)) -> Result<Message, ApiError> {
+fn change(
+    sandbox: &SandboxState,
+    name: &str,
+    change: impl FnOnce(&mut SandboxMessage),
+) -> Result<SandboxMessage, ApiError> {
     let sid = name.trim_end_matches(".json");
     let changed = match sandbox.message(sid) {
         Some(message) if !message.deleted => sandbox.change(sid, change)?,

@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt as _;
 
-use crate::state::State;
+use crate::state::SandboxState;
 use crate::{control, create, inbound, list, media, resource, typing};
 
 /// Put into a response's extensions, it closes the connection instead.
@@ -33,7 +33,7 @@ impl IntoResponse for Hangup {
 #[error("closed on request")]
 struct Closed;
 
-pub(crate) async fn serve(listener: TcpListener, sandbox: Arc<State>) {
+pub(crate) async fn serve(listener: TcpListener, sandbox: Arc<SandboxState>) {
     let router = router(sandbox.clone());
     loop {
         let accepted = tokio::select! {
@@ -48,7 +48,7 @@ pub(crate) async fn serve(listener: TcpListener, sandbox: Arc<State>) {
     }
 }
 
-async fn answer(stream: TcpStream, router: Router, sandbox: Arc<State>) {
+async fn answer(stream: TcpStream, router: Router, sandbox: Arc<SandboxState>) {
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         let router = router.clone();
         async move {
@@ -83,7 +83,7 @@ fn misdirected() -> Response {
     (StatusCode::MISDIRECTED_REQUEST, reason).into_response()
 }
 
-fn router(sandbox: Arc<State>) -> Router {
+fn router(sandbox: Arc<SandboxState>) -> Router {
     let account = Router::new()
         .route("/Messages.json", post(create::create).get(list::list))
         .route("/Messages/{sid}", get(resource::fetch).post(resource::update).delete(resource::delete))

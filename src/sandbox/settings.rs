@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 /// How the sandbox runs.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct SandboxSettings {
     /// A loopback address; port 0 takes a free one.
     pub listen: SocketAddr,
     /// The only account it knows.

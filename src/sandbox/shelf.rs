@@ -13,7 +13,7 @@ const FILE_LIMIT: usize = 32;
 const TOTAL_LIMIT_BYTES: usize = 256 << 20;
 
 /// A file as it was given.
-pub(crate) struct File {
+pub(crate) struct ShelfFile {
     /// The message that it is for, `MM…`.
     pub(crate) message_sid: String,
     /// `ME…`
@@ -25,7 +25,7 @@ pub(crate) struct File {
     pub(crate) given_at: Instant,
 }
 
-impl File {
+impl ShelfFile {
     /// Where Twilio has it.
     pub(crate) fn path(&self, account_sid: &str) -> String {
         format!("/2010-04-01/Accounts/{account_sid}/Messages/{}/Media/{}", self.message_sid, self.media_sid)
@@ -33,11 +33,11 @@ impl File {
 }
 
 #[derive(Default)]
-pub(crate) struct Shelf(Mutex<VecDeque<Arc<File>>>);
+pub(crate) struct Shelf(Mutex<VecDeque<Arc<ShelfFile>>>);
 
 impl Shelf {
-    pub(crate) fn put(&self, content_type: &str, bytes: Bytes) -> Arc<File> {
-        let file = Arc::new(File {
+    pub(crate) fn put(&self, content_type: &str, bytes: Bytes) -> Arc<ShelfFile> {
+        let file = Arc::new(ShelfFile {
             message_sid: format!("MM{}", random_hex()),
             media_sid: format!("ME{}", random_hex()),
             link: random_hex(),
@@ -53,7 +53,7 @@ impl Shelf {
         file
     }
 
-    pub(crate) fn find(&self, is_it: impl Fn(&File) -> bool) -> Option<Arc<File>> {
+    pub(crate) fn find(&self, is_it: impl Fn(&ShelfFile) -> bool) -> Option<Arc<ShelfFile>> {
         self.lock().iter().find(|file| is_it(file)).cloned()
     }
 
@@ -61,12 +61,12 @@ impl Shelf {
         self.lock().clear();
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<File>>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<ShelfFile>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn total_bytes(files: &VecDeque<Arc<File>>) -> usize {
+fn total_bytes(files: &VecDeque<Arc<ShelfFile>>) -> usize {
     files.iter().map(|file| file.bytes.len()).sum()
 }
 

@@ -12,14 +12,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::faults::Faults;
 use crate::journal::{Journal, NotKept};
-use crate::message::Message;
-use crate::settings::Settings;
+use crate::message::SandboxMessage;
+use crate::settings::SandboxSettings;
 use crate::shelf::Shelf;
 use crate::{SandboxError, clock};
 
 /// Shared by everything that the sandbox does.
-pub(crate) struct State {
-    pub(crate) settings: Settings,
+pub(crate) struct SandboxState {
+    pub(crate) settings: SandboxSettings,
     pub(crate) http: reqwest::Client,
     /// Ends everything that is under way.
     pub(crate) stop: CancellationToken,
@@ -29,7 +29,7 @@ pub(crate) struct State {
 }
 
 struct Known {
-    messages: Vec<Message>,
+    messages: Vec<SandboxMessage>,
     places: HashMap<String, usize>,
     faults: Faults,
     webhook_url: String,
@@ -37,8 +37,8 @@ struct Known {
     journal: Option<Journal>,
 }
 
-impl State {
-    pub(crate) fn open(settings: Settings) -> Result<Self, SandboxError> {
+impl SandboxState {
+    pub(crate) fn open(settings: SandboxSettings) -> Result<Self, SandboxError> {
         let opened = settings.journal.as_deref().map(|path| {
             Journal::open(path).map_err(|source| SandboxError::Journal { path: path.to_owned(), source })
         });
@@ -76,18 +76,18 @@ impl State {
         format!("{}{}", self.base_url(), file.path(&self.settings.account_sid))
     }
 
-    pub(crate) fn messages(&self) -> Vec<Message> {
+    pub(crate) fn messages(&self) -> Vec<SandboxMessage> {
         self.lock().messages.clone()
     }
 
-    pub(crate) fn message(&self, sid: &str) -> Option<Message> {
+    pub(crate) fn message(&self, sid: &str) -> Option<SandboxMessage> {
         let known = self.lock();
         known.places.get(sid).map(|place| known.messages[*place].clone())
     }
 
     /// Whether Twilio's routes show it yet, and still. The lag is the one in force when they are asked, not the one when the message was
     /// taken in: whoever takes the lag away sees everything at once.
-    pub(crate) fn is_listed(&self, message: &Message, now: DateTime<Utc>) -> bool {
+    pub(crate) fn is_listed(&self, message: &SandboxMessage, now: DateTime<Utc>) -> bool {
         if message.deleted {
             return false;
         }
@@ -96,7 +96,7 @@ impl State {
     }
 
     /// Takes a message in, unless there is one with this SID.
-    pub(crate) fn add(&self, message: Message) -> Result<(), NotKept> {
+    pub(crate) fn add(&self, message: SandboxMessage) -> Result<(), NotKept> {
         let mut known = self.lock();
         if known.places.contains_key(&message.sid) {
             return Ok(());
@@ -114,8 +114,8 @@ impl State {
     pub(crate) fn change(
         &self,
         sid: &str,
-        change: impl FnOnce(&mut Message),
-    ) -> Result<Option<Message>, NotKept> {
+        change: impl FnOnce(&mut SandboxMessage),
+    ) -> Result<Option<SandboxMessage>, NotKept> {
         let mut known = self.lock();
         let Some(place) = known.places.get(sid).copied() else { return Ok(None) };
         let mut message = known.messages[place].clone();
@@ -182,7 +182,7 @@ impl State {
 }
 
 impl Known {
-    fn keep(&mut self, message: &Message) -> Result<(), NotKept> {
+    fn keep(&mut self, message: &SandboxMessage) -> Result<(), NotKept> {
         self.journal.as_mut().map_or(Ok(()), |journal| journal.write(message))
     }
 }

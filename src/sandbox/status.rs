@@ -4,24 +4,24 @@
 use std::sync::Arc;
 
 use crate::clock;
-use crate::message::Message;
-use crate::state::State;
+use crate::message::SandboxMessage;
+use crate::state::SandboxState;
 use crate::webhook::deliver;
 
 /// Lets a message take its course.
-pub(crate) fn begin(sandbox: &Arc<State>, message: Message) {
+pub(crate) fn begin(sandbox: &Arc<SandboxState>, message: SandboxMessage) {
     let sandbox = sandbox.clone();
     tokio::spawn(async move { sandbox.stop.run_until_cancelled(follow(&sandbox, message.sid)).await });
 }
 
 /// Lets the messages of an earlier life take their course.
-pub(crate) fn resume(sandbox: &Arc<State>) {
+pub(crate) fn resume(sandbox: &Arc<SandboxState>) {
     for message in sandbox.messages().into_iter().filter(|message| !message.is_final()) {
         begin(sandbox, message);
     }
 }
 
-async fn follow(sandbox: &State, sid: String) {
+async fn follow(sandbox: &SandboxState, sid: String) {
     let faults = sandbox.faults();
     let mut course = vec![("sent", None)];
     if sandbox.happens(faults.fail_later) {
@@ -64,7 +64,7 @@ async fn follow(sandbox: &State, sid: String) {
 }
 
 /// One status callback, lost or doubled if that was asked for.
-async fn report(sandbox: &State, message: &Message) {
+async fn report(sandbox: &SandboxState, message: &SandboxMessage) {
     let Some(url) = &message.status_callback else { return };
     let faults = sandbox.faults();
     if sandbox.happens(faults.callback_lost) {
@@ -78,7 +78,7 @@ async fn report(sandbox: &State, message: &Message) {
     }
 }
 
-fn params(sandbox: &State, message: &Message) -> Vec<(String, String)> {
+fn params(sandbox: &SandboxState, message: &SandboxMessage) -> Vec<(String, String)> {
     let mut params = vec![
         ("MessageSid", message.sid.clone()),
         ("MessageStatus", message.status.clone()),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::api_error::ApiError;
 use crate::clock;
 use crate::resource::check_credentials;
-use crate::state::State;
+use crate::state::SandboxState;
 
 /// As Twilio's OpenAPI has it.
 #[derive(Deserialize)]
@@ -25,7 +25,7 @@ struct Indicator {
 }
 
 pub(crate) async fn show(
-    extract::State(sandbox): extract::State<Arc<State>>,
+    extract::State(sandbox): extract::State<Arc<SandboxState>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, ApiError> {

@@ -6,13 +6,13 @@ use axum::http::header;
 use reqwest::StatusCode;
 
 use crate::signing::sign;
-use crate::state::State;
+use crate::state::SandboxState;
 
 /// Twilio's whole budget for one event, retries included.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What a webhook was answered.
-pub(crate) struct Answered {
+pub(crate) struct WebhookAnswer {
     pub(crate) status: StatusCode,
     pub(crate) content_type: String,
     pub(crate) body: String,
@@ -20,10 +20,10 @@ pub(crate) struct Answered {
 
 /// Posts a form until it is answered well, or the retries are used up. The error says why in words.
 pub(crate) async fn deliver(
-    sandbox: &State,
+    sandbox: &SandboxState,
     url: &str,
     params: &[(String, String)],
-) -> Result<Answered, String> {
+) -> Result<WebhookAnswer, String> {
     let overrides = Overrides::read(url);
     let signature = sign(&sandbox.settings.auth_token, url, params);
     // The same on every retry of one event.
@@ -53,9 +53,9 @@ pub(crate) async fn deliver(
                     .to_owned();
                 let body = answer.text().await.unwrap_or_default();
                 match status.as_u16() {
-                    200..=399 => return Ok(Answered { status, content_type, body }),
-                    400..=499 => ("4xx", Ok(Answered { status, content_type, body })),
-                    _ => ("5xx", Ok(Answered { status, content_type, body })),
+                    200..=399 => return Ok(WebhookAnswer { status, content_type, body }),
+                    400..=499 => ("4xx", Ok(WebhookAnswer { status, content_type, body })),
+                    _ => ("5xx", Ok(WebhookAnswer { status, content_type, body })),
                 }
             }
             Err(error) if error.is_connect() => ("ct", Err(format!("no connection: {error}"))),

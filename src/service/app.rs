@@ -23,11 +23,11 @@ use sqlx::PgConnection;
 use store::secret_keys::SecretKeys;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use twilio::client::{Account, Client};
+use twilio::client::{Account, TwilioClient};
 use twilio::webhook::SignatureCheck;
 use url::Url;
 
-use crate::config::{Config, Twilio};
+use crate::config::{Config, TwilioAccess};
 use crate::database::Database;
 use crate::demo_user;
 use crate::http::admin::{self, Admin};
@@ -166,8 +166,8 @@ async fn keep_up(queue: Queue, every: Duration, stop: CancellationToken) {
 }
 
 async fn start_sandbox(config: &Config, service: SocketAddr) -> anyhow::Result<Sandbox> {
-    let Twilio { account, whatsapp_number, .. } = &config.twilio;
-    let settings = sandbox::settings::Settings {
+    let TwilioAccess { account, whatsapp_number, .. } = &config.twilio;
+    let settings = sandbox::settings::SandboxSettings {
         listen: config.keys.sandbox.listen,
         account_sid: account.account_sid.clone(),
         auth_token: account.auth_token.clone(),
@@ -181,9 +181,9 @@ async fn start_sandbox(config: &Config, service: SocketAddr) -> anyhow::Result<S
     Ok(Sandbox::start(settings).await?)
 }
 
-fn client(config: &Config, api_base_url: Url) -> anyhow::Result<Client> {
+fn client(config: &Config, api_base_url: Url) -> anyhow::Result<TwilioClient> {
     let account = Account { api_base_url, ..config.twilio.account.clone() };
-    Client::new(account).context("no HTTP client can be made on this machine")
+    TwilioClient::new(account).context("no HTTP client can be made on this machine")
 }
 
 /// The random name of this deployment, made at the first start.

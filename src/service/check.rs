@@ -15,9 +15,9 @@ use queue::pooler::Route;
 use store::allowances::Audit;
 use store::changed_ids::Undecided;
 use store::keys_in_use;
-use twilio::client::{Account, Client, ListFilter, LookupError};
+use twilio::client::{Account, ListFilter, LookupError, TwilioClient};
 
-use crate::config::{Config, Mode};
+use crate::config::{Config, Environment};
 use crate::database::Database;
 use crate::{app, keys_command, own_clock};
 
@@ -32,9 +32,10 @@ const ALLOWANCES: i64 = 10_000;
 
 /// Looks at everything; the configuration itself is valid, or nobody would get here.
 pub(crate) async fn run(config: &Config, every_allowance: bool) -> Vec<Finding> {
-    let mode = if config.mode == Mode::Production { "production" } else { "development" };
+    let environment =
+        if config.environment == Environment::Production { "production" } else { "development" };
     let mut findings = vec![
-        Finding { what: "configuration", result: Ok(format!("valid, {mode}")) },
+        Finding { what: "configuration", result: Ok(format!("valid, {environment}")) },
         Finding { what: "schedules", result: schedules(config) },
     ];
     findings.extend(of_database(config, every_allowance).await);
@@ -244,7 +245,7 @@ async fn twilio(config: &Config) -> Result<String, String> {
         return Ok("the built-in sandbox; set TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_WHATSAPP_NUMBER for the real one".to_owned());
     }
     let account = Account { request_timeout: Duration::from_secs(10), ..config.twilio.account.clone() };
-    let client = Client::new(account).map_err(|error| error.to_string())?;
+    let client = TwilioClient::new(account).map_err(|error| error.to_string())?;
     match client.list_messages(&ListFilter { at_most: Some(1), ..ListFilter::default() }).await {
         Ok(_) => Ok("the credentials are accepted".to_owned()),
         Err(LookupError::Refused { status: 401, .. }) => {

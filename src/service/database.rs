@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use private_postgres::cluster::{PrivatePostgres, Settings};
+use private_postgres::cluster::{ClusterSettings, PrivatePostgres};
 use queue::connections::{self, Connections};
 use queue::pooler::{self, PoolerError, Route};
 use queue::session_health::Failures;
@@ -31,7 +31,7 @@ impl Database {
     pub(crate) async fn open(config: &Config) -> anyhow::Result<Self> {
         let keys = &config.keys.database;
         let (url, private) = if keys.url.expose_secret().is_empty() {
-            let settings = Settings::new(keys.data_directory.join("postgres"), "cloudybot");
+            let settings = ClusterSettings::new(keys.data_directory.join("postgres"), "cloudybot");
             let private = tokio::task::spawn_blocking(move || PrivatePostgres::start(&settings)).await??;
             (private.url().into(), Some(private))
         } else {

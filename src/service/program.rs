@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::Service;
 use crate::command_line::{Command, CommandLine};
-use crate::config::{Config, Mode};
+use crate::config::{Config, Environment};
 use crate::database::Database;
 use crate::{check, chunks_command, jobs_command, keys_command, log, schedules_command, users_command};
 
@@ -79,7 +79,7 @@ fn greet(config: &Config, service: &Service) {
     if let Some(dashboard) = addresses.dashboard {
         tracing::info!("Listening on {dashboard} for the dashboard");
     }
-    if config.mode == Mode::Production {
+    if config.environment == Environment::Production {
         return;
     }
     println!("CloudyBot's WhatsApp channel runs (development).");

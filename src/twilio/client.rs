@@ -16,9 +16,9 @@ use crate::address::is_another_person;
 use crate::errors::{ErrorClass, class_of_answer};
 use crate::hosts::is_loopback;
 use crate::inbound::is_sid;
-use crate::listed::{Entry, UnusableEntry, read_entry};
+use crate::listed::{Entry, UnreadableEntry, read_entry};
 use crate::media;
-use crate::message::{AcceptedMessage, Content, ListedMedia, OutboundMessage};
+use crate::message::{AcceptedMessage, ListedMedia, MessageContent, OutboundMessage};
 
 /// No answer of Twilio's is larger; a larger one is not read.
 const ANSWER_LIMIT_BYTES: usize = 4 << 20;
@@ -52,7 +52,7 @@ pub struct Account {
 
 /// Twilio's REST API for one account. Clones share their connections.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct TwilioClient {
     http: reqwest::Client,
     /// For media, whose URLs come from outside: it connects to few places.
     pub(crate) media: reqwest::Client,
@@ -130,14 +130,14 @@ pub struct PageUri(String);
 
 /// A part of a list.
 #[derive(Clone, Debug)]
-pub struct Page {
+pub struct ListPage {
     /// Its entries, the newest first.
     pub entries: Vec<Entry>,
     /// Where older ones are; `None`: there are none.
     pub next: Option<PageUri>,
 }
 
-impl Client {
+impl TwilioClient {
     /// A client; connects when it is used.
     ///
     /// # Errors
@@ -202,7 +202,7 @@ impl Client {
     }
 
     /// The first page of a list, which has the newest messages.
-    pub async fn first_page(&self, filter: &ListFilter<'_>) -> Result<Page, LookupError> {
+    pub async fn first_page(&self, filter: &ListFilter<'_>) -> Result<ListPage, LookupError> {
         let mut url = self.url("Messages.json");
         {
             let page_size = filter.at_most.unwrap_or(PAGE_SIZE).clamp(1, PAGE_SIZE);
@@ -216,18 +216,18 @@ impl Client {
     }
 
     /// The page behind another one. It holds the same messages whenever it is read.
-    pub async fn next_page(&self, at: &PageUri) -> Result<Page, LookupError> {
+    pub async fn next_page(&self, at: &PageUri) -> Result<ListPage, LookupError> {
         self.read_page(&self.page(&at.0)?).await
     }
 
-    async fn read_page(&self, url: &Url) -> Result<Page, LookupError> {
+    async fn read_page(&self, url: &Url) -> Result<ListPage, LookupError> {
         #[derive(Deserialize)]
         struct Body {
             messages: Vec<Box<RawValue>>,
             next_page_uri: Option<String>,
         }
         let body: Body = self.look_up_within(url, PAGE_LIMIT_BYTES).await?;
-        Ok(Page {
+        Ok(ListPage {
             entries: body.messages.iter().map(|entry| read_entry(entry)).collect(),
             next: body.next_page_uri.filter(|uri| !uri.is_empty()).map(PageUri),
         })
@@ -244,11 +244,11 @@ impl Client {
     /// The files of a message, each with the URL that its webhook would have named. A file that Twilio does not locate is left out.
     pub async fn list_media(&self, sid: &str) -> Result<Vec<(String, ListedMedia)>, LookupError> {
         #[derive(Deserialize)]
-        struct Page {
+        struct ListPage {
             media_list: Vec<Box<RawValue>>,
         }
         let account = &self.account.account_sid;
-        let page: Page = self.look_up(&self.url(&format!("Messages/{sid}/Media.json"))).await?;
+        let page: ListPage = self.look_up(&self.url(&format!("Messages/{sid}/Media.json"))).await?;
         let files =
             page.media_list.iter().filter_map(|file| serde_json::from_str::<ListedMedia>(file.get()).ok());
         let located = files.filter_map(|file| {
@@ -322,8 +322,8 @@ impl Client {
 fn fields<'a>(message: &'a OutboundMessage<'_>) -> Vec<(&'static str, std::borrow::Cow<'a, str>)> {
     let mut fields = vec![("To", message.to.into()), ("From", message.from.into())];
     match &message.content {
-        Content::Text(text) => fields.push(("Body", (*text).into())),
-        Content::Template { content_sid, variables } => {
+        MessageContent::Text(text) => fields.push(("Body", (*text).into())),
+        MessageContent::Template { content_sid, variables } => {
             fields.push(("ContentSid", (*content_sid).into()));
             fields.push(("ContentVariables", (*variables).into()));
         }
@@ -350,7 +350,7 @@ fn read_accepted(
         }
         Some(Ok(created)) => (created.sid, created.status, created.to),
         // An id is enough, whatever is wrong with the rest.
-        Some(Err(UnusableEntry { sid: Some(sid), .. })) => (sid, String::new(), String::new()),
+        Some(Err(UnreadableEntry { sid: Some(sid), .. })) => (sid, String::new(), String::new()),
         _ => return Err(SendError::InDoubt { reason: format!("HTTP {status} without a readable SID") }),
     };
     if is_another_person(&to, message.to) {
@@ -361,10 +361,10 @@ fn read_accepted(
 }
 
 /// The words that a refusal may quote.
-fn said(content: &Content<'_>) -> Vec<String> {
+fn said(content: &MessageContent<'_>) -> Vec<String> {
     match content {
-        Content::Text(text) => vec![(*text).to_owned()],
-        Content::Template { variables, .. } => {
+        MessageContent::Text(text) => vec![(*text).to_owned()],
+        MessageContent::Template { variables, .. } => {
             let variables: HashMap<String, serde_json::Value> =
                 serde_json::from_str(variables).unwrap_or_default();
             variables.into_values().filter_map(|value| value.as_str().map(str::to_owned)).collect()

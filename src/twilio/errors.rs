@@ -20,7 +20,7 @@ pub enum ErrorClass {
     /// Free text is not allowed now: the person has not written for 24 hours.
     OutsideWindow,
     /// This text, template or medium is refused.
-    Content,
+    MessageContent,
     /// This template cannot be used at present.
     Template,
     /// It was not sent before its validity ended.
@@ -30,8 +30,8 @@ pub enum ErrorClass {
 }
 
 use ErrorClass::{
-    Configuration, Content, DailyCap, Expired, InDoubt, OptedOut, OutsideWindow, RateLimited, Recipient,
-    Template, Transient,
+    Configuration, DailyCap, Expired, InDoubt, MessageContent, OptedOut, OutsideWindow, RateLimited,
+    Recipient, Template, Transient,
 };
 
 /// Every code with a meaning of its own.
@@ -51,7 +51,7 @@ const TABLE: &[(ErrorClass, &[i32])] = &[
     (OptedOut, &[21610, 63033, 63050, 63014]),
     (OutsideWindow, &[63016]),
     (
-        Content,
+        MessageContent,
         &[
             21617, 21658, 21602, 21619, 21620, 21623, 21624, 21654, 21655, 21656, 92002, 92007, 63027, 63028,
             63013, 63021, 63005, 63019, 63034, 63025,
@@ -87,7 +87,7 @@ pub fn class_of_answer(status: u16, code: Option<i32>) -> ErrorClass {
         (None, 429) => RateLimited,
         (None, 408) => InDoubt,
         (None, 300..=399 | 401 | 403 | 404 | 405 | 407) => Configuration,
-        (None, _) => Content,
+        (None, _) => MessageContent,
     }
 }
 
@@ -119,23 +119,23 @@ mod tests {
         let expected: &[(i32, ErrorClass)] = &[
             (14107, RateLimited), (20003, Configuration), (20005, Configuration), (20404, Configuration),
             (20429, RateLimited), (20500, InDoubt), (20503, InDoubt), (21211, Recipient), (21212, Recipient),
-            (21408, Recipient), (21602, Content), (21604, Recipient), (21606, Configuration), (21609, Configuration),
-            (21610, OptedOut), (21611, RateLimited), (21614, Recipient), (21617, Content), (21619, Content),
-            (21620, Content), (21623, Content), (21624, Content), (21654, Content), (21655, Content), (21656, Content),
-            (21658, Content), (21659, Configuration), (21660, Configuration), (21661, Configuration),
+            (21408, Recipient), (21602, MessageContent), (21604, Recipient), (21606, Configuration), (21609, Configuration),
+            (21610, OptedOut), (21611, RateLimited), (21614, Recipient), (21617, MessageContent), (21619, MessageContent),
+            (21620, MessageContent), (21623, MessageContent), (21624, MessageContent), (21654, MessageContent), (21655, MessageContent), (21656, MessageContent),
+            (21658, MessageContent), (21659, Configuration), (21660, Configuration), (21661, Configuration),
             (21701, Configuration), (21703, Configuration), (21704, Configuration), (21711, Configuration),
             (30001, RateLimited), (30002, Configuration), (30003, Recipient), (30004, Recipient), (30005, Recipient),
             (30006, Recipient), (30007, Recipient), (30008, Transient), (30020, Transient), (30021, Transient),
             (30036, Expired), (30410, Transient), (30500, Transient), (63002, Configuration), (63003, Recipient),
-            (63005, Content), (63007, Configuration), (63008, Configuration), (63009, Transient), (63010, Transient),
-            (63012, Transient), (63013, Content), (63014, OptedOut), (63015, Recipient), (63016, OutsideWindow),
-            (63017, RateLimited), (63018, RateLimited), (63019, Content), (63020, Configuration), (63021, Content),
-            (63022, Configuration), (63023, Transient), (63024, Recipient), (63025, Content), (63027, Content),
-            (63028, Content), (63031, Recipient), (63032, Recipient), (63033, OptedOut), (63034, Content),
+            (63005, MessageContent), (63007, Configuration), (63008, Configuration), (63009, Transient), (63010, Transient),
+            (63012, Transient), (63013, MessageContent), (63014, OptedOut), (63015, Recipient), (63016, OutsideWindow),
+            (63017, RateLimited), (63018, RateLimited), (63019, MessageContent), (63020, Configuration), (63021, MessageContent),
+            (63022, Configuration), (63023, Transient), (63024, Recipient), (63025, MessageContent), (63027, MessageContent),
+            (63028, MessageContent), (63031, Recipient), (63032, Recipient), (63033, OptedOut), (63034, MessageContent),
             (63037, Transient), (63038, DailyCap), (63040, Template), (63041, Template),
             (63042, Template), (63049, Recipient), (63050, OptedOut), (63051, Configuration), (63053, Transient),
             (63054, Template), (63056, Configuration), (63058, Configuration), (63059, Configuration),
-            (63062, Configuration), (63112, Configuration), (92002, Content), (92007, Content),
+            (63062, Configuration), (63112, Configuration), (92002, MessageContent), (92007, MessageContent),
         ];
 
         for (code, class) in expected {
@@ -150,9 +150,9 @@ mod tests {
         let cases = [
             ((400, Some(21211)), Recipient),
             ((400, Some(21610)), OptedOut),
-            ((400, Some(21617)), Content),
-            ((400, Some(99999)), Content),
-            ((400, None), Content),
+            ((400, Some(21617)), MessageContent),
+            ((400, Some(99999)), MessageContent),
+            ((400, None), MessageContent),
             ((301, None), Configuration),
             ((408, None), InDoubt),
             ((401, Some(20003)), Configuration),

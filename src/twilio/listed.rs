@@ -47,7 +47,7 @@ impl ListedMessage {
 /// An entry of a list that is no usable message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
-pub struct UnusableEntry {
+pub struct UnreadableEntry {
     /// Twilio's id, where it can be read.
     pub sid: Option<String>,
     /// What is wrong with it, without anything that it says.
@@ -55,7 +55,7 @@ pub struct UnusableEntry {
 }
 
 /// One entry of a list.
-pub type Entry = Result<ListedMessage, UnusableEntry>;
+pub type Entry = Result<ListedMessage, UnreadableEntry>;
 
 /// The fields of an entry that are read.
 #[derive(serde::Deserialize)]
@@ -89,13 +89,13 @@ pub(crate) fn read_entry(entry: &RawValue) -> Entry {
     // An array would do for the fields as well, in their order.
     let object = Some(entry.get()).filter(|json| json.starts_with('{'));
     let Some(Ok(fields)) = object.map(serde_json::from_str::<Fields<'_>>) else {
-        return Err(UnusableEntry { sid: None, reason: "the entry is no JSON object".to_owned() });
+        return Err(UnreadableEntry { sid: None, reason: "the entry is no JSON object".to_owned() });
     };
     let sid = fields.sid.and_then(|sid| text("sid", Some(sid)).ok()).filter(|sid| is_sid(sid));
     let Some(sid) = sid else {
-        return Err(UnusableEntry { sid: None, reason: "its sid is missing or no id".to_owned() });
+        return Err(UnreadableEntry { sid: None, reason: "its sid is missing or no id".to_owned() });
     };
-    read_fields(sid.clone(), &fields).map_err(|reason| UnusableEntry { sid: Some(sid), reason })
+    read_fields(sid.clone(), &fields).map_err(|reason| UnreadableEntry { sid: Some(sid), reason })
 }
 
 fn read_fields(sid: String, fields: &Fields<'_>) -> Result<ListedMessage, String> {

@@ -12,7 +12,7 @@ use reqwest::{Response, StatusCode, header};
 use secrecy::ExposeSecret as _;
 use url::Url;
 
-use crate::client::{Account, Client, causes};
+use crate::client::{Account, TwilioClient, causes};
 use crate::hosts::is_loopback;
 use crate::media_url::{MediaUrl, RedirectUrl};
 use crate::public_address::{GuardedResolver, NoAllowedAddress};
@@ -36,14 +36,14 @@ pub struct MediaLimits {
 
 /// A file that came with a message.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Media {
+pub struct MediaFile {
     /// What the host that keeps it says it is, in lower case and without parameters; empty if it says nothing.
     pub content_type: String,
     /// The file.
     pub bytes: Vec<u8>,
 }
 
-impl fmt::Debug for Media {
+impl fmt::Debug for MediaFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Media({:?}, {} bytes)", self.content_type, self.bytes.len())
     }
@@ -87,9 +87,9 @@ pub(crate) fn http_client(account: &Account) -> Result<reqwest::Client, reqwest:
     http.build()
 }
 
-impl Client {
+impl TwilioClient {
     /// Fetches a file from the URL that an inbound message's webhook gives for it.
-    pub async fn fetch_media(&self, url: &str, limits: &MediaLimits) -> Result<Media, MediaError> {
+    pub async fn fetch_media(&self, url: &str, limits: &MediaLimits) -> Result<MediaFile, MediaError> {
         let url = MediaUrl::parse(url, &self.account).ok_or_else(|| {
             Refused("its URL is not that of a file of this account at the configured API".to_owned())
         })?;
@@ -98,7 +98,7 @@ impl Client {
         fetched.unwrap_or_else(|_| Err(Failed(late())))
     }
 
-    async fn fetch_patiently(&self, url: &MediaUrl, limits: &MediaLimits) -> Result<Media, MediaError> {
+    async fn fetch_patiently(&self, url: &MediaUrl, limits: &MediaLimits) -> Result<MediaFile, MediaError> {
         let begun = Instant::now();
         loop {
             match self.fetch_once(url, limits.size_bytes).await {
@@ -115,7 +115,7 @@ impl Client {
     }
 
     /// Asks the API, and whomever it sends us on to.
-    async fn fetch_once(&self, url: &MediaUrl, size_bytes: usize) -> Result<Media, Trouble> {
+    async fn fetch_once(&self, url: &MediaUrl, size_bytes: usize) -> Result<MediaFile, Trouble> {
         let asked = url.as_url();
         let answer = self
             .media
@@ -138,7 +138,7 @@ impl Client {
     }
 
     /// Goes where the answer of `from` sends us, without credentials.
-    async fn follow(&self, from: &Url, answer: Response, size_bytes: usize) -> Result<Media, Trouble> {
+    async fn follow(&self, from: &Url, answer: Response, size_bytes: usize) -> Result<MediaFile, Trouble> {
         let (mut from, mut answer) = (from.clone(), answer);
         for _ in 0..REDIRECT_LIMIT {
             let location = answer.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
@@ -164,7 +164,7 @@ fn is_redirect(status: StatusCode) -> bool {
 }
 
 /// The file of an answer that is no redirect.
-async fn file(asked: &Url, answer: Response, size_bytes: usize) -> Result<Media, Trouble> {
+async fn file(asked: &Url, answer: Response, size_bytes: usize) -> Result<MediaFile, Trouble> {
     let status = answer.status();
     let reason = || format!("{} answered HTTP {status}", host(asked));
     match status.as_u16() {
@@ -176,7 +176,7 @@ async fn file(asked: &Url, answer: Response, size_bytes: usize) -> Result<Media,
 }
 
 /// Reads a file as it was sent, not decompressed: it cannot grow beyond what was counted.
-async fn read(asked: &Url, mut answer: Response, size_bytes: usize) -> Result<Media, Trouble> {
+async fn read(asked: &Url, mut answer: Response, size_bytes: usize) -> Result<MediaFile, Trouble> {
     let too_large =
         || Trouble::Lasting(Refused(format!("the file is larger than the limit of {size_bytes} bytes")));
     if answer.content_length().is_some_and(|length| length > size_bytes as u64) {
@@ -190,7 +190,7 @@ async fn read(asked: &Url, mut answer: Response, size_bytes: usize) -> Result<Me
         }
         bytes.extend_from_slice(&piece);
     }
-    Ok(Media { content_type, bytes })
+    Ok(MediaFile { content_type, bytes })
 }
 
 fn content_type(answer: &Response) -> String {
@@ -222,7 +222,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let base_url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
-        let mut client = Client::new(Account {
+        let mut client = TwilioClient::new(Account {
             account_sid: "AC1".to_owned(),
             auth_token: "secret".into(),
             api_base_url: base_url.parse().unwrap(),

@@ -10,7 +10,7 @@ pub struct OutboundMessage<'a> {
     /// Our sender, `whatsapp:+E164`.
     pub from: &'a str,
     /// What is said.
-    pub content: Content<'a>,
+    pub content: MessageContent<'a>,
     /// Where Twilio reports what becomes of it.
     pub status_callback: Option<&'a str>,
     /// Twilio drops it if it is not sent within this many seconds, 1 to 36 000.
@@ -19,7 +19,7 @@ pub struct OutboundMessage<'a> {
 
 /// What a message says.
 #[derive(Clone, Debug)]
-pub enum Content<'a> {
+pub enum MessageContent<'a> {
     /// Free text, at most 1600 characters; allowed within 24 hours of the person's last message.
     Text(&'a str),
     /// An approved template.

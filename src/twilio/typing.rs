@@ -6,13 +6,13 @@ use reqwest::Method;
 use serde_json::json;
 use url::Url;
 
-use crate::client::{Client, ErrorBody, LookupError, causes, read};
+use crate::client::{ErrorBody, LookupError, TwilioClient, causes, read};
 use crate::hosts::behind_api;
 
 /// It is a courtesy: nobody waits longer for it.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-impl Client {
+impl TwilioClient {
     /// Marks an inbound message as read and shows its writer that we are typing, until we write or 25 seconds have passed (Twilio: "Typing
     /// indicators resource", in public beta). An error is not worth more than a line in the log.
     pub async fn show_typing(&self, message_sid: &str) -> Result<(), LookupError> {

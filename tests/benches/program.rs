@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use private_postgres::cluster::{PrivatePostgres, Settings};
+use private_postgres::cluster::{ClusterSettings, PrivatePostgres};
 use sqlx::PgPool;
 
 /// Nothing that is waited for takes longer.
@@ -12,7 +12,8 @@ const PATIENCE: Duration = Duration::from_secs(900);
 
 /// Starts a server that writes every commit to its disk, and makes the tables.
 pub(crate) async fn server(folder: &Path) -> anyhow::Result<(PrivatePostgres, PgPool)> {
-    let settings = Settings { durable: true, ..Settings::new(folder.join("postgres"), "bench") };
+    let settings =
+        ClusterSettings { durable: true, ..ClusterSettings::new(folder.join("postgres"), "bench") };
     let postgres = tokio::task::spawn_blocking(move || PrivatePostgres::start(&settings)).await??;
     let pg = PgPool::connect(&postgres.url()).await?;
     store::migrations::run(&pg).await?;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use private_postgres::schema::Schema;
 use private_postgres::test_database::TestDatabase;
 use sandbox::Sandbox;
-use sandbox::message::Message;
+use sandbox::message::SandboxMessage;
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 
@@ -95,7 +95,7 @@ impl TestApp {
 
     async fn prepared(database_url: String, database: Option<TestDatabase>, env: &[(&str, &str)]) -> Self {
         let address = free_address();
-        let settings = sandbox::settings::Settings {
+        let settings = sandbox::settings::SandboxSettings {
             listen: "127.0.0.1:0".parse().unwrap(),
             account_sid: ACCOUNT_SID.to_owned(),
             auth_token: AUTH_TOKEN.into(),
@@ -365,8 +365,8 @@ impl TestApp {
     }
 
     /// Waits until this many messages went out to a person; returns them.
-    pub(crate) async fn replies(&self, to: &str, number: usize) -> Vec<Message> {
-        let sent = |messages: &[Message]| {
+    pub(crate) async fn replies(&self, to: &str, number: usize) -> Vec<SandboxMessage> {
+        let sent = |messages: &[SandboxMessage]| {
             messages.iter().filter(|message| !message.is_inbound() && message.to == to).count()
         };
         let came = self.sandbox.wait_until(PATIENCE, |messages| sent(messages) >= number).await;

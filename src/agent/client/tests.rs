@@ -9,7 +9,7 @@ use reqwest::dns::{Addrs, Name, Resolving};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::turn::{Channel, Part};
+use crate::turn::{Channel, TurnPart};
 
 /// What each name leads to.
 struct Names(HashMap<&'static str, Vec<&'static str>>);
@@ -38,7 +38,7 @@ async fn ask(allowed: &[&str], host: &str, port: u16) -> AgentError {
     let turn = TurnRequest {
         conversation_id: "1".to_owned(),
         channel: Channel::Dashboard,
-        parts: vec![Part::Text("hi".to_owned())],
+        parts: vec![TurnPart::Text("hi".to_owned())],
         timeout: Duration::from_secs(10),
     };
     gateways.client(endpoint).complete(&turn).await.unwrap_err()

@@ -2,7 +2,7 @@
 
 use agent::Agent;
 use agent::browser::BrowserStop;
-use agent::error::{AgentError, ErrorClass};
+use agent::error::{AgentError, AgentErrorClass};
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
@@ -60,9 +60,9 @@ async fn a_browser_that_cannot_be_stopped_is_an_error() {
     let (_, failed) = stop(200, json!({ "ok": false, "error": "boom" })).await;
 
     assert!(
-        missing.class() == ErrorClass::Configuration && missing.to_string().contains("tool policy"),
+        missing.class() == AgentErrorClass::Configuration && missing.to_string().contains("tool policy"),
         "{missing}"
     );
-    assert_eq!(refused.unwrap_err().class(), ErrorClass::Permanent);
-    assert_eq!(failed.unwrap_err().class(), ErrorClass::Transient);
+    assert_eq!(refused.unwrap_err().class(), AgentErrorClass::Permanent);
+    assert_eq!(failed.unwrap_err().class(), AgentErrorClass::Transient);
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use agent::Agent;
-use agent::client::Client;
-use agent::error::{AgentError, ErrorClass};
+use agent::client::GatewayClient;
+use agent::error::{AgentError, AgentErrorClass};
 use agent::target::Endpoint;
 use axum::response::{IntoResponse, Redirect};
 use serde_json::json;
@@ -14,16 +14,16 @@ use crate::gateway::{Gateway, TOKEN, completion, refusal, text, turn};
 #[tokio::test]
 async fn every_status_has_its_class_and_configuration_errors_name_the_remedy() {
     let cases = [
-        (400, ErrorClass::Permanent, ""),
-        (401, ErrorClass::Configuration, "OPENCLAW_TOKEN"),
-        (403, ErrorClass::Configuration, "operator access"),
-        (404, ErrorClass::Configuration, "gateway.http.endpoints.chatCompletions.enabled"),
-        (405, ErrorClass::Configuration, "gateway.http.endpoints.chatCompletions.enabled"),
-        (408, ErrorClass::Transient, ""),
-        (413, ErrorClass::Permanent, ""),
-        (429, ErrorClass::RateLimited, ""),
-        (500, ErrorClass::Transient, "internal error"),
-        (503, ErrorClass::Transient, ""),
+        (400, AgentErrorClass::Permanent, ""),
+        (401, AgentErrorClass::Configuration, "OPENCLAW_TOKEN"),
+        (403, AgentErrorClass::Configuration, "operator access"),
+        (404, AgentErrorClass::Configuration, "gateway.http.endpoints.chatCompletions.enabled"),
+        (405, AgentErrorClass::Configuration, "gateway.http.endpoints.chatCompletions.enabled"),
+        (408, AgentErrorClass::Transient, ""),
+        (413, AgentErrorClass::Permanent, ""),
+        (429, AgentErrorClass::RateLimited, ""),
+        (500, AgentErrorClass::Transient, "internal error"),
+        (503, AgentErrorClass::Transient, ""),
     ];
     for (status, class, remedy) in cases {
         let gateway = Gateway::answering(move || refusal(status, "internal error")).await;
@@ -60,7 +60,7 @@ async fn an_error_never_shows_the_token_that_it_quotes() {
 async fn a_gateway_that_is_away_is_asked_again() {
     let gateway = Gateway::answering(|| completion("Hello.")).await;
     let endpoint = Endpoint::new("http://127.0.0.1:1", &TOKEN.into()).unwrap();
-    let agent = Agent::OpenClaw(Client::new(endpoint, Duration::from_secs(1)).unwrap());
+    let agent = Agent::OpenClaw(GatewayClient::new(endpoint, Duration::from_secs(1)).unwrap());
 
     let error = agent.send_to_openclaw(&turn("hi")).await.unwrap_err();
 
@@ -93,9 +93,9 @@ async fn what_is_no_completion_is_no_reply() {
     let elsewhere = Gateway::answering(|| Redirect::permanent("https://a.example/").into_response()).await;
 
     for (gateway, class) in [
-        (page, ErrorClass::Configuration),
-        (nonsense, ErrorClass::Transient),
-        (elsewhere, ErrorClass::Configuration),
+        (page, AgentErrorClass::Configuration),
+        (nonsense, AgentErrorClass::Transient),
+        (elsewhere, AgentErrorClass::Configuration),
     ] {
         let error = gateway.ask("hi").await.unwrap_err();
 

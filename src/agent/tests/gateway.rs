@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agent::Agent;
-use agent::client::Client;
+use agent::client::GatewayClient;
 use agent::error::AgentError;
 use agent::target::Endpoint;
-use agent::turn::{Channel, Part, Reply, TurnRequest};
+use agent::turn::{Channel, Reply, TurnPart, TurnRequest};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
@@ -58,7 +58,7 @@ impl Gateway {
     }
 
     pub(crate) fn agent_with_patience(&self, idle_timeout: Duration) -> Agent {
-        Agent::OpenClaw(Client::new(self.endpoint(), idle_timeout).unwrap())
+        Agent::OpenClaw(GatewayClient::new(self.endpoint(), idle_timeout).unwrap())
     }
 
     pub(crate) fn endpoint(&self) -> Endpoint {
@@ -92,7 +92,7 @@ pub(crate) fn turn(text: &str) -> TurnRequest {
     TurnRequest {
         conversation_id: "whatsapp-7".to_owned(),
         channel: Channel::Whatsapp,
-        parts: vec![Part::Text(text.to_owned())],
+        parts: vec![TurnPart::Text(text.to_owned())],
         timeout: Duration::from_secs(20),
     }
 }

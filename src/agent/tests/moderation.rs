@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agent::moderation::{ModerationError, Moderator, Verdict};
+use agent::moderation::{Judgement, ModerationError, Moderator};
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::gateway::{Gateway, TOKEN, refusal};
 
-async fn judge(status: u16, answer: Value) -> (Gateway, Result<Verdict, ModerationError>) {
+async fn judge(status: u16, answer: Value) -> (Gateway, Result<Judgement, ModerationError>) {
     let status = StatusCode::from_u16(status).unwrap();
     let server = Gateway::answering(move || (status, Json(answer.clone())).into_response()).await;
     let model = Some("omni-moderation-latest".to_owned());
@@ -27,7 +27,7 @@ async fn a_text_is_judged() {
 
     assert_eq!(
         result.unwrap(),
-        Verdict { flagged: true, categories: vec!["hate".to_owned(), "violence".to_owned()] }
+        Judgement { flagged: true, categories: vec!["hate".to_owned(), "violence".to_owned()] }
     );
     let asked = server.asked();
     assert_eq!(asked.line, "POST /v1/moderations");
@@ -39,7 +39,7 @@ async fn a_text_is_judged() {
 async fn a_harmless_text_passes() {
     let (_server, result) = judge(200, json!({ "results": [{ "flagged": false }] })).await;
 
-    assert_eq!(result.unwrap(), Verdict { flagged: false, categories: vec![] });
+    assert_eq!(result.unwrap(), Judgement { flagged: false, categories: vec![] });
 }
 
 #[tokio::test]

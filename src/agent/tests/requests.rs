@@ -8,7 +8,7 @@ use agent::Agent;
 use agent::allowed_hosts::AllowedHosts;
 use agent::client::Gateways;
 use agent::target::{Endpoint, Target};
-use agent::turn::{Channel, Part, Reply};
+use agent::turn::{Channel, Reply, TurnPart};
 use serde_json::json;
 
 use crate::gateway::{Gateway, TOKEN, completion, text, turn};
@@ -21,7 +21,7 @@ fn gateways() -> Gateways {
 async fn a_turn_is_one_user_message_in_the_session_of_its_conversation() {
     let gateway = Gateway::answering(|| completion("Hello.")).await;
     let mut turn = turn("hi");
-    turn.parts.push(Part::Text("are you there?".to_owned()));
+    turn.parts.push(TurnPart::Text("are you there?".to_owned()));
 
     let reply = gateway.agent().send_to_openclaw(&turn).await;
 
@@ -41,7 +41,7 @@ async fn an_image_travels_as_a_data_uri() {
     let gateway = Gateway::answering(|| completion("A cat.")).await;
     let mut turn = turn("what is this?");
     turn.channel = Channel::Dashboard;
-    turn.parts.push(Part::Image { mime: "image/JPEG".to_owned(), bytes: b"cat".to_vec() });
+    turn.parts.push(TurnPart::Image { mime: "image/JPEG".to_owned(), bytes: b"cat".to_vec() });
 
     gateway.agent().send_to_openclaw(&turn).await.unwrap();
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agent::Agent;
-use agent::client::Client;
+use agent::client::GatewayClient;
 use agent::error::AgentError;
 use agent::target::Endpoint;
 use axum::response::Response;
@@ -59,7 +59,7 @@ async fn half_a_stream_is_no_reply() {
 async fn cut_off(begun: &str) -> AgentError {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = Endpoint::new(&format!("http://{}", listener.local_addr().unwrap()), &"".into()).unwrap();
-    let agent = Agent::OpenClaw(Client::new(endpoint, Duration::from_secs(30)).unwrap());
+    let agent = Agent::OpenClaw(GatewayClient::new(endpoint, Duration::from_secs(30)).unwrap());
     let head =
         "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\nfff\r\n";
     let server = async {

@@ -8,7 +8,7 @@ use agent::turn::{IMAGE_BYTES, IMAGE_TYPES, IMAGES, IMAGES_BYTES};
 use store::attachments::{Attachment, AttachmentState};
 use store::ids::MessageId;
 use store::messages::Said;
-use twilio::media::{Media, MediaError, MediaLimits};
+use twilio::media::{MediaError, MediaFile, MediaLimits};
 
 use super::contact;
 use super::message_text::{self, File};
@@ -128,7 +128,7 @@ impl CameTo {
     }
 
     /// What a sender says about a file is not believed: its first bytes say what it is.
-    fn picture(media: Media) -> Self {
+    fn picture(media: MediaFile) -> Self {
         let size_bytes = Some(media.bytes.len());
         let kind = infer::get(&media.bytes).map(|kind| kind.mime_type()).unwrap_or_default();
         if !IMAGE_TYPES.contains(&kind) {
@@ -143,7 +143,7 @@ impl CameTo {
         Self { state: AttachmentState::Shown, size_bytes, reason: None, shown: Shown::As(picture) }
     }
 
-    fn contact(media: &Media) -> Self {
+    fn contact(media: &MediaFile) -> Self {
         let size_bytes = Some(media.bytes.len());
         let told = contact::in_words(&String::from_utf8_lossy(&media.bytes));
         match told {

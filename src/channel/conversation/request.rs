@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use agent::turn::{Channel, Part, TurnRequest};
+use agent::turn::{Channel, TurnPart, TurnRequest};
 use store::ids::{ConversationId, MessageId};
 use store::messages::Said;
 use store::turns::Turn;
@@ -33,14 +33,14 @@ fn parts(
     said: &Said,
     fetched: &mut HashMap<(MessageId, i32), Fetched>,
     replied_to: &HashMap<String, String>,
-) -> Vec<Part> {
+) -> Vec<TurnPart> {
     let files = message_text::files(&said.params);
     let mut text = message_text::before(&said.params, replied_to);
     text.extend(message_text::said(&said.body, &said.params));
     let mut pictures = Vec::new();
     for file in files {
         match fetched.remove(&(said.id, file.index)) {
-            Some(Fetched::Picture { mime, bytes }) => pictures.push(Part::Image { mime, bytes }),
+            Some(Fetched::Picture { mime, bytes }) => pictures.push(TurnPart::Image { mime, bytes }),
             Some(Fetched::Words(words)) => text.push(words),
             None => text.push(file.in_words("not shown")),
         }
@@ -49,7 +49,7 @@ fn parts(
         text.extend(message_text::unknown(&said.params));
     }
     let text = text.join("\n");
-    let text = (!text.is_empty()).then_some(Part::Text(text));
+    let text = (!text.is_empty()).then_some(TurnPart::Text(text));
     text.into_iter().chain(pictures).collect()
 }
 

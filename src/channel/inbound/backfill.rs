@@ -10,9 +10,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use queue::failure::Failure;
 use store::alerts::AlertCause;
 use store::cursors::Cursor;
-use twilio::client::{ListFilter, LookupError, Page, PageUri};
+use twilio::client::{ListFilter, ListPage, LookupError, PageUri};
 use twilio::inbound::InboundMessage;
-use twilio::listed::{Entry, ListedMessage, UnusableEntry};
+use twilio::listed::{Entry, ListedMessage, UnreadableEntry};
 
 use crate::alerts;
 use crate::app::App;
@@ -84,7 +84,7 @@ async fn take_in_all(app: &App, span: &Span) -> Result<Option<DateTime<Utc>>, Fa
 }
 
 /// The pages behind the first one that have something new of the span, the newest first.
-async fn walk_back(app: &App, span: &Span, first: &Page) -> Result<Vec<PageUri>, Failure> {
+async fn walk_back(app: &App, span: &Span, first: &ListPage) -> Result<Vec<PageUri>, Failure> {
     let mut pages = Vec::new();
     let mut seen = HashSet::new();
     let mut is_past = span.is_past(&first.entries);
@@ -121,11 +121,11 @@ async fn take_in_page(app: &App, span: &Span, entries: Vec<Entry>) -> Result<Opt
         match take_in(app, &message).await {
             Ok(()) => {}
             Err(Untaken::Unusable(reason)) => {
-                let unusable = UnusableEntry { sid: Some(message.sid.clone()), reason };
+                let unusable = UnreadableEntry { sid: Some(message.sid.clone()), reason };
                 keep_aside(app, &unusable, message.created_at).await?;
             }
             Err(Untaken::NotNow(reason)) => {
-                let unusable = UnusableEntry { sid: Some(message.sid.clone()), reason };
+                let unusable = UnreadableEntry { sid: Some(message.sid.clone()), reason };
                 keep_aside(app, &unusable, message.created_at).await?;
                 waiting = earlier(waiting, message.created_at);
             }
@@ -232,7 +232,7 @@ async fn params(
 /// Keeps an entry for a person to look at, and tells of it once.
 async fn keep_aside(
     app: &App,
-    entry: &UnusableEntry,
+    entry: &UnreadableEntry,
     listed_at: Option<DateTime<Utc>>,
 ) -> Result<(), Failure> {
     let mut tx = app.begin().await?;

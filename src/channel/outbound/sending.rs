@@ -16,7 +16,7 @@ use store::ids::{AddressId, ChunkId};
 use store::opt_outs::OptedOutBy;
 use twilio::client::SendError;
 use twilio::errors::ErrorClass;
-use twilio::message::{Content, OutboundMessage};
+use twilio::message::{MessageContent, OutboundMessage};
 
 use crate::app::{App, Settings};
 use crate::outbound::{proactive, sender};
@@ -82,8 +82,8 @@ async fn attempt(app: &App, job_attempt: Option<&Attempt>, chunk: &Chunk) -> Res
         to: &to,
         from: &app.settings.whatsapp_number,
         content: match &chunk.content_sid {
-            Some(content_sid) => Content::Template { content_sid, variables: &variables },
-            None => Content::Text(&chunk.body),
+            Some(content_sid) => MessageContent::Template { content_sid, variables: &variables },
+            None => MessageContent::Text(&chunk.body),
         },
         status_callback: callback.as_deref(),
         validity_period_secs: u32::try_from(validity).ok(),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use private_postgres::cluster::{PrivatePostgres, Settings};
+use private_postgres::cluster::{ClusterSettings, PrivatePostgres};
 use private_postgres::test_database::TestDatabase;
 use rustix::process::{Pid, Signal};
 use sqlx::{Connection, PgConnection};
@@ -29,13 +29,13 @@ pub(crate) fn open_folder() -> TempDir {
 }
 
 /// A durable cluster in a folder.
-pub(crate) fn durable(folder: &Path) -> Settings {
-    Settings::new(folder.join("postgres"), "some_app")
+pub(crate) fn durable(folder: &Path) -> ClusterSettings {
+    ClusterSettings::new(folder.join("postgres"), "some_app")
 }
 
 /// The same, made in half the time.
-pub(crate) fn settings(folder: &Path) -> Settings {
-    Settings { durable: false, ..durable(folder) }
+pub(crate) fn settings(folder: &Path) -> ClusterSettings {
+    ClusterSettings { durable: false, ..durable(folder) }
 }
 
 pub(crate) fn start(folder: &Path) -> PrivatePostgres {
@@ -134,7 +134,8 @@ fn shares_a_cluster_when_it_is_a_child() {
     let Ok(value) = env::var(CHILD_FOLDER) else { return };
     let (linger, folder) = value.split_once(':').unwrap();
     let linger = Duration::from_secs(linger.parse().unwrap());
-    let cluster = PrivatePostgres::start(&Settings { linger, ..settings(&PathBuf::from(folder)) }).unwrap();
+    let cluster =
+        PrivatePostgres::start(&ClusterSettings { linger, ..settings(&PathBuf::from(folder)) }).unwrap();
 
     tell_and_wait(&cluster.started().to_string());
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use reqwest::{Client, Method, RequestBuilder, Response};
 use sandbox::Sandbox;
 use sandbox::faults::Faults;
-use sandbox::message::Message;
-use sandbox::settings::Settings;
+use sandbox::message::SandboxMessage;
+use sandbox::settings::SandboxSettings;
 use serde_json::Value;
 
 pub(crate) const ACCOUNT_SID: &str = "AC00000000000000000000000000000001";
@@ -22,8 +22,8 @@ pub(crate) struct Account {
     pub(crate) http: Client,
 }
 
-pub(crate) fn settings() -> Settings {
-    Settings {
+pub(crate) fn settings() -> SandboxSettings {
+    SandboxSettings {
         listen: ([127, 0, 0, 1], 0).into(),
         account_sid: ACCOUNT_SID.to_owned(),
         auth_token: AUTH_TOKEN.into(),
@@ -46,7 +46,7 @@ impl Account {
         account
     }
 
-    pub(crate) async fn with(settings: Settings) -> Self {
+    pub(crate) async fn with(settings: SandboxSettings) -> Self {
         let http = Client::builder().no_proxy().build().unwrap();
         Self { sandbox: Sandbox::start(settings).await.unwrap(), http }
     }
@@ -91,7 +91,7 @@ impl Account {
     }
 
     pub(crate) async fn wait_for_status(&self, status: &str) {
-        let has_it = |messages: &[Message]| messages.iter().any(|message| message.status == status);
+        let has_it = |messages: &[SandboxMessage]| messages.iter().any(|message| message.status == status);
         assert!(self.sandbox.wait_until(PATIENCE, has_it).await, "no message became {status}");
     }
 }

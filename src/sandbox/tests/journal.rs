@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use reqwest::Method;
-use sandbox::settings::Settings;
+use sandbox::settings::SandboxSettings;
 
 use crate::account::{Account, settings};
 
@@ -73,5 +73,5 @@ async fn what_was_forgotten_stays_forgotten() {
 }
 
 async fn keeping(file: &Path, status_delay: Duration) -> Account {
-    Account::with(Settings { journal: Some(file.to_owned()), status_delay, ..settings() }).await
+    Account::with(SandboxSettings { journal: Some(file.to_owned()), status_delay, ..settings() }).await
 }

@@ -2,7 +2,7 @@
 
 use reqwest::{Method, RequestBuilder, Response};
 use sandbox::faults::Faults;
-use sandbox::settings::Settings;
+use sandbox::settings::SandboxSettings;
 use serde_json::{Value, json};
 
 use crate::account::{ACCOUNT_SID, AUTH_TOKEN, Account, error, settings};
@@ -103,7 +103,7 @@ async fn an_indicator_can_fail_on_request() {
 #[tokio::test]
 async fn the_journal_keeps_when_typing_was_shown() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = || Settings { journal: Some(folder.path().join("sandbox.jsonl")), ..settings() };
+    let settings = || SandboxSettings { journal: Some(folder.path().join("sandbox.jsonl")), ..settings() };
     let account = Account::with(settings()).await;
     hear(&account).await;
     indicate(&account, json!({"channel": "WHATSAPP", "messageId": "SM1"})).await;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use channel::app::{AgentRuns, Backfill, Deliveries, Media, Metering, Sending, Whatsapp};
+use channel::app::{AgentRuns, Backfill, Deliveries, FileLimits, Metering, Sending, Whatsapp};
 use channel::inbound::limits::Limits;
 use channel::plans::Plan;
 use secrecy::SecretString;
@@ -17,30 +17,30 @@ use crate::serving::ClientLimits;
 #[derive(Clone, Debug, Deserialize)]
 #[expect(missing_docs, reason = "config.toml documents every key")]
 pub struct Keys {
-    pub server: Server,
-    pub database: Database,
+    pub server: ServerKeys,
+    pub database: DatabaseKeys,
     pub(crate) twilio: TwilioKeys,
-    pub sandbox: Sandbox,
-    pub(super) openclaw: OpenClaw,
+    pub sandbox: SandboxKeys,
+    pub(super) openclaw: OpenClawKeys,
     pub whatsapp: Whatsapp,
     pub(super) plans: PlanKeys,
     pub(crate) limits: Limits,
     pub(super) moderation: ModerationKeys,
     pub agent: AgentRuns,
-    pub media: Media,
+    pub media: FileLimits,
     pub deliveries: Deliveries,
     pub schedules: Schedules,
     pub metering: Metering,
     pub backfill: Backfill,
-    pub(super) alerts: Alerts,
+    pub(super) alerts: AlertsKeys,
     pub queue: queue::settings::QueueSettings,
     pub pools: Pools,
-    pub log: Log,
+    pub log: LogKeys,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct Server {
+pub struct ServerKeys {
     pub listen: SocketAddr,
     #[serde(deserialize_with = "address_or_none")]
     pub dashboard_listen: Option<SocketAddr>,
@@ -71,7 +71,7 @@ fn address_or_none<'de, D: serde::Deserializer<'de>>(given: D) -> Result<Option<
 
 #[derive(Clone, Debug, Deserialize)]
 #[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct Database {
+pub struct DatabaseKeys {
     pub url: SecretString,
     pub direct_url: SecretString,
     pub data_directory: PathBuf,
@@ -97,14 +97,14 @@ pub(crate) struct TwilioKeys {
 
 #[derive(Clone, Debug, Deserialize)]
 #[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct Sandbox {
+pub struct SandboxKeys {
     pub listen: SocketAddr,
     #[serde(with = "humantime_serde")]
     pub status_delay: Duration,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct OpenClaw {
+pub(super) struct OpenClawKeys {
     pub(super) base_url: String,
     pub(super) token: SecretString,
     pub(super) agent_id: String,
@@ -137,7 +137,7 @@ pub struct Schedules {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Alerts {
+pub(super) struct AlertsKeys {
     pub(super) webhook_url: SecretString,
 }
 
@@ -177,7 +177,7 @@ pub struct Pool {
 
 #[derive(Clone, Debug, Deserialize)]
 #[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct Log {
+pub struct LogKeys {
     pub format: String,
     pub filter: String,
     #[serde(with = "humantime_serde")]

@@ -38,7 +38,7 @@ const DEVELOPMENT_ADMIN_TOKEN: &str = "development-admin-token";
 
 /// Where the service runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub enum Environment {
     /// On a developer's machine: everything it lacks is put in its place.
     Development,
     /// For real: nothing is assumed.
@@ -49,9 +49,9 @@ pub enum Mode {
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where the service runs.
-    pub mode: Mode,
+    pub environment: Environment,
     /// The account and sender, real or the sandbox's.
-    pub twilio: Twilio,
+    pub twilio: TwilioAccess,
     /// Who answers.
     pub agent: agent::Agent,
     /// Where users' own agents may be.
@@ -76,7 +76,7 @@ pub struct Config {
 
 /// Twilio, ready to be used.
 #[derive(Clone, Debug)]
-pub struct Twilio {
+pub struct TwilioAccess {
     /// The account; where the sandbox's REST API is, is known once it listens.
     pub account: Account,
     /// What signs webhooks.
@@ -104,9 +104,9 @@ impl Config {
         let env: Vec<(String, String)> = env.into_iter().collect();
         let mut errors = Vec::new();
         let keys = overlay::merge(file, &env, &mut errors);
-        let mode = overlay::mode(&env, &mut errors);
+        let environment = overlay::environment(&env, &mut errors);
         let Some(keys) = keys.filter(|_| errors.is_empty()) else { return Err(ConfigErrors(errors)) };
-        let welcomes = mode == Mode::Development && keys.twilio.account_sid.is_empty();
+        let welcomes = environment == Environment::Development && keys.twilio.account_sid.is_empty();
         let (twilio, sandbox) = rules::twilio(&keys, sandbox, &mut errors);
         let agent = rules::agent(&keys, &mut errors);
         let agent_hosts = rules::agent_hosts(&keys, agent.as_ref(), &mut errors);
@@ -116,13 +116,13 @@ impl Config {
         let hosts = rules::origin_hosts(&keys, &mut errors);
         let secret_keys = SecretKeys::parse(&keys.server.secret_key);
         rules::contradictions(&keys, &mut errors);
-        match mode {
-            Mode::Production => rules::production(&keys, sandbox, &mut errors),
-            Mode::Development => rules::development(&keys, sandbox, &mut errors),
+        match environment {
+            Environment::Production => rules::production(&keys, sandbox, &mut errors),
+            Environment::Development => rules::development(&keys, sandbox, &mut errors),
         }
         match (twilio, agent, plans, moderation) {
             (Some(twilio), Some(agent), Some(plans), Some(moderation)) if errors.is_empty() => Ok(Self {
-                mode,
+                environment,
                 twilio,
                 agent,
                 agent_hosts,

@@ -6,7 +6,7 @@ use channel::durations::{self, Renamed};
 use toml::{Table, Value};
 
 use super::keys::Keys;
-use super::{DEFAULTS, Mode};
+use super::{DEFAULTS, Environment};
 
 /// The environment's own names for keys.
 const NAMED: [(&str, &str); 13] = [
@@ -68,14 +68,14 @@ impl Keys {
 }
 
 /// `CLOUDYBOT_ENV`.
-pub(super) fn mode(env: &[(String, String)], errors: &mut Vec<String>) -> Mode {
+pub(super) fn environment(env: &[(String, String)], errors: &mut Vec<String>) -> Environment {
     let given = env.iter().find(|(name, _)| name == "CLOUDYBOT_ENV").map_or("", |(_, value)| value.as_str());
     match given {
-        "" | "development" => Mode::Development,
-        "production" => Mode::Production,
+        "" | "development" => Environment::Development,
+        "production" => Environment::Production,
         other => {
             errors.push(format!("CLOUDYBOT_ENV is {other:?}; it must be \"development\" or \"production\""));
-            Mode::Production
+            Environment::Production
         }
     }
 }

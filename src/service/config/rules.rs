@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use agent::Agent;
 use agent::allowed_hosts::AllowedHosts;
-use agent::client::{Client, IDLE_TIMEOUT};
+use agent::client::{GatewayClient, IDLE_TIMEOUT};
 use agent::moderation::Moderator;
 use agent::target::{Endpoint, Target};
 use alert_webhook::AlertWebhook;
@@ -21,7 +21,7 @@ use super::keys::Keys;
 use super::strength::weakness;
 use super::{
     DEVELOPMENT_ADMIN_TOKEN, DEVELOPMENT_API_TOKEN, SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN, SANDBOX_NUMBER,
-    Twilio, given_or,
+    TwilioAccess, given_or,
 };
 use crate::public_url::PublicUrl;
 
@@ -30,7 +30,7 @@ pub(super) fn twilio(
     keys: &Keys,
     asked_for_sandbox: bool,
     errors: &mut Vec<String>,
-) -> (Option<Twilio>, bool) {
+) -> (Option<TwilioAccess>, bool) {
     let given = &keys.twilio;
     let parts = [
         ("TWILIO_ACCOUNT_SID", given.account_sid.as_str()),
@@ -95,7 +95,7 @@ pub(super) fn twilio(
         connect_timeout: given.connect_timeout,
         request_timeout: given.sending.send_deadline,
     };
-    (Some(Twilio { account, auth_tokens, whatsapp_number, public_url, skip_signature }), sandbox)
+    (Some(TwilioAccess { account, auth_tokens, whatsapp_number, public_url, skip_signature }), sandbox)
 }
 
 /// The gateway that is configured, or the echo agent.
@@ -109,8 +109,8 @@ pub(super) fn agent(keys: &Keys, errors: &mut Vec<String>) -> Option<Agent> {
     }
     let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let target = Target { endpoint: None, agent_id: some(&given.agent_id), model: some(&given.model) };
-    let client =
-        Endpoint::new(&given.base_url, &given.token).and_then(|endpoint| Client::new(endpoint, IDLE_TIMEOUT));
+    let client = Endpoint::new(&given.base_url, &given.token)
+        .and_then(|endpoint| GatewayClient::new(endpoint, IDLE_TIMEOUT));
     match client {
         Ok(client) => Some(Agent::OpenClaw(client.asking(&target))),
         Err(error) => {

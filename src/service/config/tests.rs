@@ -30,7 +30,7 @@ const CREDENTIALS: [(&str, &str); 3] = [
 fn with_nothing_set_it_is_development_on_the_sandbox() {
     let config = load(&[]).unwrap();
 
-    assert_eq!(config.mode, Mode::Development);
+    assert_eq!(config.environment, Environment::Development);
     assert!(config.sandbox);
     assert_eq!(config.keys.server.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.twilio.whatsapp_number, "whatsapp:+14155238886");
@@ -211,7 +211,7 @@ fn production_starts_with_everything_in_place() {
 
     let config = load(&env).unwrap();
 
-    assert_eq!(config.mode, Mode::Production);
+    assert_eq!(config.environment, Environment::Production);
     assert!(!config.sandbox);
 }
 

@@ -77,14 +77,14 @@ pub(crate) fn health(health: health::Health) -> Router {
 
 /// A refusal in a word; Twilio shows it in its debugger. A refusal may be plain text; a success never, since Twilio would send that to the
 /// person.
-pub(crate) struct Refusal(pub(crate) StatusCode, pub(crate) &'static str);
+pub(crate) struct WebhookRefusal(pub(crate) StatusCode, pub(crate) &'static str);
 
-impl IntoResponse for Refusal {
+impl IntoResponse for WebhookRefusal {
     fn into_response(self) -> Response {
         (self.0, self.1).into_response()
     }
 }
 
 pub(crate) fn refuse(status: StatusCode, reason: &'static str) -> Response {
-    Refusal(status, reason).into_response()
+    WebhookRefusal(status, reason).into_response()
 }

@@ -13,7 +13,7 @@ use twilio::address::canonical;
 use twilio::inbound::InboundMessage;
 use twilio::webhook::{UnverifiedRequest, VerifiedForm, WebhookError};
 
-use super::{Receiver, Refusal, refuse};
+use super::{Receiver, WebhookRefusal, refuse};
 
 /// Why a webhook was given up.
 pub(super) const TOO_LATE: &str = "the database does not answer";
@@ -64,9 +64,10 @@ pub(crate) fn verify(
     uri: &Uri,
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
-) -> Result<VerifiedForm, Refusal> {
-    let body =
-        body.map_err(|rejection| Refusal(rejection.status(), "the body cannot be read, or is too large"))?;
+) -> Result<VerifiedForm, WebhookRefusal> {
+    let body = body.map_err(|rejection| {
+        WebhookRefusal(rejection.status(), "the body cannot be read, or is too large")
+    })?;
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let path_and_query = uri.path_and_query().map_or("/", |path| path.as_str());
     let urls = match &receiver.public_url {
@@ -86,11 +87,11 @@ pub(crate) fn verify(
     request.verify(&receiver.signature).map_err(|error| match error {
         WebhookError::Signature(reason) => {
             tracing::warn!(reason = %reason, "Refused a webhook: {reason}");
-            Refusal(StatusCode::FORBIDDEN, "signature refused")
+            WebhookRefusal(StatusCode::FORBIDDEN, "signature refused")
         }
         WebhookError::Form => {
             tracing::warn!("Refused a signed webhook: it is not a form in UTF-8");
-            Refusal(StatusCode::BAD_REQUEST, "not a form")
+            WebhookRefusal(StatusCode::BAD_REQUEST, "not a form")
         }
     })
 }

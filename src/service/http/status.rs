@@ -21,7 +21,7 @@ pub(crate) async fn receive(
     State(receiver): State<Receiver>,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
-    names: Result<Query<Names>, QueryRejection>,
+    names: Result<Query<CallbackNames>, QueryRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     // Names that cannot be read are not ours; the SID says what such a callback is about.
@@ -62,13 +62,13 @@ pub(crate) async fn receive(
 
 /// What our own URL says the callback is about; Twilio's signature covers it.
 #[derive(Clone, Copy, Default, Deserialize)]
-pub(crate) struct Names {
+pub(crate) struct CallbackNames {
     chunk: Option<ChunkId>,
     attempt: Option<i32>,
     delivery: Option<DeliveryId>,
 }
 
-async fn trace_of(receiver: &Receiver, names: Names) -> sqlx::Result<Option<TraceParent>> {
+async fn trace_of(receiver: &Receiver, names: CallbackNames) -> sqlx::Result<Option<TraceParent>> {
     let (Some(chunk), Some(attempt)) = (names.chunk, names.attempt) else { return Ok(None) };
     let trace = store::chunks::trace_of_attempt(&mut *receiver.pg.acquire().await?, chunk, attempt).await?;
     Ok(trace.as_deref().and_then(TraceParent::parse).map(|sent| sent.child()))
@@ -79,7 +79,7 @@ async fn apply(
     receiver: &Receiver,
     form: &VerifiedForm,
     callback: &StatusCallback,
-    names: Names,
+    names: CallbackNames,
 ) -> Result<(), ReportError> {
     let mut tx = receiver.queue.begin(&receiver.pg).await?;
     let report = Report {

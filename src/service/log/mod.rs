@@ -15,7 +15,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt, registry};
 
-use crate::config::keys::Log;
+use crate::config::keys::LogKeys;
 use crate::log::masked::Masked;
 use crate::log::repeats::Repeats;
 
@@ -24,7 +24,7 @@ use crate::log::repeats::Repeats;
 pub(crate) struct Logging(Repeats);
 
 /// Begins to log. Needs a tokio runtime.
-pub(crate) fn start(log: &Log) -> anyhow::Result<Logging> {
+pub(crate) fn start(log: &LogKeys) -> anyhow::Result<Logging> {
     let filter = EnvFilter::try_new(&log.filter)
         .with_context(|| format!("log.filter {:?} is no filter", log.filter))?;
     let repeats = Repeats::new(log.repeat);

@@ -80,7 +80,7 @@ impl<S: Subscriber> Filter<S> for Repeats {
         if *metadata.level() > Level::WARN || metadata.module_path() == Some(module_path!()) {
             return true;
         }
-        let mut line = Line::default();
+        let mut line = RepeatedLine::default();
         event.record(&mut line);
         let place = (metadata.file().unwrap_or_default(), metadata.line().unwrap_or_default());
         let cause = format!("{}:{} {}", place.0, place.1, line.cause.as_deref().unwrap_or(&line.words));
@@ -143,12 +143,12 @@ impl LeftOut {
 
 /// A line's words and its error.
 #[derive(Default)]
-struct Line {
+struct RepeatedLine {
     words: String,
     cause: Option<String>,
 }
 
-impl Visit for Line {
+impl Visit for RepeatedLine {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         match field.name() {
             // A String takes every write.

@@ -19,7 +19,7 @@ use tower::ServiceExt as _;
 
 use super::ConnectionLimits;
 use super::bodies::{AnswerBody, RequestBody};
-use super::places::Place;
+use super::places::ConnectionPlace;
 use super::progress::Progress;
 use super::watched_stream::WatchedStream;
 
@@ -37,7 +37,7 @@ pub(super) struct Shared {
 }
 
 /// Serves a connection until it ends, is too slow, or is evicted. After `stop` a request that has begun is still answered.
-pub(super) async fn serve<S>(stream: S, local: SocketAddr, place: Place, shared: Shared)
+pub(super) async fn serve<S>(stream: S, local: SocketAddr, place: ConnectionPlace, shared: Shared)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -52,7 +52,7 @@ where
 }
 
 /// Reads requests and writes answers.
-async fn exchange<S>(stream: S, local: SocketAddr, place: &Place, shared: Shared)
+async fn exchange<S>(stream: S, local: SocketAddr, place: &ConnectionPlace, shared: Shared)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

@@ -40,7 +40,7 @@ struct Occupant {
 }
 
 /// A place for one connection, until it is dropped.
-pub(super) struct Place {
+pub(super) struct ConnectionPlace {
     places: Places,
     id: u64,
     /// What the connection in it is doing.
@@ -56,7 +56,7 @@ impl Places {
     }
 
     /// A place for a newcomer, for which another connection may have to go.
-    pub(super) async fn take(&self) -> Place {
+    pub(super) async fn take(&self) -> ConnectionPlace {
         loop {
             if let Some(place) = self.take_free() {
                 return place;
@@ -102,7 +102,7 @@ impl Places {
         self.taken().by_id.values().filter(|occupant| occupant.progress.is_silent()).count()
     }
 
-    fn take_free(&self) -> Option<Place> {
+    fn take_free(&self) -> Option<ConnectionPlace> {
         let mut taken = self.taken();
         if taken.by_id.len() >= self.0.limits.connections {
             return None;
@@ -111,7 +111,7 @@ impl Places {
         taken.next_id += 1;
         let (progress, evicted) = (Progress::new(), CancellationToken::new());
         taken.by_id.insert(id, Occupant { progress: progress.clone(), evicted: evicted.clone() });
-        Some(Place { places: self.clone(), id, progress, evicted })
+        Some(ConnectionPlace { places: self.clone(), id, progress, evicted })
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -119,7 +119,7 @@ impl Places {
     }
 }
 
-impl Place {
+impl ConnectionPlace {
     /// The account of a body in this place.
     pub(super) fn body(&self) -> BodyAccount {
         BodyAccount { places: self.places.clone(), bytes: 0 }
@@ -149,7 +149,7 @@ impl Drop for BodyAccount {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         self.places.taken().by_id.remove(&self.id);
         self.places.0.freed.notify_one();

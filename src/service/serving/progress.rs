@@ -23,9 +23,9 @@ enum Phase {
 
 /// What a connection is doing; clones are the same thing.
 #[derive(Clone)]
-pub(super) struct Progress(Arc<Mutex<State>>);
+pub(super) struct Progress(Arc<Mutex<ProgressState>>);
 
-struct State {
+struct ProgressState {
     phase: Phase,
     since: Instant,
     /// The client takes nothing more of its answer since then.
@@ -35,7 +35,11 @@ struct State {
 impl Progress {
     /// Of a connection that has just been opened.
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(State { phase: Phase::New, since: Instant::now(), unread_since: None })))
+        Self(Arc::new(Mutex::new(ProgressState {
+            phase: Phase::New,
+            since: Instant::now(),
+            unread_since: None,
+        })))
     }
 
     /// Bytes have come.
@@ -107,12 +111,12 @@ impl Progress {
         matches!(self.state().phase, Phase::New | Phase::Idle)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ProgressState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl ProgressState {
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.since = Instant::now();

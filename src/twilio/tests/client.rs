@@ -13,9 +13,9 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use twilio::client::{Account, Client, ListFilter, LookupError, SendError};
+use twilio::client::{Account, ListFilter, LookupError, SendError, TwilioClient};
 use twilio::errors::ErrorClass;
-use twilio::message::{Content, OutboundMessage};
+use twilio::message::{MessageContent, OutboundMessage};
 
 /// A request as the server saw it.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ impl Server {
         Self::start(move |_| (StatusCode::from_u16(status).unwrap(), body).into_response()).await
     }
 
-    fn client(&self) -> Client {
+    fn client(&self) -> TwilioClient {
         client(&format!("http://{}", self.address))
     }
 
@@ -76,8 +76,8 @@ async fn answer(
     answers(&uri)
 }
 
-fn client(api_base_url: &str) -> Client {
-    Client::new(Account {
+fn client(api_base_url: &str) -> TwilioClient {
+    TwilioClient::new(Account {
         account_sid: "AC1".to_owned(),
         auth_token: "secret".into(),
         api_base_url: api_base_url.parse().unwrap(),
@@ -91,7 +91,7 @@ fn hello<'a>() -> OutboundMessage<'a> {
     OutboundMessage {
         to: "whatsapp:+15005550100",
         from: "whatsapp:+14155238886",
-        content: Content::Text("hello"),
+        content: MessageContent::Text("hello"),
         status_callback: None,
         validity_period_secs: None,
     }
@@ -128,7 +128,7 @@ async fn a_base_url_may_have_a_path_and_a_slash_at_its_end() {
 async fn a_text_is_sent_byte_by_byte() {
     let server = Server::answering(201, r#"{"sid":"SM1"}"#).await;
     let message = OutboundMessage {
-        content: Content::Text("1 + 1 = 2 & 100%\n👍🏽"),
+        content: MessageContent::Text("1 + 1 = 2 & 100%\n👍🏽"),
         status_callback: Some("https://bot.example.com/webhooks/whatsapp/status?chunk=7&attempt=2"),
         validity_period_secs: Some(90_000),
         ..hello()
@@ -148,7 +148,7 @@ async fn a_text_is_sent_byte_by_byte() {
 #[tokio::test]
 async fn a_template_is_sent_with_its_variables() {
     let server = Server::answering(201, r#"{"sid":"SM1"}"#).await;
-    let content = Content::Template { content_sid: "HX1", variables: r#"{"1":"Zoë"}"# };
+    let content = MessageContent::Template { content_sid: "HX1", variables: r#"{"1":"Zoë"}"# };
 
     server.client().send_whatsapp_message(&OutboundMessage { content, ..hello() }, soon()).await.unwrap();
 
@@ -455,10 +455,10 @@ async fn a_file_is_located_by_its_uri_or_else_by_its_id() {
 async fn what_twilio_quotes_is_not_in_its_refusal() {
     let refusal = r#"{"code":21611,"message":"'To' +1 500 555 0100: cannot send \"Dear Alice, it is serious\" to Alice Example"}"#;
     let server = Server::answering(400, refusal).await;
-    let text = OutboundMessage { content: Content::Text("Dear Alice, it is serious"), ..hello() };
+    let text = OutboundMessage { content: MessageContent::Text("Dear Alice, it is serious"), ..hello() };
     let variables = r#"{"1":"Dear Alice, it is serious","2":"Alice Example"}"#;
     let template =
-        OutboundMessage { content: Content::Template { content_sid: "HX1", variables }, ..hello() };
+        OutboundMessage { content: MessageContent::Template { content_sid: "HX1", variables }, ..hello() };
 
     let of_text = server.client().send_whatsapp_message(&text, soon()).await.unwrap_err().to_string();
     let of_template = server.client().send_whatsapp_message(&template, soon()).await.unwrap_err().to_string();

@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use twilio::client::{Account, Client};
+use twilio::client::{Account, TwilioClient};
 use twilio::media::{MediaError, MediaLimits};
 
 const FILE: &str = "/2010-04-01/Accounts/AC1/Messages/MM1/Media/ME1";
@@ -108,8 +108,8 @@ async fn one_request() -> (String, tokio::task::JoinHandle<TcpStream>) {
     (base_url, accepting)
 }
 
-fn client(api_base_url: &str) -> Client {
-    Client::new(Account {
+fn client(api_base_url: &str) -> TwilioClient {
+    TwilioClient::new(Account {
         account_sid: "AC1".to_owned(),
         auth_token: "secret".into(),
         api_base_url: api_base_url.parse().unwrap(),

@@ -9,10 +9,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use twilio::client::{Account, Client, LookupError};
+use twilio::client::{Account, LookupError, TwilioClient};
 
-fn client(api_base_url: &str) -> Client {
-    Client::new(Account {
+fn client(api_base_url: &str) -> TwilioClient {
+    TwilioClient::new(Account {
         account_sid: "AC1".to_owned(),
         auth_token: "secret".into(),
         api_base_url: api_base_url.parse().unwrap(),
@@ -23,7 +23,10 @@ fn client(api_base_url: &str) -> Client {
 }
 
 /// A server that answers every indicator like this and hands on what it was sent.
-async fn server(status: u16, body: &'static str) -> (Client, mpsc::UnboundedReceiver<(HeaderMap, String)>) {
+async fn server(
+    status: u16,
+    body: &'static str,
+) -> (TwilioClient, mpsc::UnboundedReceiver<(HeaderMap, String)>) {
     let (sender, requests) = mpsc::unbounded_channel();
     let answer = move |headers: HeaderMap, text: String| async move {
         sender.send((headers, text)).unwrap();

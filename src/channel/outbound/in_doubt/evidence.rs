@@ -181,7 +181,7 @@ pub(crate) fn can_miss(to: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use twilio::listed::UnusableEntry;
+    use twilio::listed::UnreadableEntry;
 
     const TO: &str = "whatsapp:+5215512345678";
     const TO_SHORT: &str = "whatsapp:+525512345678";
@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn an_entry_that_cannot_be_read_proves_no_miss() {
         let unusable = |sid: Option<&str>| {
-            Err(UnusableEntry { sid: sid.map(str::to_owned), reason: "its body is neither".to_owned() })
+            Err(UnreadableEntry { sid: sid.map(str::to_owned), reason: "its body is neither".to_owned() })
         };
         let owned = HashSet::from(["SM9".to_owned()]);
         let judged = |listed: Vec<Entry>| proven(judge(&text(), &listed, &owned, &[]));

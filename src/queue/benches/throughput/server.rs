@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use private_postgres::cluster::{PrivatePostgres, Settings};
+use private_postgres::cluster::{ClusterSettings, PrivatePostgres};
 use queue::Queue;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, PgPool};
@@ -24,8 +24,10 @@ impl Server {
             Some(url) => (url.to_owned(), None),
             None => {
                 let directory = tempfile::tempdir()?;
-                let settings =
-                    Settings { durable: true, ..Settings::new(directory.path().join("postgres"), "bench") };
+                let settings = ClusterSettings {
+                    durable: true,
+                    ..ClusterSettings::new(directory.path().join("postgres"), "bench")
+                };
                 let private =
                     tokio::task::spawn_blocking(move || PrivatePostgres::start(&settings)).await??;
                 (private.url(), Some((private, directory)))

@@ -18,9 +18,9 @@ use super::problem::Problem;
 
 /// The one token of a part of the interface; only its hash is kept, so that nothing can show it.
 #[derive(Clone)]
-pub(crate) struct BearerToken(Arc<Parts>);
+pub(crate) struct BearerToken(Arc<BearerParts>);
 
-struct Parts {
+struct BearerParts {
     hash: [u8; 32],
     refusals: Refusals,
 }
@@ -29,7 +29,7 @@ impl BearerToken {
     /// The token of the part of the interface that has this name.
     pub(crate) fn new(part: &'static str, token: &SecretString) -> Self {
         let hash = Sha256::digest(token.expose_secret().as_bytes()).into();
-        Self(Arc::new(Parts { hash, refusals: Refusals::new(part) }))
+        Self(Arc::new(BearerParts { hash, refusals: Refusals::new(part) }))
     }
 
     /// Hashes have one length, so the time that this takes tells neither the token's length nor how much of it was right.

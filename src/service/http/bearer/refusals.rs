@@ -16,18 +16,18 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 /// The wrong tokens of a part of the interface.
 pub(super) struct Refusals {
     part: &'static str,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<WrongTokens>>,
 }
 
 #[derive(Default)]
-struct State {
+struct WrongTokens {
     /// The next wrong token is not answered before.
     free_at: Option<Instant>,
     /// How many came since the last line; `None`: none is due, and the next one is told at once.
     untold: Option<u64>,
 }
 
-impl State {
+impl WrongTokens {
     /// How long a wrong token that comes now waits for its answer.
     fn wait(&mut self, now: Instant) -> Duration {
         let free_at = self.free_at.map_or(now, |free_at| free_at.max(now)) + PACE;
@@ -79,7 +79,7 @@ impl Refusals {
 }
 
 /// A line for each interval until one was quiet.
-async fn tell(part: &'static str, state: Arc<Mutex<State>>) {
+async fn tell(part: &'static str, state: Arc<Mutex<WrongTokens>>) {
     loop {
         tokio::time::sleep(TELL_EVERY).await;
         let Some(number) = of(&state).tell() else { return };
@@ -91,7 +91,7 @@ async fn tell(part: &'static str, state: Arc<Mutex<State>>) {
     }
 }
 
-fn of(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
+fn of(state: &Mutex<WrongTokens>) -> std::sync::MutexGuard<'_, WrongTokens> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn the_more_wrong_tokens_come_the_longer_they_wait_and_never_too_long() {
-        let (mut state, now) = (State::default(), Instant::now());
+        let (mut state, now) = (WrongTokens::default(), Instant::now());
 
         let waits: Vec<Duration> = (0..100).map(|_| state.wait(now)).collect();
 
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_first_is_told_and_the_rest_of_an_interval_is_counted() {
-        let mut state = State::default();
+        let mut state = WrongTokens::default();
 
         let first: Vec<bool> = (0..4).map(|_| state.count()).collect();
 
