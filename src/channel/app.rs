@@ -78,25 +78,25 @@ pub struct Settings {
 /// How turns are run.
 #[derive(Clone, Debug, Deserialize)]
 pub struct AgentRuns {
-    /// A person who still types is waited for: this long after the last message …
+    /// The agent is asked when the person has written nothing for this long …
     #[serde(with = "humantime_serde")]
     pub debounce: Duration,
-    /// … but no longer than this after the first.
+    /// … or this long after the person's first unanswered message.
     #[serde(with = "humantime_serde")]
     pub debounce_cap: Duration,
-    /// One run of the agent.
+    /// The time limit of one run of the agent.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
-    /// Runs for one turn before the apology.
+    /// Runs for one turn. When all have failed, the person gets an apology.
     pub attempts: u16,
 }
 
 /// How far files that people send are fetched.
 #[derive(Clone, Debug, Deserialize)]
 pub struct FileLimits {
-    /// No file may be larger.
+    /// Larger files are not fetched.
     pub size_limit_bytes: usize,
-    /// For all the files of a turn.
+    /// The time to fetch all files of a turn.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
 }
@@ -104,60 +104,60 @@ pub struct FileLimits {
 /// What the channel does.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Whatsapp {
-    /// Free text is only sent within 24 hours of the person's last message, as WhatsApp has it.
+    /// Free text is sent only within 24 hours of the person's last message, which is WhatsApp's rule.
     pub enforce_window: bool,
-    /// People see that their message is read and being answered.
+    /// While a turn runs, people see that their message was read and that the assistant is typing.
     pub typing_indicator: bool,
     /// Whether the channel is open at all.
     pub enabled: bool,
 }
 
-/// How long what is said stays worth sending.
+/// When deliveries expire, and how long a chunk waits for the one before it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Deliveries {
-    /// A reply that could not be sent is dropped this long after the message it answers.
+    /// A reply that could not be sent is dropped this long after the message that it answers.
     #[serde(with = "humantime_serde")]
     pub reply_expires: Duration,
-    /// The same for a notification that names no time of its own, counted from its request.
+    /// A notification without an expiry of its own is dropped this long after its request.
     #[serde(with = "humantime_serde")]
     pub notification_expires: Duration,
-    /// The next chunk waits for the callback of the one before it, but no longer than this.
+    /// A chunk is sent when the callback of the chunk before it has come, or after this time.
     #[serde(with = "humantime_serde")]
     pub callback_wait: Duration,
 }
 
-/// How fast is sent, and the times that keep a send from happening twice.
+/// The pace of sending, and the times that keep a chunk from being sent twice.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Sending {
-    /// A request starts this long after `sending` was committed, or not at all.
+    /// A request must start within this time after `sending` was committed.
     #[serde(with = "humantime_serde")]
     pub send_start_within: Duration,
-    /// From that commit until the request is given up.
+    /// The request is aborted this long after that commit.
     #[serde(with = "humantime_serde")]
     pub send_deadline: Duration,
-    /// After the deadline Twilio may still take the request in; its list proves nothing before this has passed as well.
+    /// Twilio may accept a request late. Its list proves nothing until this long after the deadline.
     #[serde(with = "humantime_serde")]
     pub in_doubt_grace: Duration,
-    /// Between the two lists that together prove a miss.
+    /// The time between the two lists that together prove a miss.
     #[serde(with = "humantime_serde")]
     pub in_doubt_second_look: Duration,
-    /// After that a send in doubt is left for a person.
+    /// A send that is still in doubt after this time is left to an administrator.
     #[serde(with = "humantime_serde")]
     pub in_doubt_give_up: Duration,
-    /// Twilio is asked for the final state of an accepted message at these ages, and then no more.
+    /// The ages at which an accepted message without a final state is looked up.
     #[serde(deserialize_with = "durations::list")]
     pub status_look_ups: Vec<Duration>,
-    /// The sender's messages in a second; a fifth of them is kept for replies.
+    /// Messages of the sender in a second. A fifth of them is reserved for replies.
     pub sender_per_sec: u32,
-    /// One person gets so many messages at once …
+    /// Messages to one person in a burst …
     pub recipient_burst: u32,
-    /// … and then one in this time.
+    /// … and the time between two messages after it.
     #[serde(with = "humantime_serde")]
     pub recipient_every: Duration,
-    /// How often a sender that Twilio refuses is tried again.
+    /// The interval at which one chunk is tried while Twilio refuses the account or the sender.
     #[serde(with = "humantime_serde")]
     pub probe_every: Duration,
-    /// The same, when its daily cap is reached.
+    /// The same while the sender's daily cap is reached.
     #[serde(with = "humantime_serde")]
     pub daily_cap_probe_every: Duration,
 }
@@ -178,10 +178,10 @@ impl Sending {
 /// Which messages are fetched whose webhook never came.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Backfill {
-    /// A message is left to its webhook for this long before it is fetched.
+    /// Messages that are younger than this are not fetched, since their webhook may still come.
     #[serde(with = "humantime_serde")]
     pub settle: Duration,
-    /// Between two looks at Twilio's list.
+    /// The interval at which Twilio's list is searched.
     #[serde(with = "humantime_serde")]
     pub every: Duration,
 }
@@ -189,7 +189,7 @@ pub struct Backfill {
 /// How the allowance is counted.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Metering {
-    /// What was accepted and then failed for good is given back to the allowance.
+    /// A message that Twilio accepted and that then failed for good is given back to the allowance.
     pub credit_failed: bool,
 }
 

@@ -6,17 +6,17 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 use toml::Value;
 
-/// The longest that is taken: added to a moment of any clock it cannot overflow.
+/// The longest duration that is accepted. Added to a moment of any clock it cannot overflow.
 const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
-/// What would do, for errors.
+/// What an error suggests.
 const REMEDY: &str = "it must be a duration like \"1500ms\", \"90s\" or \"24h\"";
 
-/// How keys ended while they held plain numbers, and how these numbers are written now.
+/// The endings of keys that held plain numbers, and the unit that is written behind such a number now.
 const FORMER_UNITS: [(&str, &str); 6] =
     [("_ms", "ms"), ("_secs", "s"), ("_seconds", "s"), ("_minutes", "m"), ("_hours", "h"), ("_days", "d")];
 
-/// Whether this is written as a duration is; if not, why, and what would do.
+/// Whether this is a duration. The error says why not, and what one looks like.
 pub fn check(value: &Value) -> Result<(), String> {
     let Some(text) = value.as_str() else { return Err(REMEDY.to_owned()) };
     match humantime::parse_duration(text) {
@@ -32,16 +32,16 @@ pub fn list<'de, D: Deserializer<'de>>(given: D) -> Result<Vec<Duration>, D::Err
     Ok(list.into_iter().map(humantime_serde::Serde::into_inner).collect())
 }
 
-/// A key that had its unit in its name, as it is written now.
+/// The present spelling of a key that had its unit in its name.
 #[derive(Debug, PartialEq)]
 pub struct Renamed<'a> {
     /// Its name now.
     pub name: &'a str,
-    /// Its value now; `None` if it has none that could be written so.
+    /// Its value now. `None`: the given value is not a number that could be converted.
     pub value: Option<Value>,
 }
 
-/// What `key = value` is now, if the key has its unit in its name.
+/// The present spelling of `key = value`, if the key has its unit in its name.
 #[must_use]
 pub fn renamed<'a>(key: &'a str, value: &Value) -> Option<Renamed<'a>> {
     let renamed = FORMER_UNITS.iter().find_map(|(ending, unit)| Some((key.strip_suffix(ending)?, *unit)));

@@ -1,5 +1,4 @@
-//! A schedule's file, `schedules/NAME.toml`: strictly read, so that a slip of the pen is an error with its place and never a schedule that does
-//! something else.
+//! A schedule's file, `schedules/NAME.toml`. It is read strictly: a typo is an error with its line, never a schedule that does something else.
 
 use std::fmt;
 use std::path::Path;
@@ -28,19 +27,19 @@ pub struct Definition {
     /// Whether it fires at all.
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// What becomes of moments that nobody was there for.
+    /// What happens with slots that fell due while no process ran.
     #[serde(default)]
     pub misfire: Misfire,
-    /// How late the last of them may still be sent.
+    /// With `misfire = "once"`: how late the last of them may still fire.
     #[serde(default = "fifteen_minutes", with = "humantime_serde")]
     pub misfire_grace: Duration,
-    /// What becomes of a moment while the one before it is still at work.
+    /// What happens with a slot that falls due while the one before it still runs.
     #[serde(default)]
     pub overlap: Overlap,
-    /// A large audience is spread over so long.
+    /// The messages of a slot are spread over this time.
     #[serde(default, with = "humantime_serde")]
     pub jitter: Duration,
-    /// What is not sent so long after its moment is not sent any more.
+    /// What has not been sent this long after its slot is not sent any more.
     #[serde(default = "two_hours", with = "humantime_serde")]
     pub expires: Duration,
     /// Who is written to.
@@ -51,24 +50,24 @@ pub struct Definition {
     pub template: Option<Template>,
 }
 
-/// What becomes of moments that nobody was there for.
+/// What happens with slots that fell due while no process ran.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Misfire {
-    /// The last one, if it is not too late.
+    /// The last one fires, if it is not later than the grace.
     #[default]
     Once,
-    /// All of them, up to a bound.
+    /// All of them fire, up to a bound.
     All,
-    /// None.
+    /// None fires.
     Skip,
 }
 
-/// What becomes of a moment while the one before it is still at work.
+/// What happens with a slot that falls due while the one before it still runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Overlap {
-    /// It is left out.
+    /// It is skipped.
     #[default]
     Skip,
     /// It waits.
@@ -257,7 +256,7 @@ fn line_of(text: &str, key: &[&str]) -> Option<usize> {
     line
 }
 
-/// The first key of a file that is written as no duration is, and why; a file that is no TOML is told of elsewhere.
+/// The first key that should be a duration and is none, and why. The caller reports files that are not TOML.
 fn check_durations(text: &str) -> Result<(), (String, String)> {
     let file: Table = text.parse().unwrap_or_default();
     for (key, value) in file {

@@ -84,7 +84,7 @@ fn read(path: &Path) -> Result<Table, String> {
     let text =
         std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     text.parse().map_err(|error: toml::de::Error| {
-        // Without the line itself, which may hold a secret.
+        // The line itself is not shown, since it may hold a secret.
         let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
         format!("{}, line {line}: {}", path.display(), error.message())
     })
@@ -113,7 +113,7 @@ impl Source<'_> {
                 (Some(old), value) => match self.check(&key, old, &value) {
                     Ok(()) => *old = value,
                     Err(why) => {
-                        // What should be a text may be a secret.
+                        // The value of a text key may be a secret, so it is not shown.
                         let shown = if old.is_str() && !is_duration(old) {
                             String::new()
                         } else {
@@ -171,7 +171,7 @@ impl Source<'_> {
         }
     }
 
-    /// Whether a value can stand where the default does; if not, why, and what could.
+    /// Whether a value has the type of the key's default. The error says what the value must be.
     fn check(&self, key: &str, old: &Value, value: &Value) -> Result<(), String> {
         let default = self.default_of(key).unwrap_or(old);
         match (default, value) {
@@ -184,7 +184,7 @@ impl Source<'_> {
         }
     }
 
-    /// How a key that had its unit in its name is written now.
+    /// The present spelling of a key that had its unit in its name.
     fn renamed<'k>(&self, key: &'k str, value: &Value) -> Option<Renamed<'k>> {
         let now = durations::renamed(key, value)?;
         self.default_of(now.name).is_some_and(is_duration).then_some(now)
