@@ -836,8 +836,11 @@ BEGIN
     RETURN 'put away';
 END $$;
 
--- Partitions of the history from yesterday to `days` ahead. Safe to call from several processes at once.
-CREATE OR REPLACE FUNCTION queue.prepare_history(days INTEGER) RETURNS VOID LANGUAGE plpgsql AS $$
+-- Partitions of the history from yesterday to `days` ahead. Safe to call from several processes at once. A new partition locks the whole history, so
+-- beside a long transaction that has read or written it, a backup say, none is made: otherwise all jobs that end would wait behind. A later call
+-- makes it; meanwhile the default partition has what ends on that day, and keeps it.
+CREATE OR REPLACE FUNCTION queue.prepare_history(days INTEGER) RETURNS VOID LANGUAGE plpgsql
+SET lock_timeout = '200ms' AS $$
 DECLARE
     start_day DATE;
 BEGIN
@@ -845,12 +848,28 @@ BEGIN
     FOR offset_days IN -1 .. days LOOP
         start_day := (now() AT TIME ZONE 'UTC')::date + offset_days;
         IF to_regclass(format('queue.finished_%s', to_char(start_day, 'YYYYMMDD'))) IS NULL THEN
-            EXECUTE format(
-                'CREATE TABLE queue.finished_%s PARTITION OF queue.finished FOR VALUES FROM (%L) TO (%L)',
-                to_char(start_day, 'YYYYMMDD'),
-                start_day::timestamp AT TIME ZONE 'UTC', (start_day + 1)::timestamp AT TIME ZONE 'UTC');
+            BEGIN
+                EXECUTE format(
+                    'CREATE TABLE queue.finished_%s PARTITION OF queue.finished FOR VALUES FROM (%L) TO (%L)',
+                    to_char(start_day, 'YYYYMMDD'),
+                    start_day::timestamp AT TIME ZONE 'UTC', (start_day + 1)::timestamp AT TIME ZONE 'UTC');
+            EXCEPTION WHEN check_violation THEN
+                NULL; -- the default partition has something of that day
+            END;
         END IF;
     END LOOP;
+EXCEPTION WHEN lock_not_available THEN
+    NULL;
+END $$;
+
+-- Drops a partition of the history, unless a long transaction has read or written the history. Returns how many went.
+CREATE OR REPLACE FUNCTION queue.drop_history(partition TEXT) RETURNS INTEGER LANGUAGE plpgsql
+SET lock_timeout = '200ms' AS $$
+BEGIN
+    EXECUTE format('DROP TABLE queue.%I', partition);
+    RETURN 1;
+EXCEPTION WHEN lock_not_available THEN
+    RETURN 0;
 END $$;
 
 -- The upkeep of the history, once in a while by any process: partitions ahead, partitions and attempts older than `days` gone. The attempts
@@ -871,8 +890,7 @@ BEGIN
         WHERE i.inhparent = 'queue.finished'::regclass AND c.relname ~ '^finished_[0-9]{8}$'
           AND to_date(right(c.relname, 8), 'YYYYMMDD') < horizon
     LOOP
-        EXECUTE format('DROP TABLE queue.%I', partition.relname);
-        dropped := dropped + 1;
+        dropped := dropped + queue.drop_history(partition.relname);
     END LOOP;
     DELETE FROM queue.finished_default WHERE finished_at < horizon;
     DELETE FROM queue.attempts WHERE ctid = ANY (ARRAY(

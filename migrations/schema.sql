@@ -799,6 +799,7 @@ CREATE TABLE whatsapp_sends (
 -- CREATE FUNCTION queue.claim_jobs(for_worker bigint, from_pool text, slots integer, call bigint) RETURNS TABLE(id bigint, claim bigint, kind text, lane text, attempt smallint, max_attempts smallint, crashes smallint, suspicion smallint, traceparent text, payload jsonb, place tid) LANGUAGE plpgsql SET jit=off SET enable_seqscan=off SET enable_hashjoin=off SET enable_mergejoin=off SET enable_bitmapscan=off SET plan_cache_mode=force_generic_plan
 -- CREATE FUNCTION queue.claim_parked(for_worker bigint, from_pool text, slots integer, fence bigint, known text[], paused text[]) RETURNS TABLE(id bigint, claim bigint, kind text, lane text, attempt smallint, max_attempts smallint, crashes smallint, suspicion smallint, traceparent text, payload jsonb, place tid) LANGUAGE plpgsql SET jit=off SET enable_seqscan=off SET enable_hashjoin=off SET enable_mergejoin=off SET enable_bitmapscan=off SET plan_cache_mode=force_generic_plan
 -- CREATE FUNCTION queue.claim_suspect(for_worker bigint, from_pool text, worst smallint, call bigint) RETURNS SETOF queue.jobs LANGUAGE plpgsql SET jit=off SET enable_seqscan=off SET plan_cache_mode=force_custom_plan
+-- CREATE FUNCTION queue.drop_history(partition text) RETURNS integer LANGUAGE plpgsql SET lock_timeout=200ms
 -- CREATE FUNCTION queue.end_cancelled(job_id bigint, why text) RETURNS void LANGUAGE plpgsql SET jit=off SET enable_seqscan=off
 -- CREATE FUNCTION queue.enqueue(kinds text[], pools text[], payloads jsonb[], priorities smallint[], run_ats timestamp with time zone[], lanes text[], unique_keys text[], max_attempts smallint[], traceparents text[]) RETURNS bigint[] LANGUAGE plpgsql SET jit=off SET enable_seqscan=off SET enable_nestloop=off SET enable_mergejoin=off SET plan_cache_mode=force_generic_plan
 -- CREATE FUNCTION queue.find_strays() RETURNS integer LANGUAGE plpgsql SET jit=off SET enable_seqscan=off
@@ -812,7 +813,7 @@ CREATE TABLE whatsapp_sends (
 -- CREATE FUNCTION queue.held_by(workers bigint[]) RETURNS bigint[] LANGUAGE plpgsql SET jit=off SET enable_seqscan=off SET plan_cache_mode=force_custom_plan
 -- CREATE FUNCTION queue.leave(leaving bigint, known bigint[] DEFAULT NULL::bigint[]) RETURNS integer LANGUAGE plpgsql SET jit=off SET enable_seqscan=off
 -- CREATE FUNCTION queue.new_fence() RETURNS bigint LANGUAGE sql
--- CREATE FUNCTION queue.prepare_history(days integer) RETURNS void LANGUAGE plpgsql
+-- CREATE FUNCTION queue.prepare_history(days integer) RETURNS void LANGUAGE plpgsql SET lock_timeout=200ms
 -- CREATE FUNCTION queue.prune(days integer) RETURNS integer LANGUAGE plpgsql SET jit=off SET enable_seqscan=off
 -- CREATE FUNCTION queue.rescue(crash_limit integer) RETURNS integer LANGUAGE plpgsql SET jit=off SET enable_seqscan=off
 -- CREATE FUNCTION queue.retry_dead(dead_id bigint) RETURNS text LANGUAGE plpgsql SET jit=off SET enable_seqscan=off

@@ -13,6 +13,7 @@ mod connections;
 mod durability;
 mod enqueueing;
 mod histories;
+mod history;
 mod inspection;
 mod lanes;
 mod leases;

@@ -28,8 +28,10 @@ const BEFOREHAND: &str = "
     UPDATE channel_chunks SET metering = 'reserved' WHERE id = 22";
 
 /// Every way into the functions.
-const CALLS: [&str; 40] = [
+const CALLS: [&str; 41] = [
     "SELECT queue.prepare_history(3)",
+    "CREATE TABLE queue.finished_20200101 PARTITION OF queue.finished FOR VALUES FROM ('2020-01-01 00:00Z') TO ('2020-01-02 00:00Z');
+     SELECT queue.drop_history('finished_20200101')",
     "SELECT queue.enqueue(ARRAY['act'], ARRAY['elsewhere'], ARRAY['{}'::JSONB], ARRAY[0::SMALLINT], ARRAY[NULL::TIMESTAMPTZ], ARRAY[NULL], ARRAY[NULL], ARRAY[3::SMALLINT], ARRAY[NULL])",
     "SELECT queue.enqueue(ARRAY['act'], ARRAY['elsewhere'], ARRAY['{}'::JSONB], ARRAY[0::SMALLINT], ARRAY[NULL::TIMESTAMPTZ], ARRAY['the lane'], ARRAY['key 5'], ARRAY[3::SMALLINT], ARRAY[NULL])",
     "SELECT queue.enqueue(array_agg('act'::TEXT), array_agg('elsewhere'::TEXT), array_agg('{}'::JSONB), array_agg(0::SMALLINT), array_agg(NULL::TIMESTAMPTZ), array_agg(CASE WHEN n % 2 = 0 THEN 'the lane' END), array_agg(format('key %s', n)), array_agg(3::SMALLINT), array_agg(NULL::TEXT)) FROM generate_series(1, 400) n",

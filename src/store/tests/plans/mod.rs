@@ -68,7 +68,7 @@ const OF_DUTIES: [(&str, &str); 2] =
     [("src/store/allowances.rs", "whatsapp_sends"), ("src/store/conversations.rs", "channel_conversations")];
 
 /// Puts its statements together from pieces, and has a test of its own.
-const PIECES: &str = "src/queue/finding.rs";
+const PIECES: &str = "src/queue/job_search.rs";
 
 /// Gives the older of two rows that are one person what the younger has, which is never the long thread.
 const MERGES: &str = "src/store/merging.rs";
