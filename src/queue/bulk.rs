@@ -58,7 +58,7 @@ impl Queue {
             .fetch_one(&mut *self.pool().acquire().await?)
             .await?;
         let table = if of_dead { JobTable::Dead } else { JobTable::Live };
-        Ok(Bulk { action, table, filter, extra_condition, after: 0, until, step: STEP })
+        Ok(Bulk { action, table, filter, extra_condition, after: JobId(0), until, step: STEP })
     }
 
     /// Does the next step; returns the outcome of each job. Empty: the action is done.

@@ -36,6 +36,7 @@ pub struct JobCriteria {
 #[serde(rename_all = "camelCase")]
 pub struct JobSummary {
     /// Its number.
+    #[schema(value_type = i64)]
     pub id: JobId,
     /// Where it stands.
     pub state: String,
@@ -140,6 +141,7 @@ pub struct JobCount {
 #[schema(as = Outcome)]
 pub struct ActionOutcome {
     /// The job.
+    #[schema(value_type = i64)]
     pub id: JobId,
     /// `retried`, `cancelled`, `asked to stop`, `put away`, or why nothing was done.
     pub outcome: String,

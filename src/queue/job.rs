@@ -1,5 +1,8 @@
 //! What a job is: a payload with a kind, and how its work is tried.
 
+use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -12,7 +15,24 @@ use crate::job_state::JobState;
 use crate::trace::TraceParent;
 
 /// The number of a job, unique for ever.
-pub type JobId = i64;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, sqlx::Type)]
+#[serde(transparent)]
+#[sqlx(transparent)]
+pub struct JobId(pub i64);
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for JobId {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        text.parse().map(Self)
+    }
+}
 
 /// A kind of durable work. The payload is ids, since rows outlive deploys; give new fields `#[serde(default)]`. What
 /// running it means is a function that a process gives to [`Workers::register`](crate::workers::Workers::register);
@@ -173,7 +193,7 @@ mod tests {
 
         let ended: Ended<serde_json::Value> = serde_json::from_value(told.clone()).unwrap();
 
-        assert_eq!(ended.job_id, 7);
+        assert_eq!(ended.job_id, JobId(7));
         assert_eq!(serde_json::to_value(ended).unwrap(), told);
     }
 }

@@ -9,6 +9,7 @@ use queue::Queue;
 use queue::bulk;
 use queue::connections::Connections;
 use queue::inspection::{ActionOutcome, JobAction, JobCriteria};
+use queue::job::JobId;
 
 use crate::jobs_command::{FilterArgs, UNANSWERED};
 use crate::retries::{self, Retried};
@@ -17,7 +18,7 @@ use crate::retries::{self, Retried};
 #[derive(Debug, Args)]
 pub(crate) struct Chosen {
     /// Jobs by number; without one, a filter is needed
-    ids: Vec<i64>,
+    ids: Vec<JobId>,
     #[command(flatten)]
     filter: FilterArgs,
     /// After so many jobs of a filter it tells how far it has come

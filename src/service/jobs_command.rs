@@ -10,6 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use queue::Queue;
 use queue::connections::Connections;
 use queue::inspection::{ActionOutcome, JobCount, JobCriteria, JobDetail, JobSummary, Scope};
+use queue::job::JobId;
 use serde::Serialize;
 
 use crate::app;
@@ -32,7 +33,7 @@ pub(crate) enum JobsCommand {
     /// One job: payload, state, every attempt with its error
     Show {
         /// The job's number
-        id: i64,
+        id: JobId,
     },
     /// Try dead jobs again: each does its work once more, or says why not
     Retry(Chosen),
@@ -84,7 +85,7 @@ pub(crate) struct FilterArgs {
     until: Option<DateTime<Utc>>,
     /// Of a lower number than this; the next page of a list
     #[arg(long, value_name = "JOB")]
-    before: Option<i64>,
+    before: Option<JobId>,
 }
 
 impl FilterArgs {

@@ -19,6 +19,7 @@ use crate::jobs_command::table;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Retried {
     /// The dead job.
+    #[schema(value_type = i64)]
     pub(crate) id: JobId,
     /// Its kind; null: it is not dead, or nothing could be learned of it.
     pub(crate) kind: Option<String>,
@@ -151,7 +152,7 @@ fn of_this_job_alone(id: JobId, error: &RetryError) -> Option<Retried> {
         return None;
     }
     tracing::warn!(
-        job_id = id,
+        job_id = id.0,
         code = &*code,
         "A job is not tried again, since the database refused its successor"
     );
@@ -170,11 +171,11 @@ mod tests {
     #[test]
     fn outcomes_are_counted_by_kind_and_reason() {
         let outcomes = vec![
-            retried(1, "send_chunk", "retried", "delivery a"),
-            retried(2, "send_chunk", "refused", "quota"),
-            retried(3, "send_chunk", "refused", "window"),
-            retried(4, "send_chunk", "refused", "window"),
-            retried(5, "answer", "retried", "job 9"),
+            retried(JobId(1), "send_chunk", "retried", "delivery a"),
+            retried(JobId(2), "send_chunk", "refused", "quota"),
+            retried(JobId(3), "send_chunk", "refused", "window"),
+            retried(JobId(4), "send_chunk", "refused", "window"),
+            retried(JobId(5), "answer", "retried", "job 9"),
         ];
 
         let kinds = serde_json::to_value(Retries::from(outcomes).kinds).unwrap();

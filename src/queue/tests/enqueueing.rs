@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use queue::enqueue::{self, EnqueueError};
-use queue::job::{Enqueued, Job, NewJob};
+use queue::job::{Enqueued, Job, JobId, NewJob};
 use queue::trace::TraceParent;
 use serde::{Deserialize, Serialize};
 
@@ -92,7 +92,7 @@ async fn a_batch_reports_each_outcome_in_its_place() {
     ];
     let outcomes = bench.enqueue_batch(jobs.into_iter()).await;
 
-    let ids: Vec<Option<i64>> = outcomes
+    let ids: Vec<Option<JobId>> = outcomes
         .iter()
         .map(|outcome| match outcome {
             Enqueued::New(id) => Some(*id),
@@ -104,7 +104,7 @@ async fn a_batch_reports_each_outcome_in_its_place() {
     let names: Vec<String> = sqlx::query_scalar(
         "SELECT payload->>'name' FROM queue.jobs WHERE id = ANY ($1) ORDER BY array_position($1, id)",
     )
-    .bind(ids.into_iter().flatten().collect::<Vec<i64>>())
+    .bind(ids.into_iter().flatten().collect::<Vec<JobId>>())
     .fetch_all(&bench.pg)
     .await
     .unwrap();

@@ -301,7 +301,7 @@ impl History {
             if self.touched.contains(&id) {
                 continue;
             }
-            let before = last.insert(lane.clone(), id).unwrap_or_default();
+            let before = last.insert(lane.clone(), id).unwrap_or(JobId(0));
             assert!(before < id, "{story}: {lane} ran job {id} after {before}");
         }
         for worker in self.workers {

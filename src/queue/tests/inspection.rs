@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use queue::inspection::{JobAction, JobCriteria, Scope};
-use queue::job::{Enqueued, NewJob};
+use queue::job::{Enqueued, JobId, NewJob};
 use queue::job_state::JobState;
 
 use crate::support::{Act, Bench, Deed};
 
-fn id(enqueued: Enqueued) -> i64 {
+fn id(enqueued: Enqueued) -> JobId {
     let Enqueued::New(id) = enqueued else { panic!("it is new") };
     id
 }
@@ -32,7 +32,7 @@ async fn a_job_is_shown_with_every_attempt() {
             .iter()
             .all(|attempt| attempt.worker_id.is_some() && attempt.started_at.unwrap() <= attempt.ended_at)
     );
-    assert!(bench.queue.show(999_999).await.unwrap().is_none());
+    assert!(bench.queue.show(JobId(999_999)).await.unwrap().is_none());
     workers.stop(Duration::from_secs(1)).await.unwrap();
 }
 

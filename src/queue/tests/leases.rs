@@ -5,7 +5,7 @@ use std::time::Duration;
 use queue::Queue;
 use queue::attempt::{Attempt, CompleteError};
 use queue::failure::Failure;
-use queue::job::{Job, NewJob};
+use queue::job::{Job, JobId, NewJob};
 use queue::settings::QueueSettings;
 use queue::workers::Workers;
 use serde::{Deserialize, Serialize};
@@ -138,7 +138,7 @@ async fn count(job: Count, counter: Counter, attempt: Attempt) -> Result<(), Fai
     }
 }
 
-async fn seen_before(pg: &PgPool, job_id: i64) -> sqlx::Result<bool> {
+async fn seen_before(pg: &PgPool, job_id: JobId) -> sqlx::Result<bool> {
     sqlx::query_scalar("SELECT EXISTS (SELECT FROM seen WHERE id = $1)").bind(job_id).fetch_one(pg).await
 }
 

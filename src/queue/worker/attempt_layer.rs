@@ -70,7 +70,7 @@ where
                 .as_deref()
                 .and_then(TraceParent::parse)
                 .map_or_else(TraceParent::root, |from| from.child());
-            let span = tracing::info_span!("job", kind = %row.kind, job.id = row.id, attempt = row.attempt + 1, trace = trace.trace_id());
+            let span = tracing::info_span!("job", kind = %row.kind, job.id = row.id.0, attempt = row.attempt + 1, trace = trace.trace_id());
             let handler = trace.scope(handler.instrument(span.clone()));
             if let Some(outcome) = around.run(handler, &job.owned).await {
                 span.in_scope(|| log(row, &outcome));

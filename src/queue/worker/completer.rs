@@ -130,7 +130,7 @@ mod tests {
     use crate::worker::pool::PoolState;
     use crate::worker::process::{Lease, WorkerProcess};
 
-    fn done(id: JobId, lease: &Arc<Lease>) -> Completion {
+    fn done(id: i64, lease: &Arc<Lease>) -> Completion {
         let pg = PgPoolOptions::new().connect_lazy("postgres://nowhere").unwrap();
         let request = ClaimRequest {
             process: WorkerProcess::new(Queue::open(pg, QueueSettings::default()), "this".into(), Vec::new()),
@@ -139,7 +139,7 @@ mod tests {
             number: 1,
         };
         let row = ClaimedRow {
-            id,
+            id: JobId(id),
             fence: id,
             kind: "act".into(),
             lane: None,
@@ -164,7 +164,7 @@ mod tests {
         let mut batches = Vec::new();
         while !line.waiting.is_empty() {
             line.write(10, std::future::ready);
-            batches.push(line.written().await.iter().map(|one| one.job.row.id).collect::<Vec<_>>());
+            batches.push(line.written().await.iter().map(|one| one.job.row.id.0).collect::<Vec<_>>());
         }
 
         assert_eq!(batches, [vec![1, 2], vec![3]]);

@@ -162,7 +162,7 @@ pub(crate) async fn settle(queue: Queue, completion: Completion, wait_permits: A
     match became {
         // The job may be due again, its lane may go on, or it may have a follow-up. The next poll finds in which pools.
         Some(_) => queue.notifier().wake_pollers(),
-        None => tracing::debug!(job.id = row.id, "The claim of job {} no longer held", row.id),
+        None => tracing::debug!(job.id = row.id.0, "The claim of job {} no longer held", row.id),
     }
 }
 

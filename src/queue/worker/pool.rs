@@ -85,12 +85,12 @@ impl PoolState {
 
     /// No job that this process has claimed in this pool has a greater number.
     pub(crate) fn claimed_upto(&self) -> JobId {
-        self.claimed_upto.load(Ordering::SeqCst)
+        JobId(self.claimed_upto.load(Ordering::SeqCst))
     }
 
     /// Takes room for this job until the guard is dropped.
     pub(crate) fn take_room(self: &Arc<Self>, job: JobId) -> RoomGuard {
-        self.claimed_upto.fetch_max(job, Ordering::SeqCst);
+        self.claimed_upto.fetch_max(job.0, Ordering::SeqCst);
         self.busy.fetch_add(1, Ordering::SeqCst);
         RoomGuard(self.clone())
     }

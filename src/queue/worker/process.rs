@@ -254,7 +254,7 @@ mod tests {
         let request = process.claim_request(pool).unwrap();
         process.remove_in_doubt();
         let row = ClaimedRow {
-            id: 7,
+            id: JobId(7),
             fence: 1,
             kind: "act".into(),
             lane: None,

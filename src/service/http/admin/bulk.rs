@@ -36,6 +36,7 @@ pub(super) struct BulkRequest {
     /// Enqueued before this moment.
     until: Option<DateTime<Utc>>,
     /// Of a higher number than this: `next` of the request before.
+    #[schema(value_type = Option<i64>)]
     after: Option<JobId>,
     /// How many jobs at most; without it, as many as some seconds allow.
     #[schema(minimum = 1)]
@@ -54,7 +55,7 @@ impl BulkRequest {
             return Err(Problem::invalid(format!("limit: {limit} is less than 1")));
         }
         let bulk = queue.bulk(action, filter.filter(None)?).await?;
-        let bulk = bulk.behind(after.unwrap_or(0));
+        let bulk = bulk.behind(after.unwrap_or(JobId(0)));
         Ok(BulkInTime { bulk, begun: Instant::now(), left: limit.unwrap_or(i64::MAX) })
     }
 }
@@ -93,6 +94,7 @@ pub(super) struct Outcomes {
     /// How many jobs are left that fit, once a request has taken its time.
     rest: i64,
     /// `after` of the request that takes them; null: all is done.
+    #[schema(value_type = Option<i64>)]
     next: Option<JobId>,
 }
 
@@ -104,6 +106,7 @@ pub(super) struct BulkRetries {
     /// How many jobs are left that fit, once a request has taken its time.
     rest: i64,
     /// `after` of the request that takes them, so that none that was refused is met again; null: all is done.
+    #[schema(value_type = Option<i64>)]
     next: Option<JobId>,
 }
 

@@ -57,6 +57,7 @@ pub(super) struct ListQuery {
     #[param(default = 50)]
     limit: i64,
     /// Of a lower number than this: `next` of the page before.
+    #[param(value_type = Option<i64>)]
     before: Option<JobId>,
     // The filter's fields stand here again, since a query string knows no nesting.
     state: Option<String>,
@@ -76,6 +77,7 @@ fn usual_limit() -> i64 {
 pub(super) struct JobList {
     jobs: Vec<JobSummary>,
     /// `before` of the next page; null: there is none.
+    #[schema(value_type = Option<i64>)]
     next: Option<JobId>,
 }
 
