@@ -31,7 +31,7 @@ async fn a_database_without_tables_can_be_connected_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_of_no_slots_takes_nothing() {
+async fn a_claim_of_no_jobs_takes_nothing() {
     let bench = Bench::new().await;
     bench.queue.enqueue(&Act::new("one", Deed::Succeed)).await.unwrap();
     sqlx::raw_sql(

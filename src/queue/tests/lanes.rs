@@ -7,7 +7,7 @@ use queue::job::NewJob;
 use crate::support::{Act, Bench, Deed};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_of_a_lane_run_in_order_though_there_are_many_slots_and_workers() {
+async fn jobs_of_a_lane_run_in_order_though_there_is_much_room_and_many_workers() {
     let bench = Bench::new().await;
     let both = (bench.work(8).await, bench.work(8).await);
 

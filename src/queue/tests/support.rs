@@ -52,7 +52,7 @@ impl Bench {
         Self { database, pg, queue, record: Record::default() }
     }
 
-    /// Workers for [`Act`] and its follow-up in a pool of this many slots, under a lease of their own.
+    /// Workers for [`Act`] and its follow-up in a pool with this much room, under a lease of their own.
     pub(crate) async fn work(&self, concurrency: usize) -> RunningWorkers {
         let queue = Queue::open(self.database.pool().await, settings());
         workers(&queue, self.record.clone(), concurrency).start().await.unwrap()
