@@ -6,18 +6,14 @@
 
 use std::time::Duration;
 
-use channel::alerts;
 use channel::app::App;
 use channel::erasure;
 use channel::inbound::backfill;
 use channel::kinds::Upkeep;
-use channel::outbound::in_doubt::UNRESOLVED;
-use channel::outbound::{sender, status_look_ups};
+use channel::outbound::{in_doubt, sender, status_look_ups};
 use channel::unknown_kinds;
 use queue::attempt::Attempt;
 use queue::failure::Failure;
-use store::alerts::AlertCause;
-use store::chunks::{ChunkState, End};
 
 /// Runs a job of this kind.
 pub async fn run(_: Upkeep, app: App, _: Attempt) -> Result<(), Failure> {
@@ -67,14 +63,7 @@ async fn tidy(app: &App) -> Result<(), Failure> {
     for chunk_id in doubts {
         let mut tx = app.begin().await?;
         let Some(chunk) = store::chunks::lock(&mut tx, chunk_id).await? else { continue };
-        let (end, reason): (End, &str) = UNRESOLVED;
-        if chunk.state == ChunkState::Sending
-            && store::chunks::end(&mut tx, chunk_id, end, None, reason).await?
-        {
-            store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
-            let detail = format!("chunk {chunk_id}: {reason}");
-            alerts::raise(&mut tx, &app.settings, AlertCause::UnknownSend, &detail).await?;
-        }
+        in_doubt::end_as_unknown(&mut tx, &app.settings, &chunk).await?;
         tx.commit().await?;
     }
     Ok(())

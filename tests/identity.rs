@@ -208,6 +208,9 @@ async fn a_plan_without_whatsapp_refuses_claims_and_hints_once_a_day() {
         app.text("SELECT string_agg(outcome, ' ' ORDER BY id) FROM channel_messages").await,
         "claim plan plan keyword"
     );
+    let (_, usage) = app.product(Method::GET, "/users/alice/usage", Value::Null).await;
+    let sends = &usage["whatsappSends"];
+    assert_eq!((&sends["cap"], &sends["remaining"]), (&json!(0), &json!(0)), "nothing could be sent");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,10 +25,14 @@ pub mod schedules;
 
 /// What must be looked at by a person.
 pub mod alerts;
+/// How many metered messages a user may still be sent.
+pub mod allowance;
 /// Durations as operators write them.
 pub mod durations;
 /// Erasing a person.
 pub mod erasure;
+/// Who wants nothing of our own accord.
+pub mod opt_out;
 /// What the operator sells.
 pub mod plans;
 /// Another try of what gave up.

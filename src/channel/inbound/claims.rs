@@ -8,7 +8,6 @@ use queue::failure::Failure;
 use queue::transaction::Transaction;
 use sqlx::PgConnection;
 use store::claim_tokens::TokenEnding;
-use store::consents::{ConsentAction, ConsentMethod, NewConsent};
 use store::links::{self, LinkEnding};
 use store::messages::{Message, MessageOutcome};
 use store::secret_keys::Sort;
@@ -16,6 +15,7 @@ use store::secret_keys::Sort;
 use super::admission::tell;
 use super::commands::ClaimToken;
 use crate::app::{App, Settings};
+use crate::opt_out;
 use crate::texts;
 
 /// A token is worth nothing after this.
@@ -125,19 +125,7 @@ async fn claim(
         }
     }
     store::claim_tokens::end(tx, live.id, TokenEnding::Redeemed).await?;
-    let names = store::addresses::names(tx, address_id).await?;
-    let consent = NewConsent {
-        user_id: &live.user_id,
-        names: &names,
-        method: ConsentMethod::ClaimFlow,
-        action: ConsentAction::Granted,
-        text: texts::CONSENT,
-        version: texts::CONSENT_VERSION,
-        message_sid: Some(&message.sid),
-    };
-    store::consents::insert(tx, keys, consent).await?;
-    store::opt_outs::lift(tx, keys, &names).await?;
-    store::addresses::settle_keywords(tx, address_id).await?;
+    opt_out::opt_in_by_claim(tx, keys, address_id, &live.user_id, &message.sid).await?;
     tell(app, tx, message, texts::LINKED).await?;
     store::messages::end(tx, message.id, MessageOutcome::Claim, "linked").await?;
     tracing::info!(

@@ -4,13 +4,12 @@
 use chrono::{DateTime, Utc};
 use queue::transaction::Transaction;
 use store::addresses::Keyword;
-use store::consents::{ConsentAction, ConsentMethod, NewConsent};
 use store::ids::{AddressId, MessageId};
 use store::messages::MessageOutcome;
-use store::opt_outs::OptedOutBy;
 
 use super::intake::IntakeError;
 use crate::app::Settings;
+use crate::opt_out::{self, OptOut};
 use crate::outbound::notices::{self, Notice};
 use crate::texts;
 
@@ -34,23 +33,8 @@ pub(super) async fn stop(
     word: &str,
 ) -> Result<(), IntakeError> {
     let Some(before) = note(tx, Keyword::Stop, written).await? else { return Ok(()) };
-    let keys = &settings.secret_keys;
-    let names = store::addresses::names(tx, written.address_id).await?;
-    let link = store::links::of_address(tx, written.address_id).await?;
-    let user_id = link.as_ref().map(|link| link.user_id.as_str());
-    let new = store::opt_outs::put(tx, keys, &names, user_id, OptedOutBy::Keyword(word)).await?;
-    if let (true, Some(user_id)) = (new, user_id) {
-        let consent = NewConsent {
-            user_id,
-            names: &names,
-            method: ConsentMethod::InboundStop,
-            action: ConsentAction::Revoked,
-            text: word,
-            version: "",
-            message_sid: Some(written.sid),
-        };
-        store::consents::insert(tx, keys, consent).await?;
-    }
+    let by = OptOut::Keyword { word, message_sid: written.sid };
+    let new = opt_out::opt_out(tx, &settings.secret_keys, written.address_id, by).await?;
     if new || !before.same {
         confirm(tx, settings, written, texts::STOPPED).await?;
     }
@@ -64,22 +48,7 @@ pub(super) async fn start(
     written: Written<'_>,
 ) -> Result<(), IntakeError> {
     let Some(before) = note(tx, Keyword::Start, written).await? else { return Ok(()) };
-    let keys = &settings.secret_keys;
-    let names = store::addresses::names(tx, written.address_id).await?;
-    let lifted = store::opt_outs::lift(tx, keys, &names).await?;
-    let link = store::links::of_address(tx, written.address_id).await?;
-    if let (true, Some(link)) = (lifted, link) {
-        let consent = NewConsent {
-            user_id: &link.user_id,
-            names: &names,
-            method: ConsentMethod::InboundStart,
-            action: ConsentAction::Granted,
-            text: Keyword::Start.as_str(),
-            version: "",
-            message_sid: Some(written.sid),
-        };
-        store::consents::insert(tx, keys, consent).await?;
-    }
+    let lifted = opt_out::opt_in(tx, &settings.secret_keys, written.address_id, written.sid).await?;
     if lifted || !before.same {
         confirm(tx, settings, written, texts::STARTED).await?;
     }

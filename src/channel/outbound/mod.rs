@@ -1,5 +1,7 @@
 //! What leaves: planned, sent once, and followed to its end.
 
+/// A SID for a chunk.
+mod acceptance;
 /// Sends whose outcome nobody knows.
 pub mod in_doubt;
 /// The channel's own word to a person.
@@ -16,3 +18,5 @@ pub mod sending;
 pub mod status;
 /// Finds out what became of messages whose callbacks were lost.
 pub mod status_look_ups;
+/// What an approved template must look like.
+pub mod template;

@@ -10,15 +10,15 @@ use queue::trace::TraceParent;
 use queue::transaction::Transaction;
 use store::alerts::AlertCause;
 use store::chunks::{Accepted, Chunk, End, Unsent};
-use store::consents::{ConsentAction, ConsentMethod, NewConsent};
 use store::deliveries::Obstacle;
-use store::ids::{AddressId, ChunkId};
-use store::opt_outs::OptedOutBy;
+use store::ids::ChunkId;
 use twilio::client::SendError;
 use twilio::errors::ErrorClass;
 use twilio::message::{MessageContent, OutboundMessage};
 
-use crate::app::{App, Settings};
+use crate::app::App;
+use crate::opt_out::{OptOut, opt_out};
+use crate::outbound::acceptance;
 use crate::outbound::{proactive, sender};
 use crate::{alerts, lanes};
 
@@ -197,12 +197,8 @@ async fn try_accept(
 ) -> Result<Proof, Failure> {
     let mut tx = app.begin().await?;
     let Some(chunk) = store::chunks::lock(&mut tx, chunk_id).await? else { return Ok(Proof::Stored) };
-    match store::chunks::accept(&mut tx, chunk_id, attempt, sid).await? {
-        Accepted::Stored | Accepted::Already => {}
-        Accepted::DoubleSend { first_sid } => {
-            let detail = format!("chunk {chunk_id} went out as {first_sid} and again as {sid}");
-            alerts::raise(&mut tx, &app.settings, AlertCause::DoubleSend, &detail).await?;
-        }
+    match acceptance::accept(&mut tx, &app.settings, chunk_id, attempt, sid).await? {
+        Accepted::Stored | Accepted::Already | Accepted::DoubleSend { .. } => {}
         Accepted::AnothersSid { owner } => {
             let reason = format!("Twilio gave it the SID {sid}, which is chunk {owner}'s");
             store::in_doubt::raise(&mut tx, chunk_id, attempt, &reason).await?;
@@ -281,7 +277,7 @@ async fn judge(app: &App, chunk: &Chunk, attempt: i32, error: SendError) -> Resu
             store::chunks::end(&mut tx, chunk.id, End::Failed, code, &text).await?;
             store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
             if class == ErrorClass::OptedOut {
-                opt_out_by_provider(&mut tx, &app.settings, address.id, code).await?;
+                opt_out(&mut tx, &app.settings.secret_keys, address.id, OptOut::Provider(code)).await?;
             }
             Failure::abort(text.clone())
         }
@@ -306,28 +302,4 @@ async fn hold_back(
     alerts::raise(tx, &app.settings, AlertCause::SenderRefused, reason).await?;
     sender::hold_back(tx, every).await?;
     Ok(Failure::Snooze(Duration::from_secs(1)))
-}
-
-/// Twilio or WhatsApp says that a person wants nothing of our own accord; then neither do we send any. The caller holds the address's lock.
-pub async fn opt_out_by_provider(
-    tx: &mut Transaction,
-    settings: &Settings,
-    address_id: AddressId,
-    code: Option<i32>,
-) -> sqlx::Result<()> {
-    let names = store::addresses::names(tx, address_id).await?;
-    let link = store::links::of_address(tx, address_id).await?;
-    let user_id = link.as_ref().map(|link| link.user_id.as_str());
-    let new = store::opt_outs::put(tx, &settings.secret_keys, &names, user_id, OptedOutBy::Provider).await?;
-    let (true, Some(user_id)) = (new, user_id) else { return Ok(()) };
-    let consent = NewConsent {
-        user_id,
-        names: &names,
-        method: ConsentMethod::Provider,
-        action: ConsentAction::Revoked,
-        text: &code.map_or_else(String::new, |code| format!("Twilio's error {code}")),
-        version: "",
-        message_sid: None,
-    };
-    store::consents::insert(tx, &settings.secret_keys, consent).await
 }

@@ -3,16 +3,16 @@
 
 use outside::words;
 use queue::transaction::Transaction;
-use store::alerts::AlertCause;
 use store::chunks::{Accepted, Chunk, ChunkState, TwilioStatus};
 use store::ids::{ChunkId, DeliveryId};
 use twilio::errors::ErrorClass;
 
-use crate::alerts::{self, AlertError};
+use crate::alerts::AlertError;
 use crate::app::Settings;
 use crate::lanes;
+use crate::opt_out::{OptOut, opt_out};
+use crate::outbound::acceptance;
 use crate::outbound::proactive::{self, PlanError};
-use crate::outbound::sending;
 
 /// What Twilio says of a message.
 #[derive(Clone, Copy, Debug)]
@@ -89,11 +89,8 @@ pub async fn apply(
         return Ok(None);
     }
     let attempt = report.attempt.unwrap_or(chunk.attempt);
-    match store::chunks::accept(tx, chunk.id, attempt, report.sid).await? {
-        Accepted::DoubleSend { first_sid } => {
-            let detail = format!("chunk {} went out as {first_sid} and again as {}", chunk.id, report.sid);
-            alerts::raise(tx, settings, AlertCause::DoubleSend, &detail).await?;
-        }
+    match acceptance::accept(tx, settings, chunk.id, attempt, report.sid).await? {
+        Accepted::DoubleSend { .. } => {}
         // The message is what another chunk was taken to be, so its fate is that chunk's.
         Accepted::AnothersSid { owner } => {
             if let Some(owner) = store::chunks::lock(tx, owner).await? {
@@ -103,7 +100,7 @@ pub async fn apply(
         Accepted::Stored | Accepted::Already => move_chunk(tx, settings, report, &chunk).await?,
     }
     if let Some(address_id) = person {
-        sending::opt_out_by_provider(tx, settings, address_id, report.error_code).await?;
+        opt_out(tx, &settings.secret_keys, address_id, OptOut::Provider(report.error_code)).await?;
     }
     store::deliveries::follow_chunks(tx, chunk.delivery_id).await?;
     if matches!(chunk.state, ChunkState::Sending | ChunkState::Unknown) {

@@ -13,6 +13,7 @@ use toml::de::DeTable;
 use super::cron::Cron;
 use super::placeholders;
 use crate::durations;
+use crate::outbound::template;
 use crate::plans::Plans;
 
 /// A schedule as its file has it. This is also how the database keeps it.
@@ -310,15 +311,14 @@ fn check(definition: &Definition) -> Result<(), Wrong> {
 
 fn check_template(template: &Template) -> Result<(), Wrong> {
     let sid = &template.content_sid;
-    if sid.len() != 34 || !sid.starts_with("HX") || !sid.bytes().skip(2).all(|b| b.is_ascii_hexdigit()) {
-        let reason = format!("template.content_sid is {sid:?}; it must be HX and 32 hex digits");
+    if let Err(remedy) = template::check_content_sid(sid) {
+        let reason = format!("template.content_sid is {sid:?}; {remedy}");
         return Err(Wrong::new(&["template", "content_sid"], reason));
     }
     for (name, value) in &template.variables {
         let wrong = |reason| Wrong::new(&["template", "variables"], reason);
-        if value.trim().is_empty() || value.contains(['\n', '\t', '\0']) {
-            return Err(wrong(format!("template.variables.{name} is blank, or has line breaks or tabs")));
-        }
+        template::check_variable(value)
+            .map_err(|told| wrong(format!("template.variables.{name}: {told}")))?;
         placeholders::check(value).map_err(|told| wrong(format!("template.variables.{name}: {told}")))?;
     }
     Ok(())

@@ -12,6 +12,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use queue::attempt::Attempt;
 use queue::failure::Failure;
+use queue::transaction::Transaction;
 use store::alerts::AlertCause;
 use store::chunks::{Chunk, ChunkState, End, Unsent};
 use twilio::address::spellings;
@@ -19,8 +20,8 @@ use twilio::client::{ListFilter, LookupError};
 use twilio::listed::Entry;
 
 use self::evidence::{Rival, Sought, Verdict};
-use crate::alerts;
-use crate::app::App;
+use crate::alerts::{self, AlertError};
+use crate::app::{App, Settings};
 use crate::outbound::sending;
 
 /// Messages without a send date are not found by day; the newest ones are looked at as well.
@@ -110,15 +111,29 @@ async fn leave_in_doubt(
 /// Twilio could not be asked for too long: the chunk ends as unknown, and somebody must look.
 async fn leave_to_a_person(app: &App, attempt: &Attempt, chunk: &Chunk) -> Result<(), Failure> {
     let mut tx = app.begin().await?;
-    store::chunks::lock(&mut tx, chunk.id).await?;
-    let (end, reason) = UNRESOLVED;
-    if store::chunks::end(&mut tx, chunk.id, end, None, reason).await? {
-        store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
-        let detail = format!("chunk {}: {reason}", chunk.id);
-        alerts::raise(&mut tx, &app.settings, AlertCause::UnknownSend, &detail).await?;
+    if let Some(chunk) = store::chunks::lock(&mut tx, chunk.id).await? {
+        end_as_unknown(&mut tx, &app.settings, &chunk).await?;
     }
     attempt.complete(&mut tx).await?;
     tx.commit().await?;
+    Ok(())
+}
+
+/// Ends a chunk that is being sent as unknown: it may have been sent or not, is never sent again by itself, and an alert has somebody look. One that has
+/// its end is left alone. The caller has locked it.
+pub async fn end_as_unknown(
+    tx: &mut Transaction,
+    settings: &Settings,
+    chunk: &Chunk,
+) -> Result<(), AlertError> {
+    let reason = "nobody knows whether it was sent";
+    if chunk.state == ChunkState::Sending
+        && store::chunks::end(tx, chunk.id, End::Unknown, None, reason).await?
+    {
+        store::deliveries::follow_chunks(tx, chunk.delivery_id).await?;
+        let detail = format!("chunk {}: {reason}", chunk.id);
+        alerts::raise(tx, settings, AlertCause::UnknownSend, &detail).await?;
+    }
     Ok(())
 }
 
@@ -178,6 +193,3 @@ fn unlisted(error: LookupError) -> Failure {
     tracing::warn!(error = %error, "Could not list messages; trying again: {error}");
     Failure::Snooze(Duration::from_secs(5))
 }
-
-/// The end of a chunk whose send nobody could clear up in time: it may have been sent or not, and is never sent again by itself.
-pub const UNRESOLVED: (End, &str) = (End::Unknown, "nobody knows whether it was sent");

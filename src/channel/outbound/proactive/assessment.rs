@@ -30,12 +30,12 @@ pub fn of(standing: Option<&Eligibility>, text: &str, has_template: bool) -> Ass
     } else {
         planning::plan(text, Kind::Proactive, &Limits::default()).chunks
     };
-    let wanted = i64::try_from(chunks.len()).unwrap_or(i64::MAX);
+    let wanted = u64::try_from(chunks.len()).unwrap_or(u64::MAX);
     let blocked = if standing.opted_out {
         Some(Obstacle::OptedOut)
     } else if chunks.is_empty() {
         Some(Obstacle::Empty)
-    } else if wanted > standing.left() {
+    } else if wanted > u64::from(standing.allowance.remaining()) {
         Some(Obstacle::Quota)
     } else if !standing.window_is_open && !has_template {
         Some(Obstacle::Window)
@@ -55,6 +55,7 @@ mod tests {
     use store::users::User;
 
     use super::*;
+    use crate::allowance::Allowance;
 
     fn standing() -> Eligibility {
         let now = DateTime::UNIX_EPOCH;
@@ -77,8 +78,7 @@ mod tests {
             phone: Some(phone),
             opted_out: false,
             window_is_open: true,
-            cap: 10,
-            usage: Usage { used: 4, reserved: 5, credited: 2 },
+            allowance: Allowance { cap: 10, usage: Usage { used: 4, reserved: 5, credited: 2 } },
             read_at: now,
         }
     }
@@ -88,7 +88,12 @@ mod tests {
         let long = "word ".repeat(1000);
         let open = standing();
         let closed = Eligibility { window_is_open: false, ..standing() };
-        let opted_out = Eligibility { opted_out: true, cap: 0, window_is_open: false, ..standing() };
+        let opted_out = Eligibility {
+            opted_out: true,
+            allowance: Allowance { cap: 0, ..standing().allowance },
+            window_is_open: false,
+            ..standing()
+        };
         let unlinked = Eligibility { phone: None, opted_out: true, ..standing() };
         for (standing, text, has_template, blocked) in [
             (Some(&open), "hi", false, None),

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use store::allowances::{self, Usage};
+use store::allowances;
 use store::periods::Period;
 use store::recipients::Phone;
 use store::users::User;
 
-use super::cap;
+use crate::allowance::Allowance;
 use crate::app::Settings;
 
 /// What counts for a user.
@@ -25,20 +25,10 @@ pub struct Eligibility {
     pub(super) window_is_open: bool,
     /// The billing period that runs.
     pub period: Period,
-    /// All that may be sent in it.
-    pub cap: u32,
-    /// What was sent in it.
-    pub usage: Usage,
+    /// What may be sent in it, and was.
+    pub allowance: Allowance,
     /// When this was read, by the database's clock.
     pub read_at: DateTime<Utc>,
-}
-
-impl Eligibility {
-    /// How many more may be sent in this period.
-    pub fn left(&self) -> i64 {
-        let Usage { used, reserved, credited } = self.usage;
-        i64::from(self.cap) + i64::from(credited) - i64::from(used) - i64::from(reserved)
-    }
 }
 
 /// Eligibilities by the users' ids; an unknown user has none.
@@ -69,8 +59,11 @@ pub async fn read(
             window_is_open: settings.window_is_open(last_inbound_at, known.read_at),
             period: known.user.anchor.period(known.read_at),
             read_at: known.read_at,
-            cap: cap(settings, &known.user),
-            usage: usages.remove(&known.user.id).unwrap_or_default(),
+            allowance: Allowance::of(
+                settings,
+                &known.user,
+                usages.remove(&known.user.id).unwrap_or_default(),
+            ),
         };
         (known.user.id.clone(), standing)
     });

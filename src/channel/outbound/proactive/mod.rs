@@ -14,7 +14,6 @@ use store::allowances::{self, Wish};
 use store::deliveries::{Delivery, DeliveryState, NewChunk, Obstacle, Purpose};
 use store::ids::{AddressId, ChunkId, DeliveryId};
 use store::proactive_deliveries::{self, Beginning, NewProactive, Opening};
-use store::users::User;
 
 use crate::app::Settings;
 use crate::kinds::SendChunk;
@@ -172,7 +171,7 @@ async fn reserve(
         .map(|(standing, outlook)| Wish {
             user_id: &standing.user.id,
             period: standing.period,
-            cap: standing.cap,
+            cap: standing.allowance.cap,
             chunks: outlook.chunks.len(),
         })
         .collect();
@@ -189,7 +188,7 @@ pub(crate) async fn reserve_for(
 ) -> sqlx::Result<Option<DateTime<Utc>>> {
     let standings = eligibility::read(tx, settings, &[user_id]).await?;
     let Some(standing) = standings.get(user_id) else { return Ok(None) };
-    let wish = Wish { user_id, period: standing.period, cap: standing.cap, chunks };
+    let wish = Wish { user_id, period: standing.period, cap: standing.allowance.cap, chunks };
     let granted = allowances::reserve(tx, &[wish]).await?;
     Ok((!granted.is_empty()).then_some(standing.period.start))
 }
@@ -239,13 +238,6 @@ fn send_jobs<'a>(
             None => job,
         }
     })
-}
-
-/// Metered messages that a user may be sent in a billing period.
-#[must_use]
-pub fn cap(settings: &Settings, user: &User) -> u32 {
-    let plan = settings.plans.of(&user.plan);
-    if plan.whatsapp && settings.whatsapp.enabled { plan.whatsapp_sends } else { 0 }
 }
 
 /// The job that sends a chunk, in the lane of its person.

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use channel::outbound::proactive::{self, Request};
+use channel::outbound::template;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -140,22 +141,13 @@ fn check(
     now: DateTime<Utc>,
 ) -> Result<DateTime<Utc>, Problem> {
     check_text(&request.text)?;
-    if let Some(template) = &request.template {
-        let sid = &template.content_sid;
-        let valid =
-            sid.len() == 34 && sid.starts_with("HX") && sid[2..].bytes().all(|b| b.is_ascii_hexdigit());
-        if !valid {
-            return Err(Problem::invalid("template.contentSid: it must be HX and 32 hex digits"));
-        }
-        for (name, value) in &template.variables {
-            let fine = value
-                .as_str()
-                .is_some_and(|text| !text.trim().is_empty() && !text.contains(['\n', '\t', '\0']));
-            if !fine {
-                return Err(Problem::invalid(format!(
-                    "template.variables.{name}: it must be a text that is not blank and has no line breaks or tabs"
-                )));
-            }
+    if let Some(wanted) = &request.template {
+        template::check_content_sid(&wanted.content_sid)
+            .map_err(|remedy| Problem::invalid(format!("template.contentSid: {remedy}")))?;
+        for (name, value) in &wanted.variables {
+            // What is no text is refused as a blank one.
+            template::check_variable(value.as_str().unwrap_or_default())
+                .map_err(|remedy| Problem::invalid(format!("template.variables.{name}: {remedy}")))?;
         }
     }
     let expires_at = request.expires_at.unwrap_or(now + product.settings.deliveries.notification_expires);

@@ -3,16 +3,17 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use channel::allowance::Allowance;
 use channel::app::Settings;
 use channel::erasure;
+use channel::opt_out::{self, OptOut};
 use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use sqlx::PgConnection;
 use store::claim_tokens::TokenEnding;
-use store::consents::{Consent, ConsentAction, ConsentMethod, NewConsent};
+use store::consents::{Consent, ConsentAction, ConsentMethod};
 use store::deliveries::Obstacle;
 use store::links::Link;
-use store::opt_outs::OptedOutBy;
 use store::users::User;
 use utoipa::ToSchema;
 
@@ -281,21 +282,7 @@ pub(super) async fn opt_out(
             "the user has no phone that could be opted out",
         ));
     };
-    let names = store::addresses::names(&mut tx, link.address_id).await?;
-    if store::opt_outs::put(&mut tx, keys, &names, Some(&user.id), OptedOutBy::Admin).await? {
-        let consent = NewConsent {
-            user_id: &user.id,
-            names: &names,
-            method: ConsentMethod::Admin,
-            action: ConsentAction::Revoked,
-            text: "opted out by support",
-            version: "",
-            message_sid: None,
-        };
-        store::consents::insert(&mut tx, keys, consent).await?;
-        // A START that was written before must not lift this when it arrives late.
-        store::addresses::settle_keywords(&mut tx, link.address_id).await?;
-    }
+    opt_out::opt_out(&mut tx, keys, link.address_id, OptOut::Support).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -342,18 +329,15 @@ pub(crate) async fn view(conn: &mut PgConnection, settings: &Settings, user: Use
 async fn usage_view(conn: &mut PgConnection, settings: &Settings, user: &User) -> sqlx::Result<UsageView> {
     let period = user.anchor.period(store::clock::now(conn).await?);
     let usage = store::allowances::usage(conn, &user.id, period).await?;
-    let plan = settings.plans.of(&user.plan);
-    let left = i64::from(plan.whatsapp_sends) + i64::from(usage.credited)
-        - i64::from(usage.used)
-        - i64::from(usage.reserved);
+    let allowance = Allowance::of(settings, user, usage);
     Ok(UsageView {
-        plan: plan.name.clone(),
+        plan: settings.plans.of(&user.plan).name.clone(),
         whatsapp_sends: SendsView {
             used: usage.used,
             reserved: usage.reserved,
             credited: usage.credited,
-            cap: plan.whatsapp_sends,
-            remaining: u32::try_from(left).unwrap_or(0),
+            cap: allowance.cap,
+            remaining: allowance.remaining(),
         },
         period: PeriodView { start: period.start, end: period.end },
     })

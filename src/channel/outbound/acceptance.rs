@@ -1,0 +1,25 @@
+//! A SID for a chunk: the proof that Twilio has it.
+
+use queue::transaction::Transaction;
+use store::alerts::AlertCause;
+use store::chunks::Accepted;
+use store::ids::ChunkId;
+
+use crate::alerts::{self, AlertError};
+use crate::app::Settings;
+
+/// Notes that Twilio has a chunk under this SID, by its answer, a callback or its list. A second SID is kept as a double send and told.
+pub(crate) async fn accept(
+    tx: &mut Transaction,
+    settings: &Settings,
+    chunk_id: ChunkId,
+    attempt: i32,
+    sid: &str,
+) -> Result<Accepted, AlertError> {
+    let accepted = store::chunks::accept(tx, chunk_id, attempt, sid).await?;
+    if let Accepted::DoubleSend { first_sid } = &accepted {
+        let detail = format!("chunk {chunk_id} went out as {first_sid} and again as {sid}");
+        alerts::raise(tx, settings, AlertCause::DoubleSend, &detail).await?;
+    }
+    Ok(accepted)
+}
