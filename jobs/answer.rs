@@ -12,7 +12,7 @@ use agent::turn::Reply;
 use channel::app::App;
 use channel::conversation::apology::apologise;
 use channel::conversation::turns::{self, Opened};
-use channel::conversation::unsaved_replies::UnsavedReply;
+use channel::conversation::unsaved_reply::UnsavedReply;
 use channel::conversation::{replies, request, typing};
 use channel::kinds::Answer;
 use queue::attempt::Attempt;

@@ -12,7 +12,7 @@ use agent::turn::{Channel, Reply, TurnPart, TurnRequest};
 use channel::app::App;
 use channel::conversation::agents::{self, UsersAgent};
 use channel::conversation::request;
-use channel::conversation::unsaved_replies::{self, UnsavedReply};
+use channel::conversation::unsaved_reply::{self, UnsavedReply};
 use channel::kinds::PromptUser;
 use channel::outbound::proactive::eligibility;
 use channel::schedules::definition::Definition;
@@ -152,7 +152,7 @@ async fn open_turn(job: &PromptUser, app: &App) -> Result<Option<Opened>, Failur
     let (turn, in_hand) = match store::turns::begin_of_slot(&mut tx, conversation, &name, job.slot).await? {
         OfSlot::Busy => return Err(Failure::Snooze(CHAT_PAUSE)),
         OfSlot::Begun(turn) => (turn, None),
-        OfSlot::LeftBehind(turn) => match unsaved_replies::of(app, &mut tx, &turn).await? {
+        OfSlot::LeftBehind(turn) => match unsaved_reply::of(app, &mut tx, &turn).await? {
             Some(reply) => (turn, Some(reply)),
             None => (store::turns::count_attempt(&mut tx, turn.id).await?, None),
         },

@@ -1,6 +1,6 @@
 //! Decides what an inbound message means.
 //!
-//! Enqueued by the receiver in the webhook's own transaction, in the sender's lane; STOP and START never get here. A claim token links the
+//! Enqueued in the transaction that takes the message in, in the sender's lane, or in the lane of the sender's browser phrases; STOP and START never get here. A claim token links the
 //! phone, a browser phrase ends the browser session, and what the sender may ask the agent is accepted and gets an `answer`. Everything
 //! else ends here with its outcome. When it gives up, `close_message` follows. It may run twice after a crash: a message that has its
 //! outcome already is left alone.

@@ -21,18 +21,18 @@ pub async fn run(job: SendChunk, app: App, attempt: Attempt) -> Result<(), Failu
         return Ok(());
     };
     match chunk.state {
-        ChunkState::Planned => match turn(&app, &chunk).await? {
-            Turn::Now => sending::send(&app, &attempt, &chunk).await,
-            Turn::Later(pause) => Err(Failure::Snooze(pause)),
-            Turn::AfterVerdict => Ok(()),
+        ChunkState::Planned => match readiness(&app, &chunk).await? {
+            Readiness::Now => sending::send(&app, &attempt, &chunk).await,
+            Readiness::Later(pause) => Err(Failure::Snooze(pause)),
+            Readiness::AfterVerdict => Ok(()),
         },
         ChunkState::Sending => in_doubt::resolve(&app, &attempt, &chunk).await,
         _ => Ok(()),
     }
 }
 
-/// Whether it is a chunk's turn.
-enum Turn {
+/// Whether a chunk may be sent.
+enum Readiness {
     Now,
     Later(Duration),
     /// The chunk before it is in doubt and waits for a person; whoever clears that up enqueues this one again.
@@ -42,17 +42,17 @@ enum Turn {
 /// While something else to the same person is under way, it is looked at this often.
 const LET_PASS: Duration = Duration::from_millis(500);
 
-async fn turn(app: &App, chunk: &Chunk) -> Result<Turn, Failure> {
+async fn readiness(app: &App, chunk: &Chunk) -> Result<Readiness, Failure> {
     let mut conn = app.pg.acquire().await?;
     // In order: until the callback of the chunk before this one, or a few seconds.
     if let Some((state, accepted_secs_ago)) = store::chunks::before(&mut conn, chunk).await? {
         let left =
             app.settings.deliveries.callback_wait.as_secs_f64() - accepted_secs_ago.unwrap_or(f64::MAX);
         if state == ChunkState::Accepted && left > 0.0 {
-            return Ok(Turn::Later(Duration::from_secs_f64(left)));
+            return Ok(Readiness::Later(Duration::from_secs_f64(left)));
         }
         if state == ChunkState::Sending {
-            return Ok(Turn::AfterVerdict);
+            return Ok(Readiness::AfterVerdict);
         }
     }
     let first = chunk.index == 0;
@@ -65,19 +65,19 @@ async fn turn(app: &App, chunk: &Chunk) -> Result<Turn, Failure> {
         )
         .await?
     {
-        return Ok(Turn::Later(LET_PASS));
+        return Ok(Readiness::Later(LET_PASS));
     }
     drop(conn);
     // By the database's clock in any case.
-    let wait = match chunk.slot_at {
-        Some(slot_at) => (slot_at - chunk.now).to_std().unwrap_or_default(),
+    let wait = match chunk.send_at {
+        Some(send_at) => (send_at - chunk.now).to_std().unwrap_or_default(),
         None => match pace(app, chunk).await? {
             Pace::SendIn(wait) => wait,
-            Pace::AskAgainIn(pause) => return Ok(Turn::Later(pause)),
+            Pace::AskAgainIn(pause) => return Ok(Readiness::Later(pause)),
         },
     };
     if wait > SHORT {
-        return Ok(Turn::Later(wait));
+        return Ok(Readiness::Later(wait));
     }
     tokio::time::sleep(wait).await;
     if chunk.of_own_accord {
@@ -90,7 +90,7 @@ async fn turn(app: &App, chunk: &Chunk) -> Result<Turn, Failure> {
         .await?;
         tokio::time::sleep(Duration::from_secs_f64(now.wait_secs).min(Duration::from_secs(2))).await;
     }
-    Ok(Turn::Now)
+    Ok(Readiness::Now)
 }
 
 /// A shorter wait than this is not worth putting the job off.
@@ -123,6 +123,6 @@ async fn pace(app: &App, chunk: &Chunk) -> Result<Pace, Failure> {
     } else {
         store::sender_pace::take(&mut conn, SendStream::All, settings.sending.per_sec()).await?
     };
-    store::chunks::keep_slot(&mut conn, chunk.id, moment.at).await?;
+    store::chunks::keep_send_time(&mut conn, chunk.id, moment.at).await?;
     Ok(Pace::SendIn(Duration::from_secs_f64(moment.wait_secs)))
 }

@@ -236,7 +236,7 @@ CREATE TABLE channel_turns (
     retry_of        BIGINT REFERENCES channel_turns (id),  -- the failed turn whose messages this one answers; NULL: it is nobody's successor
     state           TEXT NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'replied', 'silent', 'failed')), -- running until it ends once, for good
     attempt         INTEGER NOT NULL DEFAULT 1,            -- calls of the agent, counted before each call
-    agent           TEXT NOT NULL,                         -- which agent was asked: echo, openclaw
+    agent           TEXT NOT NULL,                         -- which agent was asked: echo, openclaw, none; or which schedule spoke
     in_hand         TEXT,                                  -- what it has said while the reply could not be stored as a whole, '' if it chose silence; NULL: nothing
     reply           TEXT,                                  -- what it said; set once, never changed
     error           TEXT,                                  -- the last failure
@@ -395,7 +395,7 @@ CREATE TABLE channel_chunks (
         ('planned', 'sending', 'accepted', 'sent', 'delivered', 'read', 'failed', 'cancelled', 'blocked', 'expired', 'unknown')),
     verdict         TEXT CHECK (verdict IN ('arrived', 'send_again')), -- what an administrator said of a send in doubt
     attempt         INTEGER NOT NULL DEFAULT 0,            -- of the send; part of the status callback's URL
-    slot_at         TIMESTAMPTZ,                           -- the moment that the sender's pace gave it; NULL: none yet
+    send_at         TIMESTAMPTZ,                           -- its send time, given by the sender's pace; NULL: none yet
     sent_to         TEXT,                                  -- the alias of the last attempt
     deadline_at     TIMESTAMPTZ,                           -- the request of the last attempt is given up then
     sid             TEXT UNIQUE,                           -- Twilio's id once it accepted
@@ -492,7 +492,7 @@ CREATE TABLE whatsapp_sends (
     user_id      TEXT NOT NULL,                            -- whose; no reference, since it outlives the user
     period_start TIMESTAMPTZ NOT NULL,                     -- the first moment
     period_end   TIMESTAMPTZ NOT NULL,                     -- the first moment after it
-    used         INTEGER NOT NULL DEFAULT 0 CHECK (used >= 0), -- accepted by Twilio; never falls
+    used         INTEGER NOT NULL DEFAULT 0 CHECK (used >= 0), -- accepted by Twilio, or nobody will ever know; never falls
     reserved     INTEGER NOT NULL DEFAULT 0 CHECK (reserved >= 0), -- planned, not yet accepted
     credited     INTEGER NOT NULL DEFAULT 0 CHECK (credited >= 0), -- accepted, and failed for good afterwards
     PRIMARY KEY (user_id, period_start),

@@ -105,7 +105,7 @@ CREATE TABLE channel_chunks (
     state TEXT NOT NULL DEFAULT 'planned'::text,
     verdict TEXT,
     attempt INTEGER NOT NULL DEFAULT 0,
-    slot_at TIMESTAMP WITH TIME ZONE,
+    send_at TIMESTAMP WITH TIME ZONE,
     sent_to TEXT,
     deadline_at TIMESTAMP WITH TIME ZONE,
     sid TEXT,

@@ -1,4 +1,4 @@
-//! The names of lanes and keys, in one place: two jobs that must not run beside each other must spell them alike.
+//! The names of lanes, and of the keys that more than one place spells: two jobs that must not run beside each other must spell them alike.
 
 use store::ids::{AddressId, ChunkId, ConversationId};
 

@@ -1,4 +1,4 @@
-//! What people read from the channel itself, in one place. The agent's words are not here.
+//! What people read from the channel itself, but for what is added to a text when it is planned: the footer, and the notice of a cut.
 
 /// Answers a STOP.
 pub const STOPPED: &str = "You're unsubscribed from scheduled and proactive messages. You can still chat here. Reply START to resume.";

@@ -1,5 +1,6 @@
 //! `cloudybot chunks …`: sends of which nobody knows whether they arrived, for an administrator at a terminal.
 
+use channel::outbound::in_doubt;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -59,8 +60,9 @@ pub(crate) async fn run(config: &Config, command: ChunksCommand, as_json: bool) 
             };
             let queue = Queue::open(pg.clone(), config.keys.queue.clone());
             let actor = std::env::var("USER").unwrap_or_else(|_| "command line".to_owned());
-            let state =
-                verdicts::give(&queue, &pg, ChunkId(chunk), verdict, &actor).await?.with_context(|| {
+            let state = in_doubt::give_verdict(&queue, &pg, ChunkId(chunk), verdict, &actor)
+                .await?
+                .with_context(|| {
                     format!("chunk {chunk} is not in doubt; `cloudybot chunks in-doubt` lists those that are")
                 })?;
             queue.flush_notifications().await;

@@ -2,15 +2,10 @@
 
 use std::fmt;
 
-use channel::outbound::proactive::{self, PlanError};
-use queue::Queue;
-use queue::connections::Connections;
 use serde::Serialize;
 use sqlx::PgConnection;
 use store::chunks::ChunkState;
-use store::deliveries::DeliveryState;
 use store::ids::{ChunkId, DeliveryId};
-use store::in_doubt::AdminVerdict;
 use utoipa::ToSchema;
 
 /// A send in doubt.
@@ -60,28 +55,4 @@ pub(crate) async fn in_doubt(conn: &mut PgConnection) -> sqlx::Result<Vec<InDoub
         reason: chunk.error_message,
     });
     Ok(shown.collect())
-}
-
-/// Gives a verdict, and lets the delivery go on. Returns the delivery's state; `None`: the chunk is not in doubt.
-pub(crate) async fn give(
-    queue: &Queue,
-    pg: &Connections,
-    chunk_id: ChunkId,
-    verdict: AdminVerdict,
-    actor: &str,
-) -> Result<Option<DeliveryState>, PlanError> {
-    let mut tx = queue.begin(pg).await?;
-    let Some(chunk) = store::chunks::get(&mut tx, chunk_id).await? else { return Ok(None) };
-    store::addresses::lock(&mut tx, chunk.address_id).await?;
-    store::chunks::lock(&mut tx, chunk_id).await?;
-    if !store::in_doubt::give_verdict(&mut tx, chunk_id, verdict).await? {
-        return Ok(None);
-    }
-    store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
-    proactive::go_on(&mut tx, chunk.delivery_id).await?;
-    tx.wake(&channel::lanes::chunk_key(chunk_id)).await?;
-    let delivery = store::deliveries::get(&mut tx, chunk.delivery_id).await?;
-    tx.commit().await?;
-    tracing::warn!(chunk.id = chunk_id.0, actor, "A verdict on chunk {chunk_id}: {verdict:?}");
-    Ok(delivery.map(|delivery| delivery.state))
 }

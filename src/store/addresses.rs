@@ -179,16 +179,6 @@ pub async fn names(conn: &mut PgConnection, id: AddressId) -> sqlx::Result<Vec<N
     .await
 }
 
-/// Where to write to this person: the alias last written from. `None`: the person was erased.
-pub async fn send_to(conn: &mut PgConnection, id: AddressId) -> sqlx::Result<Option<String>> {
-    sqlx::query_scalar(
-        "SELECT alias FROM channel_address_aliases WHERE address_id = $1 ORDER BY last_seen_at DESC LIMIT 1",
-    )
-    .bind(id)
-    .fetch_optional(conn)
-    .await
-}
-
 text_enum! {
     /// A keyword as it is remembered: whichever word was used, it says one of these.
     pub enum Keyword in ["channel_addresses.last_keyword"] {

@@ -11,7 +11,7 @@ use crate::periods::Period;
 /// What became of an allowance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
 pub struct Usage {
-    /// Accepted by Twilio.
+    /// Accepted by Twilio, or nobody will ever know whether it was.
     pub used: i32,
     /// Planned, not yet accepted.
     pub reserved: i32,

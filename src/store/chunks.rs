@@ -123,7 +123,7 @@ pub struct Chunk {
     /// The template's variables.
     pub content_variables: Option<serde_json::Value>,
     /// The moment that the sender's pace gave it.
-    pub slot_at: Option<DateTime<Utc>>,
+    pub send_at: Option<DateTime<Utc>>,
     /// Not sent any more after this.
     pub expires_at: DateTime<Utc>,
     /// The database's clock now.
@@ -136,7 +136,7 @@ pub async fn get(conn: &mut PgConnection, id: ChunkId) -> sqlx::Result<Option<Ch
         "SELECT c.id, c.delivery_id, d.address_id, c.index, c.body, c.meter_proactive, c.proactive, c.state, c.attempt, c.sent_to, c.deadline_at,
                 a.started_at AS attempt_started_at, (l.ended_at IS NOT NULL OR l.unproven_since IS NOT NULL) AS link_ended,
                 d.purpose IN ('notification', 'scheduled') AS of_own_accord, CASE WHEN c.form = 'template' THEN d.content_sid END AS content_sid,
-                CASE WHEN c.form = 'template' THEN d.content_variables END AS content_variables, c.slot_at, d.expires_at, clock_timestamp() AS now
+                CASE WHEN c.form = 'template' THEN d.content_variables END AS content_variables, c.send_at, d.expires_at, clock_timestamp() AS now
          FROM channel_chunks c JOIN channel_deliveries d ON d.id = c.delivery_id
          LEFT JOIN channel_links l ON l.id = d.link_id
          LEFT JOIN channel_chunk_attempts a ON a.chunk_id = c.id AND a.attempt = c.attempt
@@ -304,7 +304,7 @@ pub async fn return_to_planned(
     error: &str,
 ) -> sqlx::Result<bool> {
     let done = sqlx::query(
-        "UPDATE channel_chunks SET state = 'planned', slot_at = NULL, error_message = $3, updated_at = clock_timestamp() WHERE id = $1 AND attempt = $2 AND state = 'sending'",
+        "UPDATE channel_chunks SET state = 'planned', send_at = NULL, error_message = $3, updated_at = clock_timestamp() WHERE id = $1 AND attempt = $2 AND state = 'sending'",
     )
     .bind(id)
     .bind(attempt)
@@ -352,11 +352,15 @@ pub async fn end(
     Ok(ended.is_some())
 }
 
-/// Keeps the moment that the sender's pace gave a chunk.
-pub async fn keep_slot(conn: &mut PgConnection, id: ChunkId, slot_at: DateTime<Utc>) -> sqlx::Result<()> {
-    sqlx::query("UPDATE channel_chunks SET slot_at = $2 WHERE id = $1")
+/// Keeps the send time that the sender's pace gave a chunk.
+pub async fn keep_send_time(
+    conn: &mut PgConnection,
+    id: ChunkId,
+    send_at: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query("UPDATE channel_chunks SET send_at = $2 WHERE id = $1")
         .bind(id)
-        .bind(slot_at)
+        .bind(send_at)
         .execute(conn)
         .await?;
     Ok(())

@@ -1,5 +1,5 @@
-//! `channel_deliveries`: logical outbound messages. A delivery is written once, with its chunks; after that its state
-//! only follows theirs.
+//! `channel_deliveries`: logical outbound messages. A delivery is written once, and its chunks with it or, if it waits for
+//! the person, when they write; after that its state only follows theirs.
 
 use std::collections::HashMap;
 use std::ops::Range;

@@ -92,7 +92,7 @@ pub async fn give_verdict(conn: &mut PgConnection, id: ChunkId, verdict: AdminVe
         AdminVerdict::SendAgain => ChunkState::Planned,
     };
     let done = sqlx::query(
-        "UPDATE channel_chunks SET state = $2, verdict = $3, accepted_at = CASE WHEN $3 = 'arrived' THEN clock_timestamp() END, slot_at = NULL,
+        "UPDATE channel_chunks SET state = $2, verdict = $3, accepted_at = CASE WHEN $3 = 'arrived' THEN clock_timestamp() END, send_at = NULL,
              error_message = NULL, updated_at = clock_timestamp()
          WHERE id = $1 AND state IN ('sending', 'unknown')",
     )
@@ -104,7 +104,7 @@ pub async fn give_verdict(conn: &mut PgConnection, id: ChunkId, verdict: AdminVe
     Ok(done.rows_affected() == 1)
 }
 
-/// Chunks that have been in doubt for at least this long: the caller ends them as unknown. At most 100.
+/// Chunks that have been in doubt for at least this long: the caller ends them as unknown. At most 100. The first condition is the partial index's.
 pub async fn stale(conn: &mut PgConnection, older_than_secs: f64) -> sqlx::Result<Vec<ChunkId>> {
     sqlx::query_scalar(
         "SELECT c.id FROM channel_chunks c WHERE c.state IN ('sending', 'unknown') AND c.state = 'sending' AND c.updated_at < now() - make_interval(secs => $1) ORDER BY c.id LIMIT 100",

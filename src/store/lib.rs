@@ -1,7 +1,7 @@
 //! What is remembered: all SQL over the channel's own tables. No HTTP, no jobs.
 //!
 //! A function is one statement or a few on the caller's connection, so the caller owns the transaction. Locks are
-//! taken in one order everywhere: address, conversation, delivery, chunk.
+//! taken in one order everywhere, which `src/ARCHITECTURE.md` has.
 
 /// WhatsApp people.
 pub mod addresses;

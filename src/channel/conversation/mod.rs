@@ -18,5 +18,7 @@ pub mod request;
 pub mod turns;
 /// The signs of work while it lasts.
 pub mod typing;
-/// Replies that the database has not taken yet.
+/// The replies that this process holds until they are stored.
 pub mod unsaved_replies;
+/// A reply that the database has not taken yet.
+pub mod unsaved_reply;

@@ -11,7 +11,7 @@ use store::turns::Turn;
 
 use super::agents::{self, UsersAgent};
 use super::apology::apologise;
-use super::{message_text, unsaved_replies};
+use super::{message_text, unsaved_reply};
 use crate::app::App;
 use crate::kinds::Answer;
 
@@ -57,7 +57,7 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<Opened>, Failure> {
         store::turns::fail(&mut tx, turn.id, "its job was held up, and somebody wrote").await?;
     }
     if let Some(turn) = running.filter(|turn| turn.slot_id.is_none()) {
-        let in_hand = unsaved_replies::of(app, &mut tx, &turn).await?;
+        let in_hand = unsaved_reply::of(app, &mut tx, &turn).await?;
         if in_hand.is_some() || turn.attempt < i32::from(app.settings.agent.attempts) {
             let turn = match in_hand {
                 Some(_) => turn,

@@ -14,8 +14,7 @@ use store::ids::AddressId;
 use store::links::{self, Link};
 use store::{merging, opt_outs};
 
-use super::intake::IntakeError;
-use crate::alerts;
+use crate::alerts::{self, AlertError};
 use crate::app::Settings;
 
 /// People whose ids change within an hour without the sender having moved, at most.
@@ -31,7 +30,7 @@ pub async fn decide<'a>(
     settings: &Settings,
     names: &'a [Name],
     contested: Contested,
-) -> Result<&'a [Name], IntakeError> {
+) -> Result<&'a [Name], AlertError> {
     // A contested message has two names.
     let [number, id] = names else { return Ok(names) };
     let newcomer_id = match contested.newcomer_id {
@@ -69,7 +68,7 @@ async fn judge(
     link: &Link,
     newcomer_id: AddressId,
     is_new: bool,
-) -> Result<ChangeState, IntakeError> {
+) -> Result<ChangeState, AlertError> {
     changed_ids::lock(tx).await?;
     let seen = changed_ids::state(tx, link.id, newcomer_id).await?;
     // Whoever has been known by this id without the number, or has claimed it, is somebody else, wherever the sender has moved.

@@ -7,10 +7,9 @@ use store::addresses::Keyword;
 use store::ids::{AddressId, MessageId};
 use store::messages::MessageOutcome;
 
-use super::intake::IntakeError;
 use crate::app::Settings;
 use crate::opt_out::{self, OptOut};
-use crate::outbound::notices::{self, Notice};
+use crate::outbound::notices::{self, Notice, NoticeError};
 use crate::texts;
 
 /// A keyword as it was written.
@@ -31,7 +30,7 @@ pub(super) async fn stop(
     settings: &Settings,
     written: Written<'_>,
     word: &str,
-) -> Result<(), IntakeError> {
+) -> Result<(), NoticeError> {
     let Some(before) = note(tx, Keyword::Stop, written).await? else { return Ok(()) };
     let by = OptOut::Keyword { word, message_sid: written.sid };
     let new = opt_out::opt_out(tx, &settings.secret_keys, written.address_id, by).await?;
@@ -46,7 +45,7 @@ pub(super) async fn start(
     tx: &mut Transaction,
     settings: &Settings,
     written: Written<'_>,
-) -> Result<(), IntakeError> {
+) -> Result<(), NoticeError> {
     let Some(before) = note(tx, Keyword::Start, written).await? else { return Ok(()) };
     let lifted = opt_out::opt_in(tx, &settings.secret_keys, written.address_id, written.sid).await?;
     if lifted || !before.same {
@@ -60,7 +59,7 @@ async fn note(
     tx: &mut Transaction,
     keyword: Keyword,
     written: Written<'_>,
-) -> Result<Option<store::addresses::Before>, IntakeError> {
+) -> Result<Option<store::addresses::Before>, NoticeError> {
     let before = store::addresses::note_keyword(tx, written.address_id, keyword, written.written_at).await?;
     if before.is_none() {
         end(tx, written, "a later keyword or claim is known").await?;
@@ -73,16 +72,16 @@ async fn confirm(
     settings: &Settings,
     written: Written<'_>,
     text: &str,
-) -> Result<(), IntakeError> {
+) -> Result<(), NoticeError> {
     if written.answered {
         return Ok(());
     }
     let Written { message_id, address_id, written_at, .. } = written;
     let notice = Notice { address_id, message_id: Some(message_id), since: written_at, text, urgent: true };
-    Ok(notices::tell(tx, settings, notice).await?)
+    notices::tell(tx, settings, notice).await
 }
 
-async fn end(tx: &mut Transaction, written: Written<'_>, reason: &str) -> Result<(), IntakeError> {
+async fn end(tx: &mut Transaction, written: Written<'_>, reason: &str) -> Result<(), NoticeError> {
     store::messages::end(tx, written.message_id, MessageOutcome::Keyword, reason).await?;
     tracing::info!(
         message.id = written.message_id.0,

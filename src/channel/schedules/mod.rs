@@ -1,4 +1,4 @@
-//! Schedules: what an operator writes into `schedules/`, and when it falls due. Only `firing` looks at a table.
+//! Schedules: what an operator writes into `schedules/`, and when it falls due. `cron`, `moments`, `definition` and `placeholders` are pure; the others work on the database.
 
 /// The users of a slot, page by page.
 pub mod audience;

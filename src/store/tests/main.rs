@@ -233,10 +233,10 @@ async fn a_person_is_written_to_where_the_last_message_came_from() {
     let mut conn = tables.pg.acquire().await.unwrap();
 
     let address = find(&mut conn, &[PERSON, "whatsapp:US.abc"]).await.unwrap().address;
-    assert_eq!(addresses::send_to(&mut conn, address.id).await.unwrap().as_deref(), Some(PERSON));
+    assert_eq!(addresses::names(&mut conn, address.id).await.unwrap()[0].alias, PERSON);
     find(&mut conn, &["whatsapp:US.abc"]).await.unwrap();
 
-    assert_eq!(addresses::send_to(&mut conn, address.id).await.unwrap().as_deref(), Some("whatsapp:US.abc"));
+    assert_eq!(addresses::names(&mut conn, address.id).await.unwrap()[0].alias, "whatsapp:US.abc");
 }
 
 #[tokio::test(flavor = "multi_thread")]

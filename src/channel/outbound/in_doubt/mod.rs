@@ -10,11 +10,16 @@ mod evidence;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use queue::Queue;
 use queue::attempt::Attempt;
+use queue::connections::Connections;
 use queue::failure::Failure;
 use queue::transaction::Transaction;
 use store::alerts::AlertCause;
 use store::chunks::{Chunk, ChunkState, End, Unsent};
+use store::deliveries::DeliveryState;
+use store::ids::ChunkId;
+use store::in_doubt::AdminVerdict;
 use twilio::address::spellings;
 use twilio::client::{ListFilter, LookupError};
 use twilio::listed::Entry;
@@ -22,6 +27,8 @@ use twilio::listed::Entry;
 use self::evidence::{Rival, Sought, Verdict};
 use crate::alerts::{self, AlertError};
 use crate::app::{App, Settings};
+use crate::lanes;
+use crate::outbound::proactive::{self, PlanError};
 use crate::outbound::sending;
 
 /// Messages without a send date are not found by day; the newest ones are looked at as well.
@@ -40,7 +47,7 @@ pub async fn resolve(app: &App, attempt: &Attempt, chunk: &Chunk) -> Result<(), 
         return Err(Failure::Snooze(left));
     }
     if chunk.now >= started_at + times.in_doubt_give_up {
-        return leave_to_a_person(app, attempt, chunk).await;
+        return give_up(app, attempt, chunk).await;
     }
     match find(app, chunk, started_at, earliest).await? {
         Verdict::Found(sid) => {
@@ -109,7 +116,7 @@ async fn leave_in_doubt(
 }
 
 /// Twilio could not be asked for too long: the chunk ends as unknown, and somebody must look.
-async fn leave_to_a_person(app: &App, attempt: &Attempt, chunk: &Chunk) -> Result<(), Failure> {
+async fn give_up(app: &App, attempt: &Attempt, chunk: &Chunk) -> Result<(), Failure> {
     let mut tx = app.begin().await?;
     if let Some(chunk) = store::chunks::lock(&mut tx, chunk.id).await? {
         end_as_unknown(&mut tx, &app.settings, &chunk).await?;
@@ -192,4 +199,28 @@ fn sid(entry: &Entry) -> Option<&str> {
 fn unlisted(error: LookupError) -> Failure {
     tracing::warn!(error = %error, "Could not list messages; trying again: {error}");
     Failure::Snooze(Duration::from_secs(5))
+}
+
+/// Gives a verdict, and lets the delivery go on. Returns the delivery's state; `None`: the chunk is not in doubt.
+pub async fn give_verdict(
+    queue: &Queue,
+    pg: &Connections,
+    chunk_id: ChunkId,
+    verdict: AdminVerdict,
+    actor: &str,
+) -> Result<Option<DeliveryState>, PlanError> {
+    let mut tx = queue.begin(pg).await?;
+    let Some(chunk) = store::chunks::get(&mut tx, chunk_id).await? else { return Ok(None) };
+    store::addresses::lock(&mut tx, chunk.address_id).await?;
+    store::chunks::lock(&mut tx, chunk_id).await?;
+    if !store::in_doubt::give_verdict(&mut tx, chunk_id, verdict).await? {
+        return Ok(None);
+    }
+    store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
+    proactive::go_on(&mut tx, chunk.delivery_id).await?;
+    tx.wake(&lanes::chunk_key(chunk_id)).await?;
+    let delivery = store::deliveries::get(&mut tx, chunk.delivery_id).await?;
+    tx.commit().await?;
+    tracing::warn!(chunk.id = chunk_id.0, actor, "A verdict on chunk {chunk_id}: {verdict:?}");
+    Ok(delivery.map(|delivery| delivery.state))
 }

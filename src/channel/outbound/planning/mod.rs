@@ -1,6 +1,6 @@
 //! Plans how a text leaves: its chunks, each one WhatsApp message, with their flags and the footer.
 //!
-//! A delivery is planned once, when it is created, and nothing in here looks at a clock, a setting or a table: the same text gives the
+//! A delivery is planned once, and nothing in here looks at a clock, a setting or a table: the same text gives the
 //! same plan for ever.
 //!
 //! A text that fits is sent as it was written, but for white space around it and for line ends, which become `\n`. A longer one is

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use channel::outbound::in_doubt;
 use serde::{Deserialize, Serialize};
 use store::deliveries::DeliveryState;
 use store::ids::ChunkId;
@@ -62,7 +63,7 @@ pub(super) async fn give_verdict(
         VerdictName::Arrived => AdminVerdict::Arrived,
         VerdictName::SendAgain => AdminVerdict::SendAgain,
     };
-    let state = verdicts::give(&admin.queue, &admin.pg, id, verdict, ACTOR).await?;
+    let state = in_doubt::give_verdict(&admin.queue, &admin.pg, id, verdict, ACTOR).await?;
     let state =
         state.ok_or_else(|| Problem::conflict("not_in_doubt", format!("chunk {id} is not in doubt")))?;
     Ok(Json(VerdictView { state }))
