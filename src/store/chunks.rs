@@ -2,6 +2,10 @@
 //!
 //! `sending` is committed before the request, so whoever finds it later knows that Twilio may have the message. From there a chunk
 //! leaves only with proof: an answer, a callback, Twilio's own list, or two lists that do not have it.
+//!
+//! Whatever writes `state` here also moves the allowance and its ledger: the trigger `whatsapp_meter_state` counts the
+//! chunk, and `whatsapp_withdraw_credit` takes a credit back (`migrations/functions.sql`). [`crate::allowances::credit`]
+//! gives one.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;

@@ -1,4 +1,4 @@
-//! `channel_entries`: a conversation as its user sees it, whatever channel was used.
+//! `channel_entries`: a conversation as its user sees it, whatever channel was used. Triggers on messages and turns write it.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,7 @@
 //! `channel_messages`: what people wrote. Each is taken in once and ends in exactly one outcome.
+//!
+//! An accepted message becomes an entry of its thread by the triggers `channel_note_message` and `channel_note_accepted`
+//! (`migrations/functions.sql`).
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;

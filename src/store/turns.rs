@@ -1,5 +1,8 @@
 //! `channel_turns`: runs of the agent. A turn is committed with its messages before the agent is called. Each call is
 //! counted before it is made, so a second call after a crash is visible. A stored reply is never replaced.
+//!
+//! A reply, a schedule's words and a failure become entries of the thread by the triggers `channel_note_turn` and
+//! `channel_note_reply` (`migrations/functions.sql`).
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;

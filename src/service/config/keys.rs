@@ -8,6 +8,7 @@ use std::time::Duration;
 use channel::app::{AgentRuns, Backfill, Deliveries, FileLimits, Metering, Sending, Whatsapp};
 use channel::inbound::limits::Limits;
 use channel::plans::Plan;
+use channel::pools;
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -157,12 +158,12 @@ impl Pools {
     #[must_use]
     pub fn named(&self) -> [(&'static str, &Pool); 6] {
         [
-            ("inbound", &self.inbound),
-            ("conversation", &self.conversation),
-            ("prompts", &self.prompts),
-            ("replies", &self.replies),
-            ("proactive", &self.proactive),
-            ("upkeep", &self.upkeep),
+            (pools::INBOUND, &self.inbound),
+            (pools::CONVERSATION, &self.conversation),
+            (pools::PROMPTS, &self.prompts),
+            (pools::REPLIES, &self.replies),
+            (pools::PROACTIVE, &self.proactive),
+            (pools::UPKEEP, &self.upkeep),
         ]
     }
 }

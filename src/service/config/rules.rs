@@ -11,6 +11,7 @@ use agent::target::{Endpoint, Target};
 use alert_webhook::AlertWebhook;
 use channel::inbound::moderation::{Mode, Moderation};
 use channel::plans::Plans;
+use channel::pools;
 use regex::{RegexBuilder, RegexSet, RegexSetBuilder};
 use secrecy::ExposeSecret as _;
 use twilio::client::Account;
@@ -234,7 +235,7 @@ pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
         keys.twilio.sending.send_start_within < keys.twilio.sending.send_deadline,
         "twilio.send_start_within must be shorter than twilio.send_deadline",
     );
-    for (name, pool) in [("replies", &keys.pools.replies), ("proactive", &keys.pools.proactive)] {
+    for (name, pool) in [(pools::REPLIES, &keys.pools.replies), (pools::PROACTIVE, &keys.pools.proactive)] {
         must(
             pool.timeout > keys.twilio.sending.send_deadline,
             &format!("pools.{name}.timeout must be longer than twilio.send_deadline"),
