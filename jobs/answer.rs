@@ -31,7 +31,7 @@ pub async fn run(job: Answer, app: App, attempt: Attempt) -> Result<(), Failure>
         Some(reply) => reply,
         None => {
             let _typing = typing::show(&app, &messages);
-            let answered = match agent {
+            let answered = match agent.usable() {
                 Ok(agent) => agent.send_to_openclaw(&request::build(&app, &turn, &messages).await?).await,
                 Err(error) => Err(error),
             };

@@ -52,7 +52,7 @@ async fn ask(app: &App, turn: &Turn, agent: UsersAgent, prompt: String) -> Resul
         parts: vec![TurnPart::Text(prompt)],
         timeout: app.settings.agent.timeout,
     };
-    agent?.send_to_openclaw(&request).await
+    agent.usable()?.send_to_openclaw(&request).await
 }
 
 /// What a slot asks of the agent.
@@ -148,7 +148,7 @@ async fn open_turn(job: &PromptUser, app: &App) -> Result<Option<Opened>, Failur
     let definition: Definition = serde_json::from_value(slot.definition.clone())
         .map_err(|error| Failure::abort(format!("the slot's definition cannot be read: {error}")))?;
     let agent = agents::of_user(app, &mut tx, Some(&job.user)).await?;
-    let name = agents::name(&agent);
+    let name = agent.name();
     let (turn, in_hand) = match store::turns::begin_of_slot(&mut tx, conversation, &name, job.slot).await? {
         OfSlot::Busy => return Err(Failure::Snooze(CHAT_PAUSE)),
         OfSlot::Begun(turn) => (turn, None),

@@ -134,7 +134,7 @@ async fn stop_browser(app: &App, message: &Message) -> Result<Option<BrowserStop
     let agent = agents::of_user(app, &mut conn, Some(&link.user_id)).await?;
     drop(conn);
     let session = request::session_key(app, conversation);
-    let stopped = match agent {
+    let stopped = match agent.usable() {
         Ok(agent) => agent.stop_browser_session(&session, &message.sid).await,
         Err(error) => Err(error),
     };

@@ -9,24 +9,43 @@ use store::user_agents::{self, UserAgent};
 
 use crate::app::App;
 
-/// An agent, or why there is none that could be asked.
-pub type UsersAgent = Result<Agent, AgentError>;
+/// The agent of a user.
+pub enum UsersAgent {
+    /// It can be asked.
+    Usable(Agent),
+    /// What the user has set cannot be used, for this reason.
+    Unusable(AgentError),
+}
+
+impl UsersAgent {
+    /// Its name, as it is kept with each turn.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Usable(agent) => agent.name(),
+            Self::Unusable(_) => "none".to_owned(),
+        }
+    }
+
+    /// The agent to ask, or why there is none.
+    pub fn usable(self) -> Result<Agent, AgentError> {
+        match self {
+            Self::Usable(agent) => Ok(agent),
+            Self::Unusable(error) => Err(error),
+        }
+    }
+}
 
 /// The agent of a user. A user who is gone has the deployment's.
 pub async fn of_user(app: &App, conn: &mut PgConnection, user_id: Option<&str>) -> sqlx::Result<UsersAgent> {
-    let Some(user_id) = user_id else { return Ok(Ok(app.agent.clone())) };
-    let own = user_agents::get(conn, user_id).await?;
-    Ok(match own {
-        None => Ok(app.agent.clone()),
-        Some(own) => {
-            target(&app.settings.secret_keys, user_id, own).map(|own| app.agent.asking(&own, &app.gateways))
-        }
+    let Some(user_id) = user_id else { return Ok(UsersAgent::Usable(app.agent.clone())) };
+    let Some(own) = user_agents::get(conn, user_id).await? else {
+        return Ok(UsersAgent::Usable(app.agent.clone()));
+    };
+    Ok(match target(&app.settings.secret_keys, user_id, own) {
+        Ok(own) => UsersAgent::Usable(app.agent.asking(&own, &app.gateways)),
+        Err(error) => UsersAgent::Unusable(error),
     })
-}
-
-/// Its name, as it is kept with each turn.
-pub fn name(agent: &UsersAgent) -> String {
-    agent.as_ref().map_or_else(|_| "none".to_owned(), Agent::name)
 }
 
 fn target(keys: &SecretKeys, user_id: &str, own: UserAgent) -> Result<Target, AgentError> {

@@ -73,7 +73,7 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<Opened>, Failure> {
         apologise(app, &mut tx, &turn, reason).await?;
     }
     if let Some(failed) = job.retry_of {
-        let turn = store::turns::begin_again(&mut tx, failed, &agents::name(&agent)).await?;
+        let turn = store::turns::begin_again(&mut tx, failed, &agent.name()).await?;
         let messages = match &turn {
             Some(turn) => store::messages::of_turn(&mut tx, turn.id).await?,
             None => Vec::new(),
@@ -93,7 +93,7 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<Opened>, Failure> {
         return Err(Failure::Snooze(pause));
     }
     let ids: Vec<MessageId> = messages.iter().map(|message| message.id).collect();
-    let turn = store::turns::begin(&mut tx, job.conversation, &agents::name(&agent), &ids).await?;
+    let turn = store::turns::begin(&mut tx, job.conversation, &agent.name(), &ids).await?;
     tx.commit().await?;
     Ok(Some(Opened { turn, agent, messages, in_hand: None }))
 }
