@@ -172,10 +172,10 @@ async fn say(
     definition: &Definition,
     text: String,
 ) -> Result<(), Failure> {
-    let standings = eligibility::read(tx, &app.settings, &[&job.user]).await?;
-    let Some(standing) = standings.get(&job.user) else { return Ok(()) };
-    let said = [(&standing.user, text)];
-    for part in duty::say(tx, &standings, slot, definition, &said).await? {
+    let eligibilities = eligibility::read(tx, &app.settings, &[&job.user]).await?;
+    let Some(eligibility) = eligibilities.get(&job.user) else { return Ok(()) };
+    let said = [(&eligibility.user, text)];
+    for part in duty::say(tx, &eligibilities, slot, definition, &said).await? {
         slots::end_asked(tx, slot.id, &part).await?;
     }
     Ok(())

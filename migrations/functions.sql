@@ -884,6 +884,13 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtext('queue.prune')) THEN
         RETURN 0;
     END IF;
+    DELETE FROM queue.finished_default WHERE finished_at < horizon;
+    DELETE FROM queue.attempts WHERE ctid = ANY (ARRAY(
+        SELECT a.ctid FROM queue.attempts a
+        WHERE a.ended_at < horizon AND NOT EXISTS (SELECT FROM queue.jobs j WHERE j.id = a.job_id)
+          AND NOT EXISTS (SELECT FROM queue.dead d WHERE d.id = a.job_id)
+        ORDER BY a.ended_at LIMIT 100000));
+    -- Last, since what is made or dropped keeps the history locked until the commit, and every job that ends waits for that.
     PERFORM queue.prepare_history(3);
     FOR partition IN
         SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
@@ -892,12 +899,6 @@ BEGIN
     LOOP
         dropped := dropped + queue.drop_history(partition.relname);
     END LOOP;
-    DELETE FROM queue.finished_default WHERE finished_at < horizon;
-    DELETE FROM queue.attempts WHERE ctid = ANY (ARRAY(
-        SELECT a.ctid FROM queue.attempts a
-        WHERE a.ended_at < horizon AND NOT EXISTS (SELECT FROM queue.jobs j WHERE j.id = a.job_id)
-          AND NOT EXISTS (SELECT FROM queue.dead d WHERE d.id = a.job_id)
-        ORDER BY a.ended_at LIMIT 100000));
     RETURN dropped;
 END $$;
 

@@ -239,19 +239,20 @@ async fn preview(
         let page = store::slots::audience(conn, last_user.as_deref(), user, plan, most).await?;
         left -= most;
         let ids: Vec<&str> = page.iter().map(String::as_str).collect();
-        let standings = proactive::eligibility::read(conn, settings, &ids).await?;
+        let eligibilities = proactive::eligibility::read(conn, settings, &ids).await?;
         for id in ids {
-            let Some(standing) = standings.get(id) else { continue };
+            let Some(eligibility) = eligibilities.get(id) else { continue };
             size += 1;
-            let text = duty::filled(moment, definition, &standing.user, text);
-            let outlook = proactive::assessment::of(Some(standing), &text, definition.template.is_some());
-            if let Some(reason) = outlook.blocked {
+            let text = duty::filled(moment, definition, &eligibility.user, text);
+            let assessment =
+                proactive::assessment::of(Some(eligibility), &text, definition.template.is_some());
+            if let Some(reason) = assessment.blocked {
                 let (count, named) = blocked.entry(reason.as_str()).or_default();
                 *count += 1;
                 named.extend((named.len() < NAMED).then(|| id.to_owned()));
             }
-            if rendered.is_none() && !outlook.chunks.is_empty() {
-                rendered = Some(render(id, &standing.user, definition, moment, outlook));
+            if rendered.is_none() && !assessment.chunks.is_empty() {
+                rendered = Some(render(id, &eligibility.user, definition, moment, assessment));
             }
         }
         let is_full = i64::try_from(page.len()).is_ok_and(|found| found == most);
@@ -283,9 +284,9 @@ fn render(
     user: &User,
     definition: &Definition,
     moment: DateTime<Utc>,
-    outlook: Assessment,
+    assessment: Assessment,
 ) -> Value {
-    if let Some(template) = definition.template.as_ref().filter(|_| outlook.as_template) {
+    if let Some(template) = definition.template.as_ref().filter(|_| assessment.as_template) {
         let variables: BTreeMap<&String, String> = template
             .variables
             .iter()
@@ -293,7 +294,7 @@ fn render(
             .collect();
         return json!({ "for": id, "template": { "contentSid": template.content_sid, "variables": variables } });
     }
-    let chunks: Vec<String> = outlook.chunks.into_iter().map(|chunk| chunk.body).collect();
+    let chunks: Vec<String> = assessment.chunks.into_iter().map(|chunk| chunk.body).collect();
     json!({ "for": id, "chunks": chunks })
 }
 

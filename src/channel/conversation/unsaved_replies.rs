@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use agent::turn::Reply;
 use store::ids::TurnId;
 
-/// The answers that this process has in hand, by their turns.
+/// The replies that this process holds, by their turns.
 #[derive(Clone, Default)]
 pub struct UnsavedReplies(Arc<Mutex<HashMap<TurnId, Held>>>);
 

@@ -29,7 +29,7 @@ pub async fn of(app: &App, conn: &mut PgConnection, turn: &Turn) -> sqlx::Result
     Ok(kept.map(|text| if text.is_empty() { Reply::Silent } else { Reply::Text(text) }))
 }
 
-/// An answer on its way into the database. Whatever ends the attempt before it is there, a lost lease say, the answer stays in hand.
+/// A reply on its way into the database. Whatever ends the attempt before it is stored, a lost lease say, the reply stays held.
 pub struct UnsavedReply {
     app: App,
     turn_id: TurnId,

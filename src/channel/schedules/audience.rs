@@ -42,7 +42,7 @@ pub struct Page {
     /// The slot had come further when the page was taken: nothing is done.
     is_stale: bool,
     /// What counts for those who are there.
-    standings: Eligibilities,
+    eligibilities: Eligibilities,
     /// Their threads.
     conversations: HashMap<String, ConversationId>,
 }
@@ -87,16 +87,16 @@ impl<'a> Duty<'a> {
             slots::take_page(&mut tx, self.slot.id, last_user).await?;
         }
         let ids: Vec<&str> = users.iter().map(String::as_str).collect();
-        let (mut standings, mut conversations) = (Eligibilities::new(), HashMap::new());
+        let (mut eligibilities, mut conversations) = (Eligibilities::new(), HashMap::new());
         store::links::lock_of_users(&mut tx, &ids).await?;
         if self.definition.content.message.is_some() && !users.is_empty() {
-            standings = eligibility::read(&mut tx, &self.app.settings, &ids).await?;
+            eligibilities = eligibility::read(&mut tx, &self.app.settings, &ids).await?;
             // A user who was erased meanwhile is left out.
-            let known: Vec<&str> = ids.into_iter().filter(|id| standings.contains_key(*id)).collect();
+            let known: Vec<&str> = ids.into_iter().filter(|id| eligibilities.contains_key(*id)).collect();
             conversations = store::conversations::of_users(&mut tx, &known).await?;
         }
         let is_stale = !slots::is_still_before(&mut tx, self.slot.id, after.as_deref()).await?;
-        Ok(Page { tx, after, users, is_last, is_stale, standings, conversations })
+        Ok(Page { tx, after, users, is_last, is_stale, eligibilities, conversations })
     }
 
     /// Deals with a page's users, and waits for the page before it.
@@ -119,15 +119,17 @@ impl<'a> Duty<'a> {
         let said: Vec<(&User, String)> = page
             .users
             .iter()
-            .filter_map(|id| page.standings.get(id))
-            .map(|standing| (&standing.user, filled(slot.moment, &self.definition, &standing.user, text)))
+            .filter_map(|id| page.eligibilities.get(id))
+            .map(|eligibility| {
+                (&eligibility.user, filled(slot.moment, &self.definition, &eligibility.user, text))
+            })
             .collect();
         let posts: Vec<(ConversationId, &str)> = said
             .iter()
             .filter_map(|(user, text)| Some((*page.conversations.get(&user.id)?, text.as_str())))
             .collect();
         store::turns::post(tx, &format!("schedule {}", slot.schedule), slot.id, &posts).await?;
-        let parts = say(tx, &page.standings, slot, &self.definition, &said).await?;
+        let parts = say(tx, &page.eligibilities, slot, &self.definition, &said).await?;
         slots::add_users(tx, slot.id, &parts).await?;
         Ok(())
     }

@@ -35,10 +35,10 @@ pub fn filled(moment: DateTime<Utc>, definition: &Definition, user: &User, text:
 }
 
 /// Plans the copies to WhatsApp of what was said to users; what became of each. The caller has locked the users' addresses before it read the
-/// standings.
+/// eligibilities.
 pub async fn say<'a>(
     tx: &mut Transaction,
-    standings: &Eligibilities,
+    eligibilities: &Eligibilities,
     slot: &Slot,
     definition: &Definition,
     said: &'a [(&User, String)],
@@ -68,7 +68,7 @@ pub async fn say<'a>(
         not_before: spread(slot, definition, &user.id),
     });
     let planned =
-        proactive::plan_all(tx, standings, requests.collect()).await.map_err(|error| match error {
+        proactive::plan_all(tx, eligibilities, requests.collect()).await.map_err(|error| match error {
             PlanError::Database(error) => Failure::from(error),
             PlanError::Enqueue(error) => Failure::from(error),
         })?;

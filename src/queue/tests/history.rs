@@ -6,7 +6,7 @@ use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::support::{Act, Bench, Deed};
 
-/// How many partitions there are of the day after tomorrow's morrow, which is the last one that is made ahead.
+/// How many partitions there are of the day in three days, which is the last one that is made ahead.
 const LAST_AHEAD: &str = "SELECT count(*) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
     WHERE i.inhparent = 'queue.finished'::regclass
       AND c.relname = 'finished_' || to_char((now() AT TIME ZONE 'UTC')::DATE + 3, 'YYYYMMDD')";
@@ -77,5 +77,30 @@ async fn what_ended_on_a_day_without_a_partition_keeps_no_worker_from_starting()
 
     assert_eq!(bench.record.all(), ["one"]);
     assert_eq!(bench.count("SELECT count(*) FROM queue.finished_default").await, 1);
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}
+
+/// Pruning may delete for long, and the lock of a new partition lasts until its transaction ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_job_waits_for_what_is_deleted_before_a_partition_is_made() {
+    let bench = Bench::new().await;
+    let old = "INSERT INTO queue.attempts (job_id, attempt, outcome, ended_at) VALUES (1, 1, 'failed', '2020-01-01')";
+    execute(&mut bench.pg.acquire().await.unwrap(), old).await;
+    let mut held = bench.pg.begin().await.unwrap();
+    execute(&mut held, "SELECT FROM queue.attempts WHERE job_id = 1 FOR UPDATE").await;
+    a_day_passes(&bench).await;
+
+    let workers = bench.work(4).await;
+    bench
+        .until("the pruning waits", || async {
+            bench.count("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").await > 0
+        })
+        .await;
+    bench.queue.enqueue(&Act::new("one", Deed::Succeed)).await.unwrap();
+    bench.drained().await;
+
+    assert_eq!(bench.record.all(), ["one"]);
+    held.commit().await.unwrap();
+    bench.until("the partition is made", || async { bench.count(LAST_AHEAD).await == 1 }).await;
     workers.stop(Duration::from_secs(1)).await.unwrap();
 }

@@ -200,3 +200,23 @@ impl ClaimedJob {
         }
     }
 }
+
+#[cfg(test)]
+impl ClaimedRow {
+    /// A row of kind `act` in no lane, with nothing in its past.
+    pub(crate) fn plain(id: i64, fence: i64) -> Self {
+        Self {
+            id: JobId(id),
+            fence,
+            kind: "act".into(),
+            lane: None,
+            attempt: 0,
+            max_attempts: 1,
+            crashes: 0,
+            suspicion: 0,
+            traceparent: None,
+            payload: Json(RawValue::NULL.to_owned()),
+            tid: None,
+        }
+    }
+}

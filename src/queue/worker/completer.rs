@@ -118,13 +118,10 @@ impl CompletionLine {
 mod tests {
     use std::time::Duration;
 
-    use serde_json::value::RawValue;
     use sqlx::postgres::PgPoolOptions;
-    use sqlx::types::Json;
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::job::JobId;
     use crate::settings::QueueSettings;
     use crate::worker::claimed::{ClaimRequest, ClaimedJob, ClaimedRow};
     use crate::worker::pool::PoolState;
@@ -138,20 +135,7 @@ mod tests {
             lease: lease.clone(),
             number: 1,
         };
-        let row = ClaimedRow {
-            id: JobId(id),
-            fence: id,
-            kind: "act".into(),
-            lane: None,
-            attempt: 0,
-            max_attempts: 1,
-            crashes: 0,
-            suspicion: 0,
-            traceparent: None,
-            payload: Json(RawValue::NULL.to_owned()),
-            tid: None,
-        };
-        Completion::of(ClaimedJob::new(row, &request, None), AttemptOutcome::Done)
+        Completion::of(ClaimedJob::new(ClaimedRow::plain(id, id), &request, None), AttemptOutcome::Done)
     }
 
     #[tokio::test]

@@ -229,9 +229,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::value::RawValue;
     use sqlx::postgres::PgPoolOptions;
-    use sqlx::types::Json;
 
     use super::*;
     use crate::settings::QueueSettings;
@@ -253,20 +251,7 @@ mod tests {
     fn claimed(process: &Arc<WorkerProcess>, pool: &Arc<PoolState>) -> ClaimedJob {
         let request = process.claim_request(pool).unwrap();
         process.remove_in_doubt();
-        let row = ClaimedRow {
-            id: JobId(7),
-            fence: 1,
-            kind: "act".into(),
-            lane: None,
-            attempt: 0,
-            max_attempts: 1,
-            crashes: 0,
-            suspicion: 0,
-            traceparent: None,
-            payload: Json(RawValue::NULL.to_owned()),
-            tid: None,
-        };
-        ClaimedJob::new(row, &request, None)
+        ClaimedJob::new(ClaimedRow::plain(7, 1), &request, None)
     }
 
     #[tokio::test]

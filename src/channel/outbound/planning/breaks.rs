@@ -217,14 +217,7 @@ fn is_ideograph(char: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::outbound::planning::{Kind, Limits, plan};
-
-    /// Small enough to read.
-    const SMALL: Limits = Limits { chunk_utf16: 200, chunks: 10 };
-
-    fn bodies(text: &str) -> Vec<String> {
-        plan(text, Kind::Reply, &SMALL).chunks.into_iter().map(|chunk| chunk.body).collect()
-    }
+    use crate::outbound::planning::bodies;
 
     #[test]
     fn the_strongest_break_in_the_second_half_is_taken() {

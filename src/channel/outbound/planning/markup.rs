@@ -253,14 +253,7 @@ fn set_parents(marks: &mut [Mark]) {
 
 #[cfg(test)]
 mod tests {
-    use crate::outbound::planning::{Kind, Limits, plan};
-
-    /// Small enough to read.
-    const SMALL: Limits = Limits { chunk_utf16: 200, chunks: 10 };
-
-    fn bodies(text: &str) -> Vec<String> {
-        plan(text, Kind::Reply, &SMALL).chunks.into_iter().map(|chunk| chunk.body).collect()
-    }
+    use crate::outbound::planning::bodies;
 
     #[test]
     fn a_long_block_is_closed_and_opened_again_and_keeps_its_indentation() {

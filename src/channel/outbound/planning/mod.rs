@@ -199,12 +199,19 @@ fn is_blank(text: &str) -> bool {
     text.chars().all(|char| char.is_whitespace() || char.is_control() || is_invisible(char))
 }
 
+/// Small enough to read, and with room for the notice and the footer.
+#[cfg(test)]
+const SMALL: Limits = Limits { chunk_utf16: 200, chunks: 10 };
+
+/// The bodies of a reply under [`SMALL`] limits.
+#[cfg(test)]
+fn bodies(text: &str) -> Vec<String> {
+    plan(text, Kind::Reply, &SMALL).chunks.into_iter().map(|chunk| chunk.body).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Small enough to read, and with room for the notice and the footer.
-    const SMALL: Limits = Limits { chunk_utf16: 200, chunks: 10 };
 
     #[test]
     fn a_short_text_leaves_as_it_was_written() {

@@ -16,14 +16,14 @@ pub struct Assessment {
     pub as_template: bool,
 }
 
-/// What would become of some words to a user with this standing; `None`: nobody knows the user.
+/// What would become of some words to a user with this eligibility; `None`: nobody knows the user.
 #[must_use]
-pub fn of(standing: Option<&Eligibility>, text: &str, has_template: bool) -> Assessment {
-    let linked = standing.filter(|standing| standing.phone.is_some());
-    let Some(standing) = linked else {
+pub fn of(eligibility: Option<&Eligibility>, text: &str, has_template: bool) -> Assessment {
+    let linked = eligibility.filter(|eligibility| eligibility.phone.is_some());
+    let Some(eligibility) = linked else {
         return Assessment { blocked: Some(Obstacle::NotLinked), chunks: Vec::new(), as_template: false };
     };
-    let as_template = !standing.window_is_open && has_template;
+    let as_template = !eligibility.window_is_open && has_template;
     let chunks = if as_template {
         let source = 0..text.len();
         vec![PlannedChunk { body: String::new(), source, meter_proactive: true, proactive: true }]
@@ -31,13 +31,13 @@ pub fn of(standing: Option<&Eligibility>, text: &str, has_template: bool) -> Ass
         planning::plan(text, Kind::Proactive, &Limits::default()).chunks
     };
     let wanted = u64::try_from(chunks.len()).unwrap_or(u64::MAX);
-    let blocked = if standing.opted_out {
+    let blocked = if eligibility.opted_out {
         Some(Obstacle::OptedOut)
     } else if chunks.is_empty() {
         Some(Obstacle::Empty)
-    } else if wanted > u64::from(standing.allowance.remaining()) {
+    } else if wanted > u64::from(eligibility.allowance.remaining()) {
         Some(Obstacle::Quota)
-    } else if !standing.window_is_open && !has_template {
+    } else if !eligibility.window_is_open && !has_template {
         Some(Obstacle::Window)
     } else {
         None
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
     use crate::allowance::Allowance;
 
-    fn standing() -> Eligibility {
+    fn eligibility() -> Eligibility {
         let now = DateTime::UNIX_EPOCH;
         let user = User {
             id: "alice".to_owned(),
@@ -86,16 +86,16 @@ mod tests {
     #[test]
     fn the_first_thing_in_the_way_is_the_reason() {
         let long = "word ".repeat(1000);
-        let open = standing();
-        let closed = Eligibility { window_is_open: false, ..standing() };
+        let open = eligibility();
+        let closed = Eligibility { window_is_open: false, ..eligibility() };
         let opted_out = Eligibility {
             opted_out: true,
-            allowance: Allowance { cap: 0, ..standing().allowance },
+            allowance: Allowance { cap: 0, ..eligibility().allowance },
             window_is_open: false,
-            ..standing()
+            ..eligibility()
         };
-        let unlinked = Eligibility { phone: None, opted_out: true, ..standing() };
-        for (standing, text, has_template, blocked) in [
+        let unlinked = Eligibility { phone: None, opted_out: true, ..eligibility() };
+        for (eligibility, text, has_template, blocked) in [
             (Some(&open), "hi", false, None),
             (Some(&open), long.as_str(), false, Some(Obstacle::Quota)),
             (Some(&open), " ", false, Some(Obstacle::Empty)),
@@ -105,19 +105,23 @@ mod tests {
             (Some(&unlinked), "hi", true, Some(Obstacle::NotLinked)),
             (None, "hi", true, Some(Obstacle::NotLinked)),
         ] {
-            assert_eq!(of(standing, text, has_template).blocked, blocked, "{standing:?} {has_template}");
+            assert_eq!(
+                of(eligibility, text, has_template).blocked,
+                blocked,
+                "{eligibility:?} {has_template}"
+            );
         }
     }
 
     #[test]
     fn a_template_is_one_metered_message_with_the_footer_of_its_own() {
-        let closed = Eligibility { window_is_open: false, ..standing() };
+        let closed = Eligibility { window_is_open: false, ..eligibility() };
 
-        let outlook = of(Some(&closed), "hi", true);
+        let assessment = of(Some(&closed), "hi", true);
 
-        assert!(outlook.as_template);
-        let chunk = &outlook.chunks[0];
+        assert!(assessment.as_template);
+        let chunk = &assessment.chunks[0];
         assert_eq!((chunk.body.as_str(), chunk.meter_proactive, chunk.proactive), ("", true, true));
-        assert!(!of(Some(&standing()), "hi", true).as_template, "while free text is allowed, it is sent");
+        assert!(!of(Some(&eligibility()), "hi", true).as_template, "while free text is allowed, it is sent");
     }
 }

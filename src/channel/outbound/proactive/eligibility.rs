@@ -50,9 +50,9 @@ pub async fn read(
     let periods: Vec<(&str, Period)> =
         known.iter().map(|known| (known.user.id.as_str(), known.user.anchor.period(known.read_at))).collect();
     let mut usages = allowances::usages(conn, &periods).await?;
-    let standings = known.iter().enumerate().map(|(place, known)| {
+    let eligibilities = known.iter().enumerate().map(|(place, known)| {
         let last_inbound_at = known.phone.as_ref().and_then(|phone| phone.last_inbound_at);
-        let standing = Eligibility {
+        let eligibility = Eligibility {
             user: known.user.clone(),
             phone: known.phone.clone(),
             opted_out: opted_out.contains(&place),
@@ -65,7 +65,7 @@ pub async fn read(
                 usages.remove(&known.user.id).unwrap_or_default(),
             ),
         };
-        (known.user.id.clone(), standing)
+        (known.user.id.clone(), eligibility)
     });
-    Ok(standings.collect())
+    Ok(eligibilities.collect())
 }

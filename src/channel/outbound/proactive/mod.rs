@@ -71,38 +71,40 @@ pub async fn plan(
 ) -> Result<Planned, PlanError> {
     let users = [request.user_id];
     store::links::lock_of_users(tx, &users).await?;
-    let standings = eligibility::read(tx, settings, &users).await?;
-    Ok(plan_all(tx, &standings, vec![request]).await?.remove(0))
+    let eligibilities = eligibility::read(tx, settings, &users).await?;
+    Ok(plan_all(tx, &eligibilities, vec![request]).await?.remove(0))
 }
 
-/// Plans deliveries to different users. The caller has locked their addresses before it read the standings: whatever is decided about somebody
+/// Plans deliveries to different users. The caller has locked their addresses before it read the eligibilities: whatever is decided about somebody
 /// is decided under their lock.
 pub async fn plan_all(
     tx: &mut Transaction,
-    standings: &Eligibilities,
+    eligibilities: &Eligibilities,
     requests: Vec<Request<'_>>,
 ) -> Result<Vec<Planned>, PlanError> {
     // Whoever is not known is not linked, whatever the time.
     let is_over = |request: &Request<'_>| {
-        standings.get(request.user_id).is_some_and(|standing| request.expires_at <= standing.read_at)
+        eligibilities
+            .get(request.user_id)
+            .is_some_and(|eligibility| request.expires_at <= eligibility.read_at)
     };
-    let outlooks: Vec<Assessment> = requests
+    let assessments: Vec<Assessment> = requests
         .iter()
         .map(|request| {
-            assessment::of(standings.get(request.user_id), request.text, request.template.is_some())
+            assessment::of(eligibilities.get(request.user_id), request.text, request.template.is_some())
         })
         .collect();
     let wished: Vec<(&Eligibility, &Assessment)> = requests
         .iter()
-        .zip(&outlooks)
-        .filter(|(request, outlook)| outlook.blocked.is_none() && !is_over(request))
-        .filter_map(|(request, outlook)| Some((standings.get(request.user_id)?, outlook)))
+        .zip(&assessments)
+        .filter(|(request, assessment)| assessment.blocked.is_none() && !is_over(request))
+        .filter_map(|(request, assessment)| Some((eligibilities.get(request.user_id)?, assessment)))
         .collect();
     let granted = reserve(tx, &wished).await?;
     let new: Vec<NewProactive<'_>> = requests
         .iter()
-        .zip(&outlooks)
-        .map(|(request, outlook)| NewProactive {
+        .zip(&assessments)
+        .map(|(request, assessment)| NewProactive {
             id: DeliveryId::generate(),
             user_id: request.user_id,
             purpose: request.purpose,
@@ -113,7 +115,7 @@ pub async fn plan_all(
                 Beginning::Expired
             } else {
                 let granted = granted.contains(request.user_id);
-                begin(standings.get(request.user_id), outlook, granted, request.waits_for_inbound)
+                begin(eligibilities.get(request.user_id), assessment, granted, request.waits_for_inbound)
             },
         })
         .collect();
@@ -142,17 +144,17 @@ pub async fn plan_waiting(
     delivery: &Delivery,
 ) -> Result<(), PlanError> {
     let user_id = delivery.user_id.as_deref().unwrap_or_default();
-    let standings = eligibility::read(tx, settings, &[user_id]).await?;
-    let standing = standings.get(user_id);
-    if standing.is_some_and(|standing| delivery.expires_at <= standing.read_at) {
+    let eligibilities = eligibility::read(tx, settings, &[user_id]).await?;
+    let eligibility = eligibilities.get(user_id);
+    if eligibility.is_some_and(|eligibility| delivery.expires_at <= eligibility.read_at) {
         let reason = "the person did not write in time";
         proactive_deliveries::end_waiting(tx, delivery.id, DeliveryState::Expired, reason).await?;
         return Ok(());
     }
-    let outlook = assessment::of(standing, &delivery.text, delivery.content_sid.is_some());
-    let wished: Vec<_> = standing.map(|standing| (standing, &outlook)).into_iter().collect();
-    let granted = outlook.blocked.is_none() && !reserve(tx, &wished).await?.is_empty();
-    let beginning = begin(standing, &outlook, granted, true);
+    let assessment = assessment::of(eligibility, &delivery.text, delivery.content_sid.is_some());
+    let wished: Vec<_> = eligibility.map(|eligibility| (eligibility, &assessment)).into_iter().collect();
+    let granted = assessment.blocked.is_none() && !reserve(tx, &wished).await?.is_empty();
+    let beginning = begin(eligibility, &assessment, granted, true);
     let chunk_ids = proactive_deliveries::settle_waiting(tx, delivery.id, &beginning).await?;
     if let Beginning::Open(opening) = &beginning {
         allowances::note_reserved(tx, &[(user_id, opening.period_start, &chunk_ids)]).await?;
@@ -168,11 +170,11 @@ async fn reserve(
 ) -> sqlx::Result<std::collections::HashSet<String>> {
     let wishes: Vec<Wish<'_>> = wished
         .iter()
-        .map(|(standing, outlook)| Wish {
-            user_id: &standing.user.id,
-            period: standing.period,
-            cap: standing.allowance.cap,
-            chunks: outlook.chunks.len(),
+        .map(|(eligibility, assessment)| Wish {
+            user_id: &eligibility.user.id,
+            period: eligibility.period,
+            cap: eligibility.allowance.cap,
+            chunks: assessment.chunks.len(),
         })
         .collect();
     allowances::reserve(tx, &wishes).await
@@ -186,31 +188,31 @@ pub(crate) async fn reserve_for(
     user_id: &str,
     chunks: usize,
 ) -> sqlx::Result<Option<DateTime<Utc>>> {
-    let standings = eligibility::read(tx, settings, &[user_id]).await?;
-    let Some(standing) = standings.get(user_id) else { return Ok(None) };
-    let wish = Wish { user_id, period: standing.period, cap: standing.allowance.cap, chunks };
+    let eligibilities = eligibility::read(tx, settings, &[user_id]).await?;
+    let Some(eligibility) = eligibilities.get(user_id) else { return Ok(None) };
+    let wish = Wish { user_id, period: eligibility.period, cap: eligibility.allowance.cap, chunks };
     let granted = allowances::reserve(tx, &[wish]).await?;
-    Ok((!granted.is_empty()).then_some(standing.period.start))
+    Ok((!granted.is_empty()).then_some(eligibility.period.start))
 }
 
 /// What becomes of a delivery, now that everything is known.
 fn begin<'a>(
-    standing: Option<&Eligibility>,
-    outlook: &'a Assessment,
+    eligibility: Option<&Eligibility>,
+    assessment: &'a Assessment,
     granted: bool,
     waits_for_inbound: bool,
 ) -> Beginning<'a> {
-    let phone = standing.and_then(|standing| Some((standing, standing.phone.as_ref()?)));
-    match (outlook.blocked, phone) {
+    let phone = eligibility.and_then(|eligibility| Some((eligibility, eligibility.phone.as_ref()?)));
+    match (assessment.blocked, phone) {
         (Some(Obstacle::Window), _) if waits_for_inbound => Beginning::Waiting,
         (Some(obstacle), _) => Beginning::Blocked(obstacle),
         (None, None) => Beginning::Blocked(Obstacle::NotLinked),
         (None, Some(_)) if !granted => Beginning::Blocked(Obstacle::Quota),
-        (None, Some((standing, phone))) => Beginning::Open(Opening {
+        (None, Some((eligibility, phone))) => Beginning::Open(Opening {
             address_id: phone.address_id,
             link_id: phone.link_id,
-            period_start: standing.period.start,
-            chunks: outlook
+            period_start: eligibility.period.start,
+            chunks: assessment
                 .chunks
                 .iter()
                 .map(|planned| NewChunk {
@@ -218,7 +220,7 @@ fn begin<'a>(
                     source: planned.source.clone(),
                     meter_proactive: planned.meter_proactive,
                     proactive: planned.proactive,
-                    is_template: outlook.as_template,
+                    is_template: assessment.as_template,
                 })
                 .collect(),
         }),
