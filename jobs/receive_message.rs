@@ -27,7 +27,7 @@ pub async fn run(job: ReceiveMessage, app: App, attempt: Attempt) -> Result<(), 
     let Some(message) = waiting(&mut *app.pg.acquire().await?, job.message).await? else {
         return Ok(());
     };
-    let command = Command::of(&message.body);
+    let command = Command::of_stored(&message.body, &message.params, &app.settings.whatsapp);
     // What needs somebody else's answer is asked before anything is locked.
     let browser = match command {
         Command::EndBrowserSession => stop_browser(&app, &message).await?,

@@ -68,13 +68,46 @@ async fn a_keyword_that_twilio_has_answered_is_obeyed_in_silence() {
     let app = TestApp::start().await;
     app.link(PERSON).await;
 
-    app.inject(&[("From", PERSON), ("Body", "ARRET"), ("OptOutType", "STOP")]).await;
-    app.inject(&[("From", PERSON), ("Body", "AIDE"), ("OptOutType", "HELP")]).await;
+    for (body, understood, opted_out) in [
+        ("ARRET", "STOP", true),
+        ("COMMENCER", "START", false),
+        ("stop", "stop", true),
+        ("AIDE", "HELP", true),
+        ("Vas-y", "start", false),
+        ("STOP", "PAUSE", true),
+    ] {
+        app.inject(&[("From", PERSON), ("Body", body), ("OptOutType", understood)]).await;
+
+        let rows = app.count("SELECT count(*) FROM whatsapp_proactive_opt_outs").await;
+        assert_eq!(rows, Some(i64::from(opted_out)), "{body} as {understood}");
+    }
     app.drained_well().await;
 
     assert!(app.said_to(PERSON).is_empty());
-    assert_eq!(app.count("SELECT count(*) FROM whatsapp_proactive_opt_outs").await, Some(1));
-    assert_eq!(app.count("SELECT count(*) FROM channel_messages WHERE outcome = 'keyword'").await, Some(2));
+    assert_eq!(app.count("SELECT count(*) FROM channel_messages WHERE outcome = 'keyword'").await, Some(6));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_button_is_obeyed_by_its_payload_and_signs_do_not_hide_a_keyword() {
+    let app = TestApp::start().await;
+    app.link(PERSON).await;
+    let opted_out = async || app.count("SELECT count(*) FROM whatsapp_proactive_opt_outs").await;
+
+    let button = [("Body", "No more of this"), ("ButtonText", "No more of this"), ("ButtonPayload", "STOP")];
+    app.inject(&[&button[..], &[("From", PERSON)]].concat()).await;
+    assert_eq!(opted_out().await, Some(1));
+    app.inject(&[("From", PERSON), ("Body", "*START* ❤️")]).await;
+    assert_eq!(opted_out().await, Some(0));
+    app.inject(&[("From", PERSON), ("Body", "\"Stop\" 🛑")]).await;
+    assert_eq!(opted_out().await, Some(1));
+    let order = [("Body", "Cancel"), ("ButtonText", "Cancel"), ("ButtonPayload", "cancel_order_17")];
+    app.inject(&[&order[..], &[("From", PERSON)]].concat()).await;
+    app.drained_well().await;
+
+    assert_eq!(
+        app.text("SELECT string_agg(outcome, ' ' ORDER BY id) FROM channel_messages").await,
+        "keyword keyword keyword answered"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -110,6 +110,8 @@ pub struct Whatsapp {
     pub typing_indicator: bool,
     /// Whether the channel is open at all.
     pub enabled: bool,
+    /// The words REVOKE and OPTOUT are STOP, too.
+    pub revoke_and_optout: bool,
 }
 
 /// When deliveries expire, and how long a chunk waits for the one before it.

@@ -7,6 +7,9 @@ use crate::webhook::{VerifiedForm, storable};
 /// Twilio's ids have 34 characters; nothing that is much longer is one.
 const SID_LIMIT: usize = 64;
 
+/// Where a payload may stand: of a button, and of a row of a list.
+pub const PAYLOADS: [&str; 2] = ["ButtonPayload", "ListId"];
+
 /// An inbound message as Twilio describes it. Only [`InboundMessage::sid`] and [`InboundMessage::from`] are always there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InboundMessage {
@@ -23,10 +26,36 @@ pub struct InboundMessage {
     /// The opaque id of who wrote it, also when the number shows. Twilio's other ids and names of a person (`ParentExternalUserId`, `Username`,
     /// `ProfileUsername`) do not tell who somebody is.
     pub external_user_id: Option<String>,
-    /// `STOP`, `START` or `HELP`: Twilio took it for a keyword and has answered it already.
-    pub opt_out_type: Option<String>,
+    /// Twilio took it for a keyword and has answered it already.
+    pub opt_out_type: Option<OptOutType>,
+    /// What is behind a pressed button, or a row that was chosen from a list; what is written on it comes as the body.
+    pub payload: Option<String>,
     /// How many attachments it has.
     pub media: usize,
+}
+
+/// What Twilio's own handling of opt-outs took a message for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OptOutType {
+    /// The person wants nothing more.
+    Stop,
+    /// The person wants messages again.
+    Start,
+    /// The person was told what there is to know.
+    Help,
+    /// Something that Twilio's documentation does not name.
+    Other(String),
+}
+
+impl OptOutType {
+    fn of(value: &str) -> Self {
+        match value.trim().to_ascii_uppercase().as_str() {
+            "STOP" => Self::Stop,
+            "START" => Self::Start,
+            "HELP" => Self::Help,
+            other => Self::Other(other.to_owned()),
+        }
+    }
 }
 
 /// Why a form is no inbound message.
@@ -59,7 +88,8 @@ impl InboundMessage {
             account_sid: owned("AccountSid"),
             to: owned("To"),
             external_user_id: form.filled("ExternalUserId").and_then(opaque_id),
-            opt_out_type: owned("OptOutType"),
+            opt_out_type: owned("OptOutType").as_deref().map(OptOutType::of),
+            payload: PAYLOADS.into_iter().find_map(owned),
             media: form.filled("NumMedia").and_then(|number| number.parse().ok()).unwrap_or(0),
         })
     }
@@ -77,6 +107,7 @@ impl InboundMessage {
             to: Some(message.to.clone()),
             external_user_id: None,
             opt_out_type: None,
+            payload: None,
             media: 0,
         })
     }
@@ -166,10 +197,31 @@ mod tests {
 
     #[test]
     fn a_keyword_that_twilio_has_answered_says_so() {
-        let message =
-            parse("From=whatsapp%3A%2B15005550100&MessageSid=SM1&Body=stop&OptOutType=STOP").unwrap();
+        for (value, expected) in [
+            ("STOP", Some(OptOutType::Stop)),
+            ("stop", Some(OptOutType::Stop)),
+            ("Start", Some(OptOutType::Start)),
+            ("+HELP+", Some(OptOutType::Help)),
+            ("pause", Some(OptOutType::Other("PAUSE".to_owned()))),
+            ("", None),
+        ] {
+            let form = format!("From=whatsapp%3A%2B15005550100&MessageSid=SM1&Body=arret&OptOutType={value}");
 
-        assert_eq!(message.opt_out_type.as_deref(), Some("STOP"));
+            assert_eq!(parse(&form).unwrap().opt_out_type, expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_behind_a_button_or_a_row_is_read() {
+        let form = "From=whatsapp%3A%2B15005550100&MessageSid=SM1&Body=No+more";
+        for (fields, expected) in [
+            ("ButtonText=No+more&ButtonPayload=STOP", Some("STOP")),
+            ("ButtonText=No+more", None),
+            ("ButtonText=No+more&ButtonPayload=", None),
+            ("ListTitle=No+more&ListId=stop", Some("stop")),
+        ] {
+            assert_eq!(parse(&format!("{form}&{fields}")).unwrap().payload.as_deref(), expected, "{fields}");
+        }
     }
 
     #[test]

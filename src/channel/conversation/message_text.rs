@@ -153,7 +153,7 @@ fn listed(what: &str, values: &[Option<&str>]) -> String {
 }
 
 /// A parameter that is there and not empty; the first, should it repeat.
-fn field<'a>(params: &'a Value, name: &str) -> Option<&'a str> {
+pub(crate) fn field<'a>(params: &'a Value, name: &str) -> Option<&'a str> {
     let value = params.get(name)?;
     let first = value.as_array().map_or(Some(value), |values| values.first());
     first?.as_str().filter(|value| !value.is_empty())

@@ -17,6 +17,7 @@ use twilio::inbound::InboundMessage;
 
 use super::commands::Command;
 use super::intake::{self, IntakeError, TakenIn};
+use crate::app::Settings;
 use crate::kinds::ReceiveMessage;
 use crate::lanes;
 
@@ -55,8 +56,13 @@ impl Batcher {
 
     /// Takes a message in together with others; it is committed then. `None`: it has to be taken in alone, and perhaps it is stored
     /// already, since the answer to a commit can be lost.
-    pub async fn take_in(&self, message: &InboundMessage, params: serde_json::Value) -> Option<TakenIn> {
-        if message.opt_out_type.is_some() || Command::of(&message.body) != Command::Text {
+    pub async fn take_in(
+        &self,
+        settings: &Settings,
+        message: &InboundMessage,
+        params: serde_json::Value,
+    ) -> Option<TakenIn> {
+        if message.opt_out_type.is_some() || Command::of(message, &settings.whatsapp) != Command::Text {
             return None;
         }
         let (answer, answered) = oneshot::channel();

@@ -8,7 +8,7 @@ use queue::transaction::Transaction;
 use store::addresses::{self, Keyword, Name, Sender};
 use store::ids::{AddressId, MessageId};
 use store::messages::{Inserted, MessageOutcome, NewMessage};
-use twilio::inbound::InboundMessage;
+use twilio::inbound::{InboundMessage, OptOutType};
 
 use super::commands::Command;
 use super::{changed_ids, keywords};
@@ -84,18 +84,22 @@ pub async fn take_in(
     }
     // Where the account's own opt-out handling is on, Twilio has understood the word, perhaps in another language, and has answered it.
     let answered = message.opt_out_type.is_some();
-    let command = match message.opt_out_type.as_deref() {
-        None => Command::of(&message.body),
-        Some(understood) => match (understood.parse(), Command::of(&message.body)) {
-            (Ok(Keyword::Stop), Command::Stop(word)) => Command::Stop(word),
-            (Ok(Keyword::Stop), _) => Command::Stop(Keyword::Stop.as_str()),
-            (Ok(Keyword::Start), _) => Command::Start,
-            (Err(_), _) => {
-                let reason = format!("Twilio answered it as {understood}");
-                store::messages::end(tx, id, MessageOutcome::Keyword, &reason).await?;
-                return Ok(TakenIn::New(id));
-            }
-        },
+    let command = match (&message.opt_out_type, Command::of(message, &settings.whatsapp)) {
+        (Some(OptOutType::Stop), Command::Stop(word)) => Command::Stop(word),
+        (Some(OptOutType::Stop), _) => Command::Stop(Keyword::Stop.as_str()),
+        (Some(OptOutType::Start), _) => Command::Start,
+        (Some(OptOutType::Help), _) => {
+            store::messages::end(tx, id, MessageOutcome::Keyword, "Twilio answered it as HELP").await?;
+            return Ok(TakenIn::New(id));
+        }
+        // What the word said is not known, so our own list decides; without a keyword of ours, Twilio's answer was the answer.
+        (Some(OptOutType::Other(_)), command @ (Command::Stop(_) | Command::Start)) => command,
+        (Some(OptOutType::Other(understood)), _) => {
+            let reason = format!("Twilio answered it as {understood}");
+            store::messages::end(tx, id, MessageOutcome::Keyword, &reason).await?;
+            return Ok(TakenIn::New(id));
+        }
+        (None, command) => command,
     };
     let written = keywords::Written { message_id: id, sid: &message.sid, address_id, written_at, answered };
     let lane = match command {

@@ -110,7 +110,7 @@ fn is_ours(receiver: &Receiver, message: &InboundMessage) -> bool {
 /// Message, sender and job in one transaction, which it shares with other messages where it can. A second webhook of the same message changes
 /// nothing.
 async fn keep(receiver: &Receiver, form: &VerifiedForm, message: &InboundMessage) -> Result<(), KeepError> {
-    let taken = match receiver.together.take_in(message, form.to_json()).await {
+    let taken = match receiver.together.take_in(&receiver.settings, message, form.to_json()).await {
         Some(taken) => taken,
         None => keep_alone(receiver, form, message).await?,
     };

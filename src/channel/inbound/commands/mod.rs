@@ -1,15 +1,24 @@
 //! What a message says to the channel itself: a keyword, a command about the browser session, a claim token, or nothing of the kind.
 //!
-//! The whole message counts, never a part of it: "stop please" is for the agent. Invisible characters, spaces around it, letter case,
-//! compatibility forms (full width, say) and punctuation at its end do not matter. Letters of other scripts that only look alike do: a
-//! message in Cyrillic is plain text.
+//! The whole message counts, never a part of it: "stop please" is for the agent. Invisible characters, letter case, compatibility forms
+//! (full width, say) and whatever is no letter or digit around the whole of it (spaces, quotes, WhatsApp's signs for bold, emoji) do not
+//! matter. Letters of other scripts that only look alike do: a message in Cyrillic is plain text. A slash begins a command of the agent's.
 
 use std::fmt;
+use std::iter;
 
 use rand::Rng;
 use rand::seq::IndexedRandom as _;
+use serde_json::Value;
+use twilio::inbound::{InboundMessage, PAYLOADS};
 use unicode_normalization::UnicodeNormalization as _;
-use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory as _};
+use unicode_properties::emoji::is_emoji_presentation_selector;
+use unicode_properties::{
+    EmojiStatus, GeneralCategory, GeneralCategoryGroup, UnicodeEmoji as _, UnicodeGeneralCategory as _,
+};
+
+use crate::app::Whatsapp;
+use crate::conversation::message_text;
 
 /// What a message says to the channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +35,11 @@ pub enum Command {
     Text,
 }
 
-/// The words that opt out.
-const STOP_WORDS: [&str; 6] = ["STOP", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "STOPALL"];
+/// The words that opt out; the last ones only where the operator wants it.
+const STOP_WORDS: [&str; 8] = ["STOP", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "STOPALL", "REVOKE", "OPTOUT"];
+
+/// Those of them that always do.
+const USUAL_STOP_WORDS: usize = 6;
 
 /// The word that opts in again.
 const START_WORD: &str = "START";
@@ -36,14 +48,28 @@ const START_WORD: &str = "START";
 const BROWSER_PHRASES: [&str; 3] = ["STOP BROWSER", "BROWSER STOP", "STOP SESSION"];
 
 impl Command {
-    /// Reads a message.
+    /// Reads a message that arrives.
     #[must_use]
-    pub fn of(body: &str) -> Self {
-        let plain = plain(body);
-        let said = plain.trim_end_matches(|c: char| {
-            c.general_category_group() == GeneralCategoryGroup::Punctuation || c == ' '
-        });
-        if let Some(word) = STOP_WORDS.into_iter().find(|word| *word == said) {
+    pub fn of(message: &InboundMessage, whatsapp: &Whatsapp) -> Self {
+        Self::read(message.payload.as_deref().unwrap_or(&message.body), whatsapp.revoke_and_optout)
+    }
+
+    /// Reads a stored message, whose parameters are as Twilio sent them.
+    #[must_use]
+    pub fn of_stored(body: &str, params: &Value, whatsapp: &Whatsapp) -> Self {
+        let payload = PAYLOADS
+            .into_iter()
+            .find_map(|name| message_text::field(params, name).filter(|payload| !payload.trim().is_empty()));
+        Self::read(payload.unwrap_or(body), whatsapp.revoke_and_optout)
+    }
+
+    /// Reads what somebody wrote, or what is behind the button that was pressed: a "Cancel" that belongs to the agent's question has a payload
+    /// of the agent's.
+    fn read(said: &str, revoke_and_optout: bool) -> Self {
+        let plain = plain(said);
+        let said = plain.trim_end_matches(is_around).trim_start_matches(|c: char| is_around(c) && c != '/');
+        let stop_words = if revoke_and_optout { &STOP_WORDS[..] } else { &STOP_WORDS[..USUAL_STOP_WORDS] };
+        if let Some(word) = stop_words.iter().copied().find(|word| *word == said) {
             return Self::Stop(word);
         }
         if said == START_WORD {
@@ -63,11 +89,40 @@ pub fn visible(body: &str) -> impl Iterator<Item = char> {
 
 /// A message in one spelling: what is visible, in capitals, with single spaces and none around.
 fn plain(body: &str) -> String {
-    let folded: String = caseless::Caseless::default_case_fold(visible(body)).collect();
+    let marked: String = with_plain_signs(body).collect();
+    let folded: String = caseless::Caseless::default_case_fold(visible(&marked)).collect();
     let words: Vec<&str> =
         folded.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
     // Folded letters are small; of those that matter here every small one has one capital.
     words.join(" ").to_ascii_uppercase()
+}
+
+/// A sign in the place of each emoji and each accent that stands alone: some of their compatibility forms have letters (™), are letters (㊗️) or
+/// join the letter before them (´).
+fn with_plain_signs(body: &str) -> impl Iterator<Item = char> {
+    let next = body.chars().skip(1).map(Some).chain(iter::once(None));
+    body.chars().zip(next).map(|(c, next)| {
+        let shown_as_emoji = match c.emoji_status() {
+            _ if c.is_ascii() => false,
+            EmojiStatus::NonEmoji | EmojiStatus::NonEmojiButEmojiComponent => false,
+            EmojiStatus::EmojiOther | EmojiStatus::EmojiModifierBase => {
+                next.is_some_and(is_emoji_presentation_selector)
+            }
+            _ => true,
+        };
+        let accent = c.general_category() == GeneralCategory::ModifierSymbol;
+        if shown_as_emoji || accent { SIGN } else { c }
+    })
+}
+
+/// A symbol that means nothing.
+const SIGN: char = '\u{FFFD}';
+
+/// What may stand around a command: what is no letter, digit or accent. Emoji that are newer than our tables have no category yet.
+fn is_around(c: char) -> bool {
+    matches!(c.general_category_group(), GeneralCategoryGroup::Punctuation | GeneralCategoryGroup::Symbol)
+        || matches!(c, ' ' | '\u{2BB}' | '\u{2BC}' | '\u{20E3}')
+        || (('\u{1F000}'..='\u{1FAFF}').contains(&c) && c.general_category() == GeneralCategory::Unassigned)
 }
 
 /// Characters that leave no mark of their own: zero widths, directions, soft hyphens, variation selectors, fillers.

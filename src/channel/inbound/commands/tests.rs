@@ -3,8 +3,13 @@
 use proptest::prelude::*;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
+use serde_json::json;
 
 use super::*;
+
+fn read(body: &str) -> Command {
+    Command::read(body, false)
+}
 
 /// Keywords, in every spelling that still is the whole message.
 const STOPS: &[(&str, &str)] = &[
@@ -92,6 +97,65 @@ const STOPS: &[(&str, &str)] = &[
     (" \u{200b} stop \u{200b} ", "STOP"),
     ("stop\u{200b}.", "STOP"),
     ("stop\u{0}", "STOP"),
+    // Quotes, brackets and other punctuation around.
+    ("\"STOP\"", "STOP"),
+    ("'stop'", "STOP"),
+    ("‘stop’", "STOP"),
+    ("“Stop”", "STOP"),
+    ("„stop“", "STOP"),
+    ("«STOP»", "STOP"),
+    ("‹ stop ›", "STOP"),
+    ("「stop」", "STOP"),
+    ("《quit》", "QUIT"),
+    ("ʼstopʼ", "STOP"),
+    ("`stop´", "STOP"),
+    ("´stop´", "STOP"),
+    ("\"stop.\"", "STOP"),
+    ("¡stop!", "STOP"),
+    ("¿stop?", "STOP"),
+    ("!stop", "STOP"),
+    ("(stop)", "STOP"),
+    ("[STOP]", "STOP"),
+    ("<stop>", "STOP"),
+    ("#stop", "STOP"),
+    ("-stop", "STOP"),
+    ("- stop", "STOP"),
+    ("• stop", "STOP"),
+    ("...stop...", "STOP"),
+    // WhatsApp's own signs.
+    ("*STOP*", "STOP"),
+    ("_stop_", "STOP"),
+    ("~stop~", "STOP"),
+    ("`stop`", "STOP"),
+    ("```stop```", "STOP"),
+    ("*_Unsubscribe_*", "UNSUBSCRIBE"),
+    ("> stop", "STOP"),
+    // Symbols and emoji.
+    ("STOP 🛑", "STOP"),
+    ("🛑 STOP 🛑", "STOP"),
+    ("🛑STOP", "STOP"),
+    ("stop✋", "STOP"),
+    ("stop ✋🏽", "STOP"),
+    ("Stop ❤️", "STOP"),
+    ("Stop ❤", "STOP"),
+    ("stop ❤️\u{200d}🔥", "STOP"),
+    ("stop 🇩🇪", "STOP"),
+    ("stop 🏴\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}", "STOP"),
+    ("stop ™️", "STOP"),
+    ("stop ℹ️", "STOP"),
+    ("stop ㊗️", "STOP"),
+    ("stop Ⓜ️", "STOP"),
+    ("stop 🈁", "STOP"),
+    ("stop 🆗", "STOP"),
+    ("stop \u{1faef}", "STOP"),
+    ("stop *️⃣", "STOP"),
+    ("stop ‼️", "STOP"),
+    ("stop :-(", "STOP"),
+    ("stop+", "STOP"),
+    ("stop=", "STOP"),
+    ("stop$", "STOP"),
+    ("→ cancel ←", "CANCEL"),
+    ("❌ END ❌\n", "END"),
 ];
 
 const STARTS: &[&str] = &[
@@ -104,6 +168,10 @@ const STARTS: &[&str] = &[
     "ｓｔａｒｔ",
     "st\u{200b}art",
     "start\n",
+    "\"START\"",
+    "*start*",
+    "Start 👍🏿",
+    "✅ start",
     "\u{feff}Start",
 ];
 
@@ -121,6 +189,8 @@ const BROWSER: &[&str] = &[
     "ｓｔｏｐ　ｂｒｏｗｓｅｒ",
     "stop\u{200b} browser",
     "STOP SEẞION",
+    "\"stop browser\"",
+    "*Stop session* 🙏",
 ];
 
 const TOKENS: &[(&str, &str)] = &[
@@ -148,6 +218,9 @@ const TOKENS: &[(&str, &str)] = &[
     ("LİNK-ABCD-EFGH", "ABCDEFGH"),
     ("lınk-abcd-efgh", "ABCDEFGH"),
     ("\u{200f}LINK-ABCD-EFGH\u{200f}", "ABCDEFGH"),
+    ("\"LINK-ABCD-EFGH\"", "ABCDEFGH"),
+    ("*LINK-ABCD-EFGH*", "ABCDEFGH"),
+    ("👉 LINK-ABCD-EFGH 🙂", "ABCDEFGH"),
 ];
 
 const TEXTS: &[&str] = &[
@@ -191,22 +264,22 @@ const TEXTS: &[&str] = &[
     "stop my session",
     "session stop",
     "stop browser now",
-    // Punctuation that is not at the end.
-    "\"stop\"",
-    "!stop",
-    "¡stop!",
-    "(stop)",
-    "/stop",
-    "#stop",
-    "*stop*",
-    "-stop",
-    // Marks that are no punctuation.
-    "stop 🛑",
-    "stop✋",
+    // Signs between words, and a command of the agent's.
+    "stop 🛑 now",
+    "please 🛑 stop",
+    "stop (please)",
+    "*stop* it",
+    "\"stop\" he said",
+    "stop :D",
+    "stop 1️⃣",
+    "1. stop",
     "🛑",
-    "stop+",
-    "stop=",
-    "stop$",
+    "❤️",
+    "\"\"",
+    "/stop",
+    "\"/stop\"",
+    "／stop",
+    "/start",
     // Other words that other services take for keywords.
     "REVOKE",
     "OPTOUT",
@@ -261,7 +334,6 @@ const TEXTS: &[&str] = &[
     "LINKABCD EFGH",
     "LINK-AB CD-EFGH",
     "LINK-ABCD-EFG H",
-    "\"LINK-ABCD-EFGH\"",
     "linkable task",
     "link full-text",
     "link that page",
@@ -283,21 +355,65 @@ const TEXTS: &[&str] = &[
 #[test]
 fn every_body_means_what_the_table_says() {
     for (body, word) in STOPS {
-        assert_eq!(Command::of(body), Command::Stop(word), "{body:?}");
+        assert_eq!(read(body), Command::Stop(word), "{body:?}");
     }
     for body in STARTS {
-        assert_eq!(Command::of(body), Command::Start, "{body:?}");
+        assert_eq!(read(body), Command::Start, "{body:?}");
     }
     for body in BROWSER {
-        assert_eq!(Command::of(body), Command::EndBrowserSession, "{body:?}");
+        assert_eq!(read(body), Command::EndBrowserSession, "{body:?}");
     }
     for (body, symbols) in TOKENS {
-        assert_eq!(Command::of(body), Command::Claim(ClaimToken((*symbols).to_owned())), "{body:?}");
+        assert_eq!(read(body), Command::Claim(ClaimToken((*symbols).to_owned())), "{body:?}");
     }
     for body in TEXTS {
-        assert_eq!(Command::of(body), Command::Text, "{body:?}");
+        assert_eq!(read(body), Command::Text, "{body:?}");
     }
     assert!(STOPS.len() + STARTS.len() + BROWSER.len() + TOKENS.len() + TEXTS.len() >= 150);
+}
+
+#[test]
+fn revoke_and_optout_count_where_the_operator_wants_it() {
+    for body in ["REVOKE", "revoke.", "\"OptOut\"", "optout 🛑"] {
+        assert_eq!(read(body), Command::Text, "{body:?}");
+        assert!(matches!(Command::read(body, true), Command::Stop("REVOKE" | "OPTOUT")), "{body:?}");
+    }
+    for body in ["opt out", "revoke it", "I revoke"] {
+        assert_eq!(Command::read(body, true), Command::Text, "{body:?}");
+    }
+}
+
+#[test]
+fn a_button_and_a_row_count_by_what_is_behind_them() {
+    let whatsapp =
+        Whatsapp { enforce_window: true, typing_indicator: true, enabled: true, revoke_and_optout: false };
+    for (body, params, command) in [
+        ("No more", json!({ "ButtonText": "No more", "ButtonPayload": "STOP" }), Command::Stop("STOP")),
+        ("No more", json!({ "ButtonText": "No more", "ButtonPayload": "stop" }), Command::Stop("STOP")),
+        ("Go on", json!({ "ButtonText": "Go on", "ButtonPayload": "START" }), Command::Start),
+        ("Cancel", json!({ "ButtonText": "Cancel", "ButtonPayload": "cancel_order_17" }), Command::Text),
+        ("Stop", json!({ "ButtonText": "Stop" }), Command::Stop("STOP")),
+        ("Stop", json!({ "ButtonText": "Stop", "ButtonPayload": "" }), Command::Stop("STOP")),
+        ("Nothing", json!({ "ListTitle": "Nothing", "ListId": "unsubscribe" }), Command::Stop("UNSUBSCRIBE")),
+        ("End", json!({ "ListTitle": "End", "ListId": "chapter-9" }), Command::Text),
+        ("stop", json!({}), Command::Stop("STOP")),
+    ] {
+        let payload = params["ButtonPayload"].as_str().or(params["ListId"].as_str());
+        let message = InboundMessage {
+            sid: "SM1".to_owned(),
+            from: "whatsapp:+15005550100".to_owned(),
+            body: body.to_owned(),
+            account_sid: None,
+            to: None,
+            external_user_id: None,
+            opt_out_type: None,
+            payload: payload.filter(|payload| !payload.is_empty()).map(str::to_owned),
+            media: 0,
+        };
+
+        assert_eq!(Command::of(&message, &whatsapp), command, "{params}");
+        assert_eq!(Command::of_stored(body, &params, &whatsapp), command, "{params}");
+    }
 }
 
 #[test]
@@ -320,6 +436,41 @@ fn respelled(c: char, how: u8) -> String {
     format!("{unseen}{}", if how & 2 == 0 { c } else { wide(c) })
 }
 
+/// What may stand around a command.
+const AROUND: &[&str] = &[
+    " ",
+    "\n",
+    ".",
+    "!",
+    "?",
+    "…",
+    "。",
+    "\"",
+    "‘",
+    "’",
+    "«",
+    "»",
+    "(",
+    ")",
+    "*",
+    "_",
+    "~",
+    "`",
+    "´",
+    ">",
+    "-",
+    "#",
+    "🛑",
+    "❤️",
+    "👍🏽",
+    "👩\u{200d}💻",
+    "🇩🇪",
+    "™️",
+    "ℹ️",
+    "=",
+    "\u{feff}",
+];
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -337,35 +488,38 @@ proptest! {
         let (before, after) = symbols.split_at(4);
         let typed = [&link.concat(), first, &before.concat(), second, &after.concat()].concat();
 
-        prop_assert_eq!(Command::of(&typed), Command::Claim(token), "{}", typed);
+        prop_assert_eq!(read(&typed), Command::Claim(token), "{}", typed);
     }
 
     #[test]
     fn a_keyword_is_obeyed_however_it_is_typed(
-        word in proptest::sample::select(STOP_WORDS.to_vec()),
+        word in proptest::sample::select(STOP_WORDS[..USUAL_STOP_WORDS].to_vec()),
         how in proptest::collection::vec(any::<u8>(), 11),
-        end in "[.!?…。 \n]{0,4}",
+        around in proptest::collection::vec(proptest::sample::select(AROUND.to_vec()), 0..8),
+        before in 0_usize..8,
     ) {
         let typed: String = word.chars().zip(how).map(|(c, how)| respelled(c, how)).collect();
+        let (before, after) = around.split_at(before.min(around.len()));
+        let typed = [&before.concat(), &typed, &after.concat()].concat();
 
-        prop_assert_eq!(Command::of(&format!(" {typed}{end}")), Command::Stop(word));
+        prop_assert_eq!(read(&typed), Command::Stop(word), "{:?}", typed);
     }
 
     #[test]
     fn words_beside_a_command_make_it_text(
-        said in proptest::sample::select([&STOP_WORDS[..], &BROWSER_PHRASES, &[START_WORD, "LINK-ABCD-EFGH"]].concat()),
+        said in proptest::sample::select([&STOP_WORDS[..USUAL_STOP_WORDS], &BROWSER_PHRASES, &[START_WORD, "LINK-ABCD-EFGH"]].concat()),
         word in "[a-z0-9а-я]{1,9}",
     ) {
         prop_assume!(!["browser", "session", "stop"].contains(&word.as_str()), "two words may be a phrase");
 
         for sentence in [format!("{said} {word}"), format!("{word} {said}"), format!("{said}. {word}"), format!("{word}\n{said}!")] {
-            prop_assert_eq!(Command::of(&sentence), Command::Text, "{:?}", sentence);
+            prop_assert_eq!(read(&sentence), Command::Text, "{:?}", sentence);
         }
     }
 
     #[test]
     fn no_text_makes_it_stumble(body in any::<String>(), nearly in "(?i)link[-ー ]?\\PC{0,9}") {
-        let _ = Command::of(&body);
-        let _ = Command::of(&nearly);
+        let _ = read(&body);
+        let _ = read(&nearly);
     }
 }
