@@ -39,5 +39,6 @@ mod rotation;
 mod schedulers;
 mod schedules;
 mod sending;
+mod signatures;
 mod storm;
 mod webhooks;

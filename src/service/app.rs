@@ -277,7 +277,7 @@ fn receiver(config: &Config, queue: &Queue, database: &Database, settings: Arc<S
     let check = if twilio.skip_signature {
         SignatureCheck::Skipped
     } else {
-        SignatureCheck::Required(twilio.auth_tokens.clone())
+        SignatureCheck::Required(twilio.signing_keys.clone())
     };
     let pg = database.pool(config.keys.database.receiver_connections, database_timeout);
     Receiver(Arc::new(ReceiverParts {

@@ -19,7 +19,7 @@ use twilio::client::{Account, ListFilter, LookupError, TwilioClient};
 
 use crate::config::{Config, Environment};
 use crate::database::Database;
-use crate::{app, keys_command, own_clock};
+use crate::{app, keys_command, own_clock, public_url};
 
 /// One thing that was looked at.
 pub(crate) struct Finding {
@@ -260,7 +260,19 @@ async fn twilio(config: &Config) -> Result<String, String> {
 
 fn webhook_address(config: &Config) -> Result<String, String> {
     match &config.twilio.public_url {
-        Some(public_url) => Ok(format!("statuses are reported to {}", public_url.status_callback_url())),
+        Some(public_url) => {
+            let keys: Vec<&str> = config.twilio.signing_keys.webhook_keys.ids().collect();
+            let signed = match keys.as_slice() {
+                [] => "the auth token".to_owned(),
+                keys => format!(
+                    "the auth token or the shared key {}; a webhook Setting at Twilio replaces #rc=5&rp=all by its own connection part, so give it \
+                     retries",
+                    keys.join(" or ")
+                ),
+            };
+            let status_url = public_url::shown(&public_url.status_callback_url());
+            Ok(format!("statuses are reported to {status_url}; webhooks are signed by {signed}"))
+        }
         None if config.sandbox => Ok("the sandbox calls this machine".to_owned()),
         None => Err("TWILIO_WEBHOOK_PUBLIC_URL is not set: signatures are checked over the address as received, and no status is reported".to_owned()),
     }

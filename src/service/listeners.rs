@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::config::keys::Keys;
 use crate::http::hosts::{self, Hosts};
-use crate::http::openapi;
+use crate::http::{openapi, strays};
 use crate::serving::{ConnectionLimits, files, listener};
 
 /// Files that are open beside connections, the database's and the ones of running jobs: logs, listeners, schedules, the sandbox.
@@ -83,7 +83,7 @@ impl Listeners {
         if let Some(listener) = self.dashboard {
             served.push((listener, health.merge(guarded(Router::new())), server.dashboard_connections));
         }
-        served.push((self.public, public, server.connections));
+        served.push((self.public, strays::told(public), server.connections));
         let wanted = served.iter().map(|(_, _, connections)| *connections).collect();
         let shares = within(wanted, files_left(config, files::raise_limit()));
         let serving = served.into_iter().zip(shares).map(|((listener, router, _), connections)| {

@@ -150,6 +150,7 @@ mod tests {
             urls: vec![],
             content_type: None,
             signature: None,
+            signature_settings: None,
             body: body.as_bytes().to_vec(),
         };
         InboundMessage::parse(&request.verify(&SignatureCheck::Skipped).unwrap())

@@ -23,6 +23,8 @@ pub mod status;
 pub mod typing;
 /// A webhook before and after its signature is checked.
 pub mod webhook;
+/// Keys of the account that webhooks may be signed with.
+pub mod webhook_keys;
 
 mod hosts;
 mod media_url;

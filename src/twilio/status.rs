@@ -120,6 +120,7 @@ mod tests {
             urls: vec![],
             content_type: None,
             signature: None,
+            signature_settings: None,
             body: body.as_bytes().to_vec(),
         };
         request.verify(&SignatureCheck::Skipped).unwrap()

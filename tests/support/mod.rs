@@ -1,7 +1,7 @@
 //! `TestApp`: the program as a user starts it, with everything around it.
 
 pub(crate) mod forwarder;
-mod requests;
+pub(crate) mod requests;
 
 use std::collections::HashSet;
 use std::fs::File;

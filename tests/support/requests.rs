@@ -2,12 +2,22 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::{Hmac, KeyInit, Mac};
 use reqwest::Method;
 use serde_json::Value;
 use sha1::Sha1;
 
 use super::{ADMIN_TOKEN, API_TOKEN, AUTH_TOKEN, TestApp};
+
+/// What Twilio would sign for this form at this URL, with a token or a shared key.
+pub(crate) fn signature<M: Mac + KeyInit>(key: &str, url: &str, form: &[(&str, &str)]) -> String {
+    let mut form = form.to_vec();
+    form.sort_unstable();
+    let mut mac = <M as KeyInit>::new_from_slice(key.as_bytes()).unwrap();
+    mac.update(url.as_bytes());
+    form.iter().for_each(|(name, value)| mac.update(format!("{name}{value}").as_bytes()));
+    STANDARD.encode(mac.finalize().into_bytes())
+}
 
 impl TestApp {
     /// A webhook by hand: any form, any signature.
@@ -30,12 +40,7 @@ impl TestApp {
     }
 
     pub(crate) fn sign_with(&self, token: &str, path: &str, form: &[(&str, &str)]) -> String {
-        let mut form = form.to_vec();
-        form.sort_unstable();
-        let mut mac = Hmac::<Sha1>::new_from_slice(token.as_bytes()).unwrap();
-        mac.update(format!("http://{}{path}", self.address).as_bytes());
-        form.iter().for_each(|(name, value)| mac.update(format!("{name}{value}").as_bytes()));
-        STANDARD.encode(mac.finalize().into_bytes())
+        signature::<Hmac<Sha1>>(token, &format!("http://{}{path}", self.address), form)
     }
 
     /// What an administrator gets: status and JSON. `Null` in `body` sends none.

@@ -86,6 +86,7 @@ pub struct DatabaseKeys {
 pub(crate) struct TwilioKeys {
     pub(super) account_sid: String,
     pub(super) auth_token: SecretString,
+    pub(super) webhook_keys: SecretString,
     pub(super) whatsapp_number: String,
     pub(super) api_base_url: String,
     pub(super) webhook_public_url: String,

@@ -19,7 +19,7 @@ use channel::plans::Plans;
 use secrecy::{ExposeSecret as _, SecretString};
 use store::secret_keys::SecretKeys;
 use twilio::client::Account;
-use twilio::signature::AuthTokens;
+use twilio::signature::SigningKeys;
 
 use self::keys::Keys;
 use crate::public_url::PublicUrl;
@@ -80,7 +80,7 @@ pub struct TwilioAccess {
     /// The account; where the sandbox's REST API is, is known once it listens.
     pub account: Account,
     /// What signs webhooks.
-    pub auth_tokens: AuthTokens,
+    pub signing_keys: SigningKeys,
     /// `whatsapp:+E164`
     pub whatsapp_number: String,
     /// The webhook's URL at Twilio.

@@ -9,10 +9,11 @@ use super::keys::Keys;
 use super::{DEFAULTS, Environment};
 
 /// The environment's own names for keys.
-const NAMED: [(&str, &str); 13] = [
+const NAMED: [(&str, &str); 14] = [
     ("DATABASE_URL", "database.url"),
     ("TWILIO_ACCOUNT_SID", "twilio.account_sid"),
     ("TWILIO_AUTH_TOKEN", "twilio.auth_token"),
+    ("TWILIO_WEBHOOK_KEYS", "twilio.webhook_keys"),
     ("TWILIO_WHATSAPP_NUMBER", "twilio.whatsapp_number"),
     ("TWILIO_WEBHOOK_PUBLIC_URL", "twilio.webhook_public_url"),
     ("TWILIO_WEBHOOK_SKIP_SIGNATURE_VALIDATION", "twilio.webhook_skip_signature_validation"),

@@ -15,7 +15,8 @@ use channel::pools;
 use regex::{RegexBuilder, RegexSet, RegexSetBuilder};
 use secrecy::ExposeSecret as _;
 use twilio::client::Account;
-use twilio::signature::AuthTokens;
+use twilio::signature::{AuthTokens, SigningKeys};
+use twilio::webhook_keys::WebhookKeys;
 use url::Url;
 
 use super::keys::Keys;
@@ -58,6 +59,9 @@ pub(super) fn twilio(
     if auth_tokens.is_none() {
         errors.push("TWILIO_AUTH_TOKEN holds no token".to_owned());
     }
+    let webhook_keys = WebhookKeys::parse(&given.webhook_keys)
+        .map_err(|error| errors.push(format!("TWILIO_WEBHOOK_KEYS: {error}")))
+        .ok();
     let api_base_url = Url::parse(&given.api_base_url)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
@@ -84,8 +88,8 @@ pub(super) fn twilio(
         );
     }
     let skip_signature = given.webhook_skip_signature_validation;
-    let (Some(whatsapp_number), Some(auth_tokens), Some(api_base_url), Ok(public_url)) =
-        (whatsapp_number, auth_tokens, api_base_url, public_url)
+    let (Some(whatsapp_number), Some(auth_tokens), Some(webhook_keys), Some(api_base_url), Ok(public_url)) =
+        (whatsapp_number, auth_tokens, webhook_keys, api_base_url, public_url)
     else {
         return (None, sandbox);
     };
@@ -96,7 +100,8 @@ pub(super) fn twilio(
         connect_timeout: given.connect_timeout,
         request_timeout: given.sending.send_deadline,
     };
-    (Some(TwilioAccess { account, auth_tokens, whatsapp_number, public_url, skip_signature }), sandbox)
+    let signing_keys = SigningKeys { auth_tokens, webhook_keys };
+    (Some(TwilioAccess { account, signing_keys, whatsapp_number, public_url, skip_signature }), sandbox)
 }
 
 /// The gateway that is configured, or the echo agent.

@@ -165,8 +165,25 @@ fn credentials_lead_to_twilio_and_the_flag_back_to_the_sandbox() {
     let sandboxed = load_with(None, &CREDENTIALS, true).unwrap();
 
     assert!(!real.sandbox && sandboxed.sandbox);
-    assert_eq!(real.twilio.auth_tokens.first().expose_secret(), "one");
+    assert_eq!(real.twilio.signing_keys.auth_tokens.first().expose_secret(), "one");
     assert_eq!(sandboxed.twilio.whatsapp_number, "whatsapp:+14155550123");
+}
+
+#[test]
+fn a_public_url_that_twilio_refuses_and_a_key_without_an_id_are_named() {
+    for (name, value, expected) in [
+        ("TWILIO_WEBHOOK_PUBLIC_URL", "https://my_bot.example.com", "underscore"),
+        ("TWILIO_WEBHOOK_PUBLIC_URL", "https://bücher.example", "xn--bcher-kva.example"),
+        ("TWILIO_WEBHOOK_PUBLIC_URL", "https://bot.example.com/a b", "percent-encoded"),
+        ("TWILIO_WEBHOOK_PUBLIC_URL", "https://bot.example.com/webhooks/whatsapp/status", "without /status"),
+        ("TWILIO_WEBHOOK_KEYS", "one=secret-one, secret-two", "number 2 must be a key's id"),
+    ] {
+        let told = errors(load(&[&CREDENTIALS[..], &[(name, value)]].concat()));
+
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains(name) && told[0].contains(expected), "{told:?}");
+        assert!(!told[0].contains("secret-"), "{told:?}");
+    }
 }
 
 #[test]

@@ -20,7 +20,10 @@ pub(crate) mod product;
 pub(crate) mod receiver;
 /// Twilio's webhook: what became of a message.
 pub(crate) mod status;
+/// Webhooks that have gone astray.
+pub(crate) mod strays;
 
+use std::iter;
 use std::sync::Arc;
 
 use axum::Router;
@@ -33,7 +36,7 @@ use queue::Queue;
 use queue::connections::Connections;
 use twilio::webhook::SignatureCheck;
 
-use crate::public_url::PublicUrl;
+use crate::public_url::{PublicUrl, STATUS_PATH, WEBHOOK_PATH};
 
 /// What the receiver needs. It has connections of its own: slow handlers cost no webhook.
 #[derive(Clone)]
@@ -63,11 +66,16 @@ impl std::ops::Deref for Receiver {
 
 /// Twilio's routes.
 pub(crate) fn webhooks(receiver: Receiver, body_limit_bytes: usize) -> Router {
-    Router::new()
-        .route("/webhooks/whatsapp", post(receiver::receive))
-        .route("/webhooks/whatsapp/status", post(status::receive))
-        .layer(DefaultBodyLimit::max(body_limit_bytes))
-        .with_state(receiver)
+    let mut routes = Router::new();
+    let prefixes = receiver.public_url.iter().flat_map(PublicUrl::prefixes);
+    for prefix in iter::once("").chain(prefixes) {
+        for slash in ["", "/"] {
+            routes = routes
+                .route(&format!("{prefix}{WEBHOOK_PATH}{slash}"), post(receiver::receive))
+                .route(&format!("{prefix}{STATUS_PATH}{slash}"), post(status::receive));
+        }
+    }
+    routes.layer(DefaultBodyLimit::max(body_limit_bytes)).with_state(receiver)
 }
 
 /// Operators' routes.

@@ -11,9 +11,11 @@ use queue::trace::TraceParent;
 use tracing::Instrument as _;
 use twilio::address::canonical;
 use twilio::inbound::InboundMessage;
+use twilio::signature::SignatureError;
 use twilio::webhook::{UnverifiedRequest, VerifiedForm, WebhookError};
 
 use super::{Receiver, WebhookRefusal, refuse};
+use crate::public_url::{self, Hook};
 
 /// Why a webhook was given up.
 pub(super) const TOO_LATE: &str = "the database does not answer";
@@ -27,7 +29,7 @@ pub(crate) async fn receive(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let form = match verify(&receiver, &uri, &headers, body) {
+    let form = match verify(&receiver, Hook::Message, &uri, &headers, body) {
         Ok(form) => form,
         Err(refusal) => return refusal.into_response(),
     };
@@ -61,6 +63,7 @@ pub(crate) async fn receive(
 /// The body as a form whose signature was checked, or the refusal. Nothing is looked up before this.
 pub(crate) fn verify(
     receiver: &Receiver,
+    hook: Hook,
     uri: &Uri,
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
@@ -71,8 +74,8 @@ pub(crate) fn verify(
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let path_and_query = uri.path_and_query().map_or("/", |path| path.as_str());
     let urls = match &receiver.public_url {
-        Some(public_url) => public_url.candidates(path_and_query),
-        None => crate::public_url::as_received(
+        Some(public_url) => public_url.candidates(hook, path_and_query),
+        None => public_url::as_received(
             text("host").as_deref(),
             text("x-forwarded-proto").as_deref(),
             path_and_query,
@@ -82,11 +85,13 @@ pub(crate) fn verify(
         urls,
         content_type: text("content-type"),
         signature: text("x-twilio-signature"),
+        signature_settings: text("x-twilio-webhooks-signature-settings"),
         body: body.to_vec(),
     };
     request.verify(&receiver.signature).map_err(|error| match error {
         WebhookError::Signature(reason) => {
-            tracing::warn!(reason = %reason, "Refused a webhook: {reason}");
+            let tried = tried(receiver, hook, uri.path(), &reason);
+            tracing::warn!(error = reason.cause(), "Refused a webhook: {reason}{tried}");
             WebhookRefusal(StatusCode::FORBIDDEN, "signature refused")
         }
         WebhookError::Form => {
@@ -94,6 +99,18 @@ pub(crate) fn verify(
             WebhookRefusal(StatusCode::BAD_REQUEST, "not a form")
         }
     })
+}
+
+/// The URLs of which Twilio should have signed one, for whoever compares them with what is configured at Twilio.
+fn tried(receiver: &Receiver, hook: Hook, path: &str, reason: &SignatureError) -> String {
+    match (&receiver.public_url, reason) {
+        (Some(public_url), SignatureError::Mismatch | SignatureError::KeyMismatch(_)) => {
+            let tried = public_url.candidates(hook, path);
+            let tried: Vec<String> = tried.iter().map(|url| public_url::shown(url)).collect();
+            format!("; tried {}", tried.join(", "))
+        }
+        _ => String::new(),
+    }
 }
 
 /// A signed message of another account or for another number has strayed here.

@@ -16,6 +16,7 @@ use twilio::webhook::VerifiedForm;
 
 use super::receiver::TOO_LATE;
 use super::{Receiver, receiver, refuse};
+use crate::public_url::Hook;
 
 pub(crate) async fn receive(
     State(receiver): State<Receiver>,
@@ -26,7 +27,7 @@ pub(crate) async fn receive(
 ) -> Response {
     // Names that cannot be read are not ours; the SID says what such a callback is about.
     let names = names.map(|Query(names)| names).unwrap_or_default();
-    let form = match receiver::verify(&receiver, &uri, &headers, body) {
+    let form = match receiver::verify(&receiver, Hook::Status, &uri, &headers, body) {
         Ok(form) => form,
         Err(refusal) => return refusal.into_response(),
     };

@@ -1,8 +1,9 @@
 //! What the check of a signature costs for a common form: `cargo bench -p twilio`.
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use twilio::signature::AuthTokens;
+use twilio::signature::{AuthTokens, SigningKeys};
 use twilio::webhook::{SignatureCheck, UnverifiedRequest};
+use twilio::webhook_keys::WebhookKeys;
 
 /// A captured set of parameters of a WhatsApp text, and its signature under the token `12345`.
 const URL: &str = "https://bot.example.com/webhooks/whatsapp";
@@ -15,13 +16,14 @@ fn request(signature: &str) -> UnverifiedRequest {
         urls: vec![URL.to_owned()],
         content_type: Some("application/x-www-form-urlencoded".to_owned()),
         signature: Some(signature.to_owned()),
+        signature_settings: None,
         body: BODY.as_bytes().to_vec(),
     }
 }
 
 fn signature(c: &mut Criterion) {
-    let tokens = AuthTokens::parse(&"12345".into()).expect("there is one");
-    let check = SignatureCheck::Required(tokens);
+    let auth_tokens = AuthTokens::parse(&"12345".into()).expect("there is one");
+    let check = SignatureCheck::Required(SigningKeys { auth_tokens, webhook_keys: WebhookKeys::default() });
     // A wrong one is compared to the end, too: it costs the same.
     let wrong = "AAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     let refused = request(wrong).verify(&check).is_err();
