@@ -8,16 +8,14 @@
 use agent::browser::BrowserStop;
 use agent::error::AgentErrorClass;
 use channel::app::App;
-use channel::conversation::{agents, request};
+use channel::conversation::{agents, quiet_time, request};
 use channel::inbound::commands::Command;
 use channel::inbound::moderation::Verdict;
 use channel::inbound::{admission, claims};
-use channel::kinds::{Answer, ReceiveMessage};
-use channel::lanes;
+use channel::kinds::ReceiveMessage;
 use channel::texts;
 use queue::attempt::Attempt;
 use queue::failure::Failure;
-use queue::job::NewJob;
 use queue::transaction::Transaction;
 use store::ids::MessageId;
 use store::messages::{Message, MessageOutcome};
@@ -118,8 +116,7 @@ async fn decide(
     let conversation = store::conversations::of_user(tx, &link.user_id).await?;
     store::conversations::lock(tx, conversation).await?;
     store::messages::accept(tx, message.id, conversation).await?;
-    let answer = Answer { conversation, message: message.id, retry_of: None };
-    tx.enqueue(NewJob::of(&answer).lane(lanes::conversation(conversation))).await?;
+    quiet_time::enqueue_answer(tx, &app.settings.agent, conversation, message.id).await?;
     tracing::info!(message.id = message.id.0, "Accepted message {}", message.id);
     Ok(Decided::Yes)
 }

@@ -143,6 +143,20 @@ BEGIN
     RETURN woken_pool;
 END $$;
 
+-- Gives a lane's head another time, if it is of this kind, scheduled, and has not failed: a backoff is its own. Returns its pool, NULL if there is none.
+CREATE OR REPLACE FUNCTION queue.move_head(of_lane TEXT, of_kind TEXT, moment TIMESTAMPTZ) RETURNS TEXT LANGUAGE plpgsql
+SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    moved_pool TEXT;
+BEGIN
+    UPDATE queue.jobs j
+    SET run_at = moment,
+        state = (CASE WHEN moment > now() THEN 'scheduled' ELSE 'waiting' END)::queue.state
+    WHERE j.lane = of_lane AND j.phase <> 'held' AND j.state = 'scheduled' AND j.kind = of_kind AND j.attempt = 0 AND j.run_at <> moment
+    RETURNING j.pool INTO moved_pool;
+    RETURN moved_pool;
+END $$;
+
 -- -------- The queue: claiming --------
 
 -- A claim's number. Sequences may go back where a server forgets commits, so that a job and a claim get the numbers of others before them; the random part

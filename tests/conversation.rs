@@ -54,6 +54,68 @@ async fn messages_in_quick_succession_are_answered_in_one_turn() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_album_and_its_question_are_one_turn_though_the_process_dies_meanwhile() {
+    let mut app = TestApp::start_with(&[
+        ("CLOUDYBOT__AGENT__DEBOUNCE", "4s"),
+        ("CLOUDYBOT__AGENT__DEBOUNCE_CAP", "60s"),
+    ])
+    .await;
+    app.link(PERSON).await;
+
+    for _ in 0..4 {
+        app.inject(&[("From", PERSON), ("Latitude", "1"), ("Longitude", "2")]).await;
+    }
+    let accepted = "SELECT count(*) FROM channel_messages WHERE accepted_at IS NOT NULL";
+    app.until("all are accepted", async || app.count(accepted).await == Some(4)).await;
+    app.kill();
+    app.launch().await;
+    app.write(PERSON, "Compare these").await;
+    let replies = app.replies(PERSON, 1).await;
+    app.drained_well().await;
+
+    assert_eq!(app.count("SELECT count(*) FROM channel_turns").await, Some(1));
+    assert_eq!(replies[0].body.matches("location: 1, 2").count(), 4, "{}", replies[0].body);
+    assert!(replies[0].body.ends_with("Compare these"), "{}", replies[0].body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_is_due_when_the_quiet_time_after_the_last_message_ends() {
+    let app = TestApp::start_with(&[
+        ("CLOUDYBOT__AGENT__DEBOUNCE", "1h"),
+        ("CLOUDYBOT__AGENT__DEBOUNCE_CAP", "90m"),
+    ])
+    .await;
+    let accepted = "SELECT count(*) FROM channel_messages WHERE accepted_at IS NOT NULL";
+    // The answer that waits, and never ran.
+    let due = "SELECT count(*) FROM queue.jobs WHERE kind = 'answer' AND state = 'scheduled' AND snoozes = 0 AND run_at = (SELECT max(received_at) + interval '1 hour' FROM channel_messages)";
+
+    for number in 1..=3 {
+        app.write(PERSON, "Hello").await;
+        app.until("it is accepted", async || app.count(accepted).await == Some(number)).await;
+        assert_eq!(app.count(due).await, Some(1), "after {number} messages");
+    }
+    // Nobody waits longer than the cap for the first message.
+    sqlx::query("UPDATE channel_messages SET received_at = received_at - interval '80 minutes'")
+        .execute(&app.pg)
+        .await
+        .unwrap();
+    app.write(PERSON, "Hello").await;
+    app.until("it is accepted", async || app.count(accepted).await == Some(4)).await;
+    let capped = "SELECT count(*) FROM queue.jobs WHERE kind = 'answer' AND state = 'scheduled' AND run_at = (SELECT min(received_at) + interval '90 minutes' FROM channel_messages)";
+    assert_eq!(app.count(capped).await, Some(1));
+    assert_eq!(app.count("SELECT count(*) FROM channel_turns").await, Some(0));
+
+    // A button is finished as it is, and brings the others along.
+    app.inject(&[("From", PERSON), ("Body", "Go on"), ("ButtonText", "Go on")]).await;
+    app.replies(PERSON, 1).await;
+    app.until("the answer has run", async || {
+        app.count("SELECT count(*) FROM channel_messages WHERE outcome = 'answered'").await == Some(5)
+    })
+    .await;
+    assert_eq!(app.count("SELECT count(*) FROM channel_turns").await, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_written_while_a_turn_runs_is_answered_by_the_next() {
     let app = TestApp::start().await;
 

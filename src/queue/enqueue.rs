@@ -110,6 +110,21 @@ pub async fn wake(conn: &mut PgConnection, unique_key: &str) -> sqlx::Result<Opt
     sqlx::query_scalar("SELECT queue.wake($1)").bind(unique_key).fetch_one(conn).await
 }
 
+/// Gives the first job of a lane another time, if it is of this kind, scheduled, and has not failed. Returns its pool.
+pub async fn move_head(
+    conn: &mut PgConnection,
+    lane: &str,
+    kind: &str,
+    to: DateTime<Utc>,
+) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar("SELECT queue.move_head($1, $2, $3)")
+        .bind(lane)
+        .bind(kind)
+        .bind(to)
+        .fetch_one(conn)
+        .await
+}
+
 /// The jobs of a batch, one array for each column.
 #[derive(Default)]
 struct Columns {

@@ -3,6 +3,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::Queue;
@@ -55,6 +56,17 @@ impl Transaction {
         let pool = enqueue::wake(self, unique_key).await?;
         let found = pool.is_some();
         self.wakeups.extend(pool.map(Wakeup::Pool));
+        Ok(found)
+    }
+
+    /// Gives the first job of a lane another time, if it is of this kind and waits for its time since it was enqueued or put itself off. One
+    /// that failed keeps its own, and one that runs or is due goes on: it looks for itself. False: there is none to move.
+    pub async fn move_head(&mut self, lane: &str, kind: &str, to: DateTime<Utc>) -> sqlx::Result<bool> {
+        let pool = enqueue::move_head(self, lane, kind, to).await?;
+        let found = pool.is_some();
+        if let Some(pool) = pool {
+            self.wakeups.extend([Wakeup::Pool(pool), Wakeup::Pollers]);
+        }
         Ok(found)
     }
 

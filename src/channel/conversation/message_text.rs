@@ -67,12 +67,12 @@ pub fn files(params: &Value) -> Vec<File> {
     (0..number.clamp(0, FILES)).map(file).collect()
 }
 
-/// Whether somebody who sends this has finished: files, locations and pressed buttons are whole messages, and so are commands.
+/// Whether somebody who sends this has finished: pressed buttons are whole messages, and so are commands. A file or a place is often one of
+/// several, or has its question behind it.
 #[must_use]
 pub fn is_whole(body: &str, params: &Value) -> bool {
     body.trim_start().starts_with('/')
-        || field(params, "NumMedia").is_some_and(|number| number != "0")
-        || ["Latitude", "ButtonText", "ButtonPayload", "ListId", "InteractiveData", "FlowData"]
+        || ["ButtonText", "ButtonPayload", "ListId", "InteractiveData", "FlowData"]
             .iter()
             .any(|name| field(params, name).is_some())
 }
@@ -235,11 +235,11 @@ mod tests {
     }
 
     #[test]
-    fn whoever_sends_a_file_a_place_or_a_command_has_finished() {
+    fn whoever_presses_a_button_or_gives_a_command_has_finished() {
         for (body, params, whole) in [
             ("hello", json!({ "NumMedia": "0" }), false),
-            ("", json!({ "NumMedia": "1" }), true),
-            ("", json!({ "Latitude": "1" }), true),
+            ("", json!({ "NumMedia": "1" }), false),
+            ("", json!({ "Latitude": "1" }), false),
             ("Yes", json!({ "ButtonText": "Yes" }), true),
             (" /new", json!({}), true),
         ] {

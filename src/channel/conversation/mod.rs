@@ -10,6 +10,8 @@ mod attachments;
 mod contact;
 /// Messages in words.
 pub mod message_text;
+/// When the agent is asked.
+pub mod quiet_time;
 /// Plans a reply.
 pub mod replies;
 /// What the agent is asked in a turn.

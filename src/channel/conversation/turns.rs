@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use agent::turn::Reply;
-use chrono::{DateTime, Utc};
 use queue::failure::Failure;
 use store::ids::MessageId;
 use store::messages::Said;
@@ -11,7 +10,7 @@ use store::turns::Turn;
 
 use super::agents::{self, UsersAgent};
 use super::apology::apologise;
-use super::{message_text, unsaved_reply};
+use super::{quiet_time, unsaved_reply};
 use crate::app::App;
 use crate::kinds::Answer;
 
@@ -88,7 +87,9 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<Opened>, Failure> {
     }
     // The database's clock wrote when they came; this machine's own may be wrong.
     let now = store::clock::now(&mut tx).await?;
-    if let Some(pause) = still_typing(&messages, app, now) {
+    let ends_at = quiet_time::end(&messages, &app.settings.agent);
+    let pause = ends_at.and_then(|ends_at| (ends_at - now).to_std().ok()).filter(|pause| !pause.is_zero());
+    if let Some(pause) = pause {
         tx.commit().await?;
         return Err(Failure::Snooze(pause));
     }
@@ -96,15 +97,4 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<Opened>, Failure> {
     let turn = store::turns::begin(&mut tx, job.conversation, &agent.name(), &ids).await?;
     tx.commit().await?;
     Ok(Some(Opened { turn, agent, messages, in_hand: None }))
-}
-
-/// How long to wait for a person who is still typing; `None`: they have stopped, or made us wait long enough.
-fn still_typing(messages: &[Said], app: &App, now: DateTime<Utc>) -> Option<Duration> {
-    // In the dashboard one sends when one has finished; a file, a place or a command is finished as it is.
-    messages
-        .last()
-        .filter(|said| said.address_id.is_some() && !message_text::is_whole(&said.body, &said.params))?;
-    let (first, last) = (messages.first()?.received_at, messages.last()?.received_at);
-    let until = (last + app.settings.agent.debounce).min(first + app.settings.agent.debounce_cap);
-    (until - now).to_std().ok().filter(|pause| !pause.is_zero())
 }

@@ -41,6 +41,40 @@ async fn a_job_that_backs_off_holds_back_its_own_lane_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_first_job_of_a_lane_gets_another_time_with_its_transaction_unless_it_failed() {
+    let bench = Bench::new().await;
+    let now = chrono::Utc::now();
+    let (hour, day) = (now + Duration::from_secs(3600), now + Duration::from_secs(86_400));
+    for (name, lane) in [("first", "a"), ("behind", "a"), ("other", "b")] {
+        let job = NewJob::of(&Act::new(name, Deed::Succeed)).lane(lane).run_at(hour);
+        bench.queue.enqueue(job).await.unwrap();
+    }
+    sqlx::query("UPDATE queue.jobs SET attempt = 1 WHERE lane = 'b'").execute(&bench.pg).await.unwrap();
+    let moved = async |lane: &str, kind: &str, to, commits: bool| {
+        let mut tx = bench.queue.begin(&bench.pg).await.unwrap();
+        let moved = tx.move_head(lane, kind, to).await.unwrap();
+        if commits {
+            tx.commit().await.unwrap()
+        } else {
+            tx.rollback().await.unwrap()
+        }
+        moved
+    };
+    let moved_to_day = "SELECT count(*) FROM queue.jobs WHERE run_at > now() + interval '2 hours'";
+
+    assert!(!moved("a", "another", day, true).await && !moved("no such lane", "act", day, true).await);
+    assert!(!moved("b", "act", day, true).await, "a backoff is its own");
+    assert!(moved("a", "act", day, false).await);
+    assert_eq!(bench.count(moved_to_day).await, 0, "it was rolled back");
+    assert!(moved("a", "act", day, true).await);
+    assert_eq!(bench.count(moved_to_day).await, 1, "the job behind keeps its time");
+    assert!(moved("a", "act", now, true).await);
+    let workers = bench.work(4).await;
+    bench.until("it has run", || async { bench.record.all() == ["first"] }).await;
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dead_job_lets_its_lane_go_on() {
     let bench = Bench::new().await;
     bench.queue.enqueue(NewJob::of(&Act::new("dies", Deed::Abort)).lane("l")).await.unwrap();

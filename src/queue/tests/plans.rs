@@ -114,6 +114,7 @@ const STATEMENTS: &[(&str, &str, i64)] = &[
         10,
     ),
     ("wake", "SELECT queue.wake('the key')", 10),
+    ("move the lane's head", "SELECT queue.move_head('the lane', 'act', now() + interval '1 hour')", 10),
     ("cancel", "SELECT queue.cancel((SELECT id FROM queue.jobs WHERE unique_key = 'the key'), 'test')", 100),
     (
         "advance the lane",

@@ -6,13 +6,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
-use channel::conversation::message_text;
-use channel::kinds::Answer;
+use channel::conversation::{message_text, quiet_time};
 use channel::outbound::proactive::PlanError;
-use channel::{lanes, texts};
+use channel::texts;
 use chrono::{DateTime, Utc};
 use futures::Stream;
-use queue::job::NewJob;
 use serde::{Deserialize, Serialize};
 use store::entries::{self, ThreadEntry};
 use store::messages::ChannelName;
@@ -125,9 +123,9 @@ pub(super) async fn write(
         return Err(Problem::invalid("Idempotency-Key: it was used for another message"));
     }
     if let Some(message) = new {
-        let answer = Answer { conversation, message, retry_of: None };
-        let job = NewJob::of(&answer).lane(lanes::conversation(conversation));
-        tx.enqueue(job).await.map_err(PlanError::from)?;
+        quiet_time::enqueue_answer(&mut tx, &product.settings.agent, conversation, message)
+            .await
+            .map_err(PlanError::from)?;
     }
     tx.commit().await?;
     Ok((StatusCode::ACCEPTED, Json(MessageAccepted { duplicate: new.is_none() })))

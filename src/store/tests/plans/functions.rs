@@ -28,7 +28,7 @@ const BEFOREHAND: &str = "
     UPDATE channel_chunks SET metering = 'reserved' WHERE id = 22";
 
 /// Every way into the functions.
-const CALLS: [&str; 41] = [
+const CALLS: [&str; 42] = [
     "SELECT queue.prepare_history(3)",
     "CREATE TABLE queue.finished_20200101 PARTITION OF queue.finished FOR VALUES FROM ('2020-01-01 00:00Z') TO ('2020-01-02 00:00Z');
      SELECT queue.drop_history('finished_20200101')",
@@ -45,6 +45,7 @@ const CALLS: [&str; 41] = [
     "SELECT queue.claim_suspect(worker, 'elsewhere', 2::SMALLINT, 1) FROM this",
     "SELECT queue.tick(worker, ARRAY['elsewhere', 'replies'], 3) FROM this",
     "SELECT queue.wake('key 5')",
+    "SELECT queue.move_head('the lane', 'act', now() + interval '1 hour')",
     "SELECT queue.settle(id, claim, 'failed', 5, 'no') FROM mine LIMIT 1",
     "SELECT queue.settle(id, claim, 'snoozed', 5, NULL) FROM mine LIMIT 1",
     "SELECT queue.settle(id, claim, 'aborted', 5, 'no') FROM mine LIMIT 1",
