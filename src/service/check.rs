@@ -249,7 +249,13 @@ async fn twilio(config: &Config) -> Result<String, String> {
     match client.list_messages(&ListFilter { at_most: Some(1), ..ListFilter::default() }).await {
         Ok(_) => Ok("the credentials are accepted".to_owned()),
         Err(LookupError::Refused { status: 401, .. }) => {
-            Err("the credentials are refused: check TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN".to_owned())
+            let checked = match &config.twilio.account.api_key {
+                None => "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN",
+                Some(_) => {
+                    "TWILIO_ACCOUNT_SID, TWILIO_API_KEY and TWILIO_API_SECRET, and that the key is of this account"
+                }
+            };
+            Err(format!("the credentials are refused: check {checked}"))
         }
         Err(LookupError::Refused { status: 404, .. }) => {
             Err("the account is unknown: check TWILIO_ACCOUNT_SID".to_owned())

@@ -299,7 +299,8 @@ pub async fn accept(conn: &mut PgConnection, id: ChunkId, attempt: i32, sid: &st
     Ok(Accepted::Stored)
 }
 
-/// sending → planned: this attempt is proven not to have reached Twilio (`not_sent`), or two lists did not have it (`missed`).
+/// sending → planned: this attempt is proven not to have reached Twilio (`not_sent`), two lists did not have it (`missed`), or Twilio refused the
+/// name that it was sent to (`refused`).
 pub async fn return_to_planned(
     conn: &mut PgConnection,
     id: ChunkId,
@@ -315,11 +316,12 @@ pub async fn return_to_planned(
     .bind(error)
     .execute(&mut *conn)
     .await?;
-    let outcome = match outcome {
-        Unsent::NotSent => SendOutcome::NotSent,
-        Unsent::Missed => SendOutcome::Missed,
+    let (outcome, code) = match outcome {
+        Unsent::NotSent => (SendOutcome::NotSent, None),
+        Unsent::Missed => (SendOutcome::Missed, None),
+        Unsent::Refused(code) => (SendOutcome::Refused, Some(code)),
     };
-    end_attempt(conn, id, attempt, outcome, None, None, Some(error)).await?;
+    end_attempt(conn, id, attempt, outcome, None, code, Some(error)).await?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -330,6 +332,18 @@ pub enum Unsent {
     NotSent,
     /// Twilio's list does not have it, twice.
     Missed,
+    /// Twilio refused it with this code, for the name that the person was written to by.
+    Refused(i32),
+}
+
+/// Whether Twilio refused an attempt of a chunk that was planned again.
+pub async fn was_refused(conn: &mut PgConnection, id: ChunkId) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM channel_chunk_attempts WHERE chunk_id = $1 AND outcome = 'refused')",
+    )
+    .bind(id)
+    .fetch_one(conn)
+    .await
 }
 
 /// planned or sending → an end, with its reason. False: the chunk was in another state.

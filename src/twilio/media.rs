@@ -9,7 +9,6 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use reqwest::{Response, StatusCode, header};
-use secrecy::ExposeSecret as _;
 use url::Url;
 
 use crate::client::{Account, TwilioClient, causes};
@@ -117,16 +116,17 @@ impl TwilioClient {
     /// Asks the API, and whomever it sends us on to.
     async fn fetch_once(&self, url: &MediaUrl, size_bytes: usize) -> Result<MediaFile, Trouble> {
         let asked = url.as_url();
+        let (user, password) = self.account.credentials();
         let answer = self
             .media
             .get(asked.clone())
-            .basic_auth(&self.account.account_sid, Some(self.account.auth_token.expose_secret()))
+            .basic_auth(user, Some(password))
             .send()
             .await
             .map_err(|error| unanswered(asked, &error))?;
         if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             return Err(Trouble::Lasting(Failed(format!(
-                "{} refuses the credentials with HTTP {}; check the account SID and the auth token",
+                "{} refuses the credentials with HTTP {}; check the account SID and the auth token, or the API key",
                 host(asked),
                 answer.status()
             ))));
@@ -225,6 +225,7 @@ mod tests {
         let mut client = TwilioClient::new(Account {
             account_sid: "AC1".to_owned(),
             auth_token: "secret".into(),
+            api_key: None,
             api_base_url: base_url.parse().unwrap(),
             connect_timeout: Duration::from_secs(2),
             request_timeout: Duration::from_secs(2),

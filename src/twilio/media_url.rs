@@ -81,6 +81,7 @@ mod tests {
         Account {
             account_sid: "AC1".to_owned(),
             auth_token: "secret".into(),
+            api_key: None,
             api_base_url: api_base_url.parse().unwrap(),
             connect_timeout: Duration::ZERO,
             request_timeout: Duration::ZERO,

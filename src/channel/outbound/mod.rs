@@ -10,6 +10,8 @@ pub mod notices;
 pub mod planning;
 /// Plans what we say of our own accord.
 pub mod proactive;
+/// What a failed attempt to send means.
+mod send_failures;
 /// A sender that Twilio refuses.
 pub mod sender;
 /// An attempt to send a chunk.

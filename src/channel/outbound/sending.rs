@@ -8,19 +8,18 @@ use queue::attempt::Attempt;
 use queue::failure::Failure;
 use queue::trace::TraceParent;
 use queue::transaction::Transaction;
-use store::alerts::AlertCause;
-use store::chunks::{Accepted, Chunk, End, Unsent};
+use store::addresses::Name;
+use store::chunks::{Accepted, Chunk, End};
 use store::deliveries::Obstacle;
 use store::ids::ChunkId;
 use twilio::client::SendError;
 use twilio::errors::ErrorClass;
 use twilio::message::{MessageContent, OutboundMessage};
 
+use super::send_failures::{self, Judgement};
+use super::{acceptance, proactive};
 use crate::app::App;
-use crate::opt_out::{OptOut, opt_out};
-use crate::outbound::acceptance;
-use crate::outbound::{proactive, sender};
-use crate::{alerts, lanes};
+use crate::lanes;
 
 /// Has Twilio report again when we are away for a moment, which it does not do by itself. Twilio neither sends nor signs it.
 const OVERRIDES: &str = "#rc=5&rp=all";
@@ -38,7 +37,7 @@ pub enum Sent {
 pub async fn send(app: &App, job_attempt: &Attempt, chunk: &Chunk) -> Result<(), Failure> {
     match attempt(app, Some(job_attempt), chunk).await? {
         Attempted::Done => Ok(()),
-        Attempted::Failed { failure, .. } => Err(failure),
+        Attempted::Failed(judgement) => Err(judgement.failure),
     }
 }
 
@@ -48,8 +47,8 @@ pub async fn try_out(app: &App, chunk_id: ChunkId) -> Result<Sent, Failure> {
         return Ok(Sent::Well);
     };
     match attempt(app, None, &chunk).await? {
-        Attempted::Failed { sender_refused: true, .. } => Ok(Sent::SenderRefused),
-        Attempted::Done | Attempted::Failed { .. } => Ok(Sent::Well),
+        Attempted::Failed(judgement) if judgement.sender_refused => Ok(Sent::SenderRefused),
+        Attempted::Done | Attempted::Failed(_) => Ok(Sent::Well),
     }
 }
 
@@ -57,12 +56,8 @@ pub async fn try_out(app: &App, chunk_id: ChunkId) -> Result<Sent, Failure> {
 enum Attempted {
     /// Twilio took the chunk, or it is not to be sent any more.
     Done,
-    /// What that means for the job.
-    Failed {
-        failure: Failure,
-        /// Twilio refuses our account or sender.
-        sender_refused: bool,
-    },
+    /// Twilio does not have it, or nobody knows.
+    Failed(Judgement),
 }
 
 async fn attempt(app: &App, job_attempt: Option<&Attempt>, chunk: &Chunk) -> Result<Attempted, Failure> {
@@ -97,12 +92,14 @@ async fn attempt(app: &App, job_attempt: Option<&Attempt>, chunk: &Chunk) -> Res
     match sent {
         Ok(accepted) => {
             if let Err(failure) = accept(app, job_attempt, chunk.id, attempt.number, &accepted.sid).await {
-                return Ok(Attempted::Failed { failure, sender_refused: false });
+                return Ok(Attempted::Failed(Judgement { failure, sender_refused: false }));
             }
             tracing::info!(chunk.id = chunk.id.0, sid = accepted.sid, "Twilio accepted chunk {}", chunk.id);
             Ok(Attempted::Done)
         }
-        Err(error) => judge(app, chunk, attempt.number, error).await,
+        Err(error) => {
+            send_failures::judge(app, chunk, attempt.number, &to, error).await.map(Attempted::Failed)
+        }
     }
 }
 
@@ -119,7 +116,10 @@ async fn begin(app: &App, chunk: &Chunk) -> Result<Option<(SendAttempt, String)>
     let address = store::addresses::lock(&mut tx, chunk.address_id).await?;
     let Some(locked) = store::chunks::lock(&mut tx, chunk.id).await? else { return Ok(None) };
     let names = store::addresses::names(&mut tx, address.id).await?;
-    let to = names.first().filter(|_| !locked.link_ended);
+    let mut to = names.first().filter(|_| !locked.link_ended);
+    if to.is_some_and(Name::is_opaque) && store::chunks::was_refused(&mut tx, chunk.id).await? {
+        to = to.and(names.iter().find(|name| !name.is_opaque()));
+    }
     let is_free_text = locked.content_sid.is_none();
     let (end, reason) = match to {
         _ if locked.now >= locked.expires_at => (End::Expired, "it was not sent in time"),
@@ -229,77 +229,4 @@ enum Proof {
     Stored,
     /// Nothing: the SID is another chunk's.
     None,
-}
-
-/// What a failed request means. Only what is proven unsent goes back to be sent again.
-async fn judge(app: &App, chunk: &Chunk, attempt: i32, error: SendError) -> Result<Attempted, Failure> {
-    let mut tx = app.begin().await?;
-    let address = store::addresses::lock(&mut tx, chunk.address_id).await?;
-    store::chunks::lock(&mut tx, chunk.id).await?;
-    let text = error.to_string();
-    let mut sender_refused = false;
-    let failure = match error {
-        SendError::NotSent { class: ErrorClass::DailyCap, .. } => {
-            sender_refused = true;
-            hold_back(app, &mut tx, chunk, attempt, &text, app.settings.sending.daily_cap_probe_every).await?
-        }
-        SendError::NotSent { retry_after, .. } => {
-            store::chunks::return_to_planned(&mut tx, chunk.id, attempt, Unsent::NotSent, &text).await?;
-            retry_after.map_or_else(
-                || Failure::retry(text.clone()),
-                |delay| Failure::RetryAfter(delay, text.clone().into()),
-            )
-        }
-        SendError::InDoubt { .. } => {
-            store::in_doubt::raise(&mut tx, chunk.id, attempt, &text).await?;
-            tracing::warn!(
-                chunk.id = chunk.id.0,
-                "Nobody knows whether Twilio has chunk {}: {text}",
-                chunk.id
-            );
-            Failure::Snooze(app.settings.sending.until_looked_up())
-        }
-        // Nothing is wrong with the message: it waits for the operator.
-        SendError::Refused { class: ErrorClass::Configuration, .. } => {
-            sender_refused = true;
-            hold_back(app, &mut tx, chunk, attempt, &text, app.settings.sending.probe_every).await?
-        }
-        SendError::Refused { class: ErrorClass::DailyCap, .. } => {
-            sender_refused = true;
-            hold_back(app, &mut tx, chunk, attempt, &text, app.settings.sending.daily_cap_probe_every).await?
-        }
-        SendError::Refused { class: ErrorClass::Template, .. } => {
-            store::chunks::return_to_planned(&mut tx, chunk.id, attempt, Unsent::NotSent, &text).await?;
-            alerts::raise(&mut tx, &app.settings, AlertCause::Template, &text).await?;
-            Failure::RetryAfter(TEMPLATE_PAUSE, text.clone().into())
-        }
-        SendError::Refused { class, code, .. } => {
-            store::chunks::end(&mut tx, chunk.id, End::Failed, code, &text).await?;
-            store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
-            if class == ErrorClass::OptedOut {
-                opt_out(&mut tx, &app.settings.secret_keys, address.id, OptOut::Provider(code)).await?;
-            }
-            Failure::abort(text.clone())
-        }
-    };
-    tx.commit().await?;
-    Ok(Attempted::Failed { failure, sender_refused })
-}
-
-/// WhatsApp pauses a template for three hours at first.
-const TEMPLATE_PAUSE: Duration = Duration::from_secs(3 * 3600);
-
-/// Nothing goes out before an operator, or tomorrow: the sender is held back as a whole, and tried out now and then.
-async fn hold_back(
-    app: &App,
-    tx: &mut Transaction,
-    chunk: &Chunk,
-    attempt: i32,
-    reason: &str,
-    every: Duration,
-) -> Result<Failure, Failure> {
-    store::chunks::return_to_planned(tx, chunk.id, attempt, Unsent::NotSent, reason).await?;
-    alerts::raise(tx, &app.settings, AlertCause::SenderRefused, reason).await?;
-    sender::hold_back(tx, every).await?;
-    Ok(Failure::Snooze(Duration::from_secs(1)))
 }

@@ -86,6 +86,8 @@ pub struct DatabaseKeys {
 pub(crate) struct TwilioKeys {
     pub(super) account_sid: String,
     pub(super) auth_token: SecretString,
+    pub(super) api_key: String,
+    pub(super) api_secret: SecretString,
     pub(super) webhook_keys: SecretString,
     pub(super) whatsapp_number: String,
     pub(super) api_base_url: String,

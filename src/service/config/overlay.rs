@@ -9,10 +9,12 @@ use super::keys::Keys;
 use super::{DEFAULTS, Environment};
 
 /// The environment's own names for keys.
-const NAMED: [(&str, &str); 14] = [
+const NAMED: [(&str, &str); 16] = [
     ("DATABASE_URL", "database.url"),
     ("TWILIO_ACCOUNT_SID", "twilio.account_sid"),
     ("TWILIO_AUTH_TOKEN", "twilio.auth_token"),
+    ("TWILIO_API_KEY", "twilio.api_key"),
+    ("TWILIO_API_SECRET", "twilio.api_secret"),
     ("TWILIO_WEBHOOK_KEYS", "twilio.webhook_keys"),
     ("TWILIO_WHATSAPP_NUMBER", "twilio.whatsapp_number"),
     ("TWILIO_WEBHOOK_PUBLIC_URL", "twilio.webhook_public_url"),

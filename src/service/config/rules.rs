@@ -14,7 +14,7 @@ use channel::plans::Plans;
 use channel::pools;
 use regex::{RegexBuilder, RegexSet, RegexSetBuilder};
 use secrecy::ExposeSecret as _;
-use twilio::client::Account;
+use twilio::client::{Account, ApiKey};
 use twilio::signature::{AuthTokens, SigningKeys};
 use twilio::webhook_keys::WebhookKeys;
 use url::Url;
@@ -59,6 +59,7 @@ pub(super) fn twilio(
     if auth_tokens.is_none() {
         errors.push("TWILIO_AUTH_TOKEN holds no token".to_owned());
     }
+    let api_key = api_key(keys, errors);
     let webhook_keys = WebhookKeys::parse(&given.webhook_keys)
         .map_err(|error| errors.push(format!("TWILIO_WEBHOOK_KEYS: {error}")))
         .ok();
@@ -79,10 +80,7 @@ pub(super) fn twilio(
         errors.push(format!("TWILIO_WEBHOOK_PUBLIC_URL: {error}"));
     }
     let account_sid = or(&given.account_sid, SANDBOX_ACCOUNT_SID);
-    let is_sid = account_sid
-        .strip_prefix("AC")
-        .is_some_and(|hex| hex.len() == 32 && hex.bytes().all(|b| b.is_ascii_alphanumeric()));
-    if !is_sid {
+    if !is_sid(&account_sid, "AC") {
         errors.push(
             "TWILIO_ACCOUNT_SID must be AC and 32 letters and digits, as on Twilio's console".to_owned(),
         );
@@ -96,12 +94,45 @@ pub(super) fn twilio(
     let account = Account {
         account_sid,
         auth_token: auth_tokens.first().clone(),
+        api_key,
         api_base_url,
         connect_timeout: given.connect_timeout,
         request_timeout: given.sending.send_deadline,
     };
     let signing_keys = SigningKeys { auth_tokens, webhook_keys };
     (Some(TwilioAccess { account, signing_keys, whatsapp_number, public_url, skip_signature }), sandbox)
+}
+
+/// The key for the REST API, if there is one.
+fn api_key(keys: &Keys, errors: &mut Vec<String>) -> Option<ApiKey> {
+    let (sid, secret) = (&keys.twilio.api_key, &keys.twilio.api_secret);
+    match (sid.is_empty(), secret.expose_secret().is_empty()) {
+        (true, true) => return None,
+        (false, true) => {
+            errors.push(
+                "TWILIO_API_KEY is set, but TWILIO_API_SECRET is not: set both, or none to use the auth token"
+                    .to_owned(),
+            );
+        }
+        (true, false) => {
+            errors.push(
+                "TWILIO_API_SECRET is set, but TWILIO_API_KEY is not: set both, or none to use the auth token"
+                    .to_owned(),
+            );
+        }
+        (false, false) if is_sid(sid, "SK") => {
+            return Some(ApiKey { sid: sid.clone(), secret: secret.clone() });
+        }
+        (false, false) => errors
+            .push("TWILIO_API_KEY must be SK and 32 letters and digits, as on Twilio's console".to_owned()),
+    }
+    None
+}
+
+/// Whether a text has the form of one of Twilio's ids.
+fn is_sid(text: &str, prefix: &str) -> bool {
+    text.strip_prefix(prefix)
+        .is_some_and(|hex| hex.len() == 32 && hex.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
 /// The gateway that is configured, or the echo agent.

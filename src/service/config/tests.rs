@@ -170,6 +170,30 @@ fn credentials_lead_to_twilio_and_the_flag_back_to_the_sandbox() {
 }
 
 #[test]
+fn an_api_key_goes_with_its_secret_and_leaves_the_auth_token_to_webhooks() {
+    let key = ("TWILIO_API_KEY", "SK0123456789abcdef0123456789abcdef");
+    let secret = ("TWILIO_API_SECRET", "of the key");
+    let with = |more: &[(&str, &str)]| load(&[&CREDENTIALS[..], more].concat());
+
+    let account = with(&[key, secret]).unwrap().twilio.account;
+    let api_key = account.api_key.unwrap();
+    assert_eq!((api_key.sid.as_str(), api_key.secret.expose_secret()), (key.1, "of the key"));
+    assert_eq!(account.auth_token.expose_secret(), "one");
+    assert!(with(&[]).unwrap().twilio.account.api_key.is_none());
+
+    for (given, told) in [
+        (&[key][..], "TWILIO_API_SECRET is not"),
+        (&[secret], "TWILIO_API_KEY is not"),
+        (&[("TWILIO_API_KEY", "AC0123456789abcdef0123456789abcdef"), secret], "TWILIO_API_KEY must be SK"),
+    ] {
+        let errors = errors(with(given));
+
+        assert!(errors.len() == 1 && errors[0].contains(told), "{errors:?}");
+        assert!(!errors[0].contains("of the key"), "{errors:?}");
+    }
+}
+
+#[test]
 fn a_public_url_that_twilio_refuses_and_a_key_without_an_id_are_named() {
     for (name, value, expected) in [
         ("TWILIO_WEBHOOK_PUBLIC_URL", "https://my_bot.example.com", "underscore"),

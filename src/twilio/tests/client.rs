@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use twilio::client::{Account, ListFilter, LookupError, SendError, TwilioClient};
+use twilio::client::{Account, ApiKey, ListFilter, LookupError, SendError, TwilioClient};
 use twilio::errors::ErrorClass;
 use twilio::message::{MessageContent, OutboundMessage};
 
@@ -77,14 +77,18 @@ async fn answer(
 }
 
 fn client(api_base_url: &str) -> TwilioClient {
-    TwilioClient::new(Account {
+    TwilioClient::new(account(api_base_url)).unwrap()
+}
+
+fn account(api_base_url: &str) -> Account {
+    Account {
         account_sid: "AC1".to_owned(),
         auth_token: "secret".into(),
+        api_key: None,
         api_base_url: api_base_url.parse().unwrap(),
         connect_timeout: Duration::from_secs(2),
         request_timeout: Duration::from_secs(5),
-    })
-    .unwrap()
+    }
 }
 
 fn hello<'a>() -> OutboundMessage<'a> {
@@ -329,6 +333,22 @@ async fn after_the_deadline_nothing_is_sent_at_all() {
 
 const MESSAGE: &str = r#"{"sid":"SM1","status":"delivered","direction":"outbound-api","body":null,"from":"whatsapp:+14155238886",
     "to":"whatsapp:+15005550100","date_created":"Mon, 23 Nov 2026 15:04:05 +0000","date_sent":null,"error_code":null}"#;
+
+#[tokio::test]
+async fn with_an_api_key_requests_carry_it_in_place_of_the_auth_token() {
+    let server = Server::answering(201, r#"{"sid":"SM1"}"#).await;
+    let api_key = ApiKey { sid: "SK1".to_owned(), secret: "of the key".into() };
+    let account = Account { api_key: Some(api_key), ..account(&format!("http://{}", server.address)) };
+    let shown = format!("{account:?}");
+    let client = TwilioClient::new(account).unwrap();
+
+    client.send_whatsapp_message(&hello(), soon()).await.unwrap();
+
+    let request = server.only_request();
+    assert_eq!(request.uri, "/2010-04-01/Accounts/AC1/Messages.json");
+    assert_eq!(request.headers["authorization"], "Basic U0sxOm9mIHRoZSBrZXk=");
+    assert!(!shown.contains("of the key") && !shown.contains("secret\""), "{shown}");
+}
 
 #[tokio::test]
 async fn a_list_is_followed_to_its_last_page() {

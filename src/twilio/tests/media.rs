@@ -112,6 +112,7 @@ fn client(api_base_url: &str) -> TwilioClient {
     TwilioClient::new(Account {
         account_sid: "AC1".to_owned(),
         auth_token: "secret".into(),
+        api_key: None,
         api_base_url: api_base_url.parse().unwrap(),
         connect_timeout: Duration::from_secs(2),
         request_timeout: Duration::from_secs(5),
