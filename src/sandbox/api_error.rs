@@ -30,7 +30,11 @@ impl ApiError {
     }
 
     pub(crate) fn not_found(path: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, 20404, format!("The requested resource {path} was not found"))
+        Self::new(
+            StatusCode::NOT_FOUND,
+            20404,
+            format!("The requested resource {path} was not found, or is none that the sandbox has"),
+        )
     }
 }
 

@@ -16,7 +16,7 @@ use crate::message::SandboxMessage;
 use crate::resource::random_hex;
 use crate::server::Hangup;
 use crate::state::SandboxState;
-use crate::{clock, status};
+use crate::{clock, schedule, status};
 
 /// Twilio's limit for a text, whatever the channel.
 const BODY_LIMIT: usize = 1600;
@@ -49,6 +49,10 @@ async fn answer(sandbox: &Arc<SandboxState>, body: &[u8]) -> Response {
         Ok(message) => message,
         Err(error) => return error.into_response(),
     };
+    if sandbox.happens(faults.ids_refused) && !message.to.starts_with("whatsapp:+") {
+        let reason = format!("The 'To' number {} is not a valid phone number.", message.to);
+        return ApiError::bad(21211, reason).into_response();
+    }
     if sandbox.happens(faults.refuse) {
         let status = faults
             .refuse_status
@@ -95,13 +99,21 @@ fn read(sandbox: &SandboxState, body: &[u8]) -> Result<SandboxMessage, ApiError>
     if !is_whatsapp_address(to) {
         return Err(ApiError::bad(21211, format!("The 'To' number {to} is not a valid phone number.")));
     }
-    let from = field("From").ok_or_else(|| ApiError::bad(21603, "A 'From' phone number is required."))?;
-    if from != sandbox.settings.whatsapp_number {
+    let number = sandbox.settings.whatsapp_number.as_str();
+    // The service may be named in place of a sender, too.
+    let from = field("From").filter(|from| !from.starts_with("MG"));
+    let service = field("MessagingServiceSid").or(field("From").filter(|from| from.starts_with("MG")));
+    let service = service.map(service_sid).transpose()?;
+    if let Some(from) = from.filter(|from| *from != number) {
         return Err(ApiError::bad(
             21606,
             format!("The 'From' number {from} is not a valid sender for this account."),
         ));
     }
+    if from.is_none() && service.is_none() {
+        return Err(ApiError::bad(21603, "A 'From' phone number is required."));
+    }
+    let send_at = schedule::send_at(field("ScheduleType"), field("SendAt"), service.is_some())?;
     let content_sid = field("ContentSid").map(content_sid).transpose()?;
     let content_variables = field("ContentVariables").map(content_variables).transpose()?;
     let media_url = media_url(&fields("MediaUrl"))?;
@@ -120,15 +132,22 @@ fn read(sandbox: &SandboxState, body: &[u8]) -> Result<SandboxMessage, ApiError>
     Ok(SandboxMessage {
         sid: format!("{}{}", if media_url.is_some() { "MM" } else { "SM" }, random_hex()),
         direction: "outbound-api".to_owned(),
-        from: from.to_owned(),
+        from: number.to_owned(),
         to: to.to_owned(),
         body: text,
-        status: "queued".to_owned(),
+        status: match (&send_at, &service) {
+            (Some(_), _) => "scheduled",
+            (None, Some(_)) => "accepted",
+            (None, None) => "queued",
+        }
+        .to_owned(),
         error_code: None,
         status_callback,
         content_sid,
         content_variables,
         media_url,
+        messaging_service_sid: service,
+        send_at,
         validity_period,
         created_at: now,
         updated_at: now,
@@ -136,6 +155,14 @@ fn read(sandbox: &SandboxState, body: &[u8]) -> Result<SandboxMessage, ApiError>
         typing_at: None,
         deleted: false,
     })
+}
+
+/// Any Messaging Service is the account's, and has its sender.
+fn service_sid(sid: &str) -> Result<String, ApiError> {
+    let hex =
+        sid.strip_prefix("MG").filter(|hex| hex.len() == 32 && hex.bytes().all(|b| b.is_ascii_hexdigit()));
+    hex.map(|_| sid.to_owned())
+        .ok_or_else(|| ApiError::bad(21701, format!("The Messaging Service {sid} does not exist.")))
 }
 
 /// A number, or the id of a person who hides it.
@@ -210,6 +237,7 @@ mod tests {
             listen: ([127, 0, 0, 1], 0).into(),
             account_sid: "AC1".to_owned(),
             auth_token: "token".into(),
+            api_key: None,
             whatsapp_number: "whatsapp:+14155238886".to_owned(),
             webhook_url: "http://127.0.0.1:1/".to_owned(),
             journal: None,

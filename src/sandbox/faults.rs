@@ -1,5 +1,7 @@
 //! Faults on request. Each is a probability from 0 to 1, or a time; all are off unless set.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -51,6 +53,14 @@ pub struct Faults {
     pub sid_of_another: f64,
     /// Lists and fetches show no bodies, as of an account with redaction.
     pub redacted: f64,
+    /// Lists and fetches show the last digits of people's numbers as X, as of an account with redaction.
+    pub masked_numbers: f64,
+    /// Lists and fetches show `null` in these fields, which Twilio's description allows in nearly all.
+    pub null_fields: Vec<String>,
+    /// Lists and fetches show the templates of these SIDs as these texts, with the variables in the place of `{{1}}`, as Twilio's do.
+    pub template_texts: BTreeMap<String, String>,
+    /// A create to an opaque id is refused with 21211, as for accounts that cannot write to ids.
+    pub ids_refused: f64,
     /// Lists file a Mexican number that has two spellings under the shorter one.
     pub filed_short: f64,
     /// Lists and fetches show the message of this SID with this status, whatever became of it.
@@ -108,6 +118,8 @@ impl Faults {
             ("sid_missing", self.sid_missing),
             ("sid_of_another", self.sid_of_another),
             ("redacted", self.redacted),
+            ("masked_numbers", self.masked_numbers),
+            ("ids_refused", self.ids_refused),
             ("filed_short", self.filed_short),
             ("media_error", self.media_error),
             ("media_list_error", self.media_list_error),

@@ -77,6 +77,8 @@ pub(crate) async fn write(
         content_sid: None,
         content_variables: None,
         media_url: field("MediaUrl0").filter(|url| !url.is_empty()).map(str::to_owned),
+        messaging_service_sid: None,
+        send_at: None,
         validity_period: None,
         created_at: now,
         updated_at: now,

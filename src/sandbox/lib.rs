@@ -12,6 +12,7 @@ pub mod message;
 pub mod settings;
 
 mod api_error;
+mod cdn;
 mod clock;
 mod control;
 mod create;
@@ -20,6 +21,7 @@ mod journal;
 mod list;
 mod media;
 mod resource;
+mod schedule;
 mod server;
 mod shelf;
 mod signing;

@@ -94,7 +94,17 @@ impl Wanted {
                 "From" => wanted.from = Some(value.clone()),
                 "DateSent>" => wanted.sent_from = Some(day(value)?),
                 "DateSent<" => wanted.sent_until = Some(day(value)?),
-                "DateSent" => (wanted.sent_from, wanted.sent_until) = (Some(day(value)?), Some(day(value)?)),
+                // An inequality may stand in the value, too.
+                "DateSent" => match value.strip_prefix(['>', '<']) {
+                    None => (wanted.sent_from, wanted.sent_until) = (Some(day(value)?), Some(day(value)?)),
+                    Some(rest) => {
+                        let bound = Some(day(rest.strip_prefix('=').unwrap_or(rest))?);
+                        match value.starts_with('>') {
+                            true => wanted.sent_from = bound,
+                            false => wanted.sent_until = bound,
+                        }
+                    }
+                },
                 "Page" => wanted.page = value.parse().map_err(|_| invalid(name))?,
                 "PageSize" => {
                     wanted.page_size =

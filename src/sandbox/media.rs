@@ -5,23 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{self, OriginalUri, Path};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures::stream;
 use serde_json::{Value, json};
 
 use crate::api_error::ApiError;
+use crate::message::{SandboxMessage, rfc2822};
 use crate::resource::random_hex;
-use crate::shelf::ShelfFile;
 use crate::state::SandboxState;
 
 /// Of one file.
 pub(crate) const SIZE_LIMIT_BYTES: usize = 64 << 20;
-
-/// What stands behind a file's own bytes if a fault makes it larger.
-static PADDING: [u8; 1 << 16] = [0; 1 << 16];
 
 /// `PUT /sandbox/media`: a person's file, raw, with its content type. The answer has the URL that a webhook gives for it.
 pub(crate) async fn put(
@@ -35,29 +31,55 @@ pub(crate) async fn put(
     Json(json!({"url": url, "contentType": content_type}))
 }
 
-/// `GET …/Messages/{message}/Media/{media}` sends whoever has the account on to the file, as Twilio does.
+/// `GET …/Messages/{message}/Media/{media}` sends whoever has the account on to the file, as Twilio does; with `.json` behind it, it tells of the
+/// file.
 pub(crate) async fn fetch(
     extract::State(sandbox): extract::State<Arc<SandboxState>>,
     OriginalUri(uri): OriginalUri,
-    Path((_, message_sid, media_sid)): Path<(String, String, String)>,
+    Path((account_sid, message_sid, name)): Path<(String, String, String)>,
     headers: HeaderMap,
 ) -> Response {
     let faults = sandbox.faults();
     if sandbox.happens(faults.media_error) {
         return ApiError::internal().into_response();
     }
+    let not_found = || ApiError::not_found(uri.path()).into_response();
+    if let Some(media_sid) = name.strip_suffix(".json") {
+        let medium = medium(&sandbox, &message_sid).filter(|medium| medium.sid == media_sid);
+        return medium.map_or_else(not_found, |medium| Json(medium.resource(&account_sid)).into_response());
+    }
     let missing_for = Duration::from_millis(faults.media_missing_ms);
-    let file = sandbox.shelf.find(|file| {
-        file.message_sid == message_sid
-            && file.media_sid == media_sid
-            && file.given_at.elapsed() >= missing_for
-    });
-    let Some(file) = file else { return ApiError::not_found(uri.path()).into_response() };
-    // The name under which we are known to whoever asks.
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let base_url = host.map_or_else(|| sandbox.base_url(), |host| format!("http://{host}"));
-    let location = faults.media_redirect.unwrap_or_else(|| format!("{base_url}/sandbox/cdn/{}", file.link));
+    let file = sandbox.shelf.find(|file| file.message_sid == message_sid && file.media_sid == name);
+    let location = match file {
+        Some(file) if file.given_at.elapsed() < missing_for => return not_found(),
+        Some(file) => {
+            // The name under which we are known to whoever asks.
+            let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+            let base_url = host.map_or_else(|| sandbox.base_url(), |host| format!("http://{host}"));
+            format!("{base_url}/sandbox/cdn/{}", file.link)
+        }
+        // What the account sent is where it said; Twilio has a copy.
+        None => match medium(&sandbox, &message_sid) {
+            Some(medium) if medium.sid == name && !medium.message.is_inbound() => medium.url,
+            _ => return not_found(),
+        },
+    };
+    let location = faults.media_redirect.unwrap_or(location);
     (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, location)]).into_response()
+}
+
+/// `DELETE …/Messages/{message}/Media/{media}.json`
+pub(crate) async fn delete(
+    extract::State(sandbox): extract::State<Arc<SandboxState>>,
+    OriginalUri(uri): OriginalUri,
+    Path((_, message_sid, name)): Path<(String, String, String)>,
+) -> Result<StatusCode, ApiError> {
+    let media_sid = name.strip_suffix(".json").unwrap_or(&name);
+    let unknown = || ApiError::not_found(uri.path());
+    medium(&sandbox, &message_sid).filter(|medium| medium.sid == media_sid).ok_or_else(unknown)?;
+    sandbox.change(&message_sid, |message| message.media_url = None)?.ok_or_else(unknown)?;
+    sandbox.shelf.remove(media_sid);
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// `GET …/Messages/{message}/Media.json`: the files of a message.
@@ -69,72 +91,61 @@ pub(crate) async fn list(
     if sandbox.happens(sandbox.faults().media_list_error) {
         return ApiError::internal().into_response();
     }
-    let Some(message) = sandbox.message(&message_sid).filter(|message| !message.deleted) else {
+    if sandbox.message(&message_sid).is_none_or(|message| message.deleted) {
         return ApiError::not_found(uri.path()).into_response();
-    };
-    let listed: Vec<Value> = message
-        .media_url
-        .iter()
-        .map(|url| {
-            let path = url.find("/2010-04-01/").map_or(url.as_str(), |begin| &url[begin..]);
-            json!({
-                "sid": path.rsplit('/').next(),
-                "account_sid": account_sid,
-                "parent_sid": message_sid,
-                "content_type": attachment(&sandbox, url).content_type,
-                "date_created": message.created_at.to_rfc2822(),
-                "date_updated": message.updated_at.to_rfc2822(),
-                "uri": format!("{path}.json"),
-            })
-        })
-        .collect();
-    Json(
-        json!({ "media_list": listed, "page": 0, "page_size": 50, "next_page_uri": null, "uri": uri.path() }),
-    )
+    }
+    let listed: Vec<Value> =
+        medium(&sandbox, &message_sid).iter().map(|medium| medium.resource(&account_sid)).collect();
+    let path = uri.path();
+    Json(json!({
+        "media_list": listed,
+        "page": 0,
+        "page_size": 50,
+        "start": 0,
+        "end": 0,
+        "first_page_uri": format!("{path}?PageSize=50&Page=0"),
+        "previous_page_uri": null,
+        "next_page_uri": null,
+        "uri": format!("{path}?PageSize=50&Page=0"),
+    }))
     .into_response()
 }
 
-/// `GET /sandbox/cdn/{link}`: the file. The link is the permission, and as at a presigned URL of S3 a second one is an error.
-pub(crate) async fn cdn(
-    extract::State(sandbox): extract::State<Arc<SandboxState>>,
-    Path(link): Path<String>,
-    headers: HeaderMap,
-) -> Response {
-    if headers.contains_key(header::AUTHORIZATION) {
-        return (StatusCode::BAD_REQUEST, "Only one auth mechanism allowed").into_response();
-    }
-    let Some(file) = sandbox.shelf.find(|file| file.link == link) else {
-        return StatusCode::NOT_FOUND.into_response();
-    };
-    let faults = sandbox.faults();
-    let size_bytes = faults.media_size_bytes.unwrap_or(file.bytes.len() as u64);
-    let headers =
-        [(header::CONTENT_TYPE, file.content_type.clone()), (header::CONTENT_LENGTH, size_bytes.to_string())];
-    (headers, drip(file, size_bytes, Duration::from_millis(faults.media_drip_ms))).into_response()
+/// The file of a message as the Media resource has it.
+struct Medium {
+    message: SandboxMessage,
+    sid: String,
+    content_type: String,
+    /// Where the webhook said that it is, or where the account said.
+    url: String,
 }
 
-/// So many bytes of a file and of what stands behind it: one by one with a pause before each, or as fast as they are taken.
-fn drip(file: Arc<ShelfFile>, size_bytes: u64, pause: Duration) -> Body {
-    let piece_bytes = if pause.is_zero() { PADDING.len() } else { 1 };
-    Body::from_stream(stream::unfold(0, move |sent: u64| {
-        let file = file.clone();
-        async move {
-            if sent >= size_bytes {
-                return None;
-            }
-            if !pause.is_zero() {
-                tokio::time::sleep(pause).await;
-            }
-            let left = usize::try_from(size_bytes - sent).unwrap_or(usize::MAX);
-            let mut piece = usize::try_from(sent)
-                .ok()
-                .filter(|sent| *sent < file.bytes.len())
-                .map_or(Bytes::from_static(&PADDING), |sent| file.bytes.slice(sent..));
-            piece.truncate(piece_bytes.min(left));
-            let sent = sent + piece.len() as u64;
-            Some((Ok::<_, std::convert::Infallible>(piece), sent))
-        }
-    }))
+impl Medium {
+    fn resource(&self, account_sid: &str) -> Value {
+        let Self { message, sid, content_type, .. } = self;
+        json!({
+            "sid": sid,
+            "account_sid": account_sid,
+            "parent_sid": message.sid,
+            "content_type": content_type,
+            "date_created": rfc2822(message.created_at),
+            "date_updated": rfc2822(message.created_at),
+            "uri": format!("/2010-04-01/Accounts/{account_sid}/Messages/{}/Media/{sid}.json", message.sid),
+        })
+    }
+}
+
+/// WhatsApp carries one file in a message. A file that is no file of ours gets its message's digits.
+fn medium(sandbox: &SandboxState, message_sid: &str) -> Option<Medium> {
+    let message = sandbox.message(message_sid).filter(|message| !message.deleted)?;
+    let url = message.media_url.clone()?;
+    let own = url.rsplit('/').next().filter(|name| {
+        url.contains(&format!("/Messages/{message_sid}/Media/"))
+            && name.strip_prefix("ME").is_some_and(|hex| hex.len() == 32)
+    });
+    let sid = own.map_or_else(|| format!("ME{}", message_sid.get(2..).unwrap_or_default()), str::to_owned);
+    let content_type = attachment(sandbox, &url).content_type;
+    Some(Medium { message, sid, content_type, url })
 }
 
 /// The type of a file of which nobody says anything.

@@ -18,7 +18,7 @@ pub struct SandboxMessage {
     pub to: String,
     /// Its text.
     pub body: String,
-    /// `queued`, `sent`, `delivered`, `read`, `undelivered`, `received`.
+    /// `accepted`, `scheduled`, `queued`, `sent`, `delivered`, `read`, `undelivered`, `canceled`, `received`.
     pub status: String,
     /// Why it failed.
     pub error_code: Option<i32>,
@@ -31,6 +31,12 @@ pub struct SandboxMessage {
     /// Its picture or file; WhatsApp carries one. Of an inbound message, as its webhook gave it.
     #[serde(default)]
     pub media_url: Option<String>,
+    /// The Messaging Service that it was sent by.
+    #[serde(default)]
+    pub messaging_service_sid: Option<String>,
+    /// When it shall leave; `None`: at once.
+    #[serde(default)]
+    pub send_at: Option<DateTime<Utc>>,
     /// The validity that was asked for, in seconds.
     pub validity_period: Option<u32>,
     /// When it was taken in.
@@ -57,12 +63,18 @@ impl SandboxMessage {
     /// Whether its status will not change any more.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        matches!(self.status.as_str(), "delivered" | "read" | "undelivered" | "failed" | "received")
+        matches!(
+            self.status.as_str(),
+            "delivered" | "read" | "undelivered" | "failed" | "received" | "canceled"
+        )
     }
 
     /// Twilio's JSON of it.
     pub(crate) fn resource(&self, account_sid: &str) -> Value {
         let uri = format!("/2010-04-01/Accounts/{account_sid}/Messages/{}", self.sid);
+        // A Messaging Service chooses the sender when the message leaves.
+        let is_unsent = matches!(self.status.as_str(), "accepted" | "scheduled" | "canceled");
+        let from = Some(&self.from).filter(|_| self.messaging_service_sid.is_none() || !is_unsent);
         json!({
             "account_sid": account_sid,
             "api_version": "2010-04-01",
@@ -73,8 +85,8 @@ impl SandboxMessage {
             "direction": self.direction,
             "error_code": self.error_code,
             "error_message": null,
-            "from": self.from,
-            "messaging_service_sid": null,
+            "from": from,
+            "messaging_service_sid": self.messaging_service_sid,
             "num_media": if self.media_url.is_some() { "1" } else { "0" },
             "num_segments": "1",
             "price": null,
@@ -89,6 +101,6 @@ impl SandboxMessage {
 }
 
 /// `Mon, 23 Nov 2026 15:04:05 +0000`: Twilio's dates have whole seconds.
-fn rfc2822(date: DateTime<Utc>) -> String {
+pub(crate) fn rfc2822(date: DateTime<Utc>) -> String {
     date.format("%a, %d %b %Y %H:%M:%S +0000").to_string()
 }

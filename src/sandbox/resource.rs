@@ -1,20 +1,22 @@
 //! What the routes under an account share, and the routes of one message.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{self, Path, RawPathParams, Request};
+use axum::extract::{self, OriginalUri, Path, RawPathParams, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
 
 use crate::api_error::ApiError;
-use crate::clock;
-use crate::message::SandboxMessage;
+use crate::message::{SandboxMessage, rfc2822};
 use crate::state::SandboxState;
+use crate::{clock, status};
 
 /// Twilio's ids are 32 hex digits behind two letters.
 pub(crate) fn random_hex() -> String {
@@ -40,12 +42,19 @@ pub(crate) async fn authenticate(
 
 /// For the account's own requests.
 pub(crate) fn check_credentials(sandbox: &SandboxState, headers: &HeaderMap) -> Result<(), ApiError> {
-    let auth_token = sandbox.settings.auth_token.expose_secret();
-    let expected = format!("{}:{auth_token}", sandbox.settings.account_sid);
-    if basic_credentials(headers).as_deref() != Some(expected.as_bytes()) {
-        return Err(ApiError::new(StatusCode::UNAUTHORIZED, 20003, "Authenticate"));
+    let settings = &sandbox.settings;
+    let of_account = format!("{}:{}", settings.account_sid, settings.auth_token.expose_secret());
+    let of_key = settings.api_key.as_ref().map(|(sid, secret)| format!("{sid}:{}", secret.expose_secret()));
+    let given = basic_credentials(headers).unwrap_or_default();
+    if [Some(of_account), of_key].into_iter().flatten().any(|known| known.as_bytes() == given) {
+        return Ok(());
     }
-    Ok(())
+    let key = settings
+        .api_key
+        .as_ref()
+        .map_or_else(|| "no API key".to_owned(), |(sid, _)| format!("the API key {sid} with its secret"));
+    let reason = format!("Authenticate: the sandbox takes its account with the auth token, and {key}");
+    Err(ApiError::new(StatusCode::UNAUTHORIZED, 20003, reason))
 }
 
 fn basic_credentials(headers: &HeaderMap) -> Option<Vec<u8>> {
@@ -66,7 +75,7 @@ pub(crate) async fn fetch(
 }
 
 /// A message as lists and fetches show it, faults included.
-pub(crate) fn shown(sandbox: &SandboxState, mut message: SandboxMessage) -> serde_json::Value {
+pub(crate) fn shown(sandbox: &SandboxState, mut message: SandboxMessage) -> Value {
     let faults = sandbox.faults();
     if sandbox.happens(faults.redacted) {
         message.body.clear();
@@ -74,22 +83,99 @@ pub(crate) fn shown(sandbox: &SandboxState, mut message: SandboxMessage) -> serd
     if let Some((_, status)) = faults.fixed_status.filter(|(sid, _)| *sid == message.sid) {
         message.status = status;
     }
-    message.resource(&sandbox.settings.account_sid)
+    if let Some(text) = message.content_sid.as_ref().and_then(|sid| faults.template_texts.get(sid)) {
+        message.body = filled(text, message.content_variables.as_deref());
+    }
+    if sandbox.happens(faults.masked_numbers) {
+        let person = if message.is_inbound() { &mut message.from } else { &mut message.to };
+        *person = masked(person);
+    }
+    let mut resource = message.resource(&sandbox.settings.account_sid);
+    for name in &faults.null_fields {
+        if let Some(field) = resource.get_mut(name) {
+            *field = Value::Null;
+        }
+    }
+    resource
 }
 
-/// `POST …/Messages/{sid}.json` with an empty `Body` redacts the text.
+/// A template's text with its variables.
+fn filled(text: &str, variables: Option<&str>) -> String {
+    let variables: BTreeMap<String, String> =
+        variables.and_then(|variables| serde_json::from_str(variables).ok()).unwrap_or_default();
+    variables
+        .iter()
+        .fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{{{name}}}}}"), value))
+}
+
+/// As Twilio shows a number that is hidden: `whatsapp:+1500555XXXX`.
+pub(crate) fn masked(address: &str) -> String {
+    let kept = address.char_indices().rev().nth(3).map_or(0, |(at, _)| at);
+    format!("{}XXXX", &address[..kept])
+}
+
+/// `POST …/Messages/{sid}.json`: an empty `Body` redacts the text, the `Status` `canceled` calls off a scheduled message.
 pub(crate) async fn update(
     extract::State(sandbox): extract::State<Arc<SandboxState>>,
     Path((_, name)): Path<(String, String)>,
     body: axum::body::Bytes,
 ) -> Response {
-    let redacts = url::form_urlencoded::parse(&body).any(|(key, value)| key == "Body" && value.is_empty());
-    if !redacts {
-        return ApiError::bad(20001, "Only an empty Body is accepted").into_response();
+    let form: Vec<(String, String)> = url::form_urlencoded::parse(&body).into_owned().collect();
+    let field = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    match (field("Body"), field("Status")) {
+        (_, Some(status::CANCELED)) => return cancel(&sandbox, &name).into_response(),
+        (Some(""), None) => {}
+        _ => {
+            let reason = "Only an empty Body, or the Status canceled, is accepted";
+            return ApiError::bad(20001, reason).into_response();
+        }
     }
     change(&sandbox, &name, |message| message.body.clear())
         .map(|message| Json(message.resource(&sandbox.settings.account_sid)))
         .into_response()
+}
+
+fn cancel(sandbox: &SandboxState, name: &str) -> Result<Json<Value>, ApiError> {
+    let mut canceled = false;
+    let message = change(sandbox, name, |message| {
+        canceled = message.status == "scheduled";
+        if canceled {
+            message.status = status::CANCELED.to_owned();
+        }
+    })?;
+    if !canceled {
+        return Err(ApiError::new(StatusCode::CONFLICT, 30409, "This message cannot be canceled"));
+    }
+    Ok(Json(message.resource(&sandbox.settings.account_sid)))
+}
+
+/// `POST …/Messages/{sid}/Feedback.json`: what the account learned of a message. It is answered and not kept.
+pub(crate) async fn feedback(
+    extract::State(sandbox): extract::State<Arc<SandboxState>>,
+    OriginalUri(uri): OriginalUri,
+    Path((account_sid, sid)): Path<(String, String)>,
+    body: axum::body::Bytes,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    sandbox
+        .message(&sid)
+        .filter(|message| !message.deleted)
+        .ok_or_else(|| ApiError::not_found(uri.path()))?;
+    let form: Vec<(String, String)> = url::form_urlencoded::parse(&body).into_owned().collect();
+    let outcome =
+        form.iter().find(|(key, _)| key == "Outcome").map_or("confirmed", |(_, value)| value.as_str());
+    if !matches!(outcome, "confirmed" | "unconfirmed") {
+        return Err(ApiError::bad(20001, "The parameter Outcome is invalid: confirmed or unconfirmed"));
+    }
+    let now = rfc2822(clock::now());
+    let feedback = json!({
+        "account_sid": account_sid,
+        "message_sid": sid,
+        "outcome": outcome,
+        "date_created": now,
+        "date_updated": now,
+        "uri": uri.path(),
+    });
+    Ok((StatusCode::CREATED, Json(feedback)))
 }
 
 /// `DELETE …/Messages/{sid}.json` takes a message from Twilio's routes, also one that is still under way; `/sandbox/messages` keeps it,

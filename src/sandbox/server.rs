@@ -14,8 +14,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt as _;
 
+use crate::api_error::ApiError;
 use crate::state::SandboxState;
-use crate::{control, create, inbound, list, media, resource, typing};
+use crate::{cdn, control, create, inbound, list, media, resource, typing};
 
 /// Put into a response's extensions, it closes the connection instead.
 #[derive(Clone)]
@@ -88,7 +89,8 @@ fn router(sandbox: Arc<SandboxState>) -> Router {
         .route("/Messages.json", post(create::create).get(list::list))
         .route("/Messages/{sid}", get(resource::fetch).post(resource::update).delete(resource::delete))
         .route("/Messages/{message}/Media.json", get(media::list))
-        .route("/Messages/{message}/Media/{media}", get(media::fetch))
+        .route("/Messages/{message}/Media/{media}", get(media::fetch).delete(media::delete))
+        .route("/Messages/{message}/Feedback.json", post(resource::feedback))
         .layer(axum::middleware::from_fn_with_state(sandbox.clone(), resource::authenticate))
         .layer(axum::middleware::map_response(twilio_headers));
     let indicators = Router::new()
@@ -107,14 +109,20 @@ fn router(sandbox: Arc<SandboxState>) -> Router {
         .nest("/2010-04-01/Accounts/{account}", account)
         .merge(indicators)
         .merge(media)
-        .route("/sandbox/cdn/{link}", get(media::cdn))
+        .route("/sandbox/cdn/{link}", get(cdn::file))
         .merge(control)
         .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
         .with_state(sandbox)
 }
 
 async fn not_found(request: Request) -> Response {
-    crate::api_error::ApiError::not_found(request.uri().path()).into_response()
+    ApiError::not_found(request.uri().path()).into_response()
+}
+
+async fn method_not_allowed(request: Request) -> Response {
+    let reason = format!("The sandbox has no {} {}", request.method(), request.uri().path());
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, 20004, reason).into_response()
 }
 
 /// A browser keeps nothing of what people said, and takes it for nothing else than it is.

@@ -15,6 +15,8 @@ pub struct SandboxSettings {
     pub account_sid: String,
     /// Its token: authenticates requests and signs webhooks.
     pub auth_token: SecretString,
+    /// A key of the account that authenticates requests, too: its id, `SK…`, and its secret.
+    pub api_key: Option<(String, SecretString)>,
     /// Its only sender, `whatsapp:+E164`.
     pub whatsapp_number: String,
     /// Where webhooks of inbound messages go; a fragment like `#rc=3&rp=all` sets the retries.

@@ -57,6 +57,11 @@ impl Shelf {
         self.lock().iter().find(|file| is_it(file)).cloned()
     }
 
+    /// Takes a file away.
+    pub(crate) fn remove(&self, media_sid: &str) {
+        self.lock().retain(|file| file.media_sid != media_sid);
+    }
+
     pub(crate) fn clear(&self) {
         self.lock().clear();
     }

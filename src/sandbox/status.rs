@@ -5,8 +5,12 @@ use std::sync::Arc;
 
 use crate::clock;
 use crate::message::SandboxMessage;
+use crate::resource::masked;
 use crate::state::SandboxState;
 use crate::webhook::deliver;
+
+/// The status of a scheduled message that was called off.
+pub(crate) const CANCELED: &str = "canceled";
 
 /// Lets a message take its course.
 pub(crate) fn begin(sandbox: &Arc<SandboxState>, message: SandboxMessage) {
@@ -22,6 +26,9 @@ pub(crate) fn resume(sandbox: &Arc<SandboxState>) {
 }
 
 async fn follow(sandbox: &SandboxState, sid: String) {
+    if let Some(send_at) = sandbox.message(&sid).and_then(|message| message.send_at) {
+        tokio::time::sleep((send_at - clock::now()).to_std().unwrap_or_default()).await;
+    }
     let faults = sandbox.faults();
     let mut course = vec![("sent", None)];
     if sandbox.happens(faults.fail_later) {
@@ -38,14 +45,18 @@ async fn follow(sandbox: &SandboxState, sid: String) {
         // A process that is killed here reports the next status of this message after its restart, and not this one: as at Twilio, a
         // callback can be lost.
         let changed = sandbox.change(&sid, |message| {
+            if message.status == CANCELED {
+                return;
+            }
             message.status = status.to_owned();
             message.error_code = error_code;
             message.sent_at = message.sent_at.or_else(|| Some(clock::now()));
         });
         let message = match changed {
-            Ok(Some(message)) => message,
-            // Forgotten meanwhile.
+            // Forgotten meanwhile, or called off.
+            Ok(Some(message)) if message.status == CANCELED => return,
             Ok(None) => return,
+            Ok(Some(message)) => message,
             Err(error) => {
                 tracing::error!(error = %error, sid, "The sandbox cannot keep a status of message {sid}");
                 return;
@@ -90,7 +101,7 @@ fn params(sandbox: &SandboxState, message: &SandboxMessage) -> Vec<(String, Stri
         ("ApiVersion", "2010-04-01".to_owned()),
         ("ChannelPrefix", "whatsapp".to_owned()),
         ("ChannelInstallSid", format!("XE{}", "0".repeat(32))),
-        ("ChannelToAddress", masked(&message.to)),
+        ("ChannelToAddress", masked(message.to.strip_prefix("whatsapp:").unwrap_or(&message.to))),
     ];
     if let Some(code) = message.error_code {
         params.push(("ErrorCode", code.to_string()));
@@ -100,11 +111,4 @@ fn params(sandbox: &SandboxState, message: &SandboxMessage) -> Vec<(String, Stri
         params.push(("EventType", message.status.to_uppercase()));
     }
     params.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-/// As Twilio shows it: `+1500555XXXX`.
-fn masked(to: &str) -> String {
-    let name = to.strip_prefix("whatsapp:").unwrap_or(to);
-    let kept = name.char_indices().rev().nth(3).map_or(0, |(at, _)| at);
-    format!("{}XXXX", &name[..kept])
 }

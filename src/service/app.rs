@@ -171,6 +171,7 @@ async fn start_sandbox(config: &Config, service: SocketAddr) -> anyhow::Result<S
         listen: config.keys.sandbox.listen,
         account_sid: account.account_sid.clone(),
         auth_token: account.auth_token.clone(),
+        api_key: account.api_key.clone().map(|key| (key.sid, key.secret)),
         whatsapp_number: whatsapp_number.clone(),
         // The retries that the README recommends for the real webhook.
         webhook_url: format!("http://{service}/webhooks/whatsapp#rc=5&rp=all"),

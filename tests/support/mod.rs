@@ -18,6 +18,8 @@ use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 
 pub(crate) const ACCOUNT_SID: &str = "AC0123456789abcdef0123456789abcdef";
+pub(crate) const API_KEY: &str = "SK0123456789abcdef0123456789abcdef";
+pub(crate) const API_SECRET: &str = "a-secret-of-the-tests";
 pub(crate) const AUTH_TOKEN: &str = "a-token-of-the-tests";
 pub(crate) const ADMIN_TOKEN: &str = "of-administrators";
 pub(crate) const API_TOKEN: &str = "of-the-product";
@@ -99,6 +101,7 @@ impl TestApp {
             listen: "127.0.0.1:0".parse().unwrap(),
             account_sid: ACCOUNT_SID.to_owned(),
             auth_token: AUTH_TOKEN.into(),
+            api_key: Some((API_KEY.to_owned(), API_SECRET.into())),
             whatsapp_number: NUMBER.to_owned(),
             webhook_url: format!("http://{address}/webhooks/whatsapp#rc=5&rp=all"),
             journal: None,

@@ -11,6 +11,8 @@ use serde_json::Value;
 
 pub(crate) const ACCOUNT_SID: &str = "AC00000000000000000000000000000001";
 pub(crate) const AUTH_TOKEN: &str = "the-token";
+pub(crate) const API_KEY: &str = "SK00000000000000000000000000000001";
+pub(crate) const API_SECRET: &str = "the-secret-of-the-key";
 pub(crate) const BUSINESS: &str = "whatsapp:+14155238886";
 pub(crate) const PERSON: &str = "whatsapp:+15005550100";
 
@@ -27,6 +29,7 @@ pub(crate) fn settings() -> SandboxSettings {
         listen: ([127, 0, 0, 1], 0).into(),
         account_sid: ACCOUNT_SID.to_owned(),
         auth_token: AUTH_TOKEN.into(),
+        api_key: Some((API_KEY.to_owned(), API_SECRET.into())),
         whatsapp_number: BUSINESS.to_owned(),
         webhook_url: "http://127.0.0.1:1/nobody".to_owned(),
         journal: None,

@@ -42,6 +42,11 @@ async fn a_filter_by_day_finds_what_left_on_that_day() {
         ("DateSent>", &after, 0),
         ("DateSent<", &day, 1),
         ("DateSent<", &before, 0),
+        ("DateSent", &format!(">={day}"), 1),
+        ("DateSent", &format!(">={after}"), 0),
+        ("DateSent", &format!("<={day}"), 1),
+        ("DateSent", &format!("<={before}"), 0),
+        ("DateSent>", &format!("{day}T00:00:00Z"), 1),
     ] {
         assert_eq!(bodies(&list(&account, &[(name, value)]).await).len(), found, "{name}{value}");
     }

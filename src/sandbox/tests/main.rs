@@ -6,6 +6,7 @@ mod account;
 mod receiver;
 
 mod callbacks;
+mod clients;
 mod create;
 mod faults;
 mod inbound;
