@@ -30,6 +30,7 @@ mod identity;
 mod limits;
 mod long_list;
 mod moderation;
+mod opaque_ids;
 mod optouts;
 mod outages;
 mod pooler;
