@@ -500,7 +500,7 @@ proptest! {
     ) {
         let typed: String = word.chars().zip(how).map(|(c, how)| respelled(c, how)).collect();
         let (before, after) = around.split_at(before.min(around.len()));
-        let typed = [&before.concat(), &typed, &after.concat()].concat();
+        let typed = [before.concat(), typed, after.concat()].concat();
 
         prop_assert_eq!(read(&typed), Command::Stop(word), "{:?}", typed);
     }
