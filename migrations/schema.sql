@@ -812,6 +812,7 @@ CREATE TABLE whatsapp_sends (
 -- CREATE FUNCTION queue.heal_lanes() RETURNS text[] LANGUAGE plpgsql SET jit=off SET enable_seqscan=off SET enable_hashjoin=off SET enable_mergejoin=off SET enable_bitmapscan=off SET plan_cache_mode=force_custom_plan
 -- CREATE FUNCTION queue.held_by(workers bigint[]) RETURNS bigint[] LANGUAGE plpgsql SET jit=off SET enable_seqscan=off SET plan_cache_mode=force_custom_plan
 -- CREATE FUNCTION queue.leave(leaving bigint, known bigint[] DEFAULT NULL::bigint[]) RETURNS integer LANGUAGE plpgsql SET jit=off SET enable_seqscan=off
+-- CREATE FUNCTION queue.move_head(of_lane text, of_kind text, moment timestamp with time zone) RETURNS text LANGUAGE plpgsql SET enable_seqscan=off SET plan_cache_mode=force_generic_plan
 -- CREATE FUNCTION queue.new_fence() RETURNS bigint LANGUAGE sql
 -- CREATE FUNCTION queue.prepare_history(days integer) RETURNS void LANGUAGE plpgsql SET lock_timeout=200ms
 -- CREATE FUNCTION queue.prune(days integer) RETURNS integer LANGUAGE plpgsql SET jit=off SET enable_seqscan=off
