@@ -22,7 +22,7 @@ async fn known_by_both(env: &[(&str, &str)]) -> TestApp {
 
 /// How each attempt at the last reply ended.
 async fn attempts(app: &TestApp) -> String {
-    app.text("SELECT string_agg(coalesce(outcome, '-'), ' ' ORDER BY attempt) FROM channel_chunk_attempts WHERE chunk_id = (SELECT max(id) FROM channel_chunks)").await
+    app.text("SELECT coalesce(string_agg(coalesce(outcome, '-'), ' ' ORDER BY attempt), '') FROM channel_chunk_attempts WHERE chunk_id = (SELECT max(id) FROM channel_chunks)").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
