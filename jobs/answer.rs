@@ -78,8 +78,11 @@ async fn fail(app: &App, turn: &Turn, error: AgentError) -> Result<Failure, Fail
     store::addresses::lock_of_conversation(&mut tx, turn.conversation_id).await?;
     store::conversations::lock(&mut tx, turn.conversation_id).await?;
     store::turns::end_attempt(&mut tx, turn.id, turn.attempt, &error.to_string()).await?;
-    // What another call cannot change is not called again.
-    let hopeless = matches!(error.class(), AgentErrorClass::Configuration | AgentErrorClass::Permanent);
+    // What another call cannot change is not called again, and neither is what the gateway has tried again itself.
+    let hopeless = matches!(
+        error.class(),
+        AgentErrorClass::Configuration | AgentErrorClass::Permanent | AgentErrorClass::GaveUp
+    );
     let last = hopeless || turn.attempt >= i32::from(app.settings.agent.attempts);
     if last {
         apologise(app, &mut tx, turn, &error.to_string()).await?;
@@ -87,9 +90,9 @@ async fn fail(app: &App, turn: &Turn, error: AgentError) -> Result<Failure, Fail
     tx.commit().await?;
     Ok(match error {
         error if last => Failure::abort(error.to_string()),
-        AgentError::RateLimited { retry_after: Some(delay), .. } => {
-            Failure::RetryAfter(delay.min(LONGEST_WAIT), error.into())
-        }
-        error => error.into(),
+        error => match error.retry_after() {
+            Some(delay) => Failure::RetryAfter(delay.min(LONGEST_WAIT), error.into()),
+            None => error.into(),
+        },
     })
 }

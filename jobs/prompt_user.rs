@@ -50,6 +50,7 @@ async fn ask(app: &App, turn: &Turn, agent: UsersAgent, prompt: String) -> Resul
         conversation_id: request::session_key(app, turn.conversation_id),
         channel: Channel::Whatsapp,
         parts: vec![TurnPart::Text(prompt)],
+        is_again: turn.attempt > 1,
         timeout: app.settings.agent.timeout,
     };
     agent.usable()?.send_to_openclaw(&request).await

@@ -382,15 +382,23 @@ async fn two_deployments_on_one_gateway_never_share_a_session_and_a_restart_keep
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_tells_of_a_gateway_that_cannot_be_reached() {
-    let gateway = Gateway::chatting(|_, _| Run::Refuse(401)).await;
+async fn check_tells_of_a_gateway_that_would_take_no_turn() {
+    let gateway = Gateway::chatting(|_, _| Run::Refuse(500)).await;
+    let unauthorized = json!({ "error": { "message": "Unauthorized", "type": "unauthorized" } });
+    let refusing = Gateway::start(Duration::ZERO, [(401, unauthorized)]).await;
     let app = TestApp::start().await;
     let nowhere = format!("http://{}", crate::support::free_address());
 
     let (_, reached) = app.command_with(&[("OPENCLAW_BASE_URL", &gateway.url)], &["check"]).await;
+    let (accepted, refused) = app.command_with(&[("OPENCLAW_BASE_URL", &refusing.url)], &["check"]).await;
     let (well, unreached) = app.command_with(&[("OPENCLAW_BASE_URL", &nowhere)], &["check"]).await;
 
     assert!(reached.contains("ok     agent"), "{reached}");
+    assert!(gateway.chats().is_empty(), "nobody's turn is run for it");
+    assert!(
+        !accepted && refused.contains("WRONG  agent") && refused.contains("check the agent's token"),
+        "{refused}"
+    );
     assert!(
         !well && unreached.contains("WRONG  agent") && unreached.contains("check OPENCLAW_BASE_URL"),
         "{unreached}"

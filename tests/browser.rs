@@ -9,9 +9,8 @@ use crate::support::{PERSON, TestApp};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_phrase_ends_the_session_beside_the_turn_that_runs() {
-    let gateway =
-        Gateway::start(Duration::from_secs(2), [(200, json!({ "ok": true, "result": { "stopped": true } }))])
-            .await;
+    let browser = |running: bool| (200, json!({ "ok": true, "result": { "running": running } }));
+    let gateway = Gateway::start(Duration::from_secs(2), [browser(true), browser(false)]).await;
     let app = TestApp::start_with(&[("OPENCLAW_BASE_URL", &gateway.url), ("OPENCLAW_TOKEN", "t")]).await;
     app.write(PERSON, "Look that up for me").await;
     app.until("the agent works", async || !gateway.asked("/v1/chat/completions").is_empty()).await;
@@ -21,12 +20,11 @@ async fn a_browser_phrase_ends_the_session_beside_the_turn_that_runs() {
 
     assert_eq!(app.said_to(PERSON), ["Browser session ended.", "The agent's answer."]);
     let asked = gateway.asked("/tools/invoke");
-    assert_eq!(asked.len(), 1);
-    let session = gateway.asked("/v1/chat/completions")[0]["user"].clone();
-    assert_eq!(
-        (&asked[0]["tool"], &asked[0]["action"], &asked[0]["sessionKey"]),
-        (&json!("browser"), &json!("stop"), &session)
-    );
+    let session = gateway.chats()[0].session_key.clone().unwrap();
+    let asked: Vec<_> =
+        asked.iter().map(|asked| (&asked["tool"], &asked["action"], &asked["sessionKey"])).collect();
+    let (browser, session) = (json!("browser"), json!(session));
+    assert_eq!(asked, [(&browser, &json!("status"), &session), (&browser, &json!("stop"), &session)]);
     assert_eq!(
         app.text("SELECT string_agg(outcome, ' ' ORDER BY id) FROM channel_messages").await,
         "answered browser"
@@ -37,7 +35,7 @@ async fn a_browser_phrase_ends_the_session_beside_the_turn_that_runs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_hiccups_is_asked_again_and_one_without_a_browser_leads_to_an_apology() {
     let hiccup = (500, json!({ "error": { "message": "internal error" } }));
-    let ended = (200, json!({ "ok": true, "result": { "stopped": false } }));
+    let ended = (200, json!({ "ok": true, "result": { "running": false } }));
     let missing = (404, json!({ "error": { "message": "Tool not available: browser" } }));
     let gateway = Gateway::start(Duration::ZERO, [hiccup, ended, missing]).await;
     let app = TestApp::start_with(&[("OPENCLAW_BASE_URL", &gateway.url), ("OPENCLAW_TOKEN", "t")]).await;

@@ -45,6 +45,7 @@ pub(crate) struct Chat {
     /// Pictures of the last message, as data URIs.
     pub(crate) pictures: Vec<String>,
     pub(crate) channel: Option<String>,
+    pub(crate) session_key: Option<String>,
     pub(crate) authorization: Option<String>,
     pub(crate) model: String,
     pub(crate) began: Instant,
@@ -118,12 +119,9 @@ impl Gateway {
     }
 }
 
-async fn answer(
-    State(script): State<Arc<Script>>,
-    uri: Uri,
-    headers: HeaderMap,
-    Json(body): Json<Value>,
-) -> Response {
+async fn answer(State(script): State<Arc<Script>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    // Who only looks sends nothing.
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     script.asked.lock().unwrap().push((uri.path().to_owned(), body.clone()));
     if uri.path() == "/v1/chat/completions" {
         return complete(&script, &headers, &body).await;
@@ -136,7 +134,10 @@ async fn answer(
 
 async fn complete(script: &Arc<Script>, headers: &HeaderMap, body: &Value) -> Response {
     let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
-    let content = &body["messages"].as_array().unwrap().last().unwrap()["content"];
+    let Some(last) = body["messages"].as_array().unwrap().last() else {
+        return (StatusCode::BAD_REQUEST, "Missing user message").into_response();
+    };
+    let content = &last["content"];
     let parts = content.as_array().cloned().unwrap_or_default();
     let picture = |part: &Value| part["image_url"]["url"].as_str().map(str::to_owned);
     let text = content.as_str().or_else(|| parts.iter().find_map(|part| part["text"].as_str()));
@@ -145,6 +146,7 @@ async fn complete(script: &Arc<Script>, headers: &HeaderMap, body: &Value) -> Re
         text: text.unwrap_or_default().to_owned(),
         pictures: parts.iter().filter_map(picture).collect(),
         channel: header("x-openclaw-message-channel"),
+        session_key: header("x-openclaw-session-key"),
         authorization: header("authorization"),
         model: body["model"].as_str().unwrap().to_owned(),
         began: Instant::now(),

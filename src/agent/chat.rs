@@ -15,13 +15,30 @@ const ENCODED_BYTES: usize = 18 * 1024 * 1024;
 /// Sessions of these names are the gateway's own, and it answers 400.
 const RESERVED: [&str; 3] = ["subagent:", "cron:", "acp:"];
 
+/// Told to an agent that keeps the history itself: there the same question stands twice, and what it asked for may have been done in part.
+const ONCE_MORE: &str = "The user's message below was sent before, and the answer to it was lost. Answer it now. Whatever you have already \
+                         done for it, do not do it again.";
+
+/// How an answer shall come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// In pieces, as the model says them.
+    Stream,
+    /// At the end.
+    Whole,
+}
+
 /// The body. It holds this turn alone: the gateway keeps the history of the session that `user` names.
-pub(crate) fn body(turn: &TurnRequest, target: &Target) -> Value {
+pub(crate) fn body(turn: &TurnRequest, target: &Target, form: Form) -> Value {
+    let mut messages = vec![json!({ "role": "user", "content": content(&turn.parts) })];
+    if turn.is_again || form == Form::Whole {
+        messages.insert(0, json!({ "role": "system", "content": ONCE_MORE }));
+    }
     json!({
         "model": model(target),
         "user": session(&turn.conversation_id),
-        "stream": true,
-        "messages": [{ "role": "user", "content": content(&turn.parts) }],
+        "stream": form == Form::Stream,
+        "messages": messages,
     })
 }
 
@@ -33,6 +50,9 @@ pub(crate) fn headers(turn: &TurnRequest, target: &Target) -> Result<HeaderMap, 
     };
     let mut headers = HeaderMap::new();
     headers.insert("x-openclaw-message-channel", HeaderValue::from_static(channel));
+    // By this name the session is known to the gateway's tools, too; `user` alone gives it another one.
+    let session = header(&session(&turn.conversation_id), "conversation's name")?;
+    headers.insert("x-openclaw-session-key", session);
     if let Some(agent_id) = &target.agent_id {
         headers.insert(HeaderName::from_static("x-openclaw-agent-id"), header(agent_id, "agent id")?);
         if let Some(model) = &target.model {
@@ -43,7 +63,7 @@ pub(crate) fn headers(turn: &TurnRequest, target: &Target) -> Result<HeaderMap, 
 }
 
 /// On OpenClaw `model` chooses the agent, elsewhere the model.
-fn model(target: &Target) -> String {
+pub(crate) fn model(target: &Target) -> String {
     match (&target.agent_id, &target.model) {
         (Some(agent_id), _) => format!("openclaw/{agent_id}"),
         (None, Some(model)) => model.clone(),
@@ -51,7 +71,8 @@ fn model(target: &Target) -> String {
     }
 }
 
-fn session(conversation_id: &str) -> String {
+/// What the gateway calls the session of a conversation.
+pub(crate) fn session(conversation_id: &str) -> String {
     let is_reserved = RESERVED
         .iter()
         .any(|name| conversation_id.get(..name.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(name)));
@@ -71,6 +92,8 @@ fn content(parts: &[TurnPart]) -> Value {
                 match image(mime, bytes, room).filter(|_| images.len() < IMAGES) {
                     Some(url) => {
                         room -= url.len();
+                        // A model that sees no pictures still knows that there was one.
+                        texts.push(format!("[{}]", part.in_words()));
                         images.push(json!({ "type": "image_url", "image_url": { "url": url } }));
                     }
                     // Named, so that nothing is silently lost.

@@ -2,10 +2,10 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::dns::Resolve;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{ClientBuilder, Response};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::allowed_hosts::{self, AllowedHosts, AllowedHostsResolver, SystemResolver};
 use crate::browser::{self, BrowserStop};
-use crate::error::AgentError;
+use crate::error::{AgentError, Trouble};
 use crate::moderation::{self, Judgement};
 use crate::target::{Endpoint, Target};
 use crate::turn::{Reply, TurnRequest};
@@ -129,6 +129,11 @@ impl GatewayClient {
         Ok(Self { http: Http::new()?, guard: None, endpoint, target, idle_timeout })
     }
 
+    /// Whom it asks for.
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
     /// Where it asks.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
@@ -152,27 +157,35 @@ impl GatewayClient {
         ["openclaw"].into_iter().chain(choices.into_iter().flatten()).collect::<Vec<_>>().join("/")
     }
 
-    /// Runs a turn.
+    /// Runs a turn. A stream that could not be corrected is asked for again as a whole, once: the agent has acted, and must not do so a
+    /// third time.
     pub(crate) async fn complete(&self, turn: &TurnRequest) -> Result<Reply, AgentError> {
-        let headers = chat::headers(turn, &self.target)?;
-        let response = self.post(self.endpoint.chat(), headers, &chat::body(turn, &self.target)).await?;
-        if !response.status().is_success() {
-            return Err(refusal::of(response, &self.endpoint, &refusal::OF_A_TURN).await);
+        match self.ask(turn, chat::Form::Stream).await {
+            Err(AgentError::Corrected(reason)) if turn.is_again => Err(AgentError::GaveUp(reason)),
+            Err(AgentError::Corrected(reason)) => {
+                tracing::info!(
+                    conversation = turn.conversation_id,
+                    "Asking again without a stream: {reason}"
+                );
+                let whole = self.ask(turn, chat::Form::Whole).await;
+                whole.map_err(|error| AgentError::GaveUp(error.to_string()))
+            }
+            answered => answered,
         }
-        tracing::debug!(gateway = %self.endpoint, conversation = turn.conversation_id, "The agent is at work");
-        let text = match content_type(&response).as_str() {
-            "text/event-stream" => completion::streamed(response, &self.endpoint, self.idle_timeout).await?,
-            _ => completion::whole(response, &self.endpoint).await?,
-        };
-        completion::judge(text)
     }
 
-    /// Finds out whether anybody answers there, whatever is said.
-    pub(crate) async fn reach(&self) -> Result<(), AgentError> {
-        let mut url = self.endpoint.chat().clone();
-        url.set_path("/");
-        self.http()?.get(url).send().await.map_err(|error| self.unreached(error))?;
-        Ok(())
+    async fn ask(&self, turn: &TurnRequest, form: chat::Form) -> Result<Reply, AgentError> {
+        let headers = chat::headers(turn, &self.target)?;
+        let body = chat::body(turn, &self.target, form);
+        let began = Instant::now();
+        let response = self.post(self.endpoint.chat(), headers, &body).await?;
+        let answered = if response.status().is_success() {
+            tracing::debug!(gateway = %self.endpoint, conversation = turn.conversation_id, "The agent is at work");
+            completion::read(response, &self.endpoint, self.idle_timeout).await
+        } else {
+            Err(refusal::of(response, &self.endpoint, &refusal::OF_A_TURN).await)
+        };
+        answered.map_err(|error| error.after(began.elapsed()))
     }
 
     /// Has a text judged.
@@ -191,12 +204,25 @@ impl GatewayClient {
         let tools = self.endpoint.tools().ok_or_else(|| {
             AgentError::Configuration(format!("{} is no OpenClaw gateway and has no browser", self.endpoint))
         })?;
-        let response =
-            self.post(tools, HeaderMap::new(), &browser::body(session_key, idempotency_key)).await?;
-        browser::read(response, &self.endpoint).await
+        let status = self.post(tools, HeaderMap::new(), &browser::status_body(session_key)).await?;
+        if !browser::is_running(status, &self.endpoint).await? {
+            return Ok(BrowserStop::NotRunning);
+        }
+        let stop = browser::stop_body(session_key, idempotency_key);
+        let stopped = self.post(tools, HeaderMap::new(), &stop).await?;
+        browser::is_stopped(stopped, &self.endpoint).await
     }
 
-    async fn post(
+    /// Fetches something, whatever the status.
+    pub(crate) async fn get(&self, url: &Url) -> Result<Response, AgentError> {
+        let mut request = self.http()?.get(url.clone());
+        if let Some(authorization) = self.endpoint.authorization() {
+            request = request.header(AUTHORIZATION, authorization.clone());
+        }
+        request.send().await.map_err(|error| self.unreached(error))
+    }
+
+    pub(crate) async fn post(
         &self,
         url: &Url,
         mut headers: HeaderMap,
@@ -213,7 +239,13 @@ impl GatewayClient {
     fn unreached(&self, error: reqwest::Error) -> AgentError {
         match allowed_hosts::refusal_in(&error) {
             Some(refused) => AgentError::Configuration(refused.to_string()),
-            None => AgentError::Transient(format!("cannot reach {}: {}", self.endpoint, describe(error))),
+            // Nobody has been asked; otherwise a run may have begun.
+            None if error.is_connect() => AgentError::Unavailable {
+                trouble: Trouble::Unreachable,
+                retry_after: None,
+                reason: format!("cannot reach {}: {}", self.endpoint, describe(error)),
+            },
+            None => AgentError::Broken(format!("cannot reach {}: {}", self.endpoint, describe(error))),
         }
     }
 
@@ -227,13 +259,6 @@ impl GatewayClient {
             _ => Ok(self.http.for_operators(&self.endpoint)),
         }
     }
-}
-
-/// The media type of an answer, in small letters.
-pub(crate) fn content_type(response: &Response) -> String {
-    let header =
-        response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    header.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// An error of the HTTP client with its causes. Its address is left out, since it may hold a secret.

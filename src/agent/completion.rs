@@ -1,4 +1,4 @@
-//! The answer to a turn: a whole `chat.completion`, or a stream of `chat.completion.chunk`.
+//! The answer to a turn: a whole `chat.completion`, or a stream of `chat.completion.chunk`, from whatever server.
 
 use std::time::Duration;
 
@@ -6,12 +6,15 @@ use futures::StreamExt;
 use outside::words;
 use reqwest::Response;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout};
 
-use crate::client::{content_type, describe};
-use crate::error::AgentError;
-use crate::event_stream::EventReader;
-use crate::refusal::{self, ErrorBody};
+use crate::answer_body::{AnswerReader, BodyEnd, Piece, too_long};
+use crate::client::describe;
+use crate::error::{AgentError, Trouble};
+use crate::json_text::{self, JsonText};
+use crate::problem::Problem;
+use crate::refusal;
 use crate::target::Endpoint;
 use crate::turn::Reply;
 
@@ -19,6 +22,8 @@ use crate::turn::Reply;
 const NO_RESPONSE: &str = "No response from OpenClaw.";
 /// What it puts into a stream when a run failed.
 const INTERNAL_ERROR: &str = "Error: internal error";
+/// Tells a person that there would have been more.
+const CUT_SHORT: &str = "\n\n[The answer was cut off here, because it reached its longest length.]";
 
 /// The longest text that is taken in; a chat shows a hundredth of it.
 const TEXT_LIMIT_BYTES: usize = 1024 * 1024;
@@ -28,208 +33,250 @@ const BODY_LIMIT_BYTES: usize = 64 * 1024 * 1024;
 /// After the last word a stream is given this long for its end mark: to go away sooner might stop the run before it is put on record.
 const END_MARK_GRACE: Duration = Duration::from_secs(2);
 
-/// A completion or a part of one; a server that fails puts an error in its place.
+/// Reasons that end no answer: the agent goes on when its tools have been called.
+const GOING_ON: [&str; 4] = ["", "null", "tool_calls", "function_call"];
+/// Reasons of an answer that was cut off.
+const TOO_LONG: [&str; 4] = ["length", "max_tokens", "max_output_tokens", "model_length"];
+
+/// A completion or a part of one. Of most fields each may hold anything.
 #[derive(Deserialize)]
-struct ChatCompletion {
-    choices: Option<Vec<Choice>>,
-    error: Option<ErrorBody>,
+struct ChatCompletion<'a> {
+    #[serde(borrow)]
+    choices: Option<Vec<Choice<'a>>>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    object: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct Choice {
-    #[serde(default)]
-    index: u32,
+struct Choice<'a> {
+    #[serde(borrow)]
+    index: Option<&'a RawValue>,
     /// In a stream.
-    delta: Option<ChoiceMessage>,
+    #[serde(borrow)]
+    delta: Option<ChoiceMessage<'a>>,
     /// In a whole answer.
-    message: Option<ChoiceMessage>,
-    finish_reason: Option<String>,
+    #[serde(borrow)]
+    message: Option<ChoiceMessage<'a>>,
+    #[serde(borrow)]
+    finish_reason: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct ChoiceMessage {
-    content: Option<ChoiceContent>,
+struct ChoiceMessage<'a> {
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    refusal: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tool_calls: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum ChoiceContent {
-    Text(String),
-    Parts(Vec<ContentPart>),
-}
-
-#[derive(Deserialize)]
-struct ContentPart {
-    text: Option<String>,
+struct ContentPart<'a> {
+    #[serde(borrow)]
+    text: Option<&'a RawValue>,
+    #[serde(borrow)]
+    refusal: Option<&'a RawValue>,
 }
 
 /// What has been said so far.
 #[derive(Default)]
 struct SaidSoFar {
-    text: String,
-    /// Whether the last piece of it was the sentence of a failed run.
+    text: JsonText,
+    /// Why the model would not answer. It is the answer where there is no other.
+    refusal: JsonText,
+    /// Whether anything has come that is a completion.
+    is_completion: bool,
+    /// Whether the last piece of the text was the sentence of a failed run.
     failed: bool,
     filtered: bool,
-    /// Whether the answer came to its end.
-    finished: bool,
+    called_tools: bool,
+    cut: bool,
+    /// Whether nothing has been said since the answer was said to have ended.
+    ended: bool,
 }
 
-/// Reads an answer that comes as one document, as servers that do not stream give it.
-pub(crate) async fn whole(response: Response, endpoint: &Endpoint) -> Result<String, AgentError> {
-    let is_page = content_type(&response) == "text/html";
-    let body = read_body(response, endpoint, BODY_LIMIT_BYTES).await?;
-    if is_page {
-        let problem = "answered with a web page, not a completion: check the agent's base URL";
-        return Err(AgentError::Configuration(format!("{endpoint} {problem}")));
-    }
-    let mut said = SaidSoFar::default();
-    said.hear(&body, endpoint)?;
-    said.end()
-}
-
-/// Reads an answer that comes as a stream. Every packet is a sign of life, even one without words.
-pub(crate) async fn streamed(
+/// Reads an answer. Every packet is a sign of life, even one without words.
+pub(crate) async fn read(
     response: Response,
     endpoint: &Endpoint,
     idle_timeout: Duration,
-) -> Result<String, AgentError> {
+) -> Result<Reply, AgentError> {
     let mut packets = response.bytes_stream();
-    let mut reader = EventReader::default();
+    let mut reader = AnswerReader::default();
     let mut said = SaidSoFar::default();
     let mut read_bytes = 0;
-    let mut finished_at = None;
+    // When the last words came, if they are the end of the answer.
+    let mut finished_at: Option<Instant> = None;
     loop {
         let patience = match finished_at {
-            Some(finished_at) => END_MARK_GRACE.saturating_sub(Instant::now() - finished_at),
+            Some(finished_at) => END_MARK_GRACE.saturating_sub(finished_at.elapsed()),
             None => idle_timeout,
         };
         let packet = match timeout(patience, packets.next()).await {
             Ok(Some(Ok(packet))) => packet,
             // What is complete stays complete however the connection ends.
-            _ if said.finished => return said.end(),
+            _ if finished_at.is_some() => return said.end(),
             Ok(Some(Err(error))) => {
                 let problem = describe(error);
-                return Err(AgentError::Transient(format!("the answer of {endpoint} broke off: {problem}")));
+                return Err(AgentError::Broken(format!("the answer of {endpoint} broke off: {problem}")));
             }
             Ok(None) => break,
             Err(_) => {
                 let problem =
                     format!("{endpoint} fell silent for {idle_timeout:?} in the middle of its answer");
-                return Err(AgentError::Transient(problem));
+                return Err(AgentError::Broken(problem));
             }
         };
         read_bytes += packet.len();
-        let events = reader.push(&packet).map_err(|_| too_long(endpoint))?;
-        for event in events {
-            if event.trim() == "[DONE]" {
-                return said.end();
+        let before = said.text.len();
+        for piece in reader.push(&packet).map_err(|_| too_long(endpoint))? {
+            match piece {
+                Piece::End => return said.end(),
+                Piece::Json(json) => said.hear(&json, endpoint)?,
+                Piece::Page => return Err(page(endpoint)),
             }
-            said.hear(event.as_bytes(), endpoint)?;
         }
         if read_bytes > BODY_LIMIT_BYTES {
             return Err(too_long(endpoint));
         }
-        if said.finished {
-            finished_at.get_or_insert_with(Instant::now);
+        // A stop among thoughts, before anything was said, ends nothing.
+        if !said.ended || !said.has_words() {
+            finished_at = None;
+        } else if said.text.len() > before || finished_at.is_none() {
+            finished_at = Some(Instant::now());
         }
     }
     match reader.finish() {
-        Some(event) if event.trim() == "[DONE]" => said.finished = true,
-        Some(event) => said.hear(event.as_bytes(), endpoint)?,
-        None => {}
+        BodyEnd::Whole(Some(Piece::Json(json))) => said.hear(&json, endpoint)?,
+        BodyEnd::Whole(Some(Piece::End)) => said.ended = true,
+        BodyEnd::Whole(_) if read_bytes > 0 && !said.is_completion => {
+            return Err(no_completion(endpoint, ""));
+        }
+        BodyEnd::Whole(_) => {}
+        BodyEnd::InTheMiddle => return Err(unfinished(endpoint)),
     }
-    if !said.finished {
-        return Err(AgentError::Transient(format!("{endpoint} ended its answer in the middle")));
+    if !said.ended && said.has_words() {
+        return Err(unfinished(endpoint));
     }
     said.end()
 }
 
-/// What a text means: some texts are failures, and one is silence.
-pub(crate) fn judge(text: String) -> Result<Reply, AgentError> {
-    match text.trim() {
-        "" | NO_RESPONSE => Err(AgentError::Empty),
-        INTERNAL_ERROR => Err(failed_run()),
-        _ => Ok(Reply::of(text)),
-    }
-}
-
 impl SaidSoFar {
-    /// Takes in a completion or a part of one.
-    fn hear(&mut self, json: &[u8], endpoint: &Endpoint) -> Result<(), AgentError> {
-        if json.trim_ascii().is_empty() {
-            return Ok(());
+    /// Takes in a completion or a part of one; some servers send them in lists.
+    fn hear(&mut self, json: &str, endpoint: &Endpoint) -> Result<(), AgentError> {
+        let misshapen =
+            |error: serde_json::Error| no_completion(endpoint, &words::without_literals(&error.to_string()));
+        if json.trim_start().starts_with('[') {
+            let parts: Vec<&RawValue> = serde_json::from_str(json).map_err(misshapen)?;
+            return parts.into_iter().try_for_each(|part| self.hear(part.get(), endpoint));
         }
-        let completion: ChatCompletion = serde_json::from_slice(json).map_err(|error| {
-            let error = words::without_literals(&error.to_string());
-            AgentError::Transient(format!(
-                "{endpoint} answered with something else than a completion: {error}"
-            ))
-        })?;
-        if let Some(problem) = completion.error {
+        let completion: ChatCompletion<'_> = serde_json::from_str(json).map_err(misshapen)?;
+        let problem = completion.error.and_then(Problem::under_error);
+        let is_error = completion.object.and_then(json_text::text).as_deref() == Some("error");
+        if let Some(problem) = problem.or_else(|| Problem::of_document(json).filter(|_| is_error)) {
             return Err(refusal::in_band(&problem, endpoint));
         }
-        let first = completion.choices.unwrap_or_default().into_iter().find(|choice| choice.index == 0);
-        let Some(choice) = first else { return Ok(()) };
-        let message = choice.delta.or(choice.message);
-        let piece =
-            message.and_then(|message| message.content).map(ChoiceContent::into_text).unwrap_or_default();
-        if !piece.is_empty() {
-            self.failed = piece.trim() == INTERNAL_ERROR;
-            self.text.push_str(&piece);
+        self.is_completion = true;
+        let is_first =
+            |choice: &Choice<'_>| choice.index.is_none_or(|index| matches!(index.get(), "0" | "null"));
+        let Some(choice) = completion.choices.unwrap_or_default().into_iter().find(is_first) else {
+            return Ok(());
+        };
+        let reason = choice.finish_reason.and_then(json_text::text).unwrap_or_default();
+        let reason = reason.trim().to_ascii_lowercase();
+        let ends = !GOING_ON.contains(&reason.as_str());
+        self.cut |= TOO_LONG.contains(&reason.as_str());
+        self.filtered |= reason == "content_filter";
+        self.called_tools |= matches!(reason.as_str(), "tool_calls" | "function_call");
+        match (choice.delta, choice.message) {
+            (Some(delta), _) => self.hear_piece(delta),
+            (None, Some(message)) => self.hear_whole(message),
+            (None, None) => {}
         }
-        self.filtered |= choice.finish_reason.as_deref() == Some("content_filter");
-        self.finished |= choice.finish_reason.is_some();
-        if self.text.len() > TEXT_LIMIT_BYTES {
+        self.ended |= ends;
+        if self.text.len() + self.refusal.len() > TEXT_LIMIT_BYTES {
             return Err(too_long(endpoint));
         }
         Ok(())
     }
 
-    fn end(self) -> Result<String, AgentError> {
-        if self.failed {
-            return Err(failed_run());
+    fn hear_piece(&mut self, delta: ChoiceMessage<'_>) {
+        let (text, refusal) = self.words_of(delta);
+        if text.len() > 0 {
+            self.failed = text.is(INTERNAL_ERROR);
         }
-        if self.filtered && self.text.trim().is_empty() {
-            return Err(AgentError::Permanent("a content filter took the whole answer away".to_owned()));
+        self.ended &= text.len() + refusal.len() == 0;
+        self.text.append(&text);
+        self.refusal.append(&refusal);
+    }
+
+    /// A message is whole. At the end of a stream it says once more what its pieces have said.
+    fn hear_whole(&mut self, message: ChoiceMessage<'_>) {
+        let (text, refusal) = self.words_of(message);
+        if text.starts_with(&self.text) {
+            self.text = JsonText::default();
         }
-        Ok(self.text)
+        self.failed = text.is(INTERNAL_ERROR);
+        self.text.append(&text);
+        self.refusal.append(&refusal);
+        self.ended = true;
+    }
+
+    /// What a message says, and why it says nothing else.
+    fn words_of(&mut self, message: ChoiceMessage<'_>) -> (JsonText, JsonText) {
+        self.called_tools |= message.tool_calls.is_some_and(|calls| !matches!(calls.get(), "null" | "[]"));
+        let (mut text, mut refusal) = (JsonText::default(), JsonText::default());
+        if let Some(content) = message.content {
+            text.push(content);
+            let parts: Vec<ContentPart<'_>> = serde_json::from_str(content.get()).unwrap_or_default();
+            for part in parts {
+                part.text.into_iter().for_each(|part| text.push(part));
+                part.refusal.into_iter().for_each(|part| refusal.push(part));
+            }
+        }
+        message.refusal.into_iter().for_each(|part| refusal.push(part));
+        (text, refusal)
+    }
+
+    fn has_words(&self) -> bool {
+        !self.text.is_blank() || !self.refusal.is_blank()
+    }
+
+    /// What all of it means: some texts are failures, and one is silence.
+    fn end(self) -> Result<Reply, AgentError> {
+        let answer = if self.text.is_blank() { self.refusal } else { self.text };
+        let text = answer.into_text();
+        if self.failed || text.trim() == INTERNAL_ERROR {
+            return Err(AgentError::Transient(format!("the gateway said \"{INTERNAL_ERROR}\"")));
+        }
+        match text.trim() {
+            "" if self.filtered => {
+                Err(AgentError::Permanent("a content filter took the whole answer away".to_owned()))
+            }
+            "" if self.called_tools => {
+                let problem = "it called tools and said nothing: only a gateway that runs them can answer";
+                Err(AgentError::Permanent(problem.to_owned()))
+            }
+            "" | NO_RESPONSE => Err(AgentError::Empty),
+            _ if self.cut => Ok(Reply::Text(text + CUT_SHORT)),
+            _ => Ok(Reply::of(text)),
+        }
     }
 }
 
-impl ChoiceContent {
-    fn into_text(self) -> String {
-        match self {
-            Self::Text(text) => text,
-            Self::Parts(parts) => parts.into_iter().filter_map(|part| part.text).collect(),
-        }
-    }
+fn unfinished(endpoint: &Endpoint) -> AgentError {
+    AgentError::Unfinished(format!("{endpoint} ended its answer in the middle"))
 }
 
-/// Reads a body of limited size.
-pub(crate) async fn read_body(
-    response: Response,
-    endpoint: &Endpoint,
-    limit_bytes: usize,
-) -> Result<Vec<u8>, AgentError> {
-    let mut packets = response.bytes_stream();
-    let mut body = Vec::new();
-    while let Some(packet) = packets.next().await {
-        let packet = packet.map_err(|error| {
-            let problem = describe(error);
-            AgentError::Transient(format!("the answer of {endpoint} broke off: {problem}"))
-        })?;
-        if body.len() + packet.len() > limit_bytes {
-            return Err(too_long(endpoint));
-        }
-        body.extend_from_slice(&packet);
-    }
-    Ok(body)
+fn no_completion(endpoint: &Endpoint, problem: &str) -> AgentError {
+    let problem = if problem.is_empty() { String::new() } else { format!(": {problem}") };
+    AgentError::Transient(format!("{endpoint} answered with something else than a completion{problem}"))
 }
 
-fn failed_run() -> AgentError {
-    AgentError::Transient(format!("the gateway said \"{INTERNAL_ERROR}\""))
-}
-
-fn too_long(endpoint: &Endpoint) -> AgentError {
-    AgentError::Permanent(format!("the answer of {endpoint} is too long"))
+fn page(endpoint: &Endpoint) -> AgentError {
+    let problem = "answered with a web page, not a completion: check the agent's base URL";
+    AgentError::Refused { trouble: Trouble::Endpoint, reason: format!("{endpoint} {problem}") }
 }

@@ -84,6 +84,7 @@ mod tests {
             conversation_id: "c".into(),
             channel: Channel::Whatsapp,
             parts: parts.iter().map(|text| TurnPart::Text((*text).to_owned())).collect(),
+            is_again: false,
             timeout: Duration::from_secs(5),
         };
         Agent::Echo.send_to_openclaw(&turn).await
@@ -103,6 +104,7 @@ mod tests {
             conversation_id: "c".into(),
             channel: Channel::Dashboard,
             parts,
+            is_again: false,
             timeout: Duration::from_secs(5),
         };
 

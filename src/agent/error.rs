@@ -16,7 +16,19 @@ pub enum AgentError {
     /// It failed; the same may work next time.
     #[error("the agent failed: {0}")]
     Transient(String),
-    /// It is busy.
+    /// The connection to it broke, or it fell silent.
+    #[error("the agent failed: {0}")]
+    Broken(String),
+    /// It failed after it had tried for long by itself.
+    #[error("the agent failed, and had tried several times itself: {0}")]
+    GaveUp(String),
+    /// Its stream ended without an end mark.
+    #[error("the agent's stream was cut: {0}")]
+    Unfinished(String),
+    /// It has acted, and then could not take back what its stream had said already.
+    #[error("the agent's stream could not be corrected: {0}")]
+    Corrected(String),
+    /// The run began, and the model behind it was busy.
     #[error("the agent is busy: {reason}")]
     RateLimited {
         /// When it wants to be asked again, if it said so.
@@ -24,7 +36,25 @@ pub enum AgentError {
         /// Who said what.
         reason: String,
     },
-    /// Nothing will work before the operator has changed something.
+    /// No run began: the gateway is away, is starting, or wants us to wait.
+    #[error("the agent cannot be asked now: {reason}")]
+    Unavailable {
+        /// What keeps us from asking.
+        trouble: Trouble,
+        /// When it wants to be asked again, if it said so.
+        retry_after: Option<Duration>,
+        /// Who said what.
+        reason: String,
+    },
+    /// It will take no turn before the operator has changed something there or here.
+    #[error("the agent is not set up: {reason}")]
+    Refused {
+        /// What has to be changed.
+        trouble: Trouble,
+        /// Who said what, and the remedy.
+        reason: String,
+    },
+    /// Nothing will work before the operator has changed something here; nobody was asked.
     #[error("the agent is not set up: {0}")]
     Configuration(String),
     /// It will not take this turn, however often it is asked.
@@ -39,10 +69,35 @@ pub enum AgentErrorClass {
     Transient,
     /// Ask again when the gateway wants it.
     RateLimited,
+    /// Ask again; no run has begun, so this was no attempt.
+    Unavailable,
+    /// Do not ask again: the gateway has done so.
+    GaveUp,
     /// Tell the operator.
     Configuration,
     /// Give up.
     Permanent,
+}
+
+/// What an operator must look at when turns fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The gateway refuses our token, or gives it too few rights.
+    Token,
+    /// There is no chat completions endpoint at the address.
+    Endpoint,
+    /// The agent or the model that we name is unknown.
+    Name,
+    /// Nobody is there.
+    Unreachable,
+    /// The gateway has locked this machine out, since somebody came with wrong tokens.
+    LockedOut,
+    /// The gateway wants us to wait.
+    Busy,
+    /// The gateway is well, and what stands behind it is not.
+    Provider,
+    /// Our own configuration.
+    Setup,
 }
 
 impl AgentError {
@@ -53,11 +108,28 @@ impl AgentError {
         match self {
             Self::TimedOut(_) | Self::Empty => self,
             Self::Transient(text) => Self::Transient(kept(text)),
+            Self::Broken(text) => Self::Broken(kept(text)),
+            Self::GaveUp(text) => Self::GaveUp(kept(text)),
+            Self::Unfinished(text) => Self::Unfinished(kept(text)),
+            Self::Corrected(text) => Self::Corrected(kept(text)),
             Self::RateLimited { retry_after, reason } => {
                 Self::RateLimited { retry_after, reason: kept(reason) }
             }
+            Self::Unavailable { trouble, retry_after, reason } => {
+                Self::Unavailable { trouble, retry_after, reason: kept(reason) }
+            }
+            Self::Refused { trouble, reason } => Self::Refused { trouble, reason: kept(reason) },
             Self::Configuration(text) => Self::Configuration(kept(text)),
             Self::Permanent(text) => Self::Permanent(kept(text)),
+        }
+    }
+
+    /// A failure that took a gateway so long is one that it has tried to avoid several times: OpenClaw asks its model up to eight times.
+    #[must_use]
+    pub(crate) fn after(self, took: Duration) -> Self {
+        match self {
+            Self::Transient(reason) if took >= TRIED_FOR => Self::GaveUp(reason),
+            error => error,
         }
     }
 
@@ -65,10 +137,26 @@ impl AgentError {
     #[must_use]
     pub fn class(&self) -> AgentErrorClass {
         match self {
-            Self::TimedOut(_) | Self::Empty | Self::Transient(_) => AgentErrorClass::Transient,
+            Self::TimedOut(_) | Self::Empty | Self::Transient(_) | Self::Broken(_) | Self::Unfinished(_) => {
+                AgentErrorClass::Transient
+            }
+            Self::GaveUp(_) | Self::Corrected(_) => AgentErrorClass::GaveUp,
             Self::RateLimited { .. } => AgentErrorClass::RateLimited,
-            Self::Configuration(_) => AgentErrorClass::Configuration,
+            Self::Unavailable { .. } => AgentErrorClass::Unavailable,
+            Self::Refused { .. } | Self::Configuration(_) => AgentErrorClass::Configuration,
             Self::Permanent(_) => AgentErrorClass::Permanent,
         }
     }
+
+    /// When the agent wants to be asked again, if it said so.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after, .. } | Self::Unavailable { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
 }
+
+/// A passing failure comes within moments; what comes later is the end of several tries.
+const TRIED_FOR: Duration = Duration::from_secs(30);

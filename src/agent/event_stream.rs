@@ -1,5 +1,6 @@
 //! Server-sent events, as the HTML standard has them: lines ended by LF, CR or both; `data:` lines that an empty line puts together;
-//! everything else (comments, names, ids) says nothing to us.
+//! everything else (comments, names, ids) says nothing to us. A line that is a JSON object by itself counts as data: so some proxies put an error
+//! into a stream.
 
 use std::mem;
 
@@ -14,13 +15,13 @@ pub(crate) struct EventReader {
     after_return: bool,
 }
 
-/// A line was longer than any event.
+/// A line or a document was longer than any that is meant for us.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct LineTooLong;
+pub(crate) struct TooLong;
 
 impl EventReader {
     /// The data of the events that these bytes complete.
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Vec<String>, LineTooLong> {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Vec<String>, TooLong> {
         let mut events = Vec::new();
         for part in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
             // The line feed of a CR LF ends no second line, though it may come in another packet.
@@ -29,7 +30,7 @@ impl EventReader {
             }
             let content = part.strip_suffix(b"\n").or_else(|| part.strip_suffix(b"\r")).unwrap_or(part);
             if self.line.len() + content.len() > LINE_LIMIT_BYTES {
-                return Err(LineTooLong);
+                return Err(TooLong);
             }
             self.line.extend_from_slice(content);
             self.after_return = part.ends_with(b"\r");
@@ -51,7 +52,9 @@ impl EventReader {
         if line.is_empty() {
             return self.data.take();
         }
-        let (field, value) = line.trim_start_matches('\u{feff}').split_once(':').unwrap_or((&line, ""));
+        let line = line.trim_start_matches('\u{feff}');
+        let (field, value) =
+            if line.starts_with('{') { ("data", line) } else { line.split_once(':').unwrap_or((line, "")) };
         if field == "data" {
             let value = value.strip_prefix(' ').unwrap_or(value);
             match &mut self.data {
@@ -94,6 +97,6 @@ mod tests {
 
         let result = reader.push(&vec![b'x'; LINE_LIMIT_BYTES + 1]);
 
-        assert_eq!(result, Err(LineTooLong));
+        assert_eq!(result, Err(TooLong));
     }
 }

@@ -2,6 +2,8 @@
 
 /// Where users' own gateways may be.
 pub mod allowed_hosts;
+/// The body of an answer, judged by what it begins with.
+mod answer_body;
 /// The end of an agent's browser session.
 pub mod browser;
 /// The request of a turn, as OpenAI has it.
@@ -16,8 +18,16 @@ pub mod echo;
 pub mod error;
 /// Server-sent events.
 mod event_stream;
+/// JSON documents one behind the other.
+mod json_documents;
+/// Text out of JSON that may be cut anywhere.
+mod json_text;
 /// Whether a text may reach the agent.
 pub mod moderation;
+/// Whether an agent would take a turn.
+mod probe;
+/// What a server says went wrong.
+mod problem;
 /// What a gateway means by an error.
 mod refusal;
 /// Whom a turn is for.
@@ -64,14 +74,14 @@ impl Agent {
         }
     }
 
-    /// Finds out whether the agent can be reached. What it makes of a turn, only a turn tells.
+    /// Finds out whether the agent would take a turn. What it makes of one, only a turn tells.
     ///
     /// # Errors
-    /// Nobody answers, or nobody may be asked.
-    pub async fn reach(&self) -> Result<(), AgentError> {
+    /// Nobody answers, or nobody may be asked, or what was asked would be refused.
+    pub async fn check(&self) -> Result<(), AgentError> {
         match self {
             Self::Echo => Ok(()),
-            Self::OpenClaw(client) => within(REACHED_WITHIN, client.reach()).await,
+            Self::OpenClaw(client) => within(CHECKED_WITHIN, probe::check(client)).await,
         }
     }
 
@@ -112,7 +122,7 @@ impl Agent {
 }
 
 /// Somebody waits for the answer at a terminal.
-const REACHED_WITHIN: Duration = Duration::from_secs(5);
+const CHECKED_WITHIN: Duration = Duration::from_secs(10);
 
 async fn within<T>(
     timeout: Duration,

@@ -9,9 +9,9 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::answer_body::read_body;
 use crate::client::GatewayClient;
-use crate::completion::read_body;
-use crate::error::AgentError;
+use crate::error::{AgentError, Trouble};
 use crate::refusal::{self, Remedies};
 use crate::target::{Endpoint, Target};
 
@@ -58,9 +58,21 @@ pub enum ModerationError {
 impl From<AgentError> for ModerationError {
     fn from(error: AgentError) -> Self {
         match error {
-            AgentError::RateLimited { retry_after, reason } => Self::RateLimited { retry_after, reason },
-            AgentError::Configuration(reason) => Self::Configuration(reason),
-            AgentError::Transient(reason) | AgentError::Permanent(reason) => Self::NoJudgement(reason),
+            AgentError::RateLimited { retry_after, reason }
+            | AgentError::Unavailable { trouble: Trouble::Busy | Trouble::LockedOut, retry_after, reason } => {
+                Self::RateLimited { retry_after, reason }
+            }
+            AgentError::Transient(reason)
+            | AgentError::Broken(reason)
+            | AgentError::GaveUp(reason)
+            | AgentError::Unfinished(reason)
+            | AgentError::Corrected(reason)
+            | AgentError::Refused { trouble: Trouble::Name, reason }
+            | AgentError::Unavailable { reason, .. }
+            | AgentError::Permanent(reason) => Self::NoJudgement(reason),
+            AgentError::Configuration(reason) | AgentError::Refused { reason, .. } => {
+                Self::Configuration(reason)
+            }
             AgentError::TimedOut(timeout) => Self::NoJudgement(format!("no answer within {timeout:?}")),
             AgentError::Empty => Self::NoJudgement("an empty answer".to_owned()),
         }
@@ -72,6 +84,9 @@ const REMEDIES: Remedies = Remedies {
     token: "check moderation.token",
     rights: "the account behind moderation.token may not have texts judged: give the token of one that may",
     payment: "the account behind moderation.token has to be paid for",
+    provider: "the server's own key is refused by who stands behind it",
+    agent: "check moderation.base_url",
+    model: "set moderation.model to a model that this server has",
     address: "check moderation.base_url",
     moved: "set moderation.base_url to the final address",
 };

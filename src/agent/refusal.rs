@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use reqwest::Response;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
-use serde::Deserialize;
-use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::completion::read_body;
-use crate::error::AgentError;
+use crate::answer_body::read_body;
+use crate::error::{AgentError, Trouble};
+use crate::problem::Problem;
 use crate::target::Endpoint;
 
 /// How much of an error is read, and for how long.
@@ -20,24 +19,6 @@ const MESSAGE_LIMIT: usize = 300;
 /// Nobody is made to wait longer, whatever a gateway asks for.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The error document of OpenAI's API, or the plain text that some servers put there.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum ErrorBody {
-    Document {
-        message: Option<String>,
-        #[serde(rename = "type")]
-        kind: Option<String>,
-        code: Option<Value>,
-    },
-    Text(String),
-}
-
-#[derive(Deserialize)]
-struct ErrorAnswer {
-    error: ErrorBody,
-}
-
 /// What an operator can do about a refusal; it stands in the text of a configuration error.
 pub(crate) struct Remedies {
     /// The token is wrong.
@@ -46,8 +27,14 @@ pub(crate) struct Remedies {
     pub(crate) rights: &'static str,
     /// Nobody pays.
     pub(crate) payment: &'static str,
+    /// What stands behind the gateway refuses the gateway.
+    pub(crate) provider: &'static str,
+    /// Nobody there has this name.
+    pub(crate) agent: &'static str,
     /// Nothing is there.
     pub(crate) address: &'static str,
+    /// There is no such model.
+    pub(crate) model: &'static str,
     /// It is somewhere else.
     pub(crate) moved: &'static str,
 }
@@ -57,67 +44,121 @@ pub(crate) const OF_A_TURN: Remedies = Remedies {
     token: "check the agent's token (OPENCLAW_TOKEN, or the user's own)",
     rights: "the agent's token is valid but may not do this: give one with operator access",
     payment: "the account behind the agent has to be paid for",
+    provider: "the agent's token is right, and the key of the model behind the gateway is refused: mend it in the gateway's configuration",
+    agent: "set openclaw.agent_id (or the user's own agent id) to an agent that this gateway has",
+    model: "set openclaw.model (or the user's own model) to a model that this server has",
     address: "the gateway's chat completions are off by default: set gateway.http.endpoints.chatCompletions.enabled to true \
               in its configuration, and check the agent's base URL",
     moved: "it sends callers elsewhere: set the agent's base URL to the final address",
 };
 
-/// What the status of an answer means.
+/// What the status of an answer means. No run has begun.
 pub(crate) async fn of(response: Response, endpoint: &Endpoint, remedies: &Remedies) -> AgentError {
     let status = response.status();
     let retry_after = retry_after(response.headers());
-    let message = match timeout(BODY_TIMEOUT, read_body(response, endpoint, BODY_LIMIT_BYTES)).await {
-        Ok(Ok(body)) => message(&body),
-        _ => None,
+    let problem = match timeout(BODY_TIMEOUT, read_body(response, endpoint, BODY_LIMIT_BYTES)).await {
+        Ok(Ok(body)) => Problem::of_refusal(&body),
+        _ => Problem::default(),
     };
-    let said = message.map(|message| format!(" ({})", tidy(&message, endpoint))).unwrap_or_default();
-    let reason = format!("{endpoint} answered {status}{said}");
-    let configuration = |remedy: &str| AgentError::Configuration(format!("{reason}; {remedy}"));
-    match status.as_u16() {
-        401 => configuration(remedies.token),
-        402 => configuration(remedies.payment),
-        403 => configuration(remedies.rights),
-        404 | 405 => configuration(remedies.address),
-        300..=399 => configuration(remedies.moved),
-        429 => AgentError::RateLimited { retry_after, reason },
-        408 | 425 | 500..=599 => AgentError::Transient(reason),
+    let said = Some(tidy(&problem.message, endpoint)).filter(|said| !said.is_empty());
+    let reason =
+        format!("{endpoint} answered {status}{}", said.map(|said| format!(" ({said})")).unwrap_or_default());
+    let refused = |trouble: Trouble, remedy: &str| AgentError::Refused {
+        trouble,
+        reason: format!("{reason}; {remedy}"),
+    };
+    let unavailable = |trouble: Trouble| AgentError::Unavailable {
+        trouble,
+        retry_after: retry_after.or(problem.wait()),
+        reason: reason.clone(),
+    };
+    match (status.as_u16(), subject(&problem)) {
+        (400..=499, Some(Subject::Payment)) | (402, _) => refused(Trouble::Provider, remedies.payment),
+        (400 | 404 | 422, Some(Subject::Model)) => refused(Trouble::Name, remedies.model),
+        (400 | 404 | 422, Some(Subject::Agent)) => refused(Trouble::Name, remedies.agent),
+        (401, Some(Subject::ModelKey)) => refused(Trouble::Provider, remedies.provider),
+        (401, _) => refused(Trouble::Token, remedies.token),
+        (403, _) => refused(Trouble::Token, remedies.rights),
+        (404 | 405, _) => refused(Trouble::Endpoint, remedies.address),
+        (300..=399, _) => refused(Trouble::Endpoint, remedies.moved),
+        (429, _) if problem.says(&["authentication attempts"]) => unavailable(Trouble::LockedOut),
+        (429 | 529, _) => unavailable(Trouble::Busy),
+        // Nobody behind the proxy, or somebody who is not ready.
+        (502 | 503, _) => unavailable(Trouble::Unreachable),
+        (408 | 425 | 500..=599, _) => AgentError::Transient(reason),
         _ => AgentError::Permanent(reason),
     }
 }
 
-/// What an error in the middle of a stream, or under a 200, means.
-pub(crate) fn in_band(problem: &ErrorBody, endpoint: &Endpoint) -> AgentError {
-    let (message, kind) = match problem {
-        ErrorBody::Text(text) => (text.as_str(), String::new()),
-        ErrorBody::Document { message, kind, code } => {
-            let code = code.as_ref().map(Value::to_string).unwrap_or_default();
-            (
-                message.as_deref().unwrap_or_default(),
-                format!("{} {code}", kind.as_deref().unwrap_or_default()),
-            )
-        }
+/// What an error in the middle of a stream, or under a 200, means. The run has begun, and what went wrong is mostly behind the gateway.
+pub(crate) fn in_band(problem: &Problem, endpoint: &Endpoint) -> AgentError {
+    let reason = format!("{endpoint} said in its answer: {}", tidy(&problem.message, endpoint));
+    let refused = |trouble: Trouble, remedy: &str| AgentError::Refused {
+        trouble,
+        reason: format!("{reason}; {remedy}"),
     };
-    let reason = format!("{endpoint} said in its answer: {}", tidy(message, endpoint));
-    if kind.contains("rate_limit") || kind.contains("429") {
-        AgentError::RateLimited { retry_after: None, reason }
-    } else if kind.contains("invalid_request") {
+    if problem.says(&["append-only"]) {
+        return AgentError::Corrected(reason);
+    }
+    match subject(problem) {
+        Some(Subject::Payment) => return refused(Trouble::Provider, OF_A_TURN.payment),
+        Some(Subject::Model) => return refused(Trouble::Name, OF_A_TURN.model),
+        Some(Subject::Agent) => return refused(Trouble::Name, OF_A_TURN.agent),
+        Some(Subject::ModelKey) | None => {}
+    }
+    let wait = problem.wait();
+    if wait.is_some() || problem.is_of_kind(&["rate_limit", "429", "overloaded", "529", "too_many"]) {
+        AgentError::RateLimited { retry_after: wait, reason }
+    } else if problem.is_of_kind(&["authentication", "permission", "api_key", "401", "403"]) {
+        refused(Trouble::Provider, OF_A_TURN.provider)
+    } else if problem.is_of_kind(&["invalid_request", "badrequest", "context_length", "400", "413", "422"]) {
         AgentError::Permanent(reason)
     } else {
         AgentError::Transient(reason)
     }
 }
 
-/// A gateway's own words on one line, without its token and of limited length.
-pub(crate) fn tidy(message: &str, endpoint: &Endpoint) -> String {
-    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    endpoint.redact(&line).chars().take(MESSAGE_LIMIT).collect()
+/// What an error is about, where its words tell more than its status.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Subject {
+    /// The model's name.
+    Model,
+    /// The agent's name.
+    Agent,
+    /// The key by which the gateway asks its model.
+    ModelKey,
+    /// An account without money.
+    Payment,
 }
 
-fn message(body: &[u8]) -> Option<String> {
-    match serde_json::from_slice::<ErrorAnswer>(body).ok()?.error {
-        ErrorBody::Document { message, .. } => message,
-        ErrorBody::Text(text) => Some(text),
+fn subject(problem: &Problem) -> Option<Subject> {
+    if problem.is_of_kind(&["insufficient_quota", "billing"]) || problem.says(&["insufficient_quota"]) {
+        return Some(Subject::Payment);
     }
+    if problem.says(&["unknown agent", "no such agent"]) {
+        return Some(Subject::Agent);
+    }
+    let is_unknown =
+        problem.says(&["not found", "does not exist", "not exist", "no such"]) && problem.says(&["model"]);
+    if is_unknown
+        || problem.is_of_kind(&["model_not_found"])
+        || problem.says(&["invalid model", "unknown model"])
+    {
+        return Some(Subject::Model);
+    }
+    // A gateway that refuses our own token says so in words of its own: "unauthorized" (OpenClaw), "auth_error" (litellm).
+    let is_own = problem.message.is_empty()
+        || ["invalid api key", "invalid x-api-key", "unauthorized"]
+            .contains(&problem.message.trim().to_lowercase().as_str());
+    let is_providers = problem.is_of_kind(&["authentication_error"])
+        || problem.says(&["authenticationerror", "exception -"]);
+    (is_providers && !is_own).then_some(Subject::ModelKey)
+}
+
+/// A gateway's own words on one line, without its token and what no database takes, and of limited length.
+pub(crate) fn tidy(message: &str, endpoint: &Endpoint) -> String {
+    let line = message.split_whitespace().collect::<Vec<_>>().join(" ").replace(char::is_control, "");
+    endpoint.redact(&line).chars().take(MESSAGE_LIMIT).collect()
 }
 
 /// `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3). A date counts from the answer's own `Date`: this machine's clock may be wrong.

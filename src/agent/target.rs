@@ -24,6 +24,8 @@ pub struct Target {
 pub struct Endpoint {
     chat: Url,
     tools: Option<Url>,
+    models: Url,
+    ready: Url,
     moderations: Url,
     authorization: Option<HeaderValue>,
     token: SecretString,
@@ -58,11 +60,13 @@ impl Endpoint {
             None if root != path => (path.clone(), None),
             None => (format!("{root}/v1/chat/completions"), Some(format!("{root}/tools/invoke"))),
         };
-        let moderations = format!("{}/v1/moderations", root.strip_suffix("/v1").unwrap_or(root));
+        let gateway = root.strip_suffix("/v1").unwrap_or(root);
+        let [moderations, models, ready] =
+            ["/v1/moderations", "/v1/models", "/readyz"].map(|path| at(&format!("{gateway}{path}")));
         let token = token.expose_secret().trim();
         let authorization = (!token.is_empty()).then(|| bearer(token)).transpose()?;
-        let (chat, tools, moderations) = (at(&chat), tools.map(|path| at(&path)), at(&moderations));
-        Ok(Self { chat, tools, moderations, authorization, token: token.into() })
+        let (chat, tools) = (at(&chat), tools.map(|path| at(&path)));
+        Ok(Self { chat, tools, models, ready, moderations, authorization, token: token.into() })
     }
 
     /// Whether both are the same gateway, however it is spelled.
@@ -84,6 +88,16 @@ impl Endpoint {
     /// Where tools are called; no server but a gateway has that.
     pub(crate) fn tools(&self) -> Option<&Url> {
         self.tools.as_ref()
+    }
+
+    /// Where servers name their models, and gateways their agents.
+    pub(crate) fn models(&self) -> &Url {
+        &self.models
+    }
+
+    /// Where a gateway says whether it has come up.
+    pub(crate) fn ready(&self) -> &Url {
+        &self.ready
     }
 
     /// Where texts are judged; OpenAI and servers like it have that.

@@ -11,6 +11,8 @@ pub struct TurnRequest {
     pub channel: Channel,
     /// What the person said, in order.
     pub parts: Vec<TurnPart>,
+    /// Whether the agent was asked the same before, and may have begun.
+    pub is_again: bool,
     /// When the run is given up.
     pub timeout: Duration,
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use agent::Agent;
+use agent::error::AgentError;
 use channel::inbound::changed_ids;
 use channel::outbound::sender;
 use channel::pools;
@@ -132,12 +133,15 @@ fn in_words(error: sqlx::Error) -> String {
 }
 
 async fn agent(config: &Config) -> Result<String, String> {
-    match config.agent.reach().await {
+    match config.agent.check().await {
         Ok(()) if matches!(config.agent, Agent::Echo) => {
             Ok("the built-in echo agent; set OPENCLAW_BASE_URL for a gateway".to_owned())
         }
-        Ok(()) => Ok(format!("{} can be reached", config.agent.name())),
-        Err(error) => Err(format!("{error}: check OPENCLAW_BASE_URL, and whether the gateway runs")),
+        Ok(()) => Ok(format!("{} takes turns", config.agent.name())),
+        Err(error @ (AgentError::Unavailable { .. } | AgentError::Broken(_) | AgentError::TimedOut(_))) => {
+            Err(format!("{error}: check OPENCLAW_BASE_URL, and whether the gateway runs"))
+        }
+        Err(error) => Err(error.to_string()),
     }
 }
 

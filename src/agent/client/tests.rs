@@ -39,6 +39,7 @@ async fn ask(allowed: &[&str], host: &str, port: u16) -> AgentError {
         conversation_id: "1".to_owned(),
         channel: Channel::Dashboard,
         parts: vec![TurnPart::Text("hi".to_owned())],
+        is_again: false,
         timeout: Duration::from_secs(10),
     };
     gateways.client(endpoint).complete(&turn).await.unwrap_err()

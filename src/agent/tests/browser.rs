@@ -31,6 +31,24 @@ async fn the_browser_of_a_session_is_stopped() {
 }
 
 #[tokio::test]
+async fn a_browser_that_does_not_run_is_not_stopped() {
+    let status = json!({ "ok": true, "result": { "details": { "enabled": true, "running": false } } });
+
+    let (gateway, result) = stop(200, status).await;
+
+    assert_eq!(result.unwrap(), BrowserStop::NotRunning);
+    let body = json!({ "tool": "browser", "action": "status", "args": {}, "sessionKey": "whatsapp-7" });
+    assert_eq!(gateway.asked().body, body);
+}
+
+#[tokio::test]
+async fn a_browser_that_runs_after_its_stop_was_not_stopped() {
+    let (_, result) = stop(200, json!({ "ok": true, "result": { "running": true } })).await;
+
+    assert_eq!(result.unwrap_err().class(), AgentErrorClass::Transient);
+}
+
+#[tokio::test]
 async fn a_browser_that_does_not_run_is_told_from_one_that_was_stopped() {
     let as_text = json!([{ "type": "text", "text": "{\"ok\":true,\"stopped\":false}" }]);
     let cases = [

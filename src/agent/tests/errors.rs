@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agent::Agent;
 use agent::client::GatewayClient;
-use agent::error::{AgentError, AgentErrorClass};
+use agent::error::{AgentError, AgentErrorClass, Trouble};
 use agent::target::Endpoint;
 use axum::response::{IntoResponse, Redirect};
 use serde_json::json;
@@ -21,9 +21,10 @@ async fn every_status_has_its_class_and_configuration_errors_name_the_remedy() {
         (405, AgentErrorClass::Configuration, "gateway.http.endpoints.chatCompletions.enabled"),
         (408, AgentErrorClass::Transient, ""),
         (413, AgentErrorClass::Permanent, ""),
-        (429, AgentErrorClass::RateLimited, ""),
+        (429, AgentErrorClass::Unavailable, ""),
         (500, AgentErrorClass::Transient, "internal error"),
-        (503, AgentErrorClass::Transient, ""),
+        (502, AgentErrorClass::Unavailable, ""),
+        (503, AgentErrorClass::Unavailable, ""),
     ];
     for (status, class, remedy) in cases {
         let gateway = Gateway::answering(move || refusal(status, "internal error")).await;
@@ -42,8 +43,8 @@ async fn a_busy_gateway_says_when_to_come_back() {
 
     let error = gateway.ask("hi").await.unwrap_err();
 
-    let AgentError::RateLimited { retry_after, reason } = error else { panic!("{error}") };
-    assert_eq!(retry_after, Some(Duration::from_secs(17)));
+    let AgentError::Unavailable { trouble, retry_after, reason } = error else { panic!("{error}") };
+    assert_eq!((trouble, retry_after), (Trouble::Busy, Some(Duration::from_secs(17))));
     assert!(reason.contains("slow down"), "{reason}");
 }
 
@@ -65,7 +66,8 @@ async fn a_gateway_that_is_away_is_asked_again() {
     let error = agent.send_to_openclaw(&turn("hi")).await.unwrap_err();
 
     assert!(
-        matches!(&error, AgentError::Transient(text) if text.contains("cannot reach http://127.0.0.1:1")),
+        error.class() == AgentErrorClass::Unavailable
+            && error.to_string().contains("cannot reach http://127.0.0.1:1"),
         "{error}"
     );
     assert_eq!(text(gateway.ask("hi").await), "Hello.");

@@ -36,15 +36,32 @@ pub(crate) struct Asked {
 
 impl Gateway {
     pub(crate) async fn answering(answer: impl Fn() -> Response + Clone + Send + Sync + 'static) -> Self {
+        Self::start(move |_| answer()).await
+    }
+
+    /// Answers by the body that was sent.
+    pub(crate) async fn for_asked(
+        answer: impl Fn(&Value) -> Response + Clone + Send + Sync + 'static,
+    ) -> Self {
+        Self::start(move |asked| answer(&asked.body)).await
+    }
+
+    /// Answers by the path that was asked for.
+    pub(crate) async fn for_path(answer: impl Fn(&str) -> Response + Clone + Send + Sync + 'static) -> Self {
+        Self::start(move |asked| answer(asked.line.rsplit(' ').next().unwrap_or_default())).await
+    }
+
+    async fn start(answer: impl Fn(&Asked) -> Response + Clone + Send + Sync + 'static) -> Self {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let remembered = asked.clone();
         let handler = async move |request: Request| {
             let (parts, body) = request.into_parts();
             let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-            let body = serde_json::from_slice(&body).unwrap();
+            let body = serde_json::from_slice(&body).unwrap_or_default();
             let line = format!("{} {}", parts.method, parts.uri);
-            remembered.lock().unwrap().push(Asked { line, headers: parts.headers, body });
-            answer()
+            let asked = Asked { line, headers: parts.headers, body };
+            remembered.lock().unwrap().push(asked.clone());
+            answer(&asked)
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -70,6 +87,11 @@ impl Gateway {
         self.agent().send_to_openclaw(&turn(text)).await
     }
 
+    /// How many requests came.
+    pub(crate) fn times_asked(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+
     /// The last request.
     pub(crate) fn asked(&self) -> Asked {
         self.asked.lock().unwrap().last().cloned().expect("the gateway was asked")
@@ -93,6 +115,7 @@ pub(crate) fn turn(text: &str) -> TurnRequest {
         conversation_id: "whatsapp-7".to_owned(),
         channel: Channel::Whatsapp,
         parts: vec![TurnPart::Text(text.to_owned())],
+        is_again: false,
         timeout: Duration::from_secs(20),
     }
 }

@@ -3,8 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may panic as tests do")]
 
 mod browser;
+mod checks;
+mod dialects;
 mod errors;
 mod gateway;
 mod moderation;
+mod refusals;
 mod requests;
 mod streams;

@@ -8,7 +8,7 @@ use agent::Agent;
 use agent::allowed_hosts::AllowedHosts;
 use agent::client::Gateways;
 use agent::target::{Endpoint, Target};
-use agent::turn::{Channel, Reply, TurnPart};
+use agent::turn::{Channel, Reply, TurnPart, TurnRequest};
 use serde_json::json;
 
 use crate::gateway::{Gateway, TOKEN, completion, text, turn};
@@ -31,6 +31,7 @@ async fn a_turn_is_one_user_message_in_the_session_of_its_conversation() {
     assert_eq!(asked.header("authorization"), Some("Bearer gateway-token"));
     assert_eq!(asked.header("x-openclaw-message-channel"), Some("whatsapp"));
     assert_eq!(asked.header("x-openclaw-agent-id"), None);
+    assert_eq!(asked.header("x-openclaw-session-key"), Some("whatsapp-7"));
     let messages = json!([{ "role": "user", "content": "hi\nare you there?" }]);
     let body = json!({ "model": "openclaw", "user": "whatsapp-7", "stream": true, "messages": messages });
     assert_eq!(asked.body, body);
@@ -47,9 +48,21 @@ async fn an_image_travels_as_a_data_uri() {
 
     let asked = gateway.asked();
     assert_eq!(asked.header("x-openclaw-message-channel"), Some("dashboard"));
-    let words = json!({ "type": "text", "text": "what is this?" });
+    let words = json!({ "type": "text", "text": "what is this?\n[picture (image/JPEG, 1 KB)]" });
     let image = json!({ "type": "image_url", "image_url": { "url": "data:image/jpeg;base64,Y2F0" } });
     assert_eq!(asked.body["messages"][0]["content"], json!([words, image]));
+}
+
+#[tokio::test]
+async fn a_turn_that_is_asked_again_says_so() {
+    let gateway = Gateway::answering(|| completion("Hello.")).await;
+    let turn = TurnRequest { is_again: true, ..turn("hi") };
+
+    gateway.agent().send_to_openclaw(&turn).await.unwrap();
+
+    let messages = gateway.asked().body["messages"].clone();
+    assert_eq!((&messages[0]["role"], &messages[1]["content"]), (&json!("system"), &json!("hi")));
+    assert!(messages[0]["content"].as_str().unwrap().contains("do not do it again"), "{messages}");
 }
 
 #[tokio::test]

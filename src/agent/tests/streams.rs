@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agent::Agent;
 use agent::client::GatewayClient;
-use agent::error::AgentError;
+use agent::error::{AgentError, AgentErrorClass};
 use agent::target::Endpoint;
 use axum::response::Response;
 use futures::StreamExt;
@@ -24,7 +24,7 @@ async fn asked_of(
 }
 
 fn is_transient(error: &AgentError, reason: &str) -> bool {
-    matches!(error, AgentError::Transient(text) if text.contains(reason))
+    error.class() == AgentErrorClass::Transient && error.to_string().contains(reason)
 }
 
 #[tokio::test]

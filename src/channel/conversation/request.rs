@@ -20,6 +20,7 @@ pub async fn build(app: &App, turn: &Turn, messages: &[Said]) -> sqlx::Result<Tu
         conversation_id: session_key(app, turn.conversation_id),
         channel: if is_whatsapp { Channel::Whatsapp } else { Channel::Dashboard },
         parts: messages.iter().flat_map(|said| parts(said, &mut fetched, &replied_to)).collect(),
+        is_again: turn.attempt > 1,
         timeout: app.settings.agent.timeout,
     })
 }
