@@ -1,0 +1,132 @@
+//! Products, powers, paths and ratings: words with asterisks in them that are no emphasis, whatever CommonMark sees.
+
+use std::ops::Range;
+
+use super::names;
+
+/// The word around `at`: up to white space and what ends code, cells and tags.
+pub(super) fn token_around(source: &str, at: usize, from: usize) -> Range<usize> {
+    let is_end = |char: char| char.is_whitespace() || matches!(char, '`' | '|' | '<' | '>' | '$');
+    let start = source[from..at].rfind(is_end).map_or(from, |found| {
+        let found = from + found;
+        found + source[found..].chars().next().map_or(1, char::len_utf8)
+    });
+    let end = source[at..].find(is_end).map_or(source.len(), |found| at + found);
+    start..end
+}
+
+/// The signs of a word that are no emphasis.
+pub(super) fn literal_signs(source: &str, token: Range<usize>) -> Vec<Range<usize>> {
+    let mut signs = asterisks(source, token.clone());
+    signs.extend(variadic(source, token.clone()));
+    signs.extend(rating(source, token.clone()));
+    signs.extend(names::dunders(source, token));
+    signs
+}
+
+/// The asterisks of `*args` and `**kwargs`, which nobody closes.
+fn variadic(source: &str, token: Range<usize>) -> Option<Range<usize>> {
+    let word = &source[token.clone()];
+    let start = word.find('*')?;
+    let name = word[start..].trim_start_matches('*');
+    let end = word.len() - name.len();
+    let is_variadic = ["args", "kwargs"]
+        .iter()
+        .any(|wanted| name.trim_end_matches([')', ',', '.', ';', ':', '?', '!']) == *wanted);
+    (is_variadic && !word[..start].contains(char::is_alphanumeric))
+        .then_some(token.start + start..token.start + end)
+}
+
+/// How far back an asterisk may have been opened, in characters.
+const LONGEST_EMPHASIS: usize = 300;
+
+/// The asterisk of `5* hotel`, if none before it in its line may want to be closed.
+fn rating(source: &str, token: Range<usize>) -> Option<Range<usize>> {
+    let number = source[token.clone()].strip_suffix('*')?;
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let near = source[..token.start]
+        .char_indices()
+        .rev()
+        .take(LONGEST_EMPHASIS)
+        .take_while(|(_, char)| *char != '\n');
+    let line = &source[near.last().map_or(token.start, |(at, _)| at)..token.start];
+    let is_opened = line.split_whitespace().any(|word| {
+        let bare = word.trim_start_matches(|char: char| !char.is_alphanumeric() && char != '*');
+        bare.starts_with('*') && bare.len() > 1 && !bare.starts_with("**")
+    });
+    (is_number && !is_opened).then(|| token.end - 1..token.end)
+}
+
+/// A run of asterisks in a word.
+struct Run {
+    range: Range<usize>,
+    before: Option<char>,
+    after: Option<char>,
+}
+
+fn asterisks(source: &str, token: Range<usize>) -> Vec<Range<usize>> {
+    let word = &source[token.clone()];
+    let runs = runs(word);
+    let is_edge = |char: char| !char.is_alphanumeric() && !matches!(char, '*' | '/' | ')' | '(' | '[' | ']');
+    let lead = word.trim_start_matches(|char| is_edge(char) || char == '(');
+    let lead = lead.len() - lead.trim_start_matches('*').len();
+    let trail = word.trim_end_matches(|char| is_edge(char) || char == ')');
+    let trail = trail.len() - trail.trim_end_matches('*').len();
+    // What opens or closes the word is emphasis, and so may be its like inside.
+    let inner: Vec<&Run> =
+        runs.iter().filter(|run| run.range.len() != lead && run.range.len() != trail).collect();
+    let is_product = inner.iter().all(|run| run.joins()) && inner.iter().any(|run| run.joins_numbers(word));
+    let is_bold_path = lead > 0 && lead == trail;
+    let in_path = |run: &&Run| !is_bold_path && run.is_wildcard(runs.len());
+    let hidden = if is_product { inner } else { runs.iter().filter(in_path).collect() };
+    hidden.iter().map(|run| token.start + run.range.start..token.start + run.range.end).collect()
+}
+
+fn runs(word: &str) -> Vec<Run> {
+    let mut runs = Vec::new();
+    let mut at = 0;
+    while let Some(found) = word[at..].find('*') {
+        let start = at + found;
+        let end = start + (word.len() - start - word[start..].trim_start_matches('*').len());
+        at = end;
+        let before = word[..start].chars().next_back();
+        if before == Some('\\') {
+            continue;
+        }
+        runs.push(Run { range: start..end, before, after: word[end..].chars().next() });
+    }
+    runs
+}
+
+impl Run {
+    /// Whether there is an operand on both sides.
+    fn joins(&self) -> bool {
+        // Where words have no blanks between them, an asterisk between two letters is emphasis.
+        let is_letter = |char: char| char.is_alphanumeric() && char < '\u{2000}';
+        self.before.is_some_and(|char| is_letter(char) || matches!(char, ')' | ']' | '}'))
+            && self.after.is_some_and(|char| is_letter(char) || matches!(char, '(' | '[' | '{'))
+            && self.range.len() <= 2
+    }
+
+    /// Whether it stands for a part of a path, as in `src/**/*.rs`.
+    fn is_wildcard(&self, runs: usize) -> bool {
+        match (self.before, self.after) {
+            (Some('/'), after) => after.is_none_or(|char| !char.is_alphanumeric()),
+            (None, Some('/')) => runs > 1,
+            _ => false,
+        }
+    }
+
+    /// Whether the operands are numbers, brackets or single letters: words of a language are not multiplied.
+    fn joins_numbers(&self, word: &str) -> bool {
+        let is_numeric = |char: Option<char>| {
+            char.is_some_and(|char| char.is_ascii_digit() || matches!(char, '(' | ')' | '[' | ']'))
+        };
+        let is_lone = |next: Option<char>, beyond: Option<char>| {
+            next.is_some_and(|char| char.is_alphabetic()) && beyond.is_none_or(|char| !char.is_alphanumeric())
+        };
+        let left = is_lone(self.before, word[..self.range.start].chars().rev().nth(1));
+        let right = is_lone(self.after, word[self.range.end..].chars().nth(1));
+        is_numeric(self.before) || is_numeric(self.after) || (left && right)
+    }
+}
