@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use agent::error::AgentError;
+use agent::error::{AgentError, AgentErrorClass};
 use agent::turn::{Channel, Reply, TurnPart, TurnRequest};
 use channel::app::App;
 use channel::conversation::agents::{self, UsersAgent};
@@ -115,7 +115,8 @@ async fn fail(
     let reason = error.to_string();
     // Until the next attempt it holds nothing: the person may chat.
     store::turns::fail(&mut tx, asked.turn.id, &reason).await?;
-    if !attempt.is_last_attempt() {
+    // What the gateway has tried again itself is not tried again.
+    if !attempt.is_last_attempt() && error.class() != AgentErrorClass::GaveUp {
         tx.commit().await?;
         return Err(error.into());
     }

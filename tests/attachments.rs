@@ -70,7 +70,10 @@ async fn a_picture_is_seen_a_contact_is_read_and_other_files_are_named() {
     let of_disguised = seen(&app).await;
 
     let chats = gateway.chats();
-    assert_eq!((chats[0].text.as_str(), chats[0].channel.as_deref()), ("Look", Some("whatsapp")));
+    assert_eq!(
+        (chats[0].text.as_str(), chats[0].channel.as_deref()),
+        ("Look\n[picture (image/gif, 1 KB)]", Some("whatsapp"))
+    );
     assert_eq!(chats[0].pictures, [format!("data:image/gif;base64,{}", STANDARD.encode(PIXEL))]);
     assert_eq!(
         of_picture,
@@ -163,7 +166,7 @@ async fn a_picture_whose_webhook_never_came_is_seen_all_the_same() {
     app.replies(PERSON, 1).await;
 
     let chat = &gateway.chats()[0];
-    assert_eq!((chat.text.as_str(), chat.pictures.len()), ("Look", 1));
+    assert_eq!((chat.text.as_str(), chat.pictures.len()), ("Look\n[picture (image/gif, 1 KB)]", 1));
 }
 
 /// Counts who knocks.

@@ -160,3 +160,18 @@ impl AgentError {
 
 /// A passing failure comes within moments; what comes later is the end of several tries.
 const TRIED_FOR: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_failure_that_a_gateway_told_late_is_one_that_it_has_tried_to_avoid() {
+        let told = || AgentError::Transient("internal error".to_owned());
+        let broken = AgentError::Broken("the answer broke off".to_owned());
+
+        assert_eq!(told().after(TRIED_FOR - Duration::from_secs(1)).class(), AgentErrorClass::Transient);
+        assert_eq!(told().after(TRIED_FOR).class(), AgentErrorClass::GaveUp);
+        assert_eq!(broken.after(TRIED_FOR).class(), AgentErrorClass::Transient);
+    }
+}

@@ -10,4 +10,5 @@ mod gateway;
 mod moderation;
 mod refusals;
 mod requests;
+mod servers;
 mod streams;
