@@ -1,7 +1,6 @@
 //! Turns a text into a delivery with its chunks and their jobs: the one place where a reply is planned.
 
 use queue::enqueue::EnqueueError;
-use queue::job::NewJob;
 use queue::transaction::Transaction;
 use store::deliveries::{NewChunk, NewDelivery, Purpose};
 use store::messages::Said;
@@ -9,8 +8,8 @@ use store::turns::Turn;
 
 use crate::app::App;
 use crate::kinds::SendChunk;
-use crate::lanes;
 use crate::outbound::planning::{self, Kind, Limits};
+use crate::outbound::send_jobs;
 
 /// Why a reply could not be stored.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +64,7 @@ pub async fn plan(
     let jobs = chunk_ids.iter().zip(&planned).map(|(id, chunk)| {
         let job =
             SendChunk { chunk: *id, meter_proactive: chunk.meter_proactive, proactive: chunk.proactive };
-        NewJob::of(&job).lane(lanes::replies(address_id)).unique_key(lanes::chunk_key(*id))
+        send_jobs::job(&job, false, address_id)
     });
     tx.enqueue_batch(jobs.collect()).await?;
     tracing::info!(turn.id = turn.id.0, delivery.id = %delivery_id, "Planned the reply of turn {} in {} chunks", turn.id, chunk_ids.len());

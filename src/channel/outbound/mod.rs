@@ -12,6 +12,8 @@ pub mod planning;
 pub mod proactive;
 /// What a failed attempt to send means.
 mod send_failures;
+/// The job that sends a chunk.
+pub mod send_jobs;
 /// A sender that Twilio refuses.
 pub mod sender;
 /// An attempt to send a chunk.

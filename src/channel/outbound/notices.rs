@@ -3,14 +3,13 @@
 
 use chrono::{DateTime, Utc};
 use queue::enqueue::EnqueueError;
-use queue::job::NewJob;
 use queue::transaction::Transaction;
 use store::deliveries::{NewChunk, NewDelivery, Purpose};
 use store::ids::{AddressId, MessageId};
 
 use crate::app::Settings;
 use crate::kinds::SendChunk;
-use crate::lanes;
+use crate::outbound::send_jobs;
 
 /// A notice to be sent.
 #[derive(Clone, Copy, Debug)]
@@ -56,9 +55,8 @@ pub(crate) async fn tell(
     };
     let (_, chunk_ids) = store::deliveries::create(tx, delivery).await?;
     for chunk in chunk_ids {
-        let job = SendChunk { chunk, meter_proactive: false, proactive: false };
-        let job =
-            NewJob::of(&job).lane(lanes::replies(notice.address_id)).unique_key(lanes::chunk_key(chunk));
+        let chunk = SendChunk { chunk, meter_proactive: false, proactive: false };
+        let job = send_jobs::job(&chunk, false, notice.address_id);
         tx.enqueue(if notice.urgent { job.priority(URGENT) } else { job }).await?;
     }
     Ok(())

@@ -8,7 +8,8 @@ use store::retries::{self, Resent, UnsentChunk};
 
 use super::{Answered, NOT_CLOSED, Result, refused};
 use crate::app::Settings;
-use crate::outbound::proactive;
+use crate::kinds::SendChunk;
+use crate::outbound::{proactive, send_jobs};
 
 /// Plans a delivery that begins with this chunk.
 pub(super) async fn send_again(
@@ -72,7 +73,8 @@ async fn enqueue(
     parts: &[UnsentChunk],
 ) -> Result<()> {
     let jobs = chunk_ids.iter().zip(parts).map(|(id, part)| {
-        proactive::job(*id, part.meter_proactive, part.proactive, chunk.of_own_accord, address_id)
+        let job = SendChunk { chunk: *id, meter_proactive: part.meter_proactive, proactive: part.proactive };
+        send_jobs::job(&job, chunk.of_own_accord, address_id)
     });
     tx.enqueue_batch(jobs.collect()).await?;
     Ok(())

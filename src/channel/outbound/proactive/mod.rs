@@ -12,15 +12,14 @@ use queue::job::NewJob;
 use queue::transaction::Transaction;
 use store::allowances::{self, Wish};
 use store::deliveries::{Delivery, DeliveryState, NewChunk, Obstacle, Purpose};
-use store::ids::{AddressId, ChunkId, DeliveryId};
+use store::ids::{ChunkId, DeliveryId};
 use store::proactive_deliveries::{self, Beginning, NewProactive, Opening};
 
 use crate::app::Settings;
 use crate::kinds::SendChunk;
-use crate::lanes;
 use crate::outbound::proactive::assessment::Assessment;
 use crate::outbound::proactive::eligibility::{Eligibilities, Eligibility};
-use crate::pools;
+use crate::outbound::send_jobs;
 
 /// What shall be said.
 #[derive(Clone, Debug)]
@@ -234,7 +233,12 @@ fn send_jobs<'a>(
     not_before: Option<DateTime<Utc>>,
 ) -> impl Iterator<Item = NewJob> + 'a {
     chunk_ids.iter().zip(&opening.chunks).map(move |(chunk_id, chunk)| {
-        let job = job(*chunk_id, chunk.meter_proactive, chunk.proactive, true, opening.address_id);
+        let chunk = SendChunk {
+            chunk: *chunk_id,
+            meter_proactive: chunk.meter_proactive,
+            proactive: chunk.proactive,
+        };
+        let job = send_jobs::job(&chunk, true, opening.address_id);
         match not_before {
             Some(moment) => job.run_at(moment),
             None => job,
@@ -242,28 +246,13 @@ fn send_jobs<'a>(
     })
 }
 
-/// The job that sends a chunk, in the lane of its person.
-pub fn job(
-    chunk: ChunkId,
-    meter_proactive: bool,
-    proactive: bool,
-    of_own_accord: bool,
-    address_id: AddressId,
-) -> NewJob {
-    let job =
-        NewJob::of(&SendChunk { chunk, meter_proactive, proactive }).unique_key(lanes::chunk_key(chunk));
-    if of_own_accord {
-        job.lane(lanes::proactive(address_id)).pool(pools::PROACTIVE)
-    } else {
-        job.lane(lanes::replies(address_id))
-    }
-}
-
 /// Enqueues what is left to be sent of a delivery whose jobs have ended: after a send in doubt has been cleared up. What has a job keeps it.
 pub async fn go_on(tx: &mut Transaction, delivery_id: DeliveryId) -> Result<(), PlanError> {
     let left = store::chunks::planned(tx, delivery_id).await?;
     let jobs = left.iter().map(|chunk| {
-        job(chunk.id, chunk.meter_proactive, chunk.proactive, chunk.of_own_accord, chunk.address_id)
+        let job =
+            SendChunk { chunk: chunk.id, meter_proactive: chunk.meter_proactive, proactive: chunk.proactive };
+        send_jobs::job(&job, chunk.of_own_accord, chunk.address_id)
     });
     tx.enqueue_batch(jobs.collect()).await?;
     Ok(())
