@@ -1,7 +1,7 @@
 //! Closes a chunk whose `send_chunk` will never run again.
 //!
-//! Enqueued by the queue when a `send_chunk` died or was cancelled. It enqueues nothing. It may run twice: a chunk that has its end is left
-//! alone. What was being sent just then ends as unknown, since Twilio may have it.
+//! Enqueued by the queue when a `send_chunk` died or was cancelled. What was being sent just then ends as unknown, since Twilio may have it;
+//! that raises an alert, whose `post_alert` is enqueued. It may run twice: a chunk that has its end is left alone.
 
 use channel::app::App;
 use channel::kinds::CloseChunk;

@@ -1,7 +1,7 @@
 //! Gives a message its outcome when nobody could decide about it.
 //!
-//! Enqueued by the queue when a `receive_message` died or was cancelled. It may run twice: a message that has its outcome, or that the agent
-//! shall see, is left alone.
+//! Enqueued by the queue when a `receive_message` died or was cancelled. Enqueues the `send_chunk` of its apology. It may run twice: a message
+//! that has its outcome, or that the agent shall see, is left alone.
 
 use channel::app::App;
 use channel::inbound::admission;

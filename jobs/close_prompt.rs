@@ -1,6 +1,7 @@
 //! Ends a user's part of a slot whose `prompt_user` will never run again, and with the last part the slot.
 //!
-//! Enqueued by the queue when a `prompt_user` died or was cancelled. It enqueues nothing. It may run twice: a part that has ended is left alone.
+//! Enqueued by the queue when a `prompt_user` died or was cancelled. The end of a slot may raise an alert, whose `post_alert` is enqueued. It
+//! may run twice: a part that has ended is left alone.
 
 use channel::app::App;
 use channel::kinds::{ClosePrompt, PromptUser};

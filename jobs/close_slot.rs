@@ -1,6 +1,7 @@
 //! Ends a slot whose `run_duty` will never run again, as failed.
 //!
-//! Enqueued by the queue when a `run_duty` died or was cancelled. It enqueues nothing. It may run twice: a slot that has ended is left alone.
+//! Enqueued by the queue when a `run_duty` died or was cancelled. The tenth failed slot in a row switches the schedule off and raises an alert,
+//! whose `post_alert` is enqueued. It may run twice: a slot that has ended is left alone.
 
 use channel::app::App;
 use channel::kinds::CloseSlot;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use channel::app::App;
 use channel::kinds::RunDuty;
-use channel::schedules::audience::Duty;
+use channel::schedules::audience::AudienceRun;
 use futures::TryStreamExt as _;
 use queue::attempt::Attempt;
 use queue::failure::Failure;
@@ -24,12 +24,12 @@ const AT_ONCE: usize = 2;
 pub async fn run(job: RunDuty, app: App, attempt: Attempt) -> Result<(), Failure> {
     let end = Instant::now() + STRETCH;
     while Instant::now() < end {
-        let Some(duty) = Duty::open(&app, job.slot).await? else { return Ok(()) };
-        let pages = duty.pages(end).map_ok(|page| duty.plan(page)).try_buffered(AT_ONCE);
+        let Some(audience) = AudienceRun::open(&app, job.slot).await? else { return Ok(()) };
+        let pages = audience.pages(end).map_ok(|page| audience.plan(page)).try_buffered(AT_ONCE);
         let mut pages = pin!(pages);
         while let Some(page) = pages.try_next().await? {
             let is_last = page.is_last;
-            if !duty.keep(page, &attempt).await? {
+            if !audience.keep(page, &attempt).await? {
                 // The slot has ended, or another run of this duty has come further.
                 break;
             }

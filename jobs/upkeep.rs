@@ -1,8 +1,9 @@
 //! What must be looked after every few minutes, by one process of all: messages whose webhook never came, sends whose callbacks were lost or that
 //! stay in doubt, deliveries that waited too long, a pause without a probe, jobs that nobody knows, what hangs on a former secret key, and erasures.
 //!
-//! Enqueued by every process at its start and every few minutes, once for all by its key. Enqueues what an inbound message enqueues. It may run
-//! twice: everything it does is looked up first. What fails is left to the next round.
+//! Enqueued by every process at its start and every few minutes, once for all by its key. Enqueues what an inbound message enqueues, the
+//! `send_chunk`s that a status gives leave to go on, `probe_sender`, `erase_people` and `post_alert`. It may run twice: everything it does is
+//! looked up first. What fails is left to the next round.
 
 use std::time::Duration;
 

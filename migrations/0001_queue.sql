@@ -23,12 +23,12 @@ CREATE TABLE queue.workers (
     id          BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- never used twice: a process that lost its lease comes back under a new id
     name        TEXT NOT NULL,                             -- host and process id, for people
     started_at  TIMESTAMPTZ NOT NULL DEFAULT now(),        -- when it claimed for the first time
-    lease_until TIMESTAMPTZ NOT NULL,                      -- renewed while the process lives; once past, its jobs are taken back
+    lease_until TIMESTAMPTZ NOT NULL,                      -- renewed while the process lives; once past, another process hands its jobs back
     calls_from  BIGINT NOT NULL DEFAULT 0,                 -- a claim with a lower number comes too late: nobody waits for its answer
     kinds       TEXT[]                                     -- what this process can run; NULL: everything
 );
 
--- What a kind's failures lead to; written by every process that registers the kind.
+-- What the end of a kind's jobs leads to; written by every process that registers the kind.
 CREATE TABLE queue.kinds (
     kind        TEXT PRIMARY KEY,                          -- as its jobs name it
     on_end_kind TEXT,                                      -- job enqueued when a job of this kind dies or is cancelled

@@ -119,7 +119,7 @@ CREATE TABLE channel_claim_tokens (
 CREATE UNIQUE INDEX channel_claim_tokens_live ON channel_claim_tokens (user_id) WHERE ended_at IS NULL;
 CREATE INDEX channel_claim_tokens_user ON channel_claim_tokens (user_id, id DESC);
 
--- What people agreed to and took back. Rows are only ever added; an erasure empties `phone`.
+-- What people agreed to and took back. The channel only adds rows. An erasure empties `phone`, and a rotation of the secret keys hashes anew.
 CREATE TABLE whatsapp_consents (
     id          BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- in order of recording
     user_id     TEXT NOT NULL,                             -- whose; no reference, since it outlives the user

@@ -1,12 +1,12 @@
 //! Alerts: what a person must look at.
 
-use queue::enqueue::EnqueueError;
 use queue::job::NewJob;
 use queue::transaction::Transaction;
 use store::alerts::AlertCause;
 
 use crate::app::Settings;
 use crate::kinds::PostAlert;
+use crate::write_error::WriteError;
 
 /// Raises an alert in the caller's transaction: a row that stays until somebody acknowledges it, an `error!` line and a post to the operator's webhook,
 /// once per cause and hour.
@@ -15,7 +15,7 @@ pub async fn raise(
     settings: &Settings,
     cause: AlertCause,
     detail: &str,
-) -> Result<(), AlertError> {
+) -> Result<(), WriteError> {
     let detail = &outside::words::without_phone_numbers(detail);
     let Some(alert) = store::alerts::raise(tx, cause, detail).await? else { return Ok(()) };
     tracing::error!(alert.id = alert, cause = cause.as_str(), "Alert {alert}, {cause}: {detail}");
@@ -23,15 +23,4 @@ pub async fn raise(
         tx.enqueue(NewJob::of(&PostAlert { alert })).await?;
     }
     Ok(())
-}
-
-/// Why an alert could not be raised.
-#[derive(Debug, thiserror::Error)]
-pub enum AlertError {
-    /// The database refused or was away.
-    #[error("cannot store the alert: {0}")]
-    Database(#[from] sqlx::Error),
-    /// Its post could not be enqueued.
-    #[error("cannot enqueue the alert's post: {0}")]
-    Enqueue(#[from] EnqueueError),
 }

@@ -6,7 +6,7 @@ use queue::transaction::Transaction;
 use store::erasure;
 
 use crate::kinds::ErasePeople;
-use crate::outbound::proactive::PlanError;
+use crate::write_error::WriteError;
 
 /// At most one lives.
 const KEY: &str = "erase_people";
@@ -20,7 +20,7 @@ pub async fn page_of(pg: &Connections, user_id: &str) -> sqlx::Result<bool> {
 }
 
 /// Enqueues the job while anything is due. True: something is.
-pub async fn enqueue(tx: &mut Transaction) -> Result<bool, PlanError> {
+pub async fn enqueue(tx: &mut Transaction) -> Result<bool, WriteError> {
     let is_due = erasure::is_due(tx, None).await?;
     if is_due {
         tx.enqueue(NewJob::of(&ErasePeople::default()).unique_key(KEY)).await?;

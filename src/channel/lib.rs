@@ -41,3 +41,5 @@ pub mod retries;
 pub mod texts;
 /// Jobs that no running process knows.
 pub mod unknown_kinds;
+/// Why something was not written.
+pub mod write_error;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use channel::app::Settings;
-use channel::retries::{self, Answered, Retry, RetryError};
+use channel::retries::{self, Answered, Retry};
 use queue::Queue;
 use queue::connections::Connections;
 use queue::enqueue::EnqueueError;
@@ -13,6 +13,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::jobs_command::table;
+use channel::write_error::WriteError;
 
 /// What came of a retry.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -130,7 +131,7 @@ pub(crate) async fn retry_all(
     ids: &[JobId],
     actor: &str,
     outcomes: &mut Vec<Retried>,
-) -> Result<(), RetryError> {
+) -> Result<(), WriteError> {
     for id in ids {
         let retried = match retries::retry(queue, pg, settings, *id, actor).await {
             Ok(retry) => retry.into(),
@@ -142,8 +143,8 @@ pub(crate) async fn retry_all(
 }
 
 /// What the database refuses about one job keeps nobody from those behind it. `None`: it refuses whatever is asked.
-fn of_this_job_alone(id: JobId, error: &RetryError) -> Option<Retried> {
-    let (RetryError::Database(error) | RetryError::Enqueue(EnqueueError::Database(error))) = error else {
+fn of_this_job_alone(id: JobId, error: &WriteError) -> Option<Retried> {
+    let (WriteError::Database(error) | WriteError::Enqueue(EnqueueError::Database(error))) = error else {
         return None;
     };
     let code = error.as_database_error()?.code()?;

@@ -1,8 +1,9 @@
 //! A sender that Twilio refuses is held back; what an administrator does about it, at a terminal or over HTTP.
 
 use channel::app::Settings;
-use channel::outbound::sender::{self, ProbeError};
+use channel::outbound::sender;
 use channel::pools;
+use channel::write_error::WriteError;
 use queue::Queue;
 use queue::connections::Connections;
 use queue::inspection::Scope;
@@ -26,7 +27,7 @@ pub(crate) async fn resume(
     scope: Scope,
     name: &str,
     actor: &str,
-) -> Result<Resumed, ProbeError> {
+) -> Result<Resumed, WriteError> {
     let changed = queue.resume(scope, name, actor).await?;
     let sends = scope == Scope::Pool && pools::SENDING.contains(&name);
     let probing = sends && probe(queue, pg, settings).await?;
@@ -34,7 +35,7 @@ pub(crate) async fn resume(
 }
 
 /// Tries a held-back sender out at once. False: it is not held back.
-pub(crate) async fn probe(queue: &Queue, pg: &Connections, settings: &Settings) -> Result<bool, ProbeError> {
+pub(crate) async fn probe(queue: &Queue, pg: &Connections, settings: &Settings) -> Result<bool, WriteError> {
     let mut tx = queue.begin(pg).await?;
     let probing = sender::probe_now(&mut tx, settings).await?;
     tx.commit().await?;

@@ -1,6 +1,5 @@
 //! Turns a text into a delivery with its chunks and their jobs: the one place where a reply is planned.
 
-use queue::enqueue::EnqueueError;
 use queue::transaction::Transaction;
 use store::deliveries::{NewChunk, NewDelivery, Purpose};
 use store::messages::Said;
@@ -10,17 +9,7 @@ use crate::app::App;
 use crate::kinds::SendChunk;
 use crate::outbound::planning::{self, Kind, Limits};
 use crate::outbound::send_jobs;
-
-/// Why a reply could not be stored.
-#[derive(Debug, thiserror::Error)]
-pub enum ReplyError {
-    /// The database refused or was away.
-    #[error("cannot store the reply")]
-    Database(#[from] sqlx::Error),
-    /// Its jobs could not be enqueued.
-    #[error("cannot enqueue the reply's chunks")]
-    Enqueue(#[from] EnqueueError),
-}
+use crate::write_error::WriteError;
 
 /// Plans a text as the answer to a turn: the delivery, its chunks and their jobs, all in the caller's transaction. A turn is answered
 /// once; the caller has just ended it.
@@ -30,7 +19,7 @@ pub async fn plan(
     turn: &Turn,
     messages: &[Said],
     text: &str,
-) -> Result<(), ReplyError> {
+) -> Result<(), WriteError> {
     // What was asked in the dashboard alone is answered there: the thread has it.
     let asked = messages.iter().rev().find_map(|said| Some((said, said.address_id?)));
     let Some((asked, address_id)) = asked else { return Ok(()) };

@@ -16,10 +16,11 @@ use tokio::sync::{Semaphore, oneshot};
 use twilio::inbound::InboundMessage;
 
 use super::commands::Command;
-use super::intake::{self, IntakeError, TakenIn};
+use super::intake::{self, TakenIn};
 use crate::app::Settings;
 use crate::kinds::ReceiveMessage;
 use crate::lanes;
+use crate::write_error::WriteError;
 
 /// Messages of one transaction.
 const MOST: usize = 64;
@@ -102,7 +103,7 @@ async fn write(queue: Queue, pg: Connections, patience: Duration, mut receiver: 
 }
 
 /// Stores what can be stored together and answers for it. Who gets no answer is told so by the end of the channel.
-async fn store(queue: &Queue, pg: &Connections, mut messages: Vec<Waiting>) -> Result<(), IntakeError> {
+async fn store(queue: &Queue, pg: &Connections, mut messages: Vec<Waiting>) -> Result<(), WriteError> {
     // A second webhook of the same message waits for what becomes of the first.
     let mut sids = HashSet::new();
     messages.retain(|message| sids.insert(message.sid.clone()));

@@ -14,8 +14,9 @@ use store::ids::AddressId;
 use store::links::{self, Link};
 use store::{merging, opt_outs};
 
-use crate::alerts::{self, AlertError};
+use crate::alerts;
 use crate::app::Settings;
+use crate::write_error::WriteError;
 
 /// People whose ids change within an hour without the sender having moved, at most.
 const USUAL_PEOPLE: i64 = 5;
@@ -30,7 +31,7 @@ pub async fn decide<'a>(
     settings: &Settings,
     names: &'a [Name],
     contested: Contested,
-) -> Result<&'a [Name], AlertError> {
+) -> Result<&'a [Name], WriteError> {
     // A contested message has two names.
     let [number, id] = names else { return Ok(names) };
     let newcomer_id = match contested.newcomer_id {
@@ -68,7 +69,7 @@ async fn judge(
     link: &Link,
     newcomer_id: AddressId,
     is_new: bool,
-) -> Result<ChangeState, AlertError> {
+) -> Result<ChangeState, WriteError> {
     changed_ids::lock(tx).await?;
     let seen = changed_ids::state(tx, link.id, newcomer_id).await?;
     // Whoever has been known by this id without the number, or has claimed it, is somebody else, wherever the sender has moved.

@@ -2,7 +2,6 @@
 //! Twilio's 200 means that they are.
 
 use chrono::{DateTime, Utc};
-use queue::enqueue::EnqueueError;
 use queue::job::NewJob;
 use queue::transaction::Transaction;
 use store::addresses::{self, Keyword, Name, Sender};
@@ -12,11 +11,10 @@ use twilio::inbound::{InboundMessage, OptOutType};
 
 use super::commands::Command;
 use super::{changed_ids, keywords};
-use crate::alerts::AlertError;
 use crate::app::Settings;
 use crate::kinds::{PlanWaiting, ReceiveMessage};
 use crate::lanes;
-use crate::outbound::notices::NoticeError;
+use crate::write_error::WriteError;
 
 /// How a message reached us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,23 +37,6 @@ pub enum TakenIn {
     Known,
 }
 
-/// Why a message could not be taken in.
-#[derive(Debug, thiserror::Error)]
-pub enum IntakeError {
-    /// The database refused or was away.
-    #[error("cannot store the message: {0}")]
-    Database(#[from] sqlx::Error),
-    /// Its job could not be enqueued.
-    #[error("cannot enqueue the message's job: {0}")]
-    Enqueue(#[from] EnqueueError),
-    /// Its confirmation could not be planned.
-    #[error(transparent)]
-    Notice(#[from] NoticeError),
-    /// An administrator could not be told that the sender has moved.
-    #[error(transparent)]
-    Alert(#[from] AlertError),
-}
-
 /// Takes a message in. `params` is everything that Twilio sent.
 pub async fn take_in(
     tx: &mut Transaction,
@@ -63,7 +44,7 @@ pub async fn take_in(
     message: &InboundMessage,
     params: &serde_json::Value,
     arrival: Arrival,
-) -> Result<TakenIn, IntakeError> {
+) -> Result<TakenIn, WriteError> {
     let address_id = sender(tx, settings, &names_of(message)).await?;
     let new = NewMessage {
         sid: &message.sid,
@@ -128,7 +109,7 @@ pub(super) fn names_of(message: &InboundMessage) -> Vec<Name> {
 }
 
 /// Who wrote a message, locked until the caller's transaction ends.
-async fn sender(tx: &mut Transaction, settings: &Settings, names: &[Name]) -> Result<AddressId, IntakeError> {
+async fn sender(tx: &mut Transaction, settings: &Settings, names: &[Name]) -> Result<AddressId, WriteError> {
     let mut sender = addresses::find_or_create(tx, names).await?;
     if let Sender::Contested(contested) = sender {
         let agreed = changed_ids::decide(tx, settings, names, contested).await?;

@@ -9,8 +9,9 @@ use store::messages::MessageOutcome;
 
 use crate::app::Settings;
 use crate::opt_out::{self, OptOut};
-use crate::outbound::notices::{self, Notice, NoticeError};
+use crate::outbound::notices::{self, Notice};
 use crate::texts;
+use crate::write_error::WriteError;
 
 /// A keyword as it was written.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +31,7 @@ pub(super) async fn stop(
     settings: &Settings,
     written: Written<'_>,
     word: &str,
-) -> Result<(), NoticeError> {
+) -> Result<(), WriteError> {
     let Some(before) = note(tx, Keyword::Stop, written).await? else { return Ok(()) };
     let by = OptOut::Keyword { word, message_sid: written.sid };
     let new = opt_out::opt_out(tx, &settings.secret_keys, written.address_id, by).await?;
@@ -45,7 +46,7 @@ pub(super) async fn start(
     tx: &mut Transaction,
     settings: &Settings,
     written: Written<'_>,
-) -> Result<(), NoticeError> {
+) -> Result<(), WriteError> {
     let Some(before) = note(tx, Keyword::Start, written).await? else { return Ok(()) };
     let lifted = opt_out::opt_in(tx, &settings.secret_keys, written.address_id, written.sid).await?;
     if lifted || !before.same {
@@ -59,7 +60,7 @@ async fn note(
     tx: &mut Transaction,
     keyword: Keyword,
     written: Written<'_>,
-) -> Result<Option<store::addresses::Before>, NoticeError> {
+) -> Result<Option<store::addresses::Before>, WriteError> {
     let before = store::addresses::note_keyword(tx, written.address_id, keyword, written.written_at).await?;
     if before.is_none() {
         end(tx, written, "a later keyword or claim is known").await?;
@@ -72,7 +73,7 @@ async fn confirm(
     settings: &Settings,
     written: Written<'_>,
     text: &str,
-) -> Result<(), NoticeError> {
+) -> Result<(), WriteError> {
     if written.answered {
         return Ok(());
     }
@@ -81,7 +82,7 @@ async fn confirm(
     notices::tell(tx, settings, notice).await
 }
 
-async fn end(tx: &mut Transaction, written: Written<'_>, reason: &str) -> Result<(), NoticeError> {
+async fn end(tx: &mut Transaction, written: Written<'_>, reason: &str) -> Result<(), WriteError> {
     store::messages::end(tx, written.message_id, MessageOutcome::Keyword, reason).await?;
     tracing::info!(
         message.id = written.message_id.0,

@@ -5,8 +5,9 @@ use store::alerts::AlertCause;
 use store::chunks::Accepted;
 use store::ids::ChunkId;
 
-use crate::alerts::{self, AlertError};
+use crate::alerts;
 use crate::app::Settings;
+use crate::write_error::WriteError;
 
 /// Notes that Twilio has a chunk under this SID, by its answer, a callback or its list. A second SID is kept as a double send and told.
 pub(crate) async fn accept(
@@ -15,7 +16,7 @@ pub(crate) async fn accept(
     chunk_id: ChunkId,
     attempt: i32,
     sid: &str,
-) -> Result<Accepted, AlertError> {
+) -> Result<Accepted, WriteError> {
     let accepted = store::chunks::accept(tx, chunk_id, attempt, sid).await?;
     if let Accepted::DoubleSend { first_sid } = &accepted {
         let detail = format!("chunk {chunk_id} went out as {first_sid} and again as {sid}");

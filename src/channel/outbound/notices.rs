@@ -2,7 +2,6 @@
 //! footer, and allowed after STOP.
 
 use chrono::{DateTime, Utc};
-use queue::enqueue::EnqueueError;
 use queue::transaction::Transaction;
 use store::deliveries::{NewChunk, NewDelivery, Purpose};
 use store::ids::{AddressId, MessageId};
@@ -10,6 +9,7 @@ use store::ids::{AddressId, MessageId};
 use crate::app::Settings;
 use crate::kinds::SendChunk;
 use crate::outbound::send_jobs;
+use crate::write_error::WriteError;
 
 /// A notice to be sent.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +34,7 @@ pub(crate) async fn tell(
     tx: &mut Transaction,
     settings: &Settings,
     notice: Notice<'_>,
-) -> Result<(), NoticeError> {
+) -> Result<(), WriteError> {
     let chunk = NewChunk {
         body: notice.text,
         source: 0..notice.text.len(),
@@ -60,15 +60,4 @@ pub(crate) async fn tell(
         tx.enqueue(if notice.urgent { job.priority(URGENT) } else { job }).await?;
     }
     Ok(())
-}
-
-/// Why a notice could not be planned.
-#[derive(Debug, thiserror::Error)]
-pub enum NoticeError {
-    /// The database refused or was away.
-    #[error("cannot store the notice: {0}")]
-    Database(#[from] sqlx::Error),
-    /// Its job could not be enqueued.
-    #[error("cannot enqueue the notice: {0}")]
-    Enqueue(#[from] EnqueueError),
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use queue::enqueue::EnqueueError;
 use queue::failure::Failure;
 use queue::inspection::Scope;
 use queue::job::{Enqueued, NewJob};
@@ -14,6 +13,7 @@ use store::alerts::AlertCause;
 
 use crate::app::{App, Settings};
 use crate::kinds::ProbeSender;
+use crate::write_error::WriteError;
 use crate::{alerts, pools};
 
 /// Who has paused the pools, as administrators see it.
@@ -23,7 +23,7 @@ pub const ACTOR: &str = "the sender's probe";
 const KEY: &str = "probe_sender";
 
 /// Pauses the pools that send, in the caller's transaction, with a probe that tries a chunk after this time.
-pub(crate) async fn hold_back(tx: &mut Transaction, every: Duration) -> Result<(), ProbeError> {
+pub(crate) async fn hold_back(tx: &mut Transaction, every: Duration) -> Result<(), WriteError> {
     for pool in pools::SENDING {
         pauses::pause(tx, Scope::Pool, pool, ACTOR).await?;
     }
@@ -41,7 +41,7 @@ pub(crate) async fn hold_back(tx: &mut Transaction, every: Duration) -> Result<(
 }
 
 /// Has a held-back sender tried out at once. False: it is not held back.
-pub async fn probe_now(tx: &mut Transaction, settings: &Settings) -> Result<bool, ProbeError> {
+pub async fn probe_now(tx: &mut Transaction, settings: &Settings) -> Result<bool, WriteError> {
     if tx.wake(KEY).await? {
         return Ok(true);
     }
@@ -74,15 +74,4 @@ async fn is_held_back(conn: &mut PgConnection) -> sqlx::Result<bool> {
 fn anew(settings: &Settings) -> NewJob {
     let every_secs = settings.sending.probe_every.as_secs().max(1);
     NewJob::of(&ProbeSender { every_secs }).unique_key(KEY)
-}
-
-/// Why no probe could be sent for.
-#[derive(Debug, thiserror::Error)]
-pub enum ProbeError {
-    /// The database refused or was away.
-    #[error("cannot store the pause: {0}")]
-    Database(#[from] sqlx::Error),
-    /// The probe could not be enqueued.
-    #[error("cannot enqueue the probe: {0}")]
-    Enqueue(#[from] EnqueueError),
 }

@@ -7,12 +7,12 @@ use store::chunks::{Accepted, Chunk, ChunkState, TwilioStatus};
 use store::ids::{ChunkId, DeliveryId};
 use twilio::errors::ErrorClass;
 
-use crate::alerts::AlertError;
 use crate::app::Settings;
 use crate::lanes;
 use crate::opt_out::{OptOut, opt_out};
 use crate::outbound::acceptance;
-use crate::outbound::proactive::{self, PlanError};
+use crate::outbound::proactive;
+use crate::write_error::WriteError;
 
 /// What Twilio says of a message.
 #[derive(Clone, Copy, Debug)]
@@ -33,20 +33,6 @@ pub struct Report<'a> {
     pub error_message: Option<&'a str>,
 }
 
-/// Why a report was not stored.
-#[derive(Debug, thiserror::Error)]
-pub enum ReportError {
-    /// The database refused or was away.
-    #[error("{0}")]
-    Database(#[from] sqlx::Error),
-    /// What waits behind the message could not be enqueued.
-    #[error("{0}")]
-    Plan(#[from] PlanError),
-    /// The alert could not be raised.
-    #[error("{0}")]
-    Alert(#[from] AlertError),
-}
-
 impl Report<'_> {
     fn failed_for_good(&self) -> bool {
         self.status.parse().is_ok_and(TwilioStatus::is_failure)
@@ -65,7 +51,7 @@ pub async fn apply(
     tx: &mut Transaction,
     settings: &Settings,
     report: Report<'_>,
-) -> Result<Option<Chunk>, ReportError> {
+) -> Result<Option<Chunk>, WriteError> {
     let named = match report.chunk {
         Some(id) => Some(id),
         // Reported to another URL than the one we gave: the SID may still be one of ours.
@@ -120,7 +106,7 @@ async fn move_chunk(
     settings: &Settings,
     report: Report<'_>,
     chunk: &Chunk,
-) -> Result<(), ReportError> {
+) -> Result<(), WriteError> {
     let Report { status, error_code, error_message, .. } = report;
     // Twilio's words may quote ours.
     let message = error_message.map(|message| words::of_others(message, &[&chunk.body]));

@@ -12,7 +12,6 @@ mod messages;
 use queue::Queue;
 use queue::connections::Connections;
 use queue::dead_jobs::{self, DeadJob};
-use queue::enqueue::EnqueueError;
 use queue::inspection::JobAction;
 use queue::job::{Job, JobId};
 use queue::transaction::Transaction;
@@ -20,6 +19,7 @@ use serde::de::DeserializeOwned;
 
 use crate::app::Settings;
 use crate::kinds::{Answer, PlanWaiting, PostAlert, PromptUser, ReceiveMessage, RunDuty, SendChunk};
+use crate::write_error::WriteError;
 
 /// What came of a retry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,18 +41,7 @@ pub enum Answered {
     Refused(String),
 }
 
-/// Why a retry came to nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum RetryError {
-    /// The database refused or was away.
-    #[error("cannot store the retry: {0}")]
-    Database(#[from] sqlx::Error),
-    /// The successor's job could not be enqueued.
-    #[error("cannot enqueue the retry: {0}")]
-    Enqueue(#[from] EnqueueError),
-}
-
-type Result<T, E = RetryError> = std::result::Result<T, E>;
+type Result<T, E = WriteError> = std::result::Result<T, E>;
 
 fn refused(reason: impl Into<String>) -> Result<Answered> {
     Ok(Answered::Refused(reason.into()))

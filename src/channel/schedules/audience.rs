@@ -25,8 +25,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Users that are dealt with in one transaction: their phones are locked meanwhile, which takes a fraction of a second.
 const PAGE: i64 = 500;
 
-/// What is to be done at an open slot.
-pub struct Duty<'a> {
+/// The way of an open slot through its audience.
+pub struct AudienceRun<'a> {
     app: &'a App,
     slot: Slot,
     definition: Definition,
@@ -51,7 +51,7 @@ pub struct Page {
 /// user is dealt with once, whoever else runs this duty and whatever dies. People and threads, which others lock too, are locked while pages are taken,
 /// so whoever waits for a page has nothing that an earlier one still needs. Where a circle comes about all the same, Postgres sees it and ends it: a page
 /// waits for the one before it in the database.
-impl<'a> Duty<'a> {
+impl<'a> AudienceRun<'a> {
     /// `None`: nothing is left to be done.
     pub async fn open(app: &'a App, slot_id: SlotId) -> Result<Option<Self>, Failure> {
         let mut conn = app.pg.acquire().await?;

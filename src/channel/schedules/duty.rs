@@ -15,7 +15,7 @@ use store::users::User;
 use super::definition::Definition;
 use super::placeholders::{self, Values};
 use crate::outbound::proactive::eligibility::Eligibilities;
-use crate::outbound::proactive::{self, PlanError, Request};
+use crate::outbound::proactive::{self, Request};
 
 /// An author's text with the user's and the slot's values.
 #[must_use]
@@ -67,11 +67,7 @@ pub async fn say<'a>(
         waits_for_inbound: false,
         not_before: spread(slot, definition, &user.id),
     });
-    let planned =
-        proactive::plan_all(tx, eligibilities, requests.collect()).await.map_err(|error| match error {
-            PlanError::Database(error) => Failure::from(error),
-            PlanError::Enqueue(error) => Failure::from(error),
-        })?;
+    let planned = proactive::plan_all(tx, eligibilities, requests.collect()).await?;
     Ok(said
         .iter()
         .zip(planned)

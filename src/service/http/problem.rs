@@ -2,9 +2,7 @@
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use channel::outbound::proactive::PlanError;
-use channel::outbound::sender::ProbeError;
-use channel::retries::RetryError;
+use channel::write_error::WriteError;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -92,29 +90,11 @@ impl From<sqlx::Error> for Problem {
     }
 }
 
-impl From<PlanError> for Problem {
-    fn from(error: PlanError) -> Self {
+impl From<WriteError> for Problem {
+    fn from(error: WriteError) -> Self {
         match error {
-            PlanError::Database(error) => error.into(),
-            PlanError::Enqueue(error) => Self::unavailable(&sqlx::Error::Protocol(error.to_string())),
-        }
-    }
-}
-
-impl From<RetryError> for Problem {
-    fn from(error: RetryError) -> Self {
-        match error {
-            RetryError::Database(error) => error.into(),
-            RetryError::Enqueue(error) => Self::unavailable(&sqlx::Error::Protocol(error.to_string())),
-        }
-    }
-}
-
-impl From<ProbeError> for Problem {
-    fn from(error: ProbeError) -> Self {
-        match error {
-            ProbeError::Database(error) => error.into(),
-            ProbeError::Enqueue(error) => Self::unavailable(&sqlx::Error::Protocol(error.to_string())),
+            WriteError::Database(error) => error.into(),
+            WriteError::Enqueue(error) => Self::unavailable(&sqlx::Error::Protocol(error.to_string())),
         }
     }
 }

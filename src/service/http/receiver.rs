@@ -6,7 +6,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use channel::inbound::intake::{self, Arrival, IntakeError, TakenIn};
+use channel::inbound::intake::{self, Arrival, TakenIn};
 use queue::trace::TraceParent;
 use tracing::Instrument as _;
 use twilio::address::canonical;
@@ -16,6 +16,7 @@ use twilio::webhook::{UnverifiedRequest, VerifiedForm, WebhookError};
 
 use super::{Receiver, WebhookRefusal, refuse};
 use crate::public_url::{self, Hook};
+use channel::write_error::WriteError;
 
 /// Why a webhook was given up.
 pub(super) const TOO_LATE: &str = "the database does not answer";
@@ -126,7 +127,7 @@ fn is_ours(receiver: &Receiver, message: &InboundMessage) -> bool {
 
 /// Message, sender and job in one transaction, which it shares with other messages where it can. A second webhook of the same message changes
 /// nothing.
-async fn keep(receiver: &Receiver, form: &VerifiedForm, message: &InboundMessage) -> Result<(), KeepError> {
+async fn keep(receiver: &Receiver, form: &VerifiedForm, message: &InboundMessage) -> Result<(), WriteError> {
     let taken = match receiver.together.take_in(&receiver.settings, message, form.to_json()).await {
         Some(taken) => taken,
         None => keep_alone(receiver, form, message).await?,
@@ -144,7 +145,7 @@ async fn keep_alone(
     receiver: &Receiver,
     form: &VerifiedForm,
     message: &InboundMessage,
-) -> Result<TakenIn, KeepError> {
+) -> Result<TakenIn, WriteError> {
     let mut tx = receiver.queue.begin(&receiver.pg).await?;
     let taken =
         intake::take_in(&mut tx, &receiver.settings, message, &form.to_json(), Arrival::Webhook).await?;
@@ -160,12 +161,4 @@ async fn keep_alone(
         return Err(error.into());
     }
     Ok(taken)
-}
-
-#[derive(Debug, thiserror::Error)]
-enum KeepError {
-    #[error("{0}")]
-    Database(#[from] sqlx::Error),
-    #[error("{0}")]
-    Intake(#[from] IntakeError),
 }

@@ -5,7 +5,7 @@ use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{OriginalUri, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use channel::outbound::status::{self, Report, ReportError};
+use channel::outbound::status::{self, Report};
 use queue::trace::TraceParent;
 use serde::Deserialize;
 use store::ids::{ChunkId, DeliveryId};
@@ -17,6 +17,7 @@ use twilio::webhook::VerifiedForm;
 use super::receiver::TOO_LATE;
 use super::{Receiver, receiver, refuse};
 use crate::public_url::Hook;
+use channel::write_error::WriteError;
 
 pub(crate) async fn receive(
     State(receiver): State<Receiver>,
@@ -81,7 +82,7 @@ async fn apply(
     form: &VerifiedForm,
     callback: &StatusCallback,
     names: CallbackNames,
-) -> Result<(), ReportError> {
+) -> Result<(), WriteError> {
     let mut tx = receiver.queue.begin(&receiver.pg).await?;
     let report = Report {
         sid: &callback.sid,

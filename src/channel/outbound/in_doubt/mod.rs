@@ -25,11 +25,12 @@ use twilio::client::{ListFilter, LookupError};
 use twilio::listed::Entry;
 
 use self::evidence::{Rival, Sought, Verdict};
-use crate::alerts::{self, AlertError};
+use crate::alerts;
 use crate::app::{App, Settings};
 use crate::lanes;
-use crate::outbound::proactive::{self, PlanError};
+use crate::outbound::proactive;
 use crate::outbound::sending;
+use crate::write_error::WriteError;
 
 /// Messages without a send date are not found by day; the newest ones are looked at as well.
 const NEWEST: usize = 200;
@@ -132,7 +133,7 @@ pub async fn end_as_unknown(
     tx: &mut Transaction,
     settings: &Settings,
     chunk: &Chunk,
-) -> Result<(), AlertError> {
+) -> Result<(), WriteError> {
     let reason = "nobody knows whether it was sent";
     if chunk.state == ChunkState::Sending
         && store::chunks::end(tx, chunk.id, End::Unknown, None, reason).await?
@@ -208,7 +209,7 @@ pub async fn give_verdict(
     chunk_id: ChunkId,
     verdict: AdminVerdict,
     actor: &str,
-) -> Result<Option<DeliveryState>, PlanError> {
+) -> Result<Option<DeliveryState>, WriteError> {
     let mut tx = queue.begin(pg).await?;
     let Some(chunk) = store::chunks::get(&mut tx, chunk_id).await? else { return Ok(None) };
     store::addresses::lock(&mut tx, chunk.address_id).await?;

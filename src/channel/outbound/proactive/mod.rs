@@ -7,7 +7,6 @@ pub mod assessment;
 pub mod eligibility;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use queue::enqueue::EnqueueError;
 use queue::job::NewJob;
 use queue::transaction::Transaction;
 use store::allowances::{self, Wish};
@@ -20,6 +19,7 @@ use crate::kinds::SendChunk;
 use crate::outbound::proactive::assessment::Assessment;
 use crate::outbound::proactive::eligibility::{Eligibilities, Eligibility};
 use crate::outbound::send_jobs;
+use crate::write_error::WriteError;
 
 /// What shall be said.
 #[derive(Clone, Debug)]
@@ -51,23 +51,12 @@ pub struct Planned {
     pub reason: Option<&'static str>,
 }
 
-/// Why nothing could be decided.
-#[derive(Debug, thiserror::Error)]
-pub enum PlanError {
-    /// The database refused or was away.
-    #[error("cannot store the delivery: {0}")]
-    Database(#[from] sqlx::Error),
-    /// Its jobs could not be enqueued.
-    #[error("cannot enqueue the delivery's chunks: {0}")]
-    Enqueue(#[from] EnqueueError),
-}
-
 /// Plans a delivery in the caller's transaction, all of it or nothing.
 pub async fn plan(
     tx: &mut Transaction,
     settings: &Settings,
     request: Request<'_>,
-) -> Result<Planned, PlanError> {
+) -> Result<Planned, WriteError> {
     let users = [request.user_id];
     store::links::lock_of_users(tx, &users).await?;
     let eligibilities = eligibility::read(tx, settings, &users).await?;
@@ -80,7 +69,7 @@ pub async fn plan_all(
     tx: &mut Transaction,
     eligibilities: &Eligibilities,
     requests: Vec<Request<'_>>,
-) -> Result<Vec<Planned>, PlanError> {
+) -> Result<Vec<Planned>, WriteError> {
     // Whoever is not known is not linked, whatever the time.
     let is_over = |request: &Request<'_>| {
         eligibilities
@@ -141,7 +130,7 @@ pub async fn plan_waiting(
     tx: &mut Transaction,
     settings: &Settings,
     delivery: &Delivery,
-) -> Result<(), PlanError> {
+) -> Result<(), WriteError> {
     let user_id = delivery.user_id.as_deref().unwrap_or_default();
     let eligibilities = eligibility::read(tx, settings, &[user_id]).await?;
     let eligibility = eligibilities.get(user_id);
@@ -247,7 +236,7 @@ fn send_jobs<'a>(
 }
 
 /// Enqueues what is left to be sent of a delivery whose jobs have ended: after a send in doubt has been cleared up. What has a job keeps it.
-pub async fn go_on(tx: &mut Transaction, delivery_id: DeliveryId) -> Result<(), PlanError> {
+pub async fn go_on(tx: &mut Transaction, delivery_id: DeliveryId) -> Result<(), WriteError> {
     let left = store::chunks::planned(tx, delivery_id).await?;
     let jobs = left.iter().map(|chunk| {
         let job =

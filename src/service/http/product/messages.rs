@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use channel::conversation::{message_text, quiet_time};
-use channel::outbound::proactive::PlanError;
 use channel::texts;
 use chrono::{DateTime, Utc};
 use futures::Stream;
@@ -21,6 +20,7 @@ use uuid::Uuid;
 use super::{Product, known_user, notifications};
 use crate::http::input;
 use crate::http::problem::Problem;
+use channel::write_error::WriteError;
 
 /// What a user writes in the dashboard.
 #[derive(Deserialize, ToSchema)]
@@ -125,7 +125,7 @@ pub(super) async fn write(
     if let Some(message) = new {
         quiet_time::enqueue_answer(&mut tx, &product.settings.agent, conversation, message)
             .await
-            .map_err(PlanError::from)?;
+            .map_err(WriteError::from)?;
     }
     tx.commit().await?;
     Ok((StatusCode::ACCEPTED, Json(MessageAccepted { duplicate: new.is_none() })))
