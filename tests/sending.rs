@@ -275,3 +275,35 @@ async fn callbacks_that_come_twice_or_in_the_wrong_order_do_no_harm() {
 
     assert_eq!(app.text("SELECT state FROM channel_chunks").await, "delivered");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_deliveries_that_took_each_others_message_both_follow_its_callbacks() {
+    let app = TestApp::start().await;
+    app.sandbox.set_faults(Faults { callback_lost: 1.0, ..Faults::default() });
+    app.write(PERSON, "Hello").await;
+    app.replies(PERSON, 1).await;
+    app.write(PERSON, "Hello").await;
+    app.replies(PERSON, 2).await;
+    app.drained_well().await;
+    let sids: Vec<String> = app.sandbox.sent_to(PERSON).into_iter().map(|sent| sent.sid).collect();
+
+    // As after two sends in doubt with the same text, which were found in Twilio's list.
+    sqlx::raw_sql(
+        "CREATE TEMP TABLE was AS SELECT id, sid FROM channel_chunks;
+         UPDATE channel_chunks SET sid = 'not ' || sid;
+         UPDATE channel_chunks c SET sid = was.sid FROM was WHERE was.id = 3 - c.id",
+    )
+    .execute(&app.pg)
+    .await
+    .unwrap();
+    for (chunk, sid) in (1..).zip(&sids) {
+        let path = format!("/webhooks/whatsapp/status?chunk={chunk}&attempt=1");
+        let form =
+            [("AccountSid", ACCOUNT_SID), ("MessageSid", sid.as_str()), ("MessageStatus", "delivered")];
+        let answer = app.post(&path, &form, Some(&app.sign(&path, &form))).await;
+        assert_eq!(answer.status(), 204);
+    }
+
+    let deliveries = "SELECT string_agg(state, ' ') FROM channel_deliveries";
+    assert_eq!(app.text(deliveries).await, "delivered delivered");
+}

@@ -161,6 +161,18 @@ pub async fn lock(conn: &mut PgConnection, id: ChunkId) -> sqlx::Result<Option<C
     get(conn, id).await
 }
 
+/// Locks the deliveries of these chunks, in the order of their ids.
+pub async fn lock_deliveries(conn: &mut PgConnection, ids: &[ChunkId]) -> sqlx::Result<()> {
+    sqlx::query(
+        "SELECT FROM channel_deliveries d WHERE d.id = ANY (ARRAY(SELECT delivery_id FROM channel_chunks WHERE id = ANY ($1)))
+         ORDER BY d.id FOR UPDATE",
+    )
+    .bind(ids)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// The chunk that Twilio knows by this SID.
 pub async fn find_by_sid(conn: &mut PgConnection, sid: &str) -> sqlx::Result<Option<ChunkId>> {
     sqlx::query_scalar("SELECT id FROM channel_chunks WHERE sid = $1").bind(sid).fetch_optional(conn).await

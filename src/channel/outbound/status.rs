@@ -65,6 +65,9 @@ pub async fn apply(
         // The person is locked before the chunk, as everywhere.
         person = Some(store::addresses::lock(tx, chunk.address_id).await?.id);
     }
+    // The message may be what another chunk was taken to be; both deliveries are locked in one order.
+    let owner = store::chunks::find_by_sid(tx, report.sid).await?;
+    store::chunks::lock_deliveries(tx, &[named, owner.unwrap_or(named)]).await?;
     let Some(chunk) = store::chunks::lock(tx, named).await? else { return Ok(None) };
     if report.delivery.is_some_and(|delivery| delivery != chunk.delivery_id) {
         tracing::warn!(
@@ -81,6 +84,7 @@ pub async fn apply(
         Accepted::AnothersSid { owner } => {
             if let Some(owner) = store::chunks::lock(tx, owner).await? {
                 move_chunk(tx, settings, report, &owner).await?;
+                go_on_after(tx, &owner).await?;
             }
         }
         Accepted::Stored | Accepted::Already => move_chunk(tx, settings, report, &chunk).await?,
@@ -88,6 +92,12 @@ pub async fn apply(
     if let Some(address_id) = person {
         opt_out(tx, &settings.secret_keys, address_id, OptOut::Provider(report.error_code)).await?;
     }
+    go_on_after(tx, &chunk).await?;
+    Ok(Some(chunk))
+}
+
+/// Lets the delivery of a chunk follow it, and wakes what waits for it. The chunk is as it was before the report.
+async fn go_on_after(tx: &mut Transaction, chunk: &Chunk) -> Result<(), WriteError> {
     store::deliveries::follow_chunks(tx, chunk.delivery_id).await?;
     if matches!(chunk.state, ChunkState::Sending | ChunkState::Unknown) {
         // What waited behind a send in doubt has no job any more.
@@ -97,10 +107,10 @@ pub async fn apply(
     if let Some(next) = store::chunks::after(tx, chunk.id).await? {
         tx.wake(&lanes::chunk_key(next)).await?;
     }
-    Ok(Some(chunk))
+    Ok(())
 }
 
-/// Moves the chunk whose message this is, and its delivery.
+/// Moves the chunk whose message this is.
 async fn move_chunk(
     tx: &mut Transaction,
     settings: &Settings,
