@@ -27,6 +27,8 @@ struct Script {
     asked: Mutex<Vec<(String, Value)>>,
     /// Answers in order; the last one stays.
     answers: Mutex<VecDeque<(u16, Value)>>,
+    /// Each of them takes a permit.
+    held: Option<Arc<Semaphore>>,
     chats: Mutex<Vec<Chat>>,
     times: Mutex<HashMap<String, usize>>,
     chat: Answering,
@@ -80,21 +82,28 @@ pub(crate) enum Run {
 impl Gateway {
     /// Chats take this long; everything else is answered at once, in this order.
     pub(crate) async fn start(chat_takes: Duration, answers: impl IntoIterator<Item = (u16, Value)>) -> Self {
-        Self::with(answers, move |_, _| Run::Say("The agent's answer.", chat_takes)).await
+        Self::with(answers, None, move |_, _| Run::Say("The agent's answer.", chat_takes)).await
+    }
+
+    /// Everything but chats is answered in this order, each once there is a permit.
+    pub(crate) async fn held(told: Arc<Semaphore>, answers: impl IntoIterator<Item = (u16, Value)>) -> Self {
+        Self::with(answers, Some(told), |_, _| Run::Hang).await
     }
 
     /// Chats go as they are told: by what was asked, and how often the same was asked before.
     pub(crate) async fn chatting(chat: impl Fn(&Chat, usize) -> Run + Send + Sync + 'static) -> Self {
-        Self::with([(404, json!({}))], chat).await
+        Self::with([(404, json!({}))], None, chat).await
     }
 
     async fn with(
         answers: impl IntoIterator<Item = (u16, Value)>,
+        held: Option<Arc<Semaphore>>,
         chat: impl Fn(&Chat, usize) -> Run + Send + Sync + 'static,
     ) -> Self {
         let script = Arc::new(Script {
             asked: Mutex::default(),
             answers: Mutex::new(answers.into_iter().collect()),
+            held,
             chats: Mutex::default(),
             times: Mutex::default(),
             chat: Box::new(chat),
@@ -125,6 +134,9 @@ async fn answer(State(script): State<Arc<Script>>, uri: Uri, headers: HeaderMap,
     script.asked.lock().unwrap().push((uri.path().to_owned(), body.clone()));
     if uri.path() == "/v1/chat/completions" {
         return complete(&script, &headers, &body).await;
+    }
+    if let Some(told) = &script.held {
+        told.acquire().await.unwrap().forget();
     }
     let mut answers = script.answers.lock().unwrap();
     let (status, answer) =

@@ -1,8 +1,10 @@
 //! What people may say to the agent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::gateway::Gateway;
 use crate::support::{PERSON, TestApp};
@@ -81,4 +83,54 @@ async fn in_the_mode_log_nothing_is_held_up() {
     assert_eq!(app.count("SELECT count(*) FROM channel_messages WHERE outcome = 'answered'").await, Some(2));
     let logged = app.logged();
     assert!(logged.contains("violence") && !logged.contains("something bad"), "{logged}");
+}
+
+const ACCEPTED: &str = "SELECT count(*) FROM channel_messages WHERE accepted_at IS NOT NULL";
+
+/// An album of three whose first part has passed a moderator who takes a permit for each answer. The quiet time is over, and the answer has looked.
+async fn album(told: Arc<Semaphore>, answers: [(u16, Value); 3], timeout: &str) -> (TestApp, Gateway) {
+    let moderator = Gateway::held(told.clone(), answers).await;
+    let app = TestApp::start_with(&[
+        ("CLOUDYBOT__MODERATION__MODE", "block"),
+        ("CLOUDYBOT__MODERATION__BASE_URL", &moderator.url),
+        ("CLOUDYBOT__MODERATION__TIMEOUT", timeout),
+        ("CLOUDYBOT__AGENT__DEBOUNCE", "1ms"),
+        ("CLOUDYBOT__AGENT__DEBOUNCE_CAP", "60s"),
+    ])
+    .await;
+    for body in ["one", "two", "three"] {
+        app.write(PERSON, body).await;
+    }
+    told.add_permits(1);
+    app.until("the first is accepted", async || app.count(ACCEPTED).await == Some(1)).await;
+    (app, moderator)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_album_is_one_turn_though_the_moderator_takes_longer_than_the_quiet_time() {
+    let told = Arc::new(Semaphore::new(0));
+    let (app, moderator) = album(told.clone(), [judged(false), judged(true), judged(false)], "60s").await;
+    let waits = "SELECT count(*) FROM queue.jobs WHERE kind = 'answer' AND snoozes > 0";
+    app.until("the answer has seen that more came", async || app.count(waits).await == Some(1)).await;
+    assert_eq!(app.count("SELECT count(*) FROM channel_turns").await, Some(0));
+
+    told.add_permits(2);
+    app.drained_well().await;
+
+    assert_eq!(moderator.asked("/v1/moderations").len(), 3);
+    assert_eq!(app.count("SELECT count(*) FROM channel_turns").await, Some(1));
+    let mut said = app.said_to(PERSON);
+    said.sort();
+    assert_eq!(said, [REFUSED, "You said: one\nthree"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_moderator_who_falls_silent_holds_up_what_was_let_through_for_a_while_only() {
+    let told = Arc::new(Semaphore::new(0));
+    let (app, _moderator) = album(told, [judged(false), judged(false), judged(false)], "1s").await;
+
+    let replies = app.replies(PERSON, 1).await;
+
+    assert_eq!(replies[0].body, "You said: one");
+    assert_eq!(app.count(ACCEPTED).await, Some(1), "nobody has decided about the others");
 }

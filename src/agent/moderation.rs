@@ -107,6 +107,12 @@ impl Moderator {
         Ok(Self { client, timeout })
     }
 
+    /// What it gets for an answer.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Has a text judged.
     ///
     /// # Errors

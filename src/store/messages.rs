@@ -336,6 +336,35 @@ pub async fn unanswered(conn: &mut PgConnection, conversation_id: ConversationId
     .await
 }
 
+/// A message from a phone, as it came.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct Arrival {
+    /// Its text.
+    pub body: String,
+    /// Everything that Twilio sent.
+    pub params: serde_json::Value,
+    /// When it reached us.
+    pub received_at: DateTime<Utc>,
+    /// When it was accepted for the agent, or ended; `None`: neither has been decided.
+    pub decided_at: Option<DateTime<Utc>>,
+}
+
+/// What came from a phone since this message, that one included, in order.
+pub async fn arrived_since(
+    conn: &mut PgConnection,
+    address_id: AddressId,
+    first: MessageId,
+) -> sqlx::Result<Vec<Arrival>> {
+    sqlx::query_as(
+        "SELECT body, params, received_at, coalesce(accepted_at, outcome_at) AS decided_at FROM channel_messages
+         WHERE address_id = $1 AND id >= $2 ORDER BY address_id, id",
+    )
+    .bind(address_id)
+    .bind(first)
+    .fetch_all(conn)
+    .await
+}
+
 /// The messages of a turn, in order.
 pub async fn of_turn(conn: &mut PgConnection, turn_id: TurnId) -> sqlx::Result<Vec<Said>> {
     sqlx::query_as(

@@ -85,11 +85,7 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<Opened>, Failure> {
         tx.commit().await?;
         return Ok(None);
     }
-    // The database's clock wrote when they came; this machine's own may be wrong.
-    let now = store::clock::now(&mut tx).await?;
-    let ends_at = quiet_time::end(&messages, &app.settings.agent);
-    let pause = ends_at.and_then(|ends_at| (ends_at - now).to_std().ok()).filter(|pause| !pause.is_zero());
-    if let Some(pause) = pause {
+    if let Some(pause) = quiet_time::pause(app, &mut tx, &messages).await? {
         tx.commit().await?;
         return Err(Failure::Snooze(pause));
     }

@@ -61,6 +61,12 @@ impl Moderation {
         nothing_to_ask.then_some(Verdict::Pass)
     }
 
+    /// How long the moderator may take for an answer; nothing, where nobody is asked.
+    pub(crate) fn time_limit(&self) -> Duration {
+        let moderator = self.moderator.as_ref().filter(|_| self.mode != Mode::Off);
+        moderator.map_or(Duration::ZERO, Moderator::timeout)
+    }
+
     /// Asks the moderator. One who does not answer is asked again; where messages are blocked, in the end this one is.
     pub async fn ask(&self, attempt: &Attempt, message: &Message) -> Result<Verdict, Failure> {
         let Some(moderator) = &self.moderator else { return Ok(Verdict::Pass) };
