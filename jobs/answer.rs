@@ -32,7 +32,10 @@ pub async fn run(job: Answer, app: App, attempt: Attempt) -> Result<(), Failure>
         None => {
             let _typing = typing::show(&app, &messages);
             let answered = match agent.usable() {
-                Ok(agent) => agent.send_to_openclaw(&request::build(&app, &turn, &messages).await?).await,
+                Ok(agent) => {
+                    let request = request::build(&app, &agent, &turn, &messages).await?;
+                    agent.send_to_openclaw(&request).await
+                }
                 Err(error) => Err(error),
             };
             match answered {

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use agent::error::{AgentError, AgentErrorClass};
-use agent::turn::{Channel, Reply, TurnPart, TurnRequest};
+use agent::turn::Reply;
 use channel::app::App;
 use channel::conversation::agents::{self, UsersAgent};
 use channel::conversation::request;
@@ -36,24 +36,22 @@ pub async fn run(job: PromptUser, app: App, attempt: Attempt) -> Result<(), Fail
     let Opened { asked, agent, prompt, in_hand } = opened;
     let reply = match in_hand {
         Some(reply) => reply,
-        None => match ask(&app, &asked.turn, agent, prompt).await {
-            Ok(reply) => reply,
-            Err(error) => return fail(&job, &app, &attempt, &asked, error).await,
-        },
+        None => {
+            let answered = match agent.usable() {
+                Ok(agent) => {
+                    let request = request::of_prompt(&app, &agent, &asked.turn, prompt).await?;
+                    agent.send_to_openclaw(&request).await
+                }
+                Err(error) => Err(error),
+            };
+            match answered {
+                Ok(reply) => reply,
+                Err(error) => return fail(&job, &app, &attempt, &asked, error).await,
+            }
+        }
     };
     let in_hand = UnsavedReply::hold(&app, &asked.turn, &reply);
     in_hand.settle(store(&job, &app, &attempt, &asked, reply).await)
-}
-
-async fn ask(app: &App, turn: &Turn, agent: UsersAgent, prompt: String) -> Result<Reply, AgentError> {
-    let request = TurnRequest {
-        conversation_id: request::session_key(app, turn.conversation_id),
-        channel: Channel::Whatsapp,
-        parts: vec![TurnPart::Text(prompt)],
-        is_again: turn.attempt > 1,
-        timeout: app.settings.agent.timeout,
-    };
-    agent.usable()?.send_to_openclaw(&request).await
 }
 
 /// What a slot asks of the agent.

@@ -58,6 +58,7 @@ async fn tidy(app: &App) -> Result<(), Failure> {
     if expired > 0 {
         tracing::info!("{expired} deliveries waited in vain for their person's next message");
     }
+    store::gateways::forget_unused(&mut conn).await?;
     let give_up = app.settings.sending.in_doubt_give_up + Duration::from_secs(600);
     let doubts = store::in_doubt::stale(&mut conn, give_up.as_secs_f64()).await?;
     drop(conn);

@@ -39,6 +39,15 @@ CREATE TABLE channel_user_agents (
 );
 CREATE INDEX channel_user_agents_sealed_by ON channel_user_agents (sealed_by, user_id) WHERE token IS NOT NULL;
 
+-- What was found out about agents' gateways, the deployment's and users' own. All processes go by it.
+CREATE TABLE channel_gateways (
+    address_hash BYTEA PRIMARY KEY,                        -- SHA-256 of its address, which may be a person's own
+    memory       TEXT CHECK (memory IN ('gateway', 'thread')), -- who keeps the history of conversations: the gateway, or nobody there, so that each turn brings its thread along; NULL: it has never told
+    answered     BOOLEAN NOT NULL,                         -- whether it answered when it was last asked
+    asked_at     TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp() -- when it was last asked; a month later it is forgotten
+);
+CREATE INDEX channel_gateways_asked ON channel_gateways (asked_at);
+
 -- One WhatsApp person.
 CREATE TABLE channel_addresses (
     id              BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- what the queue's lanes and other tables call this person

@@ -272,6 +272,16 @@ CREATE TABLE channel_functions (
     PRIMARY KEY (is_only)
 );
 
+CREATE TABLE channel_gateways (
+    address_hash BYTEA NOT NULL,
+    memory TEXT,
+    answered BOOLEAN NOT NULL,
+    asked_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(),
+    CHECK ((memory = ANY (ARRAY['gateway'::text, 'thread'::text]))),
+    PRIMARY KEY (address_hash)
+);
+CREATE INDEX channel_gateways_asked ON channel_gateways USING btree (asked_at);
+
 CREATE TABLE channel_idempotency_keys (
     user_id TEXT NOT NULL,
     key TEXT NOT NULL,

@@ -385,7 +385,8 @@ async fn two_deployments_on_one_gateway_never_share_a_session_and_a_restart_keep
 async fn check_tells_of_a_gateway_that_would_take_no_turn() {
     let gateway = Gateway::chatting(|_, _| Run::Refuse(500)).await;
     let unauthorized = json!({ "error": { "message": "Unauthorized", "type": "unauthorized" } });
-    let refusing = Gateway::start(Duration::ZERO, [(401, unauthorized)]).await;
+    let refusing = Gateway::start(Duration::ZERO, [(404, json!({}))]).await;
+    refusing.says_of_its_models(401, unauthorized);
     let app = TestApp::start().await;
     let nowhere = format!("http://{}", crate::support::free_address());
 

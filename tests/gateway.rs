@@ -29,6 +29,8 @@ struct Script {
     answers: Mutex<VecDeque<(u16, Value)>>,
     /// Each of them takes a permit.
     held: Option<Arc<Semaphore>>,
+    /// What it says of its models.
+    models: Mutex<(u16, Value)>,
     chats: Mutex<Vec<Chat>>,
     times: Mutex<HashMap<String, usize>>,
     chat: Answering,
@@ -42,6 +44,8 @@ type Answering = Box<dyn Fn(&Chat, usize) -> Run + Send + Sync>;
 pub(crate) struct Chat {
     /// The session.
     pub(crate) user: String,
+    /// All messages, each as its role and its words.
+    pub(crate) messages: Vec<(String, String)>,
     /// All words of the last message.
     pub(crate) text: String,
     /// Pictures of the last message, as data URIs.
@@ -104,6 +108,7 @@ impl Gateway {
             asked: Mutex::default(),
             answers: Mutex::new(answers.into_iter().collect()),
             held,
+            models: Mutex::new((200, listed(&["openclaw", "openclaw/default"]))),
             chats: Mutex::default(),
             times: Mutex::default(),
             chat: Box::new(chat),
@@ -114,6 +119,16 @@ impl Gateway {
             Router::new().fallback(answer).layer(DefaultBodyLimit::disable()).with_state(script.clone());
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { url, script, server }
+    }
+
+    /// From now on it says this of its models.
+    pub(crate) fn says_of_its_models(&self, status: u16, body: Value) {
+        *self.script.models.lock().unwrap() = (status, body);
+    }
+
+    /// From now on it has these models, which make it a server other than OpenClaw.
+    pub(crate) fn lists(&self, models: &[&str]) {
+        self.says_of_its_models(200, listed(models));
     }
 
     /// The bodies that came to this path.
@@ -128,6 +143,17 @@ impl Gateway {
     }
 }
 
+fn listed(models: &[&str]) -> Value {
+    let models: Vec<Value> = models.iter().map(|id| json!({ "id": id, "object": "model" })).collect();
+    json!({ "object": "list", "data": models })
+}
+
+/// The words of a message.
+fn words(content: &Value) -> &str {
+    let parts = content.as_array().map(Vec::as_slice).unwrap_or_default();
+    content.as_str().or_else(|| parts.iter().find_map(|part| part["text"].as_str())).unwrap_or_default()
+}
+
 async fn answer(State(script): State<Arc<Script>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     // Who only looks sends nothing.
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
@@ -138,24 +164,31 @@ async fn answer(State(script): State<Arc<Script>>, uri: Uri, headers: HeaderMap,
     if let Some(told) = &script.held {
         told.acquire().await.unwrap().forget();
     }
-    let mut answers = script.answers.lock().unwrap();
-    let (status, answer) =
-        if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() }.unwrap();
+    let (status, answer) = if uri.path() == "/v1/models" {
+        script.models.lock().unwrap().clone()
+    } else {
+        let mut answers = script.answers.lock().unwrap();
+        if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() }.unwrap()
+    };
     (StatusCode::from_u16(status).unwrap(), Json(answer)).into_response()
 }
 
 async fn complete(script: &Arc<Script>, headers: &HeaderMap, body: &Value) -> Response {
     let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
-    let Some(last) = body["messages"].as_array().unwrap().last() else {
+    let messages = body["messages"].as_array().unwrap();
+    let Some(last) = messages.last() else {
         return (StatusCode::BAD_REQUEST, "Missing user message").into_response();
     };
     let content = &last["content"];
     let parts = content.as_array().cloned().unwrap_or_default();
     let picture = |part: &Value| part["image_url"]["url"].as_str().map(str::to_owned);
-    let text = content.as_str().or_else(|| parts.iter().find_map(|part| part["text"].as_str()));
+    let text = words(content);
+    let message =
+        |said: &Value| (said["role"].as_str().unwrap().to_owned(), words(&said["content"]).to_owned());
     let chat = Chat {
         user: body["user"].as_str().unwrap().to_owned(),
-        text: text.unwrap_or_default().to_owned(),
+        messages: messages.iter().map(message).collect(),
+        text: text.to_owned(),
         pictures: parts.iter().filter_map(picture).collect(),
         channel: header("x-openclaw-message-channel"),
         session_key: header("x-openclaw-session-key"),
@@ -184,7 +217,7 @@ async fn complete(script: &Arc<Script>, headers: &HeaderMap, body: &Value) -> Re
     };
     let stop =
         "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
-    let quote = format!("cannot read \"{}\" of whatsapp:+15005550100", text.unwrap_or_default());
+    let quote = format!("cannot read \"{text}\" of whatsapp:+15005550100");
     let error = |status: u16, message: &str| {
         let body = json!({ "error": { "message": message, "type": "api_error" } });
         (StatusCode::from_u16(status).unwrap(), Json(body)).into_response()

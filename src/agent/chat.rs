@@ -6,6 +6,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
 use crate::error::AgentError;
+use crate::memory::{Memory, PastMessage, Role};
 use crate::target::Target;
 use crate::turn::{Channel, IMAGE_BYTES, IMAGE_TYPES, IMAGES, TurnPart, TurnRequest};
 
@@ -15,9 +16,15 @@ const ENCODED_BYTES: usize = 18 * 1024 * 1024;
 /// Sessions of these names are the gateway's own, and it answers 400.
 const RESERVED: [&str; 3] = ["subagent:", "cron:", "acp:"];
 
-/// Told to an agent that keeps the history itself: there the same question stands twice, and what it asked for may have been done in part.
+/// Told to a gateway of a second call. Its history may have the same question twice, and what it asked for may have been done in part.
 const ONCE_MORE: &str = "The user's message below was sent before, and the answer to it was lost. Answer it now. Whatever you have already \
                          done for it, do not do it again.";
+
+/// Told to a server without a history of a second call. It stands before the question: the chat templates of some models take no system message.
+const SENT_BEFORE: &str = "[The following was sent before, and the answer to it was lost. What has already been done for it must not be done again.]";
+
+/// Stands before a history that begins with the assistant: the chat templates of some models want the user first.
+const ASSISTANT_FIRST: &str = "[The assistant wrote:]";
 
 /// How an answer shall come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,18 +35,50 @@ pub(crate) enum Form {
     Whole,
 }
 
-/// The body. It holds this turn alone: the gateway keeps the history of the session that `user` names.
-pub(crate) fn body(turn: &TurnRequest, target: &Target, form: Form) -> Value {
-    let mut messages = vec![json!({ "role": "user", "content": content(&turn.parts) })];
-    if turn.is_again || form == Form::Whole {
-        messages.insert(0, json!({ "role": "system", "content": ONCE_MORE }));
-    }
+/// The body, with as much of the turn's past as `memory` has.
+pub(crate) fn body(turn: &TurnRequest, memory: &Memory, target: &Target, form: Form) -> Value {
+    let is_again = turn.is_again || form == Form::Whole;
+    let messages = match memory {
+        Memory::Gateway => turn_alone(&turn.parts, is_again),
+        Memory::Thread(past) => with_past(past, &turn.parts, is_again),
+    };
     json!({
         "model": model(target),
         "user": session(&turn.conversation_id),
         "stream": form == Form::Stream,
         "messages": messages,
     })
+}
+
+/// The gateway keeps the history of the session that `user` names.
+fn turn_alone(parts: &[TurnPart], is_again: bool) -> Vec<Value> {
+    let once_more = is_again.then(|| json!({ "role": "system", "content": ONCE_MORE }));
+    once_more.into_iter().chain([json!({ "role": "user", "content": content(parts) })]).collect()
+}
+
+/// Person and assistant by turns, since the chat templates of some models refuse anything else. What the person said last, and nobody
+/// answered, is one message with the turn.
+fn with_past(past: &[PastMessage], parts: &[TurnPart], is_again: bool) -> Vec<Value> {
+    let mut told: Vec<(Role, String)> = Vec::new();
+    for said in past {
+        match told.last_mut() {
+            Some((role, text)) if *role == said.role => {
+                text.push_str("\n\n");
+                text.push_str(&said.text);
+            }
+            None if said.role == Role::Assistant => {
+                told.push((Role::Person, ASSISTANT_FIRST.to_owned()));
+                told.push((said.role, said.text.clone()));
+            }
+            _ => told.push((said.role, said.text.clone())),
+        }
+    }
+    let unanswered = told.pop_if(|(role, _)| *role == Role::Person).map(|(_, text)| text);
+    let before = unanswered.into_iter().chain(is_again.then(|| SENT_BEFORE.to_owned()));
+    let before: Vec<TurnPart> = before.map(TurnPart::Text).collect();
+    let question = json!({ "role": Role::Person.as_str(), "content": content(before.iter().chain(parts)) });
+    let told = told.into_iter().map(|(role, text)| json!({ "role": role.as_str(), "content": text }));
+    told.chain([question]).collect()
 }
 
 /// The headers of OpenClaw, which other servers ignore.
@@ -80,7 +119,7 @@ pub(crate) fn session(conversation_id: &str) -> String {
 }
 
 /// A plain text where there is no image, since not every server knows parts.
-fn content(parts: &[TurnPart]) -> Value {
+fn content<'a>(parts: impl IntoIterator<Item = &'a TurnPart>) -> Value {
     let mut texts: Vec<String> = Vec::new();
     let mut images = Vec::new();
     let mut room = ENCODED_BYTES;

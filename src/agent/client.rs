@@ -14,6 +14,7 @@ use url::Url;
 use crate::allowed_hosts::{self, AllowedHosts, AllowedHostsResolver, SystemResolver};
 use crate::browser::{self, BrowserStop};
 use crate::error::{AgentError, Trouble};
+use crate::memory::Memory;
 use crate::moderation::{self, Judgement};
 use crate::target::{Endpoint, Target};
 use crate::turn::{Reply, TurnRequest};
@@ -157,26 +158,45 @@ impl GatewayClient {
         ["openclaw"].into_iter().chain(choices.into_iter().flatten()).collect::<Vec<_>>().join("/")
     }
 
-    /// Runs a turn. A stream that could not be corrected is asked for again as a whole, once: the agent has acted, and must not do so a
-    /// third time.
+    /// Runs a turn. A model that takes no request of this length is asked again with less of what was said before: it has refused, so nothing
+    /// has begun.
     pub(crate) async fn complete(&self, turn: &TurnRequest) -> Result<Reply, AgentError> {
-        match self.ask(turn, chat::Form::Stream).await {
+        let mut memory = turn.memory.clone();
+        loop {
+            let answered = self.complete_with(turn, &memory).await;
+            match (answered, memory.shorter()) {
+                (Err(AgentError::TooLong(reason)), Some(shorter)) => {
+                    tracing::warn!(
+                        conversation = turn.conversation_id,
+                        "Asking again with less of the conversation; lower openclaw.memory_limit_bytes: {}",
+                        AgentError::TooLong(reason).without_quotes(&turn.words())
+                    );
+                    memory = shorter;
+                }
+                (answered, _) => return answered,
+            }
+        }
+    }
+
+    /// A stream that could not be corrected is asked for again as a whole, once: the agent has acted, and must not do so a third time.
+    async fn complete_with(&self, turn: &TurnRequest, memory: &Memory) -> Result<Reply, AgentError> {
+        match self.ask(turn, memory, chat::Form::Stream).await {
             Err(AgentError::Corrected(reason)) if turn.is_again => Err(AgentError::GaveUp(reason)),
             Err(AgentError::Corrected(reason)) => {
                 tracing::info!(
                     conversation = turn.conversation_id,
                     "Asking again without a stream: {reason}"
                 );
-                let whole = self.ask(turn, chat::Form::Whole).await;
+                let whole = self.ask(turn, memory, chat::Form::Whole).await;
                 whole.map_err(|error| AgentError::GaveUp(error.to_string()))
             }
             answered => answered,
         }
     }
 
-    async fn ask(&self, turn: &TurnRequest, form: chat::Form) -> Result<Reply, AgentError> {
+    async fn ask(&self, turn: &TurnRequest, memory: &Memory, form: chat::Form) -> Result<Reply, AgentError> {
         let headers = chat::headers(turn, &self.target)?;
-        let body = chat::body(turn, &self.target, form);
+        let body = chat::body(turn, memory, &self.target, form);
         let began = Instant::now();
         let response = self.post(self.endpoint.chat(), headers, &body).await?;
         let answered = if response.status().is_success() {

@@ -77,11 +77,13 @@ fn long_text(characters: usize) -> String {
 mod tests {
     use super::*;
     use crate::Agent;
+    use crate::memory::Memory;
     use crate::turn::{Channel, TurnPart};
 
     async fn ask(parts: &[&str]) -> Result<Reply, AgentError> {
         let turn = TurnRequest {
             conversation_id: "c".into(),
+            memory: Memory::Gateway,
             channel: Channel::Whatsapp,
             parts: parts.iter().map(|text| TurnPart::Text((*text).to_owned())).collect(),
             is_again: false,
@@ -102,6 +104,7 @@ mod tests {
         let parts = vec![TurnPart::Image { mime, bytes: vec![0; 3000] }];
         let turn = TurnRequest {
             conversation_id: "c".into(),
+            memory: Memory::Gateway,
             channel: Channel::Dashboard,
             parts,
             is_again: false,

@@ -57,6 +57,9 @@ pub enum AgentError {
     /// Nothing will work before the operator has changed something here; nobody was asked.
     #[error("the agent is not set up: {0}")]
     Configuration(String),
+    /// What it was told is longer than what its model takes at a time.
+    #[error("the agent refused the turn: {0}")]
+    TooLong(String),
     /// It will not take this turn, however often it is asked.
     #[error("the agent refused the turn: {0}")]
     Permanent(String),
@@ -120,6 +123,7 @@ impl AgentError {
             }
             Self::Refused { trouble, reason } => Self::Refused { trouble, reason: kept(reason) },
             Self::Configuration(text) => Self::Configuration(kept(text)),
+            Self::TooLong(text) => Self::TooLong(kept(text)),
             Self::Permanent(text) => Self::Permanent(kept(text)),
         }
     }
@@ -144,7 +148,7 @@ impl AgentError {
             Self::RateLimited { .. } => AgentErrorClass::RateLimited,
             Self::Unavailable { .. } => AgentErrorClass::Unavailable,
             Self::Refused { .. } | Self::Configuration(_) => AgentErrorClass::Configuration,
-            Self::Permanent(_) => AgentErrorClass::Permanent,
+            Self::TooLong(_) | Self::Permanent(_) => AgentErrorClass::Permanent,
         }
     }
 

@@ -22,9 +22,11 @@ mod event_stream;
 mod json_documents;
 /// Text out of JSON that may be cut anywhere.
 mod json_text;
+/// What an agent knows of a conversation, and who keeps it.
+pub mod memory;
 /// Whether a text may reach the agent.
 pub mod moderation;
-/// Whether an agent would take a turn.
+/// Whether an agent would take a turn, and what it is.
 mod probe;
 /// What a server says went wrong.
 mod problem;
@@ -40,7 +42,8 @@ use std::time::Duration;
 use crate::browser::BrowserStop;
 use crate::client::{GatewayClient, Gateways};
 use crate::error::AgentError;
-use crate::target::Target;
+use crate::memory::MemoryKeeper;
+use crate::target::{Endpoint, Target};
 use crate::turn::{Reply, TurnRequest};
 
 /// The agent of a deployment.
@@ -85,6 +88,27 @@ impl Agent {
         }
     }
 
+    /// Where it is asked; `None`: it is the built-in one.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<&Endpoint> {
+        match self {
+            Self::Echo => None,
+            Self::OpenClaw(client) => Some(client.endpoint()),
+        }
+    }
+
+    /// Finds out who keeps the history of conversations: an OpenClaw gateway does, other servers do not. `None`: its answer does not tell.
+    ///
+    /// # Errors
+    /// Nobody answers, or nobody may be asked.
+    pub async fn memory_keeper(&self) -> Result<Option<MemoryKeeper>, AgentError> {
+        match self {
+            // It has no use for a history.
+            Self::Echo => Ok(Some(MemoryKeeper::Gateway)),
+            Self::OpenClaw(client) => within(RECOGNISED_WITHIN, probe::memory_keeper(client)).await,
+        }
+    }
+
     /// Runs one turn: everything a person has said since the last reply, and what to reply.
     ///
     /// A gateway may take minutes. It stops the run when this call is given up, so a second call begins the turn anew, and the agent's
@@ -123,6 +147,9 @@ impl Agent {
 
 /// Somebody waits for the answer at a terminal.
 const CHECKED_WITHIN: Duration = Duration::from_secs(10);
+
+/// A turn waits for it.
+const RECOGNISED_WITHIN: Duration = Duration::from_secs(5);
 
 async fn within<T>(
     timeout: Duration,

@@ -69,6 +69,7 @@ impl From<AgentError> for ModerationError {
             | AgentError::Corrected(reason)
             | AgentError::Refused { trouble: Trouble::Name, reason }
             | AgentError::Unavailable { reason, .. }
+            | AgentError::TooLong(reason)
             | AgentError::Permanent(reason) => Self::NoJudgement(reason),
             AgentError::Configuration(reason) | AgentError::Refused { reason, .. } => {
                 Self::Configuration(reason)

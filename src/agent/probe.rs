@@ -1,5 +1,5 @@
 //! Whether an agent would take a turn, without a turn: it is asked whether it is ready, which models it has, and for a completion of nothing,
-//! which costs nobody anything and is refused by all who are there.
+//! which costs nobody anything and is refused by all who are there. What it is, its models tell.
 
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::answer_body::read_body;
 use crate::client::GatewayClient;
 use crate::error::{AgentError, AgentErrorClass, Trouble};
+use crate::memory::MemoryKeeper;
 use crate::refusal::{self, OF_A_TURN};
 
 const BODY_LIMIT_BYTES: usize = 4 * 1024 * 1024;
@@ -57,11 +58,21 @@ pub(crate) async fn check(client: &GatewayClient) -> Result<(), AgentError> {
     }
 }
 
+/// Who keeps the history of conversations. An OpenClaw gateway names its agents (`openclaw/default` and others) where other servers name their
+/// models. A model that somebody has called `openclaw` makes no gateway. `None`: the server names nothing.
+pub(crate) async fn memory_keeper(client: &GatewayClient) -> Result<Option<MemoryKeeper>, AgentError> {
+    let models = models(client).await?.filter(|models| !models.is_empty());
+    Ok(models.map(|models| {
+        let is_gateway = models.iter().any(|model| model.starts_with("openclaw/"));
+        if is_gateway { MemoryKeeper::Gateway } else { MemoryKeeper::Thread }
+    }))
+}
+
 /// The models that a server has; of a gateway, its agents. `None`: it does not say.
 ///
 /// # Errors
 /// It refuses us, or nobody is there.
-pub(crate) async fn models(client: &GatewayClient) -> Result<Option<Vec<String>>, AgentError> {
+async fn models(client: &GatewayClient) -> Result<Option<Vec<String>>, AgentError> {
     let endpoint = client.endpoint();
     let answer = client.get(endpoint.models()).await?;
     if matches!(answer.status().as_u16(), 401 | 403 | 429 | 502 | 503) {

@@ -73,6 +73,7 @@ pub(crate) async fn of(response: Response, endpoint: &Endpoint, remedies: &Remed
         reason: reason.clone(),
     };
     match (status.as_u16(), subject(&problem)) {
+        (413, _) | (400..=599, Some(Subject::Length)) => AgentError::TooLong(reason),
         (400..=499, Some(Subject::Payment)) | (402, _) => refused(Trouble::Provider, remedies.payment),
         (400 | 404 | 422, Some(Subject::Model)) => refused(Trouble::Name, remedies.model),
         (400 | 404 | 422, Some(Subject::Agent)) => refused(Trouble::Name, remedies.agent),
@@ -104,6 +105,7 @@ pub(crate) fn in_band(problem: &Problem, endpoint: &Endpoint) -> AgentError {
         Some(Subject::Payment) => return refused(Trouble::Provider, OF_A_TURN.payment),
         Some(Subject::Model) => return refused(Trouble::Name, OF_A_TURN.model),
         Some(Subject::Agent) => return refused(Trouble::Name, OF_A_TURN.agent),
+        Some(Subject::Length) => return AgentError::TooLong(reason),
         Some(Subject::ModelKey) | None => {}
     }
     let wait = problem.wait();
@@ -111,7 +113,7 @@ pub(crate) fn in_band(problem: &Problem, endpoint: &Endpoint) -> AgentError {
         AgentError::RateLimited { retry_after: wait, reason }
     } else if problem.is_of_kind(&["authentication", "permission", "api_key", "401", "403"]) {
         refused(Trouble::Provider, OF_A_TURN.provider)
-    } else if problem.is_of_kind(&["invalid_request", "badrequest", "context_length", "400", "413", "422"]) {
+    } else if problem.is_of_kind(&["invalid_request", "badrequest", "400", "413", "422"]) {
         AgentError::Permanent(reason)
     } else {
         AgentError::Transient(reason)
@@ -129,11 +131,28 @@ enum Subject {
     ModelKey,
     /// An account without money.
     Payment,
+    /// The length of what the model was told.
+    Length,
 }
+
+/// How vLLM, llama.cpp, litellm, Anthropic and Google say that a request is longer than what their model takes.
+const TOO_LONG: [&str; 6] = [
+    "maximum context length",
+    "available context size",
+    "exceed context window",
+    "contextwindowexceedederror",
+    "prompt is too long",
+    "input token count",
+];
 
 fn subject(problem: &Problem) -> Option<Subject> {
     if problem.is_of_kind(&["insufficient_quota", "billing"]) || problem.says(&["insufficient_quota"]) {
         return Some(Subject::Payment);
+    }
+    if problem.is_of_kind(&["context_length", "context_size", "contextwindowexceeded"])
+        || problem.says(&TOO_LONG)
+    {
+        return Some(Subject::Length);
     }
     if problem.says(&["unknown agent", "no such agent"]) {
         return Some(Subject::Agent);

@@ -75,6 +75,12 @@ impl Endpoint {
         self.chat == other.chat
     }
 
+    /// Its address in full, which may hold a secret: to tell it from others, never to be shown.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.chat.as_str()
+    }
+
     /// Where turns go.
     pub(crate) fn chat(&self) -> &Url {
         &self.chat

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use crate::memory::Memory;
+
 /// One run of the agent.
 #[derive(Clone, Debug)]
 pub struct TurnRequest {
-    /// The thread; the agent keeps its history under this name.
+    /// The thread. A gateway keeps its history under this name.
     pub conversation_id: String,
     /// Where the person writes.
     pub channel: Channel,
+    /// What was said in it before.
+    pub memory: Memory,
     /// What the person said, in order.
     pub parts: Vec<TurnPart>,
     /// Whether the agent was asked the same before, and may have begun.
@@ -18,13 +22,13 @@ pub struct TurnRequest {
 }
 
 impl TurnRequest {
-    /// What the person said in words.
+    /// Everything that the agent is told in words.
     pub(crate) fn words(&self) -> Vec<&str> {
         let texts = self.parts.iter().filter_map(|part| match part {
             TurnPart::Text(text) => Some(text.as_str()),
             TurnPart::Image { .. } => None,
         });
-        texts.collect()
+        texts.chain(self.memory.texts()).collect()
     }
 }
 

@@ -12,6 +12,7 @@ use queue::transaction::Transaction;
 use serde::Deserialize;
 use store::secret_keys::SecretKeys;
 
+use crate::conversation::memory::MemorySettings;
 use crate::conversation::unsaved_replies::UnsavedReplies;
 use crate::durations;
 use crate::inbound::limits::Limits;
@@ -49,6 +50,8 @@ pub struct Settings {
     pub status_callback_url: Option<String>,
     /// `[agent]`
     pub agent: AgentRuns,
+    /// What `[openclaw]` says of memory.
+    pub memory: MemorySettings,
     /// `[media]`
     pub media: FileLimits,
     /// `[whatsapp]`

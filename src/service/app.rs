@@ -232,6 +232,7 @@ pub(crate) fn settings(config: &Config, address: SocketAddr, secret_keys: Secret
         whatsapp_number: config.twilio.whatsapp_number.clone(),
         status_callback_url: if config.sandbox { local } else { public },
         agent: keys.agent.clone(),
+        memory: config.memory,
         media: keys.media.clone(),
         whatsapp: keys.whatsapp.clone(),
         deliveries: keys.deliveries.clone(),

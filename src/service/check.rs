@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use agent::Agent;
 use agent::error::AgentError;
+use agent::memory::MemoryKeeper;
 use channel::inbound::changed_ids;
 use channel::outbound::sender;
 use channel::pools;
@@ -137,11 +138,24 @@ async fn agent(config: &Config) -> Result<String, String> {
         Ok(()) if matches!(config.agent, Agent::Echo) => {
             Ok("the built-in echo agent; set OPENCLAW_BASE_URL for a gateway".to_owned())
         }
-        Ok(()) => Ok(format!("{} takes turns", config.agent.name())),
+        Ok(()) => Ok(format!("{} takes turns; {}", config.agent.name(), memory(config).await)),
         Err(error @ (AgentError::Unavailable { .. } | AgentError::Broken(_) | AgentError::TimedOut(_))) => {
             Err(format!("{error}: check OPENCLAW_BASE_URL, and whether the gateway runs"))
         }
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Who keeps the history of conversations, and how that is known.
+async fn memory(config: &Config) -> String {
+    let (keeper, by) = match config.memory.keeper {
+        Some(keeper) => (Some(keeper), "as openclaw.memory says"),
+        None => (config.agent.memory_keeper().await.ok().flatten(), "by its list of models"),
+    };
+    match keeper {
+        Some(MemoryKeeper::Gateway) => format!("it keeps the history of conversations, {by}"),
+        Some(MemoryKeeper::Thread) => format!("it keeps no history, {by}, so the thread goes along with each turn"),
+        None => "it does not tell whether it keeps the history of conversations, so the thread goes along with each turn; openclaw.memory decides".to_owned(),
     }
 }
 

@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 
 use crate::ids::ConversationId;
 use crate::messages::ChannelName;
+use crate::turns::Turn;
 
 /// Something that was said.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
@@ -27,6 +28,17 @@ pub struct ThreadEntry {
     pub at: DateTime<Utc>,
 }
 
+/// Something that was said before a turn.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct PastEntry {
+    /// A person wrote it; else the assistant said it.
+    pub by_person: bool,
+    /// The words, or their beginning.
+    pub text: String,
+    /// Everything that Twilio sent with what a person wrote.
+    pub params: Option<serde_json::Value>,
+}
+
 /// What was said in a user's conversation behind this number, in order. The page is limited before the joins, and the
 /// conversation is a subquery: otherwise Postgres reads and sorts the rest of the thread for each page.
 pub async fn after(
@@ -45,6 +57,34 @@ pub async fn after(
     .bind(user_id)
     .bind(number)
     .bind(limit)
+    .fetch_all(conn)
+    .await
+}
+
+/// What was said in a conversation before a turn, the newest first: answers, a schedule's words, and what people wrote. The turn's own messages
+/// are left out, and so are those that wait for a later one; an apology has no text. Of a text no more than `text_chars` are
+/// read. A conversation whose user was erased has no past.
+pub async fn before_turn(
+    conn: &mut PgConnection,
+    turn: &Turn,
+    limit: i64,
+    text_chars: i32,
+) -> sqlx::Result<Vec<PastEntry>> {
+    sqlx::query_as(
+        // A subquery for each row, so that Postgres reads the thread from its end and stops at the limit.
+        "SELECT e.message_id IS NOT NULL AS by_person, left(coalesce(m.body, t.reply), $4) AS text, m.params
+         FROM (SELECT number, message_id, turn_id FROM channel_entries
+               WHERE conversation_id = (SELECT id FROM channel_conversations WHERE id = $1 AND user_id IS NOT NULL)
+                 AND coalesce((SELECT coalesce(m.turn_id <> $2, m.outcome IS NOT NULL) FROM channel_messages m WHERE m.id = message_id),
+                              (SELECT t.reply IS NOT NULL FROM channel_turns t WHERE t.id = channel_entries.turn_id))
+               ORDER BY number DESC LIMIT $3) e
+         LEFT JOIN channel_messages m ON m.id = e.message_id LEFT JOIN channel_turns t ON t.id = e.turn_id
+         ORDER BY e.number DESC",
+    )
+    .bind(turn.conversation_id)
+    .bind(turn.id)
+    .bind(limit)
+    .bind(text_chars)
     .fetch_all(conn)
     .await
 }

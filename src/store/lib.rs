@@ -33,6 +33,8 @@ pub mod deployment;
 pub mod entries;
 /// Erasing a user.
 pub mod erasure;
+/// What was found out about agents' gateways.
+pub mod gateways;
 /// Requests with an Idempotency-Key.
 pub mod idempotency_keys;
 /// Ids of rows.

@@ -37,6 +37,7 @@ async fn ask(allowed: &[&str], host: &str, port: u16) -> AgentError {
     let endpoint = Endpoint::new(&format!("http://{host}:{port}"), &"secret".into()).unwrap();
     let turn = TurnRequest {
         conversation_id: "1".to_owned(),
+        memory: Memory::Gateway,
         channel: Channel::Dashboard,
         parts: vec![TurnPart::Text("hi".to_owned())],
         is_again: false,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use agent::Agent;
 use agent::client::GatewayClient;
 use agent::error::AgentError;
+use agent::memory::Memory;
 use agent::target::Endpoint;
 use agent::turn::{Channel, Reply, TurnPart, TurnRequest};
 use axum::Router;
@@ -113,6 +114,7 @@ impl Asked {
 pub(crate) fn turn(text: &str) -> TurnRequest {
     TurnRequest {
         conversation_id: "whatsapp-7".to_owned(),
+        memory: Memory::Gateway,
         channel: Channel::Whatsapp,
         parts: vec![TurnPart::Text(text.to_owned())],
         is_again: false,

@@ -7,6 +7,7 @@ mod checks;
 mod dialects;
 mod errors;
 mod gateway;
+mod memory;
 mod moderation;
 mod refusals;
 mod requests;

@@ -8,6 +8,8 @@ pub mod apology;
 mod attachments;
 /// Contacts in words.
 mod contact;
+/// What an agent is told of a conversation before a turn.
+pub mod memory;
 /// Messages in words.
 pub mod message_text;
 /// When the agent is asked.

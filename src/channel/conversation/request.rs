@@ -2,24 +2,42 @@
 
 use std::collections::HashMap;
 
+use agent::Agent;
 use agent::turn::{Channel, TurnPart, TurnRequest};
+use serde_json::Value;
+use sqlx::PgConnection;
 use store::ids::{ConversationId, MessageId};
 use store::messages::Said;
 use store::turns::Turn;
 
 use super::attachments::{self, Fetched};
-use super::message_text;
+use super::{memory, message_text};
 use crate::app::App;
 
 /// What the agent is asked in a turn. Files are fetched here, and what came of each is kept; a file that is not to be had is named in words.
-pub async fn build(app: &App, turn: &Turn, messages: &[Said]) -> sqlx::Result<TurnRequest> {
+pub async fn build(app: &App, agent: &Agent, turn: &Turn, messages: &[Said]) -> sqlx::Result<TurnRequest> {
+    let memory = memory::of(app, agent, turn).await?;
     let mut fetched = attachments::fetch(app, messages).await?;
-    let replied_to = replied_to(app, turn, messages).await?;
+    let params = messages.iter().map(|said| &said.params);
+    let replied_to = replied_to(&mut *app.pg.acquire().await?, turn.conversation_id, params).await?;
     let is_whatsapp = messages.iter().any(|said| said.address_id.is_some());
     Ok(TurnRequest {
         conversation_id: session_key(app, turn.conversation_id),
+        memory,
         channel: if is_whatsapp { Channel::Whatsapp } else { Channel::Dashboard },
         parts: messages.iter().flat_map(|said| parts(said, &mut fetched, &replied_to)).collect(),
+        is_again: turn.attempt > 1,
+        timeout: app.settings.agent.timeout,
+    })
+}
+
+/// What the agent is asked by a schedule.
+pub async fn of_prompt(app: &App, agent: &Agent, turn: &Turn, prompt: String) -> sqlx::Result<TurnRequest> {
+    Ok(TurnRequest {
+        conversation_id: session_key(app, turn.conversation_id),
+        memory: memory::of(app, agent, turn).await?,
+        channel: Channel::Whatsapp,
+        parts: vec![TurnPart::Text(prompt)],
         is_again: turn.attempt > 1,
         timeout: app.settings.agent.timeout,
     })
@@ -55,11 +73,14 @@ fn parts(
 }
 
 /// The texts of the messages that these are replies to, by Twilio's id.
-async fn replied_to(app: &App, turn: &Turn, messages: &[Said]) -> sqlx::Result<HashMap<String, String>> {
-    let sids: Vec<&str> = messages.iter().filter_map(|said| message_text::replied_to(&said.params)).collect();
+pub(super) async fn replied_to(
+    conn: &mut PgConnection,
+    conversation_id: ConversationId,
+    params: impl Iterator<Item = &Value>,
+) -> sqlx::Result<HashMap<String, String>> {
+    let sids: Vec<&str> = params.filter_map(message_text::replied_to).collect();
     if sids.is_empty() {
         return Ok(HashMap::new());
     }
-    let mut conn = app.pg.acquire().await?;
-    store::entries::texts_of_sids(&mut conn, turn.conversation_id, &sids).await
+    store::entries::texts_of_sids(conn, conversation_id, &sids).await
 }

@@ -113,6 +113,9 @@ pub(super) struct OpenClawKeys {
     pub(super) token: SecretString,
     pub(super) agent_id: String,
     pub(super) model: String,
+    pub(super) memory: String,
+    pub(super) memory_entries: u16,
+    pub(super) memory_limit_bytes: usize,
     pub(super) allowed_hosts: Vec<String>,
 }
 

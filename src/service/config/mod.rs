@@ -14,6 +14,7 @@ use std::path::Path;
 
 use agent::allowed_hosts::AllowedHosts;
 use alert_webhook::AlertWebhook;
+use channel::conversation::memory::MemorySettings;
 use channel::inbound::moderation::Moderation;
 use channel::plans::Plans;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -54,6 +55,8 @@ pub struct Config {
     pub twilio: TwilioAccess,
     /// Who answers.
     pub agent: agent::Agent,
+    /// Who keeps the history of conversations.
+    pub memory: MemorySettings,
     /// Where users' own agents may be.
     pub agent_hosts: AllowedHosts,
     /// What users may do.
@@ -111,6 +114,7 @@ impl Config {
         let agent = rules::agent(&keys, &mut errors);
         let agent_hosts = rules::agent_hosts(&keys, agent.as_ref(), &mut errors);
         let plans = rules::plans(&keys, &mut errors);
+        let memory = rules::memory(&keys, &mut errors);
         let moderation = rules::moderation(&keys, &mut errors);
         let alert_webhook = rules::alert_webhook(&keys, &mut errors);
         let hosts = rules::origin_hosts(&keys, &mut errors);
@@ -120,21 +124,24 @@ impl Config {
             Environment::Production => rules::production(&keys, sandbox, &mut errors),
             Environment::Development => rules::development(&keys, sandbox, &mut errors),
         }
-        match (twilio, agent, plans, moderation) {
-            (Some(twilio), Some(agent), Some(plans), Some(moderation)) if errors.is_empty() => Ok(Self {
-                environment,
-                twilio,
-                agent,
-                agent_hosts,
-                plans,
-                moderation,
-                alert_webhook,
-                hosts,
-                secret_keys,
-                sandbox,
-                welcomes,
-                keys,
-            }),
+        match (twilio, agent, memory, plans, moderation) {
+            (Some(twilio), Some(agent), Some(memory), Some(plans), Some(moderation)) if errors.is_empty() => {
+                Ok(Self {
+                    environment,
+                    twilio,
+                    agent,
+                    memory,
+                    agent_hosts,
+                    plans,
+                    moderation,
+                    alert_webhook,
+                    hosts,
+                    secret_keys,
+                    sandbox,
+                    welcomes,
+                    keys,
+                })
+            }
             _ => Err(ConfigErrors(errors)),
         }
     }

@@ -6,9 +6,11 @@ use std::time::Duration;
 use agent::Agent;
 use agent::allowed_hosts::AllowedHosts;
 use agent::client::{GatewayClient, IDLE_TIMEOUT};
+use agent::memory::MemoryKeeper;
 use agent::moderation::Moderator;
 use agent::target::{Endpoint, Target};
 use alert_webhook::AlertWebhook;
+use channel::conversation::memory::MemorySettings;
 use channel::inbound::moderation::{Mode, Moderation};
 use channel::plans::Plans;
 use channel::pools;
@@ -155,6 +157,23 @@ pub(super) fn agent(keys: &Keys, errors: &mut Vec<String>) -> Option<Agent> {
             None
         }
     }
+}
+
+/// Who keeps the history of conversations, and how much of a thread goes along.
+pub(super) fn memory(keys: &Keys, errors: &mut Vec<String>) -> Option<MemorySettings> {
+    let given = &keys.openclaw;
+    let keeper = match given.memory.as_str() {
+        "auto" => None,
+        "gateway" => Some(MemoryKeeper::Gateway),
+        "thread" => Some(MemoryKeeper::Thread),
+        other => {
+            errors.push(format!(
+                "openclaw.memory is {other:?}; it must be \"auto\", \"gateway\" or \"thread\""
+            ));
+            return None;
+        }
+    };
+    Some(MemorySettings { keeper, entries: given.memory_entries, limit_bytes: given.memory_limit_bytes })
 }
 
 /// Where users' own gateways may be: where the operator says, and where everybody's is.

@@ -291,6 +291,13 @@ fn moderation_that_makes_no_sense_is_named() {
 }
 
 #[test]
+fn a_memory_that_nobody_knows_is_named() {
+    let told = errors(load_with(Some("[openclaw]\nmemory = \"session\""), &[], false));
+
+    assert_eq!(told, ["openclaw.memory is \"session\"; it must be \"auto\", \"gateway\" or \"thread\""]);
+}
+
+#[test]
 fn moderation_rules_that_fit_everything_or_are_too_large_together_are_named() {
     let told =
         |rules: &[&str]| errors(load_with(Some(&format!("[moderation]\nrules = {rules:?}")), &[], false));

@@ -13,6 +13,7 @@ use store::consents::{ConsentAction, ConsentMethod};
 use store::cursors::Cursor;
 use store::deliveries::{DeliveryState, Purpose};
 use store::erasure::ErasurePart;
+use store::gateways::MemoryKeeper;
 use store::in_doubt::AdminVerdict;
 use store::links::LinkEnding;
 use store::messages::{ChannelName, MessageOutcome};
@@ -76,6 +77,7 @@ fn defined() -> Texts {
     add::<ErasurePart>(&mut texts);
     add::<Keyword>(&mut texts);
     add::<LinkEnding>(&mut texts);
+    add::<MemoryKeeper>(&mut texts);
     add::<MessageOutcome>(&mut texts);
     add::<NoticeKind>(&mut texts);
     add::<PartOutcome>(&mut texts);

@@ -28,6 +28,8 @@ SELECT sha256(n::TEXT::BYTEA), format('user-%s', n), FALSE, now(), CASE WHEN n %
 FROM size, generate_series(1, people) n;
 INSERT INTO channel_rate_buckets (name, tokens, filled_at) SELECT format('sender:%s', n), 20, now() FROM size, generate_series(1, people) n;
 INSERT INTO channel_notices (address_id, about, told_at) SELECT n, about, now() FROM size, generate_series(1, people, 2) n, unnest(ARRAY['linking', 'plan']) about;
+INSERT INTO channel_gateways (address_hash, memory, answered, asked_at)
+SELECT sha256(n::TEXT::BYTEA), (ARRAY['gateway', 'thread', NULL])[1 + n % 3], n % 5 > 0, now() - n % 700 * interval '1 hour' FROM size, generate_series(1, people, 10) n;
 INSERT INTO channel_user_agents (user_id, base_url) SELECT format('user-%s', n), 'https://agent.example' FROM size, generate_series(1, people, 10) n;
 
 -- Who says what: every message has a turn, a reply and callbacks.
