@@ -8,7 +8,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::answer_body::read_body;
-use crate::chat;
 use crate::error::AgentError;
 use crate::refusal::{self, OF_A_TURN, Remedies};
 use crate::target::Endpoint;
@@ -38,7 +37,7 @@ struct Invocation {
 
 /// Asks whether the browser of a session runs.
 pub(crate) fn status_body(session_key: &str) -> Value {
-    json!({ "tool": "browser", "action": "status", "args": {}, "sessionKey": chat::session(session_key) })
+    json!({ "tool": "browser", "action": "status", "args": {}, "sessionKey": session_key })
 }
 
 pub(crate) fn stop_body(session_key: &str, idempotency_key: &str) -> Value {
@@ -46,7 +45,7 @@ pub(crate) fn stop_body(session_key: &str, idempotency_key: &str) -> Value {
         "tool": "browser",
         "action": "stop",
         "args": {},
-        "sessionKey": chat::session(session_key),
+        "sessionKey": session_key,
         "idempotencyKey": idempotency_key,
     })
 }

@@ -90,7 +90,7 @@ pub(crate) fn headers(turn: &TurnRequest, target: &Target) -> Result<HeaderMap, 
     let mut headers = HeaderMap::new();
     headers.insert("x-openclaw-message-channel", HeaderValue::from_static(channel));
     // By this name the session is known to the gateway's tools, too; `user` alone gives it another one.
-    let session = header(&session(&turn.conversation_id), "conversation's name")?;
+    let session = header(&session_key(&turn.conversation_id, target), "conversation's name")?;
     headers.insert("x-openclaw-session-key", session);
     if let Some(agent_id) = &target.agent_id {
         headers.insert(HeaderName::from_static("x-openclaw-agent-id"), header(agent_id, "agent id")?);
@@ -116,6 +116,16 @@ pub(crate) fn session(conversation_id: &str) -> String {
         .iter()
         .any(|name| conversation_id.get(..name.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(name)));
     if is_reserved { format!("conversation:{conversation_id}") } else { conversation_id.to_owned() }
+}
+
+/// The key of that session among all agents' sessions. A key without an agent belongs to the gateway's default agent, which then answers in
+/// place of the agent that header and model name.
+pub(crate) fn session_key(conversation_id: &str, target: &Target) -> String {
+    let session = session(conversation_id);
+    match &target.agent_id {
+        Some(agent_id) => format!("agent:{}:{session}", agent_id.trim()),
+        None => session,
+    }
 }
 
 /// A plain text where there is no image, since not every server knows parts.

@@ -218,17 +218,18 @@ impl GatewayClient {
     /// Ends a browser session.
     pub(crate) async fn stop_browser(
         &self,
-        session_key: &str,
+        conversation_id: &str,
         idempotency_key: &str,
     ) -> Result<BrowserStop, AgentError> {
         let tools = self.endpoint.tools().ok_or_else(|| {
             AgentError::Configuration(format!("{} is no OpenClaw gateway and has no browser", self.endpoint))
         })?;
-        let status = self.post(tools, HeaderMap::new(), &browser::status_body(session_key)).await?;
+        let session_key = chat::session_key(conversation_id, &self.target);
+        let status = self.post(tools, HeaderMap::new(), &browser::status_body(&session_key)).await?;
         if !browser::is_running(status, &self.endpoint).await? {
             return Ok(BrowserStop::NotRunning);
         }
-        let stop = browser::stop_body(session_key, idempotency_key);
+        let stop = browser::stop_body(&session_key, idempotency_key);
         let stopped = self.post(tools, HeaderMap::new(), &stop).await?;
         browser::is_stopped(stopped, &self.endpoint).await
     }

@@ -126,19 +126,19 @@ impl Agent {
         answer.await.map_err(|error| error.without_quotes(&turn.words()))
     }
 
-    /// Ends the browser session that belongs to a session of the gateway. Asked twice with the same `idempotency_key`, it acts once.
+    /// Ends the browser session that belongs to a conversation. Asked twice with the same `idempotency_key`, it acts once.
     ///
     /// # Errors
     /// [`AgentError`], as for a turn.
     pub async fn stop_browser_session(
         &self,
-        session_key: &str,
+        conversation_id: &str,
         idempotency_key: &str,
     ) -> Result<BrowserStop, AgentError> {
         match self {
             Self::Echo => Ok(BrowserStop::NotRunning),
             Self::OpenClaw(client) => {
-                let stopped = within(browser::TIMEOUT, client.stop_browser(session_key, idempotency_key));
+                let stopped = within(browser::TIMEOUT, client.stop_browser(conversation_id, idempotency_key));
                 stopped.await.map_err(|error| error.without_quotes(&[]))
             }
         }

@@ -46,7 +46,8 @@ pub(crate) const OF_A_TURN: Remedies = Remedies {
     payment: "the account behind the agent has to be paid for",
     provider: "the agent's token is right, and the key of the model behind the gateway is refused: mend it in the gateway's configuration",
     agent: "set openclaw.agent_id (or the user's own agent id) to an agent that this gateway has",
-    model: "set openclaw.model (or the user's own model) to a model that this server has",
+    model: "set openclaw.model (or the user's own model) to a model that this server has; an OpenClaw gateway takes one only together with \
+            an agent id",
     address: "the gateway's chat completions are off by default: set gateway.http.endpoints.chatCompletions.enabled to true \
               in its configuration, and check the agent's base URL",
     moved: "it sends callers elsewhere: set the agent's base URL to the final address",
@@ -154,14 +155,14 @@ fn subject(problem: &Problem) -> Option<Subject> {
     {
         return Some(Subject::Length);
     }
-    if problem.says(&["unknown agent", "no such agent"]) {
+    if problem.says(&["unknown agent", "no such agent", "multiple agents are configured"]) {
         return Some(Subject::Agent);
     }
     let is_unknown =
         problem.says(&["not found", "does not exist", "not exist", "no such"]) && problem.says(&["model"]);
     if is_unknown
         || problem.is_of_kind(&["model_not_found"])
-        || problem.says(&["invalid model", "unknown model"])
+        || problem.says(&["invalid model", "invalid `model`", "unknown model"])
     {
         return Some(Subject::Model);
     }

@@ -78,6 +78,16 @@ async fn an_unknown_name_leads_to_the_setting_that_has_it() {
         ),
         (
             400,
+            json!({ "error": { "message": "Multiple agents are configured, but this operation has no explicit owner." } }),
+            "openclaw.agent_id",
+        ),
+        (
+            400,
+            json!({ "error": { "message": "Invalid `model`. Use `openclaw` or `openclaw/<agentId>`." } }),
+            "openclaw.model",
+        ),
+        (
+            400,
             json!({ "error": { "message": "/chat/completions: Invalid model name passed in model=openclaw." } }),
             "openclaw.model",
         ),

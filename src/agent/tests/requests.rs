@@ -87,6 +87,28 @@ async fn the_agent_and_its_model_are_chosen_by_the_target() {
     }
 }
 
+/// OpenClaw 2026.9 gives a session without an agent in its key to its default agent, whatever the other headers say.
+#[tokio::test]
+async fn the_session_of_a_conversation_belongs_to_the_agent_that_is_asked() {
+    let gateway = Gateway::answering(|| completion("Hello.")).await;
+    for (agent_id, conversation_id, session_key) in [
+        (Some("research"), "whatsapp-7", "agent:research:whatsapp-7"),
+        (Some("research"), "cron:7", "agent:research:conversation:cron:7"),
+        (None, "whatsapp-7", "whatsapp-7"),
+    ] {
+        let target = Target { agent_id: agent_id.map(Into::into), ..Target::default() };
+        let agent = gateway.agent().asking(&target, &gateways());
+        let turn = TurnRequest { conversation_id: conversation_id.to_owned(), ..turn("hi") };
+
+        agent.send_to_openclaw(&turn).await.unwrap();
+        let of_the_turn = gateway.asked().header("x-openclaw-session-key").map(str::to_owned);
+        agent.stop_browser_session(conversation_id, "message-12").await.unwrap_err();
+
+        assert_eq!(of_the_turn.as_deref(), Some(session_key));
+        assert_eq!(gateway.asked().body["sessionKey"], session_key, "the browser's");
+    }
+}
+
 #[tokio::test]
 async fn a_users_own_gateway_never_sees_the_token_of_another() {
     let shared = Gateway::answering(|| completion("shared")).await;
