@@ -60,6 +60,8 @@ pub(crate) enum RunKind {
     Text,
     /// Words in which every sign stands for itself.
     Escaped,
+    /// One sign behind a backslash: its author wants to see it.
+    Sign,
     /// Between backticks.
     Code,
     /// A URL: no sign may touch it.

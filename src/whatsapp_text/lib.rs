@@ -23,6 +23,8 @@ mod blocks;
 mod dialect;
 /// HTML's entities.
 mod entities;
+/// Signs that their author has escaped.
+mod escapes;
 /// The runs of a paragraph, each with its emphasis.
 mod inlines;
 /// One line with its signs.
@@ -33,6 +35,8 @@ mod links;
 mod masking;
 /// Mathematics as a line of text.
 mod mathematics;
+/// What the parser finds.
+mod parser;
 /// From the parser's events to WhatsApp's lines.
 mod reader;
 /// Tables as lines that a phone can show.

@@ -1,19 +1,21 @@
 //! One line with its signs. WhatsApp takes a sign only at the edge of a word, with no white space behind the opening one and before the closing one;
 //! where that cannot be had, the words go without.
 
+use crate::escapes;
 use crate::inlines::{Emphasis, Run, RunKind, Style};
 
 /// A part of a run: words, or the white space around them, which no sign may touch.
-struct Piece<'a> {
-    text: &'a str,
-    kind: RunKind,
+pub(crate) struct Piece<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) kind: RunKind,
     is_space: bool,
-    style: Style,
+    pub(crate) style: Style,
 }
 
 /// Writes a line.
 pub(crate) fn write(runs: &[Run<'_>], out: &mut String) {
     let mut pieces = pieces(runs);
+    escapes::disarm(&mut pieces);
     for emphasis in [Emphasis::Bold, Emphasis::Italic, Emphasis::Strike] {
         settle(&mut pieces, emphasis);
     }
@@ -110,12 +112,13 @@ fn is_at_edges(pieces: &[Piece<'_>], first: usize, last: usize) -> bool {
     !is_in_word(before) && !is_in_word(after)
 }
 
-fn shown<'a>(piece: &Piece<'a>) -> &'a str {
+/// How a piece looks to a sign beside it.
+pub(crate) fn shown<'a>(piece: &Piece<'a>) -> &'a str {
     if piece.kind == RunKind::Code { "`" } else { piece.text }
 }
 
 /// Whether a sign beside this would be inside a word. Scripts that put no blanks between words have no such inside.
-fn is_in_word(neighbour: Option<char>) -> bool {
+pub(crate) fn is_in_word(neighbour: Option<char>) -> bool {
     neighbour.is_some_and(|char| char.is_alphanumeric() && !is_without_blanks(char))
 }
 

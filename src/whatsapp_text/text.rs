@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{dialect, masking, reader};
+use crate::{dialect, masking, parser, reader};
 
 /// Which signs an author uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -18,6 +18,11 @@ pub enum Format {
     Whatsapp,
 }
 
+impl Format {
+    /// How they are written.
+    pub const NAMES: [&str; 3] = ["auto", "markdown", "whatsapp"];
+}
+
 /// A text with WhatsApp's signs, ready to be planned and sent. It is a type of its own so that no text is converted twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WhatsappText(String);
@@ -31,11 +36,11 @@ impl WhatsappText {
         }
         let source = text.replace("\r\n", "\n");
         let masked = masking::mask(&source);
-        let events = reader::events(&masked.text);
-        if format == Format::Auto && dialect::is_whatsapp(&masked.text, &events) {
+        let parsed = parser::parse(&masked.text);
+        if format == Format::Auto && dialect::is_whatsapp(&masked.text, &parsed.events) {
             return Self(text.to_owned());
         }
-        Self(reader::write(&source, &masked, events))
+        Self(reader::write(&source, &masked, parsed))
     }
 
     /// A text that has WhatsApp's signs already: it was converted before it was stored, or it is our own.

@@ -75,11 +75,40 @@ fn asterisks(source: &str, token: Range<usize>) -> Vec<Range<usize>> {
     // What opens or closes the word is emphasis, and so may be its like inside.
     let inner: Vec<&Run> =
         runs.iter().filter(|run| run.range.len() != lead && run.range.len() != trail).collect();
-    let is_product = inner.iter().all(|run| run.joins()) && inner.iter().any(|run| run.joins_numbers(word));
+    let is_product = inner.iter().all(|run| run.joins())
+        && (inner.iter().any(|run| run.joins_numbers(word)) || is_of_names(word, &inner));
     let is_bold_path = lead > 0 && lead == trail;
     let in_path = |run: &&Run| !is_bold_path && run.is_wildcard(runs.len());
     let hidden = if is_product { inner } else { runs.iter().filter(in_path).collect() };
     hidden.iter().map(|run| token.start + run.range.start..token.start + run.range.end).collect()
+}
+
+/// A shorter word beside longer ones is a part of a word, as `un` is in `un*frigging*believable`.
+const SHORTEST_NAME: usize = 3;
+
+/// Whether the operands are names, as in `width*height*depth`. A letter alone is a name at the ends of a product; between two words it is
+/// a letter that is pointed out, as in `sep*a*rate`.
+fn is_of_names(word: &str, runs: &[&Run]) -> bool {
+    let is_sign = |char: char| !char.is_alphanumeric() && char != '_';
+    let length = |operand: &str| operand.chars().count();
+    let mut ends = Vec::with_capacity(2);
+    let mut inner = Vec::with_capacity(runs.len());
+    for (at, run) in runs.iter().enumerate() {
+        if run.range.len() > 1 {
+            return false;
+        }
+        let left = word[..run.range.start].rsplit(is_sign).next().unwrap_or_default();
+        let right = word[run.range.end..].split(is_sign).next().unwrap_or_default();
+        if at == 0 {
+            ends.push(length(left))
+        } else {
+            inner.push(length(left))
+        }
+        if at + 1 == runs.len() { ends.push(length(right)) } else { inner.push(length(right)) }
+    }
+    let is_short = |length: &usize| *length < SHORTEST_NAME;
+    let are_long = !inner.iter().any(is_short) && ends.iter().all(|end| *end == 1 || !is_short(end));
+    runs.len() > 1 && (are_long || inner.iter().chain(&ends).all(is_short))
 }
 
 fn runs(word: &str) -> Vec<Run> {

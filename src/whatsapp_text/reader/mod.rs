@@ -1,5 +1,7 @@
 //! From the parser's events to WhatsApp's lines.
 
+/// Definitions of links.
+mod definitions;
 /// What is a heading.
 mod headings;
 /// What HTML does to a paragraph.
@@ -10,32 +12,36 @@ mod words;
 use std::borrow::Cow;
 use std::ops::Range;
 
-use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{Event, Tag, TagEnd};
 
 use crate::blocks::{Blocks, RULE};
 use crate::inlines::{Emphasis, Inlines, RunKind};
 use crate::links;
 use crate::masking::Masked;
+use crate::parser::Parsed;
 use crate::tables::Table;
 use crate::unpaired;
 
-pub(crate) type Events<'m> = Vec<(Event<'m>, Range<usize>)>;
-
-/// Parses a text.
-pub(crate) fn events(masked: &str) -> Events<'_> {
-    let options = Options::ENABLE_TABLES
-        | Options::ENABLE_STRIKETHROUGH
-        | Options::ENABLE_TASKLISTS
-        | Options::ENABLE_FOOTNOTES
-        | Options::ENABLE_GFM;
-    Parser::new_ext(masked, options).into_offset_iter().collect()
-}
-
 /// Writes what was read.
-pub(crate) fn write(source: &str, masked: &Masked, events: Events<'_>) -> String {
+pub(crate) fn write(source: &str, masked: &Masked, parsed: Parsed<'_>) -> String {
     let mut reader = Reader::new(source, masked);
-    for (event, range) in events {
+    let mut definitions = parsed.unused_definitions.into_iter().peekable();
+    let mut depth = 0_usize;
+    for (event, range) in parsed.events {
+        while depth == 0
+            && let Some(definition) = definitions.next_if(|next| next.start < range.start)
+        {
+            reader.definition(definition);
+        }
+        match event {
+            Event::Start(_) => depth += 1,
+            Event::End(_) => depth -= 1,
+            _ => {}
+        }
         reader.read(event, range);
+    }
+    for definition in definitions {
+        reader.definition(definition);
     }
     reader.blocks.finish()
 }

@@ -7,6 +7,7 @@ use pulldown_cmark::CowStr;
 
 use super::Reader;
 use crate::entities;
+use crate::escapes;
 use crate::inlines::{Emphasis, RunKind};
 use crate::links;
 use crate::masking::MarkKind;
@@ -32,8 +33,12 @@ impl<'a> Reader<'a> {
     /// Adds a part of the source, with what was hidden in it.
     fn source_text(&mut self, range: Range<usize>) {
         let mut at = range.start.max(self.written_to);
-        // What was escaped or hidden stands for itself.
         let is_escaped = at > 0 && self.source.as_bytes()[at - 1] == b'\\';
+        if is_escaped && self.source[at..range.end.max(at)].starts_with(escapes::SIGNS) {
+            self.inlines.push(RunKind::Sign, &self.source[at..at + 1]);
+            at += 1;
+        }
+        // What was hidden stands for itself.
         let kind = if is_escaped || !self.masked.text[at.min(range.end)..range.end].contains('*') {
             RunKind::Escaped
         } else {

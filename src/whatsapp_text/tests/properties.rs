@@ -131,6 +131,13 @@ proptest! {
     }
 
     #[test]
+    fn what_is_escaped_is_not_emphasised(before in prose(), sign in "[*_~]", words in "[a-z]{1,8}( [a-z]{1,8}){0,2}", after in prose()) {
+        let text = format!("{before}\n\nSee \\{sign}{words}\\{sign} here.\n\n{after}");
+
+        prop_assert!(!converted(&text).contains(&format!("{sign}{words}{sign}")), "{}", converted(&text));
+    }
+
+    #[test]
     fn links_lead_where_they_led(words in "[a-z]{1,8}( [a-z]{1,8}){0,2}", url in url()) {
         let expected = format!("{words} ({url})");
 
