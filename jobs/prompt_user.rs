@@ -175,7 +175,7 @@ async fn say(
     let eligibilities = eligibility::read(tx, &app.settings, &[&job.user]).await?;
     let Some(eligibility) = eligibilities.get(&job.user) else { return Ok(()) };
     let said = [(&eligibility.user, text)];
-    for part in duty::say(tx, &eligibilities, slot, definition, &said).await? {
+    for part in duty::say(tx, &app.settings, &eligibilities, slot, definition, &said).await? {
         slots::end_asked(tx, slot.id, &part).await?;
     }
     Ok(())

@@ -366,7 +366,7 @@ CREATE TABLE channel_deliveries (
     message_id        BIGINT UNIQUE REFERENCES channel_messages (id), -- the message that a notice answers, once
     resent_from       BIGINT,                              -- the failed chunk that this delivery begins with anew; NULL: it is nobody's successor
     purpose           TEXT NOT NULL CHECK (purpose IN ('reply', 'notice', 'notification', 'scheduled')), -- why it is sent
-    text              TEXT NOT NULL,                       -- the author's text; the chunks cover it
+    text              TEXT NOT NULL,                       -- what is said, with WhatsApp's signs; the chunks cover it, and nobody converts it again
     content_sid       TEXT,                                -- the approved template for when the 24-hour window is closed
     content_variables JSONB,                               -- its variables
     waits_for_inbound BOOLEAN NOT NULL DEFAULT FALSE,      -- planned only when the person writes again

@@ -29,6 +29,7 @@ mod hang_ups;
 mod identity;
 mod limits;
 mod long_list;
+mod markdown;
 mod memory;
 mod moderation;
 mod opaque_ids;

@@ -11,6 +11,7 @@ use queue::connections::Connections;
 use queue::transaction::Transaction;
 use serde::Deserialize;
 use store::secret_keys::SecretKeys;
+use whatsapp_text::text::Format;
 
 use crate::conversation::memory::MemorySettings;
 use crate::conversation::unsaved_replies::UnsavedReplies;
@@ -92,6 +93,8 @@ pub struct AgentRuns {
     pub timeout: Duration,
     /// Runs for one turn. When all have failed, the person gets an apology.
     pub attempts: u16,
+    /// Whose signs its answers have.
+    pub format: Format,
 }
 
 /// How far files that people send are fetched.

@@ -16,6 +16,7 @@ use queue::Queue;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use store::users::User;
+use whatsapp_text::text::WhatsappText;
 
 use crate::app;
 use crate::config::Config;
@@ -244,6 +245,10 @@ async fn preview(
             let Some(eligibility) = eligibilities.get(id) else { continue };
             size += 1;
             let text = duty::filled(moment, definition, &eligibility.user, text);
+            let text = match content.message {
+                Some(_) => duty::converted(settings, definition, &text),
+                None => WhatsappText::as_written(text),
+            };
             let assessment =
                 proactive::assessment::of(Some(eligibility), &text, definition.template.is_some());
             if let Some(reason) = assessment.blocked {
@@ -274,7 +279,7 @@ async fn preview(
     Ok(json!({
         "schedule": schedule.name, "hash": &schedule.hash[..12], "next": upcoming(schedule, now, slots),
         "audience": is_all.then_some(size), "audienceAbout": about, "lookedAt": size,
-        "blocked": blocked, "content": said, "rendered": rendered,
+        "blocked": blocked, "content": said, "format": content.format(settings.agent.format), "rendered": rendered,
     }))
 }
 

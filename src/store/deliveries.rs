@@ -84,7 +84,7 @@ pub struct NewDelivery<'a> {
     pub link_id: Option<LinkId>,
     /// Why.
     pub purpose: Purpose,
-    /// The author's text.
+    /// What is said, with WhatsApp's signs.
     pub text: &'a str,
     /// What is not sent by then is not sent any more.
     pub expires_at: DateTime<Utc>,
@@ -97,7 +97,7 @@ pub struct NewDelivery<'a> {
 pub struct NewChunk<'a> {
     /// Exactly what is sent.
     pub body: &'a str,
-    /// The bytes of the author's text that it covers.
+    /// The bytes of the delivery's text that it covers.
     pub source: Range<usize>,
     /// Counts against the allowance.
     pub meter_proactive: bool,
@@ -209,7 +209,7 @@ pub struct Delivery {
     pub address_id: Option<AddressId>,
     /// Why.
     pub purpose: Purpose,
-    /// The author's text.
+    /// What is said, with WhatsApp's signs.
     pub text: String,
     /// The approved template.
     pub content_sid: Option<String>,

@@ -16,7 +16,7 @@ pub struct NewProactive<'a> {
     pub user_id: &'a str,
     /// Why.
     pub purpose: Purpose,
-    /// The author's text.
+    /// What is said, with WhatsApp's signs.
     pub text: &'a str,
     /// The approved template for when free text is not allowed, and its variables.
     pub template: Option<(&'a str, &'a Value)>,

@@ -17,7 +17,7 @@ pub struct UnsentDelivery {
     pub id: DeliveryId,
     /// Whose allowance it takes; `None`: nobody's.
     pub user_id: Option<String>,
-    /// The author's text; empty once it is erased.
+    /// What was to be said, with WhatsApp's signs; empty once it is erased.
     pub text: String,
     /// The delivery that begins anew with the chunk that was asked for, if there is one.
     pub successor: Option<DeliveryId>,
@@ -45,7 +45,7 @@ pub struct UnsentChunk {
     pub sid: Option<String>,
     /// Why it was not sent.
     pub error_message: Option<String>,
-    /// The first byte of the author's text that it covers.
+    /// The first byte of the delivery's text that it covers.
     pub source_start: i32,
     /// Counts against the allowance.
     pub meter_proactive: bool,

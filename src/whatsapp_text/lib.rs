@@ -1,7 +1,5 @@
 //! What an agent wrote, as WhatsApp shows it.
 //!
-//! The channel does not call it yet, and sends what the agent wrote.
-//!
 //! Agents write Markdown; WhatsApp has signs of its own: `*bold*`, `_italic_`, `~strike~`, code between backticks, `- ` and `1. ` for
 //! lists, `> ` for quotes. Its signs count only at the edges of words, within one line, and not inside their own kind.
 //!

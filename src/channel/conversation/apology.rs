@@ -2,6 +2,7 @@
 
 use queue::transaction::Transaction;
 use store::turns::Turn;
+use whatsapp_text::text::WhatsappText;
 
 use super::replies;
 use crate::app::App;
@@ -16,7 +17,8 @@ pub async fn apologise(app: &App, tx: &mut Transaction, turn: &Turn, reason: &st
         tracing::error!(turn.id = turn.id.0, "Gave up turn {}: {reason}", turn.id);
         // For a turn that was tried again by hand somebody has apologised already.
         if turn.retry_of.is_none() {
-            replies::plan(app, tx, turn, &messages, texts::APOLOGY).await?;
+            let apology = WhatsappText::as_written(texts::APOLOGY);
+            replies::plan_converted(app, tx, turn, &messages, &apology).await?;
         }
     }
     Ok(())

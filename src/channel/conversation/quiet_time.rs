@@ -137,6 +137,7 @@ fn later(moment: DateTime<Utc>, time: Duration) -> DateTime<Utc> {
 mod tests {
     use serde_json::{Value, json};
     use store::ids::AddressId;
+    use whatsapp_text::text::Format;
 
     use super::*;
 
@@ -167,6 +168,7 @@ mod tests {
             debounce_cap: Duration::from_secs(6),
             timeout: Duration::ZERO,
             attempts: 1,
+            format: Format::Auto,
         }
     }
 

@@ -4,6 +4,7 @@ use queue::transaction::Transaction;
 use store::deliveries::{NewChunk, NewDelivery, Purpose};
 use store::messages::Said;
 use store::turns::Turn;
+use whatsapp_text::text::WhatsappText;
 
 use crate::app::App;
 use crate::kinds::SendChunk;
@@ -11,20 +12,36 @@ use crate::outbound::planning::{self, Kind, Limits};
 use crate::outbound::send_jobs;
 use crate::write_error::WriteError;
 
-/// Plans a text as the answer to a turn: the delivery, its chunks and their jobs, all in the caller's transaction. A turn is answered
-/// once; the caller has just ended it.
+/// Plans what the agent said as the answer to a turn, with WhatsApp's signs. The agent's own text stays with the turn: the thread shows it.
 pub async fn plan(
     app: &App,
     tx: &mut Transaction,
     turn: &Turn,
     messages: &[Said],
-    text: &str,
+    said: &str,
+) -> Result<(), WriteError> {
+    plan_converted(app, tx, turn, messages, &WhatsappText::of(said, app.settings.agent.format)).await
+}
+
+/// Plans a text as the answer to a turn: the delivery, its chunks and their jobs, all in the caller's transaction. A turn is answered
+/// once; the caller has just ended it.
+pub(super) async fn plan_converted(
+    app: &App,
+    tx: &mut Transaction,
+    turn: &Turn,
+    messages: &[Said],
+    text: &WhatsappText,
 ) -> Result<(), WriteError> {
     // What was asked in the dashboard alone is answered there: the thread has it.
     let asked = messages.iter().rev().find_map(|said| Some((said, said.address_id?)));
     let Some((asked, address_id)) = asked else { return Ok(()) };
     let planned = planning::plan(text, Kind::Reply, &Limits::default()).chunks;
     if planned.is_empty() {
+        tracing::info!(
+            turn.id = turn.id.0,
+            "The reply of turn {} has nothing that WhatsApp could show",
+            turn.id
+        );
         return Ok(());
     }
     let chunks = planned.iter().map(|chunk| NewChunk {
@@ -45,7 +62,7 @@ pub async fn plan(
         message_id: None,
         link_id,
         purpose: Purpose::Reply,
-        text,
+        text: text.as_str(),
         expires_at: since + app.settings.deliveries.reply_expires,
         chunks: chunks.collect(),
     };

@@ -129,7 +129,7 @@ impl<'a> AudienceRun<'a> {
             .filter_map(|(user, text)| Some((*page.conversations.get(&user.id)?, text.as_str())))
             .collect();
         store::turns::post(tx, &format!("schedule {}", slot.schedule), slot.id, &posts).await?;
-        let parts = say(tx, &page.eligibilities, slot, &self.definition, &said).await?;
+        let parts = say(tx, &self.app.settings, &page.eligibilities, slot, &self.definition, &said).await?;
         slots::add_users(tx, slot.id, &parts).await?;
         Ok(())
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use toml::Table;
 use toml::de::DeTable;
+use whatsapp_text::text::Format;
 
 use super::cron::Cron;
 use super::placeholders;
@@ -88,7 +89,7 @@ pub struct Audience {
     pub everyone: bool,
 }
 
-/// What is said: exactly one of these.
+/// What is said: a message or a prompt.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Content {
@@ -96,6 +97,17 @@ pub struct Content {
     pub message: Option<String>,
     /// What the agent says to this.
     pub prompt: Option<String>,
+    /// Whose signs it has on its way to WhatsApp.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+}
+
+impl Content {
+    /// Whose signs the words have: a message's are WhatsApp's, and what the agent says has the `agents`, unless the file says otherwise.
+    #[must_use]
+    pub fn format(&self, agents: Format) -> Format {
+        self.format.unwrap_or(if self.prompt.is_some() { agents } else { Format::Whatsapp })
+    }
 }
 
 /// An approved template.
@@ -385,6 +397,22 @@ mod tests {
     }
 
     #[test]
+    fn a_message_is_whatsapps_and_an_answer_the_agents_unless_the_file_says_otherwise() {
+        let prompt = SMALL.replace("message", "prompt");
+        for (text, format) in [
+            (SMALL.to_owned(), Format::Whatsapp),
+            (format!("{SMALL}format = \"markdown\""), Format::Markdown),
+            (format!("{SMALL}format = \"auto\""), Format::Auto),
+            (prompt.clone(), Format::Markdown),
+            (format!("{prompt}format = \"whatsapp\""), Format::Whatsapp),
+        ] {
+            let schedule = Schedule::parse("x", &text).unwrap();
+
+            assert_eq!(schedule.definition.content.format(Format::Markdown), format, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_told_with_its_line() {
         for (text, told) in [
             (
@@ -408,6 +436,10 @@ mod tests {
             ),
             (SMALL.replace("user.id", "user.name"), "line 5: [content]: {{user.name}} is unknown"),
             (SMALL.replace("Hi {{user.id}}", "  "), "is blank"),
+            (
+                format!("{SMALL}format = \"html\""),
+                "line 6: unknown variant `html`, expected one of `auto`, `markdown`, `whatsapp`",
+            ),
             (format!("misfire = \"never\"\n{SMALL}"), "line 1: unknown variant `never`"),
             (format!("jitter = -1\n{SMALL}"), "line 1: jitter is -1; it must be a duration like"),
             (

@@ -11,9 +11,11 @@ use serde_json::Map;
 use store::deliveries::{DeliveryState, Purpose};
 use store::slots::{PartOutcome, Slot, UserPart};
 use store::users::User;
+use whatsapp_text::text::WhatsappText;
 
 use super::definition::Definition;
 use super::placeholders::{self, Values};
+use crate::app::Settings;
 use crate::outbound::proactive::eligibility::Eligibilities;
 use crate::outbound::proactive::{self, Request};
 
@@ -34,10 +36,17 @@ pub fn filled(moment: DateTime<Utc>, definition: &Definition, user: &User, text:
     placeholders::fill(text, &values)
 }
 
+/// What of an author's or the agent's words goes to WhatsApp; in the conversation they stay as they were written.
+#[must_use]
+pub fn converted(settings: &Settings, definition: &Definition, text: &str) -> WhatsappText {
+    WhatsappText::of(text, definition.content.format(settings.agent.format))
+}
+
 /// Plans the copies to WhatsApp of what was said to users; what became of each. The caller has locked the users' addresses before it read the
 /// eligibilities.
 pub async fn say<'a>(
     tx: &mut Transaction,
+    settings: &Settings,
     eligibilities: &Eligibilities,
     slot: &Slot,
     definition: &Definition,
@@ -58,7 +67,9 @@ pub async fn say<'a>(
         })
         .collect();
     let content_sid = definition.template.as_ref().map(|template| template.content_sid.as_str());
-    let requests = said.iter().zip(&variables).map(|((user, text), variables)| Request {
+    let texts: Vec<WhatsappText> =
+        said.iter().map(|(_, text)| converted(settings, definition, text)).collect();
+    let requests = said.iter().zip(&texts).zip(&variables).map(|(((user, _), text), variables)| Request {
         user_id: &user.id,
         purpose: Purpose::Scheduled,
         text,

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use whatsapp_text::text::Format;
+
 use super::*;
 
 fn load(env: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
@@ -70,7 +72,7 @@ fn whatever_is_wrong_is_told_at_once_and_by_name() {
     assert_eq!(told.len(), 6, "{told:#?}");
     let expected = [
         "agent.attempts is a text \"three\"; it must be a whole number",
-        "agent.debonce is not known; known here are attempts, debounce, debounce_cap, timeout",
+        "agent.debonce is not known; known here are attempts, debounce, debounce_cap, format, timeout",
         "nonsense is not known; known here are agent, alerts, backfill, database, ",
         "CLOUDYBOT__QUEUE__CRASH_LIMIT is \"soon\"; it must be a whole number",
         "CLOUDYBOT__QUEUE__LEES_MS: queue.lees_ms is not known; known here are crash_limit, ",
@@ -78,6 +80,22 @@ fn whatever_is_wrong_is_told_at_once_and_by_name() {
     ];
     for (told, expected) in told.iter().zip(expected) {
         assert!(told.contains(expected), "{told} / {expected}");
+    }
+}
+
+#[test]
+fn an_unknown_format_is_told_with_the_known_ones() {
+    assert_eq!(load(&[]).unwrap().keys.agent.format, Format::Auto);
+
+    for (file, env) in
+        [(Some("[agent]\nformat = \"html\""), None), (None, Some(("CLOUDYBOT__AGENT__FORMAT", "html")))]
+    {
+        let told = errors(load_with(file, env.as_slice(), false));
+
+        assert_eq!(told.len(), 1, "{told:?}");
+        let expected =
+            "unknown variant `html`, expected one of `auto`, `markdown`, `whatsapp` in `agent.format`";
+        assert!(told[0].contains(expected), "{told:?}");
     }
 }
 

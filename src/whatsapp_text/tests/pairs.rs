@@ -58,3 +58,10 @@ fn the_format_outweighs_the_signs() {
     assert_eq!(WhatsappText::of(text, Format::Auto).as_str(), text);
     assert_eq!(WhatsappText::of(text, Format::Markdown).as_str(), "_Total:_ 5\n_thanks_");
 }
+
+#[test]
+fn a_format_is_read_by_its_name() {
+    for (name, format) in Format::NAMES.into_iter().zip([Format::Auto, Format::Markdown, Format::Whatsapp]) {
+        assert_eq!(serde_json::from_value::<Format>(name.into()).unwrap(), format);
+    }
+}

@@ -30,6 +30,8 @@ enum Strength {
 /// How good a break is: in the order of these fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
+    /// Whether the chunk ends with something else than a heading.
+    keeps_heading: bool,
     /// Whether it is more than a gap between clusters.
     is_natural: bool,
     /// Whether short blocks and spans stay whole.
@@ -99,6 +101,7 @@ impl Window<'_> {
         let strength =
             if in_block { strength_in_block(cluster, gap)? } else { self.strength(shown_end, cluster, gap)? };
         Some(Rank {
+            keeps_heading: !self.markup.is_in_heading(shown_end),
             is_natural: strength > Strength::Cluster,
             keeps_whole: innermost_bytes > self.room / 2,
             is_late: shown_utf16 >= self.room / 2,
@@ -237,6 +240,38 @@ mod tests {
             ("a Chinese sentence", format!("{}。", "字".repeat(150)), "字".repeat(100)),
         ];
         for (name, first, rest) in cases {
+            let chunks = bodies(&format!("{first}{rest}"));
+
+            assert_eq!(chunks[0], first, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_heading_stays_with_what_follows_it() {
+        let words = |count: usize| "word ".repeat(count).trim_end().to_owned();
+        let heading = "*A heading of some words*";
+        for (name, first, rest) in [
+            ("a heading at the end", words(33), format!("\n\n{heading}\n\n{}", words(30))),
+            ("two headings", words(28), format!("\n{heading}\n*Another one*\n{}", words(30))),
+            ("a heading in a quote", words(33), format!("\n> {heading}\n> {}", words(30))),
+            ("a heading before a block", words(28), format!("\n{heading}\n```\n{}\n```", words(15))),
+            (
+                "a heading early in the chunk takes some of its text along",
+                format!("{}\n\n{heading}\n{}", words(5), words(29)),
+                format!(" {}", words(30)),
+            ),
+            (
+                "a heading before what cannot be broken",
+                format!("{heading}\n{}", "x".repeat(174)),
+                "x".repeat(200),
+            ),
+            (
+                "a bold word at the end of a line is no heading",
+                format!("{} *word*", words(34)),
+                format!("\n\n{}", words(30)),
+            ),
+            ("a long bold line is a paragraph", format!("*{}*", words(39)), format!("\n\n{}", words(30))),
+        ] {
             let chunks = bodies(&format!("{first}{rest}"));
 
             assert_eq!(chunks[0], first, "{name}");

@@ -1,5 +1,7 @@
 //! The sentence that tells how to unsubscribe.
 
+use whatsapp_text::text::WhatsappText;
+
 /// The footer of a proactive delivery, word for word.
 pub const SENTENCE: &str = "Reply STOP to unsubscribe.";
 
@@ -9,8 +11,8 @@ const SIGNS: [char; 4] = ['*', '_', '~', '-'];
 /// The text without the sentences of this meaning that its author put at its end, in any case and number, so that the footer stands
 /// once. One in the middle of the text stays: it may belong to a story. So does the end of a longer sentence, such as "You can reply
 /// stop to unsubscribe".
-pub(super) fn strip(text: &str) -> &str {
-    let mut text = text.trim_end();
+pub(super) fn strip(text: &WhatsappText) -> &str {
+    let mut text = text.as_str().trim_end();
     while let Some(rest) = strip_one(text) {
         text = rest.trim_end();
     }
@@ -38,6 +40,10 @@ fn strip_one(text: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
+    fn stripped(text: &str) -> String {
+        strip(&WhatsappText::as_written(text)).to_owned()
+    }
+
     #[test]
     fn the_sentence_at_the_end_is_taken_off_however_it_is_written() {
         for end in [
@@ -46,10 +52,10 @@ mod tests {
             "\n_Reply STOP to unsubscribe._\n",
             "\r\n\r\nReply STOP to unsubscribe!",
         ] {
-            assert_eq!(strip(&format!("It rains.{end}")), "It rains.", "{end}");
+            assert_eq!(stripped(&format!("It rains.{end}")), "It rains.", "{end}");
         }
-        assert_eq!(strip("Hi\nReply STOP to unsubscribe. Reply STOP to unsubscribe."), "Hi");
-        assert_eq!(strip("Reply STOP to unsubscribe."), "");
+        assert_eq!(stripped("Hi\nReply STOP to unsubscribe. Reply STOP to unsubscribe."), "Hi");
+        assert_eq!(stripped("Reply STOP to unsubscribe."), "");
     }
 
     #[test]
@@ -61,7 +67,7 @@ mod tests {
             "unsubscribe.",
             "",
         ] {
-            assert_eq!(strip(text), text);
+            assert_eq!(stripped(text), text);
         }
     }
 }

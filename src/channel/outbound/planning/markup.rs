@@ -10,6 +10,8 @@ use std::ops::Range;
 /// More backticks than this are a decoration, and a longer language is a sentence: neither opens a block.
 const LONGEST_FENCE: usize = 16;
 const LONGEST_LANGUAGE_BYTES: usize = 40;
+/// A longer bold line, in characters, is a paragraph and no heading.
+const LONGEST_HEADING: usize = 120;
 /// `***both***` is the longest sign of a span.
 const LONGEST_SIGN: usize = 3;
 
@@ -17,6 +19,8 @@ const LONGEST_SIGN: usize = 3;
 pub(super) struct Markup<'a> {
     /// By their beginning, an outer one before those inside it.
     marks: Vec<Mark<'a>>,
+    /// The lines that are bold as a whole, in order.
+    headings: Vec<Range<usize>>,
 }
 
 /// A block or a span.
@@ -54,7 +58,7 @@ pub(super) enum Place {
 impl<'a> Markup<'a> {
     /// Reads the text once.
     pub(super) fn of(text: &'a str) -> Self {
-        let mut marks = Vec::new();
+        let (mut marks, mut headings) = (Vec::new(), Vec::new());
         let mut block: Option<(usize, usize, &str, &str)> = None;
         let mut at = 0;
         for line in text.split_inclusive('\n') {
@@ -70,7 +74,17 @@ impl<'a> Markup<'a> {
                 }
                 Some(_) => {}
                 None if opens_block(ticks, rest) => block = Some((begin, at, ticks, rest)),
-                None => spans(text, at - line.len()..at, &mut marks),
+                None => {
+                    let before = marks.len();
+                    spans(text, at - line.len()..at, &mut marks);
+                    let words = line.trim().trim_start_matches(['>', ' ']);
+                    let end = begin + line.trim().len();
+                    let whole = end - words.len()..end;
+                    let is_bold = |mark: &Mark| mark.sign.contains('*') && mark.whole == whole;
+                    if marks[before..].iter().any(is_bold) && words.chars().count() <= LONGEST_HEADING {
+                        headings.push(whole);
+                    }
+                }
             }
         }
         if let Some((opened, content, sign, language)) = block {
@@ -86,7 +100,7 @@ impl<'a> Markup<'a> {
         }
         marks.sort_by_key(|mark| (mark.whole.start, Reverse(mark.whole.end)));
         set_parents(&mut marks);
-        Self { marks }
+        Self { marks, headings }
     }
 
     /// What a break at `at` would do.
@@ -104,6 +118,12 @@ impl<'a> Markup<'a> {
             place = Place::Inside { innermost_bytes, closing_utf16, is_block: mark.language.is_some() };
         }
         place
+    }
+
+    /// Whether what ends at `end` is a heading, or a part of one.
+    pub(super) fn is_in_heading(&self, end: usize) -> bool {
+        let next = self.headings.partition_point(|heading| heading.start < end);
+        next.checked_sub(1).is_some_and(|last| end <= self.headings[last].end)
     }
 
     /// What closes everything that is open at `at`, innermost first.

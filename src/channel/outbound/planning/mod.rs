@@ -3,11 +3,12 @@
 //! A delivery is planned once, and nothing in here looks at a clock, a setting or a table: the same text gives the
 //! same plan for ever.
 //!
-//! A text that fits is sent as it was written, but for white space around it and for line ends, which become `\n`. A longer one is
+//! A text has WhatsApp's signs when it comes here: it is converted before it is planned, so that everything is counted on what is sent.
+//! A text that fits is sent as it is, but for white space around it and for line ends, which become `\n`. A longer one is
 //! split at a paragraph, else a line, a sentence, a word, and between grapheme clusters where there is nothing better. A weaker
 //! break late in a chunk beats a stronger one in its first half, so that a short greeting before a long paragraph does not leave
 //! alone. Code blocks and spans such as `*bold*` stay whole if they are short; a long one is closed at the end of a chunk and opened
-//! again in the next.
+//! again in the next. A line that is bold as a whole is a heading: it is never the last line of a chunk, but stays with what follows.
 
 /// Where a text may be broken.
 mod breaks;
@@ -20,6 +21,8 @@ mod markup;
 mod properties;
 
 use std::ops::Range;
+
+use whatsapp_text::text::WhatsappText;
 
 use crate::outbound::planning::breaks::Window;
 use crate::outbound::planning::markup::{Markup, Place};
@@ -66,7 +69,7 @@ pub struct Plan {
 pub struct PlannedChunk {
     /// What is sent. Never blank.
     pub body: String,
-    /// What it stands for, in bytes of the author's text. The ranges of a plan join without a gap, begin at 0 and end at the text's end
+    /// What it stands for, in bytes of the planned text. The ranges of a plan join without a gap, begin at 0 and end at the text's end
     /// unless it was cut; the white space at a break belongs to the chunk before it.
     pub source: Range<usize>,
     /// Whether it counts against the allowance.
@@ -84,10 +87,11 @@ impl Default for Limits {
 
 /// Plans a text.
 #[must_use]
-pub fn plan(text: &str, kind: Kind, limits: &Limits) -> Plan {
+pub fn plan(whole: &WhatsappText, kind: Kind, limits: &Limits) -> Plan {
+    let text = whole.as_str();
     let written = match kind {
         Kind::Reply => text.trim_end(),
-        Kind::Proactive => footer::strip(text),
+        Kind::Proactive => footer::strip(whole),
     };
     if is_blank(text) {
         return Plan { chunks: Vec::new(), cut: false };
@@ -203,10 +207,16 @@ fn is_blank(text: &str) -> bool {
 #[cfg(test)]
 const SMALL: Limits = Limits { chunk_utf16: 200, chunks: 10 };
 
+/// The plan of a text that has WhatsApp's signs, under [`SMALL`] limits.
+#[cfg(test)]
+fn written(text: &str, kind: Kind) -> Plan {
+    plan(&WhatsappText::as_written(text), kind, &SMALL)
+}
+
 /// The bodies of a reply under [`SMALL`] limits.
 #[cfg(test)]
 fn bodies(text: &str) -> Vec<String> {
-    plan(text, Kind::Reply, &SMALL).chunks.into_iter().map(|chunk| chunk.body).collect()
+    written(text, Kind::Reply).chunks.into_iter().map(|chunk| chunk.body).collect()
 }
 
 #[cfg(test)]
@@ -217,7 +227,7 @@ mod tests {
     fn a_short_text_leaves_as_it_was_written() {
         let text = "  Dear *all*,\r\n\r\n```\r\nlet a = 1;\n  ";
 
-        let plan = plan(text, Kind::Reply, &Limits::default());
+        let plan = plan(&WhatsappText::as_written(text), Kind::Reply, &Limits::default());
 
         let body = "Dear *all*,\n\n```\nlet a = 1;".to_owned();
         let chunk = PlannedChunk { body, source: 0..text.len(), meter_proactive: false, proactive: false };
@@ -227,7 +237,7 @@ mod tests {
     #[test]
     fn a_blank_text_is_nothing_to_send() {
         for text in ["", " \r\n\t ", "\u{200b}\u{feff}"] {
-            assert_eq!(plan(text, Kind::Proactive, &SMALL).chunks, [], "{text:?}");
+            assert_eq!(written(text, Kind::Proactive).chunks, [], "{text:?}");
         }
     }
 
@@ -235,7 +245,7 @@ mod tests {
     fn a_proactive_delivery_ends_with_one_footer_and_counts_every_chunk() {
         let text = format!("{}\n\nREPLY stop TO unsubscribe.\n", "It rains. ".repeat(30));
 
-        let plan = plan(&text, Kind::Proactive, &SMALL);
+        let plan = written(&text, Kind::Proactive);
 
         let flags: Vec<_> =
             plan.chunks.iter().map(|chunk| (chunk.meter_proactive, chunk.proactive)).collect();
@@ -249,7 +259,7 @@ mod tests {
     fn a_footer_that_does_not_fit_takes_some_of_the_text_along() {
         let text = "word ".repeat(39);
 
-        let plan = plan(&text, Kind::Proactive, &SMALL);
+        let plan = written(&text, Kind::Proactive);
 
         assert_eq!(plan.chunks.len(), 2);
         assert_eq!(plan.chunks[1].body, "word\n\nReply STOP to unsubscribe.");
@@ -257,14 +267,14 @@ mod tests {
 
     #[test]
     fn a_block_that_was_never_closed_does_not_swallow_the_footer() {
-        let plan = plan("```\nlet a = 1;", Kind::Proactive, &SMALL);
+        let plan = written("```\nlet a = 1;", Kind::Proactive);
 
         assert_eq!(plan.chunks[0].body, "```\nlet a = 1;\n```\n\nReply STOP to unsubscribe.");
     }
 
     #[test]
     fn a_text_that_is_the_footer_alone_is_sent_once() {
-        let plan = plan("reply stop to unsubscribe", Kind::Proactive, &SMALL);
+        let plan = written("reply stop to unsubscribe", Kind::Proactive);
 
         assert_eq!(plan.chunks[0].body, footer::SENTENCE);
     }
@@ -277,7 +287,7 @@ mod tests {
             (Kind::Reply, CUT_NOTICE.to_owned()),
             (Kind::Proactive, format!("{CUT_NOTICE}\n\n{}", footer::SENTENCE)),
         ] {
-            let plan = plan(&text, kind, &SMALL);
+            let plan = written(&text, kind);
 
             assert!(plan.cut && plan.chunks.len() == 10);
             let last = &plan.chunks[9];

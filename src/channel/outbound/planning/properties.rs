@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use unicode_segmentation::UnicodeSegmentation;
+use whatsapp_text::text::WhatsappText;
 
 use crate::outbound::planning::{CUT_NOTICE, Kind, Limits, Plan, footer, plan, width};
 
@@ -34,6 +35,15 @@ fn limits() -> impl Strategy<Value = Limits> {
         .prop_map(|(chunk_utf16, chunks)| Limits { chunk_utf16, chunks })
 }
 
+/// Sections with one or two headings, a paragraph each.
+fn sections() -> impl Strategy<Value = String> {
+    let heading = "(> )?\\*[A-Z][a-z]{1,9}( [a-z]{1,9}){0,3}\\*\n{1,2}";
+    let section = (prop::collection::vec(heading, 1..3), "[a-z]{1,9}([,.]? [a-z]{1,9}){0,60}\n{1,3}");
+    prop::collection::vec(section, 1..9).prop_map(|sections| {
+        sections.into_iter().flat_map(|(headings, text)| headings.into_iter().chain([text])).collect()
+    })
+}
+
 /// What holds for both kinds.
 fn check(text: &str, plan: &Plan, limits: &Limits) -> Result<(), TestCaseError> {
     let clusters: Vec<usize> = text.grapheme_indices(true).map(|(at, _)| at).chain([text.len()]).collect();
@@ -48,7 +58,7 @@ fn check(text: &str, plan: &Plan, limits: &Limits) -> Result<(), TestCaseError> 
             chunk.source.end
         );
         at = chunk.source.end;
-        let again = super::plan(&chunk.body, Kind::Reply, limits);
+        let again = super::plan(&WhatsappText::as_written(chunk.body.clone()), Kind::Reply, limits);
         prop_assert_eq!(again.chunks.len(), 1);
         prop_assert_eq!(&again.chunks[0].body, &chunk.body);
     }
@@ -68,7 +78,7 @@ proptest! {
 
     #[test]
     fn every_reply_fits_is_covered_and_has_no_flags(text in texts(), limits in limits()) {
-        let plan = plan(&text, Kind::Reply, &limits);
+        let plan = plan(&WhatsappText::as_written(text.clone()), Kind::Reply, &limits);
 
         check(&text, &plan, &limits)?;
         prop_assert!(plan.chunks.iter().all(|chunk| !chunk.meter_proactive && !chunk.proactive));
@@ -79,8 +89,21 @@ proptest! {
     }
 
     #[test]
+    fn a_heading_is_never_the_last_line_of_a_chunk(text in sections(), limits in limits()) {
+        for kind in [Kind::Reply, Kind::Proactive] {
+            let plan = plan(&WhatsappText::as_written(text.clone()), kind, &limits);
+
+            check(&text, &plan, &limits)?;
+            for chunk in &plan.chunks {
+                let last = text[chunk.source.clone()].trim_end().lines().next_back().unwrap_or_default();
+                prop_assert!(!last.ends_with('*'), "{}", chunk.body);
+            }
+        }
+    }
+
+    #[test]
     fn every_proactive_text_has_one_footer_at_its_end(text in texts(), limits in limits()) {
-        let plan = plan(&text, Kind::Proactive, &limits);
+        let plan = plan(&WhatsappText::as_written(text.clone()), Kind::Proactive, &limits);
 
         check(&text, &plan, &limits)?;
         prop_assert!(plan.chunks.iter().all(|chunk| chunk.meter_proactive));

@@ -1,6 +1,7 @@
 //! What would become of some words to a user as things stand. Looks at no table and no clock.
 
 use store::deliveries::Obstacle;
+use whatsapp_text::text::WhatsappText;
 
 use super::eligibility::Eligibility;
 use crate::outbound::planning::{self, Kind, Limits, PlannedChunk};
@@ -18,14 +19,14 @@ pub struct Assessment {
 
 /// What would become of some words to a user with this eligibility; `None`: nobody knows the user.
 #[must_use]
-pub fn of(eligibility: Option<&Eligibility>, text: &str, has_template: bool) -> Assessment {
+pub fn of(eligibility: Option<&Eligibility>, text: &WhatsappText, has_template: bool) -> Assessment {
     let linked = eligibility.filter(|eligibility| eligibility.phone.is_some());
     let Some(eligibility) = linked else {
         return Assessment { blocked: Some(Obstacle::NotLinked), chunks: Vec::new(), as_template: false };
     };
     let as_template = !eligibility.window_is_open && has_template;
     let chunks = if as_template {
-        let source = 0..text.len();
+        let source = 0..text.as_str().len();
         vec![PlannedChunk { body: String::new(), source, meter_proactive: true, proactive: true }]
     } else {
         planning::plan(text, Kind::Proactive, &Limits::default()).chunks
@@ -106,7 +107,7 @@ mod tests {
             (None, "hi", true, Some(Obstacle::NotLinked)),
         ] {
             assert_eq!(
-                of(eligibility, text, has_template).blocked,
+                of(eligibility, &WhatsappText::as_written(text), has_template).blocked,
                 blocked,
                 "{eligibility:?} {has_template}"
             );
@@ -116,12 +117,13 @@ mod tests {
     #[test]
     fn a_template_is_one_metered_message_with_the_footer_of_its_own() {
         let closed = Eligibility { window_is_open: false, ..eligibility() };
+        let text = WhatsappText::as_written("hi");
 
-        let assessment = of(Some(&closed), "hi", true);
+        let assessment = of(Some(&closed), &text, true);
 
         assert!(assessment.as_template);
         let chunk = &assessment.chunks[0];
         assert_eq!((chunk.body.as_str(), chunk.meter_proactive, chunk.proactive), ("", true, true));
-        assert!(!of(Some(&eligibility()), "hi", true).as_template, "while free text is allowed, it is sent");
+        assert!(!of(Some(&eligibility()), &text, true).as_template, "while free text is allowed, it is sent");
     }
 }

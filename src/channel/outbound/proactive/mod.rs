@@ -13,6 +13,7 @@ use store::allowances::{self, Wish};
 use store::deliveries::{Delivery, DeliveryState, NewChunk, Obstacle, Purpose};
 use store::ids::{ChunkId, DeliveryId};
 use store::proactive_deliveries::{self, Beginning, NewProactive, Opening};
+use whatsapp_text::text::WhatsappText;
 
 use crate::app::Settings;
 use crate::kinds::SendChunk;
@@ -29,7 +30,7 @@ pub struct Request<'a> {
     /// Why.
     pub purpose: Purpose,
     /// The words; not blank.
-    pub text: &'a str,
+    pub text: &'a WhatsappText,
     /// An approved template and its variables, for when free text is not allowed.
     pub template: Option<(&'a str, &'a serde_json::Value)>,
     /// What is not sent by then is not sent any more.
@@ -96,7 +97,7 @@ pub async fn plan_all(
             id: DeliveryId::generate(),
             user_id: request.user_id,
             purpose: request.purpose,
-            text: request.text,
+            text: request.text.as_str(),
             template: request.template,
             expires_at: request.expires_at,
             beginning: if is_over(request) {
@@ -139,7 +140,9 @@ pub async fn plan_waiting(
         proactive_deliveries::end_waiting(tx, delivery.id, DeliveryState::Expired, reason).await?;
         return Ok(());
     }
-    let assessment = assessment::of(eligibility, &delivery.text, delivery.content_sid.is_some());
+    // It was converted when it began to wait.
+    let text = WhatsappText::as_written(delivery.text.as_str());
+    let assessment = assessment::of(eligibility, &text, delivery.content_sid.is_some());
     let wished: Vec<_> = eligibility.map(|eligibility| (eligibility, &assessment)).into_iter().collect();
     let granted = assessment.blocked.is_none() && !reserve(tx, &wished).await?.is_empty();
     let beginning = begin(eligibility, &assessment, granted, true);

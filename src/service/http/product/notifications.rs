@@ -12,6 +12,8 @@ use sha2::{Digest, Sha256};
 use store::deliveries::{DeliveryState, Purpose};
 use store::ids::DeliveryId;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+use whatsapp_text::text::{Format, WhatsappText};
 
 use super::{Product, known_user};
 use crate::http::input;
@@ -23,6 +25,10 @@ use crate::http::problem::Problem;
 pub(super) struct NotificationRequest {
     /// The words, at most 20,000 characters. They are split into messages as WhatsApp takes them.
     text: String,
+    /// Whose signs the words have; WhatsApp's without it.
+    #[serde(default = "as_written")]
+    #[schema(schema_with = format_schema)]
+    format: Format,
     /// What is sent instead while WhatsApp takes no free text from us.
     template: Option<TemplateRequest>,
     /// What is not sent by then is not sent any more; a day from now without it.
@@ -30,6 +36,21 @@ pub(super) struct NotificationRequest {
     /// Rather than being blocked because WhatsApp takes no free text, it waits for the person's next message.
     #[serde(default)]
     wait_for_inbound: bool,
+}
+
+fn as_written() -> Format {
+    Format::Whatsapp
+}
+
+fn format_schema() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(Format::NAMES))
+        .default(Some(Value::from(Format::NAMES[2])))
+        .description(Some(
+            "Whose signs the words have. whatsapp: they are sent as written. markdown: they are turned into WhatsApp's. auto: the same, unless they have WhatsApp's already.",
+        ))
+        .build()
 }
 
 /// An approved template.
@@ -89,6 +110,7 @@ pub(super) async fn create(
         let delivery = delivery.ok_or_else(|| Problem::not_found("the delivery of this key is gone"))?;
         return Ok(accepted(delivery.id, delivery.state, delivery.reason));
     }
+    let text = WhatsappText::of(&request.text, request.format);
     let variables = request.template.as_ref().map(|template| Value::Object(template.variables.clone()));
     let planned = proactive::plan(
         &mut tx,
@@ -96,7 +118,7 @@ pub(super) async fn create(
         Request {
             user_id: &user.id,
             purpose: Purpose::Notification,
-            text: &request.text,
+            text: &text,
             template: request
                 .template
                 .as_ref()
