@@ -1,39 +1,38 @@
 //! Runs the agent for a conversation and stores its reply.
 //!
 //! Enqueued by `receive_message` and by the dashboard for every accepted message, in the conversation's lane. It takes all unanswered messages into one
-//! turn, so the jobs of messages that are in a turn already end at once. Enqueues a `send_chunk` for each chunk of the reply; when it
+//! turn, so the jobs of messages that are in a turn already end at once. Enqueues a `send_chunk` for each chunk of the reply, and one for the word that it takes longer; when it
 //! gives up, `apologise` follows. An administrator's retry enqueues one that answers a failed turn's messages once more. After a crash it runs again and finds its turn: the agent is called once more, visibly as the next
 //! attempt, but only while no reply is stored and none is in hand.
 
-use std::time::Duration;
-
-use agent::error::{AgentError, AgentErrorClass};
+use agent::error::AgentError;
 use agent::turn::Reply;
 use channel::app::App;
+use channel::conversation::agent_failures::{self, Meaning};
 use channel::conversation::apology::apologise;
+use channel::conversation::turn_budget::TurnBudget;
 use channel::conversation::turns::{self, Opened};
 use channel::conversation::unsaved_reply::UnsavedReply;
-use channel::conversation::{replies, request, typing};
+use channel::conversation::{delay_notice, replies, request, typing};
 use channel::kinds::Answer;
 use queue::attempt::Attempt;
 use queue::failure::Failure;
 use store::messages::Said;
 use store::turns::Turn;
 
-/// A busy agent is not waited for any longer at a time, whatever it asks for: somebody waits for an answer.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
-
 /// Runs a job of this kind.
 pub async fn run(job: Answer, app: App, attempt: Attempt) -> Result<(), Failure> {
     let Some(opened) = turns::open(&app, &job).await? else { return Ok(()) };
-    let Opened { turn, agent, messages, in_hand } = opened;
+    let Opened { turn, agent, messages, budget, in_hand } = opened;
     let reply = match in_hand {
         Some(reply) => reply,
         None => {
             let _typing = typing::show(&app, &messages);
+            let _notice = delay_notice::when_due(&app, &turn, &budget);
             let answered = match agent.usable() {
                 Ok(agent) => {
-                    let request = request::build(&app, &agent, &turn, &messages).await?;
+                    let mut request = request::build(&app, &agent, &turn, &messages).await?;
+                    request.timeout = request.timeout.min(budget.left());
                     agent.send_to_openclaw(&request).await
                 }
                 Err(error) => Err(error),
@@ -75,27 +74,35 @@ async fn store(
     Ok(())
 }
 
-/// What a failed call means: again after a while, or, after the last one, the apology and the end.
+/// What a failed call means: again after a while, or, where no other is to be made in the turn's time, the apology and the end.
 async fn fail(app: &App, turn: &Turn, error: AgentError) -> Result<Failure, Failure> {
     let mut tx = app.begin().await?;
     store::addresses::lock_of_conversation(&mut tx, turn.conversation_id).await?;
     store::conversations::lock(&mut tx, turn.conversation_id).await?;
-    store::turns::end_attempt(&mut tx, turn.id, turn.attempt, &error.to_string()).await?;
-    // What another call cannot change is not called again, and neither is what the gateway has tried again itself.
-    let hopeless = matches!(
-        error.class(),
-        AgentErrorClass::Configuration | AgentErrorClass::Permanent | AgentErrorClass::GaveUp
-    );
-    let last = hopeless || turn.attempt >= i32::from(app.settings.agent.attempts);
-    if last {
+    let now_is = store::turns::running(&mut tx, turn.conversation_id).await?;
+    let Some(now_is) = now_is.filter(|now_is| (now_is.id, now_is.attempt) == (turn.id, turn.attempt)) else {
+        // Our lease was lost, and whoever has the job now has gone on with the turn.
+        return Ok(error.into());
+    };
+    let tries = store::turns::end_attempt(&mut tx, turn, &error.to_string()).await?;
+    let meaning = agent_failures::meaning(&error);
+    let calls = if meaning == Meaning::NotBegun { tries } else { turn.attempt };
+    let pause = agent_failures::pause(&error, calls);
+    let budget = TurnBudget::of(&mut tx, &app.settings.agent, &now_is).await?;
+    let is_last = match meaning {
+        Meaning::NotBegun => false,
+        Meaning::Passing => turn.attempt >= i32::from(app.settings.agent.attempts),
+        Meaning::Lasting => true,
+    };
+    if is_last || pause >= budget.left() {
         apologise(app, &mut tx, turn, &error.to_string()).await?;
+        tx.commit().await?;
+        return Ok(Failure::abort(error.to_string()));
     }
+    // The turn counts its calls and keeps the wait: whatever moves the job, the agent is not asked before, and the job does not use itself up.
+    let given_back = meaning == Meaning::NotBegun;
+    store::turns::put_off(&mut tx, turn, given_back, pause.as_secs_f64()).await?;
     tx.commit().await?;
-    Ok(match error {
-        error if last => Failure::abort(error.to_string()),
-        error => match error.retry_after() {
-            Some(delay) => Failure::RetryAfter(delay.min(LONGEST_WAIT), error.into()),
-            None => error.into(),
-        },
-    })
+    tracing::info!(turn.id = turn.id.0, "Turn {} asks again in {pause:?}: {error}", turn.id);
+    Ok(Failure::Snooze(budget.idle_for(pause)))
 }

@@ -244,7 +244,9 @@ CREATE TABLE channel_turns (
     slot_id         BIGINT REFERENCES channel_slots (id),  -- the slot that asked for it; NULL: somebody wrote
     retry_of        BIGINT REFERENCES channel_turns (id),  -- the failed turn whose messages this one answers; NULL: it is nobody's successor
     state           TEXT NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'replied', 'silent', 'failed')), -- running until it ends once, for good
-    attempt         INTEGER NOT NULL DEFAULT 1,            -- calls of the agent, counted before each call
+    attempt         INTEGER NOT NULL DEFAULT 1 CHECK (attempt >= 0), -- calls of the agent, counted before each call; one that began no run is given back
+    ask_again_at    TIMESTAMPTZ,                           -- after a failed call: the agent is not asked before; NULL: a call is under way
+    told_at         TIMESTAMPTZ,                           -- when the person was told that it takes longer, once; NULL: not yet
     agent           TEXT NOT NULL,                         -- which agent was asked: echo, openclaw, none; or which schedule spoke
     in_hand         TEXT,                                  -- what it has said while the reply could not be stored as a whole, '' if it chose silence; NULL: nothing
     reply           TEXT,                                  -- what it said; set once, never changed
@@ -266,7 +268,8 @@ CREATE INDEX channel_turns_unusual_of ON channel_turns (conversation_id, state, 
 CREATE TABLE channel_turn_attempts (
     turn_id    BIGINT NOT NULL REFERENCES channel_turns (id), -- of which turn
     attempt    INTEGER NOT NULL,                           -- from 1
-    started_at TIMESTAMPTZ NOT NULL DEFAULT now(),         -- before the call
+    tries      INTEGER NOT NULL DEFAULT 1,                 -- how often it was asked under this number: more than once while no run began
+    started_at TIMESTAMPTZ NOT NULL DEFAULT now(),         -- before the latest of these calls
     ended_at   TIMESTAMPTZ,                                -- NULL after a crash: nobody was there to write it
     error      TEXT,                                       -- why the call failed
     PRIMARY KEY (turn_id, attempt)

@@ -1,6 +1,7 @@
 //! An agent's gateway on this machine, which answers as it is told and remembers what it was asked.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -71,6 +72,8 @@ pub(crate) enum Run {
     InternalError,
     /// 429, to be asked again after so many seconds.
     Busy(u64),
+    /// 503, to be asked again after so many seconds, as from a gateway that starts.
+    NotReady(u64),
     /// A status with an error document.
     Refuse(u16),
     /// A status with an error document that quotes the message, and a phone number.
@@ -99,7 +102,24 @@ impl Gateway {
         Self::with([(404, json!({}))], None, chat).await
     }
 
+    /// The same at an address at which nobody was before.
+    pub(crate) async fn chatting_at(
+        address: SocketAddr,
+        chat: impl Fn(&Chat, usize) -> Run + Send + Sync + 'static,
+    ) -> Self {
+        Self::at(address, [(404, json!({}))], None, chat).await
+    }
+
     async fn with(
+        answers: impl IntoIterator<Item = (u16, Value)>,
+        held: Option<Arc<Semaphore>>,
+        chat: impl Fn(&Chat, usize) -> Run + Send + Sync + 'static,
+    ) -> Self {
+        Self::at(SocketAddr::from(([127, 0, 0, 1], 0)), answers, held, chat).await
+    }
+
+    async fn at(
+        address: SocketAddr,
         answers: impl IntoIterator<Item = (u16, Value)>,
         held: Option<Arc<Semaphore>>,
         chat: impl Fn(&Chat, usize) -> Run + Send + Sync + 'static,
@@ -113,7 +133,7 @@ impl Gateway {
             times: Mutex::default(),
             chat: Box::new(chat),
         });
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(address).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let router =
             Router::new().fallback(answer).layer(DefaultBodyLimit::disable()).with_state(script.clone());
@@ -246,6 +266,9 @@ async fn complete(script: &Arc<Script>, headers: &HeaderMap, body: &Value) -> Re
         }
         Run::Busy(secs) => {
             ([("retry-after", secs.to_string())], error(429, "internal error")).into_response()
+        }
+        Run::NotReady(secs) => {
+            ([("retry-after", secs.to_string())], error(503, "gateway is starting")).into_response()
         }
         Run::Refuse(status) => error(status, "internal error"),
         Run::Quote(status) => error(status, &quote),

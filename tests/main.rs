@@ -44,4 +44,5 @@ mod schedules;
 mod sending;
 mod signatures;
 mod storm;
+mod turn_budget;
 mod webhooks;

@@ -93,6 +93,12 @@ pub struct AgentRuns {
     pub timeout: Duration,
     /// Runs for one turn. When all have failed, the person gets an apology.
     pub attempts: u16,
+    /// The time for a turn, from its beginning; then the person gets an apology.
+    #[serde(with = "humantime_serde")]
+    pub turn_budget: Duration,
+    /// After this time the person is told that it takes longer.
+    #[serde(with = "humantime_serde")]
+    pub tell_after: Duration,
     /// Whose signs its answers have.
     pub format: Format,
 }

@@ -56,7 +56,7 @@ pub struct Answer {
 impl Job for Answer {
     const KIND: &'static str = "answer";
     const POOL: &'static str = pools::CONVERSATION;
-    /// Calls of the agent are counted by the turn; these also cover the database's absences.
+    /// For the database's absences. Calls of the agent and their time are counted by the turn.
     const MAX_ATTEMPTS: u16 = 20;
     const BACKOFF: Backoff = Backoff::exponential(Duration::from_secs(1), Duration::from_secs(60));
     const ON_END: Option<FollowUp> = Some(FollowUp::of::<Apologise>());

@@ -32,6 +32,9 @@ pub const BROWSER_ENDED: &str = "Browser session ended.";
 /// Answers a browser phrase when there was none.
 pub const NO_BROWSER: &str = "No browser session is running.";
 
+/// Tells a person who waits, once for each question.
+pub const DELAYED: &str = "This is taking longer than usual. I'm still working on it.";
+
 /// Answers a turn that came to nothing.
 pub const APOLOGY: &str = "Sorry, I couldn't finish that. Please try again.";
 

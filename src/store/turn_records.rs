@@ -28,6 +28,12 @@ pub struct TurnRecord {
     pub finished_at: Option<DateTime<Utc>>,
     /// Why it failed.
     pub error: Option<String>,
+    /// Its calls of the agent that were counted.
+    pub runs: i32,
+    /// When the person was told that it takes longer.
+    pub told_at: Option<DateTime<Utc>>,
+    /// Until when the agent is left alone, while the turn runs.
+    pub ask_again_at: Option<DateTime<Utc>>,
     /// The messages it answers.
     pub message_ids: Vec<MessageId>,
 }
@@ -39,7 +45,9 @@ pub struct AttemptRecord {
     pub turn_id: TurnId,
     /// From 1.
     pub attempt: i32,
-    /// Before the call.
+    /// How often the agent was asked under this number: more than once while no run began.
+    pub tries: i32,
+    /// Before the latest of these calls.
     pub started_at: DateTime<Utc>,
     /// `None`: under way, or its process died.
     pub ended_at: Option<DateTime<Utc>>,
@@ -77,6 +85,7 @@ pub async fn turns(
     let ids = turn_ids(conn, filter).await?;
     sqlx::query_as(
         "SELECT t.id, c.user_id, t.channel, t.state, t.agent, s.schedule, t.started_at, t.finished_at, t.error,
+                t.attempt AS runs, t.told_at, CASE WHEN t.state = 'running' THEN t.ask_again_at END AS ask_again_at,
                 ARRAY(SELECT m.id FROM channel_messages m WHERE m.turn_id = t.id ORDER BY m.id) AS message_ids
          FROM channel_turns t JOIN channel_conversations c ON c.id = t.conversation_id LEFT JOIN channel_slots s ON s.id = t.slot_id
          WHERE t.id = ANY ($1) ORDER BY t.id DESC",
@@ -145,7 +154,7 @@ where
 /// The calls of these turns, in order.
 pub async fn attempts(conn: &mut PgConnection, turn_ids: &[TurnId]) -> sqlx::Result<Vec<AttemptRecord>> {
     sqlx::query_as(
-        "SELECT turn_id, attempt, started_at, ended_at, error FROM channel_turn_attempts WHERE turn_id = ANY ($1) ORDER BY turn_id, attempt",
+        "SELECT turn_id, attempt, tries, started_at, ended_at, error FROM channel_turn_attempts WHERE turn_id = ANY ($1) ORDER BY turn_id, attempt",
     )
     .bind(turn_ids)
     .fetch_all(conn)

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::ids::{ConversationId, MessageId, SlotId, TurnId};
-use crate::messages::MessageOutcome;
+use crate::messages::{ChannelName, MessageOutcome};
 use crate::text_enum::text_enum;
 
 text_enum! {
@@ -34,9 +34,15 @@ pub struct Turn {
     pub conversation_id: ConversationId,
     /// How far it is.
     pub state: TurnState,
-    /// Which call of the agent this is, from 1.
+    /// Calls of the agent that were counted: each one before it is made.
     pub attempt: i32,
-    /// When the first call began.
+    /// The agent is not asked again before.
+    pub ask_again_at: Option<DateTime<Utc>>,
+    /// When the person was told that it takes longer.
+    pub told_at: Option<DateTime<Utc>>,
+    /// Where it is answered.
+    pub channel: ChannelName,
+    /// When the first call began; the time for the turn counts from here.
     pub started_at: DateTime<Utc>,
     /// The slot that asked for it; `None`: somebody wrote.
     pub slot_id: Option<SlotId>,
@@ -46,7 +52,7 @@ pub struct Turn {
 
 /// The running turn of a conversation: one that a crash or a failed call left behind. The caller holds the conversation's lock.
 pub async fn running(conn: &mut PgConnection, conversation_id: ConversationId) -> sqlx::Result<Option<Turn>> {
-    sqlx::query_as("SELECT id, conversation_id, state, attempt, started_at, slot_id, retry_of FROM channel_turns WHERE conversation_id = $1 AND state = 'running'")
+    sqlx::query_as("SELECT id, conversation_id, state, attempt, ask_again_at, told_at, channel, started_at, slot_id, retry_of FROM channel_turns WHERE conversation_id = $1 AND state = 'running'")
         .bind(conversation_id)
         .fetch_optional(conn)
         .await
@@ -55,7 +61,7 @@ pub async fn running(conn: &mut PgConnection, conversation_id: ConversationId) -
 /// A turn by its number.
 pub async fn get(conn: &mut PgConnection, id: TurnId) -> sqlx::Result<Option<Turn>> {
     sqlx::query_as(
-        "SELECT id, conversation_id, state, attempt, started_at, slot_id, retry_of FROM channel_turns WHERE id = $1",
+        "SELECT id, conversation_id, state, attempt, ask_again_at, told_at, channel, started_at, slot_id, retry_of FROM channel_turns WHERE id = $1",
     )
     .bind(id)
     .fetch_optional(conn)
@@ -69,20 +75,23 @@ pub async fn begin(
     agent: &str,
     message_ids: &[MessageId],
 ) -> sqlx::Result<Turn> {
-    let turn: Turn = sqlx::query_as(
-        "INSERT INTO channel_turns (conversation_id, agent) VALUES ($1, $2) RETURNING id, conversation_id, state, attempt, started_at, slot_id, retry_of",
+    let mut turn: Turn = sqlx::query_as(
+        "INSERT INTO channel_turns (conversation_id, agent) VALUES ($1, $2) RETURNING id, conversation_id, state, attempt, ask_again_at, told_at, channel, started_at, slot_id, retry_of",
     )
     .bind(conversation_id)
     .bind(agent)
     .fetch_one(&mut *conn)
     .await?;
-    sqlx::query(
+    let of_dashboard = sqlx::query(
         "UPDATE channel_turns SET channel = 'dashboard' WHERE id = $1 AND NOT EXISTS (SELECT FROM channel_messages WHERE id = ANY ($2) AND channel = 'whatsapp')",
     )
     .bind(turn.id)
     .bind(message_ids)
     .execute(&mut *conn)
     .await?;
+    if of_dashboard.rows_affected() == 1 {
+        turn.channel = ChannelName::Dashboard;
+    }
     sqlx::query(
         // The expression keeps Postgres from the index of unanswered messages: the ids are the better way, whatever
         // the statistics said when the plan was made.
@@ -104,7 +113,7 @@ pub async fn begin_again(conn: &mut PgConnection, failed: TurnId, agent: &str) -
          SELECT t.conversation_id, $2, t.channel, t.id FROM channel_turns t
          WHERE t.id = $1 AND t.state = 'failed' AND EXISTS (SELECT FROM channel_messages m WHERE m.turn_id = t.id AND m.outcome = 'failed')
          ON CONFLICT (retry_of) WHERE retry_of IS NOT NULL DO NOTHING
-         RETURNING id, conversation_id, state, attempt, started_at, slot_id, retry_of",
+         RETURNING id, conversation_id, state, attempt, ask_again_at, told_at, channel, started_at, slot_id, retry_of",
     )
     .bind(failed)
     .bind(agent)
@@ -147,7 +156,7 @@ pub async fn begin_of_slot(
         Some(_) => return Ok(OfSlot::Busy),
         None => {
             sqlx::query_as(
-                "INSERT INTO channel_turns (conversation_id, agent, slot_id) VALUES ($1, $2, $3) RETURNING id, conversation_id, state, attempt, started_at, slot_id, retry_of",
+                "INSERT INTO channel_turns (conversation_id, agent, slot_id) VALUES ($1, $2, $3) RETURNING id, conversation_id, state, attempt, ask_again_at, told_at, channel, started_at, slot_id, retry_of",
             )
             .bind(conversation_id)
             .bind(agent)
@@ -186,7 +195,7 @@ pub async fn post(
 /// Counts another call of the agent, before it is made.
 pub async fn count_attempt(conn: &mut PgConnection, id: TurnId) -> sqlx::Result<Turn> {
     let turn: Turn = sqlx::query_as(
-        "UPDATE channel_turns SET attempt = attempt + 1 WHERE id = $1 AND state = 'running' RETURNING id, conversation_id, state, attempt, started_at, slot_id, retry_of",
+        "UPDATE channel_turns SET attempt = attempt + 1, ask_again_at = NULL WHERE id = $1 AND state = 'running' RETURNING id, conversation_id, state, attempt, ask_again_at, told_at, channel, started_at, slot_id, retry_of",
     )
     .bind(id)
     .fetch_one(&mut *conn)
@@ -197,7 +206,9 @@ pub async fn count_attempt(conn: &mut PgConnection, id: TurnId) -> sqlx::Result<
 
 async fn note_attempt(conn: &mut PgConnection, turn: &Turn) -> sqlx::Result<()> {
     sqlx::query(
-        "INSERT INTO channel_turn_attempts (turn_id, attempt, started_at) VALUES ($1, $2, clock_timestamp())",
+        // The number is taken already if no run began under it.
+        "INSERT INTO channel_turn_attempts AS a (turn_id, attempt, started_at) VALUES ($1, $2, clock_timestamp())
+         ON CONFLICT (turn_id, attempt) DO UPDATE SET tries = a.tries + 1, started_at = clock_timestamp(), ended_at = NULL, error = NULL",
     )
     .bind(turn.id)
     .bind(turn.attempt)
@@ -206,15 +217,42 @@ async fn note_attempt(conn: &mut PgConnection, turn: &Turn) -> sqlx::Result<()> 
     Ok(())
 }
 
-/// A call of the agent failed.
-pub async fn end_attempt(conn: &mut PgConnection, id: TurnId, attempt: i32, error: &str) -> sqlx::Result<()> {
-    sqlx::query("UPDATE channel_turn_attempts SET ended_at = clock_timestamp(), error = $3 WHERE turn_id = $1 AND attempt = $2 AND ended_at IS NULL")
-        .bind(id)
-        .bind(attempt)
-        .bind(error)
-        .execute(conn)
-        .await?;
+/// A call of the agent failed. Returns how often the agent was asked under this number.
+pub async fn end_attempt(conn: &mut PgConnection, turn: &Turn, error: &str) -> sqlx::Result<i32> {
+    sqlx::query_scalar(
+        "UPDATE channel_turn_attempts SET ended_at = clock_timestamp(), error = $3 WHERE turn_id = $1 AND attempt = $2 RETURNING tries",
+    )
+    .bind(turn.id)
+    .bind(turn.attempt)
+    .bind(error)
+    .fetch_one(conn)
+    .await
+}
+
+/// Puts the next call of the agent off, counted from now. `given_back`: the last one began no run, and was no attempt.
+pub async fn put_off(conn: &mut PgConnection, turn: &Turn, given_back: bool, secs: f64) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE channel_turns SET attempt = attempt - $3::INTEGER, ask_again_at = clock_timestamp() + make_interval(secs => $4)
+         WHERE id = $1 AND state = 'running' AND attempt = $2",
+    )
+    .bind(turn.id)
+    .bind(turn.attempt)
+    .bind(i32::from(given_back))
+    .bind(secs)
+    .execute(conn)
+    .await?;
     Ok(())
+}
+
+/// Notes that the person is told that a running turn takes longer. False: the person was, or the turn has ended.
+pub async fn note_told(conn: &mut PgConnection, id: TurnId) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE channel_turns SET told_at = clock_timestamp() WHERE id = $1 AND state = 'running' AND told_at IS NULL",
+    )
+    .bind(id)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// Keeps what the agent said while the reply cannot be stored; empty: it chose silence. A turn that has ended needs nothing.

@@ -1,5 +1,7 @@
 //! A conversation with the agent: what it is asked, and what is made of its reply.
 
+/// What a failed call of the agent means.
+pub mod agent_failures;
 /// The agent that a user has.
 pub mod agents;
 /// The apology for a turn that came to nothing.
@@ -8,6 +10,8 @@ pub mod apology;
 mod attachments;
 /// Contacts in words.
 mod contact;
+/// The word that an answer takes longer.
+pub mod delay_notice;
 /// What an agent is told of a conversation before a turn.
 pub mod memory;
 /// Messages in words.
@@ -18,6 +22,8 @@ pub mod quiet_time;
 pub mod replies;
 /// What the agent is asked in a turn.
 pub mod request;
+/// The time for a turn.
+pub mod turn_budget;
 /// Which turn is run, with which messages.
 pub mod turns;
 /// The signs of work while it lasts.

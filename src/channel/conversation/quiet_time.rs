@@ -168,6 +168,8 @@ mod tests {
             debounce_cap: Duration::from_secs(6),
             timeout: Duration::ZERO,
             attempts: 1,
+            turn_budget: Duration::ZERO,
+            tell_after: Duration::ZERO,
             format: Format::Auto,
         }
     }

@@ -10,7 +10,8 @@ use store::turns::Turn;
 
 use super::agents::{self, UsersAgent};
 use super::apology::apologise;
-use super::{quiet_time, unsaved_reply};
+use super::turn_budget::TurnBudget;
+use super::{delay_notice, quiet_time, unsaved_reply};
 use crate::app::App;
 use crate::kinds::Answer;
 
@@ -23,6 +24,9 @@ const PROMPT_PAUSE: Duration = Duration::from_millis(500);
 /// What is known of a call of which nobody could store how it ended.
 const CUT_SHORT: &str = "each call of the agent was cut short, and nobody could store how it ended";
 
+/// What is known of a turn whose time was over before a call had ended.
+const TIME_IS_OVER: &str = "the time for the turn was over before a call of the agent had ended";
+
 /// A turn to run.
 pub struct Opened {
     /// The turn.
@@ -31,6 +35,8 @@ pub struct Opened {
     pub agent: UsersAgent,
     /// What is answered.
     pub messages: Vec<Said>,
+    /// The time for it.
+    pub budget: TurnBudget,
     /// What the agent has said already, and nobody could store.
     pub in_hand: Option<Reply>,
 }
@@ -57,28 +63,40 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<Opened>, Failure> {
     }
     if let Some(turn) = running.filter(|turn| turn.slot_id.is_none()) {
         let in_hand = unsaved_reply::of(app, &mut tx, &turn).await?;
-        if in_hand.is_some() || turn.attempt < i32::from(app.settings.agent.attempts) {
+        let budget = TurnBudget::of(&mut tx, &app.settings.agent, &turn).await?;
+        let attempts_left = turn.attempt < i32::from(app.settings.agent.attempts);
+        if in_hand.is_some() || attempts_left && !budget.is_over() {
+            if in_hand.is_none() && let Some(pause) = budget.pause() {
+                let is_notice_due = budget.notice_in() == Some(Duration::ZERO);
+                if is_notice_due {
+                    delay_notice::tell(app, &mut tx, &turn).await?;
+                }
+                tx.commit().await?;
+                return Err(Failure::Snooze(if is_notice_due { pause } else { budget.idle_for(pause) }));
+            }
             let turn = match in_hand {
                 Some(_) => turn,
                 None => store::turns::count_attempt(&mut tx, turn.id).await?,
             };
             let messages = store::messages::of_turn(&mut tx, turn.id).await?;
             tx.commit().await?;
-            return Ok(Some(Opened { turn, agent, messages, in_hand }));
+            return Ok(Some(Opened { turn, agent, messages, budget, in_hand }));
         }
-        // Its last call was cut short, by a crash or a lost lease, before anybody could apologise.
+        // Its last call was cut short, by a crash or a lost lease, before anybody could apologise; or its job was held up for too long.
         let reason = store::turns::last_error(&mut tx, turn.id).await?;
-        let reason = reason.as_deref().unwrap_or(CUT_SHORT);
+        let reason = reason.as_deref().unwrap_or(if attempts_left { TIME_IS_OVER } else { CUT_SHORT });
         apologise(app, &mut tx, &turn, reason).await?;
     }
     if let Some(failed) = job.retry_of {
         let turn = store::turns::begin_again(&mut tx, failed, &agent.name()).await?;
-        let messages = match &turn {
-            Some(turn) => store::messages::of_turn(&mut tx, turn.id).await?,
-            None => Vec::new(),
+        let Some(turn) = turn else {
+            tx.commit().await?;
+            return Ok(None);
         };
+        let messages = store::messages::of_turn(&mut tx, turn.id).await?;
+        let budget = TurnBudget::of(&mut tx, &app.settings.agent, &turn).await?;
         tx.commit().await?;
-        return Ok(turn.map(|turn| Opened { turn, agent, messages, in_hand: None }));
+        return Ok(Some(Opened { turn, agent, messages, budget, in_hand: None }));
     }
     let messages = store::messages::unanswered(&mut tx, job.conversation).await?;
     if !messages.iter().any(|message| message.id == job.message) {
@@ -91,6 +109,7 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<Opened>, Failure> {
     }
     let ids: Vec<MessageId> = messages.iter().map(|message| message.id).collect();
     let turn = store::turns::begin(&mut tx, job.conversation, &agent.name(), &ids).await?;
+    let budget = TurnBudget::of(&mut tx, &app.settings.agent, &turn).await?;
     tx.commit().await?;
-    Ok(Some(Opened { turn, agent, messages, in_hand: None }))
+    Ok(Some(Opened { turn, agent, messages, budget, in_hand: None }))
 }

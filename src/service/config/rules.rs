@@ -268,6 +268,7 @@ pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
         ("server.body_timeout", keys.server.client.body_timeout),
         ("server.idle_timeout", keys.server.client.idle_timeout),
         ("agent.timeout", keys.agent.timeout),
+        ("agent.turn_budget", keys.agent.turn_budget),
         ("backfill.every", keys.backfill.every),
         ("queue.renew", keys.queue.renew),
         ("queue.poll", keys.queue.poll),

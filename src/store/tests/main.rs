@@ -277,6 +277,29 @@ async fn a_turn_ends_once_and_its_messages_with_it() {
     assert!(messages::unanswered(&mut conn, conversation).await.unwrap().is_empty());
 }
 
+#[tokio::test]
+async fn a_call_that_began_no_run_is_given_back_and_asked_again_under_the_same_number() {
+    let tables = Tables::new().await;
+    let (_, conversation) = tables.person().await;
+    let mut conn = tables.pg.acquire().await.unwrap();
+    let first = turns::begin(&mut conn, conversation, "echo", &[]).await.unwrap();
+
+    let tries = turns::end_attempt(&mut conn, &first, "away").await.unwrap();
+    turns::put_off(&mut conn, &first, true, 60.0).await.unwrap();
+    let waiting = turns::get(&mut conn, first.id).await.unwrap().unwrap();
+    let again = turns::count_attempt(&mut conn, first.id).await.unwrap();
+    // It comes too late: somebody else has gone on.
+    turns::put_off(&mut conn, &waiting, true, 60.0).await.unwrap();
+    let tries_again = turns::end_attempt(&mut conn, &again, "failed").await.unwrap();
+    turns::put_off(&mut conn, &again, false, 0.0).await.unwrap();
+    let second = turns::count_attempt(&mut conn, first.id).await.unwrap();
+
+    assert_eq!((waiting.attempt, again.attempt, second.attempt), (0, 1, 2));
+    assert_eq!((tries, tries_again), (1, 2));
+    assert!(waiting.ask_again_at > Some(waiting.started_at));
+    assert_eq!(again.ask_again_at, None);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conversation_has_one_running_turn() {
     let tables = Tables::new().await;

@@ -88,6 +88,12 @@ struct TurnView {
     latency_ms: Option<i64>,
     /// Why it failed.
     error: Option<String>,
+    /// Its calls of the agent that count. One that began no run, because the gateway was away or wanted to be left alone, does not.
+    runs: i32,
+    /// When the person was told that it takes longer; null: not at all.
+    told_at: Option<DateTime<Utc>>,
+    /// The agent is left alone until then; null: it is at work, or the turn has ended.
+    ask_again_at: Option<DateTime<Utc>>,
     /// The messages it answers.
     #[schema(value_type = Vec<i64>)]
     messages: Vec<MessageId>,
@@ -100,6 +106,8 @@ struct TurnView {
 #[serde(rename_all = "camelCase")]
 struct AttemptView {
     attempt: i32,
+    /// How often the agent was asked under this number: more than once while no run began. The times and the error are those of the latest.
+    tries: i32,
     started_at: DateTime<Utc>,
     /// null: under way, or its process died.
     ended_at: Option<DateTime<Utc>>,
@@ -110,8 +118,8 @@ struct AttemptView {
 
 impl From<AttemptRecord> for AttemptView {
     fn from(record: AttemptRecord) -> Self {
-        let AttemptRecord { attempt, started_at, ended_at, error, .. } = record;
-        Self { attempt, started_at, ended_at, latency_ms: took_ms(started_at, ended_at), error }
+        let AttemptRecord { attempt, tries, started_at, ended_at, error, .. } = record;
+        Self { attempt, tries, started_at, ended_at, latency_ms: took_ms(started_at, ended_at), error }
     }
 }
 
@@ -141,6 +149,9 @@ pub(super) async fn turns(
             started_at,
             finished_at,
             error,
+            runs,
+            told_at,
+            ask_again_at,
             message_ids,
         } = record;
         let own = attempts.extract_if(.., |attempt| attempt.turn_id == id).map(AttemptView::from).collect();
@@ -155,6 +166,9 @@ pub(super) async fn turns(
             finished_at,
             latency_ms: took_ms(started_at, finished_at),
             error,
+            runs,
+            told_at,
+            ask_again_at,
             messages: message_ids,
             attempts: own,
         }

@@ -1,0 +1,85 @@
+//! What a failed call of the agent means, for people's turns and for schedules' prompts alike.
+
+use std::time::Duration;
+
+use agent::error::{AgentError, AgentErrorClass};
+use queue::backoff::Backoff;
+
+/// The agent may be back at any moment, and is asked for a question of its own by everybody who waits.
+const UNTIL_IT_IS_BACK: Backoff = Backoff::exponential(Duration::from_secs(1), Duration::from_secs(15));
+
+/// A run that failed may have done something before.
+const AFTER_A_RUN: Backoff = Backoff::exponential(Duration::from_secs(1), Duration::from_secs(60));
+
+/// What a failed call means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// No run began: the call was no attempt.
+    NotBegun,
+    /// A run failed, and another may not.
+    Passing,
+    /// Another call would change nothing, or the gateway has made it already.
+    Lasting,
+}
+
+/// What this failure means.
+#[must_use]
+pub fn meaning(error: &AgentError) -> Meaning {
+    match error.class() {
+        AgentErrorClass::Unavailable => Meaning::NotBegun,
+        AgentErrorClass::Transient | AgentErrorClass::RateLimited => Meaning::Passing,
+        AgentErrorClass::GaveUp | AgentErrorClass::Configuration | AgentErrorClass::Permanent => {
+            Meaning::Lasting
+        }
+    }
+}
+
+/// How long the agent is left alone: for as long as it asks for, and at least for a backoff of ours, which grows with the number of calls that
+/// came to this.
+#[must_use]
+pub fn pause(error: &AgentError, calls: i32) -> Duration {
+    pause_by_chance(error, calls, rand::random())
+}
+
+/// `chance` is uniform in 0 to 1.
+fn pause_by_chance(error: &AgentError, calls: i32, chance: f64) -> Duration {
+    let backoff = match meaning(error) {
+        Meaning::NotBegun => UNTIL_IT_IS_BACK,
+        Meaning::Passing | Meaning::Lasting => AFTER_A_RUN,
+    };
+    let own = backoff.delay(u16::try_from(calls).unwrap_or(u16::MAX), chance);
+    error.retry_after().map_or(own, |asked| asked.max(own))
+}
+
+#[cfg(test)]
+mod tests {
+    use agent::error::Trouble;
+
+    use super::*;
+
+    #[test]
+    fn a_wait_that_is_asked_for_is_kept_and_none_is_shorter_than_our_own() {
+        let unavailable = |retry_after: Option<u64>| AgentError::Unavailable {
+            trouble: Trouble::Busy,
+            retry_after: retry_after.map(Duration::from_secs),
+            reason: String::new(),
+        };
+        let rate_limited = AgentError::RateLimited {
+            retry_after: Some(Duration::from_secs(300)),
+            reason: String::new(),
+        };
+        for (error, calls, meaning_of_it, secs) in [
+            (unavailable(None), 1, Meaning::NotBegun, 1),
+            (unavailable(None), 4, Meaning::NotBegun, 8),
+            (unavailable(None), 40_000, Meaning::NotBegun, 15),
+            (unavailable(Some(300)), 1, Meaning::NotBegun, 300),
+            (unavailable(Some(1)), 4, Meaning::NotBegun, 8),
+            (rate_limited, 1, Meaning::Passing, 300),
+            (AgentError::Empty, 2, Meaning::Passing, 2),
+            (AgentError::GaveUp(String::new()), 1, Meaning::Lasting, 1),
+        ] {
+            assert_eq!(meaning(&error), meaning_of_it, "{error}");
+            assert_eq!(pause_by_chance(&error, calls, 0.0), Duration::from_secs(secs), "{error} after {calls}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The time for a turn, from its beginning to its end: calls of the agent, waits that the agent asks for, and crashes.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use store::messages::ChannelName;
+use store::turns::Turn;
+use tokio::time::Instant;
+
+use crate::app::AgentRuns;
+
+/// What is left of the time for a turn. The database's clock says how much; a stopwatch measures it from then on.
+#[derive(Clone, Copy, Debug)]
+pub struct TurnBudget {
+    read_at: Instant,
+    left: Duration,
+    /// The agent is not asked again before this has passed.
+    pause: Duration,
+    /// Then the person is told that it takes longer; `None`: there is nobody to tell.
+    notice_in: Option<Duration>,
+}
+
+impl TurnBudget {
+    /// What is left for a turn.
+    pub async fn of(conn: &mut PgConnection, runs: &AgentRuns, turn: &Turn) -> sqlx::Result<Self> {
+        let read_at = Instant::now();
+        let now = store::clock::now(conn).await?;
+        let ends_at = turn.started_at + runs.turn_budget;
+        let pause = turn.ask_again_at.map_or(Duration::ZERO, |ask_again_at| until(ask_again_at, now));
+        let is_awaited = turn.channel == ChannelName::Whatsapp && turn.slot_id.is_none() && turn.retry_of.is_none();
+        let is_to_be_told = is_awaited && turn.told_at.is_none() && !runs.tell_after.is_zero();
+        let notice_in = is_to_be_told.then(|| until(turn.started_at + runs.tell_after, now));
+        Ok(Self { read_at, left: until(ends_at, now), pause, notice_in })
+    }
+
+    /// What is left now, in whole milliseconds.
+    #[must_use]
+    pub fn left(&self) -> Duration {
+        let left = self.left.saturating_sub(self.read_at.elapsed());
+        Duration::from_millis(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Whether nothing was left when it was read.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.left.is_zero()
+    }
+
+    /// How long the agent is still left alone; `None`: it may be asked.
+    #[must_use]
+    pub fn pause(&self) -> Option<Duration> {
+        Some(self.pause).filter(|pause| !pause.is_zero())
+    }
+
+    /// When, after it was read, the person is to be told that it takes longer; `None`: there is nobody to tell.
+    #[must_use]
+    pub fn notice_in(&self) -> Option<Duration> {
+        self.notice_in
+    }
+
+    /// How long there is nothing to do while the agent is left alone for so long.
+    #[must_use]
+    pub fn idle_for(&self, pause: Duration) -> Duration {
+        self.notice_in.map_or(pause, |notice_in| pause.min(notice_in))
+    }
+}
+
+fn until(moment: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
+    (moment - now).to_std().unwrap_or_default()
+}

@@ -1,0 +1,221 @@
+//! The time for a turn: a gateway that is away or wants us to wait costs no attempt, and when the time is over there is one apology. Whoever waits is told once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use crate::agent::{APOLOGY, turns_of};
+use crate::gateway::{Gateway, Run};
+use crate::support::{PERSON, TestApp, free_address};
+
+/// Waits until the agent was asked so often under one number, and is left alone.
+async fn tried(app: &TestApp, times: i64) {
+    app.until("the agent is asked again", async || {
+        let tries = "SELECT max(a.tries)::BIGINT FROM channel_turn_attempts a JOIN channel_turns t ON t.id = a.turn_id WHERE t.ask_again_at IS NOT NULL";
+        app.count(tries).await >= Some(times)
+    })
+    .await;
+}
+
+async fn the_turn(app: &TestApp) -> Value {
+    let mut turns = turns_of(app, PERSON).await;
+    assert_eq!(turns.len(), 1, "{turns:?}");
+    turns.remove(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_is_away_for_some_seconds_is_asked_once_and_nobody_reads_an_apology() {
+    let address = free_address();
+    let app = TestApp::start_with(&[("OPENCLAW_BASE_URL", &format!("http://{address}"))]).await;
+
+    app.write(PERSON, "Hello").await;
+    tried(&app, 3).await;
+    let waiting = the_turn(&app).await;
+    let gateway = Gateway::chatting_at(address, |_, _| Run::Say("I am back.", Duration::ZERO)).await;
+    app.replies(PERSON, 1).await;
+    app.drained_well().await;
+
+    assert_eq!(waiting["state"], "running");
+    assert_eq!(app.said_to(PERSON), ["I am back."]);
+    assert_eq!(gateway.chats().len(), 1);
+    let turn = the_turn(&app).await;
+    assert_eq!((&turn["state"], &turn["runs"]), (&json!("replied"), &json!(1)), "{turn}");
+    assert_eq!(turn["attempts"].as_array().unwrap().len(), 1, "{turn}");
+    assert!(turn["attempts"][0]["tries"].as_i64() >= Some(4), "{turn}");
+    assert_eq!(turn["askAgainAt"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waits_that_a_gateway_asks_for_are_kept_and_cost_no_attempt() {
+    let gateway = Gateway::chatting(|_, before| match before {
+        0 => Run::NotReady(2),
+        1 => Run::Busy(3),
+        2 => Run::Refuse(500),
+        3 => Run::NotReady(1),
+        _ => Run::Say("Yes.", Duration::ZERO),
+    })
+    .await;
+    let env = [("OPENCLAW_BASE_URL", gateway.url.as_str()), ("CLOUDYBOT__AGENT__ATTEMPTS", "2")];
+    let app = TestApp::start_with(&env).await;
+
+    app.write(PERSON, "Hello").await;
+    app.until("the agent is asked", async || gateway.chats().len() == 1).await;
+    // It moves the conversation's job, and the wait is kept all the same.
+    app.write(PERSON, "Are you there?").await;
+    app.replies(PERSON, 1).await;
+
+    let began: Vec<_> = gateway.chats().iter().take(3).map(|chat| chat.began).collect();
+    assert!(began[1] - began[0] >= Duration::from_secs(2), "{began:?}");
+    assert!(began[2] - began[1] >= Duration::from_secs(3), "{began:?}");
+    let first = turns_of(&app, PERSON).await.pop().unwrap();
+    assert_eq!((&first["state"], &first["runs"]), (&json!("replied"), &json!(2)), "{first}");
+    let tries: Vec<&Value> = first["attempts"].as_array().unwrap().iter().map(|a| &a["tries"]).collect();
+    assert_eq!(tries, [3, 2], "{first}");
+    app.drained_well().await;
+    assert_eq!(app.said_to(PERSON), ["Yes.", "Yes."]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_beyond_the_time_for_the_turn_ends_it_at_once() {
+    let gateway = Gateway::chatting(|_, _| Run::Busy(300)).await;
+    let env = [("OPENCLAW_BASE_URL", gateway.url.as_str()), ("CLOUDYBOT__AGENT__TURN_BUDGET", "200s")];
+    let app = TestApp::start_with(&env).await;
+
+    app.write(PERSON, "Hello").await;
+    app.replies(PERSON, 1).await;
+    app.drained().await;
+
+    assert_eq!(app.said_to(PERSON), [APOLOGY]);
+    assert_eq!(gateway.chats().len(), 1);
+    let turn = the_turn(&app).await;
+    assert!(turn["error"].as_str().unwrap().contains("429"), "{turn}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_is_given_up_when_the_time_for_its_turn_is_over() {
+    let gateway = Gateway::chatting(|_, _| Run::Hang).await;
+    let env = [("OPENCLAW_BASE_URL", gateway.url.as_str()), ("CLOUDYBOT__AGENT__TURN_BUDGET", "2s")];
+    let app = TestApp::start_with(&env).await;
+
+    app.write(PERSON, "Hello").await;
+    app.replies(PERSON, 1).await;
+    app.drained().await;
+
+    assert_eq!(app.said_to(PERSON), [APOLOGY]);
+    assert_eq!(gateway.chats().len(), 1);
+    let turn = the_turn(&app).await;
+    assert!(turn["error"].as_str().unwrap().contains("did not answer within"), "{turn}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_for_a_turn_goes_on_through_a_crash_and_ends_in_one_apology() {
+    let address = free_address();
+    let env = [
+        ("OPENCLAW_BASE_URL", format!("http://{address}")),
+        ("CLOUDYBOT__AGENT__TURN_BUDGET", "6s".to_owned()),
+    ];
+    let env: Vec<_> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut app = TestApp::start_with(&env).await;
+    app.write(PERSON, "Hello").await;
+    tried(&app, 2).await;
+
+    app.kill();
+    app.launch().await;
+    app.replies(PERSON, 1).await;
+    app.drained().await;
+
+    assert_eq!(app.said_to(PERSON), [APOLOGY]);
+    assert_eq!(app.count("SELECT count(*) FROM channel_turns").await, Some(1));
+    let turn = the_turn(&app).await;
+    assert!(turn["error"].as_str().unwrap().contains("cannot reach"), "{turn}");
+    assert_eq!(turn["runs"], 0, "{turn}");
+}
+
+const DELAYED: &str = "This is taking longer than usual. I'm still working on it.";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_who_waits_is_told_once_though_the_process_dies_and_the_agent_is_called_again() {
+    let told = Arc::new(Semaphore::new(0));
+    let ends = told.clone();
+    let gateway = Gateway::chatting(move |_, before| match before {
+        0 => Run::Hang,
+        _ => Run::SayWhenTold("Done.", ends.clone()),
+    })
+    .await;
+    let env = [("OPENCLAW_BASE_URL", gateway.url.as_str()), ("CLOUDYBOT__AGENT__TELL_AFTER", "1s")];
+    let mut app = TestApp::start_with(&env).await;
+
+    app.write(PERSON, "Do it").await;
+    app.until("the turn is noted as told of", async || {
+        app.count("SELECT count(*) FROM channel_turns WHERE told_at IS NOT NULL").await == Some(1)
+    })
+    .await;
+    app.kill();
+    app.launch().await;
+    app.replies(PERSON, 1).await;
+    app.until("the agent is called again", async || gateway.chats().len() == 2).await;
+    told.add_permits(1);
+    app.replies(PERSON, 2).await;
+    app.drained_well().await;
+
+    assert_eq!(app.said_to(PERSON), [DELAYED, "Done."]);
+    let turn = the_turn(&app).await;
+    assert!(turn["toldAt"].is_string(), "{turn}");
+    let notices = "SELECT count(*) FROM channel_chunks c JOIN channel_deliveries d ON d.id = c.delivery_id
+                   WHERE d.purpose = 'notice' AND NOT c.proactive AND NOT c.meter_proactive";
+    assert_eq!(app.count(notices).await, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_is_told_while_the_agent_is_left_alone() {
+    let gateway = Gateway::chatting(|_, before| match before {
+        0 => Run::Busy(4),
+        _ => Run::Say("Yes.", Duration::ZERO),
+    })
+    .await;
+    let env = [("OPENCLAW_BASE_URL", gateway.url.as_str()), ("CLOUDYBOT__AGENT__TELL_AFTER", "1s")];
+    let app = TestApp::start_with(&env).await;
+
+    app.write(PERSON, "STOP").await;
+    app.write(PERSON, "Hello").await;
+    app.replies(PERSON, 3).await;
+    app.drained_well().await;
+
+    assert_eq!(app.said_to(PERSON)[1..], [DELAYED, "Yes."], "also after STOP, which is about other messages");
+    let chats = gateway.chats();
+    assert!(chats[1].began - chats[0].began >= Duration::from_secs(4), "the wait is kept");
+    let turn = the_turn(&app).await;
+    let moment = |value: &Value| value.as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
+    assert!(moment(&turn["toldAt"]) < moment(&turn["attempts"][0]["startedAt"]), "{turn}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_told_of_a_question_from_the_dashboard_or_of_a_schedules_prompt() {
+    let gateway = Gateway::chatting(|_, _| Run::Say("Done.", Duration::from_millis(1500))).await;
+    let env = [("OPENCLAW_BASE_URL", gateway.url.as_str()), ("CLOUDYBOT__AGENT__TELL_AFTER", "100ms")];
+    let app = TestApp::start_with(&env).await;
+    app.link(PERSON).await;
+    let user = PERSON.replace('+', "%2B");
+
+    app.product(Method::POST, &format!("/users/{user}/messages"), json!({ "text": "Hello" })).await;
+    app.drained_well().await;
+    app.write_schedule(
+        "asks",
+        &format!(
+            "cron = \"0 0 29 2 *\"\n[audience]\nuser = \"{PERSON}\"\n[content]\nprompt = \"Weather?\"\n"
+        ),
+    );
+    app.until("it is loaded", async || app.count("SELECT count(*) FROM channel_schedules").await == Some(1))
+        .await;
+    assert!(app.command(&["schedules", "fire", "asks"]).await.0);
+    app.replies(PERSON, 1).await;
+    app.drained_well().await;
+
+    assert_eq!(gateway.chats().len(), 2);
+    assert_eq!(app.count("SELECT count(*) FROM channel_turns WHERE told_at IS NOT NULL").await, Some(0));
+    assert_eq!(app.count("SELECT count(*) FROM channel_deliveries WHERE purpose = 'notice'").await, Some(0));
+}
