@@ -1,15 +1,17 @@
 //! Runs the agent for a conversation and stores its reply.
 //!
 //! Enqueued by `receive_message` and by the dashboard for every accepted message, in the conversation's lane. It takes all unanswered messages into one
-//! turn, so the jobs of messages that are in a turn already end at once. Enqueues a `send_chunk` for each chunk of the reply, and one for the word that it takes longer; when it
-//! gives up, `apologise` follows. An administrator's retry enqueues one that answers a failed turn's messages once more. After a crash it runs again and finds its turn: the agent is called once more, visibly as the next
-//! attempt, but only while no reply is stored and none is in hand.
+//! turn, so the jobs of messages that are in a turn already end at once. Enqueues a `send_chunk` for each chunk of the reply or apology, and one for the
+//! word that it takes longer; when the job itself gives up, `apologise` follows. An administrator's retry enqueues one that answers a failed turn's
+//! messages once more. After a crash it runs again and finds its turn: the agent is called once more, visibly as the next attempt, but only while no
+//! reply is stored and none is in hand.
 
 use agent::error::AgentError;
 use agent::turn::Reply;
 use channel::app::App;
 use channel::conversation::agent_failures::{self, Meaning};
-use channel::conversation::apology::apologise;
+use channel::conversation::agent_health::{self, AgentIdentity};
+use channel::conversation::apology::{Cause, apologise};
 use channel::conversation::turn_budget::TurnBudget;
 use channel::conversation::turns::{self, Opened};
 use channel::conversation::unsaved_reply::UnsavedReply;
@@ -23,7 +25,7 @@ use store::turns::Turn;
 /// Runs a job of this kind.
 pub async fn run(job: Answer, app: App, attempt: Attempt) -> Result<(), Failure> {
     let Some(opened) = turns::open(&app, &job).await? else { return Ok(()) };
-    let Opened { turn, agent, messages, budget, in_hand } = opened;
+    let Opened { turn, agent, identity, messages, budget, in_hand } = opened;
     let reply = match in_hand {
         Some(reply) => reply,
         None => {
@@ -39,12 +41,12 @@ pub async fn run(job: Answer, app: App, attempt: Attempt) -> Result<(), Failure>
             };
             match answered {
                 Ok(reply) => reply,
-                Err(error) => return Err(fail(&app, &turn, error).await?),
+                Err(error) => return Err(fail(&app, &turn, &identity, &messages, error).await?),
             }
         }
     };
     let in_hand = UnsavedReply::hold(&app, &turn, &reply);
-    in_hand.settle(store(&app, &attempt, &turn, &messages, reply).await)
+    in_hand.settle(store(&app, &attempt, &turn, &identity, &messages, reply).await)
 }
 
 /// Stores the reply, plans its delivery and ends the job, together.
@@ -52,12 +54,14 @@ async fn store(
     app: &App,
     attempt: &Attempt,
     turn: &Turn,
+    identity: &AgentIdentity,
     messages: &[Said],
     reply: Reply,
 ) -> Result<(), Failure> {
     let mut tx = app.begin().await?;
     store::addresses::lock_of_conversation(&mut tx, turn.conversation_id).await?;
     store::conversations::lock(&mut tx, turn.conversation_id).await?;
+    agent_health::note_answer(&mut tx, identity).await?;
     match reply {
         Reply::Text(text) => {
             if store::turns::finish_with_reply(&mut tx, turn.id, &text).await? {
@@ -75,7 +79,13 @@ async fn store(
 }
 
 /// What a failed call means: again after a while, or, where no other is to be made in the turn's time, the apology and the end.
-async fn fail(app: &App, turn: &Turn, error: AgentError) -> Result<Failure, Failure> {
+async fn fail(
+    app: &App,
+    turn: &Turn,
+    identity: &AgentIdentity,
+    messages: &[Said],
+    error: AgentError,
+) -> Result<Failure, Failure> {
     let mut tx = app.begin().await?;
     store::addresses::lock_of_conversation(&mut tx, turn.conversation_id).await?;
     store::conversations::lock(&mut tx, turn.conversation_id).await?;
@@ -84,7 +94,7 @@ async fn fail(app: &App, turn: &Turn, error: AgentError) -> Result<Failure, Fail
         // Our lease was lost, and whoever has the job now has gone on with the turn.
         return Ok(error.into());
     };
-    let tries = store::turns::end_attempt(&mut tx, turn, &error.to_string()).await?;
+    let tries = store::turn_attempts::end(&mut tx, turn, &error.to_string()).await?;
     let meaning = agent_failures::meaning(&error);
     let calls = if meaning == Meaning::NotBegun { tries } else { turn.attempt };
     let pause = agent_failures::pause(&error, calls);
@@ -94,15 +104,18 @@ async fn fail(app: &App, turn: &Turn, error: AgentError) -> Result<Failure, Fail
         Meaning::Passing => turn.attempt >= i32::from(app.settings.agent.attempts),
         Meaning::Lasting => true,
     };
+    // The turn counts its calls and keeps the wait: whatever moves the job, the agent is not asked before, and the job does not use itself up.
+    store::turn_attempts::put_off(&mut tx, turn, meaning == Meaning::NotBegun, pause.as_secs_f64()).await?;
     if is_last || pause >= budget.left() {
-        apologise(app, &mut tx, turn, &error.to_string()).await?;
+        let agent = agent_health::trouble(&error).map(|trouble| (identity, trouble));
+        apologise(app, &mut tx, turn, Cause { reason: &error.to_string(), agent }).await?;
         tx.commit().await?;
         return Ok(Failure::abort(error.to_string()));
     }
-    // The turn counts its calls and keeps the wait: whatever moves the job, the agent is not asked before, and the job does not use itself up.
-    let given_back = meaning == Meaning::NotBegun;
-    store::turns::put_off(&mut tx, turn, given_back, pause.as_secs_f64()).await?;
+    agent_health::note_wait(app, &mut tx, identity, &budget, &error).await?;
     tx.commit().await?;
     tracing::info!(turn.id = turn.id.0, "Turn {} asks again in {pause:?}: {error}", turn.id);
-    Ok(Failure::Snooze(budget.idle_for(pause)))
+    // The call may have been too short to show it.
+    typing::show_once(app, messages);
+    Ok(Failure::Snooze(typing::idle_for(app, turn, budget.idle_for(pause))))
 }

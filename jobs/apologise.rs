@@ -5,7 +5,7 @@
 //! ended is left alone, so a reply that was stored at the last moment stands.
 
 use channel::app::App;
-use channel::conversation::apology::apologise;
+use channel::conversation::apology::{Cause, apologise};
 use channel::kinds::{Answer, Apologise};
 use queue::attempt::Attempt;
 use queue::failure::Failure;
@@ -20,7 +20,7 @@ pub async fn run(job: Apologise, app: App, attempt: Attempt) -> Result<(), Failu
     let turn = store::turns::running(&mut tx, conversation).await?;
     match turn {
         Some(turn) if store::messages::turn_of(&mut tx, message).await? == Some(turn.id) => {
-            apologise(&app, &mut tx, &turn, reason).await?;
+            apologise(&app, &mut tx, &turn, Cause { reason, agent: None }).await?;
         }
         // It died before it had a turn: its message must not wait for ever.
         _ => {

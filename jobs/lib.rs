@@ -4,6 +4,7 @@
 //! webhook ─► receive_message ─► answer ─► send_chunk, one for each chunk ─► Twilio
 //!    │             │              │           ├─ gives up ─► close_chunk
 //!    │             │              │           └─ Twilio refuses our sender ─► probe_sender
+//!    │             │              ├─ takes long ─► send_chunk
 //!    │             │              └─ gives up ─► apologise ─► send_chunk
 //!    │             └─ gives up ─► close_message ─► send_chunk
 //!    └─ deliveries wait for the person ─► plan_waiting ─► send_chunk

@@ -1,17 +1,21 @@
 //! Has the agent say something to a user at a slot, and sends it.
 //!
 //! Enqueued by `run_duty`, in a pool of its own, so that a large audience keeps nobody waiting who chats, and without a lane: one that backs off
-//! holds nothing. It never runs beside a chat turn of the same conversation. The words go into the conversation, and with their copy's delivery
-//! go its `send_chunk`s. It may run twice: a user whose part has ended is left alone. When it gives up, `close_prompt` follows. An
-//! administrator's retry enqueues one that may outlast its slot.
+//! holds nobody up. It never runs beside a chat turn of the same conversation. The words go into the conversation, and with their copy's delivery
+//! go its `send_chunk`s. It may run twice: a user whose part has ended is left alone. An agent that is away or wants us to wait is asked again until
+//! what it says would come too late; one that fails, as often as for a person. When the job gives up, `close_prompt` follows. An administrator's
+//! retry enqueues one that may outlast its slot.
 
 use std::time::Duration;
 
-use agent::error::{AgentError, AgentErrorClass};
+use agent::error::AgentError;
 use agent::turn::Reply;
 use channel::app::App;
+use channel::conversation::agent_failures::{self, Meaning};
+use channel::conversation::agent_health::{self, AgentIdentity};
 use channel::conversation::agents::{self, UsersAgent};
 use channel::conversation::request;
+use channel::conversation::turn_budget::TurnBudget;
 use channel::conversation::unsaved_reply::{self, UnsavedReply};
 use channel::kinds::PromptUser;
 use channel::outbound::proactive::eligibility;
@@ -27,6 +31,9 @@ use store::turns::{OfSlot, Turn};
 /// Why nothing was said to somebody who was erased meanwhile.
 const GONE: &str = "the user was erased";
 
+/// What is known of a call of which nobody could store how it ended.
+const CUT_SHORT: &str = "each call of the agent was cut short, and nobody could store how it ended";
+
 /// A chat turn is waited for like this.
 const CHAT_PAUSE: Duration = Duration::from_secs(1);
 
@@ -39,7 +46,9 @@ pub async fn run(job: PromptUser, app: App, attempt: Attempt) -> Result<(), Fail
         None => {
             let answered = match agent.usable() {
                 Ok(agent) => {
-                    let request = request::of_prompt(&app, &agent, &asked.turn, prompt).await?;
+                    let mut request = request::of_prompt(&app, &agent, &asked.turn, prompt).await?;
+                    // The runs before this one may have been of other turns.
+                    request.is_again = asked.runs > 1;
                     agent.send_to_openclaw(&request).await
                 }
                 Err(error) => Err(error),
@@ -59,6 +68,10 @@ struct Asked {
     slot: Slot,
     definition: Definition,
     turn: Turn,
+    /// Who is asked, for its outages.
+    identity: AgentIdentity,
+    /// Calls of the agent for this user that were counted, this one included.
+    runs: i32,
 }
 
 /// A turn to run.
@@ -78,8 +91,9 @@ async fn store(
     asked: &Asked,
     reply: Reply,
 ) -> Result<(), Failure> {
-    let Asked { slot, definition, turn } = asked;
+    let Asked { slot, definition, turn, identity, .. } = asked;
     let mut tx = lock(job, app, turn).await?;
+    agent_health::note_answer(&mut tx, identity).await?;
     match reply {
         Reply::Text(text) => {
             if store::turns::finish_with_reply(&mut tx, turn.id, &text).await? {
@@ -101,7 +115,7 @@ async fn store(
     end(app, attempt, tx, slot).await
 }
 
-/// What a failed call means: again after a while, or, after the last one, the end of this user's part.
+/// What a failed call means: again after a while, or, where no other is to be made in the slot's time, the end of this user's part.
 async fn fail(
     job: &PromptUser,
     app: &App,
@@ -109,17 +123,47 @@ async fn fail(
     asked: &Asked,
     error: AgentError,
 ) -> Result<(), Failure> {
-    let mut tx = lock(job, app, &asked.turn).await?;
+    let Asked { slot, definition, turn, identity, runs } = asked;
     let reason = error.to_string();
-    // Until the next attempt it holds nothing: the person may chat.
-    store::turns::fail(&mut tx, asked.turn.id, &reason).await?;
-    // What the gateway has tried again itself is not tried again.
-    if !attempt.is_last_attempt() && error.class() != AgentErrorClass::GaveUp {
+    let mut tx = lock(job, app, turn).await?;
+    let meaning = agent_failures::meaning(&error);
+    let began = meaning != Meaning::NotBegun;
+    if !began {
+        slots::count_run(&mut tx, slot.id, &job.user, true).await?;
+    }
+    let now_is = store::turns::running(&mut tx, turn.conversation_id).await?;
+    if now_is.is_none_or(|now_is| (now_is.id, now_is.attempt) != (turn.id, turn.attempt)) {
+        // Somebody wrote and was not kept waiting any longer, or our lease was lost; it begins anew.
         tx.commit().await?;
         return Err(error.into());
     }
-    slots::end_asked(&mut tx, asked.slot.id, &came_to(job, PartOutcome::AgentFailed, &reason)).await?;
-    end(app, attempt, tx, &asked.slot).await
+    let tries = store::turn_attempts::end(&mut tx, turn, &reason).await?;
+    let pause = agent_failures::pause(&error, if began { *runs } else { tries });
+    let ends_at = duty::expires_at(slot, definition);
+    let budget = TurnBudget::until(&mut tx, &app.settings.agent, turn, ends_at).await?;
+    let is_last = match meaning {
+        Meaning::NotBegun => false,
+        Meaning::Passing => *runs >= i32::from(app.settings.agent.attempts),
+        Meaning::Lasting => true,
+    };
+    if !is_last && pause < budget.left() {
+        // The turn holds nobody up meanwhile: the person may chat.
+        store::turn_attempts::put_off(&mut tx, turn, !began, pause.as_secs_f64()).await?;
+        agent_health::note_wait(app, &mut tx, identity, &budget, &error).await?;
+        tx.commit().await?;
+        tracing::info!(
+            turn.id = turn.id.0,
+            "The prompt of turn {} asks again in {pause:?}: {error}",
+            turn.id
+        );
+        return Err(Failure::Snooze(pause));
+    }
+    if let Some(trouble) = agent_health::trouble(&error) {
+        agent_health::raise(app, &mut tx, identity, trouble, &reason).await?;
+    }
+    store::turns::fail(&mut tx, turn.id, &reason).await?;
+    slots::end_asked(&mut tx, slot.id, &came_to(job, PartOutcome::AgentFailed, &reason)).await?;
+    end(app, attempt, tx, slot).await
 }
 
 async fn lock(job: &PromptUser, app: &App, turn: &Turn) -> sqlx::Result<Transaction> {
@@ -142,25 +186,52 @@ async fn open_turn(job: &PromptUser, app: &App) -> Result<Option<Opened>, Failur
     store::conversations::lock(&mut tx, conversation).await?;
     let slot = slots::get(&mut tx, job.slot).await?.filter(|slot| job.again || slot.state == SlotState::Open);
     let Some(slot) = slot else { return Ok(None) };
-    if !slots::is_asked(&mut tx, job.slot, &job.user).await? {
-        return Ok(None);
-    }
+    let Some(runs) = slots::runs_of_asked(&mut tx, job.slot, &job.user).await? else { return Ok(None) };
     let definition: Definition = serde_json::from_value(slot.definition.clone())
         .map_err(|error| Failure::abort(format!("the slot's definition cannot be read: {error}")))?;
     let agent = agents::of_user(app, &mut tx, Some(&job.user)).await?;
-    let name = agent.name();
-    let (turn, in_hand) = match store::turns::begin_of_slot(&mut tx, conversation, &name, job.slot).await? {
+    let identity = agent.identity(conversation);
+    let begun = store::turns::begin_of_slot(&mut tx, conversation, &agent.name(), job.slot).await?;
+    let (turn, in_hand, is_new) = match begun {
         OfSlot::Busy => return Err(Failure::Snooze(CHAT_PAUSE)),
-        OfSlot::Begun(turn) => (turn, None),
-        OfSlot::LeftBehind(turn) => match unsaved_reply::of(app, &mut tx, &turn).await? {
-            Some(reply) => (turn, Some(reply)),
-            None => (store::turns::count_attempt(&mut tx, turn.id).await?, None),
-        },
+        OfSlot::Begun(turn) => (turn, None, true),
+        OfSlot::LeftBehind(turn) => {
+            let in_hand = unsaved_reply::of(app, &mut tx, &turn).await?;
+            (turn, in_hand, false)
+        }
     };
+    if in_hand.is_some() {
+        tx.commit().await?;
+        let asked = Asked { slot, definition, turn, identity, runs };
+        return Ok(Some(Opened { asked, agent, prompt: String::new(), in_hand }));
+    }
+    if runs >= i32::from(app.settings.agent.attempts) {
+        // The last call was cut short, by a crash or a lost lease.
+        let reason = store::turn_attempts::last_error(&mut tx, turn.id).await?;
+        let reason = reason.as_deref().unwrap_or(CUT_SHORT);
+        store::turns::fail(&mut tx, turn.id, reason).await?;
+        slots::end_asked(&mut tx, slot.id, &came_to(job, PartOutcome::AgentFailed, reason)).await?;
+        ending::close_if_done(app, &mut tx, slot.id, None).await?;
+        tx.commit().await?;
+        return Ok(None);
+    }
+    let ends_at = duty::expires_at(&slot, &definition);
+    let budget = TurnBudget::until(&mut tx, &app.settings.agent, &turn, ends_at).await?;
+    if let Some(pause) = budget.pause() {
+        tx.commit().await?;
+        return Err(Failure::Snooze(pause));
+    }
+    slots::count_run(&mut tx, slot.id, &job.user, false).await?;
+    let turn = if is_new { turn } else { store::turn_attempts::count(&mut tx, turn.id).await? };
     tx.commit().await?;
     let prompt = definition.content.prompt.as_deref().unwrap_or_default();
     let prompt = duty::filled(slot.moment, &definition, &user, prompt);
-    Ok(Some(Opened { asked: Asked { slot, definition, turn }, agent, prompt, in_hand }))
+    Ok(Some(Opened {
+        asked: Asked { slot, definition, turn, identity, runs: runs + 1 },
+        agent,
+        prompt,
+        in_hand: None,
+    }))
 }
 
 /// Plans the copy to WhatsApp. The caller holds the lock of the person.

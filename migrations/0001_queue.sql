@@ -143,6 +143,8 @@ CREATE TABLE queue.dead (
     reason       TEXT NOT NULL,                            -- the last error, for people
     payload      JSONB NOT NULL                            -- as in queue.jobs
 );
+-- A successor that is made for what a lane's job was about puts that job away.
+CREATE INDEX dead_lane ON queue.dead (lane) WHERE lane IS NOT NULL;
 
 -- Every attempt that did not simply succeed; the successful one is the row in queue.finished.
 CREATE TABLE queue.attempts (

@@ -236,6 +236,19 @@ CREATE TABLE channel_conversations (
     -- Half of each page is kept free: a duty changes the counters of hundreds of neighbours at once, and each new version stays beside the old one.
 ) WITH (fillfactor = 50);
 
+-- The times in which an agent answered nobody: from the first turn of a person that it failed to its next answer to anybody. In each of them a person
+-- reads one apology at most.
+CREATE TABLE channel_agent_outages (
+    id        BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- in order of beginning; named by the turns that failed
+    agent     TEXT NOT NULL,                               -- whose: a gateway and an agent's name; of a user's own gateway also the conversation
+    trouble   TEXT NOT NULL CHECK (trouble IN              -- what was wrong at first
+        ('token', 'endpoint', 'name', 'unreachable', 'locked_out', 'busy', 'provider', 'setup', 'failing')),
+    opened_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- when the first turn had failed
+    failed_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- when the latest one had
+    closed_at TIMESTAMPTZ                                  -- when the agent answered again, or was not asked any more; NULL: it has done neither
+);
+CREATE UNIQUE INDEX channel_agent_outages_open ON channel_agent_outages (agent) WHERE closed_at IS NULL;
+
 -- One run of the agent over all messages that were unanswered when it began.
 CREATE TABLE channel_turns (
     id              BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- in order of beginning
@@ -251,6 +264,8 @@ CREATE TABLE channel_turns (
     in_hand         TEXT,                                  -- what it has said while the reply could not be stored as a whole, '' if it chose silence; NULL: nothing
     reply           TEXT,                                  -- what it said; set once, never changed
     error           TEXT,                                  -- the last failure
+    outage_id       BIGINT REFERENCES channel_agent_outages (id), -- the outage of its agent in which it failed; NULL: there was none
+    no_apology      TEXT CHECK (no_apology IN ('retried', 'same_outage')), -- why nobody apologised though it failed; NULL: somebody did, where somebody had asked
     started_at      TIMESTAMPTZ NOT NULL DEFAULT now(),    -- when the first call of the agent began
     finished_at     TIMESTAMPTZ,                           -- when it ended; NULL while it runs
     CHECK ((state = 'replied') = (reply IS NOT NULL)),
@@ -263,6 +278,10 @@ CREATE UNIQUE INDEX channel_turns_retry_of ON channel_turns (retry_of) WHERE ret
 -- Administrators look for what did not end as most things do, of one user or of all. What ended as usual is everywhere, and needs no index.
 CREATE INDEX channel_turns_unusual ON channel_turns (state, id) WHERE state IN ('failed', 'silent');
 CREATE INDEX channel_turns_unusual_of ON channel_turns (conversation_id, state, id) WHERE state IN ('failed', 'silent');
+
+-- Whether somebody apologised to a person in an outage, and what failed in outages since a moment.
+CREATE INDEX channel_turns_outage ON channel_turns (outage_id, conversation_id) WHERE outage_id IS NOT NULL;
+CREATE INDEX channel_turns_failed_in_outage ON channel_turns (finished_at, id) WHERE outage_id IS NOT NULL;
 
 -- Each call of the agent within a turn; a second one after a crash is seen here as attempt 2.
 CREATE TABLE channel_turn_attempts (
@@ -475,6 +494,7 @@ CREATE TABLE channel_slot_users (
     outcome     TEXT NOT NULL CHECK (outcome IN ('asked', 'agent_failed', 'planned', 'blocked', 'empty')), -- asked: the agent is at work on it
     reason      TEXT,                                      -- why it came to nothing
     attempt     INTEGER NOT NULL DEFAULT 1,                -- how often the agent was given this part, retries by hand included
+    runs        INTEGER NOT NULL DEFAULT 0 CHECK (runs >= 0), -- calls of the agent since it was given this part, counted as those of a turn
     delivery_id UUID REFERENCES channel_deliveries (id),   -- the WhatsApp copy, whose own state tells the rest
     PRIMARY KEY (slot_id, user_id)
 );
@@ -525,19 +545,23 @@ CREATE INDEX whatsapp_send_ledger_user ON whatsapp_send_ledger (user_id, period_
 
 -- -------- Looking after it --------
 
--- What a person must look at. One row per cause and hour, until somebody acknowledges it.
+-- What a person must look at. One row per cause and hour, until somebody acknowledges it or what it tells of is seen to be over.
 CREATE TABLE channel_alerts (
     id              BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- what an administrator acknowledges
     cause           TEXT NOT NULL CHECK (cause IN (        -- what happened
         'double_send', 'unknown_send', 'send_in_doubt', 'sender_refused', 'template', 'pause_without_probe', 'sender_moved', 'unusable_entry',
-        'backfill_behind', 'schedule_disabled', 'schedules_unreadable', 'unknown_kind', 'clock')),
+        'backfill_behind', 'schedule_disabled', 'schedules_unreadable', 'unknown_kind', 'clock', 'agent_token', 'agent_endpoint', 'agent_name',
+        'agent_unreachable', 'agent_locked_out', 'agent_busy', 'agent_provider', 'agent_setup', 'agent_failing')),
     detail          TEXT NOT NULL,                         -- of the latest time
     times           INTEGER NOT NULL DEFAULT 1,            -- how often it was raised within the hour
     opened_at       TIMESTAMPTZ NOT NULL DEFAULT now(),    -- the first time
     last_seen_at    TIMESTAMPTZ NOT NULL DEFAULT now(),    -- the latest time
-    acknowledged_at TIMESTAMPTZ                            -- when a person had looked; NULL until then
+    acknowledged_at TIMESTAMPTZ,                           -- when a person had looked; NULL until then
+    closed_at       TIMESTAMPTZ                            -- when it was seen to be over; NULL: it is not, or nothing would show it
 );
 CREATE INDEX channel_alerts_cause ON channel_alerts (cause, opened_at DESC);
+-- An agent that answers closes what was told of it.
+CREATE INDEX channel_alerts_of_agents ON channel_alerts (cause) WHERE closed_at IS NULL AND cause LIKE 'agent%';
 
 -- How far periodic work has come.
 CREATE TABLE channel_cursors (

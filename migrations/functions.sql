@@ -1136,7 +1136,7 @@ CREATE OR REPLACE TRIGGER channel_note_accepted AFTER UPDATE OF accepted_at ON c
 CREATE OR REPLACE TRIGGER channel_note_turn AFTER INSERT ON channel_turns REFERENCING NEW TABLE AS said_now
     FOR EACH STATEMENT EXECUTE FUNCTION channel_note_turns();
 CREATE OR REPLACE TRIGGER channel_note_reply AFTER UPDATE OF state ON channel_turns
-    FOR EACH ROW WHEN (OLD.state = 'running' AND (NEW.state = 'replied' OR NEW.state = 'failed' AND NEW.slot_id IS NULL AND NEW.retry_of IS NULL))
+    FOR EACH ROW WHEN (OLD.state = 'running' AND (NEW.state = 'replied' OR NEW.state = 'failed' AND NEW.slot_id IS NULL AND NEW.no_apology IS NULL))
     EXECUTE FUNCTION channel_note_turn();
 
 -- -------- Allowances --------

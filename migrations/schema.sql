@@ -33,6 +33,18 @@ CREATE TABLE channel_addresses (
 );
 CREATE INDEX channel_addresses_merged ON channel_addresses USING btree (merged_into) WHERE (merged_into IS NOT NULL);
 
+CREATE TABLE channel_agent_outages (
+    id BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY,
+    agent TEXT NOT NULL,
+    trouble TEXT NOT NULL,
+    opened_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(),
+    failed_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(),
+    closed_at TIMESTAMP WITH TIME ZONE,
+    CHECK ((trouble = ANY (ARRAY['token'::text, 'endpoint'::text, 'name'::text, 'unreachable'::text, 'locked_out'::text, 'busy'::text, 'provider'::text, 'setup'::text, 'failing'::text]))),
+    PRIMARY KEY (id)
+);
+CREATE UNIQUE INDEX channel_agent_outages_open ON channel_agent_outages USING btree (agent) WHERE (closed_at IS NULL);
+
 CREATE TABLE channel_alerts (
     id BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY,
     cause TEXT NOT NULL,
@@ -41,10 +53,12 @@ CREATE TABLE channel_alerts (
     opened_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now(),
     last_seen_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now(),
     acknowledged_at TIMESTAMP WITH TIME ZONE,
-    CHECK ((cause = ANY (ARRAY['double_send'::text, 'unknown_send'::text, 'send_in_doubt'::text, 'sender_refused'::text, 'template'::text, 'pause_without_probe'::text, 'sender_moved'::text, 'unusable_entry'::text, 'backfill_behind'::text, 'schedule_disabled'::text, 'schedules_unreadable'::text, 'unknown_kind'::text, 'clock'::text]))),
+    closed_at TIMESTAMP WITH TIME ZONE,
+    CHECK ((cause = ANY (ARRAY['double_send'::text, 'unknown_send'::text, 'send_in_doubt'::text, 'sender_refused'::text, 'template'::text, 'pause_without_probe'::text, 'sender_moved'::text, 'unusable_entry'::text, 'backfill_behind'::text, 'schedule_disabled'::text, 'schedules_unreadable'::text, 'unknown_kind'::text, 'clock'::text, 'agent_token'::text, 'agent_endpoint'::text, 'agent_name'::text, 'agent_unreachable'::text, 'agent_locked_out'::text, 'agent_busy'::text, 'agent_provider'::text, 'agent_setup'::text, 'agent_failing'::text]))),
     PRIMARY KEY (id)
 );
 CREATE INDEX channel_alerts_cause ON channel_alerts USING btree (cause, opened_at DESC);
+CREATE INDEX channel_alerts_of_agents ON channel_alerts USING btree (cause) WHERE ((closed_at IS NULL) AND (cause ~~ 'agent%'::text));
 
 CREATE TABLE channel_attachments (
     message_id BIGINT NOT NULL,
@@ -425,8 +439,10 @@ CREATE TABLE channel_slot_users (
     outcome TEXT NOT NULL,
     reason TEXT,
     attempt INTEGER NOT NULL DEFAULT 1,
+    runs INTEGER NOT NULL DEFAULT 0,
     delivery_id UUID,
     CHECK ((outcome = ANY (ARRAY['asked'::text, 'agent_failed'::text, 'planned'::text, 'blocked'::text, 'empty'::text]))),
+    CHECK ((runs >= 0)),
     FOREIGN KEY (delivery_id) REFERENCES channel_deliveries(id),
     FOREIGN KEY (slot_id) REFERENCES channel_slots(id),
     PRIMARY KEY (slot_id, user_id)
@@ -475,6 +491,7 @@ CREATE INDEX channel_status_callbacks_sid ON channel_status_callbacks USING btre
 CREATE TABLE channel_turn_attempts (
     turn_id BIGINT NOT NULL,
     attempt INTEGER NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 1,
     started_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now(),
     ended_at TIMESTAMP WITH TIME ZONE,
     error TEXT,
@@ -490,27 +507,36 @@ CREATE TABLE channel_turns (
     retry_of BIGINT,
     state TEXT NOT NULL DEFAULT 'running'::text,
     attempt INTEGER NOT NULL DEFAULT 1,
+    ask_again_at TIMESTAMP WITH TIME ZONE,
+    told_at TIMESTAMP WITH TIME ZONE,
     agent TEXT NOT NULL,
     in_hand TEXT,
     reply TEXT,
     error TEXT,
+    outage_id BIGINT,
+    no_apology TEXT,
     started_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now(),
     finished_at TIMESTAMP WITH TIME ZONE,
     CHECK (((state = 'replied'::text) = (reply IS NOT NULL))),
     CHECK (((state = 'running'::text) = (finished_at IS NULL))),
+    CHECK ((attempt >= 0)),
     CHECK ((channel = ANY (ARRAY['whatsapp'::text, 'dashboard'::text]))),
+    CHECK ((no_apology = ANY (ARRAY['retried'::text, 'same_outage'::text]))),
     CHECK ((state = ANY (ARRAY['running'::text, 'replied'::text, 'silent'::text, 'failed'::text]))),
     FOREIGN KEY (conversation_id) REFERENCES channel_conversations(id),
+    FOREIGN KEY (outage_id) REFERENCES channel_agent_outages(id),
     FOREIGN KEY (retry_of) REFERENCES channel_turns(id),
     FOREIGN KEY (slot_id) REFERENCES channel_slots(id),
     PRIMARY KEY (id)
 );
 CREATE INDEX channel_turns_conversation ON channel_turns USING btree (conversation_id, id);
+CREATE INDEX channel_turns_failed_in_outage ON channel_turns USING btree (finished_at, id) WHERE (outage_id IS NOT NULL);
+CREATE INDEX channel_turns_outage ON channel_turns USING btree (outage_id, conversation_id) WHERE (outage_id IS NOT NULL);
 CREATE INDEX channel_turns_unusual ON channel_turns USING btree (state, id) WHERE (state = ANY (ARRAY['failed'::text, 'silent'::text]));
 CREATE INDEX channel_turns_unusual_of ON channel_turns USING btree (conversation_id, state, id) WHERE (state = ANY (ARRAY['failed'::text, 'silent'::text]));
 CREATE UNIQUE INDEX channel_turns_retry_of ON channel_turns USING btree (retry_of) WHERE (retry_of IS NOT NULL);
 CREATE UNIQUE INDEX channel_turns_running ON channel_turns USING btree (conversation_id) WHERE (state = 'running'::text);
-CREATE TRIGGER channel_note_reply AFTER UPDATE OF state ON channel_turns FOR EACH ROW WHEN (((old.state = 'running'::text) AND ((new.state = 'replied'::text) OR ((new.state = 'failed'::text) AND (new.slot_id IS NULL) AND (new.retry_of IS NULL))))) EXECUTE FUNCTION channel_note_turn();
+CREATE TRIGGER channel_note_reply AFTER UPDATE OF state ON channel_turns FOR EACH ROW WHEN (((old.state = 'running'::text) AND ((new.state = 'replied'::text) OR ((new.state = 'failed'::text) AND (new.slot_id IS NULL) AND (new.no_apology IS NULL))))) EXECUTE FUNCTION channel_note_turn();
 CREATE TRIGGER channel_note_turn AFTER INSERT ON channel_turns REFERENCING NEW TABLE AS said_now FOR EACH STATEMENT EXECUTE FUNCTION channel_note_turns();
 
 CREATE TABLE channel_unusable_entries (
@@ -596,6 +622,7 @@ CREATE TABLE queue.dead (
     payload JSONB NOT NULL,
     PRIMARY KEY (id)
 );
+CREATE INDEX dead_lane ON queue.dead USING btree (lane) WHERE (lane IS NOT NULL);
 
 CREATE TABLE queue.finished (
     id BIGINT NOT NULL,

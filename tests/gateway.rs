@@ -70,8 +70,12 @@ pub(crate) enum Run {
     NoResponse,
     /// A failed run: after some words, the in-band error.
     InternalError,
+    /// An acting run whose stream cannot take back what it has said.
+    Uncorrectable,
     /// 429, to be asked again after so many seconds.
     Busy(u64),
+    /// 429 to whoever is at this address, to be asked again after so many seconds.
+    LockedOut(u64),
     /// 503, to be asked again after so many seconds, as from a gateway that starts.
     NotReady(u64),
     /// A status with an error document.
@@ -264,8 +268,17 @@ async fn complete(script: &Arc<Script>, headers: &HeaderMap, body: &Value) -> Re
         Run::InternalError => {
             streamed([Ok(piece("Let me see. ")), Ok(piece("Error: internal error") + stop)])
         }
+        Run::Uncorrectable => {
+            let error =
+                json!({ "error": { "message": "assistant text is append-only", "type": "api_error" } });
+            streamed([Ok(piece("I will.")), Ok(format!("data: {error}\n\n"))])
+        }
         Run::Busy(secs) => {
             ([("retry-after", secs.to_string())], error(429, "internal error")).into_response()
+        }
+        Run::LockedOut(secs) => {
+            let locked = "Too many failed authentication attempts. Retry later.";
+            ([("retry-after", secs.to_string())], error(429, locked)).into_response()
         }
         Run::NotReady(secs) => {
             ([("retry-after", secs.to_string())], error(503, "gateway is starting")).into_response()

@@ -10,6 +10,7 @@ mod support;
 
 mod administration;
 mod agent;
+mod agent_outages;
 mod attachments;
 mod backfill;
 mod browser;

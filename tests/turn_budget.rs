@@ -112,6 +112,22 @@ async fn a_call_is_given_up_when_the_time_for_its_turn_is_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_asked_again_within_a_call_is_one_run_and_the_end() {
+    let gateway = Gateway::chatting(|_, _| Run::Uncorrectable).await;
+    let app = TestApp::start_with(&[("OPENCLAW_BASE_URL", &gateway.url)]).await;
+
+    app.write(PERSON, "Do it").await;
+    app.replies(PERSON, 1).await;
+    app.drained().await;
+
+    assert_eq!(app.said_to(PERSON), [APOLOGY]);
+    assert_eq!(gateway.chats().len(), 2, "in a stream and as a whole, and never a third time");
+    let turn = the_turn(&app).await;
+    assert_eq!(turn["runs"], 1, "{turn}");
+    assert!(turn["error"].as_str().unwrap().contains("had tried several times itself"), "{turn}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_time_for_a_turn_goes_on_through_a_crash_and_ends_in_one_apology() {
     let address = free_address();
     let env = [
@@ -194,6 +210,31 @@ async fn a_person_is_told_while_the_agent_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_person_goes_on_seeing_that_it_works_while_the_agent_is_left_alone() {
+    let gateway = Gateway::chatting(|_, before| match before {
+        // Twilio's indicator lasts for 25 seconds.
+        0 => Run::Busy(24),
+        _ => Run::Say("Yes.", Duration::ZERO),
+    })
+    .await;
+    let app = TestApp::start_with(&[("OPENCLAW_BASE_URL", &gateway.url)]).await;
+
+    app.write(PERSON, "Hello").await;
+    app.until("typing is shown once more", async || {
+        let messages = app.sandbox.messages();
+        let shown = messages.iter().find_map(|message| Some(message.typing_at? - message.created_at));
+        shown.is_some_and(|shown| shown.num_seconds() >= 15)
+    })
+    .await;
+    let asked_so_far = gateway.chats().len();
+    app.replies(PERSON, 1).await;
+    app.drained_well().await;
+
+    assert_eq!(asked_so_far, 1, "the wait goes on");
+    assert_eq!(app.said_to(PERSON), ["Yes."]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_told_of_a_question_from_the_dashboard_or_of_a_schedules_prompt() {
     let gateway = Gateway::chatting(|_, _| Run::Say("Done.", Duration::from_millis(1500))).await;
     let env = [("OPENCLAW_BASE_URL", gateway.url.as_str()), ("CLOUDYBOT__AGENT__TELL_AFTER", "100ms")];
@@ -203,19 +244,89 @@ async fn nobody_is_told_of_a_question_from_the_dashboard_or_of_a_schedules_promp
 
     app.product(Method::POST, &format!("/users/{user}/messages"), json!({ "text": "Hello" })).await;
     app.drained_well().await;
-    app.write_schedule(
-        "asks",
-        &format!(
-            "cron = \"0 0 29 2 *\"\n[audience]\nuser = \"{PERSON}\"\n[content]\nprompt = \"Weather?\"\n"
-        ),
-    );
-    app.until("it is loaded", async || app.count("SELECT count(*) FROM channel_schedules").await == Some(1))
-        .await;
-    assert!(app.command(&["schedules", "fire", "asks"]).await.0);
+    ask_about_the_weather(&app).await;
     app.replies(PERSON, 1).await;
     app.drained_well().await;
 
     assert_eq!(gateway.chats().len(), 2);
     assert_eq!(app.count("SELECT count(*) FROM channel_turns WHERE told_at IS NOT NULL").await, Some(0));
     assert_eq!(app.count("SELECT count(*) FROM channel_deliveries WHERE purpose = 'notice'").await, Some(0));
+}
+
+/// Fires a schedule that asks the agent about the weather, for one person.
+async fn ask_about_the_weather(app: &TestApp) {
+    app.link(PERSON).await;
+    let file =
+        format!("cron = \"0 0 29 2 *\"\n[audience]\nuser = \"{PERSON}\"\n[content]\nprompt = \"Weather?\"\n");
+    app.write_schedule("asks", &file);
+    app.until("it is loaded", async || app.count("SELECT count(*) FROM channel_schedules").await == Some(1))
+        .await;
+    assert!(app.command(&["schedules", "fire", "asks"]).await.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_keeps_the_wait_that_a_gateway_asks_for_and_lets_people_chat_meanwhile() {
+    let gateway = Gateway::chatting(|chat, before| match (chat.text.as_str(), before) {
+        ("Weather?", 0) => Run::NotReady(2),
+        ("Weather?", 1) => Run::Busy(3),
+        ("Weather?", _) => Run::Say("Rain.", Duration::ZERO),
+        _ => Run::Say("Yes.", Duration::ZERO),
+    })
+    .await;
+    let env = [("OPENCLAW_BASE_URL", gateway.url.as_str()), ("CLOUDYBOT__AGENT__ATTEMPTS", "1")];
+    let app = TestApp::start_with(&env).await;
+
+    ask_about_the_weather(&app).await;
+    app.until("the agent is left alone", async || {
+        app.count("SELECT count(*) FROM channel_turns WHERE state = 'running' AND ask_again_at IS NOT NULL")
+            .await
+            == Some(1)
+    })
+    .await;
+    app.write(PERSON, "Are you there?").await;
+    app.replies(PERSON, 2).await;
+    app.drained_well().await;
+
+    let said = app.said_to(PERSON);
+    assert_eq!(said[0], "Yes.", "the person was not kept waiting");
+    assert!(said[1].starts_with("Rain."), "{said:?}");
+    let began: Vec<_> =
+        gateway.chats().iter().filter(|chat| chat.text == "Weather?").map(|chat| chat.began).collect();
+    assert!(began[2] - began[1] >= Duration::from_secs(3), "{began:?}");
+    assert_eq!(app.text("SELECT outcome || ' ' || runs FROM channel_slot_users").await, "planned 1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_is_run_as_often_as_a_question() {
+    let gateway = Gateway::chatting(|_, _| Run::Refuse(500)).await;
+    let env = [("OPENCLAW_BASE_URL", gateway.url.as_str()), ("CLOUDYBOT__AGENT__ATTEMPTS", "2")];
+    let app = TestApp::start_with(&env).await;
+
+    ask_about_the_weather(&app).await;
+    app.until("the slot has ended", async || {
+        app.count("SELECT count(*) FROM channel_slots WHERE state = 'failed'").await == Some(1)
+    })
+    .await;
+    app.drained_well().await;
+
+    assert_eq!(gateway.chats().len(), 2);
+    assert_eq!(app.text("SELECT outcome || ' ' || runs FROM channel_slot_users").await, "agent_failed 2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_whose_wait_ends_after_the_slots_time_is_given_up() {
+    // Two hours is what a slot has.
+    let gateway = Gateway::chatting(|_, _| Run::Busy(7201)).await;
+    let app = TestApp::start_with(&[("OPENCLAW_BASE_URL", &gateway.url)]).await;
+
+    ask_about_the_weather(&app).await;
+    app.until("the slot has ended", async || {
+        app.count("SELECT count(*) FROM channel_slots WHERE state = 'failed'").await == Some(1)
+    })
+    .await;
+    app.drained_well().await;
+
+    assert_eq!(gateway.chats().len(), 1);
+    let part = app.text("SELECT outcome || ' ' || runs || ' ' || reason FROM channel_slot_users").await;
+    assert!(part.starts_with("agent_failed 0 ") && part.contains("429"), "{part}");
 }

@@ -174,7 +174,8 @@ pub struct PromptUser {
 impl Job for PromptUser {
     const KIND: &'static str = "prompt_user";
     const POOL: &'static str = pools::PROMPTS;
-    const MAX_ATTEMPTS: u16 = 3;
+    /// For the database's absences. Calls of the agent are counted by the user's part of the slot, whose time bounds them.
+    const MAX_ATTEMPTS: u16 = 20;
     const BACKOFF: Backoff = Backoff::exponential(Duration::from_secs(2), Duration::from_secs(60));
     const ON_END: Option<FollowUp> = Some(FollowUp::of::<ClosePrompt>());
 }

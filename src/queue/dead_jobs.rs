@@ -28,6 +28,17 @@ pub async fn lock(conn: &mut PgConnection, id: JobId) -> sqlx::Result<Option<Dea
         .await
 }
 
+/// Reads and locks the dead jobs of a kind in a lane, the oldest first.
+pub async fn lock_of_lane(conn: &mut PgConnection, lane: &str, kind: &str) -> sqlx::Result<Vec<DeadJob>> {
+    sqlx::query_as(
+        "SELECT id, kind, payload FROM queue.dead WHERE lane = $1 AND kind = $2 ORDER BY id FOR UPDATE",
+    )
+    .bind(lane)
+    .bind(kind)
+    .fetch_all(conn)
+    .await
+}
+
 /// Moves a dead job that has a successor to the history. The caller holds its lock.
 pub async fn put_away(conn: &mut PgConnection, id: JobId, why: &str) -> sqlx::Result<()> {
     sqlx::query(

@@ -8,6 +8,7 @@ use crate::chunks_command::ChunksCommand;
 use crate::jobs_command::JobsCommand;
 use crate::keys_command::KeysCommand;
 use crate::schedules_command::SchedulesCommand;
+use crate::turns_command::TurnsCommand;
 use crate::users_command::UsersCommand;
 
 /// CloudyBot's WhatsApp channel. Without a command it runs.
@@ -58,6 +59,14 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: SchedulesCommand,
         /// JSON for a program instead of lines
+        #[arg(long, global = true)]
+        json: bool,
+    },
+    /// Have answered after all what the agent did not answer
+    Turns {
+        #[command(subcommand)]
+        command: TurnsCommand,
+        /// JSON for a program instead of a table
         #[arg(long, global = true)]
         json: bool,
     },

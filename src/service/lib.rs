@@ -27,5 +27,6 @@ mod scheduler;
 mod schedules_command;
 mod sender;
 mod serving;
+mod turns_command;
 mod users_command;
 mod verdicts;

@@ -11,7 +11,9 @@ use crate::app::Service;
 use crate::command_line::{Command, CommandLine};
 use crate::config::{Config, Environment};
 use crate::database::Database;
-use crate::{check, chunks_command, jobs_command, keys_command, log, schedules_command, users_command};
+use crate::{
+    check, chunks_command, jobs_command, keys_command, log, schedules_command, turns_command, users_command,
+};
 
 /// Runs the command line; an error is for a person.
 pub async fn run() -> anyhow::Result<()> {
@@ -25,6 +27,7 @@ pub async fn run() -> anyhow::Result<()> {
         Command::Check { every_allowance } => report(&config, every_allowance).await,
         Command::Migrate => migrate(&config).await,
         Command::Schedules { command, json } => schedules_command::run(&config, command, json).await,
+        Command::Turns { command, json } => turns_command::run(&config, command, json).await,
         Command::Chunks { command, json } => chunks_command::run(&config, command, json).await,
         Command::Users { command, json } => users_command::run(&config, command, json).await,
         Command::Keys { command, json } => keys_command::run(&config, command, json).await,

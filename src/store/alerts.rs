@@ -34,6 +34,24 @@ text_enum! {
         UnknownKind = "unknown_kind",
         /// A process has another time than the database.
         Clock = "clock",
+        /// The agent's gateway refuses our token.
+        AgentToken = "agent_token",
+        /// The agent's gateway takes no turns at its address.
+        AgentEndpoint = "agent_endpoint",
+        /// The agent or model that we name is unknown to its gateway.
+        AgentName = "agent_name",
+        /// The agent's gateway cannot be reached.
+        AgentUnreachable = "agent_unreachable",
+        /// The agent's gateway has locked us out.
+        AgentLockedOut = "agent_locked_out",
+        /// The agent's gateway wants us to wait.
+        AgentBusy = "agent_busy",
+        /// What stands behind the agent's gateway refuses it.
+        AgentProvider = "agent_provider",
+        /// The agent cannot be asked as it is configured.
+        AgentSetup = "agent_setup",
+        /// The agent fails.
+        AgentFailing = "agent_failing",
     }
 }
 
@@ -54,10 +72,12 @@ pub struct Alert {
     pub last_seen_at: DateTime<Utc>,
     /// When a person had looked.
     pub acknowledged_at: Option<DateTime<Utc>>,
+    /// When it was seen to be over.
+    pub closed_at: Option<DateTime<Utc>>,
 }
 
-/// Raises an alert, or counts it to one of the same cause that is younger than an hour. Returns the number if the
-/// alert is new; the caller then logs it as an error.
+/// Raises an alert, or counts it to one of the same cause that is younger than an hour, and opens that again if it was over.
+/// Returns the number if the alert is new; the caller then logs it as an error.
 pub async fn raise(conn: &mut PgConnection, cause: AlertCause, detail: &str) -> sqlx::Result<Option<i64>> {
     // Two processes that raise the same alert at once must not both insert a row.
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('alert ' || $1, 0))")
@@ -65,7 +85,9 @@ pub async fn raise(conn: &mut PgConnection, cause: AlertCause, detail: &str) -> 
         .execute(&mut *conn)
         .await?;
     let counted = sqlx::query(
-        "UPDATE channel_alerts SET times = times + 1, last_seen_at = now(), detail = $2 WHERE id = (
+        "UPDATE channel_alerts
+         SET times = times + 1, last_seen_at = now(), detail = $2, acknowledged_at = CASE WHEN closed_at IS NULL THEN acknowledged_at END, closed_at = NULL
+         WHERE id = (
              SELECT id FROM channel_alerts WHERE cause = $1 AND opened_at > now() - interval '1 hour' ORDER BY opened_at DESC LIMIT 1)",
     )
     .bind(cause)
@@ -86,18 +108,18 @@ pub async fn raise(conn: &mut PgConnection, cause: AlertCause, detail: &str) -> 
 /// An alert by its number.
 pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Alert>> {
     sqlx::query_as(
-        "SELECT id, cause, detail, times, opened_at, last_seen_at, acknowledged_at FROM channel_alerts WHERE id = $1",
+        "SELECT id, cause, detail, times, opened_at, last_seen_at, acknowledged_at, closed_at FROM channel_alerts WHERE id = $1",
     )
     .bind(id)
     .fetch_optional(conn)
     .await
 }
 
-/// The alerts that nobody has acknowledged, the newest first.
+/// The alerts that nobody has acknowledged and that are not over, the newest first.
 pub async fn open(conn: &mut PgConnection) -> sqlx::Result<Vec<Alert>> {
     sqlx::query_as(
-        "SELECT id, cause, detail, times, opened_at, last_seen_at, acknowledged_at FROM channel_alerts
-         WHERE acknowledged_at IS NULL ORDER BY id DESC LIMIT 200",
+        "SELECT id, cause, detail, times, opened_at, last_seen_at, acknowledged_at, closed_at FROM channel_alerts
+         WHERE acknowledged_at IS NULL AND closed_at IS NULL ORDER BY id DESC LIMIT 200",
     )
     .fetch_all(conn)
     .await

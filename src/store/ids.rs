@@ -34,6 +34,8 @@ ids! {
     MessageId(i64),
     /// `channel_turns.id`: a run of the agent.
     TurnId(i64),
+    /// `channel_agent_outages.id`: a time in which an agent answered nobody.
+    OutageId(i64),
     /// `channel_slots.id`: a moment of a schedule.
     SlotId(i64),
     /// `channel_chunks.id`: one message of Twilio's.

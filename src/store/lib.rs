@@ -5,6 +5,8 @@
 
 /// WhatsApp people.
 pub mod addresses;
+/// When an agent answered nobody.
+pub mod agent_outages;
 /// What a person must look at.
 pub mod alerts;
 /// Metered messages of a user in a billing period.
@@ -87,6 +89,8 @@ pub mod statement_settings;
 pub mod status_callbacks;
 /// States, reasons and outcomes.
 pub mod text_enum;
+/// Calls of the agent within a turn.
+pub mod turn_attempts;
 /// Turns and messages as administrators look at them.
 pub mod turn_records;
 /// Runs of the agent.

@@ -6,9 +6,10 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::chunks::ChunkState;
-use crate::ids::{AddressId, ChunkId, DeliveryId, MessageId, SlotId, TurnId};
+use crate::ids::{AddressId, ChunkId, ConversationId, DeliveryId, MessageId, SlotId, TurnId};
 use crate::messages::MessageOutcome;
 use crate::slots::PartOutcome;
+use crate::turns::TurnState;
 
 /// A delivery of which a part was not sent.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
@@ -116,6 +117,61 @@ pub async fn resend(conn: &mut PgConnection, resent: &Resent<'_>) -> sqlx::Resul
     Ok(ids)
 }
 
+/// A turn that failed in an outage of its agent.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct FailedTurn {
+    /// Its number.
+    pub id: TurnId,
+    /// Its thread.
+    pub conversation_id: ConversationId,
+    /// Whose; `None`: the user was erased.
+    pub user_id: Option<String>,
+    /// When it failed.
+    pub finished_at: DateTime<Utc>,
+}
+
+/// Turns that failed in outages after one of them and before a moment, in the order in which they did; those of a conversation are in its order.
+pub async fn failed_in_outages(
+    conn: &mut PgConnection,
+    after: (DateTime<Utc>, TurnId),
+    before: DateTime<Utc>,
+    limit: i64,
+) -> sqlx::Result<Vec<FailedTurn>> {
+    sqlx::query_as(
+        "SELECT t.id, t.conversation_id, c.user_id, t.finished_at
+         FROM (SELECT id, conversation_id, finished_at FROM channel_turns
+               WHERE outage_id IS NOT NULL AND (finished_at, id) > ($1, $2) AND finished_at < $3 ORDER BY finished_at, id LIMIT $4) t
+         JOIN channel_conversations c ON c.id = t.conversation_id ORDER BY t.finished_at, t.id",
+    )
+    .bind(after.0)
+    .bind(after.1)
+    .bind(before)
+    .bind(limit)
+    .fetch_all(conn)
+    .await
+}
+
+/// The turn that answers a failed one's messages once more.
+pub async fn successor_of_turn(
+    conn: &mut PgConnection,
+    id: TurnId,
+) -> sqlx::Result<Option<(TurnId, TurnState)>> {
+    sqlx::query_as("SELECT id, state FROM channel_turns WHERE retry_of = $1")
+        .bind(id)
+        .fetch_optional(conn)
+        .await
+}
+
+/// The messages of a turn that were not answered, in order.
+pub async fn unanswered_of_turn(conn: &mut PgConnection, id: TurnId) -> sqlx::Result<Vec<MessageId>> {
+    sqlx::query_scalar(
+        "SELECT id FROM channel_messages WHERE turn_id = $1 AND outcome = 'failed' ORDER BY id",
+    )
+    .bind(id)
+    .fetch_all(conn)
+    .await
+}
+
 /// What became of a message, and from which phone it can be answered.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct AskedMessage {
@@ -218,7 +274,7 @@ pub async fn part_of(
 /// Gives a user's part of a slot to the agent once more. False: the agent has not failed for this user.
 pub async fn ask_again(conn: &mut PgConnection, slot_id: SlotId, user_id: &str) -> sqlx::Result<bool> {
     let done = sqlx::query(
-        "UPDATE channel_slot_users SET outcome = 'asked', reason = NULL, attempt = attempt + 1
+        "UPDATE channel_slot_users SET outcome = 'asked', reason = NULL, attempt = attempt + 1, runs = 0
          WHERE slot_id = $1 AND user_id = $2 AND outcome = 'agent_failed'",
     )
     .bind(slot_id)

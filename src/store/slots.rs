@@ -134,13 +134,33 @@ pub async fn get(conn: &mut PgConnection, id: SlotId) -> sqlx::Result<Option<Slo
     .await
 }
 
-/// Whether the agent is to be asked, or being asked, for a user of a slot.
-pub async fn is_asked(conn: &mut PgConnection, id: SlotId, user_id: &str) -> sqlx::Result<bool> {
-    sqlx::query_scalar("SELECT EXISTS (SELECT FROM channel_slot_users WHERE slot_id = $1 AND user_id = $2 AND outcome = 'asked')")
-        .bind(id)
-        .bind(user_id)
-        .fetch_one(conn)
-        .await
+/// The calls of the agent that were counted for a user of a slot for whom it is to be asked, or being asked; `None`: this part has ended.
+pub async fn runs_of_asked(conn: &mut PgConnection, id: SlotId, user_id: &str) -> sqlx::Result<Option<i32>> {
+    sqlx::query_scalar(
+        "SELECT runs FROM channel_slot_users WHERE slot_id = $1 AND user_id = $2 AND outcome = 'asked'",
+    )
+    .bind(id)
+    .bind(user_id)
+    .fetch_optional(conn)
+    .await
+}
+
+/// Counts a call of the agent for a user, before it is made, or gives one back that began no run.
+pub async fn count_run(
+    conn: &mut PgConnection,
+    id: SlotId,
+    user_id: &str,
+    given_back: bool,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE channel_slot_users SET runs = runs + $3::INTEGER WHERE slot_id = $1 AND user_id = $2 AND outcome = 'asked'",
+    )
+    .bind(id)
+    .bind(user_id)
+    .bind(if given_back { -1 } else { 1 })
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// A slot, locked until the caller's transaction ends. Rows that refer to it may be inserted meanwhile.

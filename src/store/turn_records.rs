@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 
 use crate::ids::{MessageId, TurnId};
 use crate::messages::{ChannelName, MessageOutcome};
-use crate::turns::TurnState;
+use crate::turns::{NoApology, TurnState};
 
 /// A turn.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
@@ -28,6 +28,8 @@ pub struct TurnRecord {
     pub finished_at: Option<DateTime<Utc>>,
     /// Why it failed.
     pub error: Option<String>,
+    /// Why nobody apologised.
+    pub no_apology: Option<NoApology>,
     /// Its calls of the agent that were counted.
     pub runs: i32,
     /// When the person was told that it takes longer.
@@ -84,7 +86,7 @@ pub async fn turns(
 ) -> sqlx::Result<Vec<TurnRecord>> {
     let ids = turn_ids(conn, filter).await?;
     sqlx::query_as(
-        "SELECT t.id, c.user_id, t.channel, t.state, t.agent, s.schedule, t.started_at, t.finished_at, t.error,
+        "SELECT t.id, c.user_id, t.channel, t.state, t.agent, s.schedule, t.started_at, t.finished_at, t.error, t.no_apology,
                 t.attempt AS runs, t.told_at, CASE WHEN t.state = 'running' THEN t.ask_again_at END AS ask_again_at,
                 ARRAY(SELECT m.id FROM channel_messages m WHERE m.turn_id = t.id ORDER BY m.id) AS message_ids
          FROM channel_turns t JOIN channel_conversations c ON c.id = t.conversation_id LEFT JOIN channel_slots s ON s.id = t.slot_id

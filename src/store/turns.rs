@@ -7,9 +7,10 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use crate::ids::{ConversationId, MessageId, SlotId, TurnId};
+use crate::ids::{ConversationId, MessageId, OutageId, SlotId, TurnId};
 use crate::messages::{ChannelName, MessageOutcome};
 use crate::text_enum::text_enum;
+use crate::turn_attempts;
 
 text_enum! {
     /// How far a turn is.
@@ -22,6 +23,16 @@ text_enum! {
         Silent = "silent",
         /// The agent failed for good.
         Failed = "failed",
+    }
+}
+
+text_enum! {
+    /// Why nobody apologised for a turn that failed.
+    pub enum NoApology in ["channel_turns.no_apology"] {
+        /// An administrator had it tried again: somebody had apologised for the first one.
+        Retried = "retried",
+        /// Somebody had apologised to this person in the same outage of the agent.
+        SameOutage = "same_outage",
     }
 }
 
@@ -48,6 +59,14 @@ pub struct Turn {
     pub slot_id: Option<SlotId>,
     /// The failed turn whose messages it answers, by an administrator's wish; `None`: it is the first of its messages.
     pub retry_of: Option<TurnId>,
+}
+
+impl Turn {
+    /// Whether a schedule asked for it, and its agent is left alone for a while: nobody else is kept waiting by it.
+    #[must_use]
+    pub fn is_prompt_at_rest(&self) -> bool {
+        self.slot_id.is_some() && self.ask_again_at.is_some()
+    }
 }
 
 /// The running turn of a conversation: one that a crash or a failed call left behind. The caller holds the conversation's lock.
@@ -101,7 +120,7 @@ pub async fn begin(
     .bind(message_ids)
     .execute(&mut *conn)
     .await?;
-    note_attempt(conn, &turn).await?;
+    turn_attempts::note(conn, &turn).await?;
     Ok(turn)
 }
 
@@ -128,7 +147,7 @@ pub async fn begin_again(conn: &mut PgConnection, failed: TurnId, agent: &str) -
     .bind(turn.id)
     .execute(&mut *conn)
     .await?;
-    note_attempt(conn, &turn).await?;
+    turn_attempts::note(conn, &turn).await?;
     Ok(Some(turn))
 }
 
@@ -137,7 +156,7 @@ pub async fn begin_again(conn: &mut PgConnection, failed: TurnId, agent: &str) -
 pub enum OfSlot {
     /// A new turn, at attempt 1.
     Begun(Turn),
-    /// This slot's own turn, which a crash left behind; no attempt has been counted.
+    /// This slot's own turn, which a crash or a failed call left behind; no attempt has been counted.
     LeftBehind(Turn),
     /// Another turn of this conversation runs; nothing was done.
     Busy,
@@ -153,8 +172,11 @@ pub async fn begin_of_slot(
     let turn = match running(conn, conversation_id).await? {
         // A crash left it behind.
         Some(turn) if turn.slot_id == Some(slot_id) => return Ok(OfSlot::LeftBehind(turn)),
-        Some(_) => return Ok(OfSlot::Busy),
-        None => {
+        Some(turn) if !turn.is_prompt_at_rest() => return Ok(OfSlot::Busy),
+        other => {
+            if let Some(turn) = other {
+                fail(conn, turn.id, "its agent was left alone, and another prompt came").await?;
+            }
             sqlx::query_as(
                 "INSERT INTO channel_turns (conversation_id, agent, slot_id) VALUES ($1, $2, $3) RETURNING id, conversation_id, state, attempt, ask_again_at, told_at, channel, started_at, slot_id, retry_of",
             )
@@ -165,7 +187,7 @@ pub async fn begin_of_slot(
             .await?
         }
     };
-    note_attempt(conn, &turn).await?;
+    turn_attempts::note(conn, &turn).await?;
     Ok(OfSlot::Begun(turn))
 }
 
@@ -187,58 +209,6 @@ pub async fn post(
     .bind(&conversations)
     .bind(&texts)
     .bind(slot_id)
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Counts another call of the agent, before it is made.
-pub async fn count_attempt(conn: &mut PgConnection, id: TurnId) -> sqlx::Result<Turn> {
-    let turn: Turn = sqlx::query_as(
-        "UPDATE channel_turns SET attempt = attempt + 1, ask_again_at = NULL WHERE id = $1 AND state = 'running' RETURNING id, conversation_id, state, attempt, ask_again_at, told_at, channel, started_at, slot_id, retry_of",
-    )
-    .bind(id)
-    .fetch_one(&mut *conn)
-    .await?;
-    note_attempt(conn, &turn).await?;
-    Ok(turn)
-}
-
-async fn note_attempt(conn: &mut PgConnection, turn: &Turn) -> sqlx::Result<()> {
-    sqlx::query(
-        // The number is taken already if no run began under it.
-        "INSERT INTO channel_turn_attempts AS a (turn_id, attempt, started_at) VALUES ($1, $2, clock_timestamp())
-         ON CONFLICT (turn_id, attempt) DO UPDATE SET tries = a.tries + 1, started_at = clock_timestamp(), ended_at = NULL, error = NULL",
-    )
-    .bind(turn.id)
-    .bind(turn.attempt)
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// A call of the agent failed. Returns how often the agent was asked under this number.
-pub async fn end_attempt(conn: &mut PgConnection, turn: &Turn, error: &str) -> sqlx::Result<i32> {
-    sqlx::query_scalar(
-        "UPDATE channel_turn_attempts SET ended_at = clock_timestamp(), error = $3 WHERE turn_id = $1 AND attempt = $2 RETURNING tries",
-    )
-    .bind(turn.id)
-    .bind(turn.attempt)
-    .bind(error)
-    .fetch_one(conn)
-    .await
-}
-
-/// Puts the next call of the agent off, counted from now. `given_back`: the last one began no run, and was no attempt.
-pub async fn put_off(conn: &mut PgConnection, turn: &Turn, given_back: bool, secs: f64) -> sqlx::Result<()> {
-    sqlx::query(
-        "UPDATE channel_turns SET attempt = attempt - $3::INTEGER, ask_again_at = clock_timestamp() + make_interval(secs => $4)
-         WHERE id = $1 AND state = 'running' AND attempt = $2",
-    )
-    .bind(turn.id)
-    .bind(turn.attempt)
-    .bind(i32::from(given_back))
-    .bind(secs)
     .execute(conn)
     .await?;
     Ok(())
@@ -270,28 +240,6 @@ pub async fn in_hand(conn: &mut PgConnection, id: TurnId) -> sqlx::Result<Option
     sqlx::query_scalar("SELECT in_hand FROM channel_turns WHERE id = $1").bind(id).fetch_one(conn).await
 }
 
-/// Whether the last call of a turn began longer ago than any call may take.
-pub async fn is_left_behind(conn: &mut PgConnection, turn: &Turn, secs: f64) -> sqlx::Result<bool> {
-    sqlx::query_scalar(
-        "SELECT coalesce(max(started_at) < clock_timestamp() - make_interval(secs => $2), TRUE) FROM channel_turn_attempts WHERE turn_id = $1",
-    )
-    .bind(turn.id)
-    .bind(secs)
-    .fetch_one(conn)
-    .await
-}
-
-/// Why the last call that failed did so.
-pub async fn last_error(conn: &mut PgConnection, id: TurnId) -> sqlx::Result<Option<String>> {
-    let error: Option<Option<String>> = sqlx::query_scalar(
-        "SELECT error FROM channel_turn_attempts WHERE turn_id = $1 AND error IS NOT NULL ORDER BY attempt DESC LIMIT 1",
-    )
-    .bind(id)
-    .fetch_optional(conn)
-    .await?;
-    Ok(error.flatten())
-}
-
 /// The agent has answered. False: the turn had ended before, and its first end stands.
 pub async fn finish_with_reply(conn: &mut PgConnection, id: TurnId, reply: &str) -> sqlx::Result<bool> {
     finish(conn, id, TurnState::Replied, Some(reply), None, MessageOutcome::Answered).await
@@ -305,6 +253,39 @@ pub async fn finish_silent(conn: &mut PgConnection, id: TurnId) -> sqlx::Result<
 /// The agent failed for good. False: the turn had ended before.
 pub async fn fail(conn: &mut PgConnection, id: TurnId, error: &str) -> sqlx::Result<bool> {
     finish(conn, id, TurnState::Failed, None, Some(error), MessageOutcome::Failed).await
+}
+
+/// Notes of a running turn, before it fails, in which outage of its agent it does, and why nobody apologises.
+pub async fn note_failure(
+    conn: &mut PgConnection,
+    id: TurnId,
+    outage_id: Option<OutageId>,
+    no_apology: Option<NoApology>,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE channel_turns SET outage_id = $2, no_apology = $3 WHERE id = $1 AND state = 'running'",
+    )
+    .bind(id)
+    .bind(outage_id)
+    .bind(no_apology)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Whether somebody apologised to this person on WhatsApp in an outage. The caller holds the conversation's lock.
+pub async fn was_apologised_for(
+    conn: &mut PgConnection,
+    conversation_id: ConversationId,
+    outage_id: OutageId,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM channel_turns WHERE outage_id = $2 AND conversation_id = $1 AND channel = 'whatsapp' AND no_apology IS NULL)",
+    )
+    .bind(conversation_id)
+    .bind(outage_id)
+    .fetch_one(conn)
+    .await
 }
 
 /// Ends a running turn, its last attempt and its messages together.

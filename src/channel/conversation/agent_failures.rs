@@ -8,8 +8,12 @@ use queue::backoff::Backoff;
 /// The agent may be back at any moment, and is asked for a question of its own by everybody who waits.
 const UNTIL_IT_IS_BACK: Backoff = Backoff::exponential(Duration::from_secs(1), Duration::from_secs(15));
 
-/// A run that failed may have done something before.
-const AFTER_A_RUN: Backoff = Backoff::exponential(Duration::from_secs(1), Duration::from_secs(60));
+/// A gateway that was killed runs the turn of before once more when it is back, and fails those that come meanwhile. So few runs are not made at once.
+const AFTER_A_RUN: Backoff =
+    Backoff { base: Duration::from_secs(2), factor: 8.0, cap: Duration::from_secs(60), jitter: 0.5 };
+
+/// Nobody is waited for any longer, whatever is asked for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a failed call means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +52,7 @@ fn pause_by_chance(error: &AgentError, calls: i32, chance: f64) -> Duration {
         Meaning::Passing | Meaning::Lasting => AFTER_A_RUN,
     };
     let own = backoff.delay(u16::try_from(calls).unwrap_or(u16::MAX), chance);
-    error.retry_after().map_or(own, |asked| asked.max(own))
+    error.retry_after().map_or(own, |asked| asked.max(own)).min(LONGEST_PAUSE)
 }
 
 #[cfg(test)]
@@ -64,22 +68,26 @@ mod tests {
             retry_after: retry_after.map(Duration::from_secs),
             reason: String::new(),
         };
-        let rate_limited = AgentError::RateLimited {
-            retry_after: Some(Duration::from_secs(300)),
-            reason: String::new(),
-        };
+        let rate_limited =
+            AgentError::RateLimited { retry_after: Some(Duration::from_secs(300)), reason: String::new() };
         for (error, calls, meaning_of_it, secs) in [
             (unavailable(None), 1, Meaning::NotBegun, 1),
             (unavailable(None), 4, Meaning::NotBegun, 8),
             (unavailable(None), 40_000, Meaning::NotBegun, 15),
             (unavailable(Some(300)), 1, Meaning::NotBegun, 300),
             (unavailable(Some(1)), 4, Meaning::NotBegun, 8),
+            (unavailable(Some(u64::MAX)), 1, Meaning::NotBegun, 86_400),
             (rate_limited, 1, Meaning::Passing, 300),
-            (AgentError::Empty, 2, Meaning::Passing, 2),
-            (AgentError::GaveUp(String::new()), 1, Meaning::Lasting, 1),
+            (AgentError::Empty, 2, Meaning::Passing, 16),
+            (AgentError::Empty, 3, Meaning::Passing, 60),
+            (AgentError::GaveUp(String::new()), 1, Meaning::Lasting, 2),
         ] {
             assert_eq!(meaning(&error), meaning_of_it, "{error}");
-            assert_eq!(pause_by_chance(&error, calls, 0.0), Duration::from_secs(secs), "{error} after {calls}");
+            assert_eq!(
+                pause_by_chance(&error, calls, 0.0),
+                Duration::from_secs(secs),
+                "{error} after {calls}"
+            );
         }
     }
 }

@@ -4,48 +4,50 @@ use agent::Agent;
 use agent::error::AgentError;
 use agent::target::{Endpoint, Target};
 use sqlx::PgConnection;
+use store::ids::ConversationId;
 use store::secret_keys::{Sealed, SecretKeys};
 use store::user_agents::{self, UserAgent};
 
+use super::agent_health::{AgentIdentity, Whose};
 use crate::app::App;
 
 /// The agent of a user.
-pub enum UsersAgent {
-    /// It can be asked.
-    Usable(Agent),
-    /// What the user has set cannot be used, for this reason.
-    Unusable(AgentError),
+pub struct UsersAgent {
+    /// The agent, or why what the user has set cannot be used.
+    agent: Result<Agent, AgentError>,
+    whose: Whose,
 }
 
 impl UsersAgent {
     /// Its name, as it is kept with each turn.
     #[must_use]
     pub fn name(&self) -> String {
-        match self {
-            Self::Usable(agent) => agent.name(),
-            Self::Unusable(_) => "none".to_owned(),
+        match &self.agent {
+            Ok(agent) => agent.name(),
+            Err(_) => "none".to_owned(),
         }
+    }
+
+    /// What its outages are told apart by.
+    #[must_use]
+    pub fn identity(&self, conversation_id: ConversationId) -> AgentIdentity {
+        AgentIdentity::of(self.agent.as_ref().ok(), self.whose, conversation_id)
     }
 
     /// The agent to ask, or why there is none.
     pub fn usable(self) -> Result<Agent, AgentError> {
-        match self {
-            Self::Usable(agent) => Ok(agent),
-            Self::Unusable(error) => Err(error),
-        }
+        self.agent
     }
 }
 
 /// The agent of a user. A user who is gone has the deployment's.
 pub async fn of_user(app: &App, conn: &mut PgConnection, user_id: Option<&str>) -> sqlx::Result<UsersAgent> {
-    let Some(user_id) = user_id else { return Ok(UsersAgent::Usable(app.agent.clone())) };
-    let Some(own) = user_agents::get(conn, user_id).await? else {
-        return Ok(UsersAgent::Usable(app.agent.clone()));
-    };
-    Ok(match target(&app.settings.secret_keys, user_id, own) {
-        Ok(own) => UsersAgent::Usable(app.agent.asking(&own, &app.gateways)),
-        Err(error) => UsersAgent::Unusable(error),
-    })
+    let deployments = || UsersAgent { agent: Ok(app.agent.clone()), whose: Whose::Deployment };
+    let Some(user_id) = user_id else { return Ok(deployments()) };
+    let Some(own) = user_agents::get(conn, user_id).await? else { return Ok(deployments()) };
+    let whose = if own.base_url.is_some() { Whose::User } else { Whose::SharedGateway };
+    let target = target(&app.settings.secret_keys, user_id, own);
+    Ok(UsersAgent { agent: target.map(|own| app.agent.asking(&own, &app.gateways)), whose })
 }
 
 fn target(keys: &SecretKeys, user_id: &str, own: UserAgent) -> Result<Target, AgentError> {

@@ -6,8 +6,6 @@
 
 use std::time::Duration;
 
-use queue::enqueue::EnqueueError;
-use queue::job::NewJob;
 use queue::transaction::Transaction;
 use store::deliveries::{NewChunk, NewDelivery, Purpose};
 use store::messages::Said;
@@ -17,8 +15,9 @@ use tokio::task::JoinHandle;
 use super::turn_budget::TurnBudget;
 use crate::app::App;
 use crate::kinds::SendChunk;
-use crate::lanes;
+use crate::outbound::send_jobs;
 use crate::texts;
+use crate::write_error::WriteError;
 
 /// After a failure the database is asked again this much later.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -47,7 +46,7 @@ pub fn when_due(app: &App, turn: &Turn, budget: &TurnBudget) -> DelayNotice {
     })))
 }
 
-async fn tell_in_a_transaction(app: &App, turn: &Turn) -> Result<(), DelayNoticeError> {
+async fn tell_in_a_transaction(app: &App, turn: &Turn) -> Result<(), WriteError> {
     let mut tx = app.begin().await?;
     store::addresses::lock_of_conversation(&mut tx, turn.conversation_id).await?;
     store::conversations::lock(&mut tx, turn.conversation_id).await?;
@@ -58,7 +57,7 @@ async fn tell_in_a_transaction(app: &App, turn: &Turn) -> Result<(), DelayNotice
 
 /// Plans the notice in the caller's transaction, which holds the locks of the person and the conversation. A turn that has ended, or that was
 /// told of, is left alone.
-pub async fn tell(app: &App, tx: &mut Transaction, turn: &Turn) -> Result<(), DelayNoticeError> {
+pub async fn tell(app: &App, tx: &mut Transaction, turn: &Turn) -> Result<(), WriteError> {
     if !store::turns::note_told(tx, turn.id).await? {
         return Ok(());
     }
@@ -90,20 +89,9 @@ pub async fn tell(app: &App, tx: &mut Transaction, turn: &Turn) -> Result<(), De
     let (_, chunk_ids) = store::deliveries::create(tx, delivery).await?;
     let jobs = chunk_ids.iter().map(|id| {
         let job = SendChunk { chunk: *id, meter_proactive: false, proactive: false };
-        NewJob::of(&job).lane(lanes::replies(address_id)).unique_key(lanes::chunk_key(*id))
+        send_jobs::job(&job, false, address_id)
     });
     tx.enqueue_batch(jobs.collect()).await?;
     tracing::info!(turn.id = turn.id.0, "Told the person that turn {} takes longer", turn.id);
     Ok(())
-}
-
-/// Why the notice could not be planned.
-#[derive(Debug, thiserror::Error)]
-pub enum DelayNoticeError {
-    /// The database refused or was away.
-    #[error("cannot store the notice: {0}")]
-    Database(#[from] sqlx::Error),
-    /// Its job could not be enqueued.
-    #[error("cannot enqueue the notice: {0}")]
-    Enqueue(#[from] EnqueueError),
 }

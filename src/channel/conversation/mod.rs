@@ -2,6 +2,8 @@
 
 /// What a failed call of the agent means.
 pub mod agent_failures;
+/// What the ends of turns tell of an agent.
+pub mod agent_health;
 /// The agent that a user has.
 pub mod agents;
 /// The apology for a turn that came to nothing.

@@ -14,6 +14,7 @@ use crate::app::AgentRuns;
 #[derive(Clone, Copy, Debug)]
 pub struct TurnBudget {
     read_at: Instant,
+    age: Duration,
     left: Duration,
     /// The agent is not asked again before this has passed.
     pause: Duration,
@@ -24,14 +25,43 @@ pub struct TurnBudget {
 impl TurnBudget {
     /// What is left for a turn.
     pub async fn of(conn: &mut PgConnection, runs: &AgentRuns, turn: &Turn) -> sqlx::Result<Self> {
+        Self::until(conn, runs, turn, turn.started_at + runs.turn_budget).await
+    }
+
+    /// The same for one that ends then, as a schedule's prompt does.
+    pub async fn until(
+        conn: &mut PgConnection,
+        runs: &AgentRuns,
+        turn: &Turn,
+        ends_at: DateTime<Utc>,
+    ) -> sqlx::Result<Self> {
         let read_at = Instant::now();
         let now = store::clock::now(conn).await?;
-        let ends_at = turn.started_at + runs.turn_budget;
-        let pause = turn.ask_again_at.map_or(Duration::ZERO, |ask_again_at| until(ask_again_at, now));
-        let is_awaited = turn.channel == ChannelName::Whatsapp && turn.slot_id.is_none() && turn.retry_of.is_none();
+        Ok(Self::at(read_at, now, runs, turn, ends_at))
+    }
+
+    /// The same for one that has begun after `read_at`: all of it.
+    pub(super) fn of_new(read_at: Instant, runs: &AgentRuns, turn: &Turn) -> Self {
+        Self::at(read_at, turn.started_at, runs, turn, turn.started_at + runs.turn_budget)
+    }
+
+    fn at(
+        read_at: Instant,
+        now: DateTime<Utc>,
+        runs: &AgentRuns,
+        turn: &Turn,
+        ends_at: DateTime<Utc>,
+    ) -> Self {
+        let is_awaited =
+            turn.channel == ChannelName::Whatsapp && turn.slot_id.is_none() && turn.retry_of.is_none();
         let is_to_be_told = is_awaited && turn.told_at.is_none() && !runs.tell_after.is_zero();
-        let notice_in = is_to_be_told.then(|| until(turn.started_at + runs.tell_after, now));
-        Ok(Self { read_at, left: until(ends_at, now), pause, notice_in })
+        Self {
+            read_at,
+            age: time_until(now, turn.started_at),
+            left: time_until(ends_at, now),
+            pause: turn.ask_again_at.map_or(Duration::ZERO, |ask_again_at| time_until(ask_again_at, now)),
+            notice_in: is_to_be_told.then(|| time_until(turn.started_at + runs.tell_after, now)),
+        }
     }
 
     /// What is left now, in whole milliseconds.
@@ -39,6 +69,12 @@ impl TurnBudget {
     pub fn left(&self) -> Duration {
         let left = self.left.saturating_sub(self.read_at.elapsed());
         Duration::from_millis(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// How long the turn had lasted when it was read.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.age
     }
 
     /// Whether nothing was left when it was read.
@@ -66,6 +102,6 @@ impl TurnBudget {
     }
 }
 
-fn until(moment: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
+fn time_until(moment: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
     (moment - now).to_std().unwrap_or_default()
 }

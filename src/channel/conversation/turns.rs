@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use agent::turn::Reply;
 use queue::failure::Failure;
+use store::agent_outages::AgentTrouble;
 use store::ids::MessageId;
 use store::messages::Said;
 use store::turns::Turn;
+use tokio::time::Instant;
 
+use super::agent_health::AgentIdentity;
 use super::agents::{self, UsersAgent};
-use super::apology::apologise;
+use super::apology::{Cause, apologise};
 use super::turn_budget::TurnBudget;
-use super::{delay_notice, quiet_time, unsaved_reply};
+use super::{delay_notice, quiet_time, typing, unsaved_reply};
 use crate::app::App;
 use crate::kinds::Answer;
 
@@ -33,6 +36,8 @@ pub struct Opened {
     pub turn: Turn,
     /// Who is asked.
     pub agent: UsersAgent,
+    /// The same, for its outages.
+    pub identity: AgentIdentity,
     /// What is answered.
     pub messages: Vec<Said>,
     /// The time for it.
@@ -45,20 +50,24 @@ pub struct Opened {
 /// somebody's turn has this message already. It is committed before the agent is called, so that a second call is always seen as
 /// a second attempt.
 pub async fn open(app: &App, job: &Answer) -> Result<Option<Opened>, Failure> {
+    let begun = Instant::now();
     let mut tx = app.begin().await?;
     store::addresses::lock_of_conversation(&mut tx, job.conversation).await?;
     store::conversations::lock(&mut tx, job.conversation).await?;
     let user = store::conversations::user_of(&mut tx, job.conversation).await?;
     let agent = agents::of_user(app, &mut tx, user.as_deref()).await?;
+    let identity = agent.identity(job.conversation);
     let running = store::turns::running(&mut tx, job.conversation).await?;
     if let Some(turn) = running.as_ref().filter(|turn| turn.slot_id.is_some()) {
         let at_most = app.settings.agent.timeout + PROMPT_GRACE;
-        if !store::turns::is_left_behind(&mut tx, turn, at_most.as_secs_f64()).await? {
+        let is_held_up = turn.is_prompt_at_rest()
+            || store::turn_attempts::is_left_behind(&mut tx, turn, at_most.as_secs_f64()).await?;
+        if !is_held_up {
             // A schedule's prompt is at work; its own job ends it.
             tx.commit().await?;
             return Err(Failure::Snooze(PROMPT_PAUSE));
         }
-        // Its job does not run: it waits to be tried again, or its pool is paused. It will begin anew.
+        // No call is under way: its job waits to be tried again, or its pool is paused. It will begin anew.
         store::turns::fail(&mut tx, turn.id, "its job was held up, and somebody wrote").await?;
     }
     if let Some(turn) = running.filter(|turn| turn.slot_id.is_none()) {
@@ -66,26 +75,32 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<Opened>, Failure> {
         let budget = TurnBudget::of(&mut tx, &app.settings.agent, &turn).await?;
         let attempts_left = turn.attempt < i32::from(app.settings.agent.attempts);
         if in_hand.is_some() || attempts_left && !budget.is_over() {
-            if in_hand.is_none() && let Some(pause) = budget.pause() {
+            if in_hand.is_none()
+                && let Some(pause) = budget.pause()
+            {
                 let is_notice_due = budget.notice_in() == Some(Duration::ZERO);
                 if is_notice_due {
                     delay_notice::tell(app, &mut tx, &turn).await?;
                 }
+                let messages = store::messages::of_turn(&mut tx, turn.id).await?;
                 tx.commit().await?;
-                return Err(Failure::Snooze(if is_notice_due { pause } else { budget.idle_for(pause) }));
+                typing::show_once(app, &messages);
+                let idle = if is_notice_due { pause } else { budget.idle_for(pause) };
+                return Err(Failure::Snooze(typing::idle_for(app, &turn, idle)));
             }
             let turn = match in_hand {
                 Some(_) => turn,
-                None => store::turns::count_attempt(&mut tx, turn.id).await?,
+                None => store::turn_attempts::count(&mut tx, turn.id).await?,
             };
             let messages = store::messages::of_turn(&mut tx, turn.id).await?;
             tx.commit().await?;
-            return Ok(Some(Opened { turn, agent, messages, budget, in_hand }));
+            return Ok(Some(Opened { turn, agent, identity, messages, budget, in_hand }));
         }
         // Its last call was cut short, by a crash or a lost lease, before anybody could apologise; or its job was held up for too long.
-        let reason = store::turns::last_error(&mut tx, turn.id).await?;
-        let reason = reason.as_deref().unwrap_or(if attempts_left { TIME_IS_OVER } else { CUT_SHORT });
-        apologise(app, &mut tx, &turn, reason).await?;
+        let failed = store::turn_attempts::last_error(&mut tx, turn.id).await?;
+        let reason = failed.as_deref().unwrap_or(if attempts_left { TIME_IS_OVER } else { CUT_SHORT });
+        let trouble = failed.as_ref().map(|_| (&identity, AgentTrouble::Failing));
+        apologise(app, &mut tx, &turn, Cause { reason, agent: trouble }).await?;
     }
     if let Some(failed) = job.retry_of {
         let turn = store::turns::begin_again(&mut tx, failed, &agent.name()).await?;
@@ -94,9 +109,9 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<Opened>, Failure> {
             return Ok(None);
         };
         let messages = store::messages::of_turn(&mut tx, turn.id).await?;
-        let budget = TurnBudget::of(&mut tx, &app.settings.agent, &turn).await?;
+        let budget = TurnBudget::of_new(begun, &app.settings.agent, &turn);
         tx.commit().await?;
-        return Ok(Some(Opened { turn, agent, messages, budget, in_hand: None }));
+        return Ok(Some(Opened { turn, agent, identity, messages, budget, in_hand: None }));
     }
     let messages = store::messages::unanswered(&mut tx, job.conversation).await?;
     if !messages.iter().any(|message| message.id == job.message) {
@@ -109,7 +124,7 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<Opened>, Failure> {
     }
     let ids: Vec<MessageId> = messages.iter().map(|message| message.id).collect();
     let turn = store::turns::begin(&mut tx, job.conversation, &agent.name(), &ids).await?;
-    let budget = TurnBudget::of(&mut tx, &app.settings.agent, &turn).await?;
+    let budget = TurnBudget::of_new(begun, &app.settings.agent, &turn);
     tx.commit().await?;
-    Ok(Some(Opened { turn, agent, messages, budget, in_hand: None }))
+    Ok(Some(Opened { turn, agent, identity, messages, budget, in_hand: None }))
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use store::messages::Said;
+use store::ids::MessageId;
+use store::messages::{ChannelName, Said};
+use store::turns::Turn;
 use tokio::task::JoinHandle;
 
 use crate::app::App;
@@ -23,18 +25,38 @@ impl Drop for Typing {
 
 /// Shows that the last of these messages is read and being answered; nothing where nobody wrote in WhatsApp.
 pub fn show(app: &App, messages: &[Said]) -> Typing {
-    let last = messages.iter().rev().find(|said| said.address_id.is_some());
-    let Some(last) = last.filter(|_| app.settings.whatsapp.typing_indicator) else { return Typing(None) };
-    let (app, sid, id) = (app.clone(), last.sid.clone(), last.id);
+    let Some((sid, id)) = shown_on(app, messages) else { return Typing(None) };
+    let app = app.clone();
     Typing(Some(tokio::spawn(async move {
         loop {
-            if let Err(error) = app.twilio.show_typing(&sid).await {
-                tracing::debug!(
-                    message.id = id.0,
-                    "Could not show that message {id} is being answered: {error}"
-                );
-            }
+            ask(&app, &sid, id).await;
             tokio::time::sleep(AGAIN).await;
         }
     })))
+}
+
+/// Shows it once more to a person whose turn waits for its agent.
+pub fn show_once(app: &App, messages: &[Said]) {
+    let Some((sid, id)) = shown_on(app, messages) else { return };
+    let app = app.clone();
+    tokio::spawn(async move { ask(&app, &sid, id).await });
+}
+
+/// Until when nothing has to be shown while a turn's agent is left alone for so long.
+#[must_use]
+pub fn idle_for(app: &App, turn: &Turn, pause: Duration) -> Duration {
+    let is_shown = app.settings.whatsapp.typing_indicator && turn.channel == ChannelName::Whatsapp;
+    if is_shown { pause.min(AGAIN) } else { pause }
+}
+
+/// The message on which it is shown.
+fn shown_on(app: &App, messages: &[Said]) -> Option<(String, MessageId)> {
+    let last = messages.iter().rev().find(|said| said.address_id.is_some())?;
+    app.settings.whatsapp.typing_indicator.then(|| (last.sid.clone(), last.id))
+}
+
+async fn ask(app: &App, sid: &str, id: MessageId) {
+    if let Err(error) = app.twilio.show_typing(sid).await {
+        tracing::debug!(message.id = id.0, "Could not show that message {id} is being answered: {error}");
+    }
 }

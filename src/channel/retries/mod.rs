@@ -8,6 +8,8 @@ mod chunks;
 mod duties;
 /// A message that nobody decided about, or that was not answered.
 mod messages;
+/// Turns that failed in an outage of their agent.
+pub mod turns;
 
 use queue::Queue;
 use queue::connections::Connections;

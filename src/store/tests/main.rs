@@ -5,6 +5,7 @@
     reason = "tests look at the clock of the machine that runs the database"
 )]
 
+mod agent_outages;
 mod allowances;
 mod catalog;
 mod erasures;
@@ -30,7 +31,7 @@ use store::deliveries::{self, NewChunk, NewDelivery, Purpose};
 use store::ids::{AddressId, ChunkId, ConversationId, MessageId};
 use store::messages::{self, Inserted, MessageOutcome, NewMessage};
 use store::migrations::{self, MigrationError};
-use store::{addresses, alerts, conversations, links, turns, users};
+use store::{addresses, alerts, conversations, links, turn_attempts, turns, users};
 
 pub(crate) static SCHEMA: Schema<'static> =
     Schema { migrations: &migrations::MIGRATOR, functions: migrations::FUNCTIONS };
@@ -264,7 +265,7 @@ async fn a_turn_ends_once_and_its_messages_with_it() {
     let mut conn = tables.pg.acquire().await.unwrap();
 
     let turn = turns::begin(&mut conn, conversation, "echo", &[message]).await.unwrap();
-    let again = turns::count_attempt(&mut conn, turn.id).await.unwrap();
+    let again = turn_attempts::count(&mut conn, turn.id).await.unwrap();
     let replied = turns::finish_with_reply(&mut conn, turn.id, "yes").await.unwrap();
     let failed = turns::fail(&mut conn, turn.id, "no").await.unwrap();
 
@@ -284,15 +285,15 @@ async fn a_call_that_began_no_run_is_given_back_and_asked_again_under_the_same_n
     let mut conn = tables.pg.acquire().await.unwrap();
     let first = turns::begin(&mut conn, conversation, "echo", &[]).await.unwrap();
 
-    let tries = turns::end_attempt(&mut conn, &first, "away").await.unwrap();
-    turns::put_off(&mut conn, &first, true, 60.0).await.unwrap();
+    let tries = turn_attempts::end(&mut conn, &first, "away").await.unwrap();
+    turn_attempts::put_off(&mut conn, &first, true, 60.0).await.unwrap();
     let waiting = turns::get(&mut conn, first.id).await.unwrap().unwrap();
-    let again = turns::count_attempt(&mut conn, first.id).await.unwrap();
+    let again = turn_attempts::count(&mut conn, first.id).await.unwrap();
     // It comes too late: somebody else has gone on.
-    turns::put_off(&mut conn, &waiting, true, 60.0).await.unwrap();
-    let tries_again = turns::end_attempt(&mut conn, &again, "failed").await.unwrap();
-    turns::put_off(&mut conn, &again, false, 0.0).await.unwrap();
-    let second = turns::count_attempt(&mut conn, first.id).await.unwrap();
+    turn_attempts::put_off(&mut conn, &waiting, true, 60.0).await.unwrap();
+    let tries_again = turn_attempts::end(&mut conn, &again, "failed").await.unwrap();
+    turn_attempts::put_off(&mut conn, &again, false, 0.0).await.unwrap();
+    let second = turn_attempts::count(&mut conn, first.id).await.unwrap();
 
     assert_eq!((waiting.attempt, again.attempt, second.attempt), (0, 1, 2));
     assert_eq!((tries, tries_again), (1, 2));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::PgConnection;
 use store::addresses::Keyword;
+use store::agent_outages::AgentTrouble;
 use store::alerts::AlertCause;
 use store::attachments::AttachmentState;
 use store::changed_ids::ChangeState;
@@ -22,7 +23,7 @@ use store::rate_buckets::BucketPrefix;
 use store::sender_pace::SendStream;
 use store::slots::{PartOutcome, SlotState};
 use store::text_enum::TextEnum;
-use store::turns::TurnState;
+use store::turns::{NoApology, TurnState};
 
 use crate::Tables;
 
@@ -62,6 +63,7 @@ async fn a_text_that_no_enum_has_is_an_error_that_names_the_column_and_the_text(
 fn defined() -> Texts {
     let mut texts = Texts::new();
     add::<AdminVerdict>(&mut texts);
+    add::<AgentTrouble>(&mut texts);
     add::<AlertCause>(&mut texts);
     add::<AttachmentState>(&mut texts);
     add::<SendOutcome>(&mut texts);
@@ -79,6 +81,7 @@ fn defined() -> Texts {
     add::<LinkEnding>(&mut texts);
     add::<MemoryKeeper>(&mut texts);
     add::<MessageOutcome>(&mut texts);
+    add::<NoApology>(&mut texts);
     add::<NoticeKind>(&mut texts);
     add::<PartOutcome>(&mut texts);
     add::<Purpose>(&mut texts);

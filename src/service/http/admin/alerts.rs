@@ -12,7 +12,7 @@ use super::Admin;
 use crate::http::input;
 use crate::http::problem::Problem;
 
-/// What nobody has acknowledged.
+/// What nobody has acknowledged, and what is not over by itself.
 #[derive(Serialize, ToSchema)]
 pub(super) struct AlertList {
     alerts: Vec<AlertView>,
@@ -24,7 +24,9 @@ pub(super) struct AlertList {
 struct AlertView {
     id: i64,
     /// What happened, as one word: `double_send`, `unknown_send`, `send_in_doubt`, `sender_refused`, `template`, `pause_without_probe`, `sender_moved`,
-    /// `unusable_entry`, `backfill_behind`, `schedule_disabled`, `schedules_unreadable`, `unknown_kind` or `clock`.
+    /// `unusable_entry`, `backfill_behind`, `schedule_disabled`, `schedules_unreadable`, `unknown_kind`, `clock`; of the operator's agent, until it answers
+    /// again: `agent_token`, `agent_endpoint`, `agent_name`, `agent_unreachable`, `agent_locked_out`, `agent_busy`, `agent_provider`, `agent_setup` or
+    /// `agent_failing`.
     #[schema(value_type = String)]
     cause: AlertCause,
     /// What happened the latest time.
@@ -42,7 +44,7 @@ impl From<Alert> for AlertView {
     }
 }
 
-/// What nobody has acknowledged, the newest first.
+/// What nobody has acknowledged and what is not over, the newest first.
 #[utoipa::path(get, path = "/alerts", operation_id = "listAlerts", tag = "alerts", responses((status = 200, body = AlertList), (status = 401, body = Problem)))]
 pub(super) async fn list(State(admin): State<Admin>) -> Result<Json<AlertList>, Problem> {
     let alerts = store::alerts::open(&mut *admin.pg.acquire().await?).await?;

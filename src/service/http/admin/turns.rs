@@ -9,7 +9,7 @@ use store::ids::{MessageId, TurnId};
 use store::messages::{ChannelName, MessageOutcome};
 use store::text_enum::TextEnum as _;
 use store::turn_records::{self, AttemptRecord, MessageRecord, MessageState, RecordFilter, TurnRecord};
-use store::turns::TurnState;
+use store::turns::{NoApology, TurnState};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Admin;
@@ -88,6 +88,10 @@ struct TurnView {
     latency_ms: Option<i64>,
     /// Why it failed.
     error: Option<String>,
+    /// Why nobody apologised though it failed: `retried`, it was tried again by hand; `same_outage`, the person had read an apology since the agent last
+    /// answered.
+    #[schema(value_type = Option<String>)]
+    no_apology: Option<NoApology>,
     /// Its calls of the agent that count. One that began no run, because the gateway was away or wanted to be left alone, does not.
     runs: i32,
     /// When the person was told that it takes longer; null: not at all.
@@ -149,6 +153,7 @@ pub(super) async fn turns(
             started_at,
             finished_at,
             error,
+            no_apology,
             runs,
             told_at,
             ask_again_at,
@@ -166,6 +171,7 @@ pub(super) async fn turns(
             finished_at,
             latency_ms: took_ms(started_at, finished_at),
             error,
+            no_apology,
             runs,
             told_at,
             ask_again_at,

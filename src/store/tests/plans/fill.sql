@@ -53,6 +53,10 @@ DELETE FROM said WHERE turn = 'unanswered';
 INSERT INTO channel_turns (id, conversation_id, state, agent, reply, started_at, finished_at, slot_id) OVERRIDING SYSTEM VALUE
 SELECT id, person, turn, 'echo', CASE WHEN turn = 'replied' THEN 'words' END, at, CASE WHEN turn <> 'running' THEN at END,
        CASE WHEN purpose = 'scheduled' THEN 1 + id % 100 END FROM said;
+-- Each agent has been away now and then, and each failed turn was in an outage.
+INSERT INTO channel_agent_outages (id, agent, trouble, opened_at, closed_at) OVERRIDING SYSTEM VALUE
+SELECT n, format('user-%s', n % 500), 'unreachable', now() - (2000 - n) * interval '1 hour', CASE WHEN n <= 1900 THEN now() END FROM generate_series(1, 2000) n;
+UPDATE channel_turns SET outage_id = 1 + id % 2000 WHERE state = 'failed';
 INSERT INTO channel_turn_attempts (turn_id, attempt, started_at, ended_at) SELECT id, 1, at, at FROM said;
 INSERT INTO channel_deliveries (id, address_id, conversation_id, turn_id, link_id, user_id, purpose, text, state, expires_at, created_at, closed_at)
 SELECT delivery, person, CASE WHEN purpose = 'reply' THEN person END, CASE WHEN purpose = 'reply' THEN id END, person,

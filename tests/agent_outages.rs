@@ -1,0 +1,212 @@
+//! An agent that answers nobody for a while: one apology to each person, one alert to the operator, both over when it answers again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::agent::{APOLOGY, turns_of};
+use crate::gateway::{Gateway, Run};
+use crate::support::{PERSON, TestApp};
+
+const OTHER: &str = "whatsapp:+15005550101";
+
+/// A gateway that does this while it is down, and otherwise answers; and its switch.
+async fn gateway_with(while_down: Run) -> (Gateway, Arc<AtomicBool>) {
+    let down = Arc::new(AtomicBool::new(true));
+    let switch = down.clone();
+    let gateway = Gateway::chatting(move |_, _| {
+        if switch.load(Ordering::Relaxed) { while_down.clone() } else { Run::Say("Well.", Duration::ZERO) }
+    })
+    .await;
+    (gateway, down)
+}
+
+async fn alerts(app: &TestApp) -> Vec<Value> {
+    let (status, answer) = app.admin(Method::GET, "/alerts", Value::Null).await;
+    assert_eq!(status, 200, "{answer}");
+    answer["alerts"].as_array().unwrap().clone()
+}
+
+/// Somebody writes, and everything that follows has happened.
+async fn write(app: &TestApp, from: &str, text: &str) {
+    app.write(from, text).await;
+    app.drained().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_reads_one_apology_in_an_outage_and_another_in_the_next() {
+    let (gateway, down) = gateway_with(Run::Refuse(500)).await;
+    let env = [("OPENCLAW_BASE_URL", gateway.url.as_str()), ("CLOUDYBOT__AGENT__ATTEMPTS", "1")];
+    let app = TestApp::start_with(&env).await;
+
+    write(&app, PERSON, "one").await;
+    write(&app, PERSON, "two").await;
+    write(&app, OTHER, "three").await;
+    let in_outage = [app.said_to(PERSON), app.said_to(OTHER)];
+    let first_alerts = alerts(&app).await;
+    down.store(false, Ordering::Relaxed);
+    write(&app, OTHER, "four").await;
+    let alerts_after = alerts(&app).await;
+    down.store(true, Ordering::Relaxed);
+    write(&app, PERSON, "five").await;
+
+    assert_eq!(in_outage, [[APOLOGY], [APOLOGY]], "one for each");
+    assert_eq!(app.said_to(PERSON), [APOLOGY, APOLOGY], "the next outage is another");
+    let told: Vec<Value> =
+        turns_of(&app, PERSON).await.iter().map(|turn| turn["noApology"].clone()).collect();
+    assert_eq!(told, [Value::Null, json!("same_outage"), Value::Null], "the newest first");
+    assert_eq!(first_alerts.len(), 1, "{first_alerts:?}");
+    assert_eq!((&first_alerts[0]["cause"], &first_alerts[0]["times"]), (&json!("agent_failing"), &json!(3)));
+    assert!(alerts_after.is_empty(), "it answers again: {alerts_after:?}");
+    let outages = "SELECT string_agg(trouble || CASE WHEN closed_at IS NULL THEN ' lasts' ELSE ' is over' END, ', ' ORDER BY id) FROM channel_agent_outages";
+    assert_eq!(app.text(outages).await, "failing is over, failing lasts");
+    let again = alerts(&app).await;
+    assert_eq!(again[0]["id"], first_alerts[0]["id"], "within the hour it is the same alert: {again:?}");
+    assert_eq!(app.logged().matches("Alert 1, agent_failing").count(), 1);
+    let (_, thread) =
+        app.product(Method::GET, "/users/whatsapp%3A%2B15005550100/messages", Value::Null).await;
+    let number = thread["messages"].as_array().unwrap().len();
+    assert_eq!(number, 5, "three questions and two apologies: {thread}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_token_is_one_alert_with_its_remedy_until_it_is_right() {
+    let (gateway, down) = gateway_with(Run::Refuse(401)).await;
+    let app = TestApp::start_with(&[("OPENCLAW_BASE_URL", &gateway.url)]).await;
+
+    write(&app, PERSON, "Hello").await;
+    write(&app, OTHER, "Hello").await;
+    let while_wrong = alerts(&app).await;
+    down.store(false, Ordering::Relaxed);
+    write(&app, PERSON, "Hello again").await;
+
+    assert_eq!(while_wrong.len(), 1, "{while_wrong:?}");
+    assert_eq!((&while_wrong[0]["cause"], &while_wrong[0]["times"]), (&json!("agent_token"), &json!(2)));
+    let detail = while_wrong[0]["detail"].as_str().unwrap();
+    assert!(detail.contains("OPENCLAW_TOKEN") && detail.contains("turns retry --since"), "{detail}");
+    assert!(alerts(&app).await.is_empty());
+    assert_eq!(app.count("SELECT count(*) FROM channel_alerts WHERE closed_at IS NOT NULL").await, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_has_locked_us_out_is_an_alert_while_it_is_waited_for_and_no_apology() {
+    let gateway = Gateway::chatting(|_, before| match before {
+        0 => Run::LockedOut(3),
+        _ => Run::Say("Well.", Duration::ZERO),
+    })
+    .await;
+    let app = TestApp::start_with(&[("OPENCLAW_BASE_URL", &gateway.url)]).await;
+
+    app.write(PERSON, "Hello").await;
+    app.until("the operator is told", async || alerts(&app).await.len() == 1).await;
+    let open = alerts(&app).await;
+    app.replies(PERSON, 1).await;
+    app.drained_well().await;
+
+    assert_eq!(open[0]["cause"], "agent_locked_out");
+    assert!(alerts(&app).await.is_empty());
+    assert_eq!(app.said_to(PERSON), ["Well."]);
+    assert_eq!(app.count("SELECT count(*) FROM channel_agent_outages").await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_users_own_gateway_is_in_the_turn_and_no_alert() {
+    let (shared, _) = gateway_with(Run::Refuse(401)).await;
+    let (own, _) = gateway_with(Run::Refuse(401)).await;
+    let allowed = format!("[\"{}\"]", own.url.strip_prefix("http://").unwrap());
+    let app = TestApp::start_with(&[
+        ("OPENCLAW_BASE_URL", &shared.url),
+        ("CLOUDYBOT__OPENCLAW__ALLOWED_HOSTS", &allowed),
+    ])
+    .await;
+    let ask = async |user: &str, agent: Value| {
+        app.product(Method::PUT, &format!("/users/{user}"), json!({ "agent": agent })).await;
+        app.product(Method::POST, &format!("/users/{user}/messages"), json!({ "text": "Hello" })).await;
+        app.drained().await;
+        alerts(&app).await.len()
+    };
+
+    let of_own = ask("alice", json!({ "baseUrl": own.url, "token": "wrong" })).await;
+    let of_shared = ask("bob", json!({ "agentId": "home" })).await;
+
+    assert_eq!((of_own, of_shared), (0, 1), "the shared gateway is the operator's");
+    let turn = &turns_of(&app, "alice").await[0];
+    assert!(turn["error"].as_str().unwrap().contains("the user's own"), "{turn}");
+    assert_eq!(app.count("SELECT count(*) FROM channel_agent_outages").await, Some(2));
+}
+
+/// Runs `turns retry` over everything; what it told.
+async fn retry(app: &TestApp, gateway: &Gateway, more: &[&str]) -> Value {
+    let arguments = [&["turns", "retry", "--since", "2026-01-01T00:00:00Z", "--json"][..], more].concat();
+    let env = [("OPENCLAW_BASE_URL", gateway.url.as_str()), ("CLOUDYBOT__LOG__FILTER", "off")];
+    let (well, told) = app.command_with(&env, &arguments).await;
+    assert!(well, "{told}");
+    serde_json::from_str(&told).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_of_an_outage_are_answered_after_all_in_order_and_once() {
+    let (gateway, down) = gateway_with(Run::Refuse(401)).await;
+    let app = TestApp::start_with(&[("OPENCLAW_BASE_URL", &gateway.url)]).await;
+    for (from, text) in [(PERSON, "one"), (OTHER, "two"), (PERSON, "three"), (PERSON, "four")] {
+        write(&app, from, text).await;
+    }
+    // Somebody has one of them tried again already, and it is answered.
+    down.store(false, Ordering::Relaxed);
+    let dead = "SELECT id FROM queue.dead WHERE kind = 'answer' ORDER BY id DESC LIMIT 1";
+    let last = app.count(dead).await.unwrap();
+    assert!(app.command(&["jobs", "retry", &last.to_string()]).await.0);
+    app.drained().await;
+    let asked_before = gateway.chats().len();
+
+    let dry = retry(&app, &gateway, &["--dry-run"]).await;
+    let asked_meanwhile = gateway.chats().len();
+    let first = retry(&app, &gateway, &[]).await;
+    app.drained_well().await;
+    let second = retry(&app, &gateway, &[]).await;
+    app.drained_well().await;
+
+    assert_eq!((&dry["dryRun"], &dry["retried"], &dry["skipped"]), (&json!(true), &json!(3), &json!(1)));
+    assert_eq!(asked_meanwhile, asked_before, "nothing is done in a dry run");
+    assert_eq!((&first["retried"], &first["skipped"]), (&json!(3), &json!(1)), "{first}");
+    let outcomes: Vec<&Value> =
+        first["turns"].as_array().unwrap().iter().map(|turn| &turn["outcome"]).collect();
+    assert_eq!(outcomes, ["retried", "retried", "retried", "skipped"]);
+    assert_eq!((&second["retried"], &second["skipped"]), (&json!(0), &json!(4)), "{second}");
+    assert_eq!(second["reasons"], json!([{ "reason": "it was answered already", "turns": 4 }]));
+    let chats = gateway.chats();
+    let of_person: Vec<&str> = chats[asked_before..]
+        .iter()
+        .filter(|chat| chat.user == chats[0].user)
+        .map(|chat| chat.text.as_str())
+        .collect();
+    assert_eq!(of_person, ["one", "three"], "in their order, and each once");
+    assert_eq!(app.said_to(PERSON), [APOLOGY, "Well.", "Well.", "Well."]);
+    assert_eq!(app.said_to(OTHER), [APOLOGY, "Well."]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_tried_again_while_the_agent_takes_no_turns_unless_it_is_forced() {
+    let (gateway, _) = gateway_with(Run::Refuse(401)).await;
+    let app = TestApp::start_with(&[("OPENCLAW_BASE_URL", &gateway.url)]).await;
+    write(&app, PERSON, "Hello").await;
+    let nowhere = format!("http://{}", crate::support::free_address());
+    let env = [("OPENCLAW_BASE_URL", nowhere.as_str())];
+    let arguments = ["turns", "retry", "--since", "2026-01-01T00:00:00Z"];
+
+    let (well, refused) = app.command_with(&env, &arguments).await;
+    let turns_before = app.count("SELECT count(*) FROM channel_turns").await;
+    let (forced_well, forced) = app.command_with(&env, &[&arguments[..], &["--force"]].concat()).await;
+    app.drained().await;
+
+    assert!(!well && refused.contains("--force"), "{refused}");
+    assert_eq!(turns_before, Some(1));
+    assert!(forced_well && forced.contains("1 retried, 0 skipped"), "{forced}");
+    let turns = turns_of(&app, PERSON).await;
+    let states: Vec<&Value> = turns.iter().map(|turn| &turn["noApology"]).collect();
+    assert_eq!(states, [&json!("retried"), &Value::Null], "it failed once more, and nobody apologises twice");
+    assert_eq!(app.said_to(PERSON), [APOLOGY]);
+}
