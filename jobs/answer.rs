@@ -15,7 +15,7 @@ use channel::conversation::apology::{Cause, apologise};
 use channel::conversation::turn_budget::TurnBudget;
 use channel::conversation::turns::{self, Opened};
 use channel::conversation::unsaved_reply::UnsavedReply;
-use channel::conversation::{delay_notice, replies, request, typing};
+use channel::conversation::{delay_notice, replies, request, typing, withheld};
 use channel::kinds::Answer;
 use queue::attempt::Attempt;
 use queue::failure::Failure;
@@ -26,8 +26,8 @@ use store::turns::Turn;
 pub async fn run(job: Answer, app: App, attempt: Attempt) -> Result<(), Failure> {
     let Some(opened) = turns::open(&app, &job).await? else { return Ok(()) };
     let Opened { turn, agent, identity, messages, budget, in_hand } = opened;
-    let reply = match in_hand {
-        Some(reply) => reply,
+    let answer = match in_hand {
+        Some(answer) => answer,
         None => {
             let _typing = typing::show(&app, &messages);
             let _notice = delay_notice::when_due(&app, &turn, &budget);
@@ -40,13 +40,13 @@ pub async fn run(job: Answer, app: App, attempt: Attempt) -> Result<(), Failure>
                 Err(error) => Err(error),
             };
             match answered {
-                Ok(reply) => reply,
+                Ok(answer) => answer,
                 Err(error) => return Err(fail(&app, &turn, &identity, &messages, error).await?),
             }
         }
     };
-    let in_hand = UnsavedReply::hold(&app, &turn, &reply);
-    in_hand.settle(store(&app, &attempt, &turn, &identity, &messages, reply).await)
+    let in_hand = UnsavedReply::hold(&app, &turn, &answer);
+    in_hand.settle(store(&app, &attempt, &turn, &identity, &messages, answer).await)
 }
 
 /// Stores the reply, plans its delivery and ends the job, together.
@@ -56,13 +56,14 @@ async fn store(
     turn: &Turn,
     identity: &AgentIdentity,
     messages: &[Said],
-    reply: Reply,
+    answer: agent::turn::Answer,
 ) -> Result<(), Failure> {
     let mut tx = app.begin().await?;
     store::addresses::lock_of_conversation(&mut tx, turn.conversation_id).await?;
     store::conversations::lock(&mut tx, turn.conversation_id).await?;
     agent_health::note_answer(&mut tx, identity).await?;
-    match reply {
+    withheld::note(&mut tx, turn.id, &answer.withheld).await?;
+    match answer.reply {
         Reply::Text(text) => {
             if store::turns::finish_with_reply(&mut tx, turn.id, &text).await? {
                 replies::plan(app, &mut tx, turn, messages, &text).await?;

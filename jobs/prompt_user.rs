@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use agent::error::AgentError;
-use agent::turn::Reply;
+use agent::turn::{Answer, Reply};
 use channel::app::App;
 use channel::conversation::agent_failures::{self, Meaning};
 use channel::conversation::agent_health::{self, AgentIdentity};
@@ -17,6 +17,7 @@ use channel::conversation::agents::{self, UsersAgent};
 use channel::conversation::request;
 use channel::conversation::turn_budget::TurnBudget;
 use channel::conversation::unsaved_reply::{self, UnsavedReply};
+use channel::conversation::withheld;
 use channel::kinds::PromptUser;
 use channel::outbound::proactive::eligibility;
 use channel::schedules::definition::Definition;
@@ -41,8 +42,8 @@ const CHAT_PAUSE: Duration = Duration::from_secs(1);
 pub async fn run(job: PromptUser, app: App, attempt: Attempt) -> Result<(), Failure> {
     let Some(opened) = open_turn(&job, &app).await? else { return Ok(()) };
     let Opened { asked, agent, prompt, in_hand } = opened;
-    let reply = match in_hand {
-        Some(reply) => reply,
+    let answer = match in_hand {
+        Some(answer) => answer,
         None => {
             let answered = match agent.usable() {
                 Ok(agent) => {
@@ -54,13 +55,13 @@ pub async fn run(job: PromptUser, app: App, attempt: Attempt) -> Result<(), Fail
                 Err(error) => Err(error),
             };
             match answered {
-                Ok(reply) => reply,
+                Ok(answer) => answer,
                 Err(error) => return fail(&job, &app, &attempt, &asked, error).await,
             }
         }
     };
-    let in_hand = UnsavedReply::hold(&app, &asked.turn, &reply);
-    in_hand.settle(store(&job, &app, &attempt, &asked, reply).await)
+    let in_hand = UnsavedReply::hold(&app, &asked.turn, &answer);
+    in_hand.settle(store(&job, &app, &attempt, &asked, answer).await)
 }
 
 /// What a slot asks of the agent.
@@ -80,7 +81,7 @@ struct Opened {
     agent: UsersAgent,
     prompt: String,
     /// What the agent has said already, and nobody could store.
-    in_hand: Option<Reply>,
+    in_hand: Option<Answer>,
 }
 
 /// Stores the reply, plans its copy and ends the job, together.
@@ -89,12 +90,13 @@ async fn store(
     app: &App,
     attempt: &Attempt,
     asked: &Asked,
-    reply: Reply,
+    answer: Answer,
 ) -> Result<(), Failure> {
     let Asked { slot, definition, turn, identity, .. } = asked;
     let mut tx = lock(job, app, turn).await?;
     agent_health::note_answer(&mut tx, identity).await?;
-    match reply {
+    withheld::note(&mut tx, turn.id, &answer.withheld).await?;
+    match answer.reply {
         Reply::Text(text) => {
             if store::turns::finish_with_reply(&mut tx, turn.id, &text).await? {
                 say(job, app, &mut tx, slot, definition, text).await?;

@@ -263,6 +263,7 @@ CREATE TABLE channel_turns (
     agent           TEXT NOT NULL,                         -- which agent was asked: echo, openclaw, none; or which schedule spoke
     in_hand         TEXT,                                  -- what it has said while the reply could not be stored as a whole, '' if it chose silence; NULL: nothing
     reply           TEXT,                                  -- what it said; set once, never changed
+    withheld        TEXT[] NOT NULL DEFAULT '{}' CHECK (withheld <@ ARRAY['silence', 'heartbeat', 'thought', 'media_directive', 'control_character']), -- kinds of what the answer held that is not for a person, without the words
     error           TEXT,                                  -- the last failure
     outage_id       BIGINT REFERENCES channel_agent_outages (id), -- the outage of its agent in which it failed; NULL: there was none
     no_apology      TEXT CHECK (no_apology IN ('retried', 'same_outage')), -- why nobody apologised though it failed; NULL: somebody did, where somebody had asked

@@ -47,3 +47,4 @@ mod signatures;
 mod storm;
 mod turn_budget;
 mod webhooks;
+mod withheld;

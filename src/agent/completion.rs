@@ -16,7 +16,8 @@ use crate::json_text::{self, JsonText};
 use crate::problem::Problem;
 use crate::refusal;
 use crate::target::Endpoint;
-use crate::turn::Reply;
+use crate::turn::{Answer, Reply};
+use crate::withheld::Withheld;
 
 /// What a gateway says when a run ended without an answer; the status is 200.
 const NO_RESPONSE: &str = "No response from OpenClaw.";
@@ -103,7 +104,7 @@ pub(crate) async fn read(
     response: Response,
     endpoint: &Endpoint,
     idle_timeout: Duration,
-) -> Result<Reply, AgentError> {
+) -> Result<Answer, AgentError> {
     let mut packets = response.bytes_stream();
     let mut reader = AnswerReader::default();
     let mut said = SaidSoFar::default();
@@ -245,8 +246,8 @@ impl SaidSoFar {
         !self.text.is_blank() || !self.refusal.is_blank()
     }
 
-    /// What all of it means: some texts are failures, and one is silence.
-    fn end(self) -> Result<Reply, AgentError> {
+    /// What all of it means: some texts are failures, and some of it is not for a person.
+    fn end(self) -> Result<Answer, AgentError> {
         let answer = if self.text.is_blank() { self.refusal } else { self.text };
         let text = answer.into_text();
         if self.failed || text.trim() == INTERNAL_ERROR {
@@ -260,9 +261,18 @@ impl SaidSoFar {
                 let problem = "it called tools and said nothing: only a gateway that runs them can answer";
                 Err(AgentError::Permanent(problem.to_owned()))
             }
-            "" | NO_RESPONSE => Err(AgentError::Empty),
-            _ if self.cut => Ok(Reply::Text(text + CUT_SHORT)),
-            _ => Ok(Reply::of(text)),
+            "" | NO_RESPONSE => Err(AgentError::Empty(Withheld::default())),
+            _ => {
+                let mut answer = Answer::of(&text)?;
+                if let Reply::Text(text) = &mut answer.reply {
+                    match text.trim() {
+                        NO_RESPONSE => return Err(AgentError::Empty(answer.withheld)),
+                        _ if self.cut => text.push_str(CUT_SHORT),
+                        _ => {}
+                    }
+                }
+                Ok(answer)
+            }
         }
     }
 }

@@ -12,13 +12,14 @@
 use std::time::Duration;
 
 use crate::error::AgentError;
-use crate::turn::{Reply, TurnRequest};
+use crate::turn::{Answer, TurnRequest};
+use crate::withheld::Withheld;
 
 /// The longest text it makes up, in characters.
 const LONG_LIMIT: usize = 100_000;
 
 /// Answers a turn.
-pub(crate) async fn answer(turn: &TurnRequest) -> Result<Reply, AgentError> {
+pub(crate) async fn answer(turn: &TurnRequest) -> Result<Answer, AgentError> {
     let said: Vec<String> = turn.parts.iter().map(|part| part.in_words().trim().to_owned()).collect();
     let mut words = said.last().map(String::as_str).unwrap_or_default().split_whitespace().peekable();
     while words.next_if_eq(&"/slow").is_some() {
@@ -30,20 +31,19 @@ pub(crate) async fn answer(turn: &TurnRequest) -> Result<Reply, AgentError> {
     }
     match words.next() {
         Some("/fail") => return Err(AgentError::Transient("it was told to".to_owned())),
-        Some("/empty") => return Err(AgentError::Empty),
-        Some("/silent") => return Ok(Reply::of("NO_REPLY".to_owned())),
+        Some("/empty") => return Err(AgentError::Empty(Withheld::default())),
+        Some("/silent") => return Answer::of("NO_REPLY"),
         Some("/long") => {
             let characters = words.next().and_then(|number| number.parse().ok()).unwrap_or(5000);
-            return Ok(Reply::Text(long_text(characters)));
+            return Answer::of(&long_text(characters));
         }
         _ => {}
     }
     let said = said.join("\n");
-    Ok(Reply::Text(if said.is_empty() {
-        "You sent something without words.".to_owned()
-    } else {
-        format!("You said: {said}")
-    }))
+    if said.is_empty() {
+        return Answer::of("You sent something without words.");
+    }
+    Answer::of(&format!("You said: {said}"))
 }
 
 /// `1500`, `1500ms`, `2s` or `1m`.
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
     use crate::Agent;
     use crate::memory::Memory;
-    use crate::turn::{Channel, TurnPart};
+    use crate::turn::{Channel, Reply, TurnPart};
 
     async fn ask(parts: &[&str]) -> Result<Reply, AgentError> {
         let turn = TurnRequest {
@@ -89,7 +89,7 @@ mod tests {
             is_again: false,
             timeout: Duration::from_secs(5),
         };
-        Agent::Echo.send_to_openclaw(&turn).await
+        Ok(Agent::Echo.send_to_openclaw(&turn).await?.reply)
     }
 
     #[tokio::test]
@@ -111,7 +111,7 @@ mod tests {
             timeout: Duration::from_secs(5),
         };
 
-        let reply = Agent::Echo.send_to_openclaw(&turn).await.unwrap();
+        let reply = Agent::Echo.send_to_openclaw(&turn).await.unwrap().reply;
 
         assert_eq!(reply, Reply::Text("You said: picture (image/png, 3 KB)".into()));
     }
@@ -119,7 +119,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_misbehaves_when_it_is_told_to() {
         assert!(matches!(ask(&["/fail now"]).await, Err(AgentError::Transient(_))));
-        assert!(matches!(ask(&["hi", "/empty"]).await, Err(AgentError::Empty)));
+        assert!(matches!(ask(&["hi", "/empty"]).await, Err(AgentError::Empty(_))));
         assert_eq!(ask(&["/silent"]).await.unwrap(), Reply::Silent);
         let Reply::Text(long) = ask(&["/long 5000"]).await.unwrap() else { panic!("it is a text") };
         assert!((4900..5100).contains(&long.len()), "{}", long.len());

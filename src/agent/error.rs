@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use outside::words;
 
+use crate::withheld::Withheld;
+
 /// Why there is no reply. The texts hold no token, no phone number and nothing of the conversation, also where a gateway quotes it in its own error.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// It did not answer in time.
     #[error("the agent did not answer within {0:?}")]
     TimedOut(Duration),
-    /// It answered with nothing: a failure, never a reply.
-    #[error("the agent answered with nothing")]
-    Empty,
+    /// It answered with nothing for a person: a failure, never a reply.
+    #[error("the agent answered with nothing{}", but(.0))]
+    Empty(Withheld),
     /// It failed; the same may work next time.
     #[error("the agent failed: {0}")]
     Transient(String),
@@ -109,7 +111,7 @@ impl AgentError {
     pub(crate) fn without_quotes(self, said: &[&str]) -> Self {
         let kept = |text: String| words::of_others(&text, said);
         match self {
-            Self::TimedOut(_) | Self::Empty => self,
+            Self::TimedOut(_) | Self::Empty(_) => self,
             Self::Transient(text) => Self::Transient(kept(text)),
             Self::Broken(text) => Self::Broken(kept(text)),
             Self::GaveUp(text) => Self::GaveUp(kept(text)),
@@ -141,9 +143,11 @@ impl AgentError {
     #[must_use]
     pub fn class(&self) -> AgentErrorClass {
         match self {
-            Self::TimedOut(_) | Self::Empty | Self::Transient(_) | Self::Broken(_) | Self::Unfinished(_) => {
-                AgentErrorClass::Transient
-            }
+            Self::TimedOut(_)
+            | Self::Empty(_)
+            | Self::Transient(_)
+            | Self::Broken(_)
+            | Self::Unfinished(_) => AgentErrorClass::Transient,
             Self::GaveUp(_) | Self::Corrected(_) => AgentErrorClass::GaveUp,
             Self::RateLimited { .. } => AgentErrorClass::RateLimited,
             Self::Unavailable { .. } => AgentErrorClass::Unavailable,
@@ -160,6 +164,10 @@ impl AgentError {
             _ => None,
         }
     }
+}
+
+fn but(withheld: &Withheld) -> String {
+    if withheld.is_empty() { String::new() } else { format!(" but {withheld}") }
 }
 
 /// A passing failure comes within moments; what comes later is the end of several tries.

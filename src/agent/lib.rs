@@ -36,6 +36,8 @@ mod refusal;
 pub mod target;
 /// What is asked and answered.
 pub mod turn;
+/// What is not for a person.
+pub mod withheld;
 
 use std::time::Duration;
 
@@ -44,7 +46,7 @@ use crate::client::{GatewayClient, Gateways};
 use crate::error::AgentError;
 use crate::memory::MemoryKeeper;
 use crate::target::{Endpoint, Target};
-use crate::turn::{Reply, TurnRequest};
+use crate::turn::{Answer, TurnRequest};
 
 /// The agent of a deployment.
 #[derive(Clone, Debug)]
@@ -116,7 +118,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`AgentError`]; after any of them the same turn may be asked again, as long as no reply was stored.
-    pub async fn send_to_openclaw(&self, turn: &TurnRequest) -> Result<Reply, AgentError> {
+    pub async fn send_to_openclaw(&self, turn: &TurnRequest) -> Result<Answer, AgentError> {
         let answer = within(turn.timeout, async {
             match self {
                 Self::Echo => echo::answer(turn).await,

@@ -75,7 +75,7 @@ impl From<AgentError> for ModerationError {
                 Self::Configuration(reason)
             }
             AgentError::TimedOut(timeout) => Self::NoJudgement(format!("no answer within {timeout:?}")),
-            AgentError::Empty => Self::NoJudgement("an empty answer".to_owned()),
+            AgentError::Empty(_) => Self::NoJudgement("an empty answer".to_owned()),
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use crate::error::AgentError;
 use crate::memory::Memory;
+use crate::withheld::{self, Spoken, Withheld, WithheldKind};
 
 /// One run of the agent.
 #[derive(Clone, Debug)]
@@ -85,10 +87,34 @@ pub enum Reply {
     Silent,
 }
 
-impl Reply {
-    /// What an agent's text means: a lone `NO_REPLY`, in any case, is silence.
-    #[must_use]
-    pub fn of(text: String) -> Self {
-        if text.trim().eq_ignore_ascii_case("NO_REPLY") { Self::Silent } else { Self::Text(text) }
+/// What came of asking the agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// What it wants said.
+    pub reply: Reply,
+    /// What else it wrote, which is not for a person.
+    pub withheld: Withheld,
+}
+
+impl Answer {
+    /// What an agent's text means. Where only a token of silence is left of it, it is silence.
+    ///
+    /// # Errors
+    /// [`AgentError::Empty`] where nothing is left, or a thought that never ended took the answer's place; [`AgentError::Permanent`] where
+    /// it was nothing but a file to send, since asking again would change nothing.
+    pub fn of(text: &str) -> Result<Self, AgentError> {
+        let Spoken { text, withheld, breaks_off } = withheld::take_out(text);
+        let is_silent = withheld.has(WithheldKind::Silence) || withheld.has(WithheldKind::Heartbeat);
+        let reply = match text.trim() {
+            _ if breaks_off => return Err(AgentError::Empty(withheld)),
+            "" if is_silent => Reply::Silent,
+            "" if withheld.has(WithheldKind::MediaDirective) => {
+                let problem = "it answered with nothing but a file, and this channel sends none";
+                return Err(AgentError::Permanent(problem.to_owned()));
+            }
+            "" => return Err(AgentError::Empty(withheld)),
+            _ => Reply::Text(text),
+        };
+        Ok(Self { reply, withheld })
     }
 }

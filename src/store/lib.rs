@@ -101,3 +101,5 @@ pub mod unusable_entries;
 pub mod user_agents;
 /// CloudyBot's accounts.
 pub mod users;
+/// What answers held that is not for a person.
+pub mod withheld;

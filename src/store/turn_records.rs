@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 use crate::ids::{MessageId, TurnId};
 use crate::messages::{ChannelName, MessageOutcome};
 use crate::turns::{NoApology, TurnState};
+use crate::withheld::WithheldKind;
 
 /// A turn.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
@@ -26,6 +27,8 @@ pub struct TurnRecord {
     pub started_at: DateTime<Utc>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
+    /// What its answer held that is not for a person.
+    pub withheld: Vec<WithheldKind>,
     /// Why it failed.
     pub error: Option<String>,
     /// Why nobody apologised.
@@ -86,7 +89,7 @@ pub async fn turns(
 ) -> sqlx::Result<Vec<TurnRecord>> {
     let ids = turn_ids(conn, filter).await?;
     sqlx::query_as(
-        "SELECT t.id, c.user_id, t.channel, t.state, t.agent, s.schedule, t.started_at, t.finished_at, t.error, t.no_apology,
+        "SELECT t.id, c.user_id, t.channel, t.state, t.agent, s.schedule, t.started_at, t.finished_at, t.withheld, t.error, t.no_apology,
                 t.attempt AS runs, t.told_at, CASE WHEN t.state = 'running' THEN t.ask_again_at END AS ask_again_at,
                 ARRAY(SELECT m.id FROM channel_messages m WHERE m.turn_id = t.id ORDER BY m.id) AS message_ids
          FROM channel_turns t JOIN channel_conversations c ON c.id = t.conversation_id LEFT JOIN channel_slots s ON s.id = t.slot_id

@@ -11,6 +11,7 @@ use crate::ids::{ConversationId, MessageId, OutageId, SlotId, TurnId};
 use crate::messages::{ChannelName, MessageOutcome};
 use crate::text_enum::text_enum;
 use crate::turn_attempts;
+use crate::withheld::WithheldKind;
 
 text_enum! {
     /// How far a turn is.
@@ -226,10 +227,16 @@ pub async fn note_told(conn: &mut PgConnection, id: TurnId) -> sqlx::Result<bool
 }
 
 /// Keeps what the agent said while the reply cannot be stored; empty: it chose silence. A turn that has ended needs nothing.
-pub async fn keep_in_hand(conn: &mut PgConnection, id: TurnId, text: &str) -> sqlx::Result<()> {
-    sqlx::query("UPDATE channel_turns SET in_hand = $2 WHERE id = $1 AND state = 'running'")
+pub async fn keep_in_hand(
+    conn: &mut PgConnection,
+    id: TurnId,
+    text: &str,
+    withheld: &[WithheldKind],
+) -> sqlx::Result<()> {
+    sqlx::query("UPDATE channel_turns SET in_hand = $2, withheld = $3 WHERE id = $1 AND state = 'running'")
         .bind(id)
         .bind(text)
+        .bind(withheld)
         .execute(conn)
         .await?;
     Ok(())

@@ -81,9 +81,9 @@ async fn an_empty_or_failed_run_is_no_reply_in_a_whole_answer_either() {
     let in_band =
         Gateway::answering(|| axum::Json(json!({ "error": { "message": "boom" } })).into_response()).await;
 
-    assert!(matches!(empty.ask("hi").await, Err(AgentError::Empty)));
+    assert!(matches!(empty.ask("hi").await, Err(AgentError::Empty(_))));
     assert!(matches!(failed.ask("hi").await, Err(AgentError::Transient(_))));
-    assert!(matches!(nothing.ask("hi").await, Err(AgentError::Empty)));
+    assert!(matches!(nothing.ask("hi").await, Err(AgentError::Empty(_))));
     assert!(matches!(in_band.ask("hi").await, Err(AgentError::Transient(text)) if text.contains("boom")));
 }
 

@@ -96,7 +96,7 @@ async fn a_run_without_an_answer_is_no_reply() {
     for said in ["No response from OpenClaw.", " \n", ""] {
         let error = asked_of(move || packets(&[&piece(said), STOP, DONE])).await.unwrap_err();
 
-        assert!(matches!(error, AgentError::Empty), "{error}");
+        assert!(matches!(error, AgentError::Empty(_)), "{error}");
     }
 }
 

@@ -58,6 +58,7 @@ fn pause_by_chance(error: &AgentError, calls: i32, chance: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use agent::error::Trouble;
+    use agent::withheld::Withheld;
 
     use super::*;
 
@@ -78,8 +79,8 @@ mod tests {
             (unavailable(Some(1)), 4, Meaning::NotBegun, 8),
             (unavailable(Some(u64::MAX)), 1, Meaning::NotBegun, 86_400),
             (rate_limited, 1, Meaning::Passing, 300),
-            (AgentError::Empty, 2, Meaning::Passing, 16),
-            (AgentError::Empty, 3, Meaning::Passing, 60),
+            (AgentError::Empty(Withheld::default()), 2, Meaning::Passing, 16),
+            (AgentError::Empty(Withheld::default()), 3, Meaning::Passing, 60),
             (AgentError::GaveUp(String::new()), 1, Meaning::Lasting, 2),
         ] {
             assert_eq!(meaning(&error), meaning_of_it, "{error}");

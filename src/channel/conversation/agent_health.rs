@@ -186,6 +186,8 @@ pub async fn raise(
 
 #[cfg(test)]
 mod tests {
+    use agent::withheld::Withheld;
+
     use super::*;
 
     #[test]
@@ -211,7 +213,7 @@ mod tests {
             AgentError::Unavailable { trouble: Trouble::LockedOut, retry_after: None, reason: String::new() };
         for (error, tells) in [
             (AgentError::Permanent(String::new()), None),
-            (AgentError::Empty, Some(AgentTrouble::Failing)),
+            (AgentError::Empty(Withheld::default()), Some(AgentTrouble::Failing)),
             (AgentError::GaveUp(String::new()), Some(AgentTrouble::Failing)),
             (AgentError::Configuration(String::new()), Some(AgentTrouble::Setup)),
             (unavailable, Some(AgentTrouble::LockedOut)),

@@ -34,3 +34,5 @@ pub mod typing;
 pub mod unsaved_replies;
 /// A reply that the database has not taken yet.
 pub mod unsaved_reply;
+/// What is not for a person, on record.
+pub mod withheld;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use agent::turn::Reply;
 use queue::failure::Failure;
 use store::agent_outages::AgentTrouble;
 use store::ids::MessageId;
@@ -43,7 +42,7 @@ pub struct Opened {
     /// The time for it.
     pub budget: TurnBudget,
     /// What the agent has said already, and nobody could store.
-    pub in_hand: Option<Reply>,
+    pub in_hand: Option<agent::turn::Answer>,
 }
 
 /// The turn to run: the one that a crash or a failed call left behind, or a new one with every unanswered message. `None`:

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use agent::turn::Reply;
+use agent::turn::Answer;
 use store::ids::TurnId;
 
 /// The replies that this process holds, by their turns.
@@ -11,7 +11,7 @@ use store::ids::TurnId;
 pub struct UnsavedReplies(Arc<Mutex<HashMap<TurnId, Held>>>);
 
 pub(super) struct Held {
-    pub(super) reply: Reply,
+    pub(super) answer: Answer,
     /// Somebody writes it to its turn already.
     pub(super) is_being_kept: bool,
 }
@@ -21,8 +21,8 @@ impl UnsavedReplies {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn get(&self, turn_id: TurnId) -> Option<Reply> {
-        self.change(|held| held.get(&turn_id).map(|held| held.reply.clone()))
+    pub(super) fn get(&self, turn_id: TurnId) -> Option<Answer> {
+        self.change(|held| held.get(&turn_id).map(|held| held.answer.clone()))
     }
 
     pub(super) fn forget(&self, turn_id: TurnId) {

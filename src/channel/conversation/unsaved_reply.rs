@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::time::Duration;
 
-use agent::turn::Reply;
+use agent::turn::{Answer, Reply};
+use agent::withheld::Withheld;
 use queue::attempt::CompleteError;
 use queue::failure::Failure;
 use sqlx::PgConnection;
@@ -15,18 +16,23 @@ use store::ids::TurnId;
 use store::turns::Turn;
 
 use super::unsaved_replies::Held;
+use super::withheld;
 use crate::app::App;
 
 /// After a failure the database is asked again this much later.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// The answer to a turn that was left behind, if anybody has it.
-pub async fn of(app: &App, conn: &mut PgConnection, turn: &Turn) -> sqlx::Result<Option<Reply>> {
-    if let Some(reply) = app.unsaved_replies().get(turn.id) {
-        return Ok(Some(reply));
+pub async fn of(app: &App, conn: &mut PgConnection, turn: &Turn) -> sqlx::Result<Option<Answer>> {
+    if let Some(answer) = app.unsaved_replies().get(turn.id) {
+        return Ok(Some(answer));
     }
     let kept = store::turns::in_hand(conn, turn.id).await?;
-    Ok(kept.map(|text| if text.is_empty() { Reply::Silent } else { Reply::Text(text) }))
+    Ok(kept.map(|text| Answer {
+        reply: if text.is_empty() { Reply::Silent } else { Reply::Text(text) },
+        // It is on record in the turn already.
+        withheld: Withheld::default(),
+    }))
 }
 
 /// A reply on its way into the database. Whatever ends the attempt before it is stored, a lost lease say, the reply stays held.
@@ -37,8 +43,8 @@ pub struct UnsavedReply {
 
 impl UnsavedReply {
     /// Holds an answer from here on.
-    pub fn hold(app: &App, turn: &Turn, reply: &Reply) -> Self {
-        let held = Held { reply: reply.clone(), is_being_kept: false };
+    pub fn hold(app: &App, turn: &Turn, answer: &Answer) -> Self {
+        let held = Held { answer: answer.clone(), is_being_kept: false };
         app.unsaved_replies().change(|answers| {
             answers.entry(turn.id).or_insert(held);
         });
@@ -86,12 +92,14 @@ impl Drop for UnsavedReply {
 
 /// Writes an answer to its turn as soon as the database takes it.
 async fn keep(app: App, turn_id: TurnId) {
-    while let Some(reply) = app.unsaved_replies().get(turn_id) {
-        let text = match &reply {
+    while let Some(answer) = app.unsaved_replies().get(turn_id) {
+        let text = match &answer.reply {
             Reply::Text(text) => text.as_str(),
             Reply::Silent => "",
         };
-        let kept = async { store::turns::keep_in_hand(&mut *app.pg.acquire().await?, turn_id, text).await };
+        let kinds = withheld::stored(&answer.withheld);
+        let kept =
+            async { store::turns::keep_in_hand(&mut *app.pg.acquire().await?, turn_id, text, &kinds).await };
         match kept.await {
             Ok(()) => app.unsaved_replies().forget(turn_id),
             Err(error) if is_passing(&error) => tokio::time::sleep(AGAIN).await,

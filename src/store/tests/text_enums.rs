@@ -24,6 +24,7 @@ use store::sender_pace::SendStream;
 use store::slots::{PartOutcome, SlotState};
 use store::text_enum::TextEnum;
 use store::turns::{NoApology, TurnState};
+use store::withheld::WithheldKind;
 
 use crate::Tables;
 
@@ -89,6 +90,7 @@ fn defined() -> Texts {
     add::<SlotState>(&mut texts);
     add::<TokenEnding>(&mut texts);
     add::<TurnState>(&mut texts);
+    add::<WithheldKind>(&mut texts);
     texts
 }
 
@@ -98,14 +100,14 @@ fn add<E: TextEnum>(texts: &mut Texts) {
     }
 }
 
-/// What the checks allow that list the texts of one column, or of its part before a colon.
+/// What the checks allow that list the texts of one column, of its elements, or of its part before a colon.
 async fn allowed(conn: &mut PgConnection) -> Texts {
     let lists: Vec<(String, Vec<String>)> = sqlx::query_as(
         r"SELECT format('%s.%s', c.conrelid::regclass, a.attname),
                  ARRAY(SELECT m[1] FROM regexp_matches(list.texts, '''([^'']+)''::text', 'g') AS m)
           FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
           CROSS JOIN LATERAL (
-              SELECT (regexp_match(pg_get_constraintdef(c.oid), '^CHECK \(\((?:split_part\()?\w+(?:, '':''::text, 1\))? = ANY \(ARRAY\[([^]]*)\]\)\)\)$'))[1]
+              SELECT (regexp_match(pg_get_constraintdef(c.oid), '^CHECK \(\((?:split_part\()?\w+(?:, '':''::text, 1\))? (?:= ANY \(|<@ )ARRAY\[([^]]*)\]\)?\)\)$'))[1]
           ) AS list (texts)
           WHERE c.contype = 'c' AND c.connamespace = 'public'::regnamespace AND cardinality(c.conkey) = 1 AND list.texts IS NOT NULL",
     )

@@ -10,6 +10,7 @@ use store::messages::{ChannelName, MessageOutcome};
 use store::text_enum::TextEnum as _;
 use store::turn_records::{self, AttemptRecord, MessageRecord, MessageState, RecordFilter, TurnRecord};
 use store::turns::{NoApology, TurnState};
+use store::withheld::WithheldKind;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Admin;
@@ -86,6 +87,10 @@ struct TurnView {
     finished_at: Option<DateTime<Utc>>,
     /// From the first call to the end.
     latency_ms: Option<i64>,
+    /// What its answer held that is not for a person, and went to nobody: `silence` and `heartbeat` (a token by which the agent says
+    /// nothing), `thought`, `media_directive`, `control_character`.
+    #[schema(value_type = Vec<String>)]
+    withheld: Vec<WithheldKind>,
     /// Why it failed.
     error: Option<String>,
     /// Why nobody apologised though it failed: `retried`, it was tried again by hand; `same_outage`, the person had read an apology since the agent last
@@ -152,6 +157,7 @@ pub(super) async fn turns(
             schedule,
             started_at,
             finished_at,
+            withheld,
             error,
             no_apology,
             runs,
@@ -170,6 +176,7 @@ pub(super) async fn turns(
             started_at,
             finished_at,
             latency_ms: took_ms(started_at, finished_at),
+            withheld,
             error,
             no_apology,
             runs,
