@@ -186,11 +186,15 @@ fn content_sid(sid: &str) -> Result<String, ApiError> {
     hex.map(|_| sid.to_owned()).ok_or_else(|| ApiError::bad(21655, "The ContentSid is invalid."))
 }
 
+/// Twilio takes no variable that is null or empty.
 fn content_variables(json: &str) -> Result<String, ApiError> {
-    let variables: Result<HashMap<String, String>, _> = serde_json::from_str(json);
-    variables
-        .map(|_| json.to_owned())
-        .map_err(|_| ApiError::bad(21656, "The ContentVariables parameter is invalid."))
+    let variables: Option<HashMap<String, String>> = serde_json::from_str(json).ok();
+    let all_set = variables.is_some_and(|variables| variables.values().all(|value| !value.is_empty()));
+    if all_set {
+        Ok(json.to_owned())
+    } else {
+        Err(ApiError::bad(21656, "The ContentVariables parameter is invalid."))
+    }
 }
 
 fn status_callback(url: &str) -> Result<String, ApiError> {

@@ -15,7 +15,6 @@ use clap::Subcommand;
 use queue::Queue;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
-use store::users::User;
 use whatsapp_text::text::WhatsappText;
 
 use crate::app;
@@ -249,15 +248,15 @@ async fn preview(
                 Some(_) => duty::converted(settings, definition, &text),
                 None => WhatsappText::as_written(text),
             };
-            let assessment =
-                proactive::assessment::of(Some(eligibility), &text, definition.template.is_some());
+            let variables = duty::variables(moment, definition, &eligibility.user);
+            let assessment = proactive::assessment::of(Some(eligibility), &text, variables.as_ref());
             if let Some(reason) = assessment.blocked {
                 let (count, named) = blocked.entry(reason.as_str()).or_default();
                 *count += 1;
                 named.extend((named.len() < NAMED).then(|| id.to_owned()));
             }
             if rendered.is_none() && !assessment.chunks.is_empty() {
-                rendered = Some(render(id, &eligibility.user, definition, moment, assessment));
+                rendered = Some(render(id, definition, variables, assessment));
             }
         }
         let is_full = i64::try_from(page.len()).is_ok_and(|found| found == most);
@@ -284,19 +283,8 @@ async fn preview(
 }
 
 /// What the first one of an audience would get, chunk by chunk. Of a prompt it is what the agent is asked.
-fn render(
-    id: &str,
-    user: &User,
-    definition: &Definition,
-    moment: DateTime<Utc>,
-    assessment: Assessment,
-) -> Value {
+fn render(id: &str, definition: &Definition, variables: Option<Value>, assessment: Assessment) -> Value {
     if let Some(template) = definition.template.as_ref().filter(|_| assessment.as_template) {
-        let variables: BTreeMap<&String, String> = template
-            .variables
-            .iter()
-            .map(|(name, value)| (name, duty::filled(moment, definition, user, value)))
-            .collect();
         return json!({ "for": id, "template": { "contentSid": template.content_sid, "variables": variables } });
     }
     let chunks: Vec<String> = assessment.chunks.into_iter().map(|chunk| chunk.body).collect();

@@ -59,6 +59,8 @@ text_enum! {
         OptedOut = "opted_out",
         /// There is nothing to say.
         Empty = "empty",
+        /// A variable of the template is blank or too long, now that it is filled.
+        TemplateVariable = "template_variable",
         /// The allowance has no room.
         Quota = "quota",
         /// The person has not written for 24 hours, and there is no template.

@@ -1,5 +1,6 @@
 //! Templates whose send is in doubt: Twilio lists the rendered text, which nobody here knows.
 
+use reqwest::Method;
 use sandbox::faults::Faults;
 use serde_json::{Value, json};
 
@@ -80,4 +81,73 @@ async fn a_template_that_is_not_the_only_candidate_stays_in_doubt() {
     assert!(
         app.text("SELECT detail FROM channel_alerts WHERE cause = 'send_in_doubt'").await.contains("several")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_variable_that_whatsapp_would_refuse_is_refused_where_it_is_written() {
+    let app = TestApp::start().await;
+    alice_outside_the_window(&app).await;
+    let sid = format!("HX{}", "a".repeat(32));
+
+    for (name, value, told) in [
+        ("1", json!("one\rtwo"), "template.variables.1: it has a line break (U+000D)"),
+        ("1", json!("one\u{2028}two"), "template.variables.1: it has a line break (U+2028)"),
+        ("1", json!("one\u{b}two"), "template.variables.1: it has a line break (U+000B)"),
+        ("who", json!("one    two"), "template.variables.who: it has 4 spaces in a row"),
+        ("1", json!("x".repeat(1100)), "template.variables.1: it has 1100 characters"),
+        ("1", json!(" "), "template.variables.1: it is blank"),
+        ("1", json!(17), "template.variables.1: it is no text"),
+        ("", json!("Alice"), "template.variables: the name \"\" can be none"),
+    ] {
+        let template = json!({ "contentSid": sid, "variables": { name: value } });
+        let body = json!({ "text": "Hello", "template": template });
+        let (status, problem) = app.product(Method::POST, "/users/alice/notifications", body).await;
+        assert!(status == 422 && problem.to_string().contains(&told.replace('"', "\\\"")), "{problem}");
+    }
+    app.write_schedule("refused", &templated("\"1\" = \"one\\u2029two\""));
+    let (well, told) = app.command(&["schedules", "check"]).await;
+
+    assert!(!well && told.contains("template.variables.1: it has a line break (U+2029)"), "{told}");
+    assert_eq!(app.count("SELECT count(*) FROM channel_deliveries WHERE user_id = 'alice'").await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_user_is_called_keeps_no_template_back_unless_it_is_too_long() {
+    let app = TestApp::start().await;
+    // A line separator and five spaces in the user's id.
+    let user = "Alice%E2%80%A8of%20%20%20%20%20Wonderland";
+    app.product(Method::PUT, &format!("/users/{user}"), json!({ "plan": "pro" })).await;
+    app.claim(user, PERSON).await;
+    sqlx::raw_sql("UPDATE channel_addresses SET last_inbound_at = now() - interval '25 hours'")
+        .execute(&app.pg)
+        .await
+        .unwrap();
+    app.write_schedule("short", &templated("\"1\" = \"{{user.id}} of {{user.plan}}\""));
+    app.write_schedule("long", &templated(&format!("\"1\" = \"{}\"", "{{user.id}}".repeat(60))));
+    app.until("both are loaded", async || {
+        app.count("SELECT count(*) FROM channel_schedules").await == Some(2)
+    })
+    .await;
+
+    let (_, preview) = app.command(&["schedules", "--json", "preview", "long"]).await;
+    for name in ["short", "long"] {
+        assert!(app.command(&["schedules", "fire", name]).await.0);
+    }
+    app.drained_well().await;
+
+    assert!(preview.contains("template_variable"), "{preview}");
+    let sent: Vec<_> =
+        app.sandbox.sent_to(PERSON).into_iter().filter_map(|message| message.content_variables).collect();
+    assert_eq!(sent, [r#"{"1":"Alice of Wonderland of pro"}"#]);
+    let reasons = "SELECT string_agg(coalesce(reason, 'none'), ', ' ORDER BY reason NULLS LAST)
+        FROM channel_deliveries WHERE purpose = 'scheduled'";
+    assert_eq!(app.text(reasons).await, "template_variable, none");
+}
+
+/// A schedule for everybody that never fires by itself, with a variable in its template.
+fn templated(variable: &str) -> String {
+    format!(
+        "cron = \"0 0 29 2 *\"\n[audience]\neveryone = true\n[content]\nmessage = \"Hello\"\n[template]\ncontent_sid = \"HX{}\"\n[template.variables]\n{variable}\n",
+        "a".repeat(32)
+    )
 }

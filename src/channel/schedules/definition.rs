@@ -327,10 +327,10 @@ fn check_template(template: &Template) -> Result<(), Wrong> {
         let reason = format!("template.content_sid is {sid:?}; {remedy}");
         return Err(Wrong::new(&["template", "content_sid"], reason));
     }
+    let wrong = |reason| Wrong::new(&["template", "variables"], reason);
+    let variables = template.variables.iter().map(|(name, value)| (name.as_str(), Some(value.as_str())));
+    template::check_variables(variables).map_err(|told| wrong(told.to_string()))?;
     for (name, value) in &template.variables {
-        let wrong = |reason| Wrong::new(&["template", "variables"], reason);
-        template::check_variable(value)
-            .map_err(|told| wrong(format!("template.variables.{name}: {told}")))?;
         placeholders::check(value).map_err(|told| wrong(format!("template.variables.{name}: {told}")))?;
     }
     Ok(())
@@ -371,6 +371,12 @@ mod tests {
 
     const SMALL: &str =
         "cron = \"30 8 * * 1-5\"\n[audience]\neveryone = true\n[content]\nmessage = \"Hi {{user.id}}\"\n";
+
+    /// A schedule whose template has this variable.
+    fn with_variable(variable: &str) -> String {
+        let sid = format!("HX{}", "a".repeat(32));
+        format!("{SMALL}[template]\ncontent_sid = \"{sid}\"\n[template.variables]\n{variable}\n")
+    }
 
     fn reason(text: &str) -> String {
         Schedule::parse("test", text).unwrap_err().to_string()
@@ -469,6 +475,13 @@ mod tests {
                 format!("{SMALL}[template]\ncontent_sid = \"HX1\""),
                 "line 7: template.content_sid is \"HX1\"; it must be HX and 32 hex digits",
             ),
+            (
+                with_variable("\"1\" = \"a\\rb\""),
+                "line 8: template.variables.1: it has a line break (U+000D)",
+            ),
+            (with_variable("\"1\" = \"a    b\""), "template.variables.1: it has 4 spaces in a row"),
+            (with_variable("\"\" = \"a\""), "line 8: template.variables: the name \"\" can be none"),
+            (with_variable("\"1\" = \"{{user.name}}\""), "template.variables.1: {{user.name}} is unknown"),
         ] {
             assert!(reason(&text).contains(told), "{told}: {}", reason(&text));
         }

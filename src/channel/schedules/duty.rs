@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use queue::failure::Failure;
 use queue::transaction::Transaction;
-use serde_json::Map;
+use serde_json::{Map, Value};
 use store::deliveries::{DeliveryState, Purpose};
 use store::slots::{PartOutcome, Slot, UserPart};
 use store::users::User;
@@ -18,6 +18,7 @@ use super::placeholders::{self, Values};
 use crate::app::Settings;
 use crate::outbound::proactive::eligibility::Eligibilities;
 use crate::outbound::proactive::{self, Request};
+use crate::outbound::template;
 
 /// An author's text with the user's and the slot's values.
 #[must_use]
@@ -42,6 +43,16 @@ pub fn converted(settings: &Settings, definition: &Definition, text: &str) -> Wh
     WhatsappText::of(text, definition.content.format(settings.agent.format))
 }
 
+/// The variables of a definition's template, as WhatsApp takes them; `None`: it has no template.
+#[must_use]
+pub fn variables(moment: DateTime<Utc>, definition: &Definition, user: &User) -> Option<Value> {
+    let template = definition.template.as_ref()?;
+    let fill = |(name, value): (&String, &String)| {
+        (name.clone(), Value::String(template::harmless(filled(moment, definition, user, value))))
+    };
+    Some(template.variables.iter().map(fill).collect::<Map<_, _>>().into())
+}
+
 /// Plans the copies to WhatsApp of what was said to users; what became of each. The caller has locked the users' addresses before it read the
 /// eligibilities.
 pub async fn say<'a>(
@@ -52,20 +63,8 @@ pub async fn say<'a>(
     definition: &Definition,
     said: &'a [(&User, String)],
 ) -> Result<Vec<UserPart<'a>>, Failure> {
-    let variables: Vec<Option<serde_json::Value>> = said
-        .iter()
-        .map(|(user, _)| {
-            let fill = |value: &String| filled(slot.moment, definition, user, value).into();
-            let variables = &definition.template.as_ref()?.variables;
-            Some(
-                variables
-                    .iter()
-                    .map(|(name, value)| (name.clone(), fill(value)))
-                    .collect::<Map<_, _>>()
-                    .into(),
-            )
-        })
-        .collect();
+    let variables: Vec<Option<Value>> =
+        said.iter().map(|(user, _)| variables(slot.moment, definition, user)).collect();
     let content_sid = definition.template.as_ref().map(|template| template.content_sid.as_str());
     let texts: Vec<WhatsappText> =
         said.iter().map(|(_, text)| converted(settings, definition, text)).collect();

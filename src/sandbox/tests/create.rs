@@ -34,6 +34,7 @@ async fn every_mistake_is_refused_with_twilios_code() {
         (&[("Body", &too_long)], 21617),
         (&[("ContentSid", "HX12")], 21655),
         (&[("ContentSid", "HX00000000000000000000000000000001"), ("ContentVariables", "1=a")], 21656),
+        (&[("ContentSid", "HX00000000000000000000000000000001"), ("ContentVariables", r#"{"1":""}"#)], 21656),
         (&[("Body", "hi"), ("StatusCallback", "ftp://a.example/")], 21609),
         (&[("Body", "hi"), ("StatusCallback", "http://my_host/")], 21609),
         (&[("Body", "hi"), ("ValidityPeriod", "0")], 21624),

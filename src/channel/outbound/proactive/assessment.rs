@@ -1,10 +1,12 @@
 //! What would become of some words to a user as things stand. Looks at no table and no clock.
 
+use serde_json::Value;
 use store::deliveries::Obstacle;
 use whatsapp_text::text::WhatsappText;
 
 use super::eligibility::Eligibility;
 use crate::outbound::planning::{self, Kind, Limits, PlannedChunk};
+use crate::outbound::template;
 
 /// What would become of some words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,14 +19,16 @@ pub struct Assessment {
     pub as_template: bool,
 }
 
-/// What would become of some words to a user with this eligibility; `None`: nobody knows the user.
+/// What would become of some words to a user with this eligibility; `None`: nobody knows the user. `template`: the filled variables of the template, if
+/// there is one.
 #[must_use]
-pub fn of(eligibility: Option<&Eligibility>, text: &WhatsappText, has_template: bool) -> Assessment {
+pub fn of(eligibility: Option<&Eligibility>, text: &WhatsappText, template: Option<&Value>) -> Assessment {
     let linked = eligibility.filter(|eligibility| eligibility.phone.is_some());
     let Some(eligibility) = linked else {
         return Assessment { blocked: Some(Obstacle::NotLinked), chunks: Vec::new(), as_template: false };
     };
-    let as_template = !eligibility.window_is_open && has_template;
+    let filled = template.filter(|_| !eligibility.window_is_open);
+    let as_template = filled.is_some();
     let chunks = if as_template {
         let source = 0..text.as_str().len();
         vec![PlannedChunk { body: String::new(), source, meter_proactive: true, proactive: true }]
@@ -36,9 +40,11 @@ pub fn of(eligibility: Option<&Eligibility>, text: &WhatsappText, has_template: 
         Some(Obstacle::OptedOut)
     } else if chunks.is_empty() {
         Some(Obstacle::Empty)
+    } else if filled.is_some_and(|variables| template::check_filled(variables).is_err()) {
+        Some(Obstacle::TemplateVariable)
     } else if wanted > u64::from(eligibility.allowance.remaining()) {
         Some(Obstacle::Quota)
-    } else if !eligibility.window_is_open && !has_template {
+    } else if !eligibility.window_is_open && !as_template {
         Some(Obstacle::Window)
     } else {
         None
@@ -49,6 +55,7 @@ pub fn of(eligibility: Option<&Eligibility>, text: &WhatsappText, has_template: 
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
+    use serde_json::json;
     use store::allowances::Usage;
     use store::ids::{AddressId, LinkId};
     use store::periods::Anchor;
@@ -96,20 +103,23 @@ mod tests {
             ..eligibility()
         };
         let unlinked = Eligibility { phone: None, opted_out: true, ..eligibility() };
-        for (eligibility, text, has_template, blocked) in [
-            (Some(&open), "hi", false, None),
-            (Some(&open), long.as_str(), false, Some(Obstacle::Quota)),
-            (Some(&open), " ", false, Some(Obstacle::Empty)),
-            (Some(&closed), "hi", false, Some(Obstacle::Window)),
-            (Some(&closed), long.as_str(), true, None),
-            (Some(&opted_out), "hi", true, Some(Obstacle::OptedOut)),
-            (Some(&unlinked), "hi", true, Some(Obstacle::NotLinked)),
-            (None, "hi", true, Some(Obstacle::NotLinked)),
+        let (good, blank) = (json!({ "1": "Alice" }), json!({ "1": "" }));
+        for (eligibility, text, template, blocked) in [
+            (Some(&open), "hi", None, None),
+            (Some(&open), long.as_str(), None, Some(Obstacle::Quota)),
+            (Some(&open), " ", None, Some(Obstacle::Empty)),
+            (Some(&closed), "hi", None, Some(Obstacle::Window)),
+            (Some(&closed), long.as_str(), Some(&good), None),
+            (Some(&closed), "hi", Some(&blank), Some(Obstacle::TemplateVariable)),
+            (Some(&open), "hi", Some(&blank), None),
+            (Some(&opted_out), "hi", Some(&blank), Some(Obstacle::OptedOut)),
+            (Some(&unlinked), "hi", Some(&good), Some(Obstacle::NotLinked)),
+            (None, "hi", Some(&good), Some(Obstacle::NotLinked)),
         ] {
             assert_eq!(
-                of(eligibility, &WhatsappText::as_written(text), has_template).blocked,
+                of(eligibility, &WhatsappText::as_written(text), template).blocked,
                 blocked,
-                "{eligibility:?} {has_template}"
+                "{eligibility:?} {template:?}"
             );
         }
     }
@@ -118,12 +128,14 @@ mod tests {
     fn a_template_is_one_metered_message_with_the_footer_of_its_own() {
         let closed = Eligibility { window_is_open: false, ..eligibility() };
         let text = WhatsappText::as_written("hi");
+        let variables = json!({});
 
-        let assessment = of(Some(&closed), &text, true);
+        let assessment = of(Some(&closed), &text, Some(&variables));
 
         assert!(assessment.as_template);
         let chunk = &assessment.chunks[0];
         assert_eq!((chunk.body.as_str(), chunk.meter_proactive, chunk.proactive), ("", true, true));
-        assert!(!of(Some(&eligibility()), &text, true).as_template, "while free text is allowed, it is sent");
+        let open = of(Some(&eligibility()), &text, Some(&variables));
+        assert!(!open.as_template, "while free text is allowed, it is sent");
     }
 }

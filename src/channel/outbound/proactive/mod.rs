@@ -1,5 +1,5 @@
 //! Plans what we say of our own accord: whether it may be said, in which form, and against whose allowance. The first thing that stands in the
-//! way is the delivery's reason, and Twilio is not called: `not_linked`, `opted_out`, `quota`, `window`.
+//! way is the delivery's reason, and Twilio is not called: `not_linked`, `opted_out`, `template_variable`, `quota`, `window`.
 
 /// What would become of some words.
 pub mod assessment;
@@ -80,7 +80,8 @@ pub async fn plan_all(
     let assessments: Vec<Assessment> = requests
         .iter()
         .map(|request| {
-            assessment::of(eligibilities.get(request.user_id), request.text, request.template.is_some())
+            let template = request.template.map(|(_, variables)| variables);
+            assessment::of(eligibilities.get(request.user_id), request.text, template)
         })
         .collect();
     let wished: Vec<(&Eligibility, &Assessment)> = requests
@@ -142,7 +143,8 @@ pub async fn plan_waiting(
     }
     // It was converted when it began to wait.
     let text = WhatsappText::as_written(delivery.text.as_str());
-    let assessment = assessment::of(eligibility, &text, delivery.content_sid.is_some());
+    let variables = delivery.content_variables.as_ref().filter(|_| delivery.content_sid.is_some());
+    let assessment = assessment::of(eligibility, &text, variables);
     let wished: Vec<_> = eligibility.map(|eligibility| (eligibility, &assessment)).into_iter().collect();
     let granted = assessment.blocked.is_none() && !reserve(tx, &wished).await?.is_empty();
     let beginning = begin(eligibility, &assessment, granted, true);

@@ -59,7 +59,8 @@ fn format_schema() -> Object {
 struct TemplateRequest {
     /// `HX` and 32 hex digits.
     content_sid: String,
-    /// Its variables, texts by name.
+    /// Its variables, texts by name: at most 100, names of at most 16 characters, values of at most 1024 that are not blank and have no
+    /// line breaks, tabs or four spaces in a row.
     #[serde(default)]
     #[schema(value_type = Object)]
     variables: serde_json::Map<String, Value>,
@@ -79,7 +80,7 @@ struct DeliverySummary {
     /// `open`, `waiting`, `blocked`, and later `sent`, `delivered`, `failed`, `cancelled`, `expired` or `unknown`.
     #[schema(value_type = String)]
     state: DeliveryState,
-    /// Why it is blocked: `not_linked`, `opted_out`, `quota` or `window`.
+    /// Why it is blocked: `not_linked`, `opted_out`, `quota`, `window` or `template_variable`.
     reason: Option<String>,
 }
 
@@ -166,11 +167,8 @@ fn check(
     if let Some(wanted) = &request.template {
         template::check_content_sid(&wanted.content_sid)
             .map_err(|remedy| Problem::invalid(format!("template.contentSid: {remedy}")))?;
-        for (name, value) in &wanted.variables {
-            // What is no text is refused as a blank one.
-            template::check_variable(value.as_str().unwrap_or_default())
-                .map_err(|remedy| Problem::invalid(format!("template.variables.{name}: {remedy}")))?;
-        }
+        let variables = wanted.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        template::check_variables(variables).map_err(|wrong| Problem::invalid(wrong.to_string()))?;
     }
     let expires_at = request.expires_at.unwrap_or(now + product.settings.deliveries.notification_expires);
     if expires_at <= now {
