@@ -9,7 +9,8 @@
 //!    │             └─ gives up ─► close_message ─► send_chunk
 //!    └─ deliveries wait for the person ─► plan_waiting ─► send_chunk
 //!
-//! dashboard ─► answer                        notification ─► send_chunk, one for each chunk ─► Twilio
+//! dashboard ─► answer, or end_browser_session ─ gives up ─► apologise_in_thread
+//! notification ─► send_chunk, one for each chunk ─► Twilio
 //! schedule ─► run_duty ─► send_chunk, or a prompt_user for each user ─► send_chunk
 //!                │                           └─ gives up ─► close_prompt
 //!                └─ gives up ─► close_slot
@@ -28,6 +29,8 @@
 pub mod answer;
 /// Says sorry for a turn that came to nothing.
 pub mod apologise;
+/// Says sorry in the thread.
+pub mod apologise_in_thread;
 /// Closes a chunk that will never be sent.
 pub mod close_chunk;
 /// Gives a message its outcome when nobody could decide about it.
@@ -36,6 +39,8 @@ pub mod close_message;
 pub mod close_prompt;
 /// Ends a slot whose duty came to nothing.
 pub mod close_slot;
+/// Ends the browser session of a user who asked for it in the dashboard.
+pub mod end_browser_session;
 /// Empties what erased people said and were told.
 pub mod erase_people;
 /// Plans what has waited for a person's next message.
@@ -66,6 +71,8 @@ pub fn register(workers: Workers<App>) -> Workers<App> {
         .register(close_message::run)
         .register(answer::run)
         .register(apologise::run)
+        .register(end_browser_session::run)
+        .register(apologise_in_thread::run)
         .register(send_chunk::run)
         .register(plan_waiting::run)
         .register(probe_sender::run)

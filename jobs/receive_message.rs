@@ -5,10 +5,8 @@
 //! else ends here with its outcome. When it gives up, `close_message` follows. It may run twice after a crash: a message that has its
 //! outcome already is left alone.
 
-use agent::browser::BrowserStop;
-use agent::error::AgentErrorClass;
 use channel::app::App;
-use channel::conversation::{agents, quiet_time, request};
+use channel::conversation::{browser_session, quiet_time};
 use channel::inbound::commands::Command;
 use channel::inbound::moderation::Verdict;
 use channel::inbound::{admission, claims};
@@ -75,7 +73,7 @@ async fn decide(
     tx: &mut Transaction,
     message: &Message,
     command: &Command,
-    browser: Option<BrowserStop>,
+    browser: Option<&'static str>,
     verdict: Option<&Verdict>,
 ) -> Result<Decided, Failure> {
     if matches!(command, Command::Claim(_)) {
@@ -91,12 +89,8 @@ async fn decide(
     }
     let Some(link) = admission::user(app, tx, message).await? else { return Ok(Decided::Yes) };
     if *command == Command::EndBrowserSession {
-        let text = match browser {
-            Some(BrowserStop::Ended) => texts::BROWSER_ENDED,
-            Some(BrowserStop::NotRunning) => texts::NO_BROWSER,
-            // The sender was linked while we looked: now there is somebody to ask about.
-            None => return Err(Failure::retry("the sender has just been linked")),
-        };
+        // The sender was linked while we looked: now there is somebody to ask about.
+        let Some(text) = browser else { return Err(Failure::retry("the sender has just been linked")) };
         admission::tell(app, tx, message, text).await?;
         store::messages::end(tx, message.id, MessageOutcome::Browser, text).await?;
         return Ok(Decided::Yes);
@@ -121,28 +115,13 @@ async fn decide(
     Ok(Decided::Yes)
 }
 
-/// Ends the browser session of the sender's conversation. `None`: the sender is nobody's phone. Asked twice, it acts once.
-async fn stop_browser(app: &App, message: &Message) -> Result<Option<BrowserStop>, Failure> {
+/// Ends the browser session of the sender's conversation; what to say about it. `None`: the sender is nobody's phone.
+async fn stop_browser(app: &App, message: &Message) -> Result<Option<&'static str>, Failure> {
     let mut conn = app.pg.acquire().await?;
     let Some(link) = store::links::proven_of_address(&mut conn, message.address_id).await? else {
         return Ok(None);
     };
     let conversation = store::conversations::of_user(&mut conn, &link.user_id).await?;
-    let agent = agents::of_user(app, &mut conn, Some(&link.user_id)).await?;
     drop(conn);
-    let session = request::session_key(app, conversation);
-    let stopped = match agent.usable() {
-        Ok(agent) => agent.stop_browser_session(&session, &message.sid).await,
-        Err(error) => Err(error),
-    };
-    match stopped {
-        Ok(stop) => Ok(Some(stop)),
-        // What asking again cannot change is not asked again: somebody waits for an answer.
-        Err(error)
-            if matches!(error.class(), AgentErrorClass::Configuration | AgentErrorClass::Permanent) =>
-        {
-            Err(Failure::abort(error.to_string()))
-        }
-        Err(error) => Err(error.into()),
-    }
+    Ok(Some(browser_session::end(app, &link.user_id, conversation, &message.sid).await?))
 }

@@ -260,7 +260,7 @@ CREATE TABLE channel_turns (
     attempt         INTEGER NOT NULL DEFAULT 1 CHECK (attempt >= 0), -- calls of the agent, counted before each call; one that began no run is given back
     ask_again_at    TIMESTAMPTZ,                           -- after a failed call: the agent is not asked before; NULL: a call is under way
     told_at         TIMESTAMPTZ,                           -- when the person was told that it takes longer, once; NULL: not yet
-    agent           TEXT NOT NULL,                         -- which agent was asked: echo, openclaw, none; or which schedule spoke
+    agent           TEXT NOT NULL,                         -- which agent was asked: echo, openclaw, none; channel: the channel itself answered; or which schedule spoke
     in_hand         TEXT,                                  -- what it has said while the reply could not be stored as a whole, '' if it chose silence; NULL: nothing
     reply           TEXT,                                  -- what it said; set once, never changed
     withheld        TEXT[] NOT NULL DEFAULT '{}' CHECK (withheld <@ ARRAY['silence', 'heartbeat', 'thought', 'media_directive', 'control_character']), -- kinds of what the answer held that is not for a person, without the words
@@ -308,7 +308,7 @@ CREATE TABLE channel_messages (
     received_at     TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- when its webhook was stored
     backfilled      BOOLEAN NOT NULL DEFAULT FALSE,        -- its webhook never came; Twilio's list had it
     admitted_at     TIMESTAMPTZ,                           -- the limits let it through: it is not counted again
-    accepted_at     TIMESTAMPTZ,                           -- the agent shall see it
+    accepted_at     TIMESTAMPTZ,                           -- it belongs to its thread; the agent shall see it unless it had its outcome from the beginning
     turn_id         BIGINT REFERENCES channel_turns (id),  -- the turn that has it
     outcome         TEXT CHECK (outcome IN (               -- how it ended; NULL while it has not
         'answered', 'silent', 'failed',                    -- by a turn

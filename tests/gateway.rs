@@ -114,7 +114,8 @@ impl Gateway {
         Self::at(address, [(404, json!({}))], None, chat).await
     }
 
-    async fn with(
+    /// Both.
+    pub(crate) async fn with(
         answers: impl IntoIterator<Item = (u16, Value)>,
         held: Option<Arc<Semaphore>>,
         chat: impl Fn(&Chat, usize) -> Run + Send + Sync + 'static,

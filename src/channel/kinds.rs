@@ -72,6 +72,33 @@ impl Job for Apologise {
     const POOL: &'static str = pools::CONVERSATION;
 }
 
+/// Ends the browser session of a user who asked for it in the dashboard.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EndBrowserSession {
+    /// `channel_conversations.id`.
+    pub conversation: ConversationId,
+    /// `channel_messages.id` of the message that asked for it.
+    pub message: MessageId,
+}
+
+impl Job for EndBrowserSession {
+    const KIND: &'static str = "end_browser_session";
+    const POOL: &'static str = pools::INBOUND;
+    const MAX_ATTEMPTS: u16 = 12;
+    const BACKOFF: Backoff = Backoff::exponential(Duration::from_millis(500), Duration::from_secs(60));
+    const ON_END: Option<FollowUp> = Some(FollowUp::of::<ApologiseInThread>());
+}
+
+/// Says sorry in the thread when an `end_browser_session` gave up.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ApologiseInThread(pub Ended<EndBrowserSession>);
+
+impl Job for ApologiseInThread {
+    const KIND: &'static str = "apologise_in_thread";
+    const POOL: &'static str = pools::INBOUND;
+}
+
 // Outbound.
 
 /// Sends one chunk through Twilio, once. The flags are the row's, repeated for whoever reads the job.

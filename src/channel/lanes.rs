@@ -14,6 +14,12 @@ pub fn browser(address_id: AddressId) -> String {
     format!("browser:{address_id}")
 }
 
+/// Browser phrases of one conversation in the dashboard.
+#[must_use]
+pub fn dashboard_browser(conversation_id: ConversationId) -> String {
+    format!("dashboard-browser:{conversation_id}")
+}
+
 /// One turn of a conversation at a time.
 #[must_use]
 pub fn conversation(conversation_id: ConversationId) -> String {

@@ -29,11 +29,18 @@ pub const MODERATED: &str = "Sorry, I can't help with that message.";
 /// Answers a browser phrase when there was a session.
 pub const BROWSER_ENDED: &str = "Browser session ended.";
 
+/// The same where other users have the same gateway: it has one browser for all of them.
+pub const SHARED_BROWSER_ENDED: &str =
+    "Browser session ended. This browser is shared: if others were using it, their session has ended, too.";
+
 /// Answers a browser phrase when there was none.
 pub const NO_BROWSER: &str = "No browser session is running.";
 
 /// Tells a person who waits, once for each question.
 pub const DELAYED: &str = "This is taking longer than usual. I'm still working on it.";
+
+/// Answers a STOP in the dashboard, which does nothing.
+pub const STOP_IN_DASHBOARD: &str = "That stopped nothing. To end the browser session, write \"stop session\". To stop scheduled and proactive messages, send STOP to me on WhatsApp.";
 
 /// Answers a turn that came to nothing.
 pub const APOLOGY: &str = "Sorry, I couldn't finish that. Please try again.";

@@ -27,6 +27,8 @@ pub mod consents;
 pub mod conversations;
 /// How far periodic work has come.
 pub mod cursors;
+/// Messages that were written in the dashboard.
+pub mod dashboard_messages;
 /// Logical outbound messages.
 pub mod deliveries;
 /// A name that tells this database from others.

@@ -298,25 +298,6 @@ pub struct Said {
     pub written_at: DateTime<Utc>,
 }
 
-/// Stores what was written in the dashboard, for the agent. `None`: it was stored before, under the same key. The caller holds the conversation's
-/// lock.
-pub async fn insert_from_dashboard(
-    conn: &mut PgConnection,
-    key: &str,
-    conversation_id: ConversationId,
-    body: &str,
-) -> sqlx::Result<Option<MessageId>> {
-    sqlx::query_scalar(
-        "INSERT INTO channel_messages (sid, channel, conversation_id, body, params, accepted_at) VALUES ($1, 'dashboard', $2, $3, '{}', clock_timestamp())
-         ON CONFLICT (sid) DO NOTHING RETURNING id",
-    )
-    .bind(key)
-    .bind(conversation_id)
-    .bind(body)
-    .fetch_optional(conn)
-    .await
-}
-
 /// The text of a message, by its id.
 pub async fn body_of(conn: &mut PgConnection, sid: &str) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar("SELECT body FROM channel_messages WHERE sid = $1")

@@ -27,6 +27,21 @@ pub async fn get(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Option<
     .await
 }
 
+/// Whether a user's agent is behind the deployment's gateway, and another user's is, too. Each side of the user is looked at in order, so that the first one
+/// who has no gateway ends the look.
+pub async fn shares_gateway(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "SELECT NOT EXISTS (SELECT FROM channel_user_agents WHERE user_id = $1 AND base_url IS NOT NULL) AND coalesce(
+             (SELECT u.id FROM channel_users u
+              WHERE u.id > $1 AND (SELECT a.base_url FROM channel_user_agents a WHERE a.user_id = u.id) IS NULL ORDER BY u.id LIMIT 1),
+             (SELECT u.id FROM channel_users u
+              WHERE u.id < $1 AND (SELECT a.base_url FROM channel_user_agents a WHERE a.user_id = u.id) IS NULL ORDER BY u.id DESC LIMIT 1)) IS NOT NULL",
+    )
+    .bind(user_id)
+    .fetch_one(conn)
+    .await
+}
+
 /// Gives a user these, in place of what there was.
 pub async fn put(conn: &mut PgConnection, user_id: &str, agent: &UserAgent) -> sqlx::Result<()> {
     sqlx::query(

@@ -10,8 +10,12 @@ pub mod agents;
 pub mod apology;
 /// Files that came with messages.
 mod attachments;
+/// The end of the agent's browser session.
+pub mod browser_session;
 /// Contacts in words.
 mod contact;
+/// What is written in the dashboard.
+pub mod dashboard;
 /// The word that an answer takes longer.
 pub mod delay_notice;
 /// What an agent is told of a conversation before a turn.

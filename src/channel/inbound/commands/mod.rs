@@ -63,6 +63,16 @@ impl Command {
         Self::read(payload.unwrap_or(body), whatsapp.revoke_and_optout)
     }
 
+    /// Reads what somebody wrote in the dashboard, where nothing but browser phrases and STOP are commands. Words that answer a question as well
+    /// (CANCEL, END, QUIT) are for the agent.
+    #[must_use]
+    pub fn of_dashboard(text: &str) -> Self {
+        match Self::read(text, false) {
+            command @ (Self::EndBrowserSession | Self::Stop("STOP" | "STOPALL" | "UNSUBSCRIBE")) => command,
+            _ => Self::Text,
+        }
+    }
+
     /// Reads what somebody wrote, or what is behind the button that was pressed: a "Cancel" that belongs to the agent's question has a payload
     /// of the agent's.
     fn read(said: &str, revoke_and_optout: bool) -> Self {

@@ -384,6 +384,19 @@ fn revoke_and_optout_count_where_the_operator_wants_it() {
 }
 
 #[test]
+fn in_the_dashboard_browser_phrases_and_stop_are_commands_and_nothing_else() {
+    for body in ["stop browser", "Browser stop.", "**STOP SESSION**"] {
+        assert_eq!(Command::of_dashboard(body), Command::EndBrowserSession, "{body:?}");
+    }
+    for body in ["stop", "STOP!", "\"stop\"", "stopall", "Unsubscribe"] {
+        assert!(matches!(Command::of_dashboard(body), Command::Stop(_)), "{body:?}");
+    }
+    for body in ["cancel", "end", "quit", "start", "revoke", "LINK-ABCD-EFGH", "stop please", "/stop"] {
+        assert_eq!(Command::of_dashboard(body), Command::Text, "{body:?}");
+    }
+}
+
+#[test]
 fn a_button_and_a_row_count_by_what_is_behind_them() {
     let whatsapp =
         Whatsapp { enforce_window: true, typing_indicator: true, enabled: true, revoke_and_optout: false };

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
-use channel::conversation::{message_text, quiet_time};
+use channel::conversation::{dashboard, message_text};
 use channel::texts;
 use chrono::{DateTime, Utc};
 use futures::Stream;
@@ -20,7 +20,6 @@ use uuid::Uuid;
 use super::{Product, known_user, notifications};
 use crate::http::input;
 use crate::http::problem::Problem;
-use channel::write_error::WriteError;
 
 /// What a user writes in the dashboard.
 #[derive(Deserialize, ToSchema)]
@@ -91,7 +90,8 @@ pub(super) struct ThreadQuery {
     limit: Option<i64>,
 }
 
-/// Writes to the assistant. The same `Idempotency-Key` is the same message.
+/// Writes to the assistant. The same `Idempotency-Key` is the same message. "stop browser", "browser stop" and "stop session" end the
+/// assistant's browser session; a lone "stop" stops nothing, and the thread says what does.
 #[utoipa::path(post, path = "/users/{user}/messages", operation_id = "writeMessage", tag = "chat", params(("user" = String, Path, description = "CloudyBot's id"), ("Idempotency-Key" = Option<String>, Header, description = "Makes a second request harmless")), request_body = MessageRequest, responses((status = 202, body = MessageAccepted), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn write(
     State(product): State<Product>,
@@ -116,16 +116,11 @@ pub(super) async fn write(
         || format!("dashboard:{}", Uuid::now_v7()),
         |key| format!("dashboard:{conversation}:{key}"),
     );
-    let new = store::messages::insert_from_dashboard(&mut tx, &sid, conversation, &request.text).await?;
+    let new = dashboard::take_in(&mut tx, &product.settings, conversation, &sid, &request.text).await?;
     if new.is_none()
         && store::messages::body_of(&mut tx, &sid).await?.is_some_and(|body| body != request.text)
     {
         return Err(Problem::invalid("Idempotency-Key: it was used for another message"));
-    }
-    if let Some(message) = new {
-        quiet_time::enqueue_answer(&mut tx, &product.settings.agent, conversation, message)
-            .await
-            .map_err(WriteError::from)?;
     }
     tx.commit().await?;
     Ok((StatusCode::ACCEPTED, Json(MessageAccepted { duplicate: new.is_none() })))
