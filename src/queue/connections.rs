@@ -3,20 +3,21 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{PgPool, Postgres};
 use tokio::runtime::Handle;
 
+use crate::idle_connections::{IdleConnections, Loan};
 use crate::session_health::{self, Failures, ReleaseState};
 use crate::worker;
 
-/// A connection that has been idle for longer is checked before it is used. The check costs a round trip, as much as
+/// A connection that has been idle in its pool for longer is checked before it is used. The check costs a round trip, as much as
 /// many a statement, so a connection that was used just now is not checked. If the server restarts within this time, a
 /// statement fails and is tried again.
-pub(crate) const CHECK_AFTER_IDLE: Duration = Duration::from_secs(1);
+const CHECK_AFTER_IDLE: Duration = Duration::from_secs(1);
 
 /// Options for the pool of a process or a part of it; the caller sets the size.
 #[must_use]
@@ -69,13 +70,16 @@ async fn prepare(connection: &mut PgConnection) -> sqlx::Result<()> {
 pub struct Connections {
     pg: PgPool,
     failures: Failures,
+    /// `None`: every connection goes back to the pool.
+    pub(crate) idle: Option<Arc<IdleConnections>>,
     /// The address of the server itself where the pool connects to a pooler.
     direct: Option<Arc<PgConnectOptions>>,
 }
 
 impl From<PgPool> for Connections {
+    /// Connections that are not handed on from caller to caller.
     fn from(pg: PgPool) -> Self {
-        Self { pg, failures: Failures::default(), direct: None }
+        Self { pg, failures: Failures::default(), idle: None, direct: None }
     }
 }
 
@@ -92,10 +96,21 @@ impl From<&Self> for Connections {
 }
 
 impl Connections {
-    /// A pool, best with [`options`], whose failures are counted together with those of other pools.
+    /// A pool, best with [`options`], whose failures are counted together with those of other pools. One caller hands
+    /// its connection on to the next. Needs a tokio runtime.
     #[must_use]
     pub fn new(pg: PgPool, failures: Failures) -> Self {
-        Self { pg, failures, direct: None }
+        Self { pg, failures, idle: None, direct: None }.keeping_idle()
+    }
+
+    /// Has callers hand their connections on, if they do not yet. At most half of the pool's connections are idle here;
+    /// direct users of the pool have the other half.
+    pub(crate) fn keeping_idle(self) -> Self {
+        if self.idle.is_some() {
+            return self;
+        }
+        let idle = IdleConnections::of(self.pg.clone(), self.failures.clone());
+        Self { idle: Some(idle), ..self }
     }
 
     /// Sets the address of the server itself. Needed behind a pooler in transaction mode, which loses LISTEN.
@@ -110,28 +125,45 @@ impl Connections {
         self.direct.clone().unwrap_or_else(|| self.pg.connect_options())
     }
 
+    /// The most connections that the pool may open.
+    pub(crate) fn size(&self) -> usize {
+        usize::try_from(self.pg.options().get_max_connections()).unwrap_or(usize::MAX)
+    }
+
     /// Waits for a free connection, or a new one.
     pub async fn acquire(&self) -> sqlx::Result<Connection> {
-        Ok(Connection { inner: Some(self.pg.acquire().await?), failures: self.failures.clone() })
+        match &self.idle {
+            Some(idle) => idle.take().await,
+            None => Ok(Connection::new(self.pg.acquire().await?, self.failures.clone(), None)),
+        }
     }
 
-    /// Begins a transaction that wakes nobody; see [`crate::Queue::begin`] for one that enqueues jobs.
+    /// Begins a transaction that wakes nobody; see [`crate::Queue::begin`] for one that enqueues jobs. A connection that
+    /// was lost a moment ago fails here, where nothing is done yet. So a second one is tried, and the caller does not
+    /// notice.
     pub async fn begin(&self) -> sqlx::Result<PlainTransaction> {
-        let mut transaction =
-            PlainTransaction { connection: Some(self.acquire().await?), state: ReleaseState::InTransaction };
-        sqlx::raw_sql(session_health::BEGIN).execute(&mut *transaction).await?;
-        Ok(transaction)
+        let first = self.acquire().await?;
+        match PlainTransaction::begin(first).await {
+            Ok(transaction) => Ok(transaction),
+            Err(_) => {
+                // From here on idle connections are checked before they are used.
+                self.failures.note();
+                PlainTransaction::begin(self.acquire().await?).await
+            }
+        }
     }
 
-    /// Runs a statement outside of a transaction. If it fails, its connection is examined.
+    /// Runs a statement outside of a transaction. If it fails or is dropped, its connection is examined; otherwise the
+    /// next caller gets the connection as it is.
     pub async fn run<T, E: From<sqlx::Error>>(
         &self,
         statement: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut connection = self.acquire().await?;
         let answer = statement(&mut connection).await;
-        if answer.is_err() {
-            connection.examine(ReleaseState::Failed);
+        match &answer {
+            Ok(_) => connection.hand_on(),
+            Err(_) => connection.examine(ReleaseState::Failed),
         }
         answer
     }
@@ -161,12 +193,26 @@ pub struct Connection {
     /// `None` only while it is dropped.
     inner: Option<PoolConnection<Postgres>>,
     failures: Failures,
+    pub(crate) left_pool_at: Instant,
+    /// Where idle connections are kept, and this one is not idle.
+    pub(crate) loan: Option<Loan>,
 }
 
 /// Why a connection is there.
 const UNTIL_DROPPED: &str = "a connection is there until it is dropped";
 
 impl Connection {
+    pub(crate) fn new(inner: PoolConnection<Postgres>, failures: Failures, loan: Option<Loan>) -> Self {
+        Self { inner: Some(inner), failures, left_pool_at: Instant::now(), loan }
+    }
+
+    /// Hands the connection on to the next caller. Its last statement has succeeded, and no transaction is open.
+    fn hand_on(mut self) {
+        if let Some(loan) = self.loan.take() {
+            loan.end(self);
+        }
+    }
+
     /// Gives the connection back by way of a check, which closes it if it cannot be used.
     pub(crate) fn examine(mut self, state: ReleaseState) {
         self.hand_over(Some(state));
@@ -174,14 +220,19 @@ impl Connection {
 
     fn hand_over(&mut self, state: Option<ReleaseState>) {
         let Some(inner) = self.inner.take() else { return };
-        match (Handle::try_current(), state) {
-            (Ok(runtime), Some(state)) => {
-                drop(runtime.spawn(session_health::examine(inner, state, self.failures.clone())));
-            }
-            (Ok(runtime), None) => drop(runtime.spawn(session_health::give_back(inner))),
+        let Ok(runtime) = Handle::try_current() else {
             // Without a runtime the process is ending, and the server sees the connection close.
-            (Err(_), _) => drop(inner.detach()),
-        }
+            drop(inner.detach());
+            return;
+        };
+        let (loan, failures) = (self.loan.take(), self.failures.clone());
+        drop(runtime.spawn(async move {
+            match state {
+                Some(state) => session_health::examine(inner, state, failures).await,
+                None => session_health::give_back(inner).await,
+            }
+            drop(loan);
+        }));
     }
 }
 
@@ -218,6 +269,12 @@ pub struct PlainTransaction {
 }
 
 impl PlainTransaction {
+    async fn begin(connection: Connection) -> sqlx::Result<Self> {
+        let mut transaction = Self { connection: Some(connection), state: ReleaseState::InTransaction };
+        sqlx::raw_sql(session_health::BEGIN).execute(&mut *transaction).await?;
+        Ok(transaction)
+    }
+
     /// Commits. After an error it is unknown whether the commit happened.
     pub async fn commit(mut self) -> sqlx::Result<()> {
         self.state = ReleaseState::Failed;
@@ -231,7 +288,9 @@ impl PlainTransaction {
 
     async fn end(&mut self, statement: &'static str) -> sqlx::Result<()> {
         sqlx::raw_sql(statement).execute(&mut **self).await?;
-        self.connection = None;
+        if let Some(connection) = self.connection.take() {
+            connection.hand_on();
+        }
         Ok(())
     }
 }

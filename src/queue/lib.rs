@@ -104,7 +104,7 @@ pub mod unknown_kinds;
 /// The workers of a process.
 pub mod workers;
 
-mod connection_cache;
+mod idle_connections;
 mod job_search;
 mod notifier;
 mod registry;
@@ -115,7 +115,6 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::connection_cache::ConnectionCache;
 use crate::connections::Connections;
 use crate::enqueue::EnqueueError;
 use crate::job::{Enqueued, NewJob};
@@ -131,7 +130,7 @@ const BATCH_PERMIT_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct Queue(Arc<QueueInner>);
 
 struct QueueInner {
-    cache: ConnectionCache,
+    pool: Connections,
     notifier: Notifier,
     settings: QueueSettings,
     /// Permits for large batches.
@@ -140,14 +139,14 @@ struct QueueInner {
 
 impl Queue {
     /// Opens the queue on a connection pool of its own: claims, renewals and completions must not wait behind slow
-    /// handlers. The queue caches up to half of the pool's connections until the pool is closed; other users of the
+    /// handlers. The queue keeps up to half of the pool's connections idle until the pool is closed; direct users of the
     /// pool have the other half. Needs a tokio runtime.
     #[must_use]
     pub fn open(pool: impl Into<Connections>, settings: QueueSettings) -> Self {
-        let cache = ConnectionCache::new(pool.into());
-        let notifier = Notifier::start(cache.clone());
+        let pool = pool.into().keeping_idle();
+        let notifier = Notifier::start(pool.clone());
         let batch_permits = Semaphore::new(settings.batches_at_once.max(1));
-        Self(Arc::new(QueueInner { cache, notifier, settings, batch_permits }))
+        Self(Arc::new(QueueInner { pool, notifier, settings, batch_permits }))
     }
 
     /// Begins a transaction that wakes the workers after its commit. `pool` may be another one than the queue's own.
@@ -166,7 +165,7 @@ impl Queue {
     /// Returns when the pending notifications to other processes are sent. For a process that ends now: without it the
     /// others find the jobs only by polling.
     pub async fn flush_notifications(&self) {
-        self.notifier().flush(self.cache()).await;
+        self.notifier().flush(self.pool()).await;
     }
 
     /// Waits for a permit to send a batch of so many jobs to the server. A small batch needs none. After a second a
@@ -183,12 +182,8 @@ impl Queue {
         &self.0.notifier
     }
 
-    pub(crate) fn cache(&self) -> &ConnectionCache {
-        &self.0.cache
-    }
-
     pub(crate) fn pool(&self) -> &Connections {
-        self.0.cache.pool()
+        &self.0.pool
     }
 
     pub(crate) fn settings(&self) -> &QueueSettings {

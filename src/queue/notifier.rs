@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::connection_cache::ConnectionCache;
+use crate::connections::Connections;
 use crate::worker::pool::PoolState;
 
 /// The channel of LISTEN and NOTIFY. A payload is `origin|pool,pool`; an empty pool name means "a scheduled job", `*`
@@ -58,7 +58,7 @@ impl Outgoing {
 
 impl Notifier {
     /// Starts the task that notifies other processes. The task ends with the last clone of the notifier.
-    pub(crate) fn start(cache: ConnectionCache) -> Self {
+    pub(crate) fn start(connections: Connections) -> Self {
         let inner = Arc::new(NotifierInner {
             origin: rand::random(),
             pools: Mutex::default(),
@@ -68,7 +68,7 @@ impl Notifier {
             outgoing_ready: Notify::new(),
             sending: tokio::sync::Mutex::default(),
         });
-        tokio::spawn(send_pending(Arc::downgrade(&inner), cache));
+        tokio::spawn(send_pending(Arc::downgrade(&inner), connections));
         Self(inner)
     }
 
@@ -137,8 +137,8 @@ impl Notifier {
     }
 
     /// Sends what is pending, and returns when it is sent.
-    pub(crate) async fn flush(&self, cache: &ConnectionCache) {
-        self.0.send(cache).await;
+    pub(crate) async fn flush(&self, connections: &Connections) {
+        self.0.send(connections).await;
     }
 
     /// Has a wake-up sent to other processes.
@@ -162,7 +162,7 @@ impl NotifierInner {
     }
 
     /// Sends one notification for all pending wake-ups.
-    async fn send(&self, cache: &ConnectionCache) {
+    async fn send(&self, connections: &Connections) {
         let _sending = self.sending.lock().await;
         let pools = {
             let mut outgoing = lock(&self.outgoing);
@@ -177,7 +177,7 @@ impl NotifierInner {
         let notify = sqlx::query("SELECT set_config('synchronous_commit', 'off', TRUE), pg_notify($1, $2)")
             .bind(CHANNEL)
             .bind(self.payload(&names));
-        let sent = cache.run(async |conn| notify.execute(conn).await).await;
+        let sent = connections.run(async |conn| notify.execute(conn).await).await;
         if let Err(error) = sent {
             // The other processes find the jobs by polling.
             tracing::debug!(error = %error, "Could not notify other workers");
@@ -186,7 +186,7 @@ impl NotifierInner {
 }
 
 /// The task that notifies other processes.
-async fn send_pending(notifier: Weak<NotifierInner>, cache: ConnectionCache) {
+async fn send_pending(notifier: Weak<NotifierInner>, connections: Connections) {
     loop {
         let Some(inner) = notifier.upgrade() else { return };
         // This task must not keep the notifier alive, so it lets go of it at least once a second.
@@ -201,7 +201,7 @@ async fn send_pending(notifier: Weak<NotifierInner>, cache: ConnectionCache) {
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }
-        inner.send(&cache).await;
+        inner.send(&connections).await;
     }
 }
 

@@ -1,9 +1,9 @@
 //! Health of database sessions. A session that cannot be used leaves its pool: it would fail every statement for as
 //! long as it lives.
 //!
-//! A session is checked when a statement or transaction on it has failed or was dropped half-way, and when it has been
-//! idle for a while (in place of a ping). A session that succeeds is not checked. The kind of the error does not
-//! matter:
+//! A session is checked when a statement or transaction on it has failed or was dropped half-way. An idle one is checked
+//! before it is used (in place of a ping) when it has been idle for a while, or when any session has failed since. A
+//! session that succeeds is not checked. The kind of the error does not matter:
 //!
 //! | SQLSTATE | what it is | the session | the caller |
 //! |---|---|---|---|
@@ -142,15 +142,19 @@ impl Failures {
         *self.last() = Some(Instant::now());
     }
 
+    /// All so far.
+    pub(crate) fn number(&self) -> u64 {
+        self.0.number.load(Ordering::Relaxed)
+    }
+
     /// Whether there was one within the last seconds.
     pub(crate) fn is_recent(&self) -> bool {
-        self.0.number.load(Ordering::Relaxed) > 0
-            && self.last().is_some_and(|last| last.elapsed() < CHECK_ALL_FOR)
+        self.number() > 0 && self.last().is_some_and(|last| last.elapsed() < CHECK_ALL_FOR)
     }
 
     /// The number of failures, if there were any since the last write on trial that succeeded.
     pub(crate) fn since_last_write(&self) -> Option<u64> {
-        let number = self.0.number.load(Ordering::Relaxed);
+        let number = self.number();
         (number > self.0.before_last_write.load(Ordering::Relaxed)).then_some(number)
     }
 

@@ -25,6 +25,7 @@ use queue::attempt::Attempt;
 use queue::connections::Connections;
 use queue::failure::Failure;
 use queue::job::{Job, NewJob};
+use queue::session_health::Failures;
 use queue::settings::QueueSettings;
 use queue::workers::{RunningWorkers, Workers};
 use serde::{Deserialize, Serialize};
@@ -158,7 +159,7 @@ async fn setup() -> anyhow::Result<()> {
 }
 
 async fn enqueue_batch(number: usize) -> anyhow::Result<()> {
-    let pg = pool(1).await?;
+    let pg = connections(1).await?;
     let queue = Queue::open(&pg, QueueSettings::default());
     let begun = Instant::now();
     let ids: Vec<u64> = (0..number as u64).collect();
@@ -172,7 +173,7 @@ async fn enqueue_batch(number: usize) -> anyhow::Result<()> {
 }
 
 async fn enqueue_single(number: usize, callers: usize) -> anyhow::Result<()> {
-    let pg = pool(u32::try_from(callers)?).await?;
+    let pg = connections(u32::try_from(callers)?).await?;
     let queue = Queue::open(&pg, QueueSettings::default());
     let begun = Instant::now();
     let tasks: Vec<_> = (0..callers)
@@ -194,14 +195,14 @@ async fn enqueue_single(number: usize, callers: usize) -> anyhow::Result<()> {
 }
 
 /// One job in a transaction of its own.
-async fn enqueue(queue: &Queue, pg: &PgPool, job: &Noop) -> anyhow::Result<()> {
+async fn enqueue(queue: &Queue, pg: &Connections, job: &Noop) -> anyhow::Result<()> {
     let mut tx = queue.begin(pg).await?;
     tx.enqueue(job).await?;
     Ok(tx.commit().await?)
 }
 
 async fn produce(number: usize, every_ms: usize) -> anyhow::Result<()> {
-    let pg = pool(2).await?;
+    let pg = connections(2).await?;
     let queue = Queue::open(&pg, QueueSettings::default());
     let begun = Instant::now();
     let mut ticks = tokio::time::interval(Duration::from_millis(every_ms as u64));
@@ -286,13 +287,18 @@ async fn worker_queue() -> anyhow::Result<Queue> {
 impl App {
     async fn new(expected: usize) -> anyhow::Result<Self> {
         let tally = Tally { expected, seen: Mutex::default(), all_seen: Notify::new() };
-        Ok(Self { pg: pool(bare_drains::WRITERS).await?.into(), tally: Arc::new(tally) })
+        Ok(Self { pg: connections(bare_drains::WRITERS).await?, tally: Arc::new(tally) })
     }
 }
 
 async fn pool(connections: u32) -> anyhow::Result<PgPool> {
     let options = queue::connections::options().max_connections(connections).min_connections(connections);
     Ok(options.connect(&url()?).await?)
+}
+
+/// A pool whose callers hand connections on, as those of a service do.
+async fn connections(number: u32) -> anyhow::Result<Connections> {
+    Ok(Connections::new(pool(number).await?, Failures::default()))
 }
 
 fn url() -> anyhow::Result<String> {

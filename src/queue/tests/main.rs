@@ -14,6 +14,7 @@ mod durability;
 mod enqueueing;
 mod histories;
 mod history;
+mod idle_connections;
 mod inspection;
 mod lanes;
 mod leases;

@@ -142,7 +142,7 @@ pub(crate) async fn claim(request: &ClaimRequest, room: usize) -> sqlx::Result<V
         .bind(i32::try_from(room).unwrap_or(i32::MAX))
         .bind(request.number);
     let rows: Vec<ClaimedRow> =
-        request.process.queue.cache().run(async |conn| claim.fetch_all(conn).await).await?;
+        request.process.queue.pool().run(async |conn| claim.fetch_all(conn).await).await?;
     Ok(rows.into_iter().map(|row| ClaimedJob::new(row, request, None)).collect())
 }
 
@@ -163,7 +163,7 @@ pub(crate) async fn claim_suspect(
         .bind(permit.max_suspicion)
         .bind(request.number);
     let row: Option<ClaimedRow> =
-        request.process.queue.cache().run(async |conn| claim.fetch_optional(conn).await).await?;
+        request.process.queue.pool().run(async |conn| claim.fetch_optional(conn).await).await?;
     let Some(row) = row else { return Ok(Vec::new()) };
     let running = permit.start(row.suspicion);
     Ok(vec![ClaimedJob::new(row, request, Some(running))])
@@ -180,7 +180,7 @@ pub(crate) async fn hand_back_unknown(request: &ClaimRequest, suspects: bool) ->
         .bind(known)
         .bind(fences)
         .bind(request.number);
-    request.process.queue.cache().run(async |conn| statement.fetch_one(conn).await).await
+    request.process.queue.pool().run(async |conn| statement.fetch_one(conn).await).await
 }
 
 impl ClaimedJob {

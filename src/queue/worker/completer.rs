@@ -33,7 +33,7 @@ async fn store(queue: Queue, mut receiver: UnboundedReceiver<Completion>) {
     let mut free = CompletionLine::default();
     let mut in_lanes = CompletionLine::default();
     let mut singles = JoinSet::new();
-    let wait_permits = Arc::new(Semaphore::new(queue.cache().size().saturating_sub(NEVER_WAITING).max(1)));
+    let wait_permits = Arc::new(Semaphore::new(queue.pool().size().saturating_sub(NEVER_WAITING).max(1)));
     let mut received = Vec::with_capacity(batch);
     let mut open = true;
     while open || free.is_busy() || in_lanes.is_busy() {

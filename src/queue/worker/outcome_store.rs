@@ -58,7 +58,7 @@ pub(crate) async fn finish_free(queue: Queue, mut done: Vec<Completion>) -> Vec<
             Some(tids) => sqlx::query(FINISH_AT).bind(tids).bind(&ids).bind(&fences).bind(&of_claims),
             None => sqlx::query(FINISH_FREE).bind(&ids).bind(&fences),
         };
-        queue.cache().run(async move |conn| finish.execute(conn).await)
+        queue.pool().run(async move |conn| finish.execute(conn).await)
     })
     .await;
     if finished.is_some() {
@@ -78,7 +78,7 @@ pub(crate) async fn finish_in_lanes(
     let _permit = queue.batch_permit(done.len()).await;
     let answer: Option<(Vec<String>, Vec<JobId>)> = persist(queue, &lease, "complete jobs", || {
         let finish = sqlx::query_as(FINISH).bind(&ids).bind(&fences).bind(locked == LockedRows::Wait);
-        queue.cache().run(async move |conn| finish.fetch_one(conn).await)
+        queue.pool().run(async move |conn| finish.fetch_one(conn).await)
     })
     .await;
     let Some((woken_pools, mut skipped)) = answer else { return Vec::new() };
@@ -151,7 +151,7 @@ pub(crate) async fn settle(queue: Queue, completion: Completion, wait_permits: A
             .bind(verdict)
             .bind(delay.as_secs_f64())
             .bind(error);
-        queue.cache().run(async move |conn| settle.fetch_one(conn).await)
+        queue.pool().run(async move |conn| settle.fetch_one(conn).await)
     })
     .await;
     let became = became.flatten();

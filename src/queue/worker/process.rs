@@ -153,7 +153,7 @@ impl WorkerProcess {
             .bind(&self.name)
             .bind(settings.lease.as_secs_f64())
             .bind(&self.kinds);
-        let joined = self.queue.cache().run(async |conn| joined.fetch_one(conn).await);
+        let joined = self.queue.pool().run(async |conn| joined.fetch_one(conn).await);
         match tokio::time::timeout(settings.statement_timeout, joined).await {
             Ok(Ok(worker_id)) => {
                 let lease = Lease { worker_id, lost: CancellationToken::new() };
@@ -177,7 +177,7 @@ impl WorkerProcess {
                 .bind(lease.worker_id)
                 .bind(settings.lease.as_secs_f64())
                 .bind(&self.name);
-        let renewed = self.queue.cache().run(async |conn| renewed.execute(conn).await);
+        let renewed = self.queue.pool().run(async |conn| renewed.execute(conn).await);
         let pause =
             match tokio::time::timeout(settings.statement_timeout.min(settings.lease / 3), renewed).await {
                 Ok(Ok(done)) if done.rows_affected() == 1 => {
@@ -218,7 +218,7 @@ impl WorkerProcess {
         let known = (self.in_doubt.load(Ordering::SeqCst) == 0).then_some(known);
         lease.lost.cancel();
         let leave = sqlx::query_scalar("SELECT queue.leave($1, $2)").bind(lease.worker_id).bind(known);
-        self.queue.cache().run(async |conn| leave.fetch_one(conn).await).await
+        self.queue.pool().run(async |conn| leave.fetch_one(conn).await).await
     }
 }
 

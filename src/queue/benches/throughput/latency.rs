@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use queue::attempt::Attempt;
+use queue::connections::Connections;
 use queue::failure::Failure;
 use queue::job::Job;
+use queue::session_health::Failures;
 use queue::workers::Workers;
 use serde::{Deserialize, Serialize};
 
@@ -70,7 +72,8 @@ pub(crate) async fn at(server: &Server, per_sec: u64, seconds: u64) -> anyhow::R
         .register(ping)
         .start()
         .await?;
-    let (pg, sender) = (server.pool(2).await?, server.queue(2).await?);
+    let pg = Connections::new(server.pool(2).await?, Failures::default());
+    let sender = server.queue(2).await?;
     let mut ticks = tokio::time::interval(Duration::from_micros(1_000_000 / per_sec));
     let jobs = warm_up(per_sec) + usize::try_from(per_sec * seconds)?;
     for _ in 0..jobs {

@@ -8,6 +8,7 @@ use queue::attempt::Attempt;
 use queue::connections::Connections;
 use queue::failure::Failure;
 use queue::job::{Job, NewJob};
+use queue::session_health::Failures;
 use queue::workers::Workers;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -89,7 +90,8 @@ impl Tally {
 /// All jobs, so many in a transaction.
 pub(crate) async fn enqueue_batches(server: &Server, jobs: usize, batch: usize) -> anyhow::Result<f64> {
     server.clear().await?;
-    let (pg, queue) = (server.pool(1).await?, server.queue(1).await?);
+    let pg = Connections::new(server.pool(1).await?, Failures::default());
+    let queue = server.queue(1).await?;
     let begun = Instant::now();
     let ids: Vec<usize> = (0..jobs).collect();
     for ids in ids.chunks(batch) {
@@ -103,7 +105,8 @@ pub(crate) async fn enqueue_batches(server: &Server, jobs: usize, batch: usize) 
 /// Each job in a transaction of its own, by so many callers.
 pub(crate) async fn enqueue_single(server: &Server, jobs: usize, callers: usize) -> anyhow::Result<f64> {
     server.clear().await?;
-    let (pg, queue) = (server.pool(u32::try_from(callers)?).await?, server.queue(2).await?);
+    let pg = Connections::new(server.pool(u32::try_from(callers)?).await?, Failures::default());
+    let queue = server.queue(2).await?;
     let begun = Instant::now();
     let tasks = (0..callers).map(|caller| {
         let (pg, queue) = (pg.clone(), queue.clone());
@@ -150,7 +153,8 @@ pub(crate) async fn drain(
     let wal_before = wal(server).await?;
     let runs = std::iter::repeat_with(|| AtomicU8::new(0)).take(jobs).collect();
     let tally = Arc::new(Tally { runs, ran: AtomicUsize::new(0), all_ran: Notify::new() });
-    let app = App { pg: server.pool(bare_drains::WRITERS).await?.into(), tally: tally.clone() };
+    let pg = Connections::new(server.pool(bare_drains::WRITERS).await?, Failures::default());
+    let app = App { pg, tally: tally.clone() };
     let begun = Instant::now();
     let workers = Workers::new(&queue, app).pool(Noop::POOL, CONCURRENCY, Duration::from_secs(60));
     let workers = match handlers {
