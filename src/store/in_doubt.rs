@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use crate::chunks::{self, ChunkState, SendOutcome};
+use crate::chunks::ChunkState;
 use crate::ids::{AddressId, ChunkId, DeliveryId};
+use crate::send_attempts::{self, SendOutcome};
 use crate::text_enum::text_enum;
 
 /// A send of which nobody knows whether it arrived.
@@ -38,7 +39,7 @@ text_enum! {
 
 /// Nobody knows whether this attempt reached Twilio; the chunk stays `sending`.
 pub async fn raise(conn: &mut PgConnection, id: ChunkId, attempt: i32, error: &str) -> sqlx::Result<()> {
-    chunks::end_attempt(conn, id, attempt, SendOutcome::InDoubt, None, None, Some(error)).await
+    send_attempts::end(conn, id, attempt, SendOutcome::InDoubt, None, None, Some(error)).await
 }
 
 /// Notes that a list of Twilio's did not have this attempt. Returns the seconds since the first such list; 0 if this

@@ -81,6 +81,8 @@ pub mod schedulers;
 pub mod schedules;
 /// Keys of the hashes.
 pub mod secret_keys;
+/// Tries to hand chunks to Twilio.
+pub mod send_attempts;
 /// The pace of everything that is sent.
 pub mod sender_pace;
 /// Moments at which schedules fell due.
@@ -97,6 +99,8 @@ pub mod turn_attempts;
 pub mod turn_records;
 /// Runs of the agent.
 pub mod turns;
+/// What becomes of messages that Twilio has accepted.
+pub mod twilio_statuses;
 /// Entries of Twilio's list that nobody could take in.
 pub mod unusable_entries;
 /// Gateways that users have of their own.

@@ -114,7 +114,8 @@ async fn a_message_without_a_final_state_is_looked_up_a_few_times_and_then_left(
     })
     .await;
 
-    let unsettled = store::chunks::unsettled(&mut app.pg.acquire().await.unwrap(), 2, 0.0).await.unwrap();
+    let unsettled =
+        store::twilio_statuses::unsettled(&mut app.pg.acquire().await.unwrap(), 2, 0.0).await.unwrap();
     assert_eq!(app.text("SELECT state FROM channel_chunks WHERE meter_proactive").await, "sent");
     assert_eq!(app.count("SELECT count(*) FROM channel_alerts").await, Some(0));
     assert!(!unsettled.is_empty(), "it is left as it is");

@@ -2,8 +2,8 @@
 
 use queue::transaction::Transaction;
 use store::alerts::AlertCause;
-use store::chunks::Accepted;
 use store::ids::ChunkId;
+use store::send_attempts::Accepted;
 
 use crate::alerts;
 use crate::app::Settings;
@@ -17,7 +17,7 @@ pub(crate) async fn accept(
     attempt: i32,
     sid: &str,
 ) -> Result<Accepted, WriteError> {
-    let accepted = store::chunks::accept(tx, chunk_id, attempt, sid).await?;
+    let accepted = store::send_attempts::accept(tx, chunk_id, attempt, sid).await?;
     if let Accepted::DoubleSend { first_sid } = &accepted {
         let detail = format!("chunk {chunk_id} went out as {first_sid} and again as {sid}");
         alerts::raise(tx, settings, AlertCause::DoubleSend, &detail).await?;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use queue::failure::Failure;
 use queue::transaction::Transaction;
 use store::alerts::AlertCause;
-use store::chunks::{Chunk, End, Unsent};
+use store::chunks::{Chunk, End};
 use store::ids::AddressId;
+use store::send_attempts::Unsent;
 use twilio::address::is_number;
 use twilio::client::SendError;
 use twilio::errors::ErrorClass;
@@ -43,7 +44,8 @@ pub(super) async fn judge(
             hold_back(app, &mut tx, chunk, attempt, &text, app.settings.sending.daily_cap_probe_every).await?
         }
         SendError::NotSent { retry_after, .. } => {
-            store::chunks::return_to_planned(&mut tx, chunk.id, attempt, Unsent::NotSent, &text).await?;
+            store::send_attempts::return_to_planned(&mut tx, chunk.id, attempt, Unsent::NotSent, &text)
+                .await?;
             retry_after.map_or_else(
                 || Failure::retry(text.clone()),
                 |delay| Failure::RetryAfter(delay, text.clone().into()),
@@ -68,14 +70,15 @@ pub(super) async fn judge(
             hold_back(app, &mut tx, chunk, attempt, &text, app.settings.sending.daily_cap_probe_every).await?
         }
         SendError::Refused { class: ErrorClass::Template, .. } => {
-            store::chunks::return_to_planned(&mut tx, chunk.id, attempt, Unsent::NotSent, &text).await?;
+            store::send_attempts::return_to_planned(&mut tx, chunk.id, attempt, Unsent::NotSent, &text)
+                .await?;
             alerts::raise(&mut tx, &app.settings, AlertCause::Template, &text).await?;
             Failure::RetryAfter(TEMPLATE_PAUSE, text.clone().into())
         }
         SendError::Refused { code: Some(code @ NO_NUMBER), .. }
             if !is_number(to) && has_number(&mut tx, address.id).await? =>
         {
-            store::chunks::return_to_planned(&mut tx, chunk.id, attempt, Unsent::Refused(code), &text)
+            store::send_attempts::return_to_planned(&mut tx, chunk.id, attempt, Unsent::Refused(code), &text)
                 .await?;
             tracing::warn!(
                 chunk.id = chunk.id.0,
@@ -117,7 +120,7 @@ async fn hold_back(
     reason: &str,
     every: Duration,
 ) -> Result<Failure, Failure> {
-    store::chunks::return_to_planned(tx, chunk.id, attempt, Unsent::NotSent, reason).await?;
+    store::send_attempts::return_to_planned(tx, chunk.id, attempt, Unsent::NotSent, reason).await?;
     alerts::raise(tx, &app.settings, AlertCause::SenderRefused, reason).await?;
     sender::hold_back(tx, every).await?;
     Ok(Failure::Snooze(Duration::from_secs(1)))

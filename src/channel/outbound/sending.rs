@@ -9,9 +9,10 @@ use queue::failure::Failure;
 use queue::trace::TraceParent;
 use queue::transaction::Transaction;
 use store::addresses::Name;
-use store::chunks::{Accepted, Chunk, End};
+use store::chunks::{Chunk, End};
 use store::deliveries::Obstacle;
 use store::ids::ChunkId;
+use store::send_attempts::Accepted;
 use twilio::client::SendError;
 use twilio::errors::ErrorClass;
 use twilio::message::{MessageContent, OutboundMessage};
@@ -117,7 +118,7 @@ async fn begin(app: &App, chunk: &Chunk) -> Result<Option<(SendAttempt, String)>
     let Some(locked) = store::chunks::lock(&mut tx, chunk.id).await? else { return Ok(None) };
     let names = store::addresses::names(&mut tx, address.id).await?;
     let mut to = names.first().filter(|_| !locked.link_ended);
-    if to.is_some_and(Name::is_opaque) && store::chunks::was_refused(&mut tx, chunk.id).await? {
+    if to.is_some_and(Name::is_opaque) && store::send_attempts::was_refused(&mut tx, chunk.id).await? {
         to = to.and(names.iter().find(|name| !name.is_opaque()));
     }
     let is_free_text = locked.content_sid.is_none();
@@ -154,7 +155,7 @@ async fn mark(
     let trace = TraceParent::current();
     let trace = trace.as_ref().map(TraceParent::as_str);
     let deadline_secs = app.settings.sending.send_deadline.as_secs_f64();
-    let Some(number) = store::chunks::begin_sending(&mut tx, chunk.id, &to, deadline_secs, trace).await?
+    let Some(number) = store::send_attempts::begin(&mut tx, chunk.id, &to, deadline_secs, trace).await?
     else {
         return Ok(None);
     };

@@ -3,8 +3,10 @@
 
 use outside::words;
 use queue::transaction::Transaction;
-use store::chunks::{Accepted, Chunk, ChunkState, TwilioStatus};
+use store::chunks::{Chunk, ChunkState};
 use store::ids::{ChunkId, DeliveryId};
+use store::send_attempts::Accepted;
+use store::twilio_statuses::TwilioStatus;
 use twilio::errors::ErrorClass;
 
 use crate::app::Settings;
@@ -120,7 +122,7 @@ async fn move_chunk(
     let Report { status, error_code, error_message, .. } = report;
     // Twilio's words may quote ours.
     let message = error_message.map(|message| words::of_others(message, &[&chunk.body]));
-    if store::chunks::apply_status(tx, chunk.id, status, error_code, message.as_deref()).await? {
+    if store::twilio_statuses::apply(tx, chunk.id, status, error_code, message.as_deref()).await? {
         tracing::info!(chunk.id = chunk.id.0, status, "Chunk {} is {status}", chunk.id);
     }
     if report.failed_for_good() && settings.metering.credit_failed {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::TimeDelta;
 use queue::failure::Failure;
-use store::chunks::Unsettled;
+use store::twilio_statuses::Unsettled;
 use twilio::client::{ListFilter, PageUri};
 use twilio::listed::{Entry, ListedMessage};
 
@@ -26,7 +26,7 @@ pub async fn run(app: &App) -> Result<(), Failure> {
     for (look_ups, age) in (0i16..).zip(&app.settings.sending.status_look_ups) {
         loop {
             let mut conn = app.pg.acquire().await?;
-            let due = store::chunks::unsettled(&mut conn, look_ups, age.as_secs_f64()).await?;
+            let due = store::twilio_statuses::unsettled(&mut conn, look_ups, age.as_secs_f64()).await?;
             drop(conn);
             if due.is_empty() {
                 break;
@@ -60,7 +60,7 @@ async fn settle_batch(app: &App, due: &[Unsettled]) -> Result<(), Failure> {
             };
             status::apply(&mut tx, &app.settings, report).await?;
         }
-        store::chunks::note_look_up(&mut tx, &[chunk.id]).await?;
+        store::twilio_statuses::note_look_up(&mut tx, &[chunk.id]).await?;
         tx.commit().await?;
     }
     Ok(())

@@ -72,7 +72,7 @@ pub(crate) struct CallbackNames {
 
 async fn trace_of(receiver: &Receiver, names: CallbackNames) -> sqlx::Result<Option<TraceParent>> {
     let (Some(chunk), Some(attempt)) = (names.chunk, names.attempt) else { return Ok(None) };
-    let trace = store::chunks::trace_of_attempt(&mut *receiver.pg.acquire().await?, chunk, attempt).await?;
+    let trace = store::send_attempts::trace(&mut *receiver.pg.acquire().await?, chunk, attempt).await?;
     Ok(trace.as_deref().and_then(TraceParent::parse).map(|sent| sent.child()))
 }
 

@@ -7,12 +7,14 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use sqlx::{Connection as _, PgConnection};
 use store::allowances::{self, Usage, Wish};
-use store::chunks::{self, ChunkState, End, Unsent};
+use store::chunks::{self, ChunkState, End};
 use store::deliveries::{self, NewChunk, Purpose};
 use store::ids::{AddressId, ChunkId, DeliveryId, LinkId};
 use store::in_doubt::{self, AdminVerdict};
 use store::periods::{Anchor, Period};
 use store::proactive_deliveries::{self, Beginning, NewProactive, Opening};
+use store::send_attempts::{self, Unsent};
+use store::twilio_statuses;
 use tokio::task::JoinSet;
 
 use crate::{PERSON, SCHEMA, Tables, conversation, find};
@@ -152,13 +154,13 @@ async fn whatever_happens_to_a_chunk_its_proof_stands_and_the_counters_are_right
             let step = rng.random_range(0..10);
             steps.push((step, id));
             match step {
-                0 | 1 => drop(chunks::begin_sending(&mut conn, id, PERSON, 20.0, None).await.unwrap()),
+                0 | 1 => drop(send_attempts::begin(&mut conn, id, PERSON, 20.0, None).await.unwrap()),
                 2 if before.attempt > 0 => {
                     sids += 1;
-                    chunks::accept(&mut conn, id, before.attempt, &format!("SM{sids}")).await.unwrap();
+                    send_attempts::accept(&mut conn, id, before.attempt, &format!("SM{sids}")).await.unwrap();
                 }
                 3 => drop(
-                    chunks::return_to_planned(&mut conn, id, before.attempt, Unsent::Missed, "missed")
+                    send_attempts::return_to_planned(&mut conn, id, before.attempt, Unsent::Missed, "missed")
                         .await
                         .unwrap(),
                 ),
@@ -171,7 +173,7 @@ async fn whatever_happens_to_a_chunk_its_proof_stands_and_the_counters_are_right
                 6 | 7 => {
                     let status = ["sent", "delivered", "read", "failed", "undelivered", "queued", "new"]
                         [rng.random_range(0..7)];
-                    chunks::apply_status(&mut conn, id, status, None, None).await.unwrap();
+                    twilio_statuses::apply(&mut conn, id, status, None, None).await.unwrap();
                     if matches!(status, "failed" | "undelivered") {
                         allowances::credit(&mut conn, id).await.unwrap();
                         allowances::credit(&mut conn, id).await.unwrap();

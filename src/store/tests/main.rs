@@ -26,12 +26,13 @@ use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 use store::addresses::{FoundAddress, Name, Sender};
 use store::alerts::AlertCause;
-use store::chunks::{self, Accepted, End, Unsent};
+use store::chunks::{self, End};
 use store::deliveries::{self, NewChunk, NewDelivery, Purpose};
 use store::ids::{AddressId, ChunkId, ConversationId, MessageId};
 use store::messages::{self, Inserted, MessageOutcome, NewMessage};
 use store::migrations::{self, MigrationError};
-use store::{addresses, alerts, conversations, links, turn_attempts, turns, users};
+use store::send_attempts::{self, Accepted, Unsent};
+use store::{addresses, alerts, conversations, links, turn_attempts, turns, twilio_statuses, users};
 
 pub(crate) static SCHEMA: Schema<'static> =
     Schema { migrations: &migrations::MIGRATOR, functions: migrations::FUNCTIONS };
@@ -117,7 +118,7 @@ impl Tables {
     /// A chunk that is being sent, at attempt 1.
     async fn sending_chunk(&self) -> ChunkId {
         let id = self.chunks(1).await[0];
-        let attempt = chunks::begin_sending(&mut self.pg.acquire().await.unwrap(), id, PERSON, 20.0, None)
+        let attempt = send_attempts::begin(&mut self.pg.acquire().await.unwrap(), id, PERSON, 20.0, None)
             .await
             .unwrap();
         assert_eq!(attempt, Some(1));
@@ -318,11 +319,17 @@ async fn only_a_planned_chunk_begins_to_be_sent() {
     let chunk = tables.sending_chunk().await;
     let mut conn = tables.pg.acquire().await.unwrap();
 
-    assert_eq!(chunks::begin_sending(&mut conn, chunk, PERSON, 20.0, None).await.unwrap(), None);
-    assert!(chunks::return_to_planned(&mut conn, chunk, 1, Unsent::NotSent, "no connection").await.unwrap());
-    assert_eq!(chunks::begin_sending(&mut conn, chunk, PERSON, 20.0, None).await.unwrap(), Some(2));
+    assert_eq!(send_attempts::begin(&mut conn, chunk, PERSON, 20.0, None).await.unwrap(), None);
     assert!(
-        !chunks::return_to_planned(&mut conn, chunk, 1, Unsent::NotSent, "an old attempt").await.unwrap()
+        send_attempts::return_to_planned(&mut conn, chunk, 1, Unsent::NotSent, "no connection")
+            .await
+            .unwrap()
+    );
+    assert_eq!(send_attempts::begin(&mut conn, chunk, PERSON, 20.0, None).await.unwrap(), Some(2));
+    assert!(
+        !send_attempts::return_to_planned(&mut conn, chunk, 1, Unsent::NotSent, "an old attempt")
+            .await
+            .unwrap()
     );
 }
 
@@ -332,14 +339,15 @@ async fn a_second_sid_for_one_chunk_is_a_double_send() {
     let chunk = tables.sending_chunk().await;
     let mut conn = tables.pg.acquire().await.unwrap();
 
-    assert_eq!(chunks::accept(&mut conn, chunk, 1, "SM1").await.unwrap(), Accepted::Stored);
-    assert_eq!(chunks::accept(&mut conn, chunk, 1, "SM1").await.unwrap(), Accepted::Already);
+    assert_eq!(send_attempts::accept(&mut conn, chunk, 1, "SM1").await.unwrap(), Accepted::Stored);
+    assert_eq!(send_attempts::accept(&mut conn, chunk, 1, "SM1").await.unwrap(), Accepted::Already);
     assert_eq!(
-        chunks::accept(&mut conn, chunk, 1, "SM2").await.unwrap(),
+        send_attempts::accept(&mut conn, chunk, 1, "SM2").await.unwrap(),
         Accepted::DoubleSend { first_sid: "SM1".into() }
     );
 
-    let owned = chunks::owned_sids(&mut conn, &["SM1".into(), "SM2".into(), "SM3".into()]).await.unwrap();
+    let owned =
+        send_attempts::owned_sids(&mut conn, &["SM1".into(), "SM2".into(), "SM3".into()]).await.unwrap();
     assert_eq!(owned.len(), 2);
 }
 
@@ -361,9 +369,9 @@ async fn statuses_only_move_a_chunk_forward() {
     for (number, (statuses, expected)) in cases.into_iter().enumerate() {
         let chunk = tables.sending_chunk().await;
         let mut conn = tables.pg.acquire().await.unwrap();
-        chunks::accept(&mut conn, chunk, 1, &format!("SM{number}")).await.unwrap();
+        send_attempts::accept(&mut conn, chunk, 1, &format!("SM{number}")).await.unwrap();
         for status in statuses {
-            chunks::apply_status(&mut conn, chunk, status, None, None).await.unwrap();
+            twilio_statuses::apply(&mut conn, chunk, status, None, None).await.unwrap();
         }
         assert_eq!(tables.state(chunk).await, expected, "{statuses:?}");
     }
@@ -375,9 +383,9 @@ async fn a_failure_in_the_middle_cancels_the_rest_of_its_delivery() {
     let ids = tables.chunks(3).await;
     let mut conn = tables.pg.acquire().await.unwrap();
 
-    chunks::begin_sending(&mut conn, ids[0], PERSON, 20.0, None).await.unwrap();
-    chunks::accept(&mut conn, ids[0], 1, "SM1").await.unwrap();
-    chunks::begin_sending(&mut conn, ids[1], PERSON, 20.0, None).await.unwrap();
+    send_attempts::begin(&mut conn, ids[0], PERSON, 20.0, None).await.unwrap();
+    send_attempts::accept(&mut conn, ids[0], 1, "SM1").await.unwrap();
+    send_attempts::begin(&mut conn, ids[1], PERSON, 20.0, None).await.unwrap();
     chunks::end(&mut conn, ids[1], End::Failed, Some(63024), "refused").await.unwrap();
     let delivery = chunks::get(&mut conn, ids[0]).await.unwrap().unwrap().delivery_id;
     deliveries::follow_chunks(&mut conn, delivery).await.unwrap();

@@ -8,7 +8,7 @@ use store::addresses::Name;
 use store::alerts::AlertCause;
 use store::ids::{AddressId, MessageId};
 use store::messages::{self, Arrived, Inserted, NewMessage, StoredArrival};
-use store::{addresses, alerts, chunks};
+use store::{addresses, alerts, send_attempts};
 use tokio::task::JoinSet;
 
 use crate::{PERSON, Tables, find};
@@ -69,7 +69,7 @@ async fn one_of_many_senders_gets_the_chunk() {
     let begun = at_once(20, |_| {
         let pg = tables.pg.clone();
         async move {
-            chunks::begin_sending(&mut pg.acquire().await.unwrap(), chunk, PERSON, 20.0, None).await.unwrap()
+            send_attempts::begin(&mut pg.acquire().await.unwrap(), chunk, PERSON, 20.0, None).await.unwrap()
         }
     });
 

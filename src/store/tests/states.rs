@@ -2,7 +2,7 @@
 
 use store::chunks::{self, End};
 use store::ids::ChunkId;
-use store::{addresses, deliveries, messages, turn_attempts, turns};
+use store::{addresses, deliveries, messages, send_attempts, turn_attempts, turns, twilio_statuses};
 
 use crate::{PERSON, Tables, find};
 
@@ -21,7 +21,7 @@ async fn a_chunk_begins_to_be_sent_only_from_planned() {
         let chunk = tables.chunks(1).await[0];
         force(&tables, chunk, state, sid).await;
 
-        let begun = chunks::begin_sending(&mut conn, chunk, PERSON, 20.0, None).await.unwrap();
+        let begun = send_attempts::begin(&mut conn, chunk, PERSON, 20.0, None).await.unwrap();
 
         assert_eq!(begun, (state == "planned").then_some(1), "{state}");
         let after = if state == "planned" { "sending" } else { state };
@@ -76,7 +76,7 @@ async fn a_status_moves_an_accepted_chunk_forward_only() {
             let chunk = tables.chunks(1).await[0];
             force(&tables, chunk, state, true).await;
 
-            let moved = chunks::apply_status(&mut conn, chunk, status, None, None).await.unwrap();
+            let moved = twilio_statuses::apply(&mut conn, chunk, status, None, None).await.unwrap();
 
             assert_eq!(tables.state(chunk).await, expected, "{state}, {status}");
             assert_eq!(moved, state != expected, "{state}, {status}");
@@ -93,7 +93,7 @@ async fn a_chunk_without_a_sid_is_moved_by_no_status() {
         let chunk = tables.chunks(1).await[0];
         force(&tables, chunk, state, false).await;
         for status in ["sent", "delivered", "read", "failed", "undelivered"] {
-            assert!(!chunks::apply_status(&mut conn, chunk, status, None, None).await.unwrap(), "{state}");
+            assert!(!twilio_statuses::apply(&mut conn, chunk, status, None, None).await.unwrap(), "{state}");
         }
     }
 }

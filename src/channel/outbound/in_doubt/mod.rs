@@ -16,10 +16,11 @@ use queue::connections::Connections;
 use queue::failure::Failure;
 use queue::transaction::Transaction;
 use store::alerts::AlertCause;
-use store::chunks::{Chunk, ChunkState, End, Unsent};
+use store::chunks::{Chunk, ChunkState, End};
 use store::deliveries::DeliveryState;
 use store::ids::ChunkId;
 use store::in_doubt::AdminVerdict;
+use store::send_attempts::Unsent;
 use twilio::address::spellings;
 use twilio::client::{ListFilter, LookupError};
 use twilio::listed::Entry;
@@ -67,7 +68,7 @@ pub async fn resolve(app: &App, attempt: &Attempt, chunk: &Chunk) -> Result<(), 
     let since_first_miss =
         Duration::from_secs_f64(store::in_doubt::note_miss(&mut tx, chunk.id, chunk.attempt).await?);
     if since_first_miss >= times.in_doubt_second_look {
-        store::chunks::return_to_planned(
+        store::send_attempts::return_to_planned(
             &mut tx,
             chunk.id,
             chunk.attempt,
@@ -156,7 +157,7 @@ async fn find(
     let listed = list(app, to, started_at).await?;
     let mut conn = app.pg.acquire().await?;
     let sids: Vec<String> = listed.iter().filter_map(|entry| Some(sid(entry)?.to_owned())).collect();
-    let owned = store::chunks::owned_sids(&mut conn, &sids).await?.into_iter().collect();
+    let owned = store::send_attempts::owned_sids(&mut conn, &sids).await?.into_iter().collect();
     let rivals: Vec<Rival> = store::in_doubt::rivals(&mut conn, chunk.id, chunk.address_id)
         .await?
         .into_iter()
