@@ -8,7 +8,7 @@
 use channel::app::App;
 use channel::conversation::{browser_session, quiet_time};
 use channel::inbound::commands::Command;
-use channel::inbound::moderation::Verdict;
+use channel::inbound::moderation::ModerationVerdict;
 use channel::inbound::{admission, claims};
 use channel::kinds::ReceiveMessage;
 use channel::texts;
@@ -40,12 +40,12 @@ pub async fn run(job: ReceiveMessage, app: App, attempt: Attempt) -> Result<(), 
         }
         let Some(message) = waiting(&mut tx, job.message).await? else { return Ok(()) };
         match decide(&app, &mut tx, &message, &command, browser, verdict.as_ref()).await? {
-            Decided::Yes => {
+            Decision::Yes => {
                 attempt.complete(&mut tx).await?;
                 tx.commit().await?;
                 return Ok(());
             }
-            Decided::AskModerator => {
+            Decision::AskModerator => {
                 // That it was let through is kept, so that it is not counted again.
                 tx.commit().await?;
                 verdict = Some(app.settings.moderation.ask(&attempt, &message).await?);
@@ -55,7 +55,7 @@ pub async fn run(job: ReceiveMessage, app: App, attempt: Attempt) -> Result<(), 
 }
 
 /// Whether everything about a message could be decided.
-enum Decided {
+enum Decision {
     /// It has its outcome, or the agent shall see it.
     Yes,
     /// Only a moderator can say whether the agent may see it.
@@ -74,45 +74,45 @@ async fn decide(
     message: &Message,
     command: &Command,
     browser: Option<&'static str>,
-    verdict: Option<&Verdict>,
-) -> Result<Decided, Failure> {
+    verdict: Option<&ModerationVerdict>,
+) -> Result<Decision, Failure> {
     if matches!(command, Command::Claim(_)) {
         // Also a refused one: it may still be worth something, or nearly be one that is.
         store::redactions::of_claim(tx, message.id).await?;
     }
     if admission::is_late(tx, message).await? {
-        return Ok(Decided::Yes);
+        return Ok(Decision::Yes);
     }
     if let Command::Claim(token) = command {
         claims::redeem(app, tx, message, token).await?;
-        return Ok(Decided::Yes);
+        return Ok(Decision::Yes);
     }
-    let Some(link) = admission::user(app, tx, message).await? else { return Ok(Decided::Yes) };
+    let Some(link) = admission::user(app, tx, message).await? else { return Ok(Decision::Yes) };
     if *command == Command::EndBrowserSession {
         // The sender was linked while we looked: now there is somebody to ask about.
         let Some(text) = browser else { return Err(Failure::retry("the sender has just been linked")) };
         admission::tell(app, tx, message, text).await?;
         store::messages::end(tx, message.id, MessageOutcome::Browser, text).await?;
-        return Ok(Decided::Yes);
+        return Ok(Decision::Yes);
     }
     if !admission::pace(app, tx, message).await? {
-        return Ok(Decided::Yes);
+        return Ok(Decision::Yes);
     }
     match verdict {
-        None => return Ok(Decided::AskModerator),
-        Some(Verdict::Blocked(reason)) => {
+        None => return Ok(Decision::AskModerator),
+        Some(ModerationVerdict::Blocked(reason)) => {
             admission::tell(app, tx, message, texts::MODERATED).await?;
             store::messages::end(tx, message.id, MessageOutcome::Moderated, reason).await?;
-            return Ok(Decided::Yes);
+            return Ok(Decision::Yes);
         }
-        Some(Verdict::Pass) => {}
+        Some(ModerationVerdict::Pass) => {}
     }
     let conversation = store::conversations::of_user(tx, &link.user_id).await?;
     store::conversations::lock(tx, conversation).await?;
     store::messages::accept(tx, message.id, conversation).await?;
     quiet_time::enqueue_answer(tx, &app.settings.agent, conversation, message.id).await?;
     tracing::info!(message.id = message.id.0, "Accepted message {}", message.id);
-    Ok(Decided::Yes)
+    Ok(Decision::Yes)
 }
 
 /// Ends the browser session of the sender's conversation; what to say about it. `None`: the sender is nobody's phone.

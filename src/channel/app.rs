@@ -16,7 +16,7 @@ use whatsapp_text::text::Format;
 use crate::conversation::memory::MemorySettings;
 use crate::conversation::unsaved_replies::UnsavedReplies;
 use crate::durations;
-use crate::inbound::limits::Limits;
+use crate::inbound::limits::RateLimits;
 use crate::inbound::moderation::Moderation;
 use crate::plans::Plans;
 
@@ -70,7 +70,7 @@ pub struct Settings {
     /// What users may do.
     pub plans: Plans,
     /// How fast they may write.
-    pub limits: Limits,
+    pub limits: RateLimits,
     /// Where their own agents may be.
     pub agent_hosts: AllowedHosts,
     /// What they may say to the agent.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::error::{Doing, Error};
 use crate::launch::Launch;
-use crate::lease::Lease;
+use crate::lease::ClusterLease;
 use crate::place::Place;
 use crate::postmaster::{PORT, Postmaster};
 use crate::server_binaries;
@@ -87,7 +87,7 @@ impl PrivatePostgres {
         let _gate = place.gate()?;
         let launch = Launch::prepare(settings, &place)?;
         launch.copy(&self.place, &self.name, name)?;
-        let share = Lease::in_folder(&place.folder).open(&place, settings.linger)?;
+        let share = ClusterLease::in_folder(&place.folder).open(&place, settings.linger)?;
         launch.serve(environment)?;
         Ok(Self { place, name: self.name.clone(), version: self.version, started: true, _share: share })
     }
@@ -152,7 +152,7 @@ impl PrivatePostgres {
 
 /// A share in the lease, and whether the server was started for it.
 fn join_or_start(settings: &ClusterSettings, place: &Place) -> Result<(File, bool), Error> {
-    let lease = Lease::in_folder(&place.folder);
+    let lease = ClusterLease::in_folder(&place.folder);
     let postmaster = Postmaster { place };
     let share = lease.join()?;
     let is_up = postmaster.is_up();

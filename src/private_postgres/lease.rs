@@ -24,13 +24,13 @@ const WATCHER: &str = include_str!("watcher.sh");
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The lease of one cluster.
-pub(crate) struct Lease {
+pub(crate) struct ClusterLease {
     fifo: PathBuf,
     /// Where the watcher writes the shares that it has counted.
     shares: PathBuf,
 }
 
-impl Lease {
+impl ClusterLease {
     pub(crate) fn in_folder(folder: &Path) -> Self {
         Self { fifo: folder.join("lease"), shares: folder.join("shares") }
     }

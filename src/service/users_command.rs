@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use channel::app::Settings;
 use channel::erasure;
-use channel::inbound::changed_ids::{self, Decided};
+use channel::inbound::changed_ids::{self, IdDecisions};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use queue::Queue;
@@ -106,8 +106,8 @@ async fn known(conn: &mut PgConnection, id: &str) -> anyhow::Result<User> {
     user.with_context(|| format!("user {id:?} is not known here"))
 }
 
-fn decided(decided: &Decided) -> Value {
-    let Decided { proven_again, confirmed, held_back, claimed_meanwhile } = decided;
+fn decided(decided: &IdDecisions) -> Value {
+    let IdDecisions { proven_again, confirmed, held_back, claimed_meanwhile } = decided;
     json!({
         "provenAgain": proven_again,
         "confirmed": confirmed,

@@ -265,11 +265,11 @@ impl TwilioClient {
     /// The files of a message, each with the URL that its webhook would have named. A file that Twilio does not locate is left out.
     pub async fn list_media(&self, sid: &str) -> Result<Vec<(String, ListedMedia)>, LookupError> {
         #[derive(Deserialize)]
-        struct ListPage {
+        struct MediaPage {
             media_list: Vec<Box<RawValue>>,
         }
         let account = &self.account.account_sid;
-        let page: ListPage = self.look_up(&self.url(&format!("Messages/{sid}/Media.json"))).await?;
+        let page: MediaPage = self.look_up(&self.url(&format!("Messages/{sid}/Media.json"))).await?;
         let files =
             page.media_list.iter().filter_map(|file| serde_json::from_str::<ListedMedia>(file.get()).ok());
         let located = files.filter_map(|file| {

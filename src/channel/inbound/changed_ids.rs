@@ -105,7 +105,7 @@ pub const REMEDY: &str = "no further link is held back until you decide: `cloudy
 
 /// What became of the changed ids.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Decided {
+pub struct IdDecisions {
     /// Links that were held back and are proven again.
     pub proven_again: u32,
     /// People who were let through by their number and have their new id now.
@@ -118,9 +118,9 @@ pub struct Decided {
 
 /// The sender has moved: ids that changed since then are the same people's, and so are those of people who have not written yet. Asked again
 /// it goes on where it was interrupted.
-pub async fn trust(pg: &Connections, settings: &Settings, since: DateTime<Utc>) -> sqlx::Result<Decided> {
+pub async fn trust(pg: &Connections, settings: &Settings, since: DateTime<Utc>) -> sqlx::Result<IdDecisions> {
     write_decision(pg, Some(since)).await?;
-    let mut decided = Decided::default();
+    let mut decided = IdDecisions::default();
     let mut behind = 0;
     while let Some(change) =
         next(pg, behind, &[ChangeState::Held, ChangeState::LetThrough], Some(since)).await?
@@ -161,9 +161,9 @@ pub async fn trust(pg: &Connections, settings: &Settings, since: DateTime<Utc>) 
 
 /// The sender has not moved: whoever was let through by the number alone is somebody else. `None`: nothing waits for a decision. Asked again
 /// it goes on where it was interrupted.
-pub async fn refuse(pg: &Connections) -> sqlx::Result<Option<Decided>> {
+pub async fn refuse(pg: &Connections) -> sqlx::Result<Option<IdDecisions>> {
     let waited = write_decision(pg, None).await?;
-    let mut decided = Decided::default();
+    let mut decided = IdDecisions::default();
     let mut behind = 0;
     while let Some(change) = next(pg, behind, &[ChangeState::LetThrough], None).await? {
         behind = change.id;

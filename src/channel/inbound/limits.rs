@@ -10,7 +10,7 @@ use store::rate_buckets::{self, Bucket, Rate};
 
 /// The operator's limits; 0: none.
 #[derive(Clone, Copy, Debug, Deserialize)]
-pub struct Limits {
+pub struct RateLimits {
     /// Messages of one user in a minute, in the long run …
     pub per_sender_per_min: u32,
     /// … and at once.
@@ -24,7 +24,7 @@ pub struct Limits {
 /// A notice about the limit is sent once in this time.
 pub(crate) const WINDOW: Duration = Duration::from_secs(60);
 
-impl Limits {
+impl RateLimits {
     /// Whether a user may write this.
     pub(crate) async fn admit_sender(
         &self,

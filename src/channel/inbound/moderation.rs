@@ -35,7 +35,7 @@ pub struct Moderation {
 
 /// What came of looking at a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ModerationVerdict {
     /// The agent may see it.
     Pass,
     /// The agent must not see it, for this reason.
@@ -50,15 +50,15 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 impl Moderation {
     /// What can be said without asking anybody. `None`: the moderator must be asked.
-    pub fn by_rules(&self, message: &Message) -> Option<Verdict> {
+    pub fn by_rules(&self, message: &Message) -> Option<ModerationVerdict> {
         if self.mode == Mode::Off {
-            return Some(Verdict::Pass);
+            return Some(ModerationVerdict::Pass);
         }
         if let Some(number) = self.first_match(&words(message)) {
             return Some(self.object(message, format!("moderation.rules, number {}", number + 1)));
         }
         let nothing_to_ask = self.moderator.is_none() || words(message).trim().is_empty();
-        nothing_to_ask.then_some(Verdict::Pass)
+        nothing_to_ask.then_some(ModerationVerdict::Pass)
     }
 
     /// How long the moderator may take for an answer; nothing, where nobody is asked.
@@ -68,17 +68,17 @@ impl Moderation {
     }
 
     /// Asks the moderator. One who does not answer is asked again; where messages are blocked, in the end this one is.
-    pub async fn ask(&self, attempt: &Attempt, message: &Message) -> Result<Verdict, Failure> {
-        let Some(moderator) = &self.moderator else { return Ok(Verdict::Pass) };
+    pub async fn ask(&self, attempt: &Attempt, message: &Message) -> Result<ModerationVerdict, Failure> {
+        let Some(moderator) = &self.moderator else { return Ok(ModerationVerdict::Pass) };
         match moderator.judge(&words(message)).await {
             Ok(verdict) if verdict.flagged && verdict.categories.is_empty() => {
                 Ok(self.object(message, "the moderator names no category".to_owned()))
             }
             Ok(verdict) if verdict.flagged => Ok(self.object(message, verdict.categories.join(", "))),
-            Ok(_) => Ok(Verdict::Pass),
+            Ok(_) => Ok(ModerationVerdict::Pass),
             Err(error) if self.mode == Mode::Log => {
                 tracing::warn!(message.id = message.id.0, "Nobody judged message {}: {error}", message.id);
-                Ok(Verdict::Pass)
+                Ok(ModerationVerdict::Pass)
             }
             Err(error) if attempt.number() >= TRIES => {
                 tracing::error!(
@@ -86,7 +86,7 @@ impl Moderation {
                     "Blocked message {}, since nobody judged it: {error}",
                     message.id
                 );
-                Ok(Verdict::Blocked(error.to_string()))
+                Ok(ModerationVerdict::Blocked(error.to_string()))
             }
             Err(error) => Err(again(error)),
         }
@@ -100,12 +100,12 @@ impl Moderation {
         sent.iter().chain(read.iter()).min()
     }
 
-    fn object(&self, message: &Message, reason: String) -> Verdict {
+    fn object(&self, message: &Message, reason: String) -> ModerationVerdict {
         if self.mode == Mode::Block {
-            return Verdict::Blocked(reason);
+            return ModerationVerdict::Blocked(reason);
         }
         tracing::warn!(message.id = message.id.0, "Moderation objects to message {}: {reason}", message.id);
-        Verdict::Pass
+        ModerationVerdict::Pass
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tower::layer::util::Identity;
 
-use crate::worker::claimed::{self, ClaimRequest, ClaimedJob};
+use crate::worker::claimed::{self, ClaimedJob, JobClaim};
 use crate::worker::completer::Completer;
 use crate::worker::outcome::{AttemptOutcome, Completion};
 use crate::worker::pool::PoolState;
@@ -110,7 +110,7 @@ impl PoolBackend {
         }
         let room = free.min(self.process.queue.settings().batch);
         if self.may_claim(room)
-            && let Some(request) = self.process.claim_request(&self.pool)
+            && let Some(request) = self.process.job_claim(&self.pool)
         {
             self.pending_claims.push(PendingClaim::start(room, claim(request, room)));
             started = true;
@@ -145,7 +145,7 @@ impl PoolBackend {
         }
         // If no suspect may start now, the poller sets the flag again.
         let Some(permit) = self.process.suspects.try_acquire() else { return false };
-        let Some(request) = self.process.claim_request(&self.pool) else { return false };
+        let Some(request) = self.process.job_claim(&self.pool) else { return false };
         self.pending_suspect = Some(PendingClaim::start(1, claim_suspect(request, permit)));
         true
     }
@@ -170,7 +170,7 @@ impl Drop for PoolBackend {
 
 /// One claim of up to `room` jobs. After a full claim, and after a pause also after a failed one, the pool claims
 /// again.
-async fn claim(request: ClaimRequest, room: usize) -> Vec<ClaimedJob> {
+async fn claim(request: JobClaim, room: usize) -> Vec<ClaimedJob> {
     let answered = {
         let _claiming = request.pool.claims.read().await;
         let claiming = async {
@@ -196,7 +196,7 @@ async fn claim(request: ClaimRequest, room: usize) -> Vec<ClaimedJob> {
 }
 
 /// A claim of one suspect. A pool makes one such claim at a time.
-async fn claim_suspect(request: ClaimRequest, permit: SuspectPermit) -> Vec<ClaimedJob> {
+async fn claim_suspect(request: JobClaim, permit: SuspectPermit) -> Vec<ClaimedJob> {
     let answered = {
         let _claiming = request.pool.claims.read().await;
         within_timeout(&request.process, claimed::claim_suspect(&request, permit)).await
@@ -218,7 +218,7 @@ async fn claim_suspect(request: ClaimRequest, permit: SuspectPermit) -> Vec<Clai
 
 /// Hands back the jobs of a claim without an answer, before the pool claims again. The claim may have happened, and
 /// then the lease would hold its jobs for ever. A stop and a lost lease hand back all jobs anyway.
-async fn hand_back_unknown(request: &ClaimRequest, suspects: bool) {
+async fn hand_back_unknown(request: &JobClaim, suspects: bool) {
     while !request.pool.is_closing() && !request.lease.lost.is_cancelled() {
         tokio::time::sleep(CLAIM_PAUSE).await;
         let _alone = request.pool.claims.write().await;

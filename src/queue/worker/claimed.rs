@@ -127,7 +127,7 @@ const CLAIM_SUSPECT: &str =
      FROM queue.claim_suspect($1, $2, $3, $4)";
 
 /// A claim that is to be made under a lease. Its number is unique among the claims of the process.
-pub(crate) struct ClaimRequest {
+pub(crate) struct JobClaim {
     pub(crate) process: Arc<WorkerProcess>,
     pub(crate) pool: Arc<PoolState>,
     pub(crate) lease: Arc<Lease>,
@@ -135,7 +135,7 @@ pub(crate) struct ClaimRequest {
 }
 
 /// Claims up to `room` jobs of a pool.
-pub(crate) async fn claim(request: &ClaimRequest, room: usize) -> sqlx::Result<Vec<ClaimedJob>> {
+pub(crate) async fn claim(request: &JobClaim, room: usize) -> sqlx::Result<Vec<ClaimedJob>> {
     let claim = sqlx::query_as(CLAIM)
         .bind(request.lease.worker_id)
         .bind(&request.pool.name)
@@ -154,7 +154,7 @@ pub(crate) async fn prepare(connection: &mut PgConnection) -> sqlx::Result<()> {
 
 /// Claims one suspect that may start, if there is one.
 pub(crate) async fn claim_suspect(
-    request: &ClaimRequest,
+    request: &JobClaim,
     permit: SuspectPermit,
 ) -> sqlx::Result<Vec<ClaimedJob>> {
     let claim = sqlx::query_as(CLAIM_SUSPECT)
@@ -171,7 +171,7 @@ pub(crate) async fn claim_suspect(
 
 /// After a claim without an answer: hands back the jobs that it took and that this process does not know, and makes
 /// sure that it takes none later. Returns the number of jobs.
-pub(crate) async fn hand_back_unknown(request: &ClaimRequest, suspects: bool) -> sqlx::Result<i32> {
+pub(crate) async fn hand_back_unknown(request: &JobClaim, suspects: bool) -> sqlx::Result<i32> {
     let (known, fences) = request.process.claims();
     let statement = sqlx::query_scalar("SELECT queue.hand_back_unknown($1, $2, $3, $4, $5, $6)")
         .bind(request.lease.worker_id)
@@ -184,7 +184,7 @@ pub(crate) async fn hand_back_unknown(request: &ClaimRequest, suspects: bool) ->
 }
 
 impl ClaimedJob {
-    pub(crate) fn new(row: ClaimedRow, request: &ClaimRequest, suspect: Option<RunningSuspect>) -> Self {
+    pub(crate) fn new(row: ClaimedRow, request: &JobClaim, suspect: Option<RunningSuspect>) -> Self {
         let cancel = CancellationToken::new();
         request.process.add_job(row.id, row.fence, cancel.clone());
         let (lease, process) = (request.lease.clone(), request.process.clone());

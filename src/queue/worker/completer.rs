@@ -123,13 +123,13 @@ mod tests {
 
     use super::*;
     use crate::settings::QueueSettings;
-    use crate::worker::claimed::{ClaimRequest, ClaimedJob, ClaimedRow};
+    use crate::worker::claimed::{ClaimedJob, ClaimedRow, JobClaim};
     use crate::worker::pool::PoolState;
     use crate::worker::process::{Lease, WorkerProcess};
 
     fn done(id: i64, lease: &Arc<Lease>) -> Completion {
         let pg = PgPoolOptions::new().connect_lazy("postgres://nowhere").unwrap();
-        let request = ClaimRequest {
+        let request = JobClaim {
             process: WorkerProcess::new(Queue::open(pg, QueueSettings::default()), "this".into(), Vec::new()),
             pool: Arc::new(PoolState::new("test".into(), 9, Duration::from_secs(9))),
             lease: lease.clone(),

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Queue;
 use crate::job::JobId;
-use crate::worker::claimed::ClaimRequest;
+use crate::worker::claimed::JobClaim;
 use crate::worker::pool::PoolState;
 use crate::worker::suspects::Suspects;
 
@@ -74,11 +74,11 @@ impl WorkerProcess {
     }
 
     /// A claim for a pool, in doubt until it is answered; `None` while there is no lease.
-    pub(crate) fn claim_request(self: &Arc<Self>, pool: &Arc<PoolState>) -> Option<ClaimRequest> {
+    pub(crate) fn job_claim(self: &Arc<Self>, pool: &Arc<PoolState>) -> Option<JobClaim> {
         let lease = self.lease()?;
         let number = self.claims_made.fetch_add(1, Ordering::SeqCst) + 1;
         self.add_in_doubt();
-        Some(ClaimRequest { process: self.clone(), pool: pool.clone(), lease, number })
+        Some(JobClaim { process: self.clone(), pool: pool.clone(), lease, number })
     }
 
     /// Adds a job that was claimed.
@@ -249,7 +249,7 @@ mod tests {
     }
 
     fn claimed(process: &Arc<WorkerProcess>, pool: &Arc<PoolState>) -> ClaimedJob {
-        let request = process.claim_request(pool).unwrap();
+        let request = process.job_claim(pool).unwrap();
         process.remove_in_doubt();
         ClaimedJob::new(ClaimedRow::plain(7, 1), &request, None)
     }
@@ -258,7 +258,7 @@ mod tests {
     async fn a_claim_without_an_answer_is_in_doubt() {
         let (process, pool) = process();
 
-        let request = process.claim_request(&pool);
+        let request = process.job_claim(&pool);
 
         assert_eq!((request.is_some(), in_doubt(&process)), (true, 1));
         drop(request);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use channel::app::{AgentRuns, Backfill, Deliveries, FileLimits, Metering, Sending, Whatsapp};
-use channel::inbound::limits::Limits;
+use channel::inbound::limits::RateLimits;
 use channel::plans::Plan;
 use channel::pools;
 use secrecy::SecretString;
@@ -25,7 +25,7 @@ pub struct Keys {
     pub(super) openclaw: OpenClawKeys,
     pub whatsapp: Whatsapp,
     pub(super) plans: PlanKeys,
-    pub(crate) limits: Limits,
+    pub(crate) limits: RateLimits,
     pub(super) moderation: ModerationKeys,
     pub agent: AgentRuns,
     pub media: FileLimits,

@@ -41,7 +41,7 @@ pub(crate) struct Rival {
 
 /// What a list says of a chunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ListVerdict {
     /// Twilio has it under this SID.
     Found(String),
     /// Twilio did not have it when it was listed.
@@ -68,7 +68,7 @@ pub(crate) fn judge(
     listed: &[Entry],
     owned: &HashSet<String>,
     rivals: &[Rival],
-) -> Verdict {
+) -> ListVerdict {
     let shows_bodies = listed
         .iter()
         .flatten()
@@ -91,16 +91,18 @@ pub(crate) fn judge(
     }
     // Of several that say the same, each in doubt takes one: the oldest first.
     if let Some((_, sid)) = exact.into_iter().min() {
-        return Verdict::Found(sid.to_owned());
+        return ListVerdict::Found(sid.to_owned());
     }
     match by_time.as_slice() {
-        [] => unclear.map_or(Verdict::Missed, Verdict::Unproven),
-        [_] if unclear.is_some() => Verdict::Unproven("the list has a message that fits and one that may"),
-        [(message, created_at)] if rivals.iter().all(|rival| !rival.may_own(message, *created_at)) => {
-            Verdict::Found(message.sid.clone())
+        [] => unclear.map_or(ListVerdict::Missed, ListVerdict::Unproven),
+        [_] if unclear.is_some() => {
+            ListVerdict::Unproven("the list has a message that fits and one that may")
         }
-        [_] => Verdict::Unproven("the one message that fits may be another chunk's in doubt"),
-        _ => Verdict::Unproven("several messages fit, and nothing tells them apart"),
+        [(message, created_at)] if rivals.iter().all(|rival| !rival.may_own(message, *created_at)) => {
+            ListVerdict::Found(message.sid.clone())
+        }
+        [_] => ListVerdict::Unproven("the one message that fits may be another chunk's in doubt"),
+        _ => ListVerdict::Unproven("several messages fit, and nothing tells them apart"),
     }
 }
 
@@ -212,18 +214,18 @@ mod tests {
         }
     }
 
-    fn found(sid: &str) -> Verdict {
-        Verdict::Found(sid.to_owned())
+    fn found(sid: &str) -> ListVerdict {
+        ListVerdict::Found(sid.to_owned())
     }
 
     /// The verdict with SIDs `SM9…` owned by others; `None`: unproven, whatever the reason.
-    fn verdict(sought: &Sought<'_>, listed: &[ListedMessage], rivals: &[Rival]) -> Option<Verdict> {
+    fn verdict(sought: &Sought<'_>, listed: &[ListedMessage], rivals: &[Rival]) -> Option<ListVerdict> {
         let listed: Vec<Entry> = listed.iter().cloned().map(Ok).collect();
         proven(judge(sought, &listed, &HashSet::from(["SM9".to_owned()]), rivals))
     }
 
-    fn proven(verdict: Verdict) -> Option<Verdict> {
-        Some(verdict).filter(|verdict| !matches!(verdict, Verdict::Unproven(_)))
+    fn proven(verdict: ListVerdict) -> Option<ListVerdict> {
+        Some(verdict).filter(|verdict| !matches!(verdict, ListVerdict::Unproven(_)))
     }
 
     #[test]
@@ -235,27 +237,27 @@ mod tests {
         };
         let one = message("SM1", "Hello", 1);
         for (listed, expected) in [
-            (vec![], Some(Verdict::Missed)),
+            (vec![], Some(ListVerdict::Missed)),
             (vec![one.clone()], Some(found("SM1"))),
             (vec![one.clone(), one.clone()], Some(found("SM1"))),
             (vec![message("SM2", "Hello", 2), one.clone()], Some(found("SM1"))),
             (vec![message("SM1", "Hello ", -4)], Some(found("SM1"))),
-            (vec![message("SM1", "Bye", 1)], Some(Verdict::Missed)),
-            (vec![message("SM9", "Hello", 1)], Some(Verdict::Missed)),
+            (vec![message("SM1", "Bye", 1)], Some(ListVerdict::Missed)),
+            (vec![message("SM9", "Hello", 1)], Some(ListVerdict::Missed)),
             (vec![message("SM9", "Hello", 1), one.clone()], Some(found("SM1"))),
             // Long after the attempt it is still nobody else's.
             (vec![message("SM1", "Hello", 3600)], Some(found("SM1"))),
-            (vec![changed(|m| m.direction = "inbound".to_owned())], Some(Verdict::Missed)),
+            (vec![changed(|m| m.direction = "inbound".to_owned())], Some(ListVerdict::Missed)),
             (vec![changed(|m| m.direction = String::new())], Some(found("SM1"))),
             (vec![changed(|m| m.to = TO_SHORT.to_owned())], Some(found("SM1"))),
             (vec![changed(|m| m.to = "whatsapp:MX.abc".to_owned())], Some(found("SM1"))),
             (vec![changed(|m| m.to = String::new())], Some(found("SM1"))),
-            (vec![changed(|m| m.to = "whatsapp:+15005550100".to_owned())], Some(Verdict::Missed)),
-            (vec![changed(|m| m.from = "whatsapp:+15005550100".to_owned())], Some(Verdict::Missed)),
-            (vec![changed(|m| m.media = 1)], Some(Verdict::Missed)),
+            (vec![changed(|m| m.to = "whatsapp:+15005550100".to_owned())], Some(ListVerdict::Missed)),
+            (vec![changed(|m| m.from = "whatsapp:+15005550100".to_owned())], Some(ListVerdict::Missed)),
+            (vec![changed(|m| m.media = 1)], Some(ListVerdict::Missed)),
             // A wrong clock, or no date at all: neither found nor missed.
             (vec![message("SM1", "Hello", -60)], None),
-            (vec![message("SM1", "Hello", -3600)], Some(Verdict::Missed)),
+            (vec![message("SM1", "Hello", -3600)], Some(ListVerdict::Missed)),
             (vec![changed(|m| m.created_at = None)], None),
         ] {
             assert_eq!(verdict(&text(), &listed, &[]), expected, "{listed:#?}");
@@ -269,7 +271,7 @@ mod tests {
             (vec![message("SM1", "", 1), message("SM1", "", 1)], Some(found("SM1"))),
             (vec![message("SM1", "", 1), message("SM9", "", 1)], Some(found("SM1"))),
             (vec![message("SM1", "", 1), message("SM2", "", 2)], None),
-            (vec![message("SM1", "", 600)], Some(Verdict::Missed)),
+            (vec![message("SM1", "", 600)], Some(ListVerdict::Missed)),
             (vec![message("SM1", "", -60)], None),
             // Redaction is not on, so it is something else that has no words; nobody can say.
             (vec![message("SM1", "", 1), message("SM2", "Bye", 1)], None),
@@ -284,12 +286,12 @@ mod tests {
         let answer =
             ListedMessage { direction: "outbound-reply".to_owned(), ..message("SM2", "You're out", 1) };
         for (listed, expected) in [
-            (vec![], Some(Verdict::Missed)),
+            (vec![], Some(ListVerdict::Missed)),
             (vec![message("SM1", "Dear Alice", 1)], Some(found("SM1"))),
             (vec![message("SM1", "", 79)], Some(found("SM1"))),
-            (vec![message("SM1", "Dear Alice", 600)], Some(Verdict::Missed)),
+            (vec![message("SM1", "Dear Alice", 600)], Some(ListVerdict::Missed)),
             (vec![answer, message("SM1", "Dear Alice", 1)], Some(found("SM1"))),
-            (vec![message("SM9", "Dear Alice", 1)], Some(Verdict::Missed)),
+            (vec![message("SM9", "Dear Alice", 1)], Some(ListVerdict::Missed)),
             (vec![message("SM1", "Dear Alice", 1), message("SM2", "Hello", 9)], None),
         ] {
             assert_eq!(verdict(&template(), &listed, &[]), expected, "{listed:#?}");
@@ -325,7 +327,7 @@ mod tests {
 
         assert_eq!(judged(vec![unusable(None)]), None);
         assert_eq!(judged(vec![unusable(Some("SM1"))]), None);
-        assert_eq!(judged(vec![unusable(Some("SM9"))]), Some(Verdict::Missed));
+        assert_eq!(judged(vec![unusable(Some("SM9"))]), Some(ListVerdict::Missed));
         assert_eq!(judged(vec![unusable(None), Ok(message("SM1", "Hello", 1))]), Some(found("SM1")));
         assert_eq!(judged(vec![unusable(None), Ok(message("SM1", "", 1))]), None);
     }

@@ -25,7 +25,7 @@ use twilio::address::spellings;
 use twilio::client::{ListFilter, LookupError};
 use twilio::listed::Entry;
 
-use self::evidence::{Rival, Sought, Verdict};
+use self::evidence::{ListVerdict, Rival, Sought};
 use crate::alerts;
 use crate::app::{App, Settings};
 use crate::lanes;
@@ -52,12 +52,12 @@ pub async fn resolve(app: &App, attempt: &Attempt, chunk: &Chunk) -> Result<(), 
         return give_up(app, attempt, chunk).await;
     }
     match find(app, chunk, started_at, earliest).await? {
-        Verdict::Found(sid) => {
+        ListVerdict::Found(sid) => {
             tracing::info!(chunk.id = chunk.id.0, sid, "Found chunk {} in Twilio's list", chunk.id);
             return sending::accept(app, Some(attempt), chunk.id, chunk.attempt, &sid).await;
         }
-        Verdict::Unproven(reason) => return leave_in_doubt(app, attempt, chunk, earliest, reason).await,
-        Verdict::Missed => {}
+        ListVerdict::Unproven(reason) => return leave_in_doubt(app, attempt, chunk, earliest, reason).await,
+        ListVerdict::Missed => {}
     }
     let mut tx = app.begin().await?;
     let locked = store::chunks::lock(&mut tx, chunk.id).await?;
@@ -152,7 +152,7 @@ async fn find(
     chunk: &Chunk,
     started_at: DateTime<Utc>,
     until: DateTime<Utc>,
-) -> Result<Verdict, Failure> {
+) -> Result<ListVerdict, Failure> {
     let to = chunk.sent_to.as_deref().unwrap_or_default();
     let listed = list(app, to, started_at).await?;
     let mut conn = app.pg.acquire().await?;
@@ -167,8 +167,8 @@ async fn find(
     let from = &app.settings.whatsapp_number;
     let sought = Sought { body: is_text.then_some(chunk.body.as_str()), to, from, started_at, until };
     Ok(match evidence::judge(&sought, &listed, &owned, &rivals) {
-        Verdict::Missed if !evidence::can_miss(to) => {
-            Verdict::Unproven("a list of an opaque id proves no miss")
+        ListVerdict::Missed if !evidence::can_miss(to) => {
+            ListVerdict::Unproven("a list of an opaque id proves no miss")
         }
         verdict => verdict,
     })
