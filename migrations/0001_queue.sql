@@ -33,8 +33,9 @@ CREATE TABLE queue.kinds (
     kind        TEXT PRIMARY KEY,                          -- as its jobs name it
     on_end_kind TEXT,                                      -- job enqueued when a job of this kind dies or is cancelled
     on_end_pool TEXT,                                      -- where that job runs
+    on_end_attempts SMALLINT,                              -- how often it is tried, as its own kind says
     kept        BOOLEAN NOT NULL DEFAULT FALSE,            -- others rely on it: a cancel by pool, state or time leaves it alone; one by kind or number does not
-    CHECK ((on_end_kind IS NULL) = (on_end_pool IS NULL))
+    CHECK (num_nulls(on_end_kind, on_end_pool, on_end_attempts) IN (0, 3))
 );
 
 -- Kinds that were met by processes which do not know them, for people.

@@ -514,7 +514,7 @@ END $$;
 CREATE OR REPLACE FUNCTION queue.follow_up(ended queue.jobs, ended_as TEXT, reason TEXT) RETURNS VOID LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO queue.jobs (max_attempts, state, kind, pool, traceparent, payload)
-    SELECT 25, 'waiting', k.on_end_kind, k.on_end_pool, ended.traceparent,
+    SELECT k.on_end_attempts, 'waiting', k.on_end_kind, k.on_end_pool, ended.traceparent,
            jsonb_build_object('jobId', ended.id, 'kind', ended.kind, 'state', ended_as, 'reason', reason, 'payload', ended.payload)
     FROM queue.kinds k WHERE k.kind = ended.kind AND k.on_end_kind IS NOT NULL;
 END $$;

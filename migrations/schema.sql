@@ -707,8 +707,9 @@ CREATE TABLE queue.kinds (
     kind TEXT NOT NULL,
     on_end_kind TEXT,
     on_end_pool TEXT,
+    on_end_attempts SMALLINT,
     kept BOOLEAN NOT NULL DEFAULT false,
-    CHECK (((on_end_kind IS NULL) = (on_end_pool IS NULL))),
+    CHECK ((num_nulls(on_end_kind, on_end_pool, on_end_attempts) = ANY (ARRAY[0, 3]))),
     PRIMARY KEY (kind)
 );
 

@@ -12,6 +12,9 @@ use store::ids::{ChunkId, ConversationId, MessageId, SlotId, TurnId};
 
 use crate::pools;
 
+/// What follows a job that gave up closes what somebody waits for, and nothing follows it in turn. So it is tried for hours.
+const FOLLOW_UP_ATTEMPTS: u16 = 25;
+
 // Inbound.
 
 /// Decides what an inbound message means.
@@ -37,6 +40,7 @@ pub struct CloseMessage(pub Ended<ReceiveMessage>);
 impl Job for CloseMessage {
     const KIND: &'static str = "close_message";
     const POOL: &'static str = pools::INBOUND;
+    const MAX_ATTEMPTS: u16 = FOLLOW_UP_ATTEMPTS;
 }
 
 // Conversation.
@@ -70,6 +74,7 @@ pub struct Apologise(pub Ended<Answer>);
 impl Job for Apologise {
     const KIND: &'static str = "apologise";
     const POOL: &'static str = pools::CONVERSATION;
+    const MAX_ATTEMPTS: u16 = FOLLOW_UP_ATTEMPTS;
 }
 
 /// Ends the browser session of a user who asked for it in the dashboard.
@@ -132,6 +137,7 @@ pub struct CloseChunk(pub Ended<SendChunk>);
 impl Job for CloseChunk {
     const KIND: &'static str = "close_chunk";
     const POOL: &'static str = pools::REPLIES;
+    const MAX_ATTEMPTS: u16 = FOLLOW_UP_ATTEMPTS;
 }
 
 /// Plans what has waited for a person's next message.
@@ -184,6 +190,7 @@ pub struct CloseSlot(pub Ended<RunDuty>);
 impl Job for CloseSlot {
     const KIND: &'static str = "close_slot";
     const POOL: &'static str = pools::UPKEEP;
+    const MAX_ATTEMPTS: u16 = FOLLOW_UP_ATTEMPTS;
 }
 
 /// Has the agent say something to a user at a slot.
@@ -215,6 +222,7 @@ pub struct ClosePrompt(pub Ended<PromptUser>);
 impl Job for ClosePrompt {
     const KIND: &'static str = "close_prompt";
     const POOL: &'static str = pools::UPKEEP;
+    const MAX_ATTEMPTS: u16 = FOLLOW_UP_ATTEMPTS;
 }
 
 // Housekeeping.

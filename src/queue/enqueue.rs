@@ -170,6 +170,6 @@ fn payload_of(
 }
 
 /// Attempts are stored as SMALLINT; nobody waits for attempt 32 768.
-fn as_smallint(attempts: u16) -> i16 {
+pub(crate) fn as_smallint(attempts: u16) -> i16 {
     i16::try_from(attempts).unwrap_or(i16::MAX)
 }

@@ -62,13 +62,14 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 pub struct FollowUp {
     pub(crate) kind: &'static str,
     pub(crate) pool: &'static str,
+    pub(crate) max_attempts: u16,
 }
 
 impl FollowUp {
-    /// This kind, in its own pool.
+    /// This kind, in its own pool, tried as often as it says.
     #[must_use]
     pub const fn of<J: Job>() -> Self {
-        Self { kind: J::KIND, pool: J::POOL }
+        Self { kind: J::KIND, pool: J::POOL, max_attempts: J::MAX_ATTEMPTS }
     }
 }
 

@@ -10,6 +10,7 @@ use sqlx::PgConnection;
 
 use crate::attempt::Attempt;
 use crate::backoff::Backoff;
+use crate::enqueue::as_smallint;
 use crate::failure::Failure;
 use crate::job::{FollowUp, Job};
 
@@ -86,17 +87,22 @@ impl Registry {
         let kept: Vec<bool> = kinds.iter().map(|(_, kind)| kind.kept).collect();
         let (names, on_end): (Vec<&str>, Vec<_>) =
             kinds.into_iter().map(|(name, kind)| (*name, kind.on_end)).unzip();
-        let (on_end_kinds, on_end_pools): (Vec<Option<&str>>, Vec<Option<&str>>) =
-            on_end.into_iter().map(|end| (end.map(|next| next.kind), end.map(|next| next.pool))).unzip();
+        let on_end_kinds: Vec<Option<&str>> = on_end.iter().map(|end| Some(end.as_ref()?.kind)).collect();
+        let on_end_pools: Vec<Option<&str>> = on_end.iter().map(|end| Some(end.as_ref()?.pool)).collect();
+        let on_end_attempts: Vec<Option<i16>> =
+            on_end.iter().map(|end| Some(as_smallint(end.as_ref()?.max_attempts))).collect();
         sqlx::query(
-            "INSERT INTO queue.kinds AS k (kind, on_end_kind, on_end_pool, kept)
-             SELECT * FROM unnest($1::TEXT[], $2::TEXT[], $3::TEXT[], $4::BOOLEAN[])
-             ON CONFLICT (kind) DO UPDATE SET on_end_kind = EXCLUDED.on_end_kind, on_end_pool = EXCLUDED.on_end_pool, kept = EXCLUDED.kept
-             WHERE (k.on_end_kind, k.on_end_pool, k.kept) IS DISTINCT FROM (EXCLUDED.on_end_kind, EXCLUDED.on_end_pool, EXCLUDED.kept)",
+            "INSERT INTO queue.kinds AS k (kind, on_end_kind, on_end_pool, on_end_attempts, kept)
+             SELECT * FROM unnest($1::TEXT[], $2::TEXT[], $3::TEXT[], $4::SMALLINT[], $5::BOOLEAN[])
+             ON CONFLICT (kind) DO UPDATE SET on_end_kind = EXCLUDED.on_end_kind, on_end_pool = EXCLUDED.on_end_pool,
+                 on_end_attempts = EXCLUDED.on_end_attempts, kept = EXCLUDED.kept
+             WHERE (k.on_end_kind, k.on_end_pool, k.on_end_attempts, k.kept)
+                 IS DISTINCT FROM (EXCLUDED.on_end_kind, EXCLUDED.on_end_pool, EXCLUDED.on_end_attempts, EXCLUDED.kept)",
         )
         .bind(names)
         .bind(on_end_kinds)
         .bind(on_end_pools)
+        .bind(on_end_attempts)
         .bind(kept)
         .execute(conn)
         .await?;

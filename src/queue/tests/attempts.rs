@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use queue::job::NewJob;
+use queue::inspection::Scope;
+use queue::job::{Job as _, NewJob};
 
-use crate::support::{Act, Bench, Deed};
+use crate::support::{Act, AfterAct, Bench, Deed};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_succeeds_runs_once_and_is_kept_in_the_history() {
@@ -44,6 +45,21 @@ async fn a_failing_job_backs_off_and_is_dead_when_its_attempts_are_used_up() {
         3
     );
     assert_eq!(bench.text("SELECT reason FROM queue.dead").await, "it failed");
+    workers.stop(Duration::from_secs(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follow_up_is_tried_as_often_as_its_own_kind_says() {
+    let bench = Bench::new().await;
+    let workers = bench.work(4).await;
+    bench.queue.pause(Scope::Kind, AfterAct::KIND, "tester").await.unwrap();
+
+    bench.queue.enqueue(&Act::new("bad", Deed::Abort)).await.unwrap();
+
+    let follow_ups = "SELECT count(*) FROM queue.jobs WHERE kind = 'after_act'";
+    bench.until("it is dead", || async { bench.count(follow_ups).await == 1 }).await;
+    let most = bench.count("SELECT max_attempts::BIGINT FROM queue.jobs WHERE kind = 'after_act'").await;
+    assert_eq!(most, i64::from(AfterAct::MAX_ATTEMPTS));
     workers.stop(Duration::from_secs(1)).await.unwrap();
 }
 

@@ -201,6 +201,7 @@ pub(crate) struct AfterAct(Ended<serde_json::Value>);
 impl Job for AfterAct {
     const KIND: &'static str = "after_act";
     const POOL: &'static str = "test";
+    const MAX_ATTEMPTS: u16 = 7;
 }
 
 pub(crate) async fn after_act(job: AfterAct, record: Record, _: Attempt) -> Result<(), Failure> {

@@ -17,7 +17,8 @@ const MOST_WITHOUT_INDEX: i64 = 500;
 /// What each call finds: a worker that holds a hundred of the jobs that are due, a hundred of its own that are under suspicion, and a metered chunk.
 const BEFOREHAND: &str = "
     INSERT INTO queue.workers (name, lease_until) VALUES ('this', now() + interval '1 hour');
-    INSERT INTO queue.kinds (kind, on_end_kind, on_end_pool) VALUES ('act', 'close', 'elsewhere') ON CONFLICT (kind) DO UPDATE SET on_end_kind = 'close', on_end_pool = 'elsewhere';
+    INSERT INTO queue.kinds (kind, on_end_kind, on_end_pool, on_end_attempts) VALUES ('act', 'close', 'elsewhere', 5)
+        ON CONFLICT (kind) DO UPDATE SET on_end_kind = 'close', on_end_pool = 'elsewhere', on_end_attempts = 5;
     INSERT INTO queue.jobs (max_attempts, state, kind, pool, suspicion, payload)
     SELECT 5, 'waiting', 'act', 'elsewhere', (n % 20 = 1)::INTEGER, '{}' FROM generate_series(1, 210) n;
     CREATE TEMPORARY TABLE this ON COMMIT DROP AS SELECT max(id) AS worker FROM queue.workers;
