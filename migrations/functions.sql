@@ -168,7 +168,7 @@ $$;
 -- Jobs of kinds that others do not know and this worker does, as queue.claim_jobs returns them. A kind is looked for in the pool of one of its jobs.
 CREATE OR REPLACE FUNCTION queue.claim_parked(for_worker BIGINT, from_pool TEXT, slots INTEGER, fence BIGINT, known TEXT[], paused TEXT[])
 RETURNS TABLE (
-    id BIGINT, claim BIGINT, kind TEXT, lane TEXT, attempt SMALLINT, max_attempts SMALLINT, crashes SMALLINT, suspicion SMALLINT,
+    id BIGINT, claim BIGINT, kind TEXT, lane TEXT, attempt SMALLINT, max_attempts SMALLINT, suspicion SMALLINT,
     traceparent TEXT, payload JSONB, place TID
 ) LANGUAGE plpgsql
 SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_bitmapscan = off
@@ -192,7 +192,7 @@ BEGIN
             WHERE p.phase = 'parked' AND p.kind = ANY (mine) AND p.pool = from_pool AND p.suspicion = 0
             LIMIT slots
             FOR UPDATE SKIP LOCKED)) AND j.state = 'parked'
-        RETURNING j.id, j.claim, j.kind, j.lane, j.attempt, j.max_attempts, j.crashes, j.suspicion, j.traceparent, j.payload, j.ctid;
+        RETURNING j.id, j.claim, j.kind, j.lane, j.attempt, j.max_attempts, j.suspicion, j.traceparent, j.payload, j.ctid;
 END $$;
 
 -- Claims up to `slots` due jobs of a pool for a worker, highest priority and lowest id first, all under one fence. `call` is the worker's own number of this
@@ -207,7 +207,7 @@ END $$;
 -- cannot depend on how many jobs a batch has, and planning for arrays of hundreds of values takes longer than a look at each.
 CREATE OR REPLACE FUNCTION queue.claim_jobs(for_worker BIGINT, from_pool TEXT, slots INTEGER, call BIGINT)
 RETURNS TABLE (
-    id BIGINT, claim BIGINT, kind TEXT, lane TEXT, attempt SMALLINT, max_attempts SMALLINT, crashes SMALLINT, suspicion SMALLINT,
+    id BIGINT, claim BIGINT, kind TEXT, lane TEXT, attempt SMALLINT, max_attempts SMALLINT, suspicion SMALLINT,
     traceparent TEXT, payload JSONB, place TID
 ) LANGUAGE plpgsql
 SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_bitmapscan = off
@@ -257,7 +257,7 @@ BEGIN
             UPDATE queue.jobs j
             SET state = 'running', worker_id = for_worker, claim = fence, claimed_at = clock_timestamp()
             WHERE j.ctid = ANY (places) AND j.state = 'waiting' AND j.kind <> ALL (paused) AND (known IS NULL OR j.kind = ANY (known))
-            RETURNING j.id, j.claim, j.kind, j.lane, j.attempt, j.max_attempts, j.crashes, j.suspicion, j.traceparent, j.payload, j.ctid;
+            RETURNING j.id, j.claim, j.kind, j.lane, j.attempt, j.max_attempts, j.suspicion, j.traceparent, j.payload, j.ctid;
         GET DIAGNOSTICS taken = ROW_COUNT;
         total := total + taken;
         slots := cardinality(places) - taken;

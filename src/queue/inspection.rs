@@ -7,10 +7,11 @@ use serde_json::Value;
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use crate::Queue;
+use crate::action_result::ActionResult;
 use crate::job::JobId;
 use crate::job_search::{self, JobPage};
 use crate::job_state::JobState;
-use crate::pauses;
+use crate::pauses::{self, Scope};
 
 /// Which jobs are meant. A field that is empty matches all.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +40,8 @@ pub struct JobSummary {
     #[schema(value_type = i64)]
     pub id: JobId,
     /// Where it stands.
-    pub state: String,
+    #[sqlx(try_from = "String")]
+    pub state: JobState,
     /// What it does.
     pub kind: String,
     /// Whose workers do it.
@@ -126,7 +128,8 @@ pub struct JobCount {
     /// The kind.
     pub kind: String,
     /// The state.
-    pub state: String,
+    #[sqlx(try_from = "String")]
+    pub state: JobState,
     /// How many.
     pub jobs: i64,
     /// When the oldest of them was enqueued.
@@ -143,8 +146,9 @@ pub struct ActionOutcome {
     /// The job.
     #[schema(value_type = i64)]
     pub id: JobId,
-    /// `retried`, `cancelled`, `asked to stop`, `put away`, or why nothing was done.
-    pub outcome: String,
+    /// What was done, or why nothing was.
+    #[schema(value_type = String)]
+    pub outcome: ActionResult,
 }
 
 /// An action on jobs.
@@ -154,24 +158,6 @@ pub enum JobAction {
     Retry,
     /// A waiting job ends, a running one is asked to stop, a dead one is put away.
     Cancel,
-}
-
-/// What a pause applies to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// All jobs of a pool.
-    Pool,
-    /// All jobs of a kind.
-    Kind,
-}
-
-impl Scope {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Pool => "pool",
-            Self::Kind => "kind",
-        }
-    }
 }
 
 /// Jobs in one transaction of an action.
@@ -230,24 +216,6 @@ impl Queue {
         Ok(outcomes.pop().expect("one job, one outcome"))
     }
 
-    /// Retries or cancels every job that matches, in the steps of [`Queue::bulk`].
-    pub async fn act_on_fitting(
-        &self,
-        action: JobAction,
-        filter: &JobCriteria,
-        actor: &str,
-    ) -> sqlx::Result<Vec<ActionOutcome>> {
-        let mut bulk = self.bulk(action, filter.clone()).await?;
-        let mut outcomes = Vec::new();
-        loop {
-            let step = self.step(&mut bulk, actor).await?;
-            if step.is_empty() {
-                return Ok(outcomes);
-            }
-            outcomes.extend(step);
-        }
-    }
-
     pub(crate) async fn act_on_all(
         &self,
         action: JobAction,
@@ -273,6 +241,7 @@ impl Queue {
                 };
                 let name = if action == JobAction::Retry { "retry" } else { "cancel" };
                 note(&mut tx, actor, name, &format!("job {id}"), &outcome).await?;
+                let outcome = outcome.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
                 outcomes.push(ActionOutcome { id: *id, outcome });
             }
             tx.commit().await?;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// Where a job stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
     /// Waits behind another job of its lane.
@@ -75,6 +75,14 @@ impl FromStr for JobState {
             .into_iter()
             .find(|state| state.as_str() == word)
             .ok_or_else(|| UnknownState(word.to_owned()))
+    }
+}
+
+impl TryFrom<String> for JobState {
+    type Error = UnknownState;
+
+    fn try_from(word: String) -> Result<Self, UnknownState> {
+        word.parse()
     }
 }
 

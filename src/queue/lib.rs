@@ -65,6 +65,8 @@
 //! # }
 //! ```
 
+/// What an action on a job came to.
+pub mod action_result;
 /// A claimed job, as its handler sees it.
 pub mod attempt;
 /// The wait between attempts.

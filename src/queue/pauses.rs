@@ -4,15 +4,48 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
 
-use crate::inspection::{self, Scope};
+use crate::inspection;
 use crate::transaction::Transaction;
+
+/// What a pause applies to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// All jobs of a pool.
+    Pool,
+    /// All jobs of a kind.
+    Kind,
+}
+
+impl Scope {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pool => "pool",
+            Self::Kind => "kind",
+        }
+    }
+}
+
+/// A pause applies to something that is not known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is neither a pool nor a kind")]
+pub struct UnknownScope(String);
+
+impl TryFrom<String> for Scope {
+    type Error = UnknownScope;
+
+    fn try_from(word: String) -> Result<Self, UnknownScope> {
+        [Self::Pool, Self::Kind].into_iter().find(|scope| scope.as_str() == word).ok_or(UnknownScope(word))
+    }
+}
 
 /// A pool or a kind that is paused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
 #[serde(rename_all = "camelCase")]
 pub struct Pause {
-    /// `pool` or `kind`.
-    pub scope: String,
+    /// What is paused.
+    #[sqlx(try_from = "String")]
+    pub scope: Scope,
     /// The name of the pool or kind.
     pub name: String,
     /// Since when.

@@ -12,7 +12,7 @@ use channel::schedules::definition;
 use channel::unknown_kinds;
 use chrono::SecondsFormat;
 use queue::connections::Connections;
-use queue::pauses::{self, Pause};
+use queue::pauses::{self, Pause, Scope};
 use queue::pooler::Route;
 use store::allowances::Audit;
 use store::changed_ids::Undecided;
@@ -91,7 +91,7 @@ async fn jobs(pg: &Connections) -> Result<String, String> {
     let pauses = pauses::all(&mut conn).await.map_err(in_words)?;
     let mut wrong: Vec<String> = pauses
         .iter()
-        .filter(|pause| pause.scope == "pool" && pools::SENDING.contains(&pause.name.as_str()))
+        .filter(|pause| pause.scope == Scope::Pool && pools::SENDING.contains(&pause.name.as_str()))
         .map(|Pause { name, paused_at, paused_by, .. }| {
             let since = paused_at.format("%Y-%m-%d %H:%M:%SZ");
             if paused_by == sender::ACTOR {

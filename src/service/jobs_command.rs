@@ -9,8 +9,9 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 use queue::Queue;
 use queue::connections::Connections;
-use queue::inspection::{ActionOutcome, JobCount, JobCriteria, JobDetail, JobSummary, Scope};
+use queue::inspection::{ActionOutcome, JobCount, JobCriteria, JobDetail, JobSummary};
 use queue::job::JobId;
+use queue::pauses::Scope;
 use serde::Serialize;
 
 use crate::app;
@@ -204,7 +205,7 @@ fn report(as_json: bool, outcomes: &[ActionOutcome]) -> anyhow::Result<()> {
         }
         table(
             &["JOB", "OUTCOME"],
-            outcomes.iter().map(|outcome| vec![outcome.id.to_string(), outcome.outcome.clone()]),
+            outcomes.iter().map(|outcome| vec![outcome.id.to_string(), outcome.outcome.to_string()]),
         )
     })
 }
@@ -224,7 +225,7 @@ const STATS_HEAD: [&str; 6] = ["POOL", "KIND", "STATE", "JOBS", "OLDEST", ""];
 fn list_row(job: &JobSummary) -> Vec<String> {
     vec![
         job.id.to_string(),
-        job.state.clone(),
+        job.state.to_string(),
         job.kind.clone(),
         job.pool.clone(),
         job.lane.clone().unwrap_or_default(),
@@ -240,7 +241,7 @@ fn stats_row(count: &JobCount) -> Vec<String> {
     vec![
         count.pool.clone(),
         count.kind.clone(),
-        count.state.clone(),
+        count.state.to_string(),
         count.jobs.to_string(),
         oldest,
         paused.to_owned(),

@@ -24,17 +24,36 @@ pub(crate) struct Retried {
     pub(crate) id: JobId,
     /// Its kind; null: it is not dead, or nothing could be learned of it.
     pub(crate) kind: Option<String>,
-    /// `retried` or `refused`.
-    pub(crate) outcome: &'static str,
+    /// Whether its work is done again.
+    pub(crate) outcome: RetryOutcome,
     /// What does its work now, or why nothing does.
     pub(crate) detail: String,
+}
+
+/// Whether a dead job's work is done again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RetryOutcome {
+    /// Something does it now.
+    Retried,
+    /// Nothing does.
+    Refused,
+}
+
+impl RetryOutcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Retried => "retried",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 impl From<Retry> for Retried {
     fn from(Retry { id, kind, answer }: Retry) -> Self {
         let (outcome, detail) = match answer {
-            Answered::Retried(detail) => ("retried", detail),
-            Answered::Refused(detail) => ("refused", detail),
+            Answered::Retried(detail) => (RetryOutcome::Retried, detail),
+            Answered::Refused(detail) => (RetryOutcome::Refused, detail),
         };
         Self { id, kind, outcome, detail }
     }
@@ -77,8 +96,8 @@ impl From<Vec<Retried>> for Retries {
         for outcome in &outcomes {
             let (retried, reasons) = kinds.entry(outcome.kind.as_deref()).or_default();
             match outcome.outcome {
-                "retried" => *retried += 1,
-                _ => *reasons.entry(&outcome.detail).or_default() += 1,
+                RetryOutcome::Retried => *retried += 1,
+                RetryOutcome::Refused => *reasons.entry(&outcome.detail).or_default() += 1,
             }
         }
         let kinds = kinds.into_iter().map(|(kind, (retried, reasons))| {
@@ -110,7 +129,7 @@ impl fmt::Display for Retries {
         }
         let rows = self.outcomes.iter().map(|Retried { id, kind, outcome, detail }| {
             let kind = kind.as_deref().unwrap_or("-");
-            vec![id.to_string(), kind.to_owned(), (*outcome).to_owned(), detail.clone()]
+            vec![id.to_string(), kind.to_owned(), outcome.as_str().to_owned(), detail.clone()]
         });
         writeln!(f, "{}", table(&["JOB", "KIND", "OUTCOME", "DETAIL"], rows))?;
         for KindCount { kind, retried, refused, reasons } in &self.kinds {
@@ -158,25 +177,25 @@ fn of_this_job_alone(id: JobId, error: &WriteError) -> Option<Retried> {
         "A job is not tried again, since the database refused its successor"
     );
     let detail = format!("the database refused its successor (SQLSTATE {code})");
-    Some(Retried { id, kind: None, outcome: "refused", detail })
+    Some(Retried { id, kind: None, outcome: RetryOutcome::Refused, detail })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn retried(id: JobId, kind: &str, outcome: &'static str, detail: &str) -> Retried {
+    fn retried(id: JobId, kind: &str, outcome: RetryOutcome, detail: &str) -> Retried {
         Retried { id, kind: Some(kind.to_owned()), outcome, detail: detail.to_owned() }
     }
 
     #[test]
     fn outcomes_are_counted_by_kind_and_reason() {
         let outcomes = vec![
-            retried(JobId(1), "send_chunk", "retried", "delivery a"),
-            retried(JobId(2), "send_chunk", "refused", "quota"),
-            retried(JobId(3), "send_chunk", "refused", "window"),
-            retried(JobId(4), "send_chunk", "refused", "window"),
-            retried(JobId(5), "answer", "retried", "job 9"),
+            retried(JobId(1), "send_chunk", RetryOutcome::Retried, "delivery a"),
+            retried(JobId(2), "send_chunk", RetryOutcome::Refused, "quota"),
+            retried(JobId(3), "send_chunk", RetryOutcome::Refused, "window"),
+            retried(JobId(4), "send_chunk", RetryOutcome::Refused, "window"),
+            retried(JobId(5), "answer", RetryOutcome::Retried, "job 9"),
         ];
 
         let kinds = serde_json::to_value(Retries::from(outcomes).kinds).unwrap();

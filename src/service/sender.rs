@@ -6,7 +6,7 @@ use channel::pools;
 use channel::write_error::WriteError;
 use queue::Queue;
 use queue::connections::Connections;
-use queue::inspection::Scope;
+use queue::pauses::Scope;
 use serde::Serialize;
 use utoipa::ToSchema;
 

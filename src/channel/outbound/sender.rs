@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use queue::failure::Failure;
-use queue::inspection::Scope;
 use queue::job::{Enqueued, NewJob};
-use queue::pauses;
+use queue::pauses::{self, Scope};
 use queue::transaction::Transaction;
 use sqlx::PgConnection;
 use store::alerts::AlertCause;

@@ -12,6 +12,7 @@ mod messages;
 pub mod turns;
 
 use queue::Queue;
+use queue::action_result::ActionResult;
 use queue::connections::Connections;
 use queue::dead_jobs::{self, DeadJob};
 use queue::inspection::JobAction;
@@ -68,10 +69,10 @@ pub async fn retry(
                 // Nothing has closed what it was about: the job itself can go on.
                 tx.rollback().await?;
                 let outcome = queue.act_on(JobAction::Retry, id, actor).await?.outcome;
-                let answer = if outcome == "retried" {
+                let answer = if outcome == ActionResult::Retried {
                     Answered::Retried(format!("job {id}"))
                 } else {
-                    Answered::Refused(outcome)
+                    Answered::Refused(outcome.to_string())
                 };
                 return Ok(Retry { id, kind, answer });
             }

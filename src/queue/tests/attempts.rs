@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use queue::inspection::Scope;
 use queue::job::{Job as _, NewJob};
+use queue::pauses::Scope;
 
 use crate::support::{Act, AfterAct, Bench, Deed};
 

@@ -8,9 +8,10 @@ use queue::Queue;
 use queue::attempt::Attempt;
 use queue::backoff::Backoff;
 use queue::failure::Failure;
-use queue::inspection::{JobAction, JobCriteria, Scope};
+use queue::inspection::{JobAction, JobCriteria};
 use queue::job::{Ended, Enqueued, FollowUp, Job, JobId, NewJob};
 use queue::job_state::JobState;
+use queue::pauses::Scope;
 use queue::workers::{RunningWorkers, Workers};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -212,7 +213,7 @@ impl History {
             kind: Some("fate".to_owned()),
             ..JobCriteria::default()
         };
-        let outcomes = self.bench.queue.act_on_fitting(JobAction::Retry, &filter, "chance").await.unwrap();
+        let outcomes = self.bench.act_on_fitting(JobAction::Retry, filter, "chance").await;
         self.touched.extend(outcomes.into_iter().map(|outcome| outcome.id));
     }
 

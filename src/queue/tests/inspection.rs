@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use queue::inspection::{JobAction, JobCriteria, Scope};
+use queue::action_result::ActionResult;
+use queue::inspection::{JobAction, JobCriteria};
 use queue::job::{Enqueued, JobId, NewJob};
 use queue::job_state::JobState;
+use queue::pauses::Scope;
 
 use crate::support::{Act, Bench, Deed};
 
@@ -22,7 +24,7 @@ async fn a_job_is_shown_with_every_attempt() {
 
     let shown = bench.queue.show(dead).await.unwrap().unwrap();
 
-    assert_eq!((shown.summary.state.as_str(), shown.summary.reason.as_deref()), ("dead", Some("it failed")));
+    assert_eq!((shown.summary.state, shown.summary.reason.as_deref()), (JobState::Dead, Some("it failed")));
     assert_eq!(shown.rest.payload["name"], "bad");
     let outcomes: Vec<&str> = shown.attempts.iter().map(|attempt| attempt.outcome.as_str()).collect();
     assert_eq!(outcomes, ["failed", "failed", "dead"]);
@@ -57,23 +59,24 @@ async fn dead_jobs_are_retried_one_by_one_and_in_bulk_under_their_own_numbers() 
 
     let one = bench.queue.act_on(JobAction::Retry, ids[0], "tester").await.unwrap();
     let rest = bench
-        .queue
         .act_on_fitting(
             JobAction::Retry,
-            &JobCriteria { kind: Some("act".into()), ..JobCriteria::default() },
+            JobCriteria { kind: Some("act".into()), ..JobCriteria::default() },
             "tester",
         )
-        .await
-        .unwrap();
+        .await;
     bench.drained().await;
 
-    assert_eq!(one.outcome, "retried");
+    assert_eq!(one.outcome, ActionResult::Retried);
     assert_eq!(rest.len(), 4);
     assert_eq!(bench.count("SELECT count(*) FROM queue.dead").await, 0);
     let shown = bench.queue.show(ids[0]).await.unwrap().unwrap();
-    assert_eq!((shown.summary.state.as_str(), shown.attempts.len()), ("done", 1));
+    assert_eq!((shown.summary.state, shown.attempts.len()), (JobState::Done, 1));
     assert_eq!(bench.count("SELECT count(*) FROM queue.audit WHERE actor = 'tester' AND action = 'retry' AND outcome = 'retried'").await, 5);
-    assert_eq!(bench.queue.act_on(JobAction::Retry, ids[0], "tester").await.unwrap().outcome, "not dead");
+    assert_eq!(
+        bench.queue.act_on(JobAction::Retry, ids[0], "tester").await.unwrap().outcome,
+        ActionResult::NotDead
+    );
     workers.stop(Duration::from_secs(1)).await.unwrap();
 }
 
@@ -91,7 +94,10 @@ async fn waiting_jobs_are_cancelled_at_once_and_their_lane_goes_on() {
     let workers = bench.work(2).await;
 
     for job in [held, head] {
-        assert_eq!(bench.queue.act_on(JobAction::Cancel, job, "tester").await.unwrap().outcome, "cancelled");
+        assert_eq!(
+            bench.queue.act_on(JobAction::Cancel, job, "tester").await.unwrap().outcome,
+            ActionResult::Cancelled
+        );
     }
     bench.drained().await;
 
@@ -111,10 +117,13 @@ async fn a_running_job_is_asked_to_stop_through_the_same_door() {
     let job = id(bench.queue.enqueue(&Act::new("polite", Deed::HangUntilCancelled)).await.unwrap());
     bench.until("it runs", || async { bench.record.all().len() == 1 }).await;
 
-    assert_eq!(bench.queue.act_on(JobAction::Cancel, job, "tester").await.unwrap().outcome, "asked to stop");
+    assert_eq!(
+        bench.queue.act_on(JobAction::Cancel, job, "tester").await.unwrap().outcome,
+        ActionResult::AskedToStop
+    );
     bench.drained().await;
 
-    assert_eq!(bench.queue.show(job).await.unwrap().unwrap().summary.state, "cancelled");
+    assert_eq!(bench.queue.show(job).await.unwrap().unwrap().summary.state, JobState::Cancelled);
     workers.stop(Duration::from_secs(1)).await.unwrap();
 }
 

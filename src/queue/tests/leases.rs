@@ -116,7 +116,7 @@ impl Job for Count {
 async fn count(job: Count, counter: Counter, attempt: Attempt) -> Result<(), Failure> {
     let mut tx = attempt.queue().begin(&counter.pg).await?;
     sqlx::query("UPDATE counter SET n = n + 1").execute(&mut *tx).await?;
-    if job.lose_lease && attempt.crashes() == 0 && !seen_before(&counter.pg, attempt.job_id()).await? {
+    if job.lose_lease && !seen_before(&counter.pg, attempt.job_id()).await? {
         // Somebody decides that this worker is gone, while it is not.
         sqlx::query("UPDATE queue.jobs SET worker_id = NULL, claim = NULL, state = 'waiting' WHERE id = $1")
             .bind(attempt.job_id())

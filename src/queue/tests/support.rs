@@ -10,6 +10,7 @@ use queue::Queue;
 use queue::attempt::Attempt;
 use queue::backoff::Backoff;
 use queue::failure::Failure;
+use queue::inspection::{ActionOutcome, JobAction, JobCriteria};
 use queue::job::{Ended, Enqueued, FollowUp, Job, NewJob};
 use queue::settings::QueueSettings;
 use queue::workers::{RunningWorkers, Workers};
@@ -64,6 +65,24 @@ impl Bench {
         let enqueued = tx.enqueue_batch(jobs.collect()).await.unwrap();
         tx.commit().await.unwrap();
         enqueued
+    }
+
+    /// Acts on every job that matches, step by step to the end.
+    pub(crate) async fn act_on_fitting(
+        &self,
+        action: JobAction,
+        criteria: JobCriteria,
+        actor: &str,
+    ) -> Vec<ActionOutcome> {
+        let mut bulk = self.queue.bulk(action, criteria).await.unwrap();
+        let mut outcomes = Vec::new();
+        loop {
+            let step = self.queue.step(&mut bulk, actor).await.unwrap();
+            if step.is_empty() {
+                return outcomes;
+            }
+            outcomes.extend(step);
+        }
     }
 
     /// Waits until no job is live.

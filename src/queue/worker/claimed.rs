@@ -24,7 +24,6 @@ pub(crate) struct ClaimedRow {
     pub(crate) lane: Option<String>,
     pub(crate) attempt: i16,
     pub(crate) max_attempts: i16,
-    pub(crate) crashes: i16,
     pub(crate) suspicion: i16,
     pub(crate) traceparent: Option<String>,
     pub(crate) payload: Json<Box<RawValue>>,
@@ -32,7 +31,7 @@ pub(crate) struct ClaimedRow {
     pub(crate) tid: Option<Tid>,
 }
 
-/// In the order of [`CLAIM`]'s columns: by position, since looking up eleven names for each job takes longer than
+/// In the order of [`CLAIM`]'s columns: by position, since looking up ten names for each job takes longer than
 /// decoding it.
 impl FromRow<'_, PgRow> for ClaimedRow {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
@@ -43,11 +42,10 @@ impl FromRow<'_, PgRow> for ClaimedRow {
             lane: row.try_get(3)?,
             attempt: row.try_get(4)?,
             max_attempts: row.try_get(5)?,
-            crashes: row.try_get(6)?,
-            suspicion: row.try_get(7)?,
-            traceparent: row.try_get(8)?,
-            payload: row.try_get(9)?,
-            tid: row.try_get(10)?,
+            suspicion: row.try_get(6)?,
+            traceparent: row.try_get(7)?,
+            payload: row.try_get(8)?,
+            tid: row.try_get(9)?,
         })
     }
 }
@@ -119,11 +117,11 @@ impl Drop for OwnedJob {
 }
 
 const CLAIM: &str =
-    "SELECT id, claim, kind, lane, attempt, max_attempts, crashes, suspicion, traceparent, payload, place
+    "SELECT id, claim, kind, lane, attempt, max_attempts, suspicion, traceparent, payload, place
      FROM queue.claim_jobs($1, $2, $3, $4)";
 
 const CLAIM_SUSPECT: &str =
-    "SELECT id, claim, kind, lane, attempt, max_attempts, crashes, suspicion, traceparent, payload, NULL::TID
+    "SELECT id, claim, kind, lane, attempt, max_attempts, suspicion, traceparent, payload, NULL::TID
      FROM queue.claim_suspect($1, $2, $3, $4)";
 
 /// A claim that is to be made under a lease. Its number is unique among the claims of the process.
@@ -212,7 +210,6 @@ impl ClaimedRow {
             lane: None,
             attempt: 0,
             max_attempts: 1,
-            crashes: 0,
             suspicion: 0,
             traceparent: None,
             payload: Json(RawValue::NULL.to_owned()),

@@ -16,6 +16,20 @@ pub(crate) enum AttemptOutcome {
     Cancelled(String),
 }
 
+impl AttemptOutcome {
+    /// Its word in `queue.settle`; `None`: it is a success, which is stored with others.
+    pub(crate) fn verdict(&self) -> Option<&'static str> {
+        match self {
+            Self::Done => None,
+            Self::Failed { .. } => Some("failed"),
+            Self::Aborted(_) => Some("aborted"),
+            Self::Snoozed(_) => Some("snoozed"),
+            Self::HandedBack => Some("handed_back"),
+            Self::Cancelled(_) => Some("cancelled"),
+        }
+    }
+}
+
 /// An outcome on its way to the database.
 pub(crate) struct Completion {
     pub(crate) job: Arc<OwnedJob>,

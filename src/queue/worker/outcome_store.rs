@@ -135,17 +135,16 @@ pub(crate) async fn prepare(connection: &mut PgConnection) -> sqlx::Result<()> {
 pub(crate) async fn settle(queue: Queue, completion: Completion, wait_permits: Arc<Semaphore>) {
     // The semaphore is never closed.
     let _permit = wait_permits.acquire().await;
-    let (verdict, delay, error) = match &completion.outcome {
-        AttemptOutcome::Done => return,
-        AttemptOutcome::Failed { delay, error } => ("failed", *delay, Some(error)),
-        AttemptOutcome::Aborted(reason) => ("aborted", Duration::ZERO, Some(reason)),
-        AttemptOutcome::Snoozed(delay) => ("snoozed", *delay, None),
-        AttemptOutcome::HandedBack => ("handed_back", Duration::ZERO, None),
-        AttemptOutcome::Cancelled(reason) => ("cancelled", Duration::ZERO, Some(reason)),
+    let Some(verdict) = completion.outcome.verdict() else { return };
+    let (delay, error) = match &completion.outcome {
+        AttemptOutcome::Failed { delay, error } => (*delay, Some(error)),
+        AttemptOutcome::Snoozed(delay) => (*delay, None),
+        AttemptOutcome::Aborted(reason) | AttemptOutcome::Cancelled(reason) => (Duration::ZERO, Some(reason)),
+        AttemptOutcome::Done | AttemptOutcome::HandedBack => (Duration::ZERO, None),
     };
     let row = &completion.job.row;
-    let became: Option<Option<String>> = persist(&queue, &completion.job.lease, "store an outcome", || {
-        let settle = sqlx::query_scalar("SELECT queue.settle($1, $2, $3, $4, $5)")
+    let held: Option<bool> = persist(&queue, &completion.job.lease, "store an outcome", || {
+        let settle = sqlx::query_scalar("SELECT queue.settle($1, $2, $3, $4, $5) IS NOT NULL")
             .bind(row.id)
             .bind(row.fence)
             .bind(verdict)
@@ -154,15 +153,13 @@ pub(crate) async fn settle(queue: Queue, completion: Completion, wait_permits: A
         queue.pool().run(async move |conn| settle.fetch_one(conn).await)
     })
     .await;
-    let became = became.flatten();
-    // After a claim that no longer holds, this process may have claimed the job again, so the job stays in doubt.
-    if became.is_some() {
+    if held == Some(true) {
         completion.job.mark_stored();
-    }
-    match became {
         // The job may be due again, its lane may go on, or it may have a follow-up. The next poll finds in which pools.
-        Some(_) => queue.notifier().wake_pollers(),
-        None => tracing::debug!(job.id = row.id.0, "The claim of job {} no longer held", row.id),
+        queue.notifier().wake_pollers();
+    } else {
+        // This process may have claimed the job again, so the job stays in doubt.
+        tracing::debug!(job.id = row.id.0, "The claim of job {} no longer held", row.id);
     }
 }
 

@@ -3,9 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use queue::inspection::{ActionOutcome, JobAction, JobCount, JobCriteria, JobDetail, JobSummary, Scope};
+use queue::inspection::{ActionOutcome, JobAction, JobCount, JobCriteria, JobDetail, JobSummary};
 use queue::job::JobId;
 use queue::job_state::UnknownState;
+use queue::pauses::Scope;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
