@@ -5,8 +5,7 @@
 CREATE TABLE channel_functions (
     is_only  BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (is_only), -- there is one row
     revision INTEGER NOT NULL,                             -- a process of an earlier one leaves the functions alone
-    hash     BYTEA NOT NULL,                               -- SHA-256 of the text
-    made_at  TIMESTAMPTZ NOT NULL DEFAULT now()            -- when it was applied
+    hash     BYTEA NOT NULL                                -- SHA-256 of the text
 );
 
 -- -------- Who is who --------
@@ -78,9 +77,7 @@ CREATE TABLE channel_links (
     address_id     BIGINT NOT NULL REFERENCES channel_addresses (id), -- which person on WhatsApp
     linked_at      TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- when the claim was redeemed
     unproven_since TIMESTAMPTZ,                            -- since when its number belongs to somebody else, so that nothing is said under it until a new claim; NULL: it is proven
-    ended_at       TIMESTAMPTZ,                            -- NULL while it holds
-    ended_why      TEXT CHECK (ended_why IN ('unlinked', 'replaced', 'moved', 'merged', 'erased')), -- how it ended
-    CHECK ((ended_at IS NULL) = (ended_why IS NULL))
+    ended_at       TIMESTAMPTZ                             -- NULL while it holds; how it ended is in the consents
 );
 -- One number per user, one user per number.
 CREATE UNIQUE INDEX channel_links_user ON channel_links (user_id) WHERE ended_at IS NULL;

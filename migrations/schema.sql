@@ -281,7 +281,6 @@ CREATE TABLE channel_functions (
     is_only BOOLEAN NOT NULL DEFAULT true,
     revision INTEGER NOT NULL,
     hash BYTEA NOT NULL,
-    made_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now(),
     CHECK (is_only),
     PRIMARY KEY (is_only)
 );
@@ -313,9 +312,6 @@ CREATE TABLE channel_links (
     linked_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(),
     unproven_since TIMESTAMP WITH TIME ZONE,
     ended_at TIMESTAMP WITH TIME ZONE,
-    ended_why TEXT,
-    CHECK (((ended_at IS NULL) = (ended_why IS NULL))),
-    CHECK ((ended_why = ANY (ARRAY['unlinked'::text, 'replaced'::text, 'moved'::text, 'merged'::text, 'erased'::text]))),
     FOREIGN KEY (address_id) REFERENCES channel_addresses(id),
     FOREIGN KEY (user_id) REFERENCES channel_users(id),
     PRIMARY KEY (id)

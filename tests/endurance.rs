@@ -192,7 +192,8 @@ impl Endurance {
         ] {
             assert_eq!(app.count(sql).await, Some(0), "{what}");
         }
-        let drift = store::allowances::drift(&mut app.pg.acquire().await.unwrap()).await.unwrap();
+        let drift =
+            store::allowances::audit(&mut app.pg.acquire().await.unwrap(), i64::MAX).await.unwrap().drift;
         assert!(drift.is_empty(), "{drift:?}");
         for Stopped { person, most } in stopped {
             assert!(self.news(person) <= *most, "{person} was sent more than {most} after STOP");

@@ -165,8 +165,8 @@ async fn a_chunk_is_not_retried_past_what_stands_in_its_way() {
             "a later part was sent",
         ),
         (
-            "UPDATE channel_links SET ended_at = now(), ended_why = 'unlinked'",
-            "UPDATE channel_links SET ended_at = NULL, ended_why = NULL",
+            "UPDATE channel_links SET ended_at = now()",
+            "UPDATE channel_links SET ended_at = NULL",
             "not_linked",
         ),
     ];

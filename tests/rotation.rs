@@ -72,6 +72,8 @@ async fn after_a_rotation_every_stop_holds_and_what_has_its_number_hangs_on_the_
         ([2, 4, 1], [1, 3, 0]),
         "only what was erased hangs on the former key"
     );
+    let (first, last) = (&listed[1]["firstUsedAt"], &listed[1]["lastUsedAt"]);
+    assert!(first.as_str() < last.as_str(), "{first} and {last}");
     assert!(is_stopped(&app, "alice").await && is_stopped(&app, "bob").await);
     let (checked, check) = app.command_with(&rotated, &["check"]).await;
     assert!(checked && check.contains("1 opt-outs, 3 consents and 0 sealed tokens"), "{check}");

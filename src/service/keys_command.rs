@@ -58,7 +58,7 @@ pub(crate) fn with_idle_ones(keys: &SecretKeys, mut uses: Vec<KeyUse>) -> Vec<Ke
         let used = place.map(|place| uses.remove(place)).unwrap_or_default();
         all.push(KeyUse { fingerprint, ..used });
     }
-    all.extend(uses);
+    all.extend(uses.into_iter().filter(|used| !used.is_idle()));
     all
 }
 
@@ -71,6 +71,8 @@ fn view(keys: &SecretKeys, used: &KeyUse) -> Value {
         "optOuts": used.opt_outs,
         "consents": used.consents,
         "sealedTokens": used.tokens,
+        "firstUsedAt": used.first_used_at,
+        "lastUsedAt": used.last_used_at,
         "givenUp": used.given_up,
     })
 }

@@ -128,9 +128,10 @@ fn print_schedule(schedule: &Value) {
         None => "off".to_owned(),
     };
     println!(
-        "{}  {on}  version {}, file here: {}",
+        "{}  {on}  version {} since {}, file here: {}",
         word(&schedule["schedule"]),
         word(&schedule["hash"]),
+        word(&schedule["loadedAt"]),
         word(&schedule["file"])
     );
     for (process, has) in schedule["processes"].as_object().into_iter().flatten() {
@@ -182,7 +183,7 @@ async fn list(conn: &mut PgConnection, schedules: &[Schedule], users: i64) -> an
             .await?
             .into_iter()
             .map(|slot| {
-                json!({ "moment": slot.moment, "manual": slot.manual, "state": slot.state, "reason": slot.reason,
+                json!({ "moment": slot.moment, "firedAt": slot.fired_at, "manual": slot.manual, "state": slot.state, "reason": slot.reason,
                         "countedFirst": slot.is_sample.then_some(users), "asked": slot.asked, "agentFailed": slot.agent_failed, "notPlanned": slot.not_planned, "blocked": slot.blocked,
                         "planned": slot.planned, "sent": slot.sent, "delivered": slot.delivered, "failed": slot.failed })
             })
@@ -193,7 +194,7 @@ async fn list(conn: &mut PgConnection, schedules: &[Schedule], users: i64) -> an
             .collect();
         let file = compare(of_file.map(|schedule| schedule.hash.as_str()), &row.hash);
         listed.push(json!({
-            "schedule": row.name, "enabled": row.enabled && present.as_ref().is_none_or(|schedule| schedule.definition.enabled), "disabledWhy": row.disabled_why, "file": file, "hash": &row.hash[..12], "processes": loaded,
+            "schedule": row.name, "enabled": row.enabled && present.as_ref().is_none_or(|schedule| schedule.definition.enabled), "disabledWhy": row.disabled_why, "file": file, "hash": &row.hash[..12], "loadedAt": row.loaded_at, "processes": loaded,
             "next": next, "last": past,
         }));
     }

@@ -211,8 +211,3 @@ pub async fn audit(conn: &mut PgConnection, at_most: i64) -> sqlx::Result<Audit>
         looked_at.into_iter().filter_map(|(user_id, detail)| Some(Drift { user_id, detail: detail? }));
     Ok(Audit { drift: drift.collect(), recomputed, of_about: (all > at_most).then_some(all) })
 }
-
-/// Every allowance that differs from its ledger.
-pub async fn drift(conn: &mut PgConnection) -> sqlx::Result<Vec<Drift>> {
-    Ok(audit(conn, i64::MAX).await?.drift)
-}

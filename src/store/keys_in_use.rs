@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::rehashing;
@@ -20,6 +21,10 @@ pub struct KeyUse {
     pub consents: i64,
     /// Tokens of users' own gateways.
     pub tokens: i64,
+    /// The first start with the key; `None`: none is known.
+    pub first_used_at: Option<DateTime<Utc>>,
+    /// The latest start with it.
+    pub last_used_at: Option<DateTime<Utc>>,
     /// An administrator gave the key up.
     pub given_up: bool,
 }
@@ -60,12 +65,13 @@ const USES: &str = "WITH uses AS (
          SELECT hashed_by AS fingerprint, count(*) AS opt_outs, 0 AS consents, 0 AS tokens FROM whatsapp_proactive_opt_outs GROUP BY hashed_by
          UNION ALL SELECT hashed_by, 0, count(*), 0 FROM whatsapp_consents GROUP BY hashed_by
          UNION ALL SELECT sealed_by, 0, 0, count(*) FROM channel_user_agents WHERE token IS NOT NULL GROUP BY sealed_by)
-     SELECT u.fingerprint, sum(opt_outs)::BIGINT AS opt_outs, sum(consents)::BIGINT AS consents, sum(tokens)::BIGINT AS tokens,
+     SELECT fingerprint, coalesce(sum(opt_outs), 0)::BIGINT AS opt_outs, coalesce(sum(consents), 0)::BIGINT AS consents,
+            coalesce(sum(tokens), 0)::BIGINT AS tokens, min(k.first_used_at) AS first_used_at, max(k.last_used_at) AS last_used_at,
             coalesce(bool_or(k.given_up_at IS NOT NULL), FALSE) AS given_up
-     FROM uses u LEFT JOIN channel_secret_keys k ON k.fingerprint = u.fingerprint
-     GROUP BY u.fingerprint ORDER BY u.fingerprint";
+     FROM uses u FULL JOIN channel_secret_keys k USING (fingerprint)
+     GROUP BY fingerprint ORDER BY fingerprint";
 
-/// What hangs on each key, those without any rows left out.
+/// What hangs on each key that was ever used.
 pub async fn uses(conn: &mut PgConnection) -> sqlx::Result<Vec<KeyUse>> {
     sqlx::query_as(USES).fetch_all(conn).await
 }
@@ -99,7 +105,7 @@ pub async fn check(conn: &mut PgConnection, keys: &SecretKeys) -> Result<(), Key
     if lost.is_empty() {
         return Ok(());
     }
-    match uses(conn).await?.into_iter().find(|used| lost.contains(&used.fingerprint)) {
+    match uses(conn).await?.into_iter().find(|used| !used.is_idle() && lost.contains(&used.fingerprint)) {
         Some(used) => Err(KeysError::Lost(used)),
         // Its last row went meanwhile.
         None => Ok(()),
@@ -149,7 +155,7 @@ pub async fn give_up(
     keys: &SecretKeys,
     fingerprint: &str,
 ) -> sqlx::Result<Option<KeyUse>> {
-    let named = |used: &KeyUse| used.fingerprint == fingerprint;
+    let named = |used: &KeyUse| used.fingerprint == fingerprint && !used.is_idle();
     if !uses(conn).await?.iter().any(named) {
         return Ok(None);
     }

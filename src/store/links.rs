@@ -30,7 +30,7 @@ pub struct Link {
 
 text_enum! {
     /// How a link ends.
-    pub enum LinkEnding in ["channel_links.ended_why"] {
+    pub enum LinkEnding in [] {
         /// The product said so.
         Unlinked = "unlinked",
         /// The user has claimed another phone.
@@ -163,11 +163,12 @@ pub async fn end(
     link: &Link,
     how: LinkEnding,
 ) -> sqlx::Result<()> {
-    let done = sqlx::query("UPDATE channel_links SET ended_at = clock_timestamp(), ended_why = $2 WHERE id = $1 AND ended_at IS NULL")
-        .bind(link.id)
-        .bind(how)
-        .execute(&mut *conn)
-        .await?;
+    let done = sqlx::query(
+        "UPDATE channel_links SET ended_at = clock_timestamp() WHERE id = $1 AND ended_at IS NULL",
+    )
+    .bind(link.id)
+    .execute(&mut *conn)
+    .await?;
     if done.rows_affected() == 0 {
         return Ok(());
     }

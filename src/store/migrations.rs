@@ -64,7 +64,7 @@ async fn make_functions(session: &mut PgConnection) -> sqlx::Result<()> {
     let mut tx = session.begin().await?;
     let is_ours: Option<bool> = sqlx::query_scalar(
         "INSERT INTO channel_functions AS f (revision, hash) VALUES ($1, sha256(convert_to($2, 'UTF8')))
-         ON CONFLICT (is_only) DO UPDATE SET revision = EXCLUDED.revision, hash = EXCLUDED.hash, made_at = now()
+         ON CONFLICT (is_only) DO UPDATE SET revision = EXCLUDED.revision, hash = EXCLUDED.hash
          WHERE f.revision < EXCLUDED.revision OR f.revision = EXCLUDED.revision AND f.hash <> EXCLUDED.hash
          RETURNING TRUE",
     )

@@ -13,6 +13,8 @@ pub struct ScheduleRow {
     pub hash: String,
     /// What it does.
     pub definition: Value,
+    /// When this definition became the present one.
+    pub loaded_at: DateTime<Utc>,
     /// Every moment up to here is dealt with.
     pub fired_until: DateTime<Utc>,
     /// An administrator's switch.
@@ -25,7 +27,7 @@ pub struct ScheduleRow {
     pub now: DateTime<Utc>,
 }
 
-const COLUMNS: &str = "SELECT name, hash, definition, fired_until, enabled, disabled_why, removed_at, clock_timestamp() AS now FROM channel_schedules";
+const COLUMNS: &str = "SELECT name, hash, definition, loaded_at, fired_until, enabled, disabled_why, removed_at, clock_timestamp() AS now FROM channel_schedules";
 
 /// Takes in a schedule that is new; its time begins now. False: there is one of this name.
 pub async fn create(

@@ -365,6 +365,8 @@ pub async fn agent_failed_for_all(conn: &mut PgConnection, id: SlotId) -> sqlx::
 pub struct Past {
     /// When it fell due.
     pub moment: DateTime<Utc>,
+    /// When it was fired.
+    pub fired_at: DateTime<Utc>,
     /// Fired by hand.
     pub manual: bool,
     /// How far it is.
@@ -399,7 +401,7 @@ pub async fn last(
     users: i64,
 ) -> sqlx::Result<Vec<Past>> {
     sqlx::query_as(
-        "SELECT s.moment, s.manual, s.state, s.reason, count(u.user_id) = $3 AS is_sample,
+        "SELECT s.moment, s.fired_at, s.manual, s.state, s.reason, count(u.user_id) = $3 AS is_sample,
                 count(*) FILTER (WHERE u.outcome = 'asked') AS asked,
                 count(*) FILTER (WHERE u.outcome = 'agent_failed') AS agent_failed,
                 count(*) FILTER (WHERE u.outcome = 'empty') AS not_planned,
@@ -410,7 +412,7 @@ pub async fn last(
          FROM (SELECT * FROM channel_slots WHERE schedule = $1 ORDER BY moment DESC LIMIT $2) s
          LEFT JOIN LATERAL (SELECT * FROM channel_slot_users p WHERE p.slot_id = s.id ORDER BY p.user_id LIMIT $3) u ON TRUE
          LEFT JOIN channel_deliveries d ON d.id = u.delivery_id
-         GROUP BY s.id, s.moment, s.manual, s.state, s.reason ORDER BY s.moment DESC",
+         GROUP BY s.id, s.moment, s.fired_at, s.manual, s.state, s.reason ORDER BY s.moment DESC",
     )
     .bind(schedule)
     .bind(number)

@@ -82,7 +82,7 @@ async fn an_audience_is_one_user_or_a_plan_or_all_who_have_a_phone_in_order() {
             links::create(&mut conn, user, address).await.unwrap();
         }
     }
-    sqlx::raw_sql("UPDATE channel_links SET ended_at = now(), ended_why = 'unlinked' WHERE user_id = 'dan'")
+    sqlx::raw_sql("UPDATE channel_links SET ended_at = now() WHERE user_id = 'dan'")
         .execute(&mut *conn)
         .await
         .unwrap();

@@ -13,10 +13,10 @@ INSERT INTO channel_users (id, plan) SELECT format('user-%s', n), (ARRAY['free',
 INSERT INTO channel_addresses (id, last_inbound_at) OVERRIDING SYSTEM VALUE SELECT n, now() - n % 1000 * interval '1 hour' FROM size, generate_series(1, people) n;
 INSERT INTO channel_address_aliases (alias, canonical, address_id) SELECT format('whatsapp:+1%s', 5000000000 + n), format('whatsapp:+1%s', 5000000000 + n), n
 FROM size, generate_series(1, people) n;
-INSERT INTO channel_links (id, user_id, address_id, ended_at, ended_why) OVERRIDING SYSTEM VALUE
-SELECT n, format('user-%s', n), n, CASE WHEN n % 20 = 0 THEN now() END, CASE WHEN n % 20 = 0 THEN 'unlinked' END FROM size, generate_series(1, people) n;
-INSERT INTO channel_links (id, user_id, address_id, ended_at, ended_why) OVERRIDING SYSTEM VALUE
-SELECT people + n, format('user-%s', n), n - 1, now(), 'replaced' FROM size, generate_series(10, people, 10) n;
+INSERT INTO channel_links (id, user_id, address_id, ended_at) OVERRIDING SYSTEM VALUE
+SELECT n, format('user-%s', n), n, CASE WHEN n % 20 = 0 THEN now() END FROM size, generate_series(1, people) n;
+INSERT INTO channel_links (id, user_id, address_id, ended_at) OVERRIDING SYSTEM VALUE
+SELECT people + n, format('user-%s', n), n - 1, now() FROM size, generate_series(10, people, 10) n;
 INSERT INTO channel_conversations (id, user_id, entries) OVERRIDING SYSTEM VALUE
 SELECT n, format('user-%s', n), 2 * (messages / CASE WHEN n = 1 THEN share ELSE people - 1 END + 1) FROM size, generate_series(1, people) n;
 INSERT INTO whatsapp_consents (hashed_by, user_id, phone, phone_hash, method, action, text, version)
