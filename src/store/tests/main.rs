@@ -10,6 +10,7 @@ mod allowances;
 mod catalog;
 mod erasures;
 mod identity;
+mod literals;
 mod plans;
 mod proofs;
 mod races;

@@ -29,7 +29,7 @@ use store::withheld::WithheldKind;
 
 use crate::Tables;
 
-type Texts = BTreeMap<String, BTreeSet<String>>;
+pub(crate) type Texts = BTreeMap<String, BTreeSet<String>>;
 
 /// Columns whose texts are written and read by functions of the database alone.
 const OF_FUNCTIONS: [&str; 3] =
@@ -102,7 +102,7 @@ fn add<E: TextEnum>(texts: &mut Texts) {
 }
 
 /// What the checks allow that list the texts of one column, of its elements, or of its part before a colon.
-async fn allowed(conn: &mut PgConnection) -> Texts {
+pub(crate) async fn allowed(conn: &mut PgConnection) -> Texts {
     let lists: Vec<(String, Vec<String>)> = sqlx::query_as(
         r"SELECT format('%s.%s', c.conrelid::regclass, a.attname),
                  ARRAY(SELECT m[1] FROM regexp_matches(list.texts, '''([^'']+)''::text', 'g') AS m)

@@ -6,7 +6,7 @@
 //! full size are in [`nothing_reads_a_table_at_full_size`].
 
 mod functions;
-mod statements;
+pub(crate) mod statements;
 
 use private_postgres::test_database::TestDatabase;
 use serde_json::Value;

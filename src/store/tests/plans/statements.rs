@@ -7,9 +7,9 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::LitStr;
 
 /// A statement and the file that has it.
-pub(super) struct Statement {
-    pub(super) place: String,
-    pub(super) sql: String,
+pub(crate) struct Statement {
+    pub(crate) place: String,
+    pub(crate) sql: String,
 }
 
 /// How a statement begins.
@@ -19,7 +19,7 @@ const BEGINNINGS: [&str; 6] = ["SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FRO
 const ELSEWHERE: [&str; 5] = ["tests", "benches", "examples", "sandbox", "private_postgres"];
 
 /// All of them.
-pub(super) fn all() -> Vec<Statement> {
+pub(crate) fn all() -> Vec<Statement> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
     let mut files = Vec::new();
     for folder in ["src", "jobs"] {
