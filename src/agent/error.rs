@@ -134,7 +134,9 @@ impl AgentError {
     #[must_use]
     pub(crate) fn after(self, took: Duration) -> Self {
         match self {
-            Self::Transient(reason) if took >= TRIED_FOR => Self::GaveUp(reason),
+            Self::Transient(reason) | Self::RateLimited { reason, .. } if took >= TRIED_FOR => {
+                Self::GaveUp(reason)
+            }
             error => error,
         }
     }
@@ -180,10 +182,16 @@ mod tests {
     #[test]
     fn only_a_failure_that_a_gateway_told_late_is_one_that_it_has_tried_to_avoid() {
         let told = || AgentError::Transient("internal error".to_owned());
+        let limited = || AgentError::RateLimited {
+            retry_after: Some(Duration::from_secs(1)),
+            reason: "the model is busy".to_owned(),
+        };
         let broken = AgentError::Broken("the answer broke off".to_owned());
 
         assert_eq!(told().after(TRIED_FOR - Duration::from_secs(1)).class(), AgentErrorClass::Transient);
         assert_eq!(told().after(TRIED_FOR).class(), AgentErrorClass::GaveUp);
+        assert_eq!(limited().after(Duration::ZERO).class(), AgentErrorClass::RateLimited);
+        assert_eq!(limited().after(TRIED_FOR).class(), AgentErrorClass::GaveUp, "it has waited itself");
         assert_eq!(broken.after(TRIED_FOR).class(), AgentErrorClass::Transient);
     }
 }
