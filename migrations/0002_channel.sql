@@ -198,6 +198,7 @@ CREATE TABLE channel_schedulers (
     process  TEXT PRIMARY KEY,                             -- host and process id
     set_hash TEXT NOT NULL,                                -- of everything it has loaded: two processes with one hash do the same
     hashes   JSONB NOT NULL,                               -- of each schedule by name
+    zone_release TEXT NOT NULL,                            -- of tzdata, whose rules it fires by: with another release a slot may have another moment
     seen_at  TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp() -- it lives: written about twice a minute
 );
 

@@ -379,6 +379,7 @@ CREATE TABLE channel_schedulers (
     process TEXT NOT NULL,
     set_hash TEXT NOT NULL,
     hashes JSONB NOT NULL,
+    zone_release TEXT NOT NULL,
     seen_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (process)
 );

@@ -2,8 +2,8 @@
 
 use channel::schedules::definition::Schedule;
 use channel::schedules::firing;
+use channel::schedules::zones::tz::Tz;
 use chrono::{DateTime, Datelike as _, TimeDelta, Timelike as _, Utc};
-use chrono_tz::Tz;
 use private_postgres::test_database::TestDatabase;
 use queue::Queue;
 use sqlx::PgPool;

@@ -45,6 +45,7 @@ mod schedules;
 mod sending;
 mod signatures;
 mod storm;
+mod time_zones;
 mod turn_budget;
 mod webhooks;
 mod withheld;

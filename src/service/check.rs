@@ -8,7 +8,7 @@ use agent::memory::MemoryKeeper;
 use channel::inbound::changed_ids;
 use channel::outbound::sender;
 use channel::pools;
-use channel::schedules::definition;
+use channel::schedules::{definition, zones};
 use channel::unknown_kinds;
 use chrono::SecondsFormat;
 use queue::connections::Connections;
@@ -21,6 +21,7 @@ use twilio::client::{Account, ListFilter, LookupError, TwilioClient};
 
 use crate::config::{Config, Environment};
 use crate::database::Database;
+use crate::zone_rules::ZoneReport;
 use crate::{app, keys_command, own_clock, public_url};
 
 /// One thing that was looked at.
@@ -29,38 +30,47 @@ pub(crate) struct Finding {
     pub(crate) result: Result<String, String>,
 }
 
+/// Everything that was looked at.
+pub(crate) struct Report {
+    pub(crate) findings: Vec<Finding>,
+    /// What works and should be mended all the same.
+    pub(crate) warnings: Vec<String>,
+}
+
 /// Allowances that are recomputed unless all are asked for.
 const ALLOWANCES: i64 = 10_000;
 
 /// Looks at everything; the configuration itself is valid, or nobody would get here.
-pub(crate) async fn run(config: &Config, every_allowance: bool) -> Vec<Finding> {
+pub(crate) async fn run(config: &Config, every_allowance: bool) -> Report {
     let environment =
         if config.environment == Environment::Production { "production" } else { "development" };
     let mut findings = vec![
         Finding { what: "configuration", result: Ok(format!("valid, {environment}")) },
         Finding { what: "schedules", result: schedules(config) },
+        Finding { what: "time zones", result: Ok(zones::rules().to_string()) },
     ];
-    findings.extend(of_database(config, every_allowance).await);
+    let of_database = of_database(config, every_allowance).await;
+    findings.extend(of_database.findings);
     findings.push(Finding { what: "agent", result: agent(config).await });
     findings.push(Finding { what: "twilio", result: twilio(config).await });
     findings.push(Finding { what: "webhook address", result: webhook_address(config) });
-    findings
+    Report { findings, warnings: of_database.warnings }
 }
 
 /// What the database says; the rest of it only where it is in order.
-async fn of_database(config: &Config, every_allowance: bool) -> Vec<Finding> {
+async fn of_database(config: &Config, every_allowance: bool) -> Report {
+    // Without the database's clock the age of the time zone rules is not judged.
+    let mut warnings = zones::rules().warnings(None);
     let database = match Database::open(config).await {
         Ok(database) => database,
-        Err(error) => return vec![Finding { what: "database", result: Err(format!("{error:#}")) }],
+        Err(error) => return Report { findings: vec![unusable(format!("{error:#}"))], warnings },
     };
     let patience = Duration::from_secs(5);
     let path = match database.check_path(patience).await {
         Ok(path) => path,
         Err(error) => {
-            return vec![Finding {
-                what: "database",
-                result: Err(format!("{:#}", anyhow::Error::new(error))),
-            }];
+            let error = unusable(format!("{:#}", anyhow::Error::new(error)));
+            return Report { findings: vec![error], warnings };
         }
     };
     let pg = database.pool(1, patience);
@@ -73,9 +83,18 @@ async fn of_database(config: &Config, every_allowance: bool) -> Vec<Finding> {
         findings.push(Finding { what: "jobs", result: jobs(&pg).await });
         findings.push(Finding { what: "whatsapp ids", result: people(&pg).await });
         findings.push(Finding { what: "clock", result: clock(&pg).await });
+        warnings = zone_warnings(&pg).await.unwrap_or(warnings);
     }
     findings.insert(0, Finding { what: "database", result: in_order });
-    findings
+    Report { findings, warnings }
+}
+
+fn unusable(error: String) -> Finding {
+    Finding { what: "database", result: Err(error) }
+}
+
+async fn zone_warnings(pg: &Connections) -> sqlx::Result<Vec<String>> {
+    Ok(ZoneReport::read(&mut *pg.acquire().await?).await?.warnings)
 }
 
 /// Whether this machine and the database agree about the time.

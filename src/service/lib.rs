@@ -30,3 +30,4 @@ mod serving;
 mod turns_command;
 mod users_command;
 mod verdicts;
+mod zone_rules;

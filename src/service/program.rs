@@ -3,11 +3,13 @@
 use std::future::Future;
 use std::time::Duration;
 
+use channel::schedules::zones;
 use clap::Parser as _;
 use secrecy::ExposeSecret as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::Service;
+use crate::check::Report;
 use crate::command_line::{Command, CommandLine};
 use crate::config::{Config, Environment};
 use crate::database::Database;
@@ -22,6 +24,8 @@ pub async fn run() -> anyhow::Result<()> {
     env.extend(line.options.listen.map(|address| ("CLOUDYBOT__SERVER__LISTEN".to_owned(), address)));
     let config = Config::load(line.options.config.as_deref(), env, line.options.sandbox)?;
     let _logging = log::start(&config.keys.log)?;
+    // Before anything reads a definition.
+    zones::choose(&config.keys.schedules.zoneinfo);
     match line.command.unwrap_or(Command::Run) {
         Command::Run => serve(&config).await,
         Command::Check { every_allowance } => report(&config, every_allowance).await,
@@ -117,12 +121,15 @@ fn greet(config: &Config, service: &Service) {
 
 #[expect(clippy::print_stdout, reason = "the report is what was asked for")]
 async fn report(config: &Config, every_allowance: bool) -> anyhow::Result<()> {
-    let findings = check::run(config, every_allowance).await;
+    let Report { findings, warnings } = check::run(config, every_allowance).await;
     for finding in &findings {
         match &finding.result {
             Ok(good) => println!("ok     {:<16} {good}", finding.what),
             Err(bad) => println!("WRONG  {:<16} {bad}", finding.what),
         }
+    }
+    for warning in warnings {
+        println!("warn   {warning}");
     }
     anyhow::ensure!(findings.iter().all(|finding| finding.result.is_ok()), "something is wrong; see above");
     Ok(())

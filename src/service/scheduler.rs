@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use channel::alerts;
 use channel::app::Settings;
 use channel::schedules::definition::{self, DefinitionError, Schedule};
-use channel::schedules::{firing, moments};
+use channel::schedules::{firing, moments, zones};
 use chrono::{DateTime, Utc};
 use queue::clock::Clock;
 use queue::connections::Connections;
@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 use store::alerts::AlertCause;
 use tokio_util::sync::CancellationToken;
 
-use crate::own_clock;
+use crate::{own_clock, zone_rules};
 
 /// How often the folder is read again.
 const READ_EVERY: Duration = Duration::from_secs(2);
@@ -154,6 +154,9 @@ impl Scheduler {
     async fn read_clock(&mut self) -> anyhow::Result<()> {
         let mut conn = self.pg.acquire().await?;
         let (shown, lead) = own_clock::read(&mut conn).await?;
+        if of(&self.loaded).watch.is_none() {
+            zone_rules::log(&mut conn).await?;
+        }
         of(&self.loaded).watch = Some(Watch { shown, at: Instant::now() });
         drop(conn);
         if !lead.is_too_large() {
@@ -297,7 +300,8 @@ impl Scheduler {
         let set_hash: String =
             Sha256::digest(hashes.to_string()).iter().map(|byte| format!("{byte:02x}")).collect();
         let mut conn = self.pg.acquire().await?;
-        store::schedulers::note(&mut conn, &self.process, &set_hash, &hashes).await?;
+        let zone_release = zones::rules().release().to_string();
+        store::schedulers::note(&mut conn, &self.process, &set_hash, &hashes, &zone_release).await?;
         Ok(())
     }
 }

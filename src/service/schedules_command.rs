@@ -20,6 +20,7 @@ use whatsapp_text::text::WhatsappText;
 use crate::app;
 use crate::config::Config;
 use crate::database::Database;
+use crate::zone_rules::ZoneReport;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SchedulesCommand {
@@ -89,7 +90,13 @@ pub(crate) async fn run(config: &Config, command: SchedulesCommand, as_json: boo
     };
     let answer = match command {
         SchedulesCommand::Check => Value::Null,
-        SchedulesCommand::List { users } => list(&mut conn, &schedules, users).await?,
+        SchedulesCommand::List { users } => {
+            let zones = ZoneReport::read(&mut conn).await.context(UNANSWERED)?;
+            if !as_json {
+                print_zones(&zones);
+            }
+            list(&mut conn, &schedules, users, &zones).await?
+        }
         SchedulesCommand::Preview { name, slots, users } => {
             let keys = app::secret_keys(config, &pg).await?;
             let settings = app::settings(config, config.keys.server.listen, keys);
@@ -116,6 +123,12 @@ pub(crate) async fn run(config: &Config, command: SchedulesCommand, as_json: boo
         answer => print(&answer, as_json)?,
     }
     Ok(())
+}
+
+/// The time zone rules for people; JSON has them with each schedule.
+#[expect(clippy::print_stdout, reason = "the answer is what was asked for")]
+fn print_zones(zones: &ZoneReport) {
+    print!("{}", zones.lines());
 }
 
 /// A schedule for people: what it is, when it falls due, and what its last slots came to.
@@ -168,7 +181,12 @@ async fn switch(conn: &mut PgConnection, name: &str, enabled: bool) -> anyhow::R
     Ok(json!({ "schedule": name, "enabled": enabled }))
 }
 
-async fn list(conn: &mut PgConnection, schedules: &[Schedule], users: i64) -> anyhow::Result<Value> {
+async fn list(
+    conn: &mut PgConnection,
+    schedules: &[Schedule],
+    users: i64,
+    zones: &ZoneReport,
+) -> anyhow::Result<Value> {
     let now = store::clock::now(conn).await?;
     let rows = store::schedules::all(conn).await.context(UNANSWERED)?;
     let schedulers = store::schedulers::alive(conn).await?;
@@ -195,7 +213,7 @@ async fn list(conn: &mut PgConnection, schedules: &[Schedule], users: i64) -> an
         let file = compare(of_file.map(|schedule| schedule.hash.as_str()), &row.hash);
         listed.push(json!({
             "schedule": row.name, "enabled": row.enabled && present.as_ref().is_none_or(|schedule| schedule.definition.enabled), "disabledWhy": row.disabled_why, "file": file, "hash": &row.hash[..12], "loadedAt": row.loaded_at, "processes": loaded,
-            "next": next, "last": past,
+            "next": next, "last": past, "zoneRules": zones.json(),
         }));
     }
     Ok(Value::Array(listed))

@@ -4,7 +4,6 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use toml::Table;
@@ -13,6 +12,8 @@ use whatsapp_text::text::Format;
 
 use super::cron::Cron;
 use super::placeholders;
+use super::zones::UnknownZone;
+use super::zones::tz::Tz;
 use crate::durations;
 use crate::outbound::template;
 use crate::plans::Plans;
@@ -224,13 +225,10 @@ impl Schedule {
             return Err(Wrong::new(&[], "its file's name must be of letters, digits, _ and -"));
         }
         let cron = Cron::parse(&definition.cron).map_err(|wrong| Wrong::new(&["cron"], wrong.to_string()))?;
-        let zone: Tz = definition.timezone.parse().map_err(|_| {
-            let reason = "unknown time zone";
-            Wrong::new(
-                &["timezone"],
-                format!("{reason} {:?}; one like Europe/Berlin is needed", definition.timezone),
-            )
-        })?;
+        let zone: Tz = definition
+            .timezone
+            .parse()
+            .map_err(|unknown: UnknownZone| Wrong::new(&["timezone"], unknown.to_string()))?;
         check(&definition)?;
         let canonical = serde_json::to_vec(&definition).unwrap_or_default();
         let hash: String = Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect();

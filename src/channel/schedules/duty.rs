@@ -4,7 +4,6 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use queue::failure::Failure;
 use queue::transaction::Transaction;
 use serde_json::{Map, Value};
@@ -15,6 +14,7 @@ use whatsapp_text::text::WhatsappText;
 
 use super::definition::Definition;
 use super::placeholders::{self, Values};
+use super::zones::tz::Tz;
 use crate::app::Settings;
 use crate::outbound::proactive::eligibility::Eligibilities;
 use crate::outbound::proactive::{self, Request};

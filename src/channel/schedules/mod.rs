@@ -16,3 +16,5 @@ pub mod firing;
 pub mod moments;
 /// `{{user.id}}` and the like.
 pub mod placeholders;
+/// The time zone rules that schedules go by.
+pub mod zones;

@@ -141,6 +141,7 @@ pub(super) struct ModerationKeys {
 #[expect(missing_docs, reason = "config.toml documents every key")]
 pub struct Schedules {
     pub directory: PathBuf,
+    pub zoneinfo: PathBuf,
 }
 
 #[derive(Clone, Debug, Deserialize)]

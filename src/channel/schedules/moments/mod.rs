@@ -4,9 +4,9 @@
 //! repeats falls due the first time. Where the hour is every hour, each real moment counts.
 
 use chrono::{DateTime, NaiveDateTime, Offset as _, TimeDelta, TimeZone as _, Utc};
-use chrono_tz::Tz;
 
 use super::cron::Cron;
+use super::zones::tz::Tz;
 
 /// No clock change is longer, and none is farther from UTC.
 const CLOCK_CHANGE: TimeDelta = TimeDelta::hours(27);

@@ -1,0 +1,62 @@
+//! The time zone rules of this process and of the running schedulers, as people and programs are told of them.
+
+use std::collections::BTreeMap;
+
+use channel::schedules::zones::{self, ZoneRules};
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+
+/// What is known of the rules.
+pub(crate) struct ZoneReport {
+    rules: &'static ZoneRules,
+    /// The release of each running scheduler.
+    processes: BTreeMap<String, String>,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl ZoneReport {
+    /// Judges by the database's clock, and compares with the schedulers that it knows.
+    pub(crate) async fn read(conn: &mut PgConnection) -> sqlx::Result<Self> {
+        let (rules, now) = (zones::rules(), store::clock::now(conn).await?);
+        let alive = store::schedulers::alive(conn).await?;
+        let processes: BTreeMap<String, String> =
+            alive.into_iter().map(|scheduler| (scheduler.process, scheduler.zone_release)).collect();
+        let own = rules.release().to_string();
+        let other = processes.iter().filter(|(_, release)| **release != own).map(|(process, release)| {
+            format!(
+                "process {process} fires schedules by tzdata {release}, this one has {own}: bring the machines to the same tzdata and start the \
+                 process again, or a slot may happen at two moments"
+            )
+        });
+        let warnings = rules.warnings(Some(now)).into_iter().chain(other).collect();
+        Ok(Self { rules, processes, warnings })
+    }
+
+    /// For a program.
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "release": self.rules.release().to_string(),
+            "source": if self.rules.are_machines() { "machine" } else { "compiled" },
+            "machine": self.rules.machine().map(ToString::to_string),
+            "compiled": self.rules.compiled().to_string(),
+            "processes": self.processes,
+            "warnings": self.warnings,
+        })
+    }
+
+    /// For a person at a terminal: a line, and one for each warning.
+    pub(crate) fn lines(&self) -> String {
+        let warnings: String = self.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
+        format!("time zones by {}\n{warnings}", self.rules)
+    }
+}
+
+/// Tells the log of a process that starts.
+pub(crate) async fn log(conn: &mut PgConnection) -> sqlx::Result<()> {
+    let ZoneReport { rules, warnings, .. } = ZoneReport::read(conn).await?;
+    tracing::info!(release = %rules.release(), "Time zones by {rules}");
+    for warning in warnings {
+        tracing::warn!(release = %rules.release(), "Time zones: {warning}");
+    }
+    Ok(())
+}
