@@ -154,6 +154,32 @@ async fn the_time_for_a_turn_goes_on_through_a_crash_and_ends_in_one_apology() {
 const DELAYED: &str = "This is taking longer than usual. I'm still working on it.";
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_question_is_answered_though_the_process_was_away_for_longer_than_its_turn_may_take() {
+    let gateway = Gateway::chatting(|_, before| match before {
+        0 => Run::Hang,
+        _ => Run::Say("Here it is.", Duration::ZERO),
+    })
+    .await;
+    let env = [("OPENCLAW_BASE_URL", gateway.url.as_str()), ("CLOUDYBOT__AGENT__TURN_BUDGET", "5s")];
+    let mut app = TestApp::start_with(&env).await;
+    app.write(PERSON, "Where is it?").await;
+    app.until("the agent is asked", async || gateway.chats().len() == 1).await;
+
+    app.kill();
+    app.until("the time for the turn is over", async || {
+        let over = "SELECT count(*) FROM channel_turns WHERE started_at < clock_timestamp() - interval '5 s'";
+        app.count(over).await == Some(1)
+    })
+    .await;
+    app.launch().await;
+    app.replies(PERSON, 1).await;
+    app.drained_well().await;
+
+    assert_eq!(app.said_to(PERSON), ["Here it is."]);
+    assert_eq!(the_turn(&app).await["runs"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_person_who_waits_is_told_once_though_the_process_dies_and_the_agent_is_called_again() {
     let told = Arc::new(Semaphore::new(0));
     let ends = told.clone();

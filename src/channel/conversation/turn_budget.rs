@@ -71,6 +71,12 @@ impl TurnBudget {
         Duration::from_millis(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
     }
 
+    /// The same with so much time, for the one call that nobody could make before it was over.
+    #[must_use]
+    pub(super) fn extended(self, left: Duration) -> Self {
+        Self { read_at: Instant::now(), left, ..self }
+    }
+
     /// How long the turn had lasted when it was read.
     #[must_use]
     pub fn age(&self) -> Duration {

@@ -26,9 +26,6 @@ const PROMPT_PAUSE: Duration = Duration::from_millis(500);
 /// What is known of a call of which nobody could store how it ended.
 const CUT_SHORT: &str = "each call of the agent was cut short, and nobody could store how it ended";
 
-/// What is known of a turn whose time was over before a call had ended.
-const TIME_IS_OVER: &str = "the time for the turn was over before a call of the agent had ended";
-
 /// A turn to run.
 pub struct Opened {
     /// The turn.
@@ -71,9 +68,12 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<Opened>, Failure> {
     }
     if let Some(turn) = running.filter(|turn| turn.slot_id.is_none()) {
         let in_hand = unsaved_reply::of(app, &mut tx, &turn).await?;
-        let budget = TurnBudget::of(&mut tx, &app.settings.agent, &turn).await?;
-        let attempts_left = turn.attempt < i32::from(app.settings.agent.attempts);
-        if in_hand.is_some() || attempts_left && !budget.is_over() {
+        let mut budget = TurnBudget::of(&mut tx, &app.settings.agent, &turn).await?;
+        if budget.is_over() {
+            // No process was there to ask again in time. That was no fault of the agent's, and the person still has no answer.
+            budget = budget.extended(app.settings.agent.timeout);
+        }
+        if in_hand.is_some() || turn.attempt < i32::from(app.settings.agent.attempts) {
             if in_hand.is_none()
                 && let Some(pause) = budget.pause()
             {
@@ -95,9 +95,9 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<Opened>, Failure> {
             tx.commit().await?;
             return Ok(Some(Opened { turn, agent, identity, messages, budget, in_hand }));
         }
-        // Its last call was cut short, by a crash or a lost lease, before anybody could apologise; or its job was held up for too long.
+        // Its last call was cut short, by a crash or a lost lease, before anybody could apologise.
         let failed = store::turn_attempts::last_error(&mut tx, turn.id).await?;
-        let reason = failed.as_deref().unwrap_or(if attempts_left { TIME_IS_OVER } else { CUT_SHORT });
+        let reason = failed.as_deref().unwrap_or(CUT_SHORT);
         let trouble = failed.as_ref().map(|_| (&identity, AgentTrouble::Failing));
         apologise(app, &mut tx, &turn, Cause { reason, agent: trouble }).await?;
     }
