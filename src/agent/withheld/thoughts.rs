@@ -137,7 +137,7 @@ fn endings(tags: &[Tag]) -> Vec<Ending> {
     endings
 }
 
-/// Whether a tag stands among words, as one that somebody writes about: "there is no <think> tag".
+/// Whether a tag stands among words, as one that somebody writes about: `there is no <think> tag`.
 fn is_in_prose(text: &str, tag: &Range<usize>) -> bool {
     let separated =
         text[tag.end..].starts_with(|c: char| matches!(c, ' ' | '\t') || c.is_ascii_punctuation());
