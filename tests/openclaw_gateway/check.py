@@ -38,6 +38,8 @@ def main():
     try:
         # The one stays, and each of its agents is named. The other has an agent that nobody names, and bears all that may happen to a gateway.
         shared = start_gateway("gateway", ["main", "blind", "limited", "refused", "refused-once"])
+        # The first start finishes the package's installation, and refuses another start beside it.
+        shared.wait_until_ready()
         shaken = start_gateway("shaken-gateway", ["main"])
         one, two = deploy("one", shared, "main"), deploy("two", shared, "main")
         alone = deploy("alone", shaken, turn_budget="200s")

@@ -1,5 +1,6 @@
 """A real OpenClaw gateway as a process of its own."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,7 +8,6 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-
 
 
 class Gateway:
@@ -66,7 +66,9 @@ class Gateway:
     def kill(self):
         """As a crash, or the machine's lack of memory."""
         if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)  # Not waited for yet, so the group is still its own.
+            # Not waited for yet, so the group is still its own; there is none if the gateway ended by itself.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             self.process = None
 
