@@ -13,8 +13,8 @@ use channel::conversation::agent_failures::{self, Meaning};
 use channel::conversation::agent_health::{self, AgentIdentity};
 use channel::conversation::apology::{Cause, apologise};
 use channel::conversation::turn_budget::TurnBudget;
-use channel::conversation::turns::{self, Opened};
-use channel::conversation::unsaved_reply::UnsavedReply;
+use channel::conversation::turns::{self, OpenedTurn};
+use channel::conversation::unsaved_replies::UnsavedReply;
 use channel::conversation::{delay_notice, replies, request, typing, withheld};
 use channel::kinds::Answer;
 use queue::attempt::Attempt;
@@ -25,7 +25,7 @@ use store::turns::Turn;
 /// Runs a job of this kind.
 pub async fn run(job: Answer, app: App, attempt: Attempt) -> Result<(), Failure> {
     let Some(opened) = turns::open(&app, &job).await? else { return Ok(()) };
-    let Opened { turn, agent, identity, messages, budget, in_hand } = opened;
+    let OpenedTurn { turn, agent, identity, messages, budget, in_hand } = opened;
     let answer = match in_hand {
         Some(answer) => answer,
         None => {

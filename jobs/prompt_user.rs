@@ -16,7 +16,7 @@ use channel::conversation::agent_health::{self, AgentIdentity};
 use channel::conversation::agents::{self, UsersAgent};
 use channel::conversation::request;
 use channel::conversation::turn_budget::TurnBudget;
-use channel::conversation::unsaved_reply::{self, UnsavedReply};
+use channel::conversation::unsaved_replies::{self, UnsavedReply};
 use channel::conversation::withheld;
 use channel::kinds::PromptUser;
 use channel::outbound::proactive::eligibility;
@@ -32,16 +32,13 @@ use store::turns::{OfSlot, Turn};
 /// Why nothing was said to somebody who was erased meanwhile.
 const GONE: &str = "the user was erased";
 
-/// What is known of a call of which nobody could store how it ended.
-const CUT_SHORT: &str = "each call of the agent was cut short, and nobody could store how it ended";
-
 /// A chat turn is waited for like this.
 const CHAT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs a job of this kind.
 pub async fn run(job: PromptUser, app: App, attempt: Attempt) -> Result<(), Failure> {
     let Some(opened) = open_turn(&job, &app).await? else { return Ok(()) };
-    let Opened { asked, agent, prompt, in_hand } = opened;
+    let OpenedPrompt { asked, agent, prompt, in_hand } = opened;
     let answer = match in_hand {
         Some(answer) => answer,
         None => {
@@ -76,7 +73,7 @@ struct Asked {
 }
 
 /// A turn to run.
-struct Opened {
+struct OpenedPrompt {
     asked: Asked,
     agent: UsersAgent,
     prompt: String,
@@ -176,7 +173,7 @@ async fn lock(job: &PromptUser, app: &App, turn: &Turn) -> sqlx::Result<Transact
 }
 
 /// The turn to run, committed before the agent is called; no other runs in this conversation meanwhile. `None`: this part has ended.
-async fn open_turn(job: &PromptUser, app: &App) -> Result<Option<Opened>, Failure> {
+async fn open_turn(job: &PromptUser, app: &App) -> Result<Option<OpenedPrompt>, Failure> {
     let mut tx = app.begin().await?;
     let Some(user) = store::users::get(&mut tx, &job.user).await? else {
         slots::end_asked(&mut tx, job.slot, &came_to(job, PartOutcome::Empty, GONE)).await?;
@@ -198,19 +195,19 @@ async fn open_turn(job: &PromptUser, app: &App) -> Result<Option<Opened>, Failur
         OfSlot::Busy => return Err(Failure::Snooze(CHAT_PAUSE)),
         OfSlot::Begun(turn) => (turn, None, true),
         OfSlot::LeftBehind(turn) => {
-            let in_hand = unsaved_reply::of(app, &mut tx, &turn).await?;
+            let in_hand = unsaved_replies::of(app, &mut tx, &turn).await?;
             (turn, in_hand, false)
         }
     };
     if in_hand.is_some() {
         tx.commit().await?;
         let asked = Asked { slot, definition, turn, identity, runs };
-        return Ok(Some(Opened { asked, agent, prompt: String::new(), in_hand }));
+        return Ok(Some(OpenedPrompt { asked, agent, prompt: String::new(), in_hand }));
     }
     if runs >= i32::from(app.settings.agent.attempts) {
         // The last call was cut short, by a crash or a lost lease.
         let reason = store::turn_attempts::last_error(&mut tx, turn.id).await?;
-        let reason = reason.as_deref().unwrap_or(CUT_SHORT);
+        let reason = reason.as_deref().unwrap_or(agent_failures::CUT_SHORT);
         store::turns::fail(&mut tx, turn.id, reason).await?;
         slots::end_asked(&mut tx, slot.id, &came_to(job, PartOutcome::AgentFailed, reason)).await?;
         ending::close_if_done(app, &mut tx, slot.id, None).await?;
@@ -228,7 +225,7 @@ async fn open_turn(job: &PromptUser, app: &App) -> Result<Option<Opened>, Failur
     tx.commit().await?;
     let prompt = definition.content.prompt.as_deref().unwrap_or_default();
     let prompt = duty::filled(slot.moment, &definition, &user, prompt);
-    Ok(Some(Opened {
+    Ok(Some(OpenedPrompt {
         asked: Asked { slot, definition, turn, identity, runs: runs + 1 },
         agent,
         prompt,

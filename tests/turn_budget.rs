@@ -12,6 +12,16 @@ use crate::agent::{APOLOGY, turns_of};
 use crate::gateway::{Gateway, Run};
 use crate::support::{PERSON, TestApp, free_address};
 
+/// Writes, and gets nothing but an apology; the turn, after so many requests to the gateway.
+async fn apology(app: &TestApp, gateway: &Gateway, requests: usize) -> Value {
+    app.write(PERSON, "Hello").await;
+    app.replies(PERSON, 1).await;
+    app.drained().await;
+    assert_eq!(app.said_to(PERSON), [APOLOGY]);
+    assert_eq!(gateway.chats().len(), requests);
+    the_turn(app).await
+}
+
 /// Waits until the agent was asked so often under one number, and is left alone.
 async fn tried(app: &TestApp, times: i64) {
     app.until("the agent is asked again", async || {
@@ -85,13 +95,8 @@ async fn a_wait_beyond_the_time_for_the_turn_ends_it_at_once() {
     let env = [("OPENCLAW_BASE_URL", gateway.url.as_str()), ("CLOUDYBOT__AGENT__TURN_BUDGET", "200s")];
     let app = TestApp::start_with(&env).await;
 
-    app.write(PERSON, "Hello").await;
-    app.replies(PERSON, 1).await;
-    app.drained().await;
+    let turn = apology(&app, &gateway, 1).await;
 
-    assert_eq!(app.said_to(PERSON), [APOLOGY]);
-    assert_eq!(gateway.chats().len(), 1);
-    let turn = the_turn(&app).await;
     assert!(turn["error"].as_str().unwrap().contains("429"), "{turn}");
 }
 
@@ -101,13 +106,8 @@ async fn a_call_is_given_up_when_the_time_for_its_turn_is_over() {
     let env = [("OPENCLAW_BASE_URL", gateway.url.as_str()), ("CLOUDYBOT__AGENT__TURN_BUDGET", "2s")];
     let app = TestApp::start_with(&env).await;
 
-    app.write(PERSON, "Hello").await;
-    app.replies(PERSON, 1).await;
-    app.drained().await;
+    let turn = apology(&app, &gateway, 1).await;
 
-    assert_eq!(app.said_to(PERSON), [APOLOGY]);
-    assert_eq!(gateway.chats().len(), 1);
-    let turn = the_turn(&app).await;
     assert!(turn["error"].as_str().unwrap().contains("did not answer within"), "{turn}");
 }
 
@@ -116,13 +116,9 @@ async fn what_was_asked_again_within_a_call_is_one_run_and_the_end() {
     let gateway = Gateway::chatting(|_, _| Run::Uncorrectable).await;
     let app = TestApp::start_with(&[("OPENCLAW_BASE_URL", &gateway.url)]).await;
 
-    app.write(PERSON, "Do it").await;
-    app.replies(PERSON, 1).await;
-    app.drained().await;
+    // In a stream and as a whole, and never a third time.
+    let turn = apology(&app, &gateway, 2).await;
 
-    assert_eq!(app.said_to(PERSON), [APOLOGY]);
-    assert_eq!(gateway.chats().len(), 2, "in a stream and as a whole, and never a third time");
-    let turn = the_turn(&app).await;
     assert_eq!(turn["runs"], 1, "{turn}");
     assert!(turn["error"].as_str().unwrap().contains("had tried several times itself"), "{turn}");
 }

@@ -6,9 +6,9 @@ use queue::enqueue::EnqueueError;
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// The database refused or was away.
-    #[error("cannot store it: {0}")]
+    #[error("cannot write the rows: {0}")]
     Database(#[from] sqlx::Error),
     /// A job could not be enqueued.
-    #[error("cannot enqueue its job: {0}")]
+    #[error("cannot enqueue the job: {0}")]
     Enqueue(#[from] EnqueueError),
 }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use channel::app::Settings;
 use channel::retries::{self, Answered, Retry};
+use channel::write_error::WriteError;
 use queue::Queue;
 use queue::connections::Connections;
 use queue::enqueue::EnqueueError;
@@ -13,7 +14,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::jobs_command::table;
-use channel::write_error::WriteError;
 
 /// What came of a retry.
 #[derive(Clone, Debug, Serialize, ToSchema)]

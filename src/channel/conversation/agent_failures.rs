@@ -5,6 +5,9 @@ use std::time::Duration;
 use agent::error::{AgentError, AgentErrorClass};
 use queue::backoff::Backoff;
 
+/// What is known of calls of which nobody could store how they ended.
+pub const CUT_SHORT: &str = "each call of the agent was cut short, and nobody could store how it ended";
+
 /// The agent may be back at any moment, and is asked for a question of its own by everybody who waits.
 const UNTIL_IT_IS_BACK: Backoff = Backoff::exponential(Duration::from_secs(1), Duration::from_secs(15));
 

@@ -7,15 +7,13 @@
 use std::time::Duration;
 
 use queue::transaction::Transaction;
-use store::deliveries::{NewChunk, NewDelivery, Purpose};
 use store::messages::Said;
 use store::turns::Turn;
 use tokio::task::JoinHandle;
 
 use super::turn_budget::TurnBudget;
 use crate::app::App;
-use crate::kinds::SendChunk;
-use crate::outbound::send_jobs;
+use crate::outbound::notices::{self, Notice};
 use crate::texts;
 use crate::write_error::WriteError;
 
@@ -65,33 +63,16 @@ pub async fn tell(app: &App, tx: &mut Transaction, turn: &Turn) -> Result<(), Wr
     let Some(address_id) = messages.iter().rev().find_map(|said: &Said| said.address_id) else {
         return Ok(());
     };
-    let text = texts::DELAYED;
-    let chunk = NewChunk {
-        body: text,
-        source: 0..text.len(),
-        meter_proactive: false,
-        proactive: false,
-        is_template: false,
-    };
-    let delivery = NewDelivery {
+    let notice = Notice {
         address_id,
-        conversation_id: Some(turn.conversation_id),
-        // The turn's own is its answer.
-        turn_id: None,
         message_id: None,
-        link_id: store::links::latest_of_conversation(tx, turn.conversation_id, address_id).await?,
-        purpose: Purpose::Notice,
-        text,
+        conversation_id: Some(turn.conversation_id),
         // Later it would be untrue.
         expires_at: turn.started_at + app.settings.agent.turn_budget,
-        chunks: vec![chunk],
+        text: texts::DELAYED,
+        urgent: false,
     };
-    let (_, chunk_ids) = store::deliveries::create(tx, delivery).await?;
-    let jobs = chunk_ids.iter().map(|id| {
-        let job = SendChunk { chunk: *id, meter_proactive: false, proactive: false };
-        send_jobs::job(&job, false, address_id)
-    });
-    tx.enqueue_batch(jobs.collect()).await?;
+    notices::tell(tx, notice).await?;
     tracing::info!(turn.id = turn.id.0, "Told the person that turn {} takes longer", turn.id);
     Ok(())
 }

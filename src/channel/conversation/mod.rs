@@ -34,9 +34,7 @@ pub mod turn_budget;
 pub mod turns;
 /// The signs of work while it lasts.
 pub mod typing;
-/// The replies that this process holds until they are stored.
+/// Replies that the database has not taken yet.
 pub mod unsaved_replies;
-/// A reply that the database has not taken yet.
-pub mod unsaved_reply;
 /// What is not for a person, on record.
 pub mod withheld;

@@ -13,7 +13,7 @@ use super::agent_health::AgentIdentity;
 use super::agents::{self, UsersAgent};
 use super::apology::{Cause, apologise};
 use super::turn_budget::TurnBudget;
-use super::{delay_notice, quiet_time, typing, unsaved_reply};
+use super::{agent_failures, delay_notice, quiet_time, typing, unsaved_replies};
 use crate::app::App;
 use crate::kinds::Answer;
 
@@ -23,11 +23,8 @@ const PROMPT_GRACE: Duration = Duration::from_secs(30);
 /// A schedule's prompt is waited for like this.
 const PROMPT_PAUSE: Duration = Duration::from_millis(500);
 
-/// What is known of a call of which nobody could store how it ended.
-const CUT_SHORT: &str = "each call of the agent was cut short, and nobody could store how it ended";
-
 /// A turn to run.
-pub struct Opened {
+pub struct OpenedTurn {
     /// The turn.
     pub turn: Turn,
     /// Who is asked.
@@ -45,7 +42,7 @@ pub struct Opened {
 /// The turn to run: the one that a crash or a failed call left behind, or a new one with every unanswered message. `None`:
 /// somebody's turn has this message already. It is committed before the agent is called, so that a second call is always seen as
 /// a second attempt.
-pub async fn open(app: &App, job: &Answer) -> Result<Option<Opened>, Failure> {
+pub async fn open(app: &App, job: &Answer) -> Result<Option<OpenedTurn>, Failure> {
     let begun = Instant::now();
     let mut tx = app.begin().await?;
     store::addresses::lock_of_conversation(&mut tx, job.conversation).await?;
@@ -67,7 +64,7 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<Opened>, Failure> {
         store::turns::fail(&mut tx, turn.id, "its job was held up, and somebody wrote").await?;
     }
     if let Some(turn) = running.filter(|turn| turn.slot_id.is_none()) {
-        let in_hand = unsaved_reply::of(app, &mut tx, &turn).await?;
+        let in_hand = unsaved_replies::of(app, &mut tx, &turn).await?;
         let mut budget = TurnBudget::of(&mut tx, &app.settings.agent, &turn).await?;
         if budget.is_over() {
             // No process was there to ask again in time. That was no fault of the agent's, and the person still has no answer.
@@ -93,11 +90,11 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<Opened>, Failure> {
             };
             let messages = store::messages::of_turn(&mut tx, turn.id).await?;
             tx.commit().await?;
-            return Ok(Some(Opened { turn, agent, identity, messages, budget, in_hand }));
+            return Ok(Some(OpenedTurn { turn, agent, identity, messages, budget, in_hand }));
         }
         // Its last call was cut short, by a crash or a lost lease, before anybody could apologise.
         let failed = store::turn_attempts::last_error(&mut tx, turn.id).await?;
-        let reason = failed.as_deref().unwrap_or(CUT_SHORT);
+        let reason = failed.as_deref().unwrap_or(agent_failures::CUT_SHORT);
         let trouble = failed.as_ref().map(|_| (&identity, AgentTrouble::Failing));
         apologise(app, &mut tx, &turn, Cause { reason, agent: trouble }).await?;
     }
@@ -110,7 +107,7 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<Opened>, Failure> {
         let messages = store::messages::of_turn(&mut tx, turn.id).await?;
         let budget = TurnBudget::of_new(begun, &app.settings.agent, &turn);
         tx.commit().await?;
-        return Ok(Some(Opened { turn, agent, identity, messages, budget, in_hand: None }));
+        return Ok(Some(OpenedTurn { turn, agent, identity, messages, budget, in_hand: None }));
     }
     let messages = store::messages::unanswered(&mut tx, job.conversation).await?;
     if !messages.iter().any(|message| message.id == job.message) {
@@ -125,5 +122,5 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<Opened>, Failure> {
     let turn = store::turns::begin(&mut tx, job.conversation, &agent.name(), &ids).await?;
     let budget = TurnBudget::of_new(begun, &app.settings.agent, &turn);
     tx.commit().await?;
-    Ok(Some(Opened { turn, agent, identity, messages, budget, in_hand: None }))
+    Ok(Some(OpenedTurn { turn, agent, identity, messages, budget, in_hand: None }))
 }

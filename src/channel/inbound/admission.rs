@@ -113,6 +113,7 @@ pub async fn tell(app: &App, tx: &mut Transaction, message: &Message, text: &str
     let Message { id, address_id, written_at, retried_at, .. } = *message;
     // One that is tried again by hand has had the apology, and is answered late.
     let (message_id, since) = (retried_at.is_none().then_some(id), retried_at.unwrap_or(written_at));
-    let notice = Notice { address_id, message_id, since, text, urgent: false };
-    Ok(notices::tell(tx, &app.settings, notice).await?)
+    let expires_at = since + app.settings.deliveries.reply_expires;
+    let notice = Notice { address_id, message_id, conversation_id: None, expires_at, text, urgent: false };
+    Ok(notices::tell(tx, notice).await?)
 }

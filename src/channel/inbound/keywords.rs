@@ -78,8 +78,15 @@ async fn confirm(
         return Ok(());
     }
     let Written { message_id, address_id, written_at, .. } = written;
-    let notice = Notice { address_id, message_id: Some(message_id), since: written_at, text, urgent: true };
-    notices::tell(tx, settings, notice).await
+    let notice = Notice {
+        address_id,
+        message_id: Some(message_id),
+        conversation_id: None,
+        expires_at: written_at + settings.deliveries.reply_expires,
+        text,
+        urgent: true,
+    };
+    notices::tell(tx, notice).await
 }
 
 async fn end(tx: &mut Transaction, written: Written<'_>, reason: &str) -> Result<(), WriteError> {

@@ -4,9 +4,8 @@
 use chrono::{DateTime, Utc};
 use queue::transaction::Transaction;
 use store::deliveries::{NewChunk, NewDelivery, Purpose};
-use store::ids::{AddressId, MessageId};
+use store::ids::{AddressId, ConversationId, MessageId};
 
-use crate::app::Settings;
 use crate::kinds::SendChunk;
 use crate::outbound::send_jobs;
 use crate::write_error::WriteError;
@@ -18,23 +17,28 @@ pub(crate) struct Notice<'a> {
     pub address_id: AddressId,
     /// About which message, which gets one notice; `None`: about one that got its notice before it was tried again.
     pub message_id: Option<MessageId>,
-    /// When that was written, or tried again by hand.
-    pub since: DateTime<Utc>,
+    /// Within which conversation, whose present owner alone may read it; `None`: whoever has the number.
+    pub conversation_id: Option<ConversationId>,
+    /// When it is not worth sending any more.
+    pub expires_at: DateTime<Utc>,
     /// What is said.
     pub text: &'a str,
     /// Ahead of all that waits in the lane and the pool.
-    pub(crate) urgent: bool,
+    pub urgent: bool,
 }
 
 /// Higher than any reply's.
 const URGENT: i16 = 100;
 
 /// Plans a notice in the caller's transaction, which holds the address's lock.
-pub(crate) async fn tell(
-    tx: &mut Transaction,
-    settings: &Settings,
-    notice: Notice<'_>,
-) -> Result<(), WriteError> {
+pub(crate) async fn tell(tx: &mut Transaction, notice: Notice<'_>) -> Result<(), WriteError> {
+    let Notice { address_id, conversation_id, .. } = notice;
+    let link_id = match conversation_id {
+        Some(conversation_id) => {
+            store::links::latest_of_conversation(tx, conversation_id, address_id).await?
+        }
+        None => None,
+    };
     let chunk = NewChunk {
         body: notice.text,
         source: 0..notice.text.len(),
@@ -43,20 +47,20 @@ pub(crate) async fn tell(
         is_template: false,
     };
     let delivery = NewDelivery {
-        address_id: notice.address_id,
-        conversation_id: None,
+        address_id,
+        conversation_id,
         turn_id: None,
         message_id: notice.message_id,
-        link_id: None,
+        link_id,
         purpose: Purpose::Notice,
         text: notice.text,
-        expires_at: notice.since + settings.deliveries.reply_expires,
+        expires_at: notice.expires_at,
         chunks: vec![chunk],
     };
     let (_, chunk_ids) = store::deliveries::create(tx, delivery).await?;
     for chunk in chunk_ids {
         let chunk = SendChunk { chunk, meter_proactive: false, proactive: false };
-        let job = send_jobs::job(&chunk, false, notice.address_id);
+        let job = send_jobs::job(&chunk, false, address_id);
         tx.enqueue(if notice.urgent { job.priority(URGENT) } else { job }).await?;
     }
     Ok(())

@@ -7,6 +7,7 @@ use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use channel::inbound::intake::{self, Arrival, TakenIn};
+use channel::write_error::WriteError;
 use queue::trace::TraceParent;
 use tracing::Instrument as _;
 use twilio::address::canonical;
@@ -16,7 +17,6 @@ use twilio::webhook::{UnverifiedRequest, VerifiedForm, WebhookError};
 
 use super::{Receiver, WebhookRefusal, refuse};
 use crate::public_url::{self, Hook};
-use channel::write_error::WriteError;
 
 /// Why a webhook was given up.
 pub(super) const TOO_LATE: &str = "the database does not answer";

@@ -6,6 +6,7 @@ use axum::extract::{OriginalUri, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use channel::outbound::status::{self, Report};
+use channel::write_error::WriteError;
 use queue::trace::TraceParent;
 use serde::Deserialize;
 use store::ids::{ChunkId, DeliveryId};
@@ -17,7 +18,6 @@ use twilio::webhook::VerifiedForm;
 use super::receiver::TOO_LATE;
 use super::{Receiver, receiver, refuse};
 use crate::public_url::Hook;
-use channel::write_error::WriteError;
 
 pub(crate) async fn receive(
     State(receiver): State<Receiver>,
