@@ -10,7 +10,7 @@ use toml::Table;
 use toml::de::DeTable;
 use whatsapp_text::text::Format;
 
-use super::cron::Cron;
+use super::crontab::Cron;
 use super::placeholders;
 use super::zones::UnknownZone;
 use super::zones::tz::Tz;

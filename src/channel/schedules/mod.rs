@@ -1,9 +1,9 @@
-//! Schedules: what an operator writes into `schedules/`, and when it falls due. `cron`, `moments`, `definition` and `placeholders` are pure; the others work on the database.
+//! Schedules: what an operator writes into `schedules/`, and when it falls due. `crontab`, `moments`, `definition` and `placeholders` are pure; the others work on the database.
 
 /// The users of a slot, page by page.
 pub mod audience;
 /// Crontab expressions.
-pub mod cron;
+pub mod crontab;
 /// A schedule's file.
 pub mod definition;
 /// What is said at a slot.

@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, NaiveDateTime, Offset as _, TimeDelta, TimeZone as _, Utc};
 
-use super::cron::Cron;
+use super::crontab::Cron;
 use super::zones::tz::Tz;
 
 /// No clock change is longer, and none is farther from UTC.
