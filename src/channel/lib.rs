@@ -35,6 +35,8 @@ pub mod erasure;
 pub mod opt_out;
 /// What the operator sells.
 pub mod plans;
+/// When people are left in peace.
+pub mod quiet_hours;
 /// Another try of what gave up.
 pub mod retries;
 /// What people read from the channel itself.

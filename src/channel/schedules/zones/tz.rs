@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{FixedOffset, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Utc};
+use chrono::{
+    DateTime, FixedOffset, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Utc,
+};
 use jiff::Timestamp;
 use jiff::tz::AmbiguousOffset;
 
@@ -32,6 +34,13 @@ impl Tz {
 
     pub(super) fn new(name: &'static str, rules: &'static jiff::tz::TimeZone) -> Self {
         Self { name, rules }
+    }
+
+    /// The next moment after this one at which the zone's clocks may change. `None`: the rules know of no other.
+    #[must_use]
+    pub fn next_change(self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let change = self.rules.following(timestamp(&after.naive_utc())).next()?;
+        DateTime::from_timestamp(change.timestamp().as_second(), 0).filter(|change| *change > after)
     }
 
     fn offset(self, ahead: jiff::tz::Offset, at: Timestamp) -> TzOffset {
