@@ -23,7 +23,8 @@ use sqlx::PgConnection;
 use store::secret_keys::SecretKeys;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use twilio::client::{Account, TwilioClient};
+use twilio::account::Account;
+use twilio::client::TwilioClient;
 use twilio::webhook::SignatureCheck;
 use url::Url;
 

@@ -17,7 +17,9 @@ use queue::pooler::Route;
 use store::allowances::Audit;
 use store::changed_ids::Undecided;
 use store::keys_in_use;
-use twilio::client::{Account, ListFilter, LookupError, TwilioClient};
+use twilio::account::Account;
+use twilio::client::{LookupError, TwilioClient};
+use twilio::message_list::ListFilter;
 
 use crate::config::{Config, Environment};
 use crate::database::Database;

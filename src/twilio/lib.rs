@@ -1,6 +1,8 @@
 //! Twilio on the wire, as far as WhatsApp needs it: webhooks and their signature on the way in, the REST client on the way out. Knows
 //! nothing of users, deliveries or jobs.
 
+/// An account, and how it is reached.
+pub mod account;
 /// Who Twilio says something is from and to.
 pub mod address;
 /// The REST client.
@@ -15,6 +17,10 @@ pub mod listed;
 pub mod media;
 /// A message as Twilio's REST API has it.
 pub mod message;
+/// The list of an account's messages.
+pub mod message_list;
+/// Hands messages to Twilio.
+pub mod sending;
 /// The signature of a webhook.
 pub mod signature;
 /// The webhook of a status change.

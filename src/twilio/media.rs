@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use reqwest::{Response, StatusCode, header};
 use url::Url;
 
-use crate::client::{Account, TwilioClient, causes};
+use crate::account::Account;
+use crate::client::{TwilioClient, causes};
 use crate::hosts::is_loopback;
 use crate::media_url::{MediaUrl, RedirectUrl};
 use crate::public_address::{GuardedResolver, NoAllowedAddress};

@@ -3,7 +3,7 @@
 
 use url::Url;
 
-use crate::client::Account;
+use crate::account::Account;
 use crate::hosts::{behind_api, keeps_files};
 
 /// Twilio's ids have 34 characters; nothing that is much longer is one.

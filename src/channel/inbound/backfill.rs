@@ -10,9 +10,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use queue::failure::Failure;
 use store::alerts::AlertCause;
 use store::cursors::Cursor;
-use twilio::client::{ListFilter, ListPage, LookupError, PageUri};
+use twilio::client::LookupError;
 use twilio::inbound::InboundMessage;
 use twilio::listed::{Entry, ListedMessage, UnreadableEntry};
+use twilio::message_list::{ListFilter, ListPage, PageUri};
 
 use crate::alerts;
 use crate::app::App;

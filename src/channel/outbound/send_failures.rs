@@ -9,8 +9,8 @@ use store::chunks::{Chunk, End};
 use store::ids::AddressId;
 use store::send_attempts::Unsent;
 use twilio::address::is_number;
-use twilio::client::SendError;
 use twilio::errors::ErrorClass;
+use twilio::sending::SendError;
 
 use crate::alerts;
 use crate::app::App;

@@ -13,9 +13,9 @@ use store::chunks::{Chunk, End};
 use store::deliveries::Obstacle;
 use store::ids::ChunkId;
 use store::send_attempts::Accepted;
-use twilio::client::SendError;
 use twilio::errors::ErrorClass;
 use twilio::message::{MessageContent, OutboundMessage};
+use twilio::sending::SendError;
 
 use super::send_failures::{self, Judgement};
 use super::{acceptance, proactive};

@@ -6,8 +6,8 @@ use std::collections::{HashMap, HashSet};
 use chrono::TimeDelta;
 use queue::failure::Failure;
 use store::twilio_statuses::Unsettled;
-use twilio::client::{ListFilter, PageUri};
 use twilio::listed::{Entry, ListedMessage};
+use twilio::message_list::{ListFilter, PageUri};
 
 use crate::app::App;
 use crate::outbound::status::{self, Report};

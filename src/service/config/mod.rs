@@ -19,7 +19,7 @@ use channel::inbound::moderation::Moderation;
 use channel::plans::Plans;
 use secrecy::{ExposeSecret as _, SecretString};
 use store::secret_keys::SecretKeys;
-use twilio::client::Account;
+use twilio::account::Account;
 use twilio::signature::SigningKeys;
 
 use self::keys::Keys;

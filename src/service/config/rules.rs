@@ -16,7 +16,7 @@ use channel::plans::Plans;
 use channel::pools;
 use regex::{RegexBuilder, RegexSet, RegexSetBuilder};
 use secrecy::ExposeSecret as _;
-use twilio::client::{Account, ApiKey};
+use twilio::account::{Account, ApiKey};
 use twilio::signature::{AuthTokens, SigningKeys};
 use twilio::webhook_keys::WebhookKeys;
 use url::Url;

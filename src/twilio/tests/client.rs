@@ -13,9 +13,12 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use twilio::client::{Account, ApiKey, ListFilter, LookupError, SendError, TwilioClient};
+use twilio::account::{Account, ApiKey};
+use twilio::client::{LookupError, TwilioClient};
 use twilio::errors::ErrorClass;
 use twilio::message::{MessageContent, OutboundMessage};
+use twilio::message_list::ListFilter;
+use twilio::sending::SendError;
 
 /// A request as the server saw it.
 #[derive(Clone, Debug)]

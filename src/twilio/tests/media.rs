@@ -12,7 +12,8 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use twilio::client::{Account, TwilioClient};
+use twilio::account::Account;
+use twilio::client::TwilioClient;
 use twilio::media::{MediaError, MediaLimits};
 
 const FILE: &str = "/2010-04-01/Accounts/AC1/Messages/MM1/Media/ME1";

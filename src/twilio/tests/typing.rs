@@ -9,7 +9,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use twilio::client::{Account, LookupError, TwilioClient};
+use twilio::account::Account;
+use twilio::client::{LookupError, TwilioClient};
 
 fn client(api_base_url: &str) -> TwilioClient {
     TwilioClient::new(Account {

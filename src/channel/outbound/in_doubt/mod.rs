@@ -22,8 +22,9 @@ use store::ids::ChunkId;
 use store::in_doubt::AdminVerdict;
 use store::send_attempts::Unsent;
 use twilio::address::spellings;
-use twilio::client::{ListFilter, LookupError};
+use twilio::client::LookupError;
 use twilio::listed::Entry;
+use twilio::message_list::ListFilter;
 
 use self::evidence::{ListVerdict, Rival, Sought};
 use crate::alerts;
