@@ -1,14 +1,20 @@
 //! The configuration: the compiled-in defaults, a file over them, the environment over both. Whatever is wrong is reported at once, each
 //! with the key and the remedy.
 
+/// Who answers.
+mod agents;
 /// What can be set.
 pub mod keys;
+/// What people may say.
+mod moderation;
 /// Merging, and what is wrong with a key.
 mod overlay;
 /// What a deployment must have.
 mod rules;
 /// Whether a secret could be guessed.
 mod strength;
+/// Twilio, real or the sandbox.
+mod twilio_access;
 
 use std::path::Path;
 
@@ -110,12 +116,12 @@ impl Config {
         let environment = overlay::environment(&env, &mut errors);
         let Some(keys) = keys.filter(|_| errors.is_empty()) else { return Err(ConfigErrors(errors)) };
         let welcomes = environment == Environment::Development && keys.twilio.account_sid.is_empty();
-        let (twilio, sandbox) = rules::twilio(&keys, sandbox, &mut errors);
-        let agent = rules::agent(&keys, &mut errors);
-        let agent_hosts = rules::agent_hosts(&keys, agent.as_ref(), &mut errors);
+        let (twilio, sandbox) = twilio_access::read(&keys, sandbox, &mut errors);
+        let agent = agents::agent(&keys, &mut errors);
+        let agent_hosts = agents::agent_hosts(&keys, agent.as_ref(), &mut errors);
         let plans = rules::plans(&keys, &mut errors);
-        let memory = rules::memory(&keys, &mut errors);
-        let moderation = rules::moderation(&keys, &mut errors);
+        let memory = agents::memory(&keys, &mut errors);
+        let moderation = moderation::read(&keys, &mut errors);
         let alert_webhook = rules::alert_webhook(&keys, &mut errors);
         let hosts = rules::origin_hosts(&keys, &mut errors);
         let secret_keys = SecretKeys::parse(&keys.server.secret_key);
