@@ -18,11 +18,20 @@ CREATE TABLE channel_users (
     anchor_since      TIMESTAMPTZ,                         -- the end of the period that ran when it was set; NULL: it always held
     former_anchor_day SMALLINT CHECK (former_anchor_day BETWEEN 1 AND 31), -- what holds until then
     paused            BOOLEAN NOT NULL DEFAULT FALSE,      -- the assistant is silent; keywords still work
+    timezone          TEXT,                                -- the user's own, by its IANA name; NULL: not known
+    quiet_from        TIME,                                -- on the clocks of that zone, nothing is sent of our own accord from this time of the day …
+    quiet_to          TIME,                                -- … to this one, possibly over midnight; both NULL: at any time
+    attributes        JSONB NOT NULL DEFAULT '{}',         -- what the product tells of the user, a text for each name, for {{user.attributes.NAME}}
     created_at        TIMESTAMPTZ NOT NULL DEFAULT now(),  -- when we first heard of the account
-    updated_at        TIMESTAMPTZ NOT NULL DEFAULT now()   -- of the last change
+    updated_at        TIMESTAMPTZ NOT NULL DEFAULT now(),  -- of the last change
+    CHECK ((quiet_from IS NULL) = (quiet_to IS NULL)),
+    CHECK (quiet_from <> quiet_to),
+    CHECK (jsonb_typeof(attributes) = 'object')
 );
 -- An audience of a plan is read in pages, in the order of the users.
 CREATE INDEX channel_users_plan ON channel_users (plan, id);
+-- An audience whose users have zones of their own is read zone by zone, in the order of the users.
+CREATE INDEX channel_users_timezone ON channel_users (timezone, id);
 
 -- Deployments commonly give each user a gateway of their own. What is NULL is the deployment's.
 CREATE TABLE channel_user_agents (

@@ -573,13 +573,21 @@ CREATE TABLE channel_users (
     anchor_since TIMESTAMP WITH TIME ZONE,
     former_anchor_day SMALLINT,
     paused BOOLEAN NOT NULL DEFAULT false,
+    timezone TEXT,
+    quiet_from TIME WITHOUT TIME ZONE,
+    quiet_to TIME WITHOUT TIME ZONE,
+    attributes JSONB NOT NULL DEFAULT '{}'::jsonb,
     created_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now(),
     updated_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now(),
     CHECK (((anchor_day >= 1) AND (anchor_day <= 31))),
     CHECK (((former_anchor_day >= 1) AND (former_anchor_day <= 31))),
+    CHECK (((quiet_from IS NULL) = (quiet_to IS NULL))),
+    CHECK ((jsonb_typeof(attributes) = 'object'::text)),
+    CHECK ((quiet_from <> quiet_to)),
     PRIMARY KEY (id)
 );
 CREATE INDEX channel_users_plan ON channel_users USING btree (plan, id);
+CREATE INDEX channel_users_timezone ON channel_users USING btree (timezone, id);
 
 CREATE TABLE queue.attempts (
     job_id BIGINT NOT NULL,

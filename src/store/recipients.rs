@@ -64,7 +64,7 @@ impl From<RecipientRow> for Recipient {
 pub async fn of_users(conn: &mut PgConnection, ids: &[&str]) -> sqlx::Result<HashMap<String, Recipient>> {
     // A row for each name: most have one, and are spared an array of one.
     let mut rows: Vec<RecipientRow> = sqlx::query_as(
-        "SELECT u.id, u.plan, u.anchor_day, u.anchor_since, u.former_anchor_day, u.paused, u.created_at,
+        "SELECT u.id, u.plan, u.anchor_day, u.anchor_since, u.former_anchor_day, u.paused, u.timezone, u.quiet_from, u.quiet_to, u.attributes, u.created_at,
                 l.id AS link_id, l.address_id, a.last_inbound_at, n.alias, coalesce(n.canonical, n.alias) AS canonical, n.last_seen_at, statement_timestamp() AS read_at
          FROM channel_users u
          LEFT JOIN channel_links l ON l.user_id = u.id AND l.ended_at IS NULL AND l.unproven_since IS NULL

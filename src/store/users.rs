@@ -1,7 +1,10 @@
 //! `channel_users`: the CloudyBot accounts that this channel knows.
 
-use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveTime, Utc};
 use sqlx::PgConnection;
+use sqlx::types::Json;
 
 use crate::periods::Anchor;
 
@@ -16,6 +19,12 @@ pub struct User {
     pub anchor: Anchor,
     /// The assistant is silent.
     pub paused: bool,
+    /// Its own time zone, by its IANA name; `None`: not known.
+    pub timezone: Option<String>,
+    /// Between these times of the day, on the clocks of its zone, nothing is sent of our own accord; they may go over midnight.
+    pub quiet_hours: Option<(NaiveTime, NaiveTime)>,
+    /// What the product tells of it, for schedules' texts.
+    pub attributes: BTreeMap<String, String>,
     /// When we first heard of it.
     pub created_at: DateTime<Utc>,
 }
@@ -28,6 +37,10 @@ pub(crate) struct UserRow {
     anchor_since: Option<DateTime<Utc>>,
     former_anchor_day: Option<i16>,
     paused: bool,
+    timezone: Option<String>,
+    quiet_from: Option<NaiveTime>,
+    quiet_to: Option<NaiveTime>,
+    attributes: Json<BTreeMap<String, String>>,
     created_at: DateTime<Utc>,
 }
 
@@ -39,14 +52,24 @@ impl From<UserRow> for User {
             since: row.anchor_since,
             former_day: day(row.former_anchor_day),
         };
-        Self { id: row.id, plan: row.plan, anchor, paused: row.paused, created_at: row.created_at }
+        Self {
+            id: row.id,
+            plan: row.plan,
+            anchor,
+            paused: row.paused,
+            timezone: row.timezone,
+            quiet_hours: row.quiet_from.zip(row.quiet_to),
+            attributes: row.attributes.0,
+            created_at: row.created_at,
+        }
     }
 }
 
 /// A user by its id.
 pub async fn get(conn: &mut PgConnection, id: &str) -> sqlx::Result<Option<User>> {
     let row: Option<UserRow> = sqlx::query_as(
-        "SELECT id, plan, anchor_day, anchor_since, former_anchor_day, paused, created_at FROM channel_users WHERE id = $1",
+        "SELECT id, plan, anchor_day, anchor_since, former_anchor_day, paused, timezone, quiet_from, quiet_to, attributes, created_at
+         FROM channel_users WHERE id = $1",
     )
     .bind(id)
     .fetch_optional(conn)
@@ -62,7 +85,8 @@ pub async fn create_or_lock(conn: &mut PgConnection, id: &str, plan: &str) -> sq
         .execute(&mut *conn)
         .await?;
     let row: UserRow = sqlx::query_as(
-        "SELECT id, plan, anchor_day, anchor_since, former_anchor_day, paused, created_at FROM channel_users WHERE id = $1 FOR NO KEY UPDATE",
+        "SELECT id, plan, anchor_day, anchor_since, former_anchor_day, paused, timezone, quiet_from, quiet_to, attributes, created_at
+         FROM channel_users WHERE id = $1 FOR NO KEY UPDATE",
     )
     .bind(id)
     .fetch_one(conn)
@@ -74,7 +98,8 @@ pub async fn create_or_lock(conn: &mut PgConnection, id: &str, plan: &str) -> sq
 pub async fn update(conn: &mut PgConnection, user: &User) -> sqlx::Result<()> {
     let day = |day: Option<u32>| day.and_then(|day| i16::try_from(day).ok());
     sqlx::query(
-        "UPDATE channel_users SET plan = $2, anchor_day = $3, anchor_since = $4, former_anchor_day = $5, paused = $6, updated_at = now() WHERE id = $1",
+        "UPDATE channel_users SET plan = $2, anchor_day = $3, anchor_since = $4, former_anchor_day = $5, paused = $6, timezone = $7, quiet_from = $8,
+                quiet_to = $9, attributes = $10, updated_at = now() WHERE id = $1",
     )
     .bind(&user.id)
     .bind(&user.plan)
@@ -82,6 +107,10 @@ pub async fn update(conn: &mut PgConnection, user: &User) -> sqlx::Result<()> {
     .bind(user.anchor.since)
     .bind(day(user.anchor.former_day))
     .bind(user.paused)
+    .bind(&user.timezone)
+    .bind(user.quiet_hours.map(|(from, _)| from))
+    .bind(user.quiet_hours.map(|(_, to)| to))
+    .bind(Json(&user.attributes))
     .execute(conn)
     .await?;
     Ok(())

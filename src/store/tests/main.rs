@@ -17,6 +17,7 @@ mod races;
 mod slots;
 mod states;
 mod text_enums;
+mod user_details;
 
 use std::time::Duration;
 

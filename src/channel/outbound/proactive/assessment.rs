@@ -54,6 +54,8 @@ pub fn of(eligibility: Option<&Eligibility>, text: &WhatsappText, template: Opti
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use chrono::DateTime;
     use serde_json::json;
     use store::allowances::Usage;
@@ -72,6 +74,9 @@ mod tests {
             plan: "pro".to_owned(),
             anchor: Anchor::default(),
             paused: false,
+            timezone: None,
+            quiet_hours: None,
+            attributes: BTreeMap::new(),
             created_at: now,
         };
         let phone = Phone {
