@@ -200,4 +200,16 @@ async fn the_interface_describes_itself() {
     assert!(description["openapi"].as_str().is_some_and(|version| version.starts_with("3.")));
     assert_eq!(description["paths"]["/admin/api/jobs/{id}"]["get"]["operationId"], "showJob");
     assert_eq!(description["components"]["securitySchemes"]["token"]["scheme"], "bearer");
+    let schema =
+        |name: &str, field: &str| description["components"]["schemas"][name]["properties"][field].to_string();
+    for name in ["UserRequest", "UserView"] {
+        assert!(schema(name, "timezone").contains("\"string\""), "{}", schema(name, "timezone"));
+        assert!(
+            schema(name, "quietHours").contains("schemas/QuietHoursView"),
+            "{}",
+            schema(name, "quietHours")
+        );
+        let attributes = schema(name, "attributes");
+        assert!(attributes.contains("\"additionalProperties\":{\"type\":\"string\"}"), "{attributes}");
+    }
 }

@@ -47,5 +47,6 @@ mod signatures;
 mod storm;
 mod time_zones;
 mod turn_budget;
+mod user_details;
 mod webhooks;
 mod withheld;

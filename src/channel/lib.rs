@@ -43,5 +43,7 @@ pub mod retries;
 pub mod texts;
 /// Jobs that no running process knows.
 pub mod unknown_kinds;
+/// What the product tells of a user.
+pub mod user_attributes;
 /// Why something was not written.
 pub mod write_error;

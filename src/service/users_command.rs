@@ -33,6 +33,13 @@ pub(crate) enum UsersCommand {
         /// A plan of the configuration, in any case
         plan: String,
     },
+    /// Say in which time zone a user lives
+    SetTimezone {
+        /// CloudyBot's id
+        user: String,
+        /// An IANA zone, like Europe/Berlin
+        zone: String,
+    },
     /// Forget a user: bodies and numbers go, a keyed hash stays as the proof of an opt-out
     Erase {
         /// CloudyBot's id
@@ -57,7 +64,14 @@ pub(crate) async fn run(config: &Config, command: UsersCommand, as_json: bool) -
     let settings = app::settings(config, config.keys.server.listen, app::secret_keys(config, &pg).await?);
     let answer = match command {
         UsersCommand::Show { user } => show(&pg, &settings, &user).await?,
-        UsersCommand::SetPlan { user, plan } => set_plan(&pg, &settings, &user, &plan).await?,
+        UsersCommand::SetPlan { user, plan } => {
+            let plan = users::plan_name(&settings, &plan).map_err(|problem| anyhow::anyhow!("{problem}"))?;
+            change(&pg, &settings, &user, |user| user.plan = plan).await?
+        }
+        UsersCommand::SetTimezone { user, zone } => {
+            let zone = users::zone_name(&zone).map_err(|problem| anyhow::anyhow!("{problem}"))?;
+            change(&pg, &settings, &user, |user| user.timezone = Some(zone)).await?
+        }
         UsersCommand::Erase { user } => {
             erase(&pg, &Queue::open(pg.clone(), config.keys.queue.clone()), &settings, &user).await?
         }
@@ -80,10 +94,17 @@ async fn show(pg: &Connections, settings: &Settings, id: &str) -> anyhow::Result
     Ok(serde_json::to_value(users::view(&mut conn, settings, user).await?)?)
 }
 
-async fn set_plan(pg: &Connections, settings: &Settings, id: &str, plan: &str) -> anyhow::Result<Value> {
+/// Changes a user under its lock: the product may change it at the same time.
+async fn change(
+    pg: &Connections,
+    settings: &Settings,
+    id: &str,
+    change: impl FnOnce(&mut User),
+) -> anyhow::Result<Value> {
     let mut tx = pg.begin().await.context(UNANSWERED)?;
-    let mut user = known(&mut tx, id).await?;
-    user.plan = users::plan_name(settings, plan).map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    let user = store::users::lock(&mut tx, id).await.context(UNANSWERED)?;
+    let mut user = user.with_context(|| unknown(id))?;
+    change(&mut user);
     store::users::update(&mut tx, &user).await?;
     let answer = serde_json::to_value(users::view(&mut tx, settings, user).await?)?;
     tx.commit().await.context(UNANSWERED)?;
@@ -103,7 +124,11 @@ async fn erase(pg: &Connections, queue: &Queue, settings: &Settings, id: &str) -
 
 async fn known(conn: &mut PgConnection, id: &str) -> anyhow::Result<User> {
     let user = store::users::get(conn, id).await.context(UNANSWERED)?;
-    user.with_context(|| format!("user {id:?} is not known here"))
+    user.with_context(|| unknown(id))
+}
+
+fn unknown(id: &str) -> String {
+    format!("user {id:?} is not known here")
 }
 
 fn decided(decided: &IdDecisions) -> Value {

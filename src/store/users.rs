@@ -77,6 +77,18 @@ pub async fn get(conn: &mut PgConnection, id: &str) -> sqlx::Result<Option<User>
     Ok(row.map(User::from))
 }
 
+/// The same, locked until the caller's transaction ends.
+pub async fn lock(conn: &mut PgConnection, id: &str) -> sqlx::Result<Option<User>> {
+    let row: Option<UserRow> = sqlx::query_as(
+        "SELECT id, plan, anchor_day, anchor_since, former_anchor_day, paused, timezone, quiet_from, quiet_to, attributes, created_at
+         FROM channel_users WHERE id = $1 FOR NO KEY UPDATE",
+    )
+    .bind(id)
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(User::from))
+}
+
 /// Finds or creates a user, and locks it until the caller's transaction ends. True: it is new.
 pub async fn create_or_lock(conn: &mut PgConnection, id: &str, plan: &str) -> sqlx::Result<(User, bool)> {
     let made = sqlx::query("INSERT INTO channel_users (id, plan) VALUES ($1, $2) ON CONFLICT DO NOTHING")
@@ -84,14 +96,8 @@ pub async fn create_or_lock(conn: &mut PgConnection, id: &str, plan: &str) -> sq
         .bind(plan)
         .execute(&mut *conn)
         .await?;
-    let row: UserRow = sqlx::query_as(
-        "SELECT id, plan, anchor_day, anchor_since, former_anchor_day, paused, timezone, quiet_from, quiet_to, attributes, created_at
-         FROM channel_users WHERE id = $1 FOR NO KEY UPDATE",
-    )
-    .bind(id)
-    .fetch_one(conn)
-    .await?;
-    Ok((User::from(row), made.rows_affected() == 1))
+    let user = lock(conn, id).await?.ok_or(sqlx::Error::RowNotFound)?;
+    Ok((user, made.rows_affected() == 1))
 }
 
 /// Writes what may change of a user.

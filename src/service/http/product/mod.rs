@@ -8,6 +8,7 @@ mod messages;
 mod notifications;
 mod plans;
 pub(crate) mod threads;
+mod usage;
 pub(crate) mod users;
 
 use std::sync::Arc;
@@ -38,7 +39,7 @@ pub(crate) struct Product {
 pub(crate) fn routes(product: Product, token: BearerToken) -> OpenApiRouter {
     let routes = OpenApiRouter::new()
         .routes(routes!(users::put, users::get, users::erase))
-        .routes(routes!(users::usage))
+        .routes(routes!(usage::get))
         .routes(routes!(users::opt_out))
         .routes(routes!(claims::create))
         .routes(routes!(claims::unlink))

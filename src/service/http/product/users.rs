@@ -1,13 +1,17 @@
 //! `/v1/users/{user}`: a CloudyBot account, as far as this channel knows it.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use channel::allowance::Allowance;
 use channel::app::Settings;
 use channel::erasure;
 use channel::opt_out::{self, OptOut};
-use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
+use channel::quiet_hours::QuietHours;
+use channel::schedules::zones::tz::Tz;
+use channel::user_attributes;
+use chrono::{DateTime, Datelike as _, NaiveDate, NaiveTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use sqlx::PgConnection;
 use store::claim_tokens::TokenEnding;
@@ -18,6 +22,7 @@ use store::users::User;
 use utoipa::ToSchema;
 
 use super::agents::{self, AgentRequest, AgentView};
+use super::usage::{self, UsageView};
 use super::{Product, known_user, user_id};
 use crate::http::input;
 use crate::http::problem::Problem;
@@ -38,6 +43,19 @@ pub(super) struct UserRequest {
     period_anchor: Option<Option<PeriodAnchor>>,
     /// The assistant is silent; STOP and START still work.
     paused: Option<bool>,
+    /// The user's own time zone, by its IANA name; null: not known.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    timezone: Option<Option<String>>,
+    /// When nothing scheduled is sent, on the clocks of the user's zone; null: never.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<QuietHoursView>)]
+    quiet_hours: Option<Option<QuietHours>>,
+    /// What schedules' texts may say of the user, as `{{user.attributes.NAME}}`, in place of what there was: at most 50 texts of at most 1024 bytes;
+    /// names have 1 to 64 letters of A to Z, a to z, digits, `_` and `-`. null: nothing.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    attributes: Option<Option<BTreeMap<String, String>>>,
     /// The agent that the user has of their own, in place of what there was; null: the deployment's.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<AgentRequest>)]
@@ -82,6 +100,12 @@ pub(crate) struct UserView {
     /// On which day billing periods begin; null: calendar months.
     period_anchor: Option<u32>,
     paused: bool,
+    /// The user's own time zone; null: not known.
+    timezone: Option<String>,
+    /// When nothing scheduled is sent, on the clocks of the user's zone; null: never.
+    quiet_hours: Option<QuietHoursView>,
+    /// What schedules' texts may say of the user.
+    attributes: BTreeMap<String, String>,
     /// The agent that the user has of their own; null: the deployment's.
     agent: Option<AgentView>,
     /// The linked phone; null: none.
@@ -94,6 +118,22 @@ pub(crate) struct UserView {
     consents: Vec<ConsentView>,
     usage: UsageView,
     created_at: DateTime<Utc>,
+}
+
+/// Two times of the day, like 22:00 and 07:00. They may go over midnight, and differ.
+#[derive(Serialize, ToSchema)]
+struct QuietHoursView {
+    /// The first time that they cover.
+    from: String,
+    /// The first time that they do not cover any more.
+    to: String,
+}
+
+impl From<(NaiveTime, NaiveTime)> for QuietHoursView {
+    fn from((from, to): (NaiveTime, NaiveTime)) -> Self {
+        let spelled = |time: NaiveTime| time.format("%H:%M").to_string();
+        Self { from: spelled(from), to: spelled(to) }
+    }
 }
 
 /// A linked phone.
@@ -145,37 +185,6 @@ impl From<Consent> for ConsentView {
     }
 }
 
-/// What a user has used of the running billing period.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct UsageView {
-    plan: String,
-    whatsapp_sends: SendsView,
-    period: PeriodView,
-}
-
-/// Metered messages.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct SendsView {
-    /// Accepted by Twilio.
-    used: i32,
-    /// Planned, not yet accepted.
-    reserved: i32,
-    /// Accepted, and failed for good afterwards.
-    credited: i32,
-    cap: u32,
-    remaining: u32,
-}
-
-/// A billing period, half-open.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct PeriodView {
-    start: DateTime<Utc>,
-    end: DateTime<Utc>,
-}
-
 /// Creates or changes a user.
 #[utoipa::path(put, path = "/users/{user}", operation_id = "putUser", tag = "users", params(("user" = String, Path, description = "CloudyBot's id")), request_body = UserRequest, responses((status = 200, body = UserView), (status = 201, body = UserView), (status = 401, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn put(
@@ -200,6 +209,18 @@ pub(super) async fn put(
         };
     }
     user.paused = request.paused.unwrap_or(user.paused);
+    if let Some(timezone) = request.timezone {
+        user.timezone = timezone.map(|name| zone_name(&name)).transpose()?;
+    }
+    if let Some(hours) = request.quiet_hours {
+        user.quiet_hours = hours.map(|hours| (hours.from(), hours.to()));
+    }
+    if let Some(attributes) = request.attributes {
+        let attributes = attributes.unwrap_or_default();
+        user_attributes::check(&attributes)
+            .map_err(|wrong| Problem::invalid(format!("attributes{wrong}")))?;
+        user.attributes = attributes;
+    }
     store::users::update(&mut tx, &user).await?;
     if let Some(agent) = request.agent {
         agents::put(&mut tx, settings, &user.id, agent).await?;
@@ -217,6 +238,12 @@ pub(crate) fn plan_name(settings: &Settings, plan: &str) -> Result<String, Probl
         .find(plan)
         .map(|plan| plan.name.clone())
         .ok_or_else(|| Problem::invalid(format!("plan: {plan:?} is none; the plans are {}", known())))
+}
+
+/// The name of a time zone that the rules in use have.
+pub(crate) fn zone_name(name: &str) -> Result<String, Problem> {
+    let zone: Tz = name.parse().map_err(|unknown| Problem::invalid(format!("timezone: {unknown}")))?;
+    Ok(zone.to_string())
 }
 
 /// All we know of a user.
@@ -254,17 +281,6 @@ pub(super) async fn erase(
         tx.commit().await?;
     }
     Ok(if left { StatusCode::ACCEPTED } else { StatusCode::NO_CONTENT })
-}
-
-/// What a user has used of the running billing period.
-#[utoipa::path(get, path = "/users/{user}/usage", operation_id = "getUsage", tag = "users", params(("user" = String, Path, description = "CloudyBot's id")), responses((status = 200, body = UsageView), (status = 401, body = Problem), (status = 404, body = Problem)))]
-pub(super) async fn usage(
-    State(product): State<Product>,
-    input::Path(id): input::Path<String>,
-) -> Result<Json<UsageView>, Problem> {
-    let mut conn = product.pg.acquire().await?;
-    let user = known_user(&mut conn, &id).await?;
-    Ok(Json(usage_view(&mut conn, &product.settings, &user).await?))
 }
 
 /// Opts a user out of scheduled and proactive messages; only START or a claim from the phone lifts that.
@@ -310,7 +326,7 @@ pub(crate) async fn view(conn: &mut PgConnection, settings: &Settings, user: Use
     });
     let consents = store::consents::of_user(conn, &user.id).await?;
     let agent = store::user_agents::get(conn, &user.id).await?.map(AgentView::from);
-    let usage = usage_view(conn, settings, &user).await?;
+    let usage = usage::view(conn, settings, &user).await?;
     Ok(UserView {
         agent,
         whatsapp,
@@ -322,23 +338,9 @@ pub(crate) async fn view(conn: &mut PgConnection, settings: &Settings, user: Use
         plan: user.plan,
         period_anchor: user.anchor.day,
         paused: user.paused,
+        timezone: user.timezone,
+        quiet_hours: user.quiet_hours.map(QuietHoursView::from),
+        attributes: user.attributes,
         created_at: user.created_at,
-    })
-}
-
-async fn usage_view(conn: &mut PgConnection, settings: &Settings, user: &User) -> sqlx::Result<UsageView> {
-    let period = user.anchor.period(store::clock::now(conn).await?);
-    let usage = store::allowances::usage(conn, &user.id, period).await?;
-    let allowance = Allowance::of(settings, user, usage);
-    Ok(UsageView {
-        plan: settings.plans.of(&user.plan).name.clone(),
-        whatsapp_sends: SendsView {
-            used: usage.used,
-            reserved: usage.reserved,
-            credited: usage.credited,
-            cap: allowance.cap,
-            remaining: allowance.remaining(),
-        },
-        period: PeriodView { start: period.start, end: period.end },
     })
 }

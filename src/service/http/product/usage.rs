@@ -1,0 +1,79 @@
+//! `/v1/users/{user}/usage`: what a user has used of its allowance.
+
+use axum::Json;
+use axum::extract::State;
+use channel::allowance::Allowance;
+use channel::app::Settings;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::PgConnection;
+use store::users::User;
+use utoipa::ToSchema;
+
+use super::{Product, known_user};
+use crate::http::input;
+use crate::http::problem::Problem;
+
+/// What a user has used of the running billing period.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UsageView {
+    plan: String,
+    whatsapp_sends: SendsView,
+    period: PeriodView,
+}
+
+/// Metered messages.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct SendsView {
+    /// Accepted by Twilio.
+    used: i32,
+    /// Planned, not yet accepted.
+    reserved: i32,
+    /// Accepted, and failed for good afterwards.
+    credited: i32,
+    cap: u32,
+    remaining: u32,
+}
+
+/// A billing period, half-open.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct PeriodView {
+    start: DateTime<Utc>,
+    end: DateTime<Utc>,
+}
+
+/// What a user has used of the running billing period.
+#[utoipa::path(get, path = "/users/{user}/usage", operation_id = "getUsage", tag = "users", params(("user" = String, Path, description = "CloudyBot's id")), responses((status = 200, body = UsageView), (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub(super) async fn get(
+    State(product): State<Product>,
+    input::Path(id): input::Path<String>,
+) -> Result<Json<UsageView>, Problem> {
+    let mut conn = product.pg.acquire().await?;
+    let user = known_user(&mut conn, &id).await?;
+    Ok(Json(view(&mut conn, &product.settings, &user).await?))
+}
+
+/// What a user has used, as the interface and the command line show it.
+pub(super) async fn view(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    user: &User,
+) -> sqlx::Result<UsageView> {
+    let period = user.anchor.period(store::clock::now(conn).await?);
+    let usage = store::allowances::usage(conn, &user.id, period).await?;
+    let allowance = Allowance::of(settings, user, usage);
+    Ok(UsageView {
+        plan: settings.plans.of(&user.plan).name.clone(),
+        whatsapp_sends: SendsView {
+            used: usage.used,
+            reserved: usage.reserved,
+            credited: usage.credited,
+            cap: allowance.cap,
+            remaining: allowance.remaining(),
+        },
+        period: PeriodView { start: period.start, end: period.end },
+    })
+}
