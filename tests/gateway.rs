@@ -80,11 +80,13 @@ pub(crate) enum Run {
     NotReady(u64),
     /// A status with an error document.
     Refuse(u16),
+    /// The same with a message of its own.
+    RefuseSaying(u16, &'static str),
     /// A status with an error document that quotes the message, and a phone number.
     Quote(u16),
     /// Never answers.
     Hang,
-    /// Ends its stream in the middle of the words.
+    /// Ends its stream in the middle of an event.
     Half,
     /// Breaks the connection.
     Disconnect,
@@ -285,9 +287,10 @@ async fn complete(script: &Arc<Script>, headers: &HeaderMap, body: &Value) -> Re
             ([("retry-after", secs.to_string())], error(503, "gateway is starting")).into_response()
         }
         Run::Refuse(status) => error(status, "internal error"),
+        Run::RefuseSaying(status, message) => error(status, message),
         Run::Quote(status) => error(status, &quote),
         Run::Hang => std::future::pending().await,
-        Run::Half => streamed([Ok(piece("I think that"))]),
+        Run::Half => streamed([Ok(piece("I think that") + "data: {\"choices\":")]),
         Run::Disconnect => {
             streamed([Ok(piece("I think")), Err(std::io::Error::other("the connection breaks"))])
         }

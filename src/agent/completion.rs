@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use outside::words;
-use reqwest::Response;
+use reqwest::header::TRANSFER_ENCODING;
+use reqwest::{Response, Version};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout};
@@ -105,6 +106,7 @@ pub(crate) async fn read(
     endpoint: &Endpoint,
     idle_timeout: Duration,
 ) -> Result<Answer, AgentError> {
+    let has_own_end = has_own_end(&response);
     let mut packets = response.bytes_stream();
     let mut reader = AnswerReader::default();
     let mut said = SaidSoFar::default();
@@ -151,6 +153,7 @@ pub(crate) async fn read(
         }
     }
     match reader.finish() {
+        BodyEnd::Whole(Some(Piece::Json(json))) if is_half(&json) => return Err(unfinished(endpoint)),
         BodyEnd::Whole(Some(Piece::Json(json))) => said.hear(&json, endpoint)?,
         BodyEnd::Whole(Some(Piece::End)) => said.ended = true,
         BodyEnd::Whole(_) if read_bytes > 0 && !said.is_completion => {
@@ -159,10 +162,22 @@ pub(crate) async fn read(
         BodyEnd::Whole(_) => {}
         BodyEnd::InTheMiddle => return Err(unfinished(endpoint)),
     }
-    if !said.ended && said.has_words() {
+    if !has_own_end && !said.ended && said.has_words() {
         return Err(unfinished(endpoint));
     }
     said.end()
+}
+
+/// Whether a document ends in the middle.
+fn is_half(json: &str) -> bool {
+    serde_json::from_str::<&RawValue>(json).is_err_and(|error| error.is_eof())
+}
+
+/// Whether HTTP itself marks the end of a body. Where nothing but the end of the connection does, the rest may have been lost.
+fn has_own_end(response: &Response) -> bool {
+    response.version() > Version::HTTP_11
+        || response.headers().contains_key(TRANSFER_ENCODING)
+        || response.content_length().is_some()
 }
 
 impl SaidSoFar {

@@ -24,7 +24,7 @@ pub enum AgentError {
     /// It failed after it had tried for long by itself.
     #[error("the agent failed, and had tried several times itself: {0}")]
     GaveUp(String),
-    /// Its stream ended without an end mark.
+    /// Its stream ended in the middle of an event, or with its connection and without an end mark.
     #[error("the agent's stream was cut: {0}")]
     Unfinished(String),
     /// It has acted, and then could not take back what its stream had said already.

@@ -44,6 +44,8 @@ async fn an_empty_reason_ends_nothing() {
     });
 
     assert_eq!(reply.await.unwrap(), "One two three four five.");
+    let all = ["One ", "two."].map(|word| said(word, json!(""))).concat();
+    assert_eq!(asked_of(move || packets(&[&all])).await.unwrap(), "One two.", "and no other end than HTTP's");
 }
 
 #[tokio::test]
@@ -176,6 +178,9 @@ async fn an_empty_error_beside_an_answer_is_none() {
         let answer = json!({ "error": nothing, "choices": [{ "message": { "content": "Hello." }, "finish_reason": "stop" }] });
 
         assert_eq!(asked_of(move || axum::Json(answer.clone()).into_response()).await.unwrap(), "Hello.");
+        let event = json!({ "error": nothing, "choices": [{ "delta": { "content": "Hello." } }] });
+        let event = format!("data: {event}\n\n");
+        assert_eq!(asked_of(move || packets(&[&event, DONE])).await.unwrap(), "Hello.");
     }
 }
 
