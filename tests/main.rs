@@ -33,6 +33,7 @@ mod long_list;
 mod markdown;
 mod memory;
 mod moderation;
+mod nul;
 mod opaque_ids;
 mod optouts;
 mod outages;

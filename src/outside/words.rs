@@ -37,10 +37,12 @@ pub fn of_others(text: &str, said: &[&str]) -> String {
     LONG.replace_all(&without_phone_numbers(&text), hide).into_owned()
 }
 
-/// A sentence of our own that may hold one of somebody else's: without phone numbers. Our own numbers, of jobs and chunks, stay.
+/// A sentence of our own that may hold one of somebody else's: without phone numbers, and without NUL, which no database keeps. Our own
+/// numbers, of jobs and chunks, stay.
 #[must_use]
 pub fn without_phone_numbers(text: &str) -> String {
-    let text = INTERNATIONAL.replace_all(text, hide);
+    let text = text.replace('\0', "");
+    let text = INTERNATIONAL.replace_all(&text, hide);
     let grouped = |found: &Captures<'_>| {
         if DATE.is_match(&found[0]) { found[0].to_owned() } else { hide(found) }
     };
@@ -116,6 +118,7 @@ mod tests {
             ("+49 (0)151 2345 6789", "+…6789"),
             ("local 5550100", "local …0100"),
             ("no digits — at all", "no digits — at all"),
+            ("no\u{0} NUL, +1500\u{0}5550100", "no NUL, +…0100"),
             ("https://10.200.30.40:18789 answered 503", "https://10.200.30.40:18789 answered 503"),
             ("SM0123456789abcdef0123456789abcdef", "SM0123456789abcdef0123456789abcdef"),
             ("at 2026-11-28 17:09:27.123456 UTC", "at 2026-11-28 17:09:27.123456 UTC"),

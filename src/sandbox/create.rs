@@ -58,7 +58,8 @@ async fn answer(sandbox: &Arc<SandboxState>, body: &[u8]) -> Response {
             .refuse_status
             .and_then(|status| StatusCode::from_u16(status).ok())
             .unwrap_or(StatusCode::BAD_REQUEST);
-        return ApiError::new(status, faults.refuse_code, "Refused on request").into_response();
+        let message = faults.refuse_message.as_deref().unwrap_or("Refused on request");
+        return ApiError::new(status, faults.refuse_code, message).into_response();
     }
     if sandbox.happens(faults.accept_late) {
         tokio::time::sleep(Duration::from_millis(faults.accept_late_ms)).await;

@@ -35,6 +35,8 @@ pub struct Faults {
     pub refuse_code: i32,
     /// See `refuse`; 400 unless set.
     pub refuse_status: Option<u16>,
+    /// See `refuse`; what the refusal says.
+    pub refuse_message: Option<String>,
     /// A message that was taken in ends as `undelivered` with this code instead of being delivered.
     pub fail_later: f64,
     /// See `fail_later`.
