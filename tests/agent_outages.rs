@@ -1,7 +1,7 @@
 //! An agent that answers nobody for a while: one apology to each person, one alert to the operator, both over when it answers again.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::agent::{APOLOGY, turns_of};
 use crate::gateway::{Gateway, Run};
-use crate::support::{PERSON, TestApp};
+use crate::support::{PERSON, TestApp, free_address};
 
 const OTHER: &str = "whatsapp:+15005550101";
 
@@ -89,6 +89,52 @@ async fn a_wrong_token_is_one_alert_with_its_remedy_until_it_is_right() {
     assert!(detail.contains("OPENCLAW_TOKEN") && detail.contains("turns retry --since"), "{detail}");
     assert!(alerts(&app).await.is_empty());
     assert_eq!(app.count("SELECT count(*) FROM channel_alerts WHERE closed_at IS NOT NULL").await, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_fault_of_a_set_up_is_an_alert_with_its_remedy_and_over_when_it_is_mended() {
+    let address = free_address();
+    let url = format!("http://{address}");
+    let env = [
+        ("OPENCLAW_BASE_URL", url.as_str()),
+        ("CLOUDYBOT__AGENT__ATTEMPTS", "1"),
+        ("CLOUDYBOT__AGENT__TURN_BUDGET", "10s"),
+    ];
+    let app = TestApp::start_with(&env).await;
+    let shut = "litellm.AuthenticationError: OpenAIException - Incorrect API key provided";
+    let name = "/chat/completions: Invalid model name passed in model=openclaw.";
+    let faults = [
+        (Run::Refuse(404), "agent_endpoint", "chatCompletions.enabled"),
+        (Run::RefuseSaying(400, "Unknown agent: nobody"), "agent_name", "openclaw.agent_id"),
+        (Run::Refuse(401), "agent_token", "OPENCLAW_TOKEN"),
+        (Run::RefuseSaying(401, shut), "agent_provider", "the key of the model behind the gateway"),
+        (Run::Refuse(500), "agent_failing", "the gateway's log"),
+    ];
+    let told = async |cause: &str, remedy: &str| {
+        let alerts = alerts(&app).await;
+        assert_eq!(alerts.len(), 1, "{cause}: {alerts:?}");
+        assert_eq!(alerts[0]["cause"], cause);
+        assert!(alerts[0]["detail"].as_str().unwrap().contains(remedy), "{cause}: {alerts:?}");
+    };
+
+    write(&app, PERSON, "Hello").await;
+    told("agent_unreachable", "check OPENCLAW_BASE_URL").await;
+    let now = Arc::new(Mutex::new(Run::Say("Well.", Duration::ZERO)));
+    let said = now.clone();
+    let _gateway = Gateway::chatting_at(address, move |_, _| said.lock().unwrap().clone()).await;
+    for (fault, cause, remedy) in faults {
+        write(&app, PERSON, "Hello again").await;
+        assert!(alerts(&app).await.is_empty(), "before {cause}");
+        *now.lock().unwrap() = fault;
+        write(&app, PERSON, "Hello once more").await;
+        told(cause, remedy).await;
+        *now.lock().unwrap() = Run::Say("Well.", Duration::ZERO);
+    }
+    *now.lock().unwrap() = Run::RefuseSaying(400, name);
+    write(&app, PERSON, "Well?").await;
+
+    let detail = app.text("SELECT detail FROM channel_alerts WHERE cause = 'agent_name'").await;
+    assert!(detail.contains("openclaw.model"), "{detail}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -92,6 +92,20 @@ async fn a_picture_is_seen_a_contact_is_read_and_other_files_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_large_picture_is_seen_as_a_whole() {
+    const BYTES: usize = 8_600_000;
+    let (gateway, app) = start().await;
+    app.sandbox.set_faults(Faults { media_size_bytes: Some(BYTES as u64), ..Faults::default() });
+
+    let picture = app.sandbox.add_media("image/gif", PIXEL.to_vec());
+    send(&app, &picture, "image/gif").await;
+
+    let encoded = gateway.chats()[0].pictures[0].strip_prefix("data:image/gif;base64,").unwrap().len();
+    assert_eq!(encoded, BYTES.div_ceil(3) * 4);
+    assert_eq!(seen(&app).await["state"], "shown");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn places_buttons_replies_and_forwards_become_words() {
     let (gateway, app) = start().await;
     app.write(PERSON, "Hello").await;

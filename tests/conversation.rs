@@ -116,6 +116,30 @@ async fn the_answer_is_due_when_the_quiet_time_after_the_last_message_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_waits_for_the_quiet_time_and_for_nothing_else() {
+    let app = TestApp::start_with(&[
+        ("CLOUDYBOT__AGENT__DEBOUNCE", "1500ms"),
+        ("CLOUDYBOT__AGENT__DEBOUNCE_CAP", "6s"),
+    ])
+    .await;
+
+    for number in 0..8 {
+        app.write(&format!("whatsapp:+150055501{number:02}"), "Hello").await;
+    }
+    app.drained_well().await;
+
+    // The quickest of eight, since others may use the machine.
+    let asked = "SELECT min(1000 * extract(epoch FROM t.started_at - m.received_at))::BIGINT
+                 FROM channel_turns t JOIN channel_messages m ON m.turn_id = t.id";
+    let sent = "SELECT min(1000 * extract(epoch FROM s.started_at - a.ended_at))::BIGINT
+                FROM channel_turn_attempts a JOIN channel_deliveries d ON d.turn_id = a.turn_id
+                JOIN channel_chunks c ON c.delivery_id = d.id JOIN channel_chunk_attempts s ON s.chunk_id = c.id";
+    let (asked, sent) = (app.count(asked).await.unwrap(), app.count(sent).await.unwrap());
+    assert!((1500..1900).contains(&asked), "{asked} ms from the webhook to the agent");
+    assert!(sent < 400, "{sent} ms from the answer to Twilio");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_written_while_a_turn_runs_is_answered_by_the_next() {
     let app = TestApp::start().await;
 

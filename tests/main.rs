@@ -11,6 +11,7 @@ mod support;
 mod administration;
 mod agent;
 mod agent_outages;
+mod albums;
 mod attachments;
 mod backfill;
 mod browser;

@@ -74,6 +74,8 @@ async fn a_keyword_that_twilio_has_answered_is_obeyed_in_silence() {
         ("stop", "stop", true),
         ("AIDE", "HELP", true),
         ("Vas-y", "start", false),
+        ("stop", "STOP", true),
+        ("START", "START", false),
         ("STOP", "PAUSE", true),
     ] {
         app.inject(&[("From", PERSON), ("Body", body), ("OptOutType", understood)]).await;
@@ -84,7 +86,7 @@ async fn a_keyword_that_twilio_has_answered_is_obeyed_in_silence() {
     app.drained_well().await;
 
     assert!(app.said_to(PERSON).is_empty());
-    assert_eq!(app.count("SELECT count(*) FROM channel_messages WHERE outcome = 'keyword'").await, Some(6));
+    assert_eq!(app.count("SELECT count(*) FROM channel_messages WHERE outcome = 'keyword'").await, Some(8));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,6 +110,25 @@ async fn a_button_is_obeyed_by_its_payload_and_signs_do_not_hide_a_keyword() {
         app.text("SELECT string_agg(outcome, ' ' ORDER BY id) FROM channel_messages").await,
         "keyword keyword keyword answered"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn revoke_and_optout_are_words_like_others_unless_the_operator_wants_more() {
+    for body in ["REVOKE", "optout"] {
+        let usual = TestApp::start().await;
+        let strict = TestApp::start_with(&[("CLOUDYBOT__WHATSAPP__REVOKE_AND_OPTOUT", "true")]).await;
+        for app in [&usual, &strict] {
+            app.write(PERSON, body).await;
+            app.drained_well().await;
+        }
+
+        assert_eq!(usual.said_to(PERSON), [format!("You said: {body}")]);
+        assert_eq!(strict.said_to(PERSON), [STOPPED]);
+        for (app, opted_out) in [(&usual, 0), (&strict, 1)] {
+            let rows = app.count("SELECT count(*) FROM whatsapp_proactive_opt_outs").await;
+            assert_eq!(rows, Some(opted_out), "{body}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

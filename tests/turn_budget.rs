@@ -90,6 +90,23 @@ async fn waits_that_a_gateway_asks_for_are_kept_and_cost_no_attempt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_wait_of_five_minutes_is_kept_as_a_whole() {
+    for wait in [Run::LockedOut(300), Run::Busy(300), Run::NotReady(300)] {
+        let gateway = Gateway::chatting(move |_, _| wait.clone()).await;
+        let app = TestApp::start_with(&[("OPENCLAW_BASE_URL", &gateway.url)]).await;
+
+        app.write(PERSON, "Hello").await;
+        let asked_again = "SELECT extract(epoch FROM ask_again_at - clock_timestamp())::BIGINT FROM channel_turns WHERE ask_again_at IS NOT NULL";
+        app.until("the agent is left alone", async || app.count(asked_again).await.is_some()).await;
+
+        let left = app.count(asked_again).await.unwrap();
+        assert!((200..=300).contains(&left), "{left} s");
+        assert_eq!((the_turn(&app).await["state"].as_str(), gateway.chats().len()), (Some("running"), 1));
+        assert!(app.said_to(PERSON).is_empty(), "and nobody apologises");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wait_beyond_the_time_for_the_turn_ends_it_at_once() {
     let gateway = Gateway::chatting(|_, _| Run::Busy(300)).await;
     let env = [("OPENCLAW_BASE_URL", gateway.url.as_str()), ("CLOUDYBOT__AGENT__TURN_BUDGET", "200s")];

@@ -1,5 +1,7 @@
 //! Templates whose send is in doubt: Twilio lists the rendered text, which nobody here knows.
 
+use std::sync::LazyLock;
+
 use reqwest::Method;
 use sandbox::faults::Faults;
 use serde_json::{Value, json};
@@ -83,31 +85,49 @@ async fn a_template_that_is_not_the_only_candidate_stays_in_doubt() {
     );
 }
 
+/// Name, value and what is told of them.
+static REFUSED: LazyLock<[(&str, String, &str); 9]> = LazyLock::new(|| {
+    [
+        ("1", "one\ntwo".into(), "template.variables.1: it has a line break (U+000A)"),
+        ("1", "one\rtwo".into(), "template.variables.1: it has a line break (U+000D)"),
+        ("1", "one\ttwo".into(), "template.variables.1: it has a tab (U+0009)"),
+        ("1", "one\u{2028}two".into(), "template.variables.1: it has a line break (U+2028)"),
+        ("1", "one\u{b}two".into(), "template.variables.1: it has a line break (U+000B)"),
+        ("who", "one    two".into(), "template.variables.who: it has 4 spaces in a row"),
+        ("1", "x".repeat(1100), "template.variables.1: it has 1100 characters"),
+        ("1", " ".into(), "template.variables.1: it is blank"),
+        ("", "Alice".into(), "template.variables: the name \"\" can be none"),
+    ]
+});
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_variable_that_whatsapp_would_refuse_is_refused_where_it_is_written() {
     let app = TestApp::start().await;
     alice_outside_the_window(&app).await;
     let sid = format!("HX{}", "a".repeat(32));
 
-    for (name, value, told) in [
-        ("1", json!("one\rtwo"), "template.variables.1: it has a line break (U+000D)"),
-        ("1", json!("one\u{2028}two"), "template.variables.1: it has a line break (U+2028)"),
-        ("1", json!("one\u{b}two"), "template.variables.1: it has a line break (U+000B)"),
-        ("who", json!("one    two"), "template.variables.who: it has 4 spaces in a row"),
-        ("1", json!("x".repeat(1100)), "template.variables.1: it has 1100 characters"),
-        ("1", json!(" "), "template.variables.1: it is blank"),
-        ("1", json!(17), "template.variables.1: it is no text"),
-        ("", json!("Alice"), "template.variables: the name \"\" can be none"),
-    ] {
+    let number = ("1", json!(17), "template.variables.1: it is no text");
+    for (name, value, told) in
+        REFUSED.iter().map(|(name, value, told)| (*name, json!(value), *told)).chain([number])
+    {
         let template = json!({ "contentSid": sid, "variables": { name: value } });
         let body = json!({ "text": "Hello", "template": template });
         let (status, problem) = app.product(Method::POST, "/users/alice/notifications", body).await;
         assert!(status == 422 && problem.to_string().contains(&told.replace('"', "\\\"")), "{problem}");
     }
-    app.write_schedule("refused", &templated("\"1\" = \"one\\u2029two\""));
-    let (well, told) = app.command(&["schedules", "check"]).await;
+    for (number, (name, value, _)) in REFUSED.iter().enumerate() {
+        // A JSON string is a TOML string.
+        let variable = format!("{} = {}", json!(name), json!(value));
+        app.write_schedule(&format!("refused{number}"), &templated(&variable));
+    }
+    let (well, checked) = app.command(&["schedules", "check"]).await;
 
-    assert!(!well && told.contains("template.variables.1: it has a line break (U+2029)"), "{told}");
+    assert!(!well, "{checked}");
+    for (number, (_, _, told)) in REFUSED.iter().enumerate() {
+        let schedule = format!("schedule refused{number}");
+        let is_told = checked.lines().any(|line| line.contains(&schedule) && line.contains(told));
+        assert!(is_told, "{schedule}, {told}: {checked}");
+    }
     assert_eq!(app.count("SELECT count(*) FROM channel_deliveries WHERE user_id = 'alice'").await, Some(0));
 }
 
