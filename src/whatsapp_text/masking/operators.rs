@@ -83,14 +83,29 @@ fn asterisks(source: &str, token: Range<usize>) -> Vec<Range<usize>> {
     hidden.iter().map(|run| token.start + run.range.start..token.start + run.range.end).collect()
 }
 
-/// A shorter word beside longer ones is a part of a word, as `un` is in `un*frigging*believable`.
+/// A shorter word beside longer ones is mostly a part of a word, as `un` is in `un*frigging*believable`.
 const SHORTEST_NAME: usize = 3;
+
+/// Names of two letters that are multiplied, and hardly ever a syllable.
+const SHORT_NAMES: [&str; 7] = ["pi", "dr", "ds", "dt", "dx", "dy", "dz"];
+
+/// Whether an operand is a name wherever it stands.
+fn is_name(operand: &str) -> bool {
+    operand.chars().count() >= SHORTEST_NAME
+        || SHORT_NAMES.iter().any(|name| name.eq_ignore_ascii_case(operand))
+        || operand.contains(|char: char| char.is_ascii_digit())
+}
+
+/// Whether an operand is a name at an end of a product: what has no vowel is no syllable, as `px` is none.
+fn is_name_at_end(operand: &str) -> bool {
+    let is_vowel = |char: char| !char.is_ascii_alphabetic() || "aeiouyAEIOUY".contains(char);
+    operand.chars().count() == 1 || is_name(operand) || (!operand.is_empty() && !operand.contains(is_vowel))
+}
 
 /// Whether the operands are names, as in `width*height*depth`. A letter alone is a name at the ends of a product; between two words it is
 /// a letter that is pointed out, as in `sep*a*rate`.
 fn is_of_names(word: &str, runs: &[&Run]) -> bool {
     let is_sign = |char: char| !char.is_alphanumeric() && char != '_';
-    let length = |operand: &str| operand.chars().count();
     let mut ends = Vec::with_capacity(2);
     let mut inner = Vec::with_capacity(runs.len());
     for (at, run) in runs.iter().enumerate() {
@@ -100,15 +115,15 @@ fn is_of_names(word: &str, runs: &[&Run]) -> bool {
         let left = word[..run.range.start].rsplit(is_sign).next().unwrap_or_default();
         let right = word[run.range.end..].split(is_sign).next().unwrap_or_default();
         if at == 0 {
-            ends.push(length(left))
+            ends.push(left)
         } else {
-            inner.push(length(left))
+            inner.push(left)
         }
-        if at + 1 == runs.len() { ends.push(length(right)) } else { inner.push(length(right)) }
+        if at + 1 == runs.len() { ends.push(right) } else { inner.push(right) }
     }
-    let is_short = |length: &usize| *length < SHORTEST_NAME;
-    let are_long = !inner.iter().any(is_short) && ends.iter().all(|end| *end == 1 || !is_short(end));
-    runs.len() > 1 && (are_long || inner.iter().chain(&ends).all(is_short))
+    let are_names = inner.iter().all(|name| is_name(name)) && ends.iter().all(|name| is_name_at_end(name));
+    let are_short = || inner.iter().chain(&ends).all(|operand| operand.chars().count() < SHORTEST_NAME);
+    runs.len() > 1 && (are_names || are_short())
 }
 
 fn runs(word: &str) -> Vec<Run> {
