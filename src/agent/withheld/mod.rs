@@ -1,6 +1,8 @@
 //! What an agent writes that is not for a person: its thoughts, the words by which it chooses silence, lines for its gateway, and characters that
 //! control a terminal. Whatever has none of it passes byte for byte. Code stays as it is, except for control characters.
 
+/// `<|channel|>analysis<|message|>…<|end|>`.
+mod channels;
 /// Code within Markdown.
 mod code;
 /// Characters and sequences that control a terminal.
@@ -9,7 +11,7 @@ mod control;
 mod media;
 /// `NO_REPLY` and `HEARTBEAT_OK`.
 mod silence;
-/// `<think>…</think>` and the like.
+/// `<think>…</think>`, `[THINK]…[/THINK]` and the like.
 mod thoughts;
 
 use std::borrow::Cow;
@@ -107,11 +109,13 @@ impl<'a> Without<'a> {
 pub(crate) fn take_out(text: &str) -> Spoken {
     // Control characters hide the rest from whoever looks for it; a token of silence may stand in a thought, or behind one.
     let controlled = control::take_out(text);
-    let (thought, breaks_off) = thoughts::take_out(&controlled.text);
+    let (final_channel, analysis_breaks_off) = channels::take_out(&controlled.text);
+    let (thought, thought_breaks_off) = thoughts::take_out(&final_channel.text);
     let directed = media::take_out(&thought.text);
     let silenced = silence::take_out(&directed.text);
-    let kinds = [&controlled.kinds, &thought.kinds, &directed.kinds, &silenced.kinds];
+    let kinds = [&controlled.kinds, &final_channel.kinds, &thought.kinds, &directed.kinds, &silenced.kinds];
     let withheld = kinds.into_iter().flatten().copied().collect();
+    let breaks_off = analysis_breaks_off || thought_breaks_off;
     Spoken { text: silenced.text.into_owned(), withheld, breaks_off }
 }
 

@@ -162,6 +162,12 @@ fn thoughts_are_taken_out() {
         ("They say ```hi.\n</think>\nHello!", "Hello!"),
         ("Hello!\n<think>Was that good?</think>\n", "Hello!"),
         ("`<think>` begins a thought. <think>secret</think>", "`<think>` begins a thought."),
+        ("[THINK]They say hi.[/THINK]Hello!", "Hello!"),
+        ("[THINK]\nThey say `[/THINK` hi.\n[/THINK]\n\nHello!", "Hello!"),
+        ("[THINK]They write <think> here.[/THINK]Hello!", "Hello!"),
+        ("<think>They write [THINK] here.</think>Hello!", "Hello!"),
+        ("They say hi.\n[/THINK]\nHello!", "Hello!"),
+        ("[THINK]one[/THINK]First.\n<think>two</think>Second.", "First.\nSecond."),
     ] {
         check(text, left, &[Thought]);
     }
@@ -186,6 +192,10 @@ fn thoughts_in_code_and_words_about_them_pass() {
         "No <think> tag:\n```xml\n<think>x</think>\n```",
         "&lt;think&gt;x&lt;/think&gt;",
         "End it with </think> and go on.",
+        "[think]x[/think]",
+        "[THINK](https://example.com) and [THINK][1]\n\n[THINK]: https://example.com",
+        "Models write [THINK] before a thought, and `[THINK]x[/THINK]` is one.",
+        "```\n[THINK]x[/THINK]\n```",
     ] {
         passes(text);
     }
@@ -193,12 +203,54 @@ fn thoughts_in_code_and_words_about_them_pass() {
 
 #[test]
 fn a_thought_that_never_ends_leaves_no_answer() {
-    for text in ["<think>They say hi.", "Let me see.\n<think>They say hi.", "<think>", "<reasoning>\nHello!"]
-    {
+    for text in [
+        "<think>They say hi.",
+        "Let me see.\n<think>They say hi.",
+        "<think>",
+        "<reasoning>\nHello!",
+        "[THINK]They say hi.",
+        "<|channel|>analysis<|message|>They say hi.",
+        "<|channel|>final<|message|>Hi!<|end|><|start|>assistant<|channel|>analysis<|message|>Hm.",
+    ] {
         let spoken = take_out(text);
 
         assert!(spoken.breaks_off && spoken.withheld.has(Thought), "{text:?}");
-        assert!(!spoken.text.contains('<'), "{text:?}");
+        assert!(!spoken.text.contains(['<', '[']), "{text:?}");
+    }
+}
+
+#[test]
+fn of_several_channels_the_spoken_ones_are_left() {
+    const THOUGHT: &str = "<|channel|>analysis<|message|>They say hi.";
+    const CALL: &str = "<|start|>assistant<|channel|>commentary to=functions.weather <|constrain|>json<|message|>{\"a\":1}<|call|>";
+    for (text, left) in [
+        (format!("{THOUGHT}<|end|><|start|>assistant<|channel|>final<|message|>Hello!"), "Hello!"),
+        (format!("{THOUGHT}<|end|><|start|>assistant<|channel|>final<|message|>Hello!<|return|>"), "Hello!"),
+        (format!("<|start|>assistant{THOUGHT}<|channel|>final<|message|>\nHello!\n"), "Hello!"),
+        (format!("{THOUGHT}<|end|>\n\nHello!"), "Hello!"),
+        (format!("{THOUGHT}<|end|>{CALL}"), ""),
+        (format!("{CALL}<|start|>assistant to=functions.x<|channel|>commentary<|message|>{{}}<|call|>"), ""),
+        (format!("Hello.\n{THOUGHT}<|end|>"), "Hello."),
+        ("They say hi.<|end|><|start|>assistant<|channel|>final<|message|>Hello!".to_owned(), "Hello!"),
+        (
+            format!(
+                "<|channel|>commentary<|message|>I look.<|end|>{CALL}<|start|>assistant<|channel|>final<|message|>It rains."
+            ),
+            "I look.\n\nIt rains.",
+        ),
+        ("<|channel|>final<|message|>Write `<|end|>` there.<|return|>".to_owned(), "Write `<|end|>` there."),
+        ("<|channel|>final <|constrain|>json<|message|>```\n<|end|>\n```\n".to_owned(), "```\n<|end|>\n```"),
+    ] {
+        check(&text, left, &[Thought]);
+    }
+    for text in [
+        "`<|channel|>analysis<|message|>` begins a thought.",
+        "```\n<|channel|>analysis<|message|>x<|end|>\n```",
+        "gpt-oss writes <|channel|>analysis<|message|> before it thinks.",
+        "<|channel|>news<|message|>Hello",
+        "The mark <|end|> ends it, and <|channel|> begins it.",
+    ] {
+        passes(text);
     }
 }
 
@@ -296,6 +348,7 @@ proptest! {
     #[test]
     fn whatever_an_agent_writes_comes_out_without_control_characters(text in text_of(prop_oneof![
         piece(),
+        Just("[THINK]".to_owned()), Just("<|channel|>analysis<|message|>".to_owned()), Just("<|channel|>".to_owned()), Just("<|end|>".to_owned()),
         Just("<think>".to_owned()), Just("</think>".to_owned()), Just("NO_REPLY".to_owned()), Just("HEARTBEAT_OK".to_owned()),
         Just("\nMEDIA:/a.png\n".to_owned()), "[\u{0}-\u{1f}\u{7f}-\u{9f}]{1,3}", "\u{1b}\\[[0-9;]{0,3}m", any::<String>(),
     ])) {

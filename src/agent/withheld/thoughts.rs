@@ -9,6 +9,9 @@ use super::{WithheldKind, Without, code, gap};
 const NAMES: [&str; 7] =
     ["think", "thinking", "thought", "thoughts", "reasoning", "antthinking", "antml:thinking"];
 
+/// Mistral's tag. In small letters it may be anything in brackets.
+const IN_BRACKETS: &str = "THINK]";
+
 /// What stands directly around a tag that somebody writes about.
 const QUOTES: [(char, char); 6] =
     [('`', '`'), ('"', '"'), ('\'', '\''), ('\u{201C}', '\u{201D}'), ('\u{2018}', '\u{2019}'), ('«', '»')];
@@ -16,6 +19,16 @@ const QUOTES: [(char, char); 6] =
 struct Tag {
     range: Range<usize>,
     closes: bool,
+    form: Form,
+}
+
+/// A tag is closed by its like.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// `<think>`.
+    Angle,
+    /// `[THINK]`.
+    Bracket,
 }
 
 /// Takes them out, and says whether the last one never ends. Tags in code are text, but within a thought nothing is code.
@@ -28,9 +41,9 @@ pub(super) fn take_out(text: &str) -> (Without<'_>, bool) {
     let mut kept = String::new();
     let (mut kept_up_to, mut at) = (0, 0);
     let mut found = false;
-    while let Some(mark) = text[at..].find(['`', '~', '<']) {
+    while let Some(mark) = text[at..].find(['`', '~', '<', '[']) {
         let mark = at + mark;
-        if !text[mark..].starts_with('<') {
+        if !text[mark..].starts_with(['<', '[']) {
             let run = code::run(&text[mark..], text[mark..].chars().next().unwrap_or_default());
             at = code::end(text, mark).unwrap_or(mark + run);
             continue;
@@ -81,7 +94,18 @@ fn without(kept: String) -> Without<'static> {
 
 /// Every tag of a thought.
 fn tags(text: &str) -> Vec<Tag> {
-    text.match_indices('<').filter_map(|(start, _)| tag_at(text, start)).collect()
+    let begins = text.match_indices(['<', '[']);
+    let tag = |(start, begin)| if begin == "<" { tag_at(text, start) } else { bracket_at(text, start) };
+    begins.filter_map(tag).collect()
+}
+
+fn bracket_at(text: &str, start: usize) -> Option<Tag> {
+    let inside = &text[start + 1..];
+    let name = inside.strip_prefix('/').unwrap_or(inside);
+    // A link, or the name of one.
+    let behind = name.strip_prefix(IN_BRACKETS).filter(|behind| !behind.starts_with(['(', '[', ':']))?;
+    let range = start..text.len() - behind.len();
+    (!is_quoted(text, &range)).then_some(Tag { range, closes: inside.starts_with('/'), form: Form::Bracket })
 }
 
 fn tag_at(text: &str, start: usize) -> Option<Tag> {
@@ -100,9 +124,12 @@ fn tag_at(text: &str, start: usize) -> Option<Tag> {
         return None;
     }
     let end = text.len() - attributes.len() + close + 1;
-    let (before, after) = (text[..start].chars().next_back(), text[end..].chars().next());
-    let quoted = QUOTES.iter().any(|(open, close)| before == Some(*open) && after == Some(*close));
-    (!quoted).then_some(Tag { range: start..end, closes })
+    (!is_quoted(text, &(start..end))).then_some(Tag { range: start..end, closes, form: Form::Angle })
+}
+
+fn is_quoted(text: &str, tag: &Range<usize>) -> bool {
+    let (before, after) = (text[..tag.start].chars().next_back(), text[tag.end..].chars().next());
+    QUOTES.iter().any(|(open, close)| before == Some(*open) && after == Some(*close))
 }
 
 /// Where the thought of an opening tag ends.
@@ -118,27 +145,30 @@ enum Ending {
 
 fn endings(tags: &[Tag]) -> Vec<Ending> {
     let mut endings = vec![Ending::Nowhere; tags.len()];
-    let mut opened = Vec::new();
-    for (index, tag) in tags.iter().enumerate() {
-        if !tag.closes {
-            opened.push(index);
-        } else if let Some(opening) = opened.pop() {
-            endings[opening] = Ending::Own(tag.range.end);
+    for form in [Form::Angle, Form::Bracket] {
+        let alike = || tags.iter().enumerate().filter(|(_, tag)| tag.form == form);
+        let mut opened = Vec::new();
+        for (index, tag) in alike() {
+            if !tag.closes {
+                opened.push(index);
+            } else if let Some(opening) = opened.pop() {
+                endings[opening] = Ending::Own(tag.range.end);
+            }
         }
-    }
-    let mut next_close = None;
-    for (index, tag) in tags.iter().enumerate().rev() {
-        match (tag.closes, endings[index], next_close) {
-            (true, ..) => next_close = Some(tag.range.end),
-            (false, Ending::Nowhere, Some(end)) => endings[index] = Ending::Of(end),
-            _ => {}
+        let mut next_close = None;
+        for (index, tag) in alike().rev() {
+            match (tag.closes, endings[index], next_close) {
+                (true, ..) => next_close = Some(tag.range.end),
+                (false, Ending::Nowhere, Some(end)) => endings[index] = Ending::Of(end),
+                _ => {}
+            }
         }
     }
     endings
 }
 
 /// Whether a tag stands among words, as one that somebody writes about: `there is no <think> tag`.
-fn is_in_prose(text: &str, tag: &Range<usize>) -> bool {
+pub(super) fn is_in_prose(text: &str, tag: &Range<usize>) -> bool {
     let separated =
         text[tag.end..].starts_with(|c: char| matches!(c, ' ' | '\t') || c.is_ascii_punctuation());
     separated && !code::begins_line(&text[..tag.start])
