@@ -15,6 +15,7 @@ use channel::conversation::apology::{Cause, apologise};
 use channel::conversation::turn_budget::TurnBudget;
 use channel::conversation::turns::{self, OpenedTurn};
 use channel::conversation::unsaved_replies::UnsavedReply;
+use channel::conversation::visible_answers::visible;
 use channel::conversation::{delay_notice, replies, request, typing, withheld};
 use channel::kinds::Answer;
 use queue::attempt::Attempt;
@@ -39,7 +40,7 @@ pub async fn run(job: Answer, app: App, attempt: Attempt) -> Result<(), Failure>
                 }
                 Err(error) => Err(error),
             };
-            match answered {
+            match answered.and_then(|answer| visible(answer, app.settings.agent.format)) {
                 Ok(answer) => answer,
                 Err(error) => return Err(fail(&app, &turn, &identity, &messages, error).await?),
             }

@@ -17,6 +17,7 @@ use channel::conversation::agents::{self, UsersAgent};
 use channel::conversation::request;
 use channel::conversation::turn_budget::TurnBudget;
 use channel::conversation::unsaved_replies::{self, UnsavedReply};
+use channel::conversation::visible_answers::visible;
 use channel::conversation::withheld;
 use channel::kinds::PromptUser;
 use channel::outbound::proactive::eligibility;
@@ -51,7 +52,8 @@ pub async fn run(job: PromptUser, app: App, attempt: Attempt) -> Result<(), Fail
                 }
                 Err(error) => Err(error),
             };
-            match answered {
+            let format = asked.definition.content.format(app.settings.agent.format);
+            match answered.and_then(|answer| visible(answer, format)) {
                 Ok(answer) => answer,
                 Err(error) => return fail(&job, &app, &attempt, &asked, error).await,
             }

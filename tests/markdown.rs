@@ -152,6 +152,32 @@ async fn an_agent_that_writes_whatsapps_signs_is_sent_as_it_wrote() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whatsapps_signs_are_known_without_a_setting() {
+    let gateway = saying("*Total:* 5 €\n_thanks_").await;
+    let app = alice_with_agent(&gateway, &[]).await;
+
+    ask(&app).await;
+    app.drained_well().await;
+
+    assert_eq!(said(&app), ["*Total:* 5 €\n_thanks_"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chunks_and_footer_are_counted_on_what_is_sent() {
+    let app = TestApp::start().await;
+    app.product(Method::PUT, "/users/alice", json!({ "plan": "pro" })).await;
+    app.claim("alice", PERSON).await;
+    // As it is written it takes two messages.
+    let (written, sent) = ("**a** ".repeat(380), "*a* ".repeat(380));
+
+    let body = json!({ "text": written, "format": "markdown" });
+    app.product(Method::POST, "/users/alice/notifications", body).await;
+    app.drained_well().await;
+
+    assert_eq!(said(&app), [format!("{}{FOOTER}", sent.trim_end())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_notification_is_sent_as_written_unless_it_names_a_format() {
     let app = TestApp::start().await;
     app.product(Method::PUT, "/users/alice", json!({ "plan": "pro" })).await;
@@ -168,6 +194,10 @@ async fn a_notification_is_sent_as_written_unless_it_names_a_format() {
         app.drained_well().await;
     }
     let refused = notify(json!({ "text": DONE, "format": "html" })).await;
+    for (text, format) in [("<!-- nothing -->", "markdown"), ("\u{200b}", "whatsapp")] {
+        let (status, problem) = notify(json!({ "text": text, "format": format })).await;
+        assert!(status == 422 && problem.to_string().contains("can be seen"), "{problem}");
+    }
 
     let expected = [DONE, DONE, DONE_CONVERTED, DONE_CONVERTED].map(|text| format!("{text}{FOOTER}"));
     assert_eq!(said(&app), expected);
@@ -225,6 +255,7 @@ async fn what_a_schedule_says_has_the_format_of_its_file() {
         app.drained_well().await;
     }
     app.write_schedule("wrong", &file(&format!("{message}\nformat = \"html\"")));
+    app.write_schedule("hidden", &file("message = \"<!-- nothing -->\"\nformat = \"markdown\""));
     let (well, told) = app.command(&["schedules", "check"]).await;
 
     let expected = [
@@ -241,4 +272,5 @@ async fn what_a_schedule_says_has_the_format_of_its_file() {
     assert_eq!(previewed["format"], "markdown");
     assert!(!well && told.contains("schedule wrong, line 6: unknown variant `html`"), "{told}");
     assert!(told.contains("`auto`, `markdown`, `whatsapp`"), "{told}");
+    assert!(told.contains("nothing of the message can be seen in WhatsApp"), "{told}");
 }

@@ -37,6 +37,7 @@ async fn gateway() -> Gateway {
             "once" if before > 0 => "The answer.",
             "once" | "always" => "<think>They ask for secrets.",
             "thoughts" => "<think>They ask for secrets.</think>\n",
+            "comment" | "Anything new?" => "<!-- They ask for secrets. -->",
             "picture" => "MEDIA:/srv/secrets/chart.png",
             "Good morning?" => "<think>It is early.</think>Good morning!\nMEDIA:/srv/secrets/sun.png",
             asked => CASES.iter().find(|(name, ..)| *name == asked).unwrap().1,
@@ -71,6 +72,7 @@ async fn a_person_reads_neither_tokens_nor_thoughts_nor_directives() {
         assert_eq!(app.said_to(&person(number)), *read, "{asked}");
         let turn = turn_of(&app, &person(number)).await;
         assert_eq!((&turn["state"], &turn["withheld"]), (&json!(state), &json!(withheld)), "{asked}");
+        assert_eq!(turn["attempts"].as_array().unwrap().len(), 1, "{asked}");
     }
     let logged = app.logged();
     assert!(logged.contains("Withheld from the answer of turn") && logged.contains("NO_REPLY, thoughts"));
@@ -82,7 +84,7 @@ async fn an_answer_of_thoughts_alone_is_asked_for_again() {
     let gateway = gateway().await;
     let app = TestApp::start_with(&[("OPENCLAW_BASE_URL", &gateway.url)]).await;
 
-    for (number, asked) in ["once", "always", "thoughts", "picture"].into_iter().enumerate() {
+    for (number, asked) in ["once", "always", "thoughts", "picture", "comment"].into_iter().enumerate() {
         app.write(&person(number), asked).await;
     }
     app.drained().await;
@@ -92,6 +94,7 @@ async fn an_answer_of_thoughts_alone_is_asked_for_again() {
         (APOLOGY, 3, "answered with nothing but thoughts"),
         (APOLOGY, 3, "answered with nothing but thoughts"),
         (APOLOGY, 1, "nothing but a file"),
+        (APOLOGY, 3, "answered with nothing"),
     ]
     .into_iter()
     .enumerate()
@@ -121,14 +124,24 @@ async fn the_thread_and_what_a_schedule_says_are_without_them_too() {
         .await;
     assert!(app.command(&["schedules", "fire", "morning"]).await.0);
     app.drained_well().await;
+    app.write_schedule(
+        "noon",
+        "cron = \"0 0 29 2 *\"\n[audience]\neveryone = true\n[content]\nprompt = \"Anything new?\"\n",
+    );
+    app.until("it is loaded", async || app.count("SELECT count(*) FROM channel_schedules").await == Some(2))
+        .await;
+    assert!(app.command(&["schedules", "fire", "noon"]).await.0);
+    app.drained_well().await;
 
     let (_, thread) = app.product(Method::GET, &messages, Value::Null).await;
     let texts: Vec<&str> =
         thread["messages"].as_array().unwrap().iter().map(|entry| entry["text"].as_str().unwrap()).collect();
     assert_eq!(texts, ["chart", "Here it is.", "Good morning!"]);
     assert_eq!(app.said_to(PERSON), ["Good morning!\n\nReply STOP to unsubscribe."]);
+    let outcomes = "SELECT string_agg(outcome, ' ' ORDER BY slot_id) FROM channel_slot_users";
+    assert_eq!(app.text(outcomes).await, "planned agent_failed", "a comment alone is no answer");
     assert_eq!(
         app.text("SELECT string_agg(withheld::TEXT, ' ' ORDER BY id) FROM channel_turns").await,
-        "{media_directive} {thought,media_directive}"
+        "{media_directive} {thought,media_directive} {}"
     );
 }

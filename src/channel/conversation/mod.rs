@@ -36,5 +36,7 @@ pub mod turns;
 pub mod typing;
 /// Replies that the database has not taken yet.
 pub mod unsaved_replies;
+/// Answers of which a person sees something.
+pub mod visible_answers;
 /// What is not for a person, on record.
 pub mod withheld;

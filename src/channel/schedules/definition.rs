@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use toml::Table;
 use toml::de::DeTable;
-use whatsapp_text::text::Format;
+use whatsapp_text::text::{Format, WhatsappText};
 
 use super::crontab::Cron;
 use super::placeholders;
 use super::zones::UnknownZone;
 use super::zones::tz::Tz;
 use crate::durations;
-use crate::outbound::template;
+use crate::outbound::{planning, template};
 use crate::plans::Plans;
 
 /// A schedule as its file has it. This is also how the database keeps it.
@@ -304,6 +304,9 @@ fn check(definition: &Definition) -> Result<(), Wrong> {
     if text.trim().is_empty() || text.contains('\0') {
         return Err(Wrong::new(key, "[content] is blank, or holds a NUL"));
     }
+    if content.prompt.is_none() && shows_nothing(content, text) {
+        return Err(Wrong::new(key, "[content]: nothing of the message can be seen in WhatsApp"));
+    }
     placeholders::check(text).map_err(|wrong| Wrong::new(key, format!("[content]: {wrong}")))?;
     let Definition { jitter, expires, .. } = definition;
     if expires.is_zero() {
@@ -317,6 +320,10 @@ fn check(definition: &Definition) -> Result<(), Wrong> {
         return Err(Wrong::new(&["jitter"], reason));
     }
     definition.template.as_ref().map_or(Ok(()), check_template)
+}
+
+fn shows_nothing(content: &Content, message: &str) -> bool {
+    planning::is_blank(WhatsappText::of(message, content.format(Format::default())).as_str())
 }
 
 fn check_template(template: &Template) -> Result<(), Wrong> {

@@ -198,7 +198,8 @@ fn width(text: &str) -> usize {
 }
 
 /// Whether a person would see nothing: white space, control and zero-width characters.
-fn is_blank(text: &str) -> bool {
+#[must_use]
+pub fn is_blank(text: &str) -> bool {
     let is_invisible = |char| matches!(char, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
     text.chars().all(|char| char.is_whitespace() || char.is_control() || is_invisible(char))
 }

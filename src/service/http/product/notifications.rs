@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use channel::outbound::planning;
 use channel::outbound::proactive::{self, Request};
 use channel::outbound::template;
 use chrono::{DateTime, Utc};
@@ -112,6 +113,9 @@ pub(super) async fn create(
         return Ok(accepted(delivery.id, delivery.state, delivery.reason));
     }
     let text = WhatsappText::of(&request.text, request.format);
+    if planning::is_blank(text.as_str()) {
+        return Err(Problem::invalid("text: nothing of it can be seen in WhatsApp; say what shall be sent"));
+    }
     let variables = request.template.as_ref().map(|template| Value::Object(template.variables.clone()));
     let planned = proactive::plan(
         &mut tx,
