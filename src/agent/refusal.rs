@@ -117,6 +117,8 @@ pub(crate) fn in_band(problem: &Problem, endpoint: &Endpoint) -> AgentError {
     } else if problem.is_of_kind(&["invalid_request", "badrequest", "400", "413", "422"]) {
         AgentError::Permanent(reason)
     } else {
+        // OpenClaw says "internal error" of a model that will say nothing but `NO_REPLY`, and also, after a restart, of a run that it takes up
+        // again by itself. The words are the same, and only the second one passes.
         AgentError::Transient(reason)
     }
 }
