@@ -90,6 +90,12 @@ def silence(table, people, stub):
     ], asked)
 
 
+def times_told(stub, question, later):
+    """How often the history that came with a later message has a question."""
+    told = [body for body in stub.calls if any(later in text for text in model.texts(body))][-1]
+    return "\n".join(model.texts(told)).count(question)
+
+
 def own_agent(table, people, stub):
     person = people.person("blind")
     person.write("Who are you? #say")
@@ -176,6 +182,10 @@ def killed_in_a_turn(table, people, shared, stub):
     errors = person.errors()
     person.write("And then? #say")
     later = person.wait_for(len(got) + 1, 200)[len(got):]
+    questions = times_told(stub, "Take your time.", "And then?")
+    table.row("G7", "the message after a turn that the gateway and we have tried again", later, [], [
+        (1 <= questions <= 2, f"the history has the question once for each of both, not {questions} times"),
+    ])
     table.row("G2", "kill -9 of the gateway in a turn; it starts again", got[1:], [*people.alerts(), *errors], [
         (got == ["Fine."] * 2, "the answer, and no apology"),
         (asked <= 3, "the model is asked three times at most: before, by the gateway's own recovery, by us"),
