@@ -11,6 +11,10 @@ pub mod agent_outages;
 pub mod alerts;
 /// Metered messages of a user in a billing period.
 pub mod allowances;
+/// Apologies for turns that failed.
+pub mod apologies;
+/// Taking messages in.
+pub mod arrivals;
 /// What came of the files that people sent.
 pub mod attachments;
 /// Numbers that came with another opaque id.
@@ -61,6 +65,8 @@ pub mod notices;
 pub mod opt_outs;
 /// Billing periods.
 pub mod periods;
+/// Chunks on their way into their table.
+pub mod planned_chunks;
 /// Notifications and what schedules send.
 pub mod proactive_deliveries;
 /// Token buckets of the rate limits.

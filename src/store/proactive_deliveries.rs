@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use crate::deliveries::{self, Delivery, DeliveryState, NewChunk, Obstacle, Purpose};
+use crate::deliveries::{Delivery, DeliveryState, Obstacle, Purpose};
 use crate::ids::{AddressId, ChunkId, DeliveryId, LinkId};
+use crate::planned_chunks::{self, NewChunk};
 
 /// A delivery of our own accord with what was decided about it.
 #[derive(Debug)]
@@ -105,7 +106,7 @@ pub async fn create(conn: &mut PgConnection, new: &[NewProactive<'_>]) -> sqlx::
     .execute(&mut *conn)
     .await?;
     let chunks: Vec<_> = new.iter().map(|delivery| (delivery.id, chunks_of(&delivery.beginning))).collect();
-    deliveries::add_chunks(conn, &chunks).await
+    planned_chunks::add(conn, &chunks).await
 }
 
 fn chunks_of<'a>(beginning: &'a Beginning<'a>) -> &'a [NewChunk<'a>] {
@@ -177,7 +178,7 @@ pub async fn settle_waiting(
             .bind(opening.period_start)
             .execute(&mut *conn)
             .await?;
-            Ok(deliveries::add_chunks(conn, &[(id, &opening.chunks)]).await?.remove(0))
+            Ok(planned_chunks::add(conn, &[(id, &opening.chunks)]).await?.remove(0))
         }
     }
 }

@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::apologies::NoApology;
 use crate::ids::{MessageId, TurnId};
 use crate::messages::{ChannelName, MessageOutcome};
-use crate::turns::{NoApology, TurnState};
+use crate::turns::TurnState;
 use crate::withheld::WithheldKind;
 
 /// A turn.

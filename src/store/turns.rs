@@ -7,7 +7,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use crate::ids::{ConversationId, MessageId, OutageId, SlotId, TurnId};
+use crate::ids::{ConversationId, MessageId, SlotId, TurnId};
 use crate::messages::{ChannelName, MessageOutcome};
 use crate::text_enum::text_enum;
 use crate::turn_attempts;
@@ -24,16 +24,6 @@ text_enum! {
         Silent = "silent",
         /// The agent failed for good.
         Failed = "failed",
-    }
-}
-
-text_enum! {
-    /// Why nobody apologised for a turn that failed.
-    pub enum NoApology in ["channel_turns.no_apology"] {
-        /// An administrator had it tried again: somebody had apologised for the first one.
-        Retried = "retried",
-        /// Somebody had apologised to this person in the same outage of the agent.
-        SameOutage = "same_outage",
     }
 }
 
@@ -260,39 +250,6 @@ pub async fn finish_silent(conn: &mut PgConnection, id: TurnId) -> sqlx::Result<
 /// The agent failed for good. False: the turn had ended before.
 pub async fn fail(conn: &mut PgConnection, id: TurnId, error: &str) -> sqlx::Result<bool> {
     finish(conn, id, TurnState::Failed, None, Some(error), MessageOutcome::Failed).await
-}
-
-/// Notes of a running turn, before it fails, in which outage of its agent it does, and why nobody apologises.
-pub async fn note_failure(
-    conn: &mut PgConnection,
-    id: TurnId,
-    outage_id: Option<OutageId>,
-    no_apology: Option<NoApology>,
-) -> sqlx::Result<()> {
-    sqlx::query(
-        "UPDATE channel_turns SET outage_id = $2, no_apology = $3 WHERE id = $1 AND state = 'running'",
-    )
-    .bind(id)
-    .bind(outage_id)
-    .bind(no_apology)
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Whether somebody apologised to this person on WhatsApp in an outage. The caller holds the conversation's lock.
-pub async fn was_apologised_for(
-    conn: &mut PgConnection,
-    conversation_id: ConversationId,
-    outage_id: OutageId,
-) -> sqlx::Result<bool> {
-    sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM channel_turns WHERE outage_id = $2 AND conversation_id = $1 AND channel = 'whatsapp' AND no_apology IS NULL)",
-    )
-    .bind(conversation_id)
-    .bind(outage_id)
-    .fetch_one(conn)
-    .await
 }
 
 /// Ends a running turn, its last attempt and its messages together.

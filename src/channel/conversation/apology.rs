@@ -2,8 +2,9 @@
 
 use queue::transaction::Transaction;
 use store::agent_outages::AgentTrouble;
+use store::apologies::NoApology;
 use store::messages::ChannelName;
-use store::turns::{NoApology, Turn};
+use store::turns::Turn;
 use whatsapp_text::text::WhatsappText;
 
 use super::agent_health::{self, AgentIdentity};
@@ -38,13 +39,13 @@ pub async fn apologise(
         _ if turn.retry_of.is_some() => Some(NoApology::Retried),
         Some(outage_id)
             if turn.channel == ChannelName::Whatsapp
-                && store::turns::was_apologised_for(tx, turn.conversation_id, outage_id).await? =>
+                && store::apologies::was_apologised_for(tx, turn.conversation_id, outage_id).await? =>
         {
             Some(NoApology::SameOutage)
         }
         _ => None,
     };
-    store::turns::note_failure(tx, turn.id, outage_id, no_apology).await?;
+    store::apologies::note_failure(tx, turn.id, outage_id, no_apology).await?;
     if store::turns::fail(tx, turn.id, reason).await? {
         tracing::error!(turn.id = turn.id.0, "Gave up turn {}: {reason}", turn.id);
         if no_apology.is_none() {

@@ -7,8 +7,9 @@ use queue::enqueue::EnqueueError;
 use queue::job::{Job as _, NewJob};
 use queue::transaction::Transaction;
 use sqlx::PgConnection;
+use store::arrivals::Arrival;
 use store::ids::{ConversationId, MessageId};
-use store::messages::{Arrival, Said};
+use store::messages::Said;
 
 use super::message_text;
 use crate::app::{AgentRuns, App};
@@ -58,7 +59,7 @@ pub(super) async fn pause(
 ) -> sqlx::Result<Option<Duration>> {
     let first = messages.iter().find_map(|said| Some((said.address_id?, said.id)));
     let mut arrived = match first {
-        Some((address_id, id)) => store::messages::arrived_since(conn, address_id, id).await?,
+        Some((address_id, id)) => store::arrivals::arrived_since(conn, address_id, id).await?,
         None => Vec::new(),
     };
     let whatsapp = &app.settings.whatsapp;

@@ -1,8 +1,9 @@
 //! Turns a text into a delivery with its chunks and their jobs: the one place where a reply is planned.
 
 use queue::transaction::Transaction;
-use store::deliveries::{NewChunk, NewDelivery, Purpose};
+use store::deliveries::{NewDelivery, Purpose};
 use store::messages::Said;
+use store::planned_chunks::NewChunk;
 use store::turns::Turn;
 use whatsapp_text::text::WhatsappText;
 

@@ -17,7 +17,7 @@ use twilio::message_list::{ListFilter, ListPage, PageUri};
 
 use crate::alerts;
 use crate::app::App;
-use crate::inbound::intake::{self, Arrival, TakenIn};
+use crate::inbound::intake::{self, TakenIn, WayIn};
 
 /// How far back Twilio's list is read at most.
 const AT_MOST: TimeDelta = TimeDelta::hours(24);
@@ -192,8 +192,8 @@ async fn take_in(app: &App, message: &ListedMessage) -> Result<(), Untaken> {
         InboundMessage::listed(message).ok_or_else(|| unusable("its sender is no WhatsApp address"))?;
     let params = params(app, message, &inbound).await?;
     let mut tx = app.begin().await?;
-    let arrival = Arrival::Backfill { written_at };
-    if let TakenIn::New(id) = intake::take_in(&mut tx, &app.settings, &inbound, &params, arrival).await? {
+    let way_in = WayIn::Backfill { written_at };
+    if let TakenIn::New(id) = intake::take_in(&mut tx, &app.settings, &inbound, &params, way_in).await? {
         store::unusable_entries::settle(&mut tx, &message.sid).await?;
         tx.commit().await?;
         tracing::warn!(

@@ -10,7 +10,7 @@ use queue::connections::Connections;
 use queue::job::NewJob;
 use queue::trace::TraceParent;
 use store::addresses::Name;
-use store::messages::{Arrived, Inserted};
+use store::arrivals::{Arrived, Inserted};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, oneshot};
 use twilio::inbound::InboundMessage;
@@ -118,7 +118,7 @@ async fn store(queue: &Queue, pg: &Connections, mut messages: Vec<Waiting>) -> R
         .collect();
 
     let mut tx = queue.begin(pg).await?;
-    let taken = store::messages::insert_together(&mut tx, &arrived).await?;
+    let taken = store::arrivals::insert_together(&mut tx, &arrived).await?;
     let mut jobs = Vec::with_capacity(taken.len());
     let mut outcomes = Vec::with_capacity(taken.len());
     for one in taken {

@@ -5,8 +5,9 @@ use chrono::{DateTime, Utc};
 use queue::job::NewJob;
 use queue::transaction::Transaction;
 use store::addresses::{self, Keyword, Name, Sender};
+use store::arrivals::{Inserted, NewMessage};
 use store::ids::{AddressId, MessageId};
-use store::messages::{Inserted, MessageOutcome, NewMessage};
+use store::messages::MessageOutcome;
 use twilio::inbound::{InboundMessage, OptOutType};
 
 use super::commands::Command;
@@ -18,7 +19,7 @@ use crate::write_error::WriteError;
 
 /// How a message reached us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrival {
+pub enum WayIn {
     /// By its webhook, so it was written just now.
     Webhook,
     /// From Twilio's list, because its webhook never came.
@@ -43,7 +44,7 @@ pub async fn take_in(
     settings: &Settings,
     message: &InboundMessage,
     params: &serde_json::Value,
-    arrival: Arrival,
+    way_in: WayIn,
 ) -> Result<TakenIn, WriteError> {
     let address_id = sender(tx, settings, &names_of(message)).await?;
     let new = NewMessage {
@@ -51,12 +52,12 @@ pub async fn take_in(
         address_id,
         body: &message.body,
         params,
-        written_at: match arrival {
-            Arrival::Webhook => None,
-            Arrival::Backfill { written_at } => Some(written_at),
+        written_at: match way_in {
+            WayIn::Webhook => None,
+            WayIn::Backfill { written_at } => Some(written_at),
         },
     };
-    let Inserted::New { id, written_at, waiting_user } = store::messages::insert(tx, new).await? else {
+    let Inserted::New { id, written_at, waiting_user } = store::arrivals::insert(tx, new).await? else {
         return Ok(TakenIn::Known);
     };
     // What waited for this person to write can be planned now.

@@ -3,8 +3,9 @@
 
 use chrono::{DateTime, Utc};
 use queue::transaction::Transaction;
-use store::deliveries::{NewChunk, NewDelivery, Purpose};
+use store::deliveries::{NewDelivery, Purpose};
 use store::ids::{AddressId, ConversationId, MessageId};
+use store::planned_chunks::NewChunk;
 
 use crate::kinds::SendChunk;
 use crate::outbound::send_jobs;

@@ -6,7 +6,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use channel::inbound::intake::{self, Arrival, TakenIn};
+use channel::inbound::intake::{self, TakenIn, WayIn};
 use channel::write_error::WriteError;
 use queue::trace::TraceParent;
 use tracing::Instrument as _;
@@ -148,7 +148,7 @@ async fn keep_alone(
 ) -> Result<TakenIn, WriteError> {
     let mut tx = receiver.queue.begin(&receiver.pg).await?;
     let taken =
-        intake::take_in(&mut tx, &receiver.settings, message, &form.to_json(), Arrival::Webhook).await?;
+        intake::take_in(&mut tx, &receiver.settings, message, &form.to_json(), WayIn::Webhook).await?;
     if taken == TakenIn::Known {
         return Ok(taken);
     }

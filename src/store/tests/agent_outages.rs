@@ -2,8 +2,9 @@
 
 use store::agent_outages::{self, AgentTrouble};
 use store::alerts::{self, AlertCause};
+use store::apologies::{self, NoApology};
 use store::ids::OutageId;
-use store::turns::{self, NoApology};
+use store::turns;
 
 use crate::Tables;
 
@@ -86,9 +87,9 @@ async fn a_person_was_apologised_to_if_a_turn_of_the_outage_did_not_go_without()
     let mut told = Vec::new();
     for no_apology in [Some(NoApology::Retried), None] {
         let turn = turns::begin(&mut conn, conversation, "echo", &[message]).await.unwrap();
-        turns::note_failure(&mut conn, turn.id, Some(outage), no_apology).await.unwrap();
+        apologies::note_failure(&mut conn, turn.id, Some(outage), no_apology).await.unwrap();
         turns::fail(&mut conn, turn.id, "no").await.unwrap();
-        told.push(turns::was_apologised_for(&mut conn, conversation, outage).await.unwrap());
+        told.push(apologies::was_apologised_for(&mut conn, conversation, outage).await.unwrap());
     }
 
     assert_eq!(told, [false, true]);

@@ -3,16 +3,17 @@
 use chrono::{TimeDelta, Utc};
 use sqlx::PgConnection;
 use store::addresses::{self, Name, Sender};
+use store::arrivals::{self, Inserted, NewMessage};
 use store::claim_tokens::{self, TokenEnding};
 use store::cursors::{self, Cursor};
 use store::ids::AddressId;
 use store::links::{self, LinkEnding};
-use store::messages::{self, Inserted, MessageOutcome, NewMessage};
+use store::messages::{self, MessageOutcome};
 use store::notices::{self, NoticeKind};
 use store::opt_outs::{self, OptedOutBy};
 use store::rate_buckets::{self, Bucket, Rate};
 use store::secret_keys::SecretKeys;
-use store::{consents, conversations, deliveries, erasure, merging, users};
+use store::{consents, conversations, deliveries, erasure, merging, planned_chunks, users};
 use tokio::task::JoinSet;
 
 use crate::{PERSON, Tables, find};
@@ -50,7 +51,7 @@ async fn two_rows_that_prove_to_be_one_person_become_one() {
     let hidden = linked(&mut tx, "alice", HIDDEN).await;
     let params = serde_json::json!({});
     let new = NewMessage { sid: "SM1", address_id: hidden, body: "hi", params: &params, written_at: None };
-    let Inserted::New { id, .. } = messages::insert(&mut tx, new).await.unwrap() else {
+    let Inserted::New { id, .. } = arrivals::insert(&mut tx, new).await.unwrap() else {
         panic!("SM1 is new")
     };
 
@@ -140,7 +141,7 @@ async fn what_waits_for_a_link_that_ends_is_cancelled() {
     let mut conn = tables.pg.acquire().await.unwrap();
     let address = linked(&mut conn, "alice", PERSON).await;
     let link = links::of_user(&mut conn, "alice").await.unwrap().unwrap();
-    let chunk = || deliveries::NewChunk {
+    let chunk = || planned_chunks::NewChunk {
         body: "hi",
         source: 0..2,
         meter_proactive: false,

@@ -28,11 +28,13 @@ use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 use store::addresses::{FoundAddress, Name, Sender};
 use store::alerts::AlertCause;
+use store::arrivals::{self, Inserted, NewMessage};
 use store::chunks::{self, End};
-use store::deliveries::{self, NewChunk, NewDelivery, Purpose};
+use store::deliveries::{self, NewDelivery, Purpose};
 use store::ids::{AddressId, ChunkId, ConversationId, MessageId};
-use store::messages::{self, Inserted, MessageOutcome, NewMessage};
+use store::messages::{self, MessageOutcome};
 use store::migrations::{self, MigrationError};
+use store::planned_chunks::NewChunk;
 use store::send_attempts::{self, Accepted, Unsent};
 use store::{addresses, alerts, conversations, links, turn_attempts, turns, twilio_statuses, users};
 
@@ -86,7 +88,7 @@ impl Tables {
         let (address_id, conversation_id) = self.person().await;
         let mut conn = self.pg.acquire().await.unwrap();
         let new = NewMessage { sid, address_id, body: "hi", params: &json!({}), written_at: None };
-        let Inserted::New { id, .. } = messages::insert(&mut conn, new).await.unwrap() else {
+        let Inserted::New { id, .. } = arrivals::insert(&mut conn, new).await.unwrap() else {
             panic!("{sid} is new")
         };
         messages::accept(&mut conn, id, conversation_id).await.unwrap();
@@ -251,7 +253,7 @@ async fn a_message_is_taken_in_once() {
     let params = json!({});
     let mut insert = async || {
         let new = NewMessage { sid: "SM1", address_id, body: "hi", params: &params, written_at: None };
-        messages::insert(&mut conn, new).await.unwrap()
+        arrivals::insert(&mut conn, new).await.unwrap()
     };
 
     let (first, second) = (insert().await, insert().await);

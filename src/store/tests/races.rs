@@ -6,8 +6,8 @@ use serde_json::json;
 use sqlx::PgConnection;
 use store::addresses::Name;
 use store::alerts::AlertCause;
+use store::arrivals::{self, Arrived, Inserted, NewMessage, StoredArrival};
 use store::ids::{AddressId, MessageId};
-use store::messages::{self, Arrived, Inserted, NewMessage, StoredArrival};
 use store::{addresses, alerts, send_attempts};
 use tokio::task::JoinSet;
 
@@ -24,7 +24,7 @@ async fn a_message_is_taken_in_once_though_fifty_webhooks_bring_it() {
         async move {
             let params = json!({});
             let new = NewMessage { sid: "SM1", address_id, body: "hi", params: &params, written_at: None };
-            messages::insert(&mut pg.acquire().await.unwrap(), new).await.unwrap()
+            arrivals::insert(&mut pg.acquire().await.unwrap(), new).await.unwrap()
         }
     });
 
@@ -116,7 +116,7 @@ async fn together(conn: &mut PgConnection, messages: &[(&str, &str)]) -> Vec<Sto
     let arrived: Vec<Arrived<'_>> = std::iter::zip(messages, &names)
         .map(|((sid, _), names)| Arrived { names, sid, body: "hi", params: &params })
         .collect();
-    messages::insert_together(conn, &arrived).await.unwrap()
+    arrivals::insert_together(conn, &arrived).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,7 +187,7 @@ async fn of_messages_that_come_together_only_those_of_one_known_person_are_taken
 
     for (sid, names, taken) in &cases {
         let arrived = [Arrived { names, sid, body: "hi", params: &params }];
-        let got = messages::insert_together(&mut conn, &arrived).await.unwrap();
+        let got = arrivals::insert_together(&mut conn, &arrived).await.unwrap();
         assert_eq!(
             got.iter().map(|one| one.address_id).collect::<Vec<_>>(),
             vec![person; usize::from(*taken)],

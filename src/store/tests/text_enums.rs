@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 use store::addresses::Keyword;
 use store::agent_outages::AgentTrouble;
 use store::alerts::AlertCause;
+use store::apologies::NoApology;
 use store::attachments::AttachmentState;
 use store::changed_ids::ChangeState;
 use store::chunks::{self, ChunkForm, ChunkState};
@@ -24,7 +25,7 @@ use store::send_attempts::SendOutcome;
 use store::sender_pace::SendStream;
 use store::slots::{PartOutcome, SlotState};
 use store::text_enum::TextEnum;
-use store::turns::{NoApology, TurnState};
+use store::turns::TurnState;
 use store::withheld::WithheldKind;
 
 use crate::Tables;

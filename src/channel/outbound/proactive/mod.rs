@@ -10,8 +10,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use queue::job::NewJob;
 use queue::transaction::Transaction;
 use store::allowances::{self, Wish};
-use store::deliveries::{Delivery, DeliveryState, NewChunk, Obstacle, Purpose};
+use store::deliveries::{Delivery, DeliveryState, Obstacle, Purpose};
 use store::ids::{ChunkId, DeliveryId};
+use store::planned_chunks::NewChunk;
 use store::proactive_deliveries::{self, Beginning, NewProactive, Opening};
 use whatsapp_text::text::WhatsappText;
 

@@ -4,12 +4,13 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use store::apologies::NoApology;
 use store::attachments::{Attachment, AttachmentState};
 use store::ids::{MessageId, TurnId};
 use store::messages::{ChannelName, MessageOutcome};
 use store::text_enum::TextEnum as _;
 use store::turn_records::{self, AttemptRecord, MessageRecord, MessageState, RecordFilter, TurnRecord};
-use store::turns::{NoApology, TurnState};
+use store::turns::TurnState;
 use store::withheld::WithheldKind;
 use utoipa::{IntoParams, ToSchema};
 
