@@ -382,7 +382,7 @@ async fn check_tells_of_a_gateway_that_would_take_no_turn() {
     let refusing = Gateway::start(Duration::ZERO, [(404, json!({}))]).await;
     refusing.says_of_its_models(401, unauthorized);
     let app = TestApp::start().await;
-    let nowhere = format!("http://{}", crate::support::free_address());
+    let nowhere = format!("http://{}", crate::support::processes::free_address());
 
     let (_, reached) = app.command_with(&[("OPENCLAW_BASE_URL", &gateway.url)], &["check"]).await;
     let (accepted, refused) = app.command_with(&[("OPENCLAW_BASE_URL", &refusing.url)], &["check"]).await;

@@ -239,7 +239,7 @@ async fn nothing_is_tried_again_while_the_agent_takes_no_turns_unless_it_is_forc
     let (gateway, _) = gateway_with(Run::Refuse(401)).await;
     let app = TestApp::start_with(&[("OPENCLAW_BASE_URL", &gateway.url)]).await;
     write(&app, PERSON, "Hello").await;
-    let nowhere = format!("http://{}", crate::support::free_address());
+    let nowhere = format!("http://{}", crate::support::processes::free_address());
     let env = [("OPENCLAW_BASE_URL", nowhere.as_str())];
     let arguments = ["turns", "retry", "--since", "2026-01-01T00:00:00Z"];
 

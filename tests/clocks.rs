@@ -5,7 +5,8 @@ use std::path::Path;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{PERSON, TestApp, faketime};
+use crate::support::processes::faketime;
+use crate::support::{PERSON, TestApp};
 
 /// The program with a clock that is off by what stands in this file, which may change.
 async fn start_with_clock(file: &Path) -> TestApp {

@@ -7,7 +7,8 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::{ADMIN_TOKEN, API_TOKEN, PERSON, TestApp, free_address};
+use crate::support::processes::free_address;
+use crate::support::{ADMIN_TOKEN, API_TOKEN, PERSON, TestApp};
 
 const PATH: &str = "/webhooks/whatsapp";
 

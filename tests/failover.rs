@@ -9,7 +9,8 @@ use private_postgres::test_database::TestDatabase;
 use sqlx::PgPool;
 
 use crate::support::forwarder::Forwarder;
-use crate::support::{PERSON, SCHEMA, SHIPPED_TIMEOUT, TestApp, faketime};
+use crate::support::processes::faketime;
+use crate::support::{PERSON, SCHEMA, SHIPPED_TIMEOUT, TestApp};
 
 /// As soon as the database takes writes again, webhooks must be taken in within this.
 const AT_ONCE: Duration = Duration::from_secs(5);

@@ -10,7 +10,8 @@ use serde_json::json;
 
 use crate::proactive::text_of;
 use crate::support::forwarder::Forwarder;
-use crate::support::{PERSON, TestApp, free_address};
+use crate::support::processes::free_address;
+use crate::support::{PERSON, TestApp};
 
 /// PgBouncer, which ends with the test.
 struct Pooler {

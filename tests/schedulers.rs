@@ -1,6 +1,7 @@
 //! Schedules when processes die, when their clocks are wrong, and when they have different files.
 
-use crate::support::{PERSON, TestApp, faketime};
+use crate::support::processes::faketime;
+use crate::support::{PERSON, TestApp};
 
 const NEVER: &str = "0 0 29 2 *";
 

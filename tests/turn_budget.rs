@@ -10,7 +10,8 @@ use tokio::sync::Semaphore;
 
 use crate::agent::{APOLOGY, turns_of};
 use crate::gateway::{Gateway, Run};
-use crate::support::{PERSON, TestApp, free_address};
+use crate::support::processes::free_address;
+use crate::support::{PERSON, TestApp};
 
 /// Writes, and gets nothing but an apology; the turn, after so many requests to the gateway.
 async fn apology(app: &TestApp, gateway: &Gateway, requests: usize) -> Value {
