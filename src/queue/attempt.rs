@@ -44,12 +44,6 @@ impl Attempt {
         self.number() >= positive(self.job.row.max_attempts)
     }
 
-    /// Resolves when a person cancels the job. A handler that can end cleanly does so; any failure it then returns ends
-    /// the job as cancelled. A handler that goes on is stopped some seconds later.
-    pub async fn cancelled(&self) {
-        self.job.cancel.cancelled().await;
-    }
-
     /// The queue, to begin a transaction with.
     #[must_use]
     pub fn queue(&self) -> &Queue {

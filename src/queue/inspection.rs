@@ -8,6 +8,7 @@ use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use crate::Queue;
 use crate::action_result::ActionResult;
+use crate::attempt_end::AttemptEnd;
 use crate::job::JobId;
 use crate::job_search::{self, JobPage};
 use crate::job_state::JobState;
@@ -106,8 +107,9 @@ pub struct JobRest {
 pub struct AttemptRow {
     /// Its number, from 1; a snooze or a crash repeats it.
     pub attempt: i16,
-    /// `failed`, `dead`, `snoozed`, `crashed`, `handed_back` or `cancelled`.
-    pub outcome: String,
+    /// How it ended.
+    #[sqlx(try_from = "String")]
+    pub outcome: AttemptEnd,
     /// Which worker ran it.
     pub worker_id: Option<i64>,
     /// When it began.

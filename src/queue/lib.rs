@@ -69,6 +69,8 @@
 pub mod action_result;
 /// A claimed job, as its handler sees it.
 pub mod attempt;
+/// How attempts end.
+pub mod attempt_end;
 /// The wait between attempts.
 pub mod backoff;
 /// One action on many jobs.

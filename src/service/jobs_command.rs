@@ -280,7 +280,7 @@ fn detail(job: &JobDetail) -> String {
         let rows = job.attempts.iter().map(|attempt| {
             vec![
                 attempt.attempt.to_string(),
-                attempt.outcome.clone(),
+                attempt.outcome.to_string(),
                 or_none(attempt.worker_id.map(|id| id.to_string())),
                 or_none(attempt.started_at.map(moment)),
                 moment(attempt.ended_at),

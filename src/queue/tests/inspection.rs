@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use queue::action_result::ActionResult;
+use queue::attempt_end::AttemptEnd;
 use queue::inspection::{JobAction, JobCriteria};
 use queue::job::{Enqueued, JobId, NewJob};
 use queue::job_state::JobState;
@@ -26,8 +27,8 @@ async fn a_job_is_shown_with_every_attempt() {
 
     assert_eq!((shown.summary.state, shown.summary.reason.as_deref()), (JobState::Dead, Some("it failed")));
     assert_eq!(shown.rest.payload["name"], "bad");
-    let outcomes: Vec<&str> = shown.attempts.iter().map(|attempt| attempt.outcome.as_str()).collect();
-    assert_eq!(outcomes, ["failed", "failed", "dead"]);
+    let outcomes: Vec<AttemptEnd> = shown.attempts.iter().map(|attempt| attempt.outcome).collect();
+    assert_eq!(outcomes, [AttemptEnd::Failed, AttemptEnd::Failed, AttemptEnd::Dead]);
     assert!(
         shown
             .attempts
@@ -110,11 +111,29 @@ async fn waiting_jobs_are_cancelled_at_once_and_their_lane_goes_on() {
     workers.stop(Duration::from_secs(1)).await.unwrap();
 }
 
+#[tokio::test]
+async fn an_attempt_ends_as_the_column_allows_and_in_no_other_way() {
+    let bench = Bench::new().await;
+    let allowed: String = sqlx::query_scalar(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'queue.attempts'::REGCLASS AND conname = 'attempts_outcome_check'",
+    )
+    .fetch_one(&bench.pg)
+    .await
+    .unwrap();
+
+    let words: Vec<&str> = allowed.split('\'').skip(1).step_by(2).collect();
+
+    assert_eq!(words, AttemptEnd::ALL.map(AttemptEnd::as_str));
+    for end in AttemptEnd::ALL {
+        assert_eq!(serde_json::to_value(end).unwrap(), end.as_str());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_job_is_asked_to_stop_through_the_same_door() {
     let bench = Bench::new().await;
     let workers = bench.work(2).await;
-    let job = id(bench.queue.enqueue(&Act::new("polite", Deed::HangUntilCancelled)).await.unwrap());
+    let job = id(bench.queue.enqueue(&Act::new("long", Deed::Hang)).await.unwrap());
     bench.until("it runs", || async { bench.record.all().len() == 1 }).await;
 
     assert_eq!(

@@ -159,8 +159,6 @@ pub(crate) enum Deed {
     TakeMs(u64),
     /// Never ends.
     Hang,
-    /// Ends when somebody cancels it.
-    HangUntilCancelled,
     /// Takes the process with it.
     KillProcess,
 }
@@ -204,10 +202,6 @@ pub(crate) async fn act(job: Act, record: Record, attempt: Attempt) -> Result<()
             Ok(())
         }
         Deed::Hang => std::future::pending().await,
-        Deed::HangUntilCancelled => {
-            attempt.cancelled().await;
-            Err(Failure::retry("stopped as asked"))
-        }
         Deed::KillProcess => std::process::abort(),
     }
 }

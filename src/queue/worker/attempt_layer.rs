@@ -112,14 +112,24 @@ impl AttemptLayer {
         if lost.is_cancelled() {
             return None;
         }
-        Some(match ended {
-            Ok(Ok(())) => AttemptOutcome::Done,
-            Ok(Err(error)) if job.cancel.is_cancelled() => {
-                AttemptOutcome::Cancelled(format!("cancelled while it ran: {}", describe(&*error)))
-            }
-            Ok(Err(error)) => judge(row, registry, &error),
-            Err(panic) => failed(row, registry, None, describe_panic(panic)),
-        })
+        Some(outcome_of(row, registry, job.cancel.is_cancelled(), ended))
+    }
+}
+
+/// The outcome that the end of a handler's task stands for. A job that a person has cancelled is not tried again, whatever its handler says.
+fn outcome_of(
+    row: &ClaimedRow,
+    registry: &Registry,
+    is_cancelled: bool,
+    ended: Result<Result<(), BoxDynError>, JoinError>,
+) -> AttemptOutcome {
+    match ended {
+        Ok(Ok(())) => AttemptOutcome::Done,
+        Ok(Err(error)) if is_cancelled => {
+            AttemptOutcome::Cancelled(format!("cancelled while it ran: {}", describe(&*error)))
+        }
+        Ok(Err(error)) => judge(row, registry, &error),
+        Err(panic) => failed(row, registry, None, describe_panic(panic)),
     }
 }
 
@@ -184,5 +194,24 @@ struct AbortOnDrop(tokio::task::JoinHandle<Result<(), BoxDynError>>);
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cancelled_job_whose_handler_fails_in_the_meantime_is_not_tried_again() {
+        let (row, registry) = (ClaimedRow::plain(7, 1), Registry::default());
+        let outcome =
+            |is_cancelled| outcome_of(&row, &registry, is_cancelled, Ok(Err("no connection".into())));
+
+        assert!(
+            matches!(outcome(true), AttemptOutcome::Cancelled(reason) if reason == "cancelled while it ran: no connection")
+        );
+        assert!(matches!(outcome(false), AttemptOutcome::Failed { error, .. } if error == "no connection"));
+        let done = outcome_of(&row, &registry, true, Ok(Ok(())));
+        assert!(matches!(done, AttemptOutcome::Done), "what it did counts");
     }
 }
