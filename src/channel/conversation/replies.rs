@@ -9,7 +9,7 @@ use whatsapp_text::text::WhatsappText;
 
 use crate::app::App;
 use crate::kinds::SendChunk;
-use crate::outbound::planning::{self, Kind, Limits};
+use crate::outbound::planning::{self, ChunkLimits, Origin};
 use crate::outbound::send_jobs;
 use crate::write_error::WriteError;
 
@@ -36,7 +36,7 @@ pub(super) async fn plan_converted(
     // What was asked in the dashboard alone is answered there: the thread has it.
     let asked = messages.iter().rev().find_map(|said| Some((said, said.address_id?)));
     let Some((asked, address_id)) = asked else { return Ok(()) };
-    let planned = planning::plan(text, Kind::Reply, &Limits::default()).chunks;
+    let planned = planning::plan(text, Origin::Reply, &ChunkLimits::default()).chunks;
     if planned.is_empty() {
         tracing::info!(
             turn.id = turn.id.0,

@@ -36,9 +36,9 @@ const PARAGRAPH: &str = "\n\n";
 /// White space at the begin of a line of code is kept up to here; more would leave a chunk with nothing to see.
 const LONGEST_INDENTATION_BYTES: usize = 40;
 
-/// Why a text is sent.
+/// What a text comes of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum Origin {
     /// An answer to what the person wrote: neither metered nor footed.
     Reply,
     /// Sent of our own accord: every chunk is metered, the last one has the footer.
@@ -47,7 +47,7 @@ pub enum Kind {
 
 /// How much WhatsApp takes.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub struct ChunkLimits {
     /// The longest body of a chunk in UTF-16 units, which is how Twilio counts; footer, notice and reopened markup included. No less
     /// than 200, which leaves room for all of those.
     pub chunk_utf16: usize,
@@ -57,7 +57,7 @@ pub struct Limits {
 
 /// How a text leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct PlannedText {
     /// In the order of sending. None for a blank text: there is nothing to send.
     pub chunks: Vec<PlannedChunk>,
     /// Whether the end of the text was left out, and the last chunk says so.
@@ -78,7 +78,7 @@ pub struct PlannedChunk {
     pub proactive: bool,
 }
 
-impl Default for Limits {
+impl Default for ChunkLimits {
     /// Twilio refuses bodies of more than 1600 characters; 50 are kept in hand.
     fn default() -> Self {
         Self { chunk_utf16: 1550, chunks: 10 }
@@ -87,30 +87,30 @@ impl Default for Limits {
 
 /// Plans a text.
 #[must_use]
-pub fn plan(whole: &WhatsappText, kind: Kind, limits: &Limits) -> Plan {
+pub fn plan(whole: &WhatsappText, origin: Origin, limits: &ChunkLimits) -> PlannedText {
     let text = whole.as_str();
-    let written = match kind {
-        Kind::Reply => text.trim_end(),
-        Kind::Proactive => footer::strip(whole),
+    let written = match origin {
+        Origin::Reply => text.trim_end(),
+        Origin::Proactive => footer::strip(whole),
     };
     if is_blank(text) {
-        return Plan { chunks: Vec::new(), cut: false };
+        return PlannedText { chunks: Vec::new(), cut: false };
     }
-    let mut draft = Draft { text: written, markup: Markup::of(written), kind, limits, chunks: Vec::new() };
+    let mut draft = Draft { text: written, markup: Markup::of(written), origin, limits, chunks: Vec::new() };
     let cut = draft.fill();
     let mut chunks = draft.chunks;
     if let Some(last) = chunks.last_mut().filter(|_| !cut) {
         last.source.end = text.len();
     }
-    Plan { chunks, cut }
+    PlannedText { chunks, cut }
 }
 
 /// A plan in the making.
 struct Draft<'a> {
     text: &'a str,
     markup: Markup<'a>,
-    kind: Kind,
-    limits: &'a Limits,
+    origin: Origin,
+    limits: &'a ChunkLimits,
     chunks: Vec<PlannedChunk>,
 }
 
@@ -173,16 +173,16 @@ impl Draft<'_> {
         self.text[part].trim_end().replace("\r\n", "\n").replace('\r', "\n")
     }
 
-    /// What every chunk of this kind may have to end with.
+    /// What every chunk of this origin may have to end with.
     fn footer(&self) -> String {
-        match self.kind {
-            Kind::Reply => String::new(),
-            Kind::Proactive => format!("{PARAGRAPH}{}", footer::SENTENCE),
+        match self.origin {
+            Origin::Reply => String::new(),
+            Origin::Proactive => format!("{PARAGRAPH}{}", footer::SENTENCE),
         }
     }
 
     fn push(&mut self, body: String, source: Range<usize>, is_last: bool) {
-        let meter_proactive = self.kind == Kind::Proactive;
+        let meter_proactive = self.origin == Origin::Proactive;
         self.chunks.push(PlannedChunk {
             body,
             source,
@@ -206,18 +206,18 @@ pub fn is_blank(text: &str) -> bool {
 
 /// Small enough to read, and with room for the notice and the footer.
 #[cfg(test)]
-const SMALL: Limits = Limits { chunk_utf16: 200, chunks: 10 };
+const SMALL: ChunkLimits = ChunkLimits { chunk_utf16: 200, chunks: 10 };
 
 /// The plan of a text that has WhatsApp's signs, under [`SMALL`] limits.
 #[cfg(test)]
-fn written(text: &str, kind: Kind) -> Plan {
-    plan(&WhatsappText::as_written(text), kind, &SMALL)
+fn written(text: &str, origin: Origin) -> PlannedText {
+    plan(&WhatsappText::as_written(text), origin, &SMALL)
 }
 
 /// The bodies of a reply under [`SMALL`] limits.
 #[cfg(test)]
 fn bodies(text: &str) -> Vec<String> {
-    written(text, Kind::Reply).chunks.into_iter().map(|chunk| chunk.body).collect()
+    written(text, Origin::Reply).chunks.into_iter().map(|chunk| chunk.body).collect()
 }
 
 #[cfg(test)]
@@ -228,17 +228,17 @@ mod tests {
     fn a_short_text_leaves_as_it_was_written() {
         let text = "  Dear *all*,\r\n\r\n```\r\nlet a = 1;\n  ";
 
-        let plan = plan(&WhatsappText::as_written(text), Kind::Reply, &Limits::default());
+        let plan = plan(&WhatsappText::as_written(text), Origin::Reply, &ChunkLimits::default());
 
         let body = "Dear *all*,\n\n```\nlet a = 1;".to_owned();
         let chunk = PlannedChunk { body, source: 0..text.len(), meter_proactive: false, proactive: false };
-        assert_eq!(plan, Plan { chunks: vec![chunk], cut: false });
+        assert_eq!(plan, PlannedText { chunks: vec![chunk], cut: false });
     }
 
     #[test]
     fn a_blank_text_is_nothing_to_send() {
         for text in ["", " \r\n\t ", "\u{200b}\u{feff}"] {
-            assert_eq!(written(text, Kind::Proactive).chunks, [], "{text:?}");
+            assert_eq!(written(text, Origin::Proactive).chunks, [], "{text:?}");
         }
     }
 
@@ -246,7 +246,7 @@ mod tests {
     fn a_proactive_delivery_ends_with_one_footer_and_counts_every_chunk() {
         let text = format!("{}\n\nREPLY stop TO unsubscribe.\n", "It rains. ".repeat(30));
 
-        let plan = written(&text, Kind::Proactive);
+        let plan = written(&text, Origin::Proactive);
 
         let flags: Vec<_> =
             plan.chunks.iter().map(|chunk| (chunk.meter_proactive, chunk.proactive)).collect();
@@ -260,7 +260,7 @@ mod tests {
     fn a_footer_that_does_not_fit_takes_some_of_the_text_along() {
         let text = "word ".repeat(39);
 
-        let plan = written(&text, Kind::Proactive);
+        let plan = written(&text, Origin::Proactive);
 
         assert_eq!(plan.chunks.len(), 2);
         assert_eq!(plan.chunks[1].body, "word\n\nReply STOP to unsubscribe.");
@@ -268,14 +268,14 @@ mod tests {
 
     #[test]
     fn a_block_that_was_never_closed_does_not_swallow_the_footer() {
-        let plan = written("```\nlet a = 1;", Kind::Proactive);
+        let plan = written("```\nlet a = 1;", Origin::Proactive);
 
         assert_eq!(plan.chunks[0].body, "```\nlet a = 1;\n```\n\nReply STOP to unsubscribe.");
     }
 
     #[test]
     fn a_text_that_is_the_footer_alone_is_sent_once() {
-        let plan = written("reply stop to unsubscribe", Kind::Proactive);
+        let plan = written("reply stop to unsubscribe", Origin::Proactive);
 
         assert_eq!(plan.chunks[0].body, footer::SENTENCE);
     }
@@ -284,11 +284,11 @@ mod tests {
     fn what_is_too_long_is_cut_and_says_so() {
         let text = "It rains again. ".repeat(200);
 
-        for (kind, end) in [
-            (Kind::Reply, CUT_NOTICE.to_owned()),
-            (Kind::Proactive, format!("{CUT_NOTICE}\n\n{}", footer::SENTENCE)),
+        for (origin, end) in [
+            (Origin::Reply, CUT_NOTICE.to_owned()),
+            (Origin::Proactive, format!("{CUT_NOTICE}\n\n{}", footer::SENTENCE)),
         ] {
-            let plan = written(&text, kind);
+            let plan = written(&text, origin);
 
             assert!(plan.cut && plan.chunks.len() == 10);
             let last = &plan.chunks[9];

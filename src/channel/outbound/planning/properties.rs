@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use unicode_segmentation::UnicodeSegmentation;
 use whatsapp_text::text::WhatsappText;
 
-use crate::outbound::planning::{CUT_NOTICE, Kind, Limits, Plan, footer, plan, width};
+use crate::outbound::planning::{CUT_NOTICE, ChunkLimits, Origin, PlannedText, footer, plan, width};
 
 /// A text of words, signs, code, emoji families, flags, and several scripts, often longer than one chunk.
 fn texts() -> impl Strategy<Value = String> {
@@ -30,9 +30,9 @@ fn texts() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
 }
 
-fn limits() -> impl Strategy<Value = Limits> {
+fn limits() -> impl Strategy<Value = ChunkLimits> {
     (prop_oneof![Just(200_usize), 200..400_usize, Just(1550)], 1..12_usize)
-        .prop_map(|(chunk_utf16, chunks)| Limits { chunk_utf16, chunks })
+        .prop_map(|(chunk_utf16, chunks)| ChunkLimits { chunk_utf16, chunks })
 }
 
 /// Sections with one or two headings, a paragraph each.
@@ -45,7 +45,7 @@ fn sections() -> impl Strategy<Value = String> {
 }
 
 /// What holds for both kinds.
-fn check(text: &str, plan: &Plan, limits: &Limits) -> Result<(), TestCaseError> {
+fn check(text: &str, plan: &PlannedText, limits: &ChunkLimits) -> Result<(), TestCaseError> {
     let clusters: Vec<usize> = text.grapheme_indices(true).map(|(at, _)| at).chain([text.len()]).collect();
     let mut at = 0;
     for chunk in &plan.chunks {
@@ -58,7 +58,7 @@ fn check(text: &str, plan: &Plan, limits: &Limits) -> Result<(), TestCaseError> 
             chunk.source.end
         );
         at = chunk.source.end;
-        let again = super::plan(&WhatsappText::as_written(chunk.body.clone()), Kind::Reply, limits);
+        let again = super::plan(&WhatsappText::as_written(chunk.body.clone()), Origin::Reply, limits);
         prop_assert_eq!(again.chunks.len(), 1);
         prop_assert_eq!(&again.chunks[0].body, &chunk.body);
     }
@@ -78,7 +78,7 @@ proptest! {
 
     #[test]
     fn every_reply_fits_is_covered_and_has_no_flags(text in texts(), limits in limits()) {
-        let plan = plan(&WhatsappText::as_written(text.clone()), Kind::Reply, &limits);
+        let plan = plan(&WhatsappText::as_written(text.clone()), Origin::Reply, &limits);
 
         check(&text, &plan, &limits)?;
         prop_assert!(plan.chunks.iter().all(|chunk| !chunk.meter_proactive && !chunk.proactive));
@@ -90,8 +90,8 @@ proptest! {
 
     #[test]
     fn a_heading_is_never_the_last_line_of_a_chunk(text in sections(), limits in limits()) {
-        for kind in [Kind::Reply, Kind::Proactive] {
-            let plan = plan(&WhatsappText::as_written(text.clone()), kind, &limits);
+        for origin in [Origin::Reply, Origin::Proactive] {
+            let plan = plan(&WhatsappText::as_written(text.clone()), origin, &limits);
 
             check(&text, &plan, &limits)?;
             for chunk in &plan.chunks {
@@ -103,7 +103,7 @@ proptest! {
 
     #[test]
     fn every_proactive_text_has_one_footer_at_its_end(text in texts(), limits in limits()) {
-        let plan = plan(&WhatsappText::as_written(text.clone()), Kind::Proactive, &limits);
+        let plan = plan(&WhatsappText::as_written(text.clone()), Origin::Proactive, &limits);
 
         check(&text, &plan, &limits)?;
         prop_assert!(plan.chunks.iter().all(|chunk| chunk.meter_proactive));

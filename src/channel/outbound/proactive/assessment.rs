@@ -5,7 +5,7 @@ use store::deliveries::Obstacle;
 use whatsapp_text::text::WhatsappText;
 
 use super::eligibility::Eligibility;
-use crate::outbound::planning::{self, Kind, Limits, PlannedChunk};
+use crate::outbound::planning::{self, ChunkLimits, Origin, PlannedChunk};
 use crate::outbound::template;
 
 /// What would become of some words.
@@ -33,7 +33,7 @@ pub fn of(eligibility: Option<&Eligibility>, text: &WhatsappText, template: Opti
         let source = 0..text.as_str().len();
         vec![PlannedChunk { body: String::new(), source, meter_proactive: true, proactive: true }]
     } else {
-        planning::plan(text, Kind::Proactive, &Limits::default()).chunks
+        planning::plan(text, Origin::Proactive, &ChunkLimits::default()).chunks
     };
     let wanted = u64::try_from(chunks.len()).unwrap_or(u64::MAX);
     let blocked = if eligibility.opted_out {
