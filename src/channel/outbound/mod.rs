@@ -6,6 +6,8 @@ mod acceptance;
 pub mod in_doubt;
 /// The channel's own word to a person.
 pub mod notices;
+/// What stands in the way of words to a person.
+pub(crate) mod obstacles;
 /// Plans a text: its chunks, footer and limits.
 pub mod planning;
 /// Plans what we say of our own accord.

@@ -17,6 +17,7 @@ use twilio::errors::ErrorClass;
 use twilio::message::{MessageContent, OutboundMessage};
 use twilio::sending::SendError;
 
+use super::obstacles::{self, Standing};
 use super::send_failures::{self, Judgement};
 use super::{acceptance, proactive};
 use crate::app::App;
@@ -121,20 +122,15 @@ async fn begin(app: &App, chunk: &Chunk) -> Result<Option<(SendAttempt, String)>
     if to.is_some_and(Name::is_opaque) && store::send_attempts::was_refused(&mut tx, chunk.id).await? {
         to = to.and(names.iter().find(|name| !name.is_opaque()));
     }
-    let is_free_text = locked.content_sid.is_none();
-    let (end, reason) = match to {
+    let standing =
+        Standing::for_chunk(&mut tx, &app.settings, &locked, &address, &names, to.is_some()).await?;
+    let (end, reason) = match (to, standing.obstacle(locked.content_sid.is_some(), || None)) {
         _ if locked.now >= locked.expires_at => (End::Expired, "it was not sent in time"),
-        None => (End::Blocked, Obstacle::NotLinked.as_str()),
-        Some(_)
-            if locked.of_own_accord
-                && store::opt_outs::exists(&mut tx, &app.settings.secret_keys, &names).await? =>
-        {
-            (End::Cancelled, Obstacle::OptedOut.as_str())
+        (Some(to), None) => return mark(app, tx, chunk, to.alias.clone()).await,
+        (_, obstacle) => {
+            let obstacle = obstacle.unwrap_or(Obstacle::NotLinked);
+            (obstacles::end_of_chunk(obstacle), obstacle.as_str())
         }
-        Some(_) if is_free_text && !app.settings.window_is_open(address.last_inbound_at, locked.now) => {
-            (End::Blocked, Obstacle::Window.as_str())
-        }
-        Some(to) => return mark(app, tx, chunk, to.alias.clone()).await,
     };
     if store::chunks::end(&mut tx, chunk.id, end, None, reason).await? {
         store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;

@@ -2,13 +2,14 @@
 
 use queue::transaction::Transaction;
 use store::chunks::{Chunk, ChunkState};
-use store::deliveries::EARLIER_PART_NOT_SENT;
+use store::deliveries::{EARLIER_PART_NOT_SENT, Obstacle};
 use store::ids::{AddressId, ChunkId, DeliveryId};
 use store::retries::{self, Resent, UnsentChunk};
 
 use super::{Answered, NOT_CLOSED, Result, refused};
 use crate::app::Settings;
 use crate::kinds::SendChunk;
+use crate::outbound::obstacles::{Standing, told};
 use crate::outbound::{proactive, send_jobs};
 
 /// Plans a delivery that begins with this chunk.
@@ -30,21 +31,17 @@ pub(super) async fn send_again(
         return refused(reason);
     }
     let names = store::addresses::names(tx, address.id).await?;
-    if chunk.link_ended || names.is_empty() {
-        return refused("not_linked: its link has ended, or waits for a new claim");
-    }
-    if chunk.of_own_accord && store::opt_outs::exists(tx, &settings.secret_keys, &names).await? {
-        return refused("opted_out: the person wants no proactive messages");
-    }
-    if chunk.content_sid.is_none() && !settings.window_is_open(address.last_inbound_at, chunk.now) {
-        return refused("window: the person has not written for 24 hours");
+    let is_linked = !chunk.link_ended && !names.is_empty();
+    let standing = Standing::for_chunk(tx, settings, &chunk, &address, &names, is_linked).await?;
+    if let Some(obstacle) = standing.obstacle(chunk.content_sid.is_some(), || None) {
+        return refused(told(obstacle));
     }
     let metered = parts.iter().filter(|part| part.meter_proactive).count();
     let mut period_start = None;
     if let Some(user_id) = unsent.user_id.as_deref().filter(|_| metered > 0) {
         period_start = proactive::reserve_for(tx, settings, user_id, metered).await?;
         if period_start.is_none() {
-            return refused("quota: the allowance has no room");
+            return refused(told(Obstacle::Quota));
         }
     }
     let text = usize::try_from(parts[0].source_start).ok().and_then(|start| unsent.text.get(start..));

@@ -2,6 +2,7 @@
 
 use queue::job::{Enqueued, NewJob};
 use queue::transaction::Transaction;
+use store::deliveries::Obstacle;
 use store::ids::{AddressId, MessageId};
 use store::messages::MessageOutcome;
 use store::retries::{self, AskedMessage};
@@ -10,6 +11,7 @@ use super::{Answered, NOT_CLOSED, Result, refused};
 use crate::app::Settings;
 use crate::kinds::{Answer, ReceiveMessage};
 use crate::lanes;
+use crate::outbound::obstacles::told;
 
 /// Has a message answered whose turn failed, by a turn of its own. An apology stands.
 pub(super) async fn answer_again(
@@ -30,7 +32,7 @@ pub(super) async fn answer_again(
     if let Some(address_id) = asked.address_id {
         let link = store::links::proven_of_address(tx, address_id).await?;
         if link.is_none_or(|link| link.user_id != user_id) {
-            return refused("not_linked: its link has ended, or waits for a new claim");
+            return refused(told(Obstacle::NotLinked));
         }
         if !window_is_open(tx, settings, address_id).await? {
             return refused(WINDOW);

@@ -5,6 +5,7 @@ use store::deliveries::Obstacle;
 use whatsapp_text::text::WhatsappText;
 
 use super::eligibility::Eligibility;
+use crate::outbound::obstacles::Standing;
 use crate::outbound::planning::{self, ChunkLimits, Origin, PlannedChunk};
 use crate::outbound::template;
 
@@ -36,20 +37,21 @@ pub fn of(eligibility: Option<&Eligibility>, text: &WhatsappText, template: Opti
         planning::plan(text, Origin::Proactive, &ChunkLimits::default()).chunks
     };
     let wanted = u64::try_from(chunks.len()).unwrap_or(u64::MAX);
-    let blocked = if eligibility.opted_out {
-        Some(Obstacle::OptedOut)
-    } else if chunks.is_empty() {
-        Some(Obstacle::Empty)
-    } else if filled.is_some_and(|variables| template::check_filled(variables).is_err()) {
-        Some(Obstacle::TemplateVariable)
-    } else if wanted > u64::from(eligibility.allowance.remaining()) {
-        Some(Obstacle::Quota)
-    } else if !eligibility.window_is_open && !as_template {
-        Some(Obstacle::Window)
-    } else {
-        None
+    let of_words = || {
+        if chunks.is_empty() {
+            Some(Obstacle::Empty)
+        } else if filled.is_some_and(|variables| template::check_filled(variables).is_err()) {
+            Some(Obstacle::TemplateVariable)
+        } else {
+            (wanted > u64::from(eligibility.allowance.remaining())).then_some(Obstacle::Quota)
+        }
     };
-    Assessment { blocked, chunks, as_template }
+    let standing = Standing {
+        is_linked: true,
+        is_opted_out: eligibility.opted_out,
+        window_is_open: eligibility.window_is_open,
+    };
+    Assessment { blocked: standing.obstacle(as_template, of_words), chunks, as_template }
 }
 
 #[cfg(test)]

@@ -1,0 +1,77 @@
+//! What stands in the way of words to a person. Link, STOP, the words themselves and their allowance, and the window are judged in this order when a
+//! delivery is planned, right before each attempt to send a chunk, and when an administrator has one sent again.
+
+use sqlx::PgConnection;
+use store::addresses::{Address, Name};
+use store::chunks::{Chunk, End};
+use store::deliveries::Obstacle;
+
+use crate::app::Settings;
+
+/// How a person stands to us, as far as words depend on it. It is valid under the lock of the address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// There is a link that holds, and a name to write to.
+    pub(crate) is_linked: bool,
+    /// The person wants no proactive messages, and this would be one.
+    pub(crate) is_opted_out: bool,
+    /// WhatsApp lets free text through.
+    pub(crate) window_is_open: bool,
+}
+
+impl Standing {
+    /// How the person stands to whom a planned chunk goes.
+    pub(crate) async fn for_chunk(
+        conn: &mut PgConnection,
+        settings: &Settings,
+        chunk: &Chunk,
+        address: &Address,
+        names: &[Name],
+        is_linked: bool,
+    ) -> sqlx::Result<Self> {
+        let is_asked = is_linked && chunk.of_own_accord;
+        let is_opted_out = is_asked && store::opt_outs::exists(conn, &settings.secret_keys, names).await?;
+        let window_is_open = settings.window_is_open(address.last_inbound_at, chunk.now);
+        Ok(Self { is_linked, is_opted_out, window_is_open })
+    }
+
+    /// The first obstacle, `of_words` among them: what is wrong with the words, or that their allowance has no room. `None`: they may be sent.
+    pub(crate) fn obstacle(
+        self,
+        is_template: bool,
+        of_words: impl FnOnce() -> Option<Obstacle>,
+    ) -> Option<Obstacle> {
+        if !self.is_linked {
+            return Some(Obstacle::NotLinked);
+        }
+        if self.is_opted_out {
+            return Some(Obstacle::OptedOut);
+        }
+        of_words().or((!self.window_is_open && !is_template).then_some(Obstacle::Window))
+    }
+}
+
+/// How a planned chunk ends that meets an obstacle. The person's own STOP cancels it for good; what is blocked may be sent again by hand.
+pub(super) fn end_of_chunk(obstacle: Obstacle) -> End {
+    match obstacle {
+        Obstacle::OptedOut => End::Cancelled,
+        Obstacle::NotLinked
+        | Obstacle::Empty
+        | Obstacle::TemplateVariable
+        | Obstacle::Quota
+        | Obstacle::Window => End::Blocked,
+    }
+}
+
+/// An obstacle as an administrator reads it.
+pub(crate) fn told(obstacle: Obstacle) -> String {
+    let why = match obstacle {
+        Obstacle::NotLinked => "its link has ended, or waits for a new claim",
+        Obstacle::OptedOut => "the person wants no proactive messages",
+        Obstacle::Empty => "there is nothing to say",
+        Obstacle::TemplateVariable => "a variable of the template is blank or too long",
+        Obstacle::Quota => "the allowance has no room",
+        Obstacle::Window => "the person has not written for 24 hours",
+    };
+    format!("{}: {why}", obstacle.as_str())
+}
