@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::agent::{APOLOGY, turns_of};
 use crate::gateway::{Gateway, Run};
-use crate::support::{PERSON, TestApp, free_address};
+use crate::support::processes::free_address;
+use crate::support::{PERSON, TestApp};
 
 const OTHER: &str = "whatsapp:+15005550101";
 
