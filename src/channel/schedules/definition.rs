@@ -433,7 +433,7 @@ mod tests {
             (SMALL.replace("cron = \"30 8 * * 1-5\"\n", ""), "missing field `cron`"),
             (
                 format!("# daily\n{}", SMALL.replace("30 8", "90 8")),
-                "line 2: cron \"90 8 * * 1-5\": Minutes must",
+                "line 2: cron \"90 8 * * 1-5\", character 1 (minute): 90: minutes are 0 to 59",
             ),
             (format!("enabled = true\ntimezone = \"Mars\"\n{SMALL}"), "line 2: unknown time zone \"Mars\""),
             (

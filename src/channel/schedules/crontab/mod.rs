@@ -1,137 +1,180 @@
-//! Crontab expressions with the meaning that every crontab gives them, on top of a library that gives some of it another one.
+//! Crontab expressions with the meaning that every crontab gives them, and the forms that authors want besides.
 //!
-//! Five fields, or six with seconds first; names and macros. Days of the week are numbered from Sunday, which is 0 and 7; the library counts
-//! from 1. Where both day fields are restricted (neither begins with a star) either may match; the library wants both.
+//! There are five fields, or six with seconds first. A field is `*` or a list of values, ranges (`1-5`), steps (`*/15`, `10-40/10`, `5/15`) and names
+//! of three letters. Weekdays are numbered from Sunday, which is 0 and 7. In the day of the month stand also `L` (the last day), `L-3` (three days
+//! before it), `15W` (the weekday from Monday to Friday that is nearest to the 15th, in the same month) and `LW`; in the weekday `MON#1` (the first
+//! Monday) and `FRIL` (the last Friday). Where both day fields are restricted, a day need fit only one of them; where one begins with a star, both.
+//!
+//! The grammar is strict: what looks like a slip of the pen is refused, with its place and what was probably meant. `DIFFERENCES.md` lists what cronie
+//! reads otherwise, and a test compares the list with what is here.
+//!
+//! Clock changes are the business of `moments`. It asks one thing here, `every_hour`: whether the hour begins with a star. cronie asks for the
+//! minute too, so that `*/30 1 * * *` runs twice in an hour that clocks repeat and not at all in one that they skip. Here it is a schedule for one
+//! o'clock like `0,30 1 * * *`: what is said at fixed hours is said once on every day, whichever way its minutes are written.
 
-use std::str::FromStr as _;
+use chrono::{
+    DateTime, Datelike as _, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike as _, Utc,
+};
 
-use chrono::{DateTime, Utc};
-use cron::Schedule;
+use days::Days;
+use error::{CronError, Fault};
+use field::Field;
+use list::List;
+use values::Values;
+
+/// Which days fit.
+mod days;
+/// Why an expression is refused.
+pub mod error;
+/// The six fields.
+mod field;
+/// What stands between commas.
+mod item;
+/// The fields of an expression.
+mod layout;
+/// A field as it was written.
+mod list;
+/// What an author should know about an expression.
+mod notes;
+/// A piece of text with its place.
+mod part;
+/// The values of a field.
+mod values;
+/// Days in words.
+mod words;
 
 /// An expression.
 #[derive(Clone, Debug)]
 pub struct Cron {
-    /// One, or two whose moments are joined.
-    schedules: Vec<Schedule>,
-    /// Its hours are not fixed: every hour or every so many, so each real moment counts.
+    seconds: Values,
+    minutes: Values,
+    hours: Values,
+    days: Days,
+    months: Values,
+    never_due: bool,
+    /// Its hour begins with a star, so each real moment counts at a clock change.
     pub(super) every_hour: bool,
+    written: Written,
 }
 
-/// Why an expression is none.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("cron {expression:?}: {reason}")]
-pub struct CronError {
-    expression: String,
-    reason: String,
+/// An expression as it was written.
+#[derive(Clone, Debug)]
+struct Written {
+    /// In the order of [`Field::ALL`].
+    lists: [List; 6],
+    with_seconds: bool,
 }
-
-const MACROS: [(&str, &str); 7] = [
-    ("@yearly", "0 0 1 1 *"),
-    ("@annually", "0 0 1 1 *"),
-    ("@monthly", "0 0 1 * *"),
-    ("@weekly", "0 0 * * 0"),
-    ("@daily", "0 0 * * *"),
-    ("@midnight", "0 0 * * *"),
-    ("@hourly", "0 * * * *"),
-];
-
-const DAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 
 impl Cron {
     /// Reads an expression.
     pub fn parse(expression: &str) -> Result<Self, CronError> {
-        let error = |reason: String| CronError { expression: expression.to_owned(), reason };
-        let plain = expression.trim().to_lowercase();
-        let plain = match MACROS.iter().find(|(name, _)| *name == plain) {
-            Some((_, meaning)) => (*meaning).to_owned(),
-            None if plain.starts_with('@') => {
-                let known: Vec<&str> = MACROS.iter().map(|(name, _)| *name).collect();
-                return Err(error(format!("no such macro; the macros are {}", known.join(", "))));
-            }
-            None => plain,
+        Self::read(expression).map_err(|fault| fault.of(expression))
+    }
+
+    fn read(expression: &str) -> Result<Self, Fault> {
+        let (parts, with_seconds) = layout::fields(expression)?;
+        let mut lists = Vec::new();
+        for (field, part) in Field::ALL.into_iter().zip(parts) {
+            lists.push(List::parse(field, part).map_err(|fault| fault.within(field))?);
+        }
+        let Ok(lists) = <[List; 6]>::try_from(lists) else {
+            return Err(Fault::whole("it must have 5 or 6 fields"));
         };
-        let fields: Vec<&str> = plain.split_whitespace().collect();
-        let [second, minute, hour, day, month, weekday] = match fields[..] {
-            [minute, hour, day, month, weekday] => ["0", minute, hour, day, month, weekday],
-            [second, minute, hour, day, month, weekday] => [second, minute, hour, day, month, weekday],
-            _ => {
-                return Err(error(format!(
-                    "it has {} fields; it must have 5 (minute, hour, day, month, weekday), or 6 with seconds first",
-                    fields.len()
-                )));
-            }
+        let [second, minute, hour, day, month, weekday] = &lists;
+        let mut cron = Self {
+            seconds: second.values(),
+            minutes: minute.values(),
+            hours: hour.values(),
+            days: Days::of(day, weekday),
+            months: month.values(),
+            never_due: false,
+            every_hour: hour.begins_with_star(),
+            written: Written { lists, with_seconds },
         };
-        let (day, weekday_field) = (any(day), any(weekday));
-        let weekdays = weekdays(weekday_field).map_err(error)?;
-        let schedule = |day: &str, weekday: &str| {
-            let library = format!("{second} {minute} {hour} {day} {month} {weekday}");
-            // The library shows the expression as it got it; its last line says what is wrong.
-            Schedule::from_str(&library)
-                .map_err(|told| error(told.to_string().lines().last().unwrap_or_default().to_owned()))
-        };
-        // As crontab has it, a field that begins with a star leaves the day to the other one, also as `*/2`: then both must match.
-        let both = !day.starts_with('*') && !weekday_field.starts_with('*');
-        let schedules = if both {
-            vec![schedule(day, "*")?, schedule("*", &weekdays)?]
-        } else {
-            vec![schedule(day, &weekdays)?]
-        };
-        Ok(Self { schedules, every_hour: hour.starts_with('*') })
+        cron.never_due = cron.no_day_fits();
+        Ok(cron)
     }
 
     /// The moments after this one, in order, on a clock that knows no zone.
     pub fn after(&self, moment: DateTime<Utc>) -> impl Iterator<Item = DateTime<Utc>> {
-        let mut streams: Vec<_> =
-            self.schedules.iter().map(|schedule| schedule.clone().after_owned(moment).peekable()).collect();
+        let second = TimeDelta::seconds(1);
+        let mut from =
+            moment.naive_utc().with_nanosecond(0).and_then(|whole| whole.checked_add_signed(second));
         std::iter::from_fn(move || {
-            let next = streams.iter_mut().filter_map(|stream| stream.peek().copied()).min()?;
-            for stream in &mut streams {
-                while stream.peek() == Some(&next) {
-                    stream.next();
-                }
-            }
-            Some(next)
+            let due = self.at_or_after(from?)?;
+            from = due.checked_add_signed(second);
+            Some(due.and_utc())
         })
     }
-}
 
-/// `?` is another spelling of `*` where a day is left open.
-fn any(field: &str) -> &str {
-    if field == "?" { "*" } else { field }
-}
-
-/// Days of the week as names, one by one, which the library understands as everybody does.
-fn weekdays(field: &str) -> Result<String, String> {
-    if field == "*" {
-        return Ok("*".to_owned());
+    /// Whether there is no moment at which it falls due, as with a 30th of February.
+    #[must_use]
+    pub fn never_due(&self) -> bool {
+        self.never_due
     }
-    let mut days = [false; 7];
-    for part in field.split(',') {
-        let (range, step) = match part.split_once('/') {
-            Some((range, step)) => (range, step.parse().ok().filter(|step| *step > 0)),
-            None => (part, Some(1)),
-        };
-        let step: usize = step.ok_or_else(|| format!("the weekday {part:?} has no proper step"))?;
-        let (from, to) = match range.split_once('-') {
-            _ if range == "*" => (0, 6),
-            Some((from, to)) => (weekday(from)?, weekday(to)?),
-            // As crontab has it, 2/3 begins on a Tuesday and goes on to the end of the week.
-            None if step > 1 => (weekday(range)?, 6),
-            None => (weekday(range)?, weekday(range)?),
-        };
-        // Saturday to Monday, and 5-7, go over the end of the week.
-        let to = if to < from { to + 7 } else { to };
-        for day in (from..=to).step_by(step) {
-            days[day % 7] = true;
+
+    /// How many times it falls due on a day of 24 hours that fits.
+    #[must_use]
+    pub fn per_day(&self) -> u32 {
+        self.seconds.len() * self.minutes.len() * self.hours.len()
+    }
+
+    /// The calendar repeats itself, weekdays included, after 400 years: a day that is not in these is in none.
+    fn no_day_fits(&self) -> bool {
+        let years = NaiveDate::from_ymd_opt(2000, 1, 1).zip(NaiveDate::from_ymd_opt(2399, 12, 31));
+        years.is_none_or(|(first, last)| self.day_within(first, last).is_none())
+    }
+
+    fn at_or_after(&self, from: NaiveDateTime) -> Option<NaiveDateTime> {
+        if self.never_due {
+            return None;
         }
+        let today = from.date();
+        if let Some(time) = self.time_from(from.time()).filter(|_| self.day_fits(today)) {
+            return Some(today.and_time(time));
+        }
+        let day = self.day_within(today.succ_opt()?, NaiveDate::MAX)?;
+        Some(day.and_time(self.time_from(NaiveTime::MIN)?))
     }
-    let names: Vec<&str> = DAYS.into_iter().zip(days).filter(|(_, on)| *on).map(|(name, _)| name).collect();
-    Ok(names.join(","))
+
+    fn day_fits(&self, day: NaiveDate) -> bool {
+        self.months.contains(day.month() as u8) && self.days.fit(day)
+    }
+
+    /// The first day that fits, of these.
+    fn day_within(&self, first: NaiveDate, last: NaiveDate) -> Option<NaiveDate> {
+        let mut day = first;
+        while day <= last {
+            if !self.months.contains(day.month() as u8) {
+                day = day.with_day(1)?.checked_add_months(Months::new(1))?;
+            } else if self.days.fit(day) {
+                return Some(day);
+            } else {
+                day = day.succ_opt()?;
+            }
+        }
+        None
+    }
+
+    /// The first time of a day that fits, not before this one.
+    fn time_from(&self, from: NaiveTime) -> Option<NaiveTime> {
+        let (hour, minute, second) = (from.hour() as u8, from.minute() as u8, from.second() as u8);
+        let time = |hour: u8, minute: u8, second: u8| {
+            NaiveTime::from_hms_opt(u32::from(hour), u32::from(minute), u32::from(second))
+        };
+        let (first_minute, first_second) = (self.minutes.at_or_after(0)?, self.seconds.at_or_after(0)?);
+        if self.hours.contains(hour) {
+            let later = self.seconds.at_or_after(second).filter(|_| self.minutes.contains(minute));
+            if let Some(second) = later {
+                return time(hour, minute, second);
+            }
+            if let Some(minute) = self.minutes.at_or_after(minute + 1) {
+                return time(hour, minute, first_second);
+            }
+        }
+        time(self.hours.at_or_after(hour + 1)?, first_minute, first_second)
+    }
 }
 
-fn weekday(text: &str) -> Result<usize, String> {
-    let by_name = DAYS.iter().position(|name| name.eq_ignore_ascii_case(text));
-    by_name.or_else(|| text.parse().ok().filter(|number| *number <= 7)).ok_or_else(|| {
-        format!("{text:?} is no weekday; they are 0 to 7, where 0 and 7 are Sunday, or SUN to SAT")
-    })
-}
+#[cfg(test)]
+mod tests;
