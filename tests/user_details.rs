@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::TestApp;
+use crate::support::{PERSON, TestApp};
 
 /// These fields of a user.
 fn details(user: &Value) -> Value {
@@ -135,4 +135,48 @@ async fn what_was_told_of_a_user_is_nowhere_once_it_is_erased() {
     assert!(!app.logged().contains("Sesame"), "attributes are never logged");
     let (_, again) = app.product(Method::PUT, "/users/alice", json!({})).await;
     assert_eq!(details(&again), json!(["free", null, null, {}]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_calls_users_by_their_attributes_and_others_by_its_default() {
+    const OTHER: &str = "whatsapp:+15005550101";
+    let app = TestApp::start().await;
+    for phone in [PERSON, OTHER] {
+        app.link(phone).await;
+    }
+    let named = json!({ "attributes": { "name": "Zoë\n{{user.id}}", "city": "Köln" } });
+    app.product(Method::PUT, &format!("/users/{PERSON}"), named).await;
+    let greeting = |message: &str| {
+        format!(
+            "cron = \"0 0 29 2 *\"\n[audience]\neveryone = true\n[content]\nmessage = \"{message}\"\n\
+             [template]\ncontent_sid = \"HX{}\"\nvariables = {{ \"1\" = \"{{{{user.name|friend}}}}\" }}\n",
+            "a".repeat(32)
+        )
+    };
+    app.write_schedule("greeting", &greeting("Hi {{user.name}}"));
+    let (well, said) = app.command(&["schedules", "check"]).await;
+    assert!(!well && said.contains("write {{user.name|…}}"), "{said}");
+    app.write_schedule("greeting", &greeting("Hi {{user.name|friend}}, {{user.attributes.city|your city}}."));
+    app.until("the schedule is loaded", async || {
+        app.count("SELECT count(*) FROM channel_schedules").await == Some(1)
+    })
+    .await;
+
+    assert!(app.command(&["schedules", "fire", "greeting"]).await.0);
+    app.drained_well().await;
+    // Outside of the window the template speaks, whose variables have no line breaks.
+    sqlx::raw_sql("UPDATE channel_addresses SET last_inbound_at = now() - interval '25 hours'")
+        .execute(&app.pg)
+        .await
+        .unwrap();
+    assert!(app.command(&["schedules", "fire", "greeting"]).await.0);
+    app.drained_well().await;
+
+    let said = |phone: &str| app.said_to(phone).remove(0);
+    assert!(said(PERSON).starts_with("Hi Zoë\n{{user.id}}, Köln."), "{}", said(PERSON));
+    assert!(said(OTHER).starts_with("Hi friend, your city."), "{}", said(OTHER));
+    let variables =
+        "SELECT string_agg(d.content_variables ->> '1', '|' ORDER BY d.user_id) FROM channel_deliveries d
+                     JOIN channel_chunks c ON c.delivery_id = d.id WHERE c.form = 'template'";
+    assert_eq!(app.text(variables).await, "Zoë {{user.id}}|friend");
 }

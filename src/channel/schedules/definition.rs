@@ -445,7 +445,11 @@ mod tests {
                 SMALL.replace("message = \"Hi {{user.id}}\"", ""),
                 "line 4: [content] must have exactly one of message, prompt",
             ),
-            (SMALL.replace("user.id", "user.name"), "line 5: [content]: {{user.name}} is unknown"),
+            (SMALL.replace("user.id", "user.nick"), "line 5: [content]: {{user.nick}} is unknown"),
+            (
+                SMALL.replace("user.id", "user.name"),
+                "line 5: [content]: {{user.name}} has no default: write {{user.name|…}}",
+            ),
             (SMALL.replace("Hi {{user.id}}", "  "), "is blank"),
             (
                 format!("{SMALL}format = \"html\""),
@@ -486,7 +490,11 @@ mod tests {
             ),
             (with_variable("\"1\" = \"a    b\""), "template.variables.1: it has 4 spaces in a row"),
             (with_variable("\"\" = \"a\""), "line 8: template.variables: the name \"\" can be none"),
-            (with_variable("\"1\" = \"{{user.name}}\""), "template.variables.1: {{user.name}} is unknown"),
+            (with_variable("\"1\" = \"{{user.nick}}\""), "template.variables.1: {{user.nick}} is unknown"),
+            (
+                with_variable("\"1\" = \"{{user.attributes.city}}\""),
+                "template.variables.1: {{user.attributes.city}} has no default",
+            ),
         ] {
             assert!(reason(&text).contains(told), "{told}: {}", reason(&text));
         }

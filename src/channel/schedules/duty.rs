@@ -30,6 +30,7 @@ pub fn filled(moment: DateTime<Utc>, definition: &Definition, user: &User, text:
     let values = Values {
         user_id: &user.id,
         user_plan: &user.plan,
+        attributes: &user.attributes,
         slot_date: &date,
         slot_time: &time,
         slot_weekday: &weekday,
