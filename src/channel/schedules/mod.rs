@@ -10,6 +10,8 @@ pub mod definition;
 pub mod duty;
 /// The end of a slot.
 pub mod ending;
+/// Days on which a schedule is silent.
+pub mod excepted_days;
 /// Makes the slots of what has fallen due.
 pub mod firing;
 /// When a schedule falls due.

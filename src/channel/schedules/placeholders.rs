@@ -176,7 +176,8 @@ mod tests {
 
     #[test]
     fn an_attribute_that_a_user_lacks_is_its_default() {
-        let alice = [("name", "Alice"), ("city", "Köln\nEhrenfeld"), ("first-name_2", "A"), ("blank", " \n\u{200b}")];
+        let alice =
+            [("name", "Alice"), ("city", "Köln\nEhrenfeld"), ("first-name_2", "A"), ("blank", " \n\u{200b}")];
         for (text, expected) in [
             ("Hi {{user.name|friend}}!", "Hi Alice!"),
             ("{{ user.name | friend }}", "Alice"),
