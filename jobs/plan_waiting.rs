@@ -1,6 +1,6 @@
 //! Plans what has waited for a person's next message.
 //!
-//! Enqueued by the intake of a message whose sender's user has deliveries that wait, in the person's proactive lane. Enqueues their
+//! Enqueued by the intake of a message whose writer's user has deliveries that wait, in the person's proactive lane. Enqueues their
 //! `send_chunk`s. It may run twice: a delivery that waits no more is left alone.
 
 use channel::app::App;

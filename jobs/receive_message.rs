@@ -1,7 +1,7 @@
 //! Decides what an inbound message means.
 //!
-//! Enqueued in the transaction that takes the message in, in the sender's lane, or in the lane of the sender's browser phrases; STOP and START never get here. A claim token links the
-//! phone, a browser phrase ends the browser session, and what the sender may ask the agent is accepted and gets an `answer`. Everything
+//! Enqueued in the transaction that takes the message in, in the writer's lane, or in the lane of the writer's browser phrases; STOP and START never get here. A claim token links the
+//! phone, a browser phrase ends the browser session, and what the writer may ask the agent is accepted and gets an `answer`. Everything
 //! else ends here with its outcome. When it gives up, `close_message` follows. It may run twice after a crash: a message that has its
 //! outcome already is left alone.
 
@@ -89,8 +89,8 @@ async fn decide(
     }
     let Some(link) = admission::user(app, tx, message).await? else { return Ok(Decision::Yes) };
     if *command == Command::EndBrowserSession {
-        // The sender was linked while we looked: now there is somebody to ask about.
-        let Some(text) = browser else { return Err(Failure::retry("the sender has just been linked")) };
+        // The writer was linked while we looked: now there is somebody to ask about.
+        let Some(text) = browser else { return Err(Failure::retry("the writer has just been linked")) };
         admission::tell(app, tx, message, text).await?;
         store::messages::end(tx, message.id, MessageOutcome::Browser, text).await?;
         return Ok(Decision::Yes);
@@ -115,7 +115,7 @@ async fn decide(
     Ok(Decision::Yes)
 }
 
-/// Ends the browser session of the sender's conversation; what to say about it. `None`: the sender is nobody's phone.
+/// Ends the browser session of the writer's conversation; what to say about it. `None`: the writer has nobody's phone.
 async fn stop_browser(app: &App, message: &Message) -> Result<Option<&'static str>, Failure> {
     let mut conn = app.pg.acquire().await?;
     let Some(link) = store::links::proven_of_address(&mut conn, message.address_id).await? else {

@@ -308,7 +308,7 @@ CREATE TABLE channel_messages (
     sid             TEXT NOT NULL UNIQUE,                  -- Twilio's id: a message is taken in once, for ever
     channel         TEXT NOT NULL DEFAULT 'whatsapp' CHECK (channel IN ('whatsapp', 'dashboard')), -- where it was written
     address_id      BIGINT REFERENCES channel_addresses (id), -- who wrote it; NULL: in the dashboard
-    conversation_id BIGINT REFERENCES channel_conversations (id), -- where it belongs; NULL: its sender is not known to be a user
+    conversation_id BIGINT REFERENCES channel_conversations (id), -- where it belongs; NULL: its writer is not known to be a user
     body            TEXT NOT NULL,                         -- its text; empty for media and locations; a claim token is taken out when the message has its outcome
     params          JSONB NOT NULL,                        -- everything Twilio sent, as it sent it, without claim tokens
     written_at      TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- when the person wrote it, as far as Twilio tells
@@ -338,7 +338,7 @@ CREATE INDEX channel_messages_unusual_of ON channel_messages (conversation_id, o
 CREATE TABLE channel_attachments (
     message_id   BIGINT NOT NULL REFERENCES channel_messages (id), -- with which message; where Twilio keeps it stands in its params
     index        INTEGER NOT NULL,                         -- from 0, as Twilio counts
-    content_type TEXT NOT NULL,                            -- what its sender says it is
+    content_type TEXT NOT NULL,                            -- what its writer says it is
     state        TEXT NOT NULL CHECK (state IN ('shown', 'named', 'refused', 'failed')), -- the agent saw it, or was told its name, or its name and why not
     size_bytes   BIGINT,                                   -- of what was fetched
     reason       TEXT,                                     -- why it could not be shown
@@ -377,7 +377,7 @@ CREATE TABLE channel_notices (
 
 -- Token buckets, shared by all processes.
 CREATE TABLE channel_rate_buckets (
-    name      TEXT PRIMARY KEY CHECK (split_part(name, ':', 1) IN ('sender', 'unlinked', 'total', 'to')), -- sender:N, unlinked:N and to:N of address N, total of all
+    name      TEXT PRIMARY KEY CHECK (split_part(name, ':', 1) IN ('writer', 'unlinked', 'total', 'to')), -- writer:N, unlinked:N and to:N of address N, total of all
     tokens    DOUBLE PRECISION NOT NULL,                   -- left at `filled_at`
     filled_at TIMESTAMPTZ NOT NULL                         -- of the latest arrival that was counted
 );
@@ -429,7 +429,7 @@ CREATE TABLE channel_chunks (
     source_end      INTEGER NOT NULL,                      -- the byte after the last one
     meter_proactive BOOLEAN NOT NULL,                      -- counts against the allowance
     metering        TEXT CHECK (metering IN ('reserved', 'used', 'released', 'credited')), -- where it stands in the allowance; NULL: not metered
-    proactive       BOOLEAN NOT NULL,                      -- carries the footer
+    has_footer      BOOLEAN NOT NULL,                      -- `proactive` in JSON
     state           TEXT NOT NULL DEFAULT 'planned' CHECK (state IN -- sending: Twilio may have it, and only proof leads on from there
         ('planned', 'sending', 'accepted', 'sent', 'delivered', 'read', 'failed', 'cancelled', 'blocked', 'expired', 'unknown')),
     verdict         TEXT CHECK (verdict IN ('arrived', 'send_again')), -- what an administrator said of a send in doubt

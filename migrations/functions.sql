@@ -939,7 +939,7 @@ SELECT queue.prepare_history(3);
 --
 -- `holder` is set where a number comes with another opaque id than the one that its person has. Nothing is written then: `holder` has the number,
 -- `address_id` is the row that has the id, NULL where the id is unseen, and both rows are locked.
-CREATE OR REPLACE FUNCTION channel_identify_sender(
+CREATE OR REPLACE FUNCTION channel_identify_writer(
     aliases TEXT[], canonical_names TEXT[], OUT address_id BIGINT, OUT last_inbound_at TIMESTAMPTZ, OUT twins BIGINT[], OUT holder BIGINT
 ) LANGUAGE plpgsql
 SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
@@ -973,28 +973,28 @@ BEGIN
         FROM unnest(aliases, canonical_names) AS given (alias, canonical)
             JOIN channel_address_aliases a ON coalesce(a.canonical, a.alias) = given.canonical
         WHERE given.alias NOT LIKE 'whatsapp:+%';
-        SELECT min(a.address_id) INTO channel_identify_sender.holder
+        SELECT min(a.address_id) INTO channel_identify_writer.holder
         FROM unnest(aliases, canonical_names) AS given (alias, canonical)
             JOIN channel_address_aliases a ON coalesce(a.canonical, a.alias) = given.canonical
         WHERE given.alias LIKE 'whatsapp:+%' AND a.address_id IS DISTINCT FROM owner
           AND EXISTS (SELECT FROM channel_address_aliases o WHERE o.address_id = a.address_id AND o.alias NOT LIKE 'whatsapp:+%');
-        IF channel_identify_sender.holder IS NOT NULL THEN
-            channel_identify_sender.address_id := owner;
+        IF channel_identify_writer.holder IS NOT NULL THEN
+            channel_identify_writer.address_id := owner;
             RETURN;
         END IF;
     END IF;
     arrived := clock_timestamp();
     IF cardinality(present) = 0 THEN
-        INSERT INTO channel_addresses (last_inbound_at) VALUES (arrived) RETURNING id INTO channel_identify_sender.address_id;
+        INSERT INTO channel_addresses (last_inbound_at) VALUES (arrived) RETURNING id INTO channel_identify_writer.address_id;
     ELSE
-        channel_identify_sender.address_id := present[1];
-        UPDATE channel_addresses a SET last_inbound_at = arrived WHERE a.id = channel_identify_sender.address_id;
+        channel_identify_writer.address_id := present[1];
+        UPDATE channel_addresses a SET last_inbound_at = arrived WHERE a.id = channel_identify_writer.address_id;
     END IF;
-    channel_identify_sender.last_inbound_at := arrived;
-    channel_identify_sender.twins := present[2:];
+    channel_identify_writer.last_inbound_at := arrived;
+    channel_identify_writer.twins := present[2:];
     -- A name may be given twice: where a number is hidden, Twilio fills both of its fields with the same id.
     INSERT INTO channel_address_aliases AS a (alias, canonical, address_id, last_seen_at)
-    SELECT given.alias, min(given.canonical), channel_identify_sender.address_id, arrived - min(given.place) * interval '1 microsecond'
+    SELECT given.alias, min(given.canonical), channel_identify_writer.address_id, arrived - min(given.place) * interval '1 microsecond'
     FROM unnest(aliases, canonical_names) WITH ORDINALITY AS given (alias, canonical, place)
     GROUP BY given.alias
     ON CONFLICT (alias) DO UPDATE SET last_seen_at = EXCLUDED.last_seen_at;
@@ -1002,7 +1002,7 @@ END $$;
 
 -- Which of the messages come from one known person each: all of a message's names are there, and lead to one row. `places` says which message a
 -- name belongs to.
-CREATE OR REPLACE FUNCTION channel_known_senders(places INTEGER[], aliases TEXT[], canonical_names TEXT[]) RETURNS TABLE (place INTEGER, address_id BIGINT)
+CREATE OR REPLACE FUNCTION channel_known_writers(places INTEGER[], aliases TEXT[], canonical_names TEXT[]) RETURNS TABLE (place INTEGER, address_id BIGINT)
 LANGUAGE sql STABLE AS $$
     SELECT given.place, min(a.address_id)
     FROM unnest(places, aliases, canonical_names) AS given (place, alias, canonical)
@@ -1016,7 +1016,7 @@ $$;
 -- is left out: nobody's message waits for another person. The messages come in the order of their arrival, no SID twice, each with its names, the one to
 -- write to first. `message_id` is NULL for a message that was stored before.
 --
--- Messages are matched to their senders by their place in the arrays, so that one of many costs no more than one alone.
+-- Messages are matched to their writers by their place in the arrays, so that one of many costs no more than one alone.
 CREATE OR REPLACE FUNCTION channel_take_in(
     places INTEGER[], aliases TEXT[], canonical_names TEXT[], sids TEXT[], bodies TEXT[], all_params JSONB[]
 ) RETURNS TABLE (place INTEGER, address_id BIGINT, message_id BIGINT, written_at TIMESTAMPTZ, waiting_user TEXT) LANGUAGE plpgsql
@@ -1027,10 +1027,10 @@ DECLARE
     arrived TIMESTAMPTZ;
     -- Messages of one known person each, and who that is.
     known INTEGER[];
-    senders BIGINT[];
+    writers BIGINT[];
     -- Those that were not stored before, and their numbers.
     new_places INTEGER[];
-    new_senders BIGINT[];
+    new_writers BIGINT[];
     new_ids BIGINT[];
     -- Who has more names than one.
     several BIGINT[];
@@ -1046,28 +1046,28 @@ BEGIN
     END IF;
     arrived := clock_timestamp();
     -- Looked up with the locks held: somebody may have merged or erased them before.
-    SELECT array_agg(k.place ORDER BY k.place), array_agg(k.address_id ORDER BY k.place) INTO known, senders
-    FROM channel_known_senders(places, aliases, canonical_names) k WHERE k.address_id = ANY (free);
+    SELECT array_agg(k.place ORDER BY k.place), array_agg(k.address_id ORDER BY k.place) INTO known, writers
+    FROM channel_known_writers(places, aliases, canonical_names) k WHERE k.address_id = ANY (free);
 
     WITH stored AS (
         INSERT INTO channel_messages (sid, address_id, body, params, written_at, backfilled)
         SELECT sids[k.place], k.address_id, bodies[k.place], all_params[k.place], arrived, FALSE
-        FROM unnest(known, senders) AS k (place, address_id)
+        FROM unnest(known, writers) AS k (place, address_id)
         ON CONFLICT (sid) DO NOTHING
         RETURNING id, sid, address_id
     )
-    SELECT array_agg(array_position(sids, s.sid)), array_agg(s.address_id), array_agg(s.id) INTO new_places, new_senders, new_ids FROM stored s;
-    UPDATE channel_addresses a SET last_inbound_at = arrived WHERE a.id = ANY (new_senders);
+    SELECT array_agg(array_position(sids, s.sid)), array_agg(s.address_id), array_agg(s.id) INTO new_places, new_writers, new_ids FROM stored s;
+    UPDATE channel_addresses a SET last_inbound_at = arrived WHERE a.id = ANY (new_writers);
 
     -- The latest name is the one to write to.
     several := ARRAY(
-        SELECT n.id FROM unnest(new_senders) AS n (id)
+        SELECT n.id FROM unnest(new_writers) AS n (id)
         WHERE EXISTS (SELECT FROM channel_address_aliases o WHERE o.address_id = n.id OFFSET 1));
     IF cardinality(several) > 0 THEN
         -- Most people have written from the same name before, and it is known as the latest one.
         UPDATE channel_address_aliases a SET last_seen_at = arrived
         FROM (SELECT DISTINCT ON (names.address_id) names.address_id, names.alias
-              FROM (SELECT new_senders[array_position(new_places, u.place)] AS address_id, u.alias, u.place, u.rank
+              FROM (SELECT new_writers[array_position(new_places, u.place)] AS address_id, u.alias, u.place, u.rank
                     FROM unnest(places, aliases) WITH ORDINALITY AS u (place, alias, rank)) AS names
               WHERE names.address_id = ANY (several)
               ORDER BY names.address_id, names.place DESC, names.rank) AS latest
@@ -1083,7 +1083,7 @@ BEGIN
                 WHERE l.address_id = k.address_id AND l.ended_at IS NULL AND k.new_id IS NOT NULL
                   AND (EXISTS (SELECT FROM channel_deliveries d WHERE d.user_id = l.user_id AND d.state = 'waiting')) IS TRUE)
         FROM (SELECT u.place, u.address_id, new_ids[array_position(new_places, u.place)] AS new_id
-              FROM unnest(known, senders) AS u (place, address_id)) AS k;
+              FROM unnest(known, writers) AS u (place, address_id)) AS k;
 END $$;
 
 -- -------- Threads --------

@@ -115,7 +115,7 @@ CREATE TABLE channel_chunks (
     source_end INTEGER NOT NULL,
     meter_proactive BOOLEAN NOT NULL,
     metering TEXT,
-    proactive BOOLEAN NOT NULL,
+    has_footer BOOLEAN NOT NULL,
     state TEXT NOT NULL DEFAULT 'planned'::text,
     verdict TEXT,
     attempt INTEGER NOT NULL DEFAULT 0,
@@ -371,7 +371,7 @@ CREATE TABLE channel_rate_buckets (
     name TEXT NOT NULL,
     tokens DOUBLE PRECISION NOT NULL,
     filled_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    CHECK ((split_part(name, ':'::text, 1) = ANY (ARRAY['sender'::text, 'unlinked'::text, 'total'::text, 'to'::text]))),
+    CHECK ((split_part(name, ':'::text, 1) = ANY (ARRAY['writer'::text, 'unlinked'::text, 'total'::text, 'to'::text]))),
     PRIMARY KEY (name)
 );
 
@@ -828,8 +828,8 @@ CREATE TABLE whatsapp_sends (
 --    traceparent TEXT,
 --    payload JSONB
 -- CREATE FUNCTION channel_add_entry(conversation bigint, message bigint, turn bigint) RETURNS void LANGUAGE plpgsql SET enable_seqscan=off SET plan_cache_mode=force_generic_plan
--- CREATE FUNCTION channel_identify_sender(aliases text[], canonical_names text[], OUT address_id bigint, OUT last_inbound_at timestamp with time zone, OUT twins bigint[], OUT holder bigint) RETURNS record LANGUAGE plpgsql SET jit=off SET enable_seqscan=off SET enable_hashjoin=off SET enable_mergejoin=off SET plan_cache_mode=force_generic_plan
--- CREATE FUNCTION channel_known_senders(places integer[], aliases text[], canonical_names text[]) RETURNS TABLE(place integer, address_id bigint) LANGUAGE sql
+-- CREATE FUNCTION channel_identify_writer(aliases text[], canonical_names text[], OUT address_id bigint, OUT last_inbound_at timestamp with time zone, OUT twins bigint[], OUT holder bigint) RETURNS record LANGUAGE plpgsql SET jit=off SET enable_seqscan=off SET enable_hashjoin=off SET enable_mergejoin=off SET plan_cache_mode=force_generic_plan
+-- CREATE FUNCTION channel_known_writers(places integer[], aliases text[], canonical_names text[]) RETURNS TABLE(place integer, address_id bigint) LANGUAGE sql
 -- CREATE FUNCTION channel_note_message() RETURNS trigger LANGUAGE plpgsql
 -- CREATE FUNCTION channel_note_turn() RETURNS trigger LANGUAGE plpgsql
 -- CREATE FUNCTION channel_note_turns() RETURNS trigger LANGUAGE plpgsql SET jit=off SET enable_seqscan=off

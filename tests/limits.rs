@@ -6,7 +6,7 @@ const SLOW: [(&str, &str); 2] =
     [("CLOUDYBOT__LIMITS__PER_SENDER_PER_MIN", "1"), ("CLOUDYBOT__LIMITS__PER_SENDER_BURST", "3")];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sender_at_the_limit_gets_one_notice_and_no_agent() {
+async fn a_person_at_the_limit_gets_one_notice_and_no_agent() {
     let app = TestApp::start_with(&SLOW).await;
 
     for number in 0..8 {

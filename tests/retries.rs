@@ -256,7 +256,7 @@ async fn a_message_that_nobody_decided_about_is_decided_about_once_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_gives_way_once_and_its_sender_reads_one_apology() {
+async fn a_message_gives_way_once_and_its_writer_reads_one_apology() {
     let app = TestApp::start().await;
     let write = async || {
         app.write(PERSON, "Hello").await;

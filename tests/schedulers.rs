@@ -99,7 +99,7 @@ async fn an_audience_is_dealt_with_once_though_the_process_dies_in_the_middle() 
         ("SELECT count(*) FROM channel_slot_users WHERE outcome = 'planned'", USERS),
         ("SELECT count(*) FROM channel_deliveries", USERS),
         ("SELECT count(DISTINCT user_id) FROM channel_deliveries", USERS),
-        ("SELECT count(*) FROM channel_chunks WHERE proactive AND meter_proactive", USERS),
+        ("SELECT count(*) FROM channel_chunks WHERE has_footer AND meter_proactive", USERS),
         ("SELECT count(*) FROM channel_turns", USERS),
         ("SELECT count(*) FROM queue.jobs WHERE kind = 'send_chunk'", USERS),
         ("SELECT sum(reserved)::BIGINT FROM whatsapp_sends", USERS),
@@ -208,8 +208,8 @@ async fn a_duty_of_three_parts_is_metered_on_each_and_says_stop_on_the_last() {
         let user = app.user(person).await;
         assert_eq!(user["usage"]["whatsappSends"]["used"], 3, "{user}");
     }
-    let flags = "SELECT string_agg(concat(index, ' ', meter_proactive, ' ', proactive), ', ' ORDER BY index)
-        FROM (SELECT DISTINCT index, meter_proactive, proactive FROM channel_chunks) c";
+    let flags = "SELECT string_agg(concat(index, ' ', meter_proactive, ' ', has_footer), ', ' ORDER BY index)
+        FROM (SELECT DISTINCT index, meter_proactive, has_footer FROM channel_chunks) c";
     assert_eq!(app.text(flags).await, "0 t f, 1 t f, 2 t t");
 }
 

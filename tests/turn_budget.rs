@@ -222,7 +222,7 @@ async fn a_person_who_waits_is_told_once_though_the_process_dies_and_the_agent_i
     let turn = the_turn(&app).await;
     assert!(turn["toldAt"].is_string(), "{turn}");
     let notices = "SELECT count(*) FROM channel_chunks c JOIN channel_deliveries d ON d.id = c.delivery_id
-                   WHERE d.purpose = 'notice' AND NOT c.proactive AND NOT c.meter_proactive";
+                   WHERE d.purpose = 'notice' AND NOT c.has_footer AND NOT c.meter_proactive";
     assert_eq!(app.count(notices).await, Some(1));
 }
 

@@ -116,8 +116,8 @@ pub struct SendChunk {
     #[serde(default)]
     pub meter_proactive: bool,
     /// Carries the footer.
-    #[serde(default)]
-    pub proactive: bool,
+    #[serde(default, rename = "proactive")]
+    pub has_footer: bool,
 }
 
 impl Job for SendChunk {

@@ -40,7 +40,7 @@ pub struct Address {
 
 /// What a webhook's names lead to.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Sender {
+pub enum Writer {
     /// One person.
     Found(FoundAddress),
     /// Nobody yet: the number is one person's, and the opaque id beside it is another's.
@@ -72,22 +72,22 @@ pub struct FoundAddress {
 ///
 /// # Errors
 /// Database errors. `names` must not be empty.
-pub async fn find_or_create(conn: &mut PgConnection, names: &[Name]) -> sqlx::Result<Sender> {
+pub async fn find_or_create(conn: &mut PgConnection, names: &[Name]) -> sqlx::Result<Writer> {
     let aliases: Vec<&str> = names.iter().map(|name| name.alias.as_str()).collect();
     let canonical: Vec<&str> = names.iter().map(|name| name.canonical.as_str()).collect();
     let (id, last_inbound_at, twins, holder): (Option<AddressId>, _, Option<Vec<AddressId>>, _) =
         sqlx::query_as(
-            "SELECT address_id, last_inbound_at, twins, holder FROM channel_identify_sender($1, $2)",
+            "SELECT address_id, last_inbound_at, twins, holder FROM channel_identify_writer($1, $2)",
         )
         .bind(aliases)
         .bind(canonical)
         .fetch_one(conn)
         .await?;
     if let Some(holder_id) = holder {
-        return Ok(Sender::Contested(Contested { holder_id, newcomer_id: id }));
+        return Ok(Writer::Contested(Contested { holder_id, newcomer_id: id }));
     }
     let id = id.ok_or(sqlx::Error::RowNotFound)?;
-    Ok(Sender::Found(FoundAddress {
+    Ok(Writer::Found(FoundAddress {
         address: Address { id, last_inbound_at },
         twins: twins.unwrap_or_default(),
     }))

@@ -30,7 +30,7 @@ pub enum Inserted {
         id: MessageId,
         /// When the person wrote it, as far as Twilio tells.
         written_at: DateTime<Utc>,
-        /// The sender as a user who has deliveries that wait for such a message.
+        /// The writer as a user who has deliveries that wait for such a message.
         waiting_user: Option<String>,
     },
     /// It was taken in before; nothing changed.
@@ -64,7 +64,7 @@ pub async fn insert(conn: &mut PgConnection, message: NewMessage<'_>) -> sqlx::R
     }))
 }
 
-/// A message that has arrived beside others, with its sender's names.
+/// A message that has arrived beside others, with its writer's names.
 #[derive(Debug)]
 pub struct Arrived<'a> {
     /// Who wrote it.
@@ -88,8 +88,8 @@ pub struct StoredArrival {
     pub inserted: Inserted,
 }
 
-/// Stores several messages in the order given; no SID may be there twice. Messages of new senders, of senders whose
-/// names lead to several rows and of locked senders are left out of the answer, and the caller takes them in one by
+/// Stores several messages in the order given; no SID may be there twice. Messages of new people, of people whose
+/// names lead to several rows and of locked people are left out of the answer, and the caller takes them in one by
 /// one. So no message waits for another person's lock.
 pub async fn insert_together(
     conn: &mut PgConnection,

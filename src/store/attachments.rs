@@ -26,7 +26,7 @@ pub struct Attachment {
     pub message_id: MessageId,
     /// Which of its files, from 0.
     pub index: i32,
-    /// What its sender says it is.
+    /// What its writer says it is.
     pub content_type: String,
     /// What came of it.
     pub state: AttachmentState,

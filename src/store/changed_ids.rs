@@ -104,12 +104,12 @@ pub async fn people_of_an_hour(conn: &mut PgConnection) -> sqlx::Result<i64> {
 }
 
 /// How many people have written within a day, counted over the latest 50,000 messages.
-pub async fn senders_of_a_day(conn: &mut PgConnection) -> sqlx::Result<i64> {
+pub async fn writers_of_a_day(conn: &mut PgConnection) -> sqlx::Result<i64> {
     sqlx::query_scalar(
         "SELECT count(*) FROM (
              SELECT DISTINCT address_id FROM (
                  SELECT address_id, received_at FROM channel_messages ORDER BY id DESC LIMIT 50000) AS latest
-             WHERE received_at > clock_timestamp() - interval '1 day') AS senders",
+             WHERE received_at > clock_timestamp() - interval '1 day') AS writers",
     )
     .fetch_one(conn)
     .await

@@ -67,7 +67,7 @@ pub struct Chunk {
     /// Counts against the allowance.
     pub meter_proactive: bool,
     /// Carries the footer.
-    pub proactive: bool,
+    pub has_footer: bool,
     /// Where it stands.
     pub state: ChunkState,
     /// The number of the last attempt to send it.
@@ -97,7 +97,7 @@ pub struct Chunk {
 /// A chunk by its number. Who wants to change it reads it by [`lock`].
 pub async fn get(conn: &mut PgConnection, id: ChunkId) -> sqlx::Result<Option<Chunk>> {
     sqlx::query_as(
-        "SELECT c.id, c.delivery_id, d.address_id, c.index, c.body, c.meter_proactive, c.proactive, c.state, c.attempt, c.sent_to, c.deadline_at,
+        "SELECT c.id, c.delivery_id, d.address_id, c.index, c.body, c.meter_proactive, c.has_footer, c.state, c.attempt, c.sent_to, c.deadline_at,
                 a.started_at AS attempt_started_at, (l.ended_at IS NOT NULL OR l.unproven_since IS NOT NULL) AS link_ended,
                 d.purpose IN ('notification', 'scheduled') AS of_own_accord, CASE WHEN c.form = 'template' THEN d.content_sid END AS content_sid,
                 CASE WHEN c.form = 'template' THEN d.content_variables END AS content_variables, c.send_at, d.expires_at, clock_timestamp() AS now

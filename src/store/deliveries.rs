@@ -174,13 +174,13 @@ pub struct ChunkSummary {
     /// Counts against the allowance.
     pub meter_proactive: bool,
     /// Carries the footer.
-    pub proactive: bool,
+    pub has_footer: bool,
 }
 
 /// The chunks of a delivery, in order.
 pub async fn chunks(conn: &mut PgConnection, id: DeliveryId) -> sqlx::Result<Vec<ChunkSummary>> {
     sqlx::query_as(
-        "SELECT id, index, state, sid, error_code, meter_proactive, proactive FROM channel_chunks WHERE delivery_id = $1 ORDER BY index",
+        "SELECT id, index, state, sid, error_code, meter_proactive, has_footer FROM channel_chunks WHERE delivery_id = $1 ORDER BY index",
     )
     .bind(id)
     .fetch_all(conn)

@@ -18,7 +18,7 @@ pub struct Message {
     pub sid: String,
     /// Who wrote it.
     pub address_id: AddressId,
-    /// The thread it belongs to, once its sender is known to be a user.
+    /// The thread it belongs to, once its writer is known to be a user.
     pub conversation_id: Option<ConversationId>,
     /// Its text.
     pub body: String,
@@ -108,7 +108,7 @@ text_enum! {
         Claim = "claim",
         /// It was about the browser session.
         Browser = "browser",
-        /// Its sender is no user.
+        /// Its writer is no user.
         NotLinked = "not_linked",
         /// The user's plan has no WhatsApp.
         Plan = "plan",

@@ -18,7 +18,7 @@ pub struct NewChunk<'a> {
     /// Counts against the allowance.
     pub meter_proactive: bool,
     /// Carries the footer.
-    pub proactive: bool,
+    pub has_footer: bool,
     /// It is the delivery's template, and has no body of its own.
     pub is_template: bool,
 }
@@ -38,12 +38,12 @@ pub(crate) async fn add(
             rows.starts.push(i32::try_from(chunk.source.start).unwrap_or(i32::MAX));
             rows.ends.push(i32::try_from(chunk.source.end).unwrap_or(i32::MAX));
             rows.metered.push(chunk.meter_proactive);
-            rows.footed.push(chunk.proactive);
+            rows.footed.push(chunk.has_footer);
             rows.forms.push(if chunk.is_template { ChunkForm::Template } else { ChunkForm::Text });
         }
     }
     let added: Vec<(DeliveryId, ChunkId)> = sqlx::query_as(
-        "INSERT INTO channel_chunks (delivery_id, index, body, source_start, source_end, meter_proactive, proactive, form, metering)
+        "INSERT INTO channel_chunks (delivery_id, index, body, source_start, source_end, meter_proactive, has_footer, form, metering)
          SELECT delivery_id, index, body, source_start, source_end, metered, footed, form, CASE WHEN metered THEN 'reserved' END
          FROM unnest($1::INT[], $2::UUID[], $3::INT[], $4::TEXT[], $5::INT[], $6::INT[], $7::BOOLEAN[], $8::BOOLEAN[], $9::TEXT[])
              AS new (place, delivery_id, index, body, source_start, source_end, metered, footed, form)

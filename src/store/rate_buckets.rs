@@ -10,7 +10,7 @@ use crate::text_enum::text_enum;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bucket {
     /// Those of a user's phone.
-    Sender(AddressId),
+    Writer(AddressId),
     /// Those of a phone that no user has claimed.
     Unlinked(AddressId),
     /// Those of all users.
@@ -22,8 +22,8 @@ pub enum Bucket {
 text_enum! {
     /// How a bucket's name begins; a colon and the address's number follow.
     pub enum BucketPrefix in ["channel_rate_buckets.name"] {
-        /// See [`Bucket::Sender`].
-        Sender = "sender",
+        /// See [`Bucket::Writer`].
+        Writer = "writer",
         /// See [`Bucket::Unlinked`].
         Unlinked = "unlinked",
         /// See [`Bucket::Total`]; nothing follows.
@@ -37,7 +37,7 @@ impl Bucket {
     fn name(self) -> String {
         let (prefix, address_id) = match self {
             Self::Total => return BucketPrefix::Total.to_string(),
-            Self::Sender(address_id) => (BucketPrefix::Sender, address_id),
+            Self::Writer(address_id) => (BucketPrefix::Writer, address_id),
             Self::Unlinked(address_id) => (BucketPrefix::Unlinked, address_id),
             Self::Recipient(address_id) => (BucketPrefix::Recipient, address_id),
         };

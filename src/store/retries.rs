@@ -51,13 +51,13 @@ pub struct UnsentChunk {
     /// Counts against the allowance.
     pub meter_proactive: bool,
     /// Carries the footer.
-    pub proactive: bool,
+    pub has_footer: bool,
 }
 
 /// A chunk and those behind it, in order. The caller holds the delivery's lock.
 pub async fn parts_from(conn: &mut PgConnection, chunk_id: ChunkId) -> sqlx::Result<Vec<UnsentChunk>> {
     sqlx::query_as(
-        "SELECT c.id, c.state, c.sid, c.error_message, c.source_start, c.meter_proactive, c.proactive
+        "SELECT c.id, c.state, c.sid, c.error_message, c.source_start, c.meter_proactive, c.has_footer
          FROM channel_chunks f JOIN channel_chunks c ON c.delivery_id = f.delivery_id AND c.index >= f.index WHERE f.id = $1 ORDER BY c.index",
     )
     .bind(chunk_id)
@@ -102,8 +102,8 @@ pub async fn resend(conn: &mut PgConnection, resent: &Resent<'_>) -> sqlx::Resul
         return Ok(Vec::new());
     }
     let mut ids: Vec<ChunkId> = sqlx::query_scalar(
-        "INSERT INTO channel_chunks (delivery_id, index, body, source_start, source_end, meter_proactive, proactive, form, metering)
-         SELECT $1, c.index - f.index, c.body, c.source_start - f.source_start, c.source_end - f.source_start, c.meter_proactive, c.proactive, c.form,
+        "INSERT INTO channel_chunks (delivery_id, index, body, source_start, source_end, meter_proactive, has_footer, form, metering)
+         SELECT $1, c.index - f.index, c.body, c.source_start - f.source_start, c.source_end - f.source_start, c.meter_proactive, c.has_footer, c.form,
                 CASE WHEN c.meter_proactive THEN 'reserved' END
          FROM channel_chunks f JOIN channel_chunks c ON c.delivery_id = f.delivery_id AND c.index >= f.index
          WHERE f.id = $2 ORDER BY c.index RETURNING id",

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_that_makes_a_message_is_a_sender_and_an_id() {
+    fn the_least_that_makes_a_message_is_a_writer_and_an_id() {
         for name in ["MessageSid", "SmsMessageSid", "SmsSid"] {
             let message = parse(&format!("From=whatsapp%3A%2B15005550100&{name}=SM1")).unwrap();
 
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_who_hides_the_number_is_a_sender_too() {
+    fn a_person_who_hides_the_number_is_a_writer_too() {
         let message = parse(
             "From=whatsapp%3AUS.abcDEF123&ExternalUserId=whatsapp%3AUS.abcDEF123&MessageSid=SM1&Body=hi",
         )

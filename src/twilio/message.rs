@@ -46,7 +46,7 @@ pub struct ListedMedia {
     /// Twilio's id.
     #[serde(default)]
     pub sid: Option<String>,
-    /// What its sender says it is.
+    /// What its writer says it is.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub content_type: String,
     /// Its path at the API, with `.json` for its description.

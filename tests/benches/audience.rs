@@ -136,7 +136,7 @@ async fn raw(pg: &PgPool, users: i64) -> sqlx::Result<f64> {
             "INSERT INTO raw.sends (user_id, period_start, period_end, reserved) SELECT format('user-%s', n), date_trunc('month', now()), now(), length($3) FROM generate_series($1, $2) n",
             "INSERT INTO raw.deliveries (id, user_id, address_id, link_id, period_start, purpose, text, expires_at)
              SELECT md5(n::TEXT)::UUID, format('user-%s', n), n, n, now(), 'scheduled', $3, now() FROM generate_series($1, $2) n",
-            "INSERT INTO raw.chunks (delivery_id, index, body, source_start, source_end, meter_proactive, proactive, metering)
+            "INSERT INTO raw.chunks (delivery_id, index, body, source_start, source_end, meter_proactive, has_footer, metering)
              SELECT md5(n::TEXT)::UUID, 0, $3, 0, 60, TRUE, TRUE, 'reserved' FROM generate_series($1, $2) n",
             "INSERT INTO raw.ledger (user_id, period_start, chunk_id, event) SELECT format('user-%s', n), now(), length($3), 'reserved' FROM generate_series($1, $2) n",
             "INSERT INTO raw.jobs (max_attempts, state, kind, pool, lane, unique_key, payload)

@@ -127,7 +127,7 @@ impl CameTo {
         Self { state, size_bytes: None, reason: Some(reason), shown: Shown::Named(told) }
     }
 
-    /// What a sender says about a file is not believed: its first bytes say what it is.
+    /// What a writer says about a file is not believed: its first bytes say what it is.
     fn picture(media: MediaFile) -> Self {
         let size_bytes = Some(media.bytes.len());
         let kind = infer::get(&media.bytes).map(|kind| kind.mime_type()).unwrap_or_default();

@@ -21,7 +21,7 @@ pub struct File {
     pub index: i32,
     /// Where Twilio keeps it; empty if it did not say so.
     pub url: String,
-    /// What its sender says it is, in small letters.
+    /// What its writer says it is, in small letters.
     pub content_type: String,
 }
 
@@ -82,7 +82,7 @@ pub(crate) fn replied_to(params: &Value) -> Option<&str> {
     field(params, "OriginalRepliedMessageSid")
 }
 
-/// What comes before the text: what it answers, and whether its sender wrote it at all. `texts` has the texts of other messages by Twilio's id.
+/// What comes before the text: what it answers, and whether its writer wrote it at all. `texts` has the texts of other messages by Twilio's id.
 pub fn before(params: &Value, texts: &HashMap<String, String>) -> Vec<String> {
     let mut told = Vec::new();
     if let Some(sid) = replied_to(params) {
@@ -139,7 +139,7 @@ pub fn unknown(params: &Value) -> Option<String> {
     Some(format!("[a message of the kind {kind:?}, which cannot be shown]"))
 }
 
-/// A message as its own sender sees it in a thread: its text, and the names of its files.
+/// A message as its own writer sees it in a thread: its text, and the names of its files.
 #[must_use]
 pub fn shown(body: &str, params: &Value) -> String {
     let mut told = said(body, params);

@@ -49,7 +49,7 @@ pub(super) async fn plan_converted(
         body: &chunk.body,
         source: chunk.source.clone(),
         meter_proactive: chunk.meter_proactive,
-        proactive: chunk.proactive,
+        has_footer: chunk.has_footer,
         is_template: false,
     });
     // Who is answered by an administrator's wish is answered late.
@@ -70,7 +70,7 @@ pub(super) async fn plan_converted(
     let (delivery_id, chunk_ids) = store::deliveries::create(tx, delivery).await?;
     let jobs = chunk_ids.iter().zip(&planned).map(|(id, chunk)| {
         let job =
-            SendChunk { chunk: *id, meter_proactive: chunk.meter_proactive, proactive: chunk.proactive };
+            SendChunk { chunk: *id, meter_proactive: chunk.meter_proactive, has_footer: chunk.has_footer };
         send_jobs::job(&job, false, address_id)
     });
     tx.enqueue_batch(jobs.collect()).await?;

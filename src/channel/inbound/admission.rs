@@ -1,4 +1,4 @@
-//! Who may talk to the agent: the sender's user, plan and pace, in this order. The first that stands in the way is the message's outcome.
+//! Who may talk to the agent: the writer's user, plan and pace, in this order. The first that stands in the way is the message's outcome.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ pub async fn pace(app: &App, tx: &mut Transaction, message: &Message) -> Result<
         return Ok(true);
     }
     let limits = &app.settings.limits;
-    if !limits.admit_sender(tx, message.address_id, message.written_at).await? {
+    if !limits.admit_writer(tx, message.address_id, message.written_at).await? {
         if due(tx, message, NoticeKind::Rate, WINDOW).await? {
             tell(app, tx, message, texts::TOO_FAST).await?;
         }
@@ -108,7 +108,7 @@ async fn due(
     store::notices::due(tx, message.address_id, about, every.as_secs_f64(), message.written_at).await
 }
 
-/// Tells the sender of a message something about it.
+/// Tells the writer of a message something about it.
 pub async fn tell(app: &App, tx: &mut Transaction, message: &Message, text: &str) -> Result<(), Failure> {
     let Message { id, address_id, written_at, retried_at, .. } = *message;
     // One that is tried again by hand has had the apology, and is answered late.

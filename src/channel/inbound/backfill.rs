@@ -189,7 +189,7 @@ async fn take_in(app: &App, message: &ListedMessage) -> Result<(), Untaken> {
     let unusable = |reason: &str| Untaken::Unusable(reason.to_owned());
     let written_at = message.created_at.ok_or_else(|| unusable("it has no date"))?;
     let inbound =
-        InboundMessage::listed(message).ok_or_else(|| unusable("its sender is no WhatsApp address"))?;
+        InboundMessage::listed(message).ok_or_else(|| unusable("its writer is no WhatsApp address"))?;
     let params = params(app, message, &inbound).await?;
     let mut tx = app.begin().await?;
     let way_in = WayIn::Backfill { written_at };

@@ -86,7 +86,7 @@ async fn judge(
         return Ok(state);
     }
     let people = changed_ids::people_of_an_hour(tx).await?;
-    if people <= USUAL_PEOPLE || people * USUAL_SHARE <= changed_ids::senders_of_a_day(tx).await? {
+    if people <= USUAL_PEOPLE || people * USUAL_SHARE <= changed_ids::writers_of_a_day(tx).await? {
         return Ok(ChangeState::Held);
     }
     changed_ids::notice_move(tx).await?;

@@ -38,7 +38,7 @@ pub async fn create(
     Ok(expires_at.map(|expires_at| (token, expires_at)))
 }
 
-/// Locks the sender of a message with a token and, in one order with all who lock several people, whoever the token's user is linked to: both
+/// Locks the writer of a message with a token and, in one order with all who lock several people, whoever the token's user is linked to: both
 /// come before the token.
 pub async fn lock_people(
     app: &App,
@@ -54,7 +54,7 @@ pub async fn lock_people(
     Ok(())
 }
 
-/// Redeems the token of a message, or says why not: everything in the caller's transaction, which holds the sender's lock.
+/// Redeems the token of a message, or says why not: everything in the caller's transaction, which holds the writer's lock.
 pub async fn redeem(
     app: &App,
     tx: &mut Transaction,
@@ -131,7 +131,7 @@ async fn claim(
     tracing::info!(
         message.id = message.id.0,
         user.id = live.user_id,
-        "Linked the sender of message {}",
+        "Linked the writer of message {}",
         message.id
     );
     Ok(Redemption::Linked)

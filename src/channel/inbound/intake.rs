@@ -1,10 +1,10 @@
-//! Takes a message in: its row, its sender and its job in one transaction, once for ever. STOP and START are obeyed right there, so that
+//! Takes a message in: its row, its writer and its job in one transaction, once for ever. STOP and START are obeyed right there, so that
 //! Twilio's 200 means that they are.
 
 use chrono::{DateTime, Utc};
 use queue::job::NewJob;
 use queue::transaction::Transaction;
-use store::addresses::{self, Keyword, Name, Sender};
+use store::addresses::{self, Keyword, Name, Writer};
 use store::arrivals::{Inserted, NewMessage};
 use store::ids::{AddressId, MessageId};
 use store::messages::MessageOutcome;
@@ -46,7 +46,7 @@ pub async fn take_in(
     params: &serde_json::Value,
     way_in: WayIn,
 ) -> Result<TakenIn, WriteError> {
-    let address_id = sender(tx, settings, &names_of(message)).await?;
+    let address_id = writer(tx, settings, &names_of(message)).await?;
     let new = NewMessage {
         sid: &message.sid,
         address_id,
@@ -110,13 +110,13 @@ pub(super) fn names_of(message: &InboundMessage) -> Vec<Name> {
 }
 
 /// Who wrote a message, locked until the caller's transaction ends.
-async fn sender(tx: &mut Transaction, settings: &Settings, names: &[Name]) -> Result<AddressId, WriteError> {
-    let mut sender = addresses::find_or_create(tx, names).await?;
-    if let Sender::Contested(contested) = sender {
+async fn writer(tx: &mut Transaction, settings: &Settings, names: &[Name]) -> Result<AddressId, WriteError> {
+    let mut writer = addresses::find_or_create(tx, names).await?;
+    if let Writer::Contested(contested) = writer {
         let agreed = changed_ids::decide(tx, settings, names, contested).await?;
-        sender = addresses::find_or_create(tx, agreed).await?;
+        writer = addresses::find_or_create(tx, agreed).await?;
     }
-    let Sender::Found(found) = sender else { return Err(sqlx::Error::RowNotFound.into()) };
+    let Writer::Found(found) = writer else { return Err(sqlx::Error::RowNotFound.into()) };
     store::merging::merge(tx, &settings.secret_keys, found.address.id, &found.twins).await?;
     Ok(found.address.id)
 }

@@ -26,7 +26,7 @@ pub(crate) const WINDOW: Duration = Duration::from_secs(60);
 
 impl RateLimits {
     /// Whether a user may write this.
-    pub(crate) async fn admit_sender(
+    pub(crate) async fn admit_writer(
         &self,
         conn: &mut PgConnection,
         address_id: AddressId,
@@ -39,7 +39,7 @@ impl RateLimits {
             capacity: f64::from(self.per_sender_burst.max(1)),
             per_sec: f64::from(self.per_sender_per_min) / 60.0,
         };
-        rate_buckets::take(conn, Bucket::Sender(address_id), rate, Some(at)).await
+        rate_buckets::take(conn, Bucket::Writer(address_id), rate, Some(at)).await
     }
 
     /// Whether a stranger may write this.

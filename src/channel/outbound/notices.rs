@@ -44,7 +44,7 @@ pub(crate) async fn tell(tx: &mut Transaction, notice: Notice<'_>) -> Result<(),
         body: notice.text,
         source: 0..notice.text.len(),
         meter_proactive: false,
-        proactive: false,
+        has_footer: false,
         is_template: false,
     };
     let delivery = NewDelivery {
@@ -60,7 +60,7 @@ pub(crate) async fn tell(tx: &mut Transaction, notice: Notice<'_>) -> Result<(),
     };
     let (_, chunk_ids) = store::deliveries::create(tx, delivery).await?;
     for chunk in chunk_ids {
-        let chunk = SendChunk { chunk, meter_proactive: false, proactive: false };
+        let chunk = SendChunk { chunk, meter_proactive: false, has_footer: false };
         let job = send_jobs::job(&chunk, false, address_id);
         tx.enqueue(if notice.urgent { job.priority(URGENT) } else { job }).await?;
     }

@@ -70,7 +70,8 @@ async fn enqueue(
     parts: &[UnsentChunk],
 ) -> Result<()> {
     let jobs = chunk_ids.iter().zip(parts).map(|(id, part)| {
-        let job = SendChunk { chunk: *id, meter_proactive: part.meter_proactive, proactive: part.proactive };
+        let job =
+            SendChunk { chunk: *id, meter_proactive: part.meter_proactive, has_footer: part.has_footer };
         send_jobs::job(&job, chunk.of_own_accord, address_id)
     });
     tx.enqueue_batch(jobs.collect()).await?;

@@ -125,7 +125,7 @@ fn is_ours(receiver: &Receiver, message: &InboundMessage) -> bool {
     account && number
 }
 
-/// Message, sender and job in one transaction, which it shares with other messages where it can. A second webhook of the same message changes
+/// Message, writer and job in one transaction, which it shares with other messages where it can. A second webhook of the same message changes
 /// nothing.
 async fn keep(receiver: &Receiver, form: &VerifiedForm, message: &InboundMessage) -> Result<(), WriteError> {
     let taken = match receiver.together.take_in(&receiver.settings, message, form.to_json()).await {

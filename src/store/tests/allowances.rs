@@ -42,8 +42,13 @@ async fn reserved(
     if allowances::reserve(conn, &[wish]).await.unwrap().is_empty() {
         return None;
     }
-    let chunk =
-        || NewChunk { body: "hi", source: 0..2, meter_proactive: true, proactive: false, is_template: false };
+    let chunk = || NewChunk {
+        body: "hi",
+        source: 0..2,
+        meter_proactive: true,
+        has_footer: false,
+        is_template: false,
+    };
     let chunks: Vec<NewChunk<'_>> = (0..number).map(|_| chunk()).collect();
     let new = NewProactive {
         id: DeliveryId::generate(),

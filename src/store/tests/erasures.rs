@@ -19,7 +19,7 @@ const REPLIES: [&str; 6] = [
      WHERE address_id = $1 AND conversation_id = $2 AND $3 > 0",
     "INSERT INTO channel_deliveries (id, address_id, user_id, conversation_id, purpose, text, expires_at)
      SELECT gen_random_uuid(), $1, format('user of %s', $1), $2, 'reply', 'secret', now() FROM generate_series(1, $3) n",
-    "INSERT INTO channel_chunks (delivery_id, index, body, source_start, source_end, meter_proactive, proactive, state, sid, sent_to, deadline_at)
+    "INSERT INTO channel_chunks (delivery_id, index, body, source_start, source_end, meter_proactive, has_footer, state, sid, sent_to, deadline_at)
      SELECT id, 0, 'secret', 0, 6, FALSE, FALSE, CASE WHEN place = 1 THEN 'sending' ELSE 'delivered' END, CASE WHEN place > 1 THEN id::TEXT END, 'secret', now()
      FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM channel_deliveries WHERE address_id = $1 AND conversation_id = $2 AND $3 > 0) d",
     "INSERT INTO channel_status_callbacks (chunk_id, sid, status, params) SELECT c.id, c.id::TEXT, 'sent', '{\"To\": \"secret\"}'

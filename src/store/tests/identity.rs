@@ -2,7 +2,7 @@
 
 use chrono::{TimeDelta, Utc};
 use sqlx::PgConnection;
-use store::addresses::{self, Name, Sender};
+use store::addresses::{self, Name, Writer};
 use store::arrivals::{self, Inserted, NewMessage};
 use store::claim_tokens::{self, TokenEnding};
 use store::cursors::{self, Cursor};
@@ -109,7 +109,7 @@ async fn other_spellings_of_a_number_are_the_same_person() {
     let one = addresses::find_or_create(&mut tx, &[name("whatsapp:+5215512345678")]).await.unwrap();
     let other = addresses::find_or_create(&mut tx, &[name("whatsapp:+525512345678")]).await.unwrap();
 
-    let [Sender::Found(one), Sender::Found(other)] = [one, other] else {
+    let [Writer::Found(one), Writer::Found(other)] = [one, other] else {
         panic!("a number alone is one person's")
     };
     assert_eq!(one.address.id, other.address.id);
@@ -145,7 +145,7 @@ async fn what_waits_for_a_link_that_ends_is_cancelled() {
         body: "hi",
         source: 0..2,
         meter_proactive: false,
-        proactive: false,
+        has_footer: false,
         is_template: false,
     };
     let delivery = deliveries::NewDelivery {
@@ -290,7 +290,7 @@ async fn a_bucket_lets_through_what_it_holds_and_what_comes_in_time() {
     let begun = Utc::now() - TimeDelta::hours(1);
     let mut let_through = async |after_secs: i64| {
         let at = begun + TimeDelta::seconds(after_secs);
-        rate_buckets::take(&mut conn, Bucket::Sender(AddressId(1)), rate, Some(at)).await.unwrap()
+        rate_buckets::take(&mut conn, Bucket::Writer(AddressId(1)), rate, Some(at)).await.unwrap()
     };
 
     let mut passed = Vec::new();

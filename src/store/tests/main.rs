@@ -26,7 +26,7 @@ use private_postgres::schema::Schema;
 use private_postgres::test_database::TestDatabase;
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
-use store::addresses::{FoundAddress, Name, Sender};
+use store::addresses::{FoundAddress, Name, Writer};
 use store::alerts::AlertCause;
 use store::arrivals::{self, Inserted, NewMessage};
 use store::chunks::{self, End};
@@ -47,8 +47,8 @@ const PERSON: &str = "whatsapp:+15005550100";
 async fn find(conn: &mut PgConnection, names: &[&str]) -> sqlx::Result<FoundAddress> {
     let name = |name: &&str| Name { alias: (*name).to_owned(), canonical: (*name).to_owned() };
     match addresses::find_or_create(conn, &names.iter().map(name).collect::<Vec<_>>()).await? {
-        Sender::Found(found) => Ok(found),
-        Sender::Contested(contested) => panic!("{names:?} is {contested:?}"),
+        Writer::Found(found) => Ok(found),
+        Writer::Contested(contested) => panic!("{names:?} is {contested:?}"),
     }
 }
 
@@ -102,7 +102,7 @@ impl Tables {
             body: "hi",
             source: 0..2,
             meter_proactive: false,
-            proactive: false,
+            has_footer: false,
             is_template: false,
         };
         let delivery = NewDelivery {

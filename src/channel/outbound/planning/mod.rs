@@ -75,7 +75,7 @@ pub struct PlannedChunk {
     /// Whether it counts against the allowance.
     pub meter_proactive: bool,
     /// Whether it carries the footer.
-    pub proactive: bool,
+    pub has_footer: bool,
 }
 
 impl Default for ChunkLimits {
@@ -187,7 +187,7 @@ impl Draft<'_> {
             body,
             source,
             meter_proactive,
-            proactive: meter_proactive && is_last,
+            has_footer: meter_proactive && is_last,
         });
     }
 }
@@ -231,7 +231,7 @@ mod tests {
         let plan = plan(&WhatsappText::as_written(text), Origin::Reply, &ChunkLimits::default());
 
         let body = "Dear *all*,\n\n```\nlet a = 1;".to_owned();
-        let chunk = PlannedChunk { body, source: 0..text.len(), meter_proactive: false, proactive: false };
+        let chunk = PlannedChunk { body, source: 0..text.len(), meter_proactive: false, has_footer: false };
         assert_eq!(plan, PlannedText { chunks: vec![chunk], cut: false });
     }
 
@@ -249,7 +249,7 @@ mod tests {
         let plan = written(&text, Origin::Proactive);
 
         let flags: Vec<_> =
-            plan.chunks.iter().map(|chunk| (chunk.meter_proactive, chunk.proactive)).collect();
+            plan.chunks.iter().map(|chunk| (chunk.meter_proactive, chunk.has_footer)).collect();
         assert_eq!(flags, [(true, false), (true, true)]);
         assert!(!plan.chunks[0].body.contains("STOP"));
         assert!(plan.chunks[1].body.ends_with("It rains.\n\nReply STOP to unsubscribe."));

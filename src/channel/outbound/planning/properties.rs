@@ -81,7 +81,7 @@ proptest! {
         let plan = plan(&WhatsappText::as_written(text.clone()), Origin::Reply, &limits);
 
         check(&text, &plan, &limits)?;
-        prop_assert!(plan.chunks.iter().all(|chunk| !chunk.meter_proactive && !chunk.proactive));
+        prop_assert!(plan.chunks.iter().all(|chunk| !chunk.meter_proactive && !chunk.has_footer));
         prop_assert_eq!(plan.chunks.is_empty(), super::is_blank(&text));
         if !plan.cut && !text.contains("```") {
             prop_assert_eq!(letters(plan.chunks.iter().map(|chunk| chunk.body.as_str())), letters([text.as_str()]));
@@ -108,7 +108,7 @@ proptest! {
         check(&text, &plan, &limits)?;
         prop_assert!(plan.chunks.iter().all(|chunk| chunk.meter_proactive));
         if let Some((last, others)) = plan.chunks.split_last() {
-            prop_assert!(last.proactive && others.iter().all(|chunk| !chunk.proactive));
+            prop_assert!(last.has_footer && others.iter().all(|chunk| !chunk.has_footer));
             prop_assert!(last.body.ends_with(footer::SENTENCE));
             let above = last.body.strip_suffix(footer::SENTENCE).map(str::trim_end).unwrap_or_default();
             prop_assert!(plan.cut || !above.ends_with(footer::SENTENCE));

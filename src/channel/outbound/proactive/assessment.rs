@@ -32,7 +32,7 @@ pub fn of(eligibility: Option<&Eligibility>, text: &WhatsappText, template: Opti
     let as_template = filled.is_some();
     let chunks = if as_template {
         let source = 0..text.as_str().len();
-        vec![PlannedChunk { body: String::new(), source, meter_proactive: true, proactive: true }]
+        vec![PlannedChunk { body: String::new(), source, meter_proactive: true, has_footer: true }]
     } else {
         planning::plan(text, Origin::Proactive, &ChunkLimits::default()).chunks
     };
@@ -141,7 +141,7 @@ mod tests {
 
         assert!(assessment.as_template);
         let chunk = &assessment.chunks[0];
-        assert_eq!((chunk.body.as_str(), chunk.meter_proactive, chunk.proactive), ("", true, true));
+        assert_eq!((chunk.body.as_str(), chunk.meter_proactive, chunk.has_footer), ("", true, true));
         let open = of(Some(&eligibility()), &text, Some(&variables));
         assert!(!open.as_template, "while free text is allowed, it is sent");
     }

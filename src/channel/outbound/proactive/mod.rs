@@ -213,7 +213,7 @@ fn begin<'a>(
                     body: &planned.body,
                     source: planned.source.clone(),
                     meter_proactive: planned.meter_proactive,
-                    proactive: planned.proactive,
+                    has_footer: planned.has_footer,
                     is_template: assessment.as_template,
                 })
                 .collect(),
@@ -231,7 +231,7 @@ fn send_jobs<'a>(
         let chunk = SendChunk {
             chunk: *chunk_id,
             meter_proactive: chunk.meter_proactive,
-            proactive: chunk.proactive,
+            has_footer: chunk.has_footer,
         };
         let job = send_jobs::job(&chunk, true, opening.address_id);
         match not_before {
@@ -245,8 +245,11 @@ fn send_jobs<'a>(
 pub async fn go_on(tx: &mut Transaction, delivery_id: DeliveryId) -> Result<(), WriteError> {
     let left = store::chunks::planned(tx, delivery_id).await?;
     let jobs = left.iter().map(|chunk| {
-        let job =
-            SendChunk { chunk: chunk.id, meter_proactive: chunk.meter_proactive, proactive: chunk.proactive };
+        let job = SendChunk {
+            chunk: chunk.id,
+            meter_proactive: chunk.meter_proactive,
+            has_footer: chunk.has_footer,
+        };
         send_jobs::job(&job, chunk.of_own_accord, chunk.address_id)
     });
     tx.enqueue_batch(jobs.collect()).await?;

@@ -209,7 +209,7 @@ struct MessageView {
     channel: ChannelName,
     /// null: it is in nobody's conversation.
     user: Option<String>,
-    /// Its sender's number without its middle; null: it was written in the dashboard.
+    /// Its writer's number without its middle; null: it was written in the dashboard.
     from: Option<String>,
     received_at: DateTime<Utc>,
     /// Its webhook never came; Twilio's list had it.
@@ -231,7 +231,7 @@ struct MessageView {
 #[serde(rename_all = "camelCase")]
 struct AttachmentView {
     index: i32,
-    /// What its sender says it is.
+    /// What its writer says it is.
     content_type: String,
     /// `shown` to the agent, or `named` in words; `refused` or `failed`: it was named with the reason.
     #[schema(value_type = String)]

@@ -52,13 +52,14 @@ struct ChunkView {
     /// Counts against the allowance.
     meter_proactive: bool,
     /// Carries "Reply STOP to unsubscribe."
-    proactive: bool,
+    #[serde(rename = "proactive")]
+    has_footer: bool,
 }
 
 impl From<ChunkSummary> for ChunkView {
     fn from(chunk: ChunkSummary) -> Self {
-        let ChunkSummary { index, state, sid, error_code, meter_proactive, proactive, .. } = chunk;
-        Self { index, state, sid, error_code, meter_proactive, proactive }
+        let ChunkSummary { index, state, sid, error_code, meter_proactive, has_footer, .. } = chunk;
+        Self { index, state, sid, error_code, meter_proactive, has_footer }
     }
 }
 

@@ -27,7 +27,7 @@ SELECT 'key', sha256(n::TEXT::BYTEA), format('+1%s', 5000000000 + n), format('us
 INSERT INTO channel_claim_tokens (token_hash, user_id, replaces, expires_at, ended_at, ending)
 SELECT sha256(n::TEXT::BYTEA), format('user-%s', n), FALSE, now(), CASE WHEN n % 4 > 0 THEN now() END, CASE WHEN n % 4 > 0 THEN 'redeemed' END
 FROM size, generate_series(1, people) n;
-INSERT INTO channel_rate_buckets (name, tokens, filled_at) SELECT format('sender:%s', n), 20, now() FROM size, generate_series(1, people) n;
+INSERT INTO channel_rate_buckets (name, tokens, filled_at) SELECT format('writer:%s', n), 20, now() FROM size, generate_series(1, people) n;
 INSERT INTO channel_notices (address_id, about, told_at) SELECT n, about, now() FROM size, generate_series(1, people, 2) n, unnest(ARRAY['linking', 'plan']) about;
 INSERT INTO channel_gateways (address_hash, memory, answered, asked_at)
 SELECT sha256(n::TEXT::BYTEA), (ARRAY['gateway', 'thread', NULL])[1 + n % 3], n % 5 > 0, now() - n % 700 * interval '1 hour' FROM size, generate_series(1, people, 10) n;
@@ -66,7 +66,7 @@ SELECT delivery, person, CASE WHEN purpose = 'reply' THEN person END, CASE WHEN 
 FROM said;
 INSERT INTO channel_deliveries (id, user_id, purpose, text, state, expires_at, waits_for_inbound)
 SELECT gen_random_uuid(), format('user-%s', n), 'notification', 'words', 'waiting', now() + interval '1 day', TRUE FROM size, generate_series(2, people, 50) n;
-INSERT INTO channel_chunks (id, delivery_id, index, body, source_start, source_end, meter_proactive, proactive, metering, state, attempt, deadline_at, sid, accepted_at,
+INSERT INTO channel_chunks (id, delivery_id, index, body, source_start, source_end, meter_proactive, has_footer, metering, state, attempt, deadline_at, sid, accepted_at,
                             updated_at)
 OVERRIDING SYSTEM VALUE
 SELECT id, delivery, 0, 'words', 0, 5, purpose <> 'reply', purpose <> 'reply', CASE WHEN purpose <> 'reply' THEN 'used' END, chunk, 1, at,

@@ -70,7 +70,7 @@ const CALLS: [&str; 42] = [
     "SELECT queue.unknown_claims(worker, ARRAY['elsewhere'], ARRAY[(SELECT max(id) FROM mine)], '{}', '{}') FROM this",
     "SELECT queue.hand_back_forgotten(array_agg(id), array_agg(claim)) FROM mine",
     "SELECT queue.write_on_trial()",
-    "SELECT channel_identify_sender(ARRAY['whatsapp:+15000000500', 'whatsapp:US.new'], ARRAY['whatsapp:+15000000500', 'whatsapp:US.new'])",
+    "SELECT channel_identify_writer(ARRAY['whatsapp:+15000000500', 'whatsapp:US.new'], ARRAY['whatsapp:+15000000500', 'whatsapp:US.new'])",
     "SELECT channel_take_in(array_agg(n), array_agg(format('whatsapp:+1%s', 5000000000 + n)), array_agg(format('whatsapp:+1%s', 5000000000 + n)), array_agg(format('SM of call %s', n)), array_agg('words'::TEXT), array_agg('{}'::JSONB)) FROM generate_series(1, 100) n",
     "INSERT INTO channel_messages (sid, address_id, conversation_id, body, params, written_at, accepted_at) VALUES ('SM of a call', 1, 1, 'words', '{}', now(), now());
      INSERT INTO channel_turns (conversation_id, state, agent, reply, started_at, finished_at) SELECT n, 'replied', 'echo', 'words', now(), now() FROM generate_series(1, (SELECT least(100, max(id)) FROM channel_conversations)) n",
