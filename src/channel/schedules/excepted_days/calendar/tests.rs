@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::schedules::excepted_days::ExceptedDays;
 use crate::schedules::excepted_days::tests::{day, of_year};
@@ -288,5 +290,51 @@ fn ten_thousand_events_are_read_and_asked_at_once() {
 
         let took = begun.elapsed();
         assert!(days.rules().len() == 10_000 && took.as_secs() < 10, "{took:?}");
+    }
+}
+
+#[test]
+fn the_database_keeps_what_a_calendar_says() {
+    for file in [GOOGLE, APPLE, OUTLOOK] {
+        let days = calendar(file);
+
+        let kept: ExceptedDays = serde_json::from_str(&serde_json::to_string(&days).unwrap()).unwrap();
+
+        assert_eq!(kept, days);
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_file_that_was_damaged_is_read_or_refused_by_lines_that_it_has(
+        number in 0..3_usize,
+        cuts in prop::collection::vec((0..2000_usize, 0..40_usize, prop_oneof![
+            any::<Vec<u8>>(),
+            Just(b"\n".to_vec()),
+            Just(b"\n ".to_vec()),
+            Just(b":".to_vec()),
+            Just(b"99999999".to_vec()),
+            Just(b"BEGIN:VEVENT\n".to_vec()),
+        ]), 1..6),
+    ) {
+        let mut file = [GOOGLE, APPLE, OUTLOOK][number].as_bytes().to_vec();
+        for (begin, length, with) in cuts {
+            let begin = begin.min(file.len());
+            let end = (begin + length).min(file.len());
+            file.splice(begin..end, with);
+        }
+
+        let lines = file.split(|byte| *byte == b'\n').count();
+        match read_ics(&file) {
+            Ok(rules) => {
+                let days = ExceptedDays::new(rules);
+                let lines: Vec<String> = days.clone().into();
+                prop_assert_eq!(ExceptedDays::try_from(lines).unwrap(), days);
+            }
+            Err(errors) => {
+                prop_assert!(!errors.is_empty() && errors.is_sorted_by_key(|error| error.line));
+                prop_assert!(errors.iter().all(|error| (1..=lines).contains(&error.line)), "{:?}", errors);
+            }
+        }
     }
 }
