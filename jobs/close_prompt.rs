@@ -8,7 +8,7 @@ use channel::kinds::{ClosePrompt, PromptUser};
 use channel::schedules::ending;
 use queue::attempt::Attempt;
 use queue::failure::Failure;
-use store::slots::{PartOutcome, UserPart};
+use store::slot_users::{PartOutcome, UserPart};
 
 /// Runs a job of this kind.
 pub async fn run(job: ClosePrompt, app: App, attempt: Attempt) -> Result<(), Failure> {
@@ -29,7 +29,7 @@ pub async fn run(job: ClosePrompt, app: App, attempt: Attempt) -> Result<(), Fai
         reason: Some(reason),
         delivery_id: None,
     };
-    store::slots::end_asked(&mut tx, *slot, &failed).await?;
+    store::slot_users::end_asked(&mut tx, *slot, &failed).await?;
     ending::close_if_done(&app, &mut tx, *slot, None).await?;
     attempt.complete(&mut tx).await?;
     tx.commit().await?;

@@ -14,6 +14,7 @@
 //! schedule ─► run_duty ─► send_chunk, or a prompt_user for each user ─► send_chunk
 //!                │                           └─ gives up ─► close_prompt
 //!                └─ gives up ─► close_slot
+//! quiet hours end ─► plan_quiet ─► send_chunk
 //! every few minutes ─► upkeep ─► receive_message, where the webhook never came
 //! erasure ─► erase_people                    alert ─► post_alert
 //! ```
@@ -43,6 +44,8 @@ pub mod close_slot;
 pub mod end_browser_session;
 /// Empties what erased people said and were told.
 pub mod erase_people;
+/// Plans what has waited for the end of quiet hours.
+pub mod plan_quiet;
 /// Plans what has waited for a person's next message.
 pub mod plan_waiting;
 /// Tells the operator of an alert.
@@ -75,6 +78,7 @@ pub fn register(workers: Workers<App>) -> Workers<App> {
         .register(apologise_in_thread::run)
         .register(send_chunk::run)
         .register(plan_waiting::run)
+        .register(plan_quiet::run)
         .register(probe_sender::run)
         .register(run_duty::run)
         .register(prompt_user::run)

@@ -27,7 +27,8 @@ use channel::schedules::ending;
 use queue::attempt::Attempt;
 use queue::failure::Failure;
 use queue::transaction::Transaction;
-use store::slots::{self, PartOutcome, Slot, SlotState};
+use store::slot_users::{self, PartOutcome, UserPart};
+use store::slots::{self, Slot, SlotState};
 use store::turns::{OfSlot, Turn};
 
 /// Why nothing was said to somebody who was erased meanwhile.
@@ -105,12 +106,12 @@ async fn store(
                 return Err(Failure::retry("its turn was ended while the agent worked"));
             }
             // Whatever has not ended it: nobody is left to be written to, and the slot must not wait for ever.
-            slots::end_asked(&mut tx, slot.id, &came_to(job, PartOutcome::Empty, GONE)).await?;
+            slot_users::end_asked(&mut tx, slot.id, &came_to(job, PartOutcome::Empty, GONE)).await?;
         }
         Reply::Silent => {
             store::turns::finish_silent(&mut tx, turn.id).await?;
             let silent = "the agent chose to stay silent";
-            slots::end_asked(&mut tx, slot.id, &came_to(job, PartOutcome::Empty, silent)).await?;
+            slot_users::end_asked(&mut tx, slot.id, &came_to(job, PartOutcome::Empty, silent)).await?;
         }
     }
     end(app, attempt, tx, slot).await
@@ -130,7 +131,7 @@ async fn fail(
     let meaning = agent_failures::meaning(&error);
     let began = meaning != Meaning::NotBegun;
     if !began {
-        slots::count_run(&mut tx, slot.id, &job.user, true).await?;
+        slot_users::count_run(&mut tx, slot.id, &job.user, true).await?;
     }
     let now_is = store::turns::running(&mut tx, turn.conversation_id).await?;
     if now_is.is_none_or(|now_is| (now_is.id, now_is.attempt) != (turn.id, turn.attempt)) {
@@ -163,7 +164,7 @@ async fn fail(
         agent_health::raise(app, &mut tx, identity, trouble, &reason).await?;
     }
     store::turns::fail(&mut tx, turn.id, &reason).await?;
-    slots::end_asked(&mut tx, slot.id, &came_to(job, PartOutcome::AgentFailed, &reason)).await?;
+    slot_users::end_asked(&mut tx, slot.id, &came_to(job, PartOutcome::AgentFailed, &reason)).await?;
     end(app, attempt, tx, slot).await
 }
 
@@ -178,7 +179,7 @@ async fn lock(job: &PromptUser, app: &App, turn: &Turn) -> sqlx::Result<Transact
 async fn open_turn(job: &PromptUser, app: &App) -> Result<Option<OpenedPrompt>, Failure> {
     let mut tx = app.begin().await?;
     let Some(user) = store::users::get(&mut tx, &job.user).await? else {
-        slots::end_asked(&mut tx, job.slot, &came_to(job, PartOutcome::Empty, GONE)).await?;
+        slot_users::end_asked(&mut tx, job.slot, &came_to(job, PartOutcome::Empty, GONE)).await?;
         ending::close_if_done(app, &mut tx, job.slot, None).await?;
         tx.commit().await?;
         return Ok(None);
@@ -187,7 +188,7 @@ async fn open_turn(job: &PromptUser, app: &App) -> Result<Option<OpenedPrompt>, 
     store::conversations::lock(&mut tx, conversation).await?;
     let slot = slots::get(&mut tx, job.slot).await?.filter(|slot| job.again || slot.state == SlotState::Open);
     let Some(slot) = slot else { return Ok(None) };
-    let Some(runs) = slots::runs_of_asked(&mut tx, job.slot, &job.user).await? else { return Ok(None) };
+    let Some(runs) = slot_users::runs_of_asked(&mut tx, job.slot, &job.user).await? else { return Ok(None) };
     let definition: Definition = serde_json::from_value(slot.definition.clone())
         .map_err(|error| Failure::abort(format!("the slot's definition cannot be read: {error}")))?;
     let agent = agents::of_user(app, &mut tx, Some(&job.user)).await?;
@@ -211,7 +212,7 @@ async fn open_turn(job: &PromptUser, app: &App) -> Result<Option<OpenedPrompt>, 
         let reason = store::turn_attempts::last_error(&mut tx, turn.id).await?;
         let reason = reason.as_deref().unwrap_or(agent_failures::CUT_SHORT);
         store::turns::fail(&mut tx, turn.id, reason).await?;
-        slots::end_asked(&mut tx, slot.id, &came_to(job, PartOutcome::AgentFailed, reason)).await?;
+        slot_users::end_asked(&mut tx, slot.id, &came_to(job, PartOutcome::AgentFailed, reason)).await?;
         ending::close_if_done(app, &mut tx, slot.id, None).await?;
         tx.commit().await?;
         return Ok(None);
@@ -222,7 +223,7 @@ async fn open_turn(job: &PromptUser, app: &App) -> Result<Option<OpenedPrompt>, 
         tx.commit().await?;
         return Err(Failure::Snooze(pause));
     }
-    slots::count_run(&mut tx, slot.id, &job.user, false).await?;
+    slot_users::count_run(&mut tx, slot.id, &job.user, false).await?;
     let turn = if is_new { turn } else { store::turn_attempts::count(&mut tx, turn.id).await? };
     tx.commit().await?;
     let prompt = definition.content.prompt.as_deref().unwrap_or_default();
@@ -246,15 +247,15 @@ async fn say(
 ) -> Result<(), Failure> {
     let eligibilities = eligibility::read(tx, &app.settings, &[&job.user]).await?;
     let Some(eligibility) = eligibilities.get(&job.user) else { return Ok(()) };
-    let said = [(&eligibility.user, text)];
+    let said = [(&eligibility.user, duty::marked(slot, text))];
     for part in duty::say(tx, &app.settings, &eligibilities, slot, definition, &said).await? {
-        slots::end_asked(tx, slot.id, &part).await?;
+        slot_users::end_asked(tx, slot.id, &part).await?;
     }
     Ok(())
 }
 
-fn came_to<'a>(job: &'a PromptUser, outcome: PartOutcome, reason: &'a str) -> slots::UserPart<'a> {
-    slots::UserPart { user_id: &job.user, outcome, reason: Some(reason), delivery_id: None }
+fn came_to<'a>(job: &'a PromptUser, outcome: PartOutcome, reason: &'a str) -> UserPart<'a> {
+    UserPart { user_id: &job.user, outcome, reason: Some(reason), delivery_id: None }
 }
 
 /// Ends the job with what was written before.

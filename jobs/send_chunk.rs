@@ -1,13 +1,14 @@
 //! Sends one chunk through Twilio, once.
 //!
 //! Enqueued with its delivery, in a lane of the person: one for replies, one for what is sent of our own accord, so that either leaves in
-//! order. A run that finds `sending` does not know whether Twilio has the message, and asks Twilio's list before anything else. When it gives
+//! order. In quiet hours it puts its delivery off, with the `plan_quiet` of their end. A run that finds `sending` does not know whether Twilio has the message, and asks Twilio's list before anything else. When it gives
 //! up, `close_chunk` follows. A status callback wakes it by its key. Enqueues `probe_sender` when Twilio refuses our account or sender.
 
 use std::time::Duration;
 
 use channel::app::App;
 use channel::kinds::SendChunk;
+use channel::outbound::proactive::putting_off;
 use channel::outbound::{in_doubt, sending};
 use queue::attempt::Attempt;
 use queue::failure::Failure;
@@ -22,6 +23,7 @@ pub async fn run(job: SendChunk, app: App, attempt: Attempt) -> Result<(), Failu
     };
     match chunk.state {
         ChunkState::Planned => match readiness(&app, &chunk).await? {
+            Readiness::Now if putting_off::put_off_if_quiet(&app, &chunk).await? => Ok(()),
             Readiness::Now => sending::send(&app, &attempt, &chunk).await,
             Readiness::Later(pause) => Err(Failure::Snooze(pause)),
             Readiness::AfterVerdict => Ok(()),

@@ -2,7 +2,7 @@
 //! stay in doubt, deliveries that waited too long, a pause without a probe, jobs that nobody knows, what hangs on a former secret key, and erasures.
 //!
 //! Enqueued by every process at its start and every few minutes, once for all by its key. Enqueues what an inbound message enqueues, the
-//! `send_chunk`s that a status gives leave to go on, `probe_sender`, `erase_people` and `post_alert`. It may run twice: everything it does is
+//! `send_chunk`s that a status gives leave to go on, `plan_quiet`, `probe_sender`, `erase_people` and `post_alert`. It may run twice: everything it does is
 //! looked up first. What fails is left to the next round.
 
 use std::time::Duration;
@@ -11,6 +11,7 @@ use channel::app::App;
 use channel::erasure;
 use channel::inbound::backfill;
 use channel::kinds::Upkeep;
+use channel::outbound::proactive::quiet_jobs;
 use channel::outbound::{in_doubt, sender, status_look_ups};
 use channel::unknown_kinds;
 use queue::attempt::Attempt;
@@ -24,6 +25,7 @@ pub async fn run(_: Upkeep, app: App, _: Attempt) -> Result<(), Failure> {
         tidy(&app).await,
         hash_anew(&app).await,
         erase(&app).await,
+        plan_left_over(&app).await,
         sender::look_after(&app).await,
         unknown_kinds::tell(&app).await,
         // After an outage of callbacks it may take all the time that a round has.
@@ -43,6 +45,13 @@ async fn hash_anew(app: &App) -> Result<(), Failure> {
         tracing::info!("Hashed {rows} rows anew with the newest secret key");
     }
     Ok(())
+}
+
+/// What waits for the end of quiet hours is not forgotten with a job that was lost.
+async fn plan_left_over(app: &App) -> Result<(), Failure> {
+    let mut tx = app.begin().await?;
+    quiet_jobs::look_after(&mut tx).await?;
+    Ok(tx.commit().await?)
 }
 
 /// An erasure whose job was lost goes on, and so does what had to wait for a send in doubt.

@@ -211,12 +211,15 @@ CREATE TABLE channel_schedulers (
     seen_at  TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp() -- it lives: written about twice a minute
 );
 
--- A moment of a schedule: two schedulers, a restart or an edit cannot fire it twice.
+-- A moment of a schedule, in each zone of its audience: two schedulers, a restart or an edit cannot fire it twice.
 CREATE TABLE channel_slots (
     id               BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- named by jobs
     schedule         TEXT NOT NULL REFERENCES channel_schedules (name), -- of which schedule
+    zone             TEXT NOT NULL DEFAULT '',             -- of a schedule in users' own zones, whose users it is for; '': everybody of the audience
     moment           TIMESTAMPTZ NOT NULL,                 -- when it fell due; of a manual one, when it was asked for
+    local_time       TIMESTAMP,                            -- of a schedule in users' own zones, what stands for the moment in each of them; NULL: one zone, or by hand
     manual           BOOLEAN NOT NULL DEFAULT FALSE,       -- somebody fired it by hand
+    is_test          BOOLEAN NOT NULL DEFAULT FALSE,       -- somebody tried the schedule with one user
     retry_of         BIGINT REFERENCES channel_slots (id), -- the failed slot whose audience this one goes on with; NULL: it is nobody's successor
     definition       JSONB NOT NULL,                       -- what it does, whatever the schedule becomes meanwhile
     state            TEXT NOT NULL CHECK (state IN ('open', 'done', 'failed', 'skipped')), -- open until the last user is planned or given up
@@ -225,11 +228,12 @@ CREATE TABLE channel_slots (
     audience_done_at TIMESTAMPTZ,                          -- when the last user of the audience was dealt with or given to the agent
     fired_at         TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- when this row was made
     finished_at      TIMESTAMPTZ,                          -- when it ended
-    UNIQUE (schedule, moment),
+    UNIQUE (schedule, zone, moment),
+    CHECK (manual OR NOT is_test),
     CHECK ((state = 'open') = (finished_at IS NULL))
 );
 CREATE INDEX channel_slots_schedule ON channel_slots (schedule, moment DESC);
-CREATE INDEX channel_slots_open ON channel_slots (schedule) WHERE state = 'open';
+CREATE INDEX channel_slots_open ON channel_slots (schedule, zone) WHERE state = 'open';
 CREATE UNIQUE INDEX channel_slots_retry_of ON channel_slots (retry_of) WHERE retry_of IS NOT NULL;
 
 -- -------- What is said --------
@@ -400,13 +404,16 @@ CREATE TABLE channel_deliveries (
     content_sid       TEXT,                                -- the approved template for when the 24-hour window is closed
     content_variables JSONB,                               -- its variables
     waits_for_inbound BOOLEAN NOT NULL DEFAULT FALSE,      -- planned only when the person writes again
-    state             TEXT NOT NULL DEFAULT 'open' CHECK (state IN -- follows the chunks; waiting: for the person's next message, with no job and no reservation
+    waits_until       TIMESTAMPTZ,                         -- planned only then, when quiet hours end; NULL: it has never waited for that
+    quiet_rule        JSONB,                               -- what quiet hours mean for it: its schedule's, wait or skip, how long it lasts from their end; NULL: nothing
+    state             TEXT NOT NULL DEFAULT 'open' CHECK (state IN -- follows the chunks; waiting: for the person's next message or the end of quiet hours, with no job and no reservation
         ('waiting', 'open', 'sent', 'delivered', 'failed', 'cancelled', 'blocked', 'expired', 'unknown')),
     reason            TEXT,                                -- why it ended other than well
     expires_at        TIMESTAMPTZ NOT NULL,                -- what is not sent by then is not sent any more
     created_at        TIMESTAMPTZ NOT NULL DEFAULT now(),  -- when it was planned
     closed_at         TIMESTAMPTZ,                         -- when nothing was left to send
-    CHECK ((state IN ('open', 'waiting')) = (closed_at IS NULL))
+    CHECK ((state IN ('open', 'waiting')) = (closed_at IS NULL)),
+    CHECK ((state = 'waiting') <= (waits_for_inbound OR waits_until IS NOT NULL))
 );
 -- Deliveries of a person or a user are read in the order of their ids, which is that of their planning.
 CREATE INDEX channel_deliveries_of_address ON channel_deliveries (address_id, id);
@@ -415,6 +422,7 @@ CREATE INDEX channel_deliveries_open ON channel_deliveries (address_id) WHERE st
 -- What has waited longest is found where it stands, whatever waits behind it: the probe of a sender in trouble tries it, upkeep ends it.
 CREATE INDEX channel_deliveries_open_since ON channel_deliveries (created_at) WHERE state = 'open';
 CREATE INDEX channel_deliveries_waiting_until ON channel_deliveries (expires_at) WHERE state = 'waiting';
+CREATE INDEX channel_deliveries_waiting_for_time ON channel_deliveries (waits_until, id) WHERE state = 'waiting' AND NOT waits_for_inbound;
 CREATE INDEX channel_deliveries_link ON channel_deliveries (link_id) WHERE state = 'open';
 CREATE INDEX channel_deliveries_waiting ON channel_deliveries (user_id, created_at) WHERE state = 'waiting';
 
@@ -504,8 +512,13 @@ CREATE TABLE channel_slot_users (
     attempt     INTEGER NOT NULL DEFAULT 1,                -- how often the agent was given this part, retries by hand included
     runs        INTEGER NOT NULL DEFAULT 0 CHECK (runs >= 0), -- calls of the agent since it was given this part, counted as those of a turn
     delivery_id UUID REFERENCES channel_deliveries (id),   -- the WhatsApp copy, whose own state tells the rest
-    PRIMARY KEY (slot_id, user_id)
+    schedule    TEXT,                                      -- of the slot, where users go by zones of their own; NULL: one zone, by hand, or handed on by a failed slot
+    local_time  TIMESTAMP,                                 -- of the slot, likewise
+    PRIMARY KEY (slot_id, user_id),
+    CHECK ((schedule IS NULL) = (local_time IS NULL))
 );
+-- A user who moves to another zone does not see a moment twice.
+CREATE UNIQUE INDEX channel_slot_users_local_time ON channel_slot_users (schedule, local_time, user_id) WHERE local_time IS NOT NULL;
 -- Whether the agent is still at work for somebody of a slot is asked after each answer, whatever its audience.
 CREATE INDEX channel_slot_users_asked ON channel_slot_users (slot_id) WHERE outcome = 'asked';
 

@@ -205,11 +205,14 @@ CREATE TABLE channel_deliveries (
     content_sid TEXT,
     content_variables JSONB,
     waits_for_inbound BOOLEAN NOT NULL DEFAULT false,
+    waits_until TIMESTAMP WITH TIME ZONE,
+    quiet_rule JSONB,
     state TEXT NOT NULL DEFAULT 'open'::text,
     reason TEXT,
     expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
     created_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now(),
     closed_at TIMESTAMP WITH TIME ZONE,
+    CHECK (((state = 'waiting'::text) <= (waits_for_inbound OR (waits_until IS NOT NULL)))),
     CHECK (((state = ANY (ARRAY['open'::text, 'waiting'::text])) = (closed_at IS NULL))),
     CHECK ((purpose = ANY (ARRAY['reply'::text, 'notice'::text, 'notification'::text, 'scheduled'::text]))),
     CHECK ((state = ANY (ARRAY['waiting'::text, 'open'::text, 'sent'::text, 'delivered'::text, 'failed'::text, 'cancelled'::text, 'blocked'::text, 'expired'::text, 'unknown'::text]))),
@@ -229,6 +232,7 @@ CREATE INDEX channel_deliveries_of_user ON channel_deliveries USING btree (user_
 CREATE INDEX channel_deliveries_open ON channel_deliveries USING btree (address_id) WHERE (state = 'open'::text);
 CREATE INDEX channel_deliveries_open_since ON channel_deliveries USING btree (created_at) WHERE (state = 'open'::text);
 CREATE INDEX channel_deliveries_waiting ON channel_deliveries USING btree (user_id, created_at) WHERE (state = 'waiting'::text);
+CREATE INDEX channel_deliveries_waiting_for_time ON channel_deliveries USING btree (waits_until, id) WHERE ((state = 'waiting'::text) AND (NOT waits_for_inbound));
 CREATE INDEX channel_deliveries_waiting_until ON channel_deliveries USING btree (expires_at) WHERE (state = 'waiting'::text);
 CREATE UNIQUE INDEX channel_deliveries_resent_from ON channel_deliveries USING btree (resent_from) WHERE (resent_from IS NOT NULL);
 
@@ -438,6 +442,9 @@ CREATE TABLE channel_slot_users (
     attempt INTEGER NOT NULL DEFAULT 1,
     runs INTEGER NOT NULL DEFAULT 0,
     delivery_id UUID,
+    schedule TEXT,
+    local_time TIMESTAMP WITHOUT TIME ZONE,
+    CHECK (((schedule IS NULL) = (local_time IS NULL))),
     CHECK ((outcome = ANY (ARRAY['asked'::text, 'agent_failed'::text, 'planned'::text, 'blocked'::text, 'empty'::text]))),
     CHECK ((runs >= 0)),
     FOREIGN KEY (delivery_id) REFERENCES channel_deliveries(id),
@@ -445,12 +452,16 @@ CREATE TABLE channel_slot_users (
     PRIMARY KEY (slot_id, user_id)
 );
 CREATE INDEX channel_slot_users_asked ON channel_slot_users USING btree (slot_id) WHERE (outcome = 'asked'::text);
+CREATE UNIQUE INDEX channel_slot_users_local_time ON channel_slot_users USING btree (schedule, local_time, user_id) WHERE (local_time IS NOT NULL);
 
 CREATE TABLE channel_slots (
     id BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY,
     schedule TEXT NOT NULL,
+    zone TEXT NOT NULL DEFAULT ''::text,
     moment TIMESTAMP WITH TIME ZONE NOT NULL,
+    local_time TIMESTAMP WITHOUT TIME ZONE,
     manual BOOLEAN NOT NULL DEFAULT false,
+    is_test BOOLEAN NOT NULL DEFAULT false,
     retry_of BIGINT,
     definition JSONB NOT NULL,
     state TEXT NOT NULL,
@@ -460,13 +471,14 @@ CREATE TABLE channel_slots (
     fired_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(),
     finished_at TIMESTAMP WITH TIME ZONE,
     CHECK (((state = 'open'::text) = (finished_at IS NULL))),
+    CHECK ((manual OR (NOT is_test))),
     CHECK ((state = ANY (ARRAY['open'::text, 'done'::text, 'failed'::text, 'skipped'::text]))),
     FOREIGN KEY (retry_of) REFERENCES channel_slots(id),
     FOREIGN KEY (schedule) REFERENCES channel_schedules(name),
     PRIMARY KEY (id),
-    UNIQUE (schedule, moment)
+    UNIQUE (schedule, zone, moment)
 );
-CREATE INDEX channel_slots_open ON channel_slots USING btree (schedule) WHERE (state = 'open'::text);
+CREATE INDEX channel_slots_open ON channel_slots USING btree (schedule, zone) WHERE (state = 'open'::text);
 CREATE INDEX channel_slots_schedule ON channel_slots USING btree (schedule, moment DESC);
 CREATE UNIQUE INDEX channel_slots_retry_of ON channel_slots USING btree (retry_of) WHERE (retry_of IS NOT NULL);
 

@@ -1,7 +1,7 @@
 //! Firing through the database, with the time passed in.
 
-use channel::schedules::definition::Schedule;
 use channel::schedules::firing;
+use channel::schedules::schedule_file::Schedule;
 use channel::schedules::zones::tz::Tz;
 use chrono::{DateTime, Datelike as _, TimeDelta, Timelike as _, Utc};
 use private_postgres::test_database::TestDatabase;
@@ -64,7 +64,7 @@ fn schedule(name: &str, cron: &str, zone: &str, message: &str) -> Schedule {
     let text = format!(
         "cron = \"{cron}\"\ntimezone = \"{zone}\"\nmisfire = \"all\"\noverlap = \"wait\"\n[audience]\neveryone = true\n[content]\nmessage = \"{message}\"\n"
     );
-    Schedule::parse(name, &text).unwrap()
+    Schedule::parse(name, &text, "".as_ref()).unwrap()
 }
 
 /// Real quarters of an hour one after the other, and what clocks show at each: fixed hours count once for each time shown, and a time that is
@@ -114,7 +114,7 @@ async fn a_year_fires_each_local_time_once_in_five_zones() {
             }
         }
 
-        let tz = twice.zone;
+        let tz = twice.zone.main();
         let of_twice = walked(tz, begin, end, |local| {
             matches!(local.hour(), 1 | 2) && matches!(local.minute(), 15 | 45)
         });

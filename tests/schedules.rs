@@ -237,7 +237,7 @@ async fn an_operator_sees_tries_and_switches_schedules() {
     let previewed: Value = serde_json::from_str(&previewed).unwrap();
     assert!(well);
     assert_eq!((previewed["audience"].as_i64(), previewed["next"].as_array().unwrap().len()), (Some(1), 10));
-    assert!(previewed["next"][0].as_str().unwrap().contains("08:30:00 CE"), "{previewed}");
+    assert!(previewed["next"][0]["local"].as_str().unwrap().contains("T08:30:00+0"), "{previewed}");
     assert_eq!(previewed["rendered"]["chunks"][0], "Good morning\n\nReply STOP to unsubscribe.");
     assert_eq!(previewed["blocked"], serde_json::json!({}));
     app.inject(&[("From", PERSON), ("Body", "STOP")]).await;
@@ -263,10 +263,10 @@ async fn an_operator_sees_tries_and_switches_schedules() {
 
 #[test]
 fn the_examples_are_right_and_switched_off() {
-    let (schedules, errors) = channel::schedules::definition::read_folder("schedules".as_ref()).unwrap();
+    let folder = channel::schedules::schedule_file::read_folder("schedules".as_ref()).unwrap();
 
-    assert_eq!((schedules.len(), errors), (3, vec![]));
-    assert!(schedules.iter().all(|schedule| !schedule.definition.enabled));
+    assert_eq!((folder.schedules.len(), folder.errors), (3, vec![]));
+    assert!(folder.schedules.iter().all(|schedule| !schedule.definition.enabled));
 }
 
 #[tokio::test(flavor = "multi_thread")]

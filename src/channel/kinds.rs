@@ -152,6 +152,15 @@ impl Job for PlanWaiting {
     const POOL: &'static str = pools::PROACTIVE;
 }
 
+/// Plans what has waited for the end of quiet hours.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct PlanQuiet {}
+
+impl Job for PlanQuiet {
+    const KIND: &'static str = "plan_quiet";
+    const POOL: &'static str = pools::PROACTIVE;
+}
+
 /// Finds out when a sender that Twilio refuses is well again.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ProbeSender {

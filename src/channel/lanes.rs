@@ -38,10 +38,10 @@ pub fn proactive(address_id: AddressId) -> String {
     format!("proactive:{address_id}")
 }
 
-/// Slots of one schedule are worked off in order.
+/// Slots of one schedule in one zone are worked off in order; the zone is empty where the schedule has one.
 #[must_use]
-pub fn schedule(name: &str) -> String {
-    format!("schedule:{name}")
+pub fn schedule(name: &str, zone: &str) -> String {
+    format!("schedule:{name}:{zone}")
 }
 
 /// By this key a status callback wakes the job of a chunk that waits for it.
@@ -49,6 +49,15 @@ pub fn schedule(name: &str) -> String {
 pub fn chunk_key(chunk_id: ChunkId) -> String {
     format!("chunk:{chunk_id}")
 }
+
+/// At most one job lives for each moment at which quiet hours end …
+#[must_use]
+pub fn quiet_key(end: chrono::DateTime<chrono::Utc>) -> String {
+    format!("quiet:{}", end.timestamp_micros())
+}
+
+/// … and one for what those left over.
+pub const QUIET_LEFT_OVER_KEY: &str = "quiet:left-over";
 
 /// At most one `upkeep` lives.
 pub const UPKEEP_KEY: &str = "upkeep";

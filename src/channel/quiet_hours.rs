@@ -67,6 +67,11 @@ impl QuietHours {
         Ok(Self { from, to })
     }
 
+    /// Quiet hours between times that are spelled `22:00`.
+    pub fn parse(from: &str, to: &str) -> Result<Self, WrongQuietHours> {
+        Spelled { from: from.to_owned(), to: to.to_owned() }.try_into()
+    }
+
     /// The first time that they cover.
     #[must_use]
     pub fn from(&self) -> NaiveTime {

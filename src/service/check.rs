@@ -8,7 +8,7 @@ use agent::memory::MemoryKeeper;
 use channel::inbound::changed_ids;
 use channel::outbound::sender;
 use channel::pools;
-use channel::schedules::{definition, zones};
+use channel::schedules::{schedule_file, zones};
 use channel::unknown_kinds;
 use chrono::SecondsFormat;
 use queue::connections::Connections;
@@ -23,6 +23,7 @@ use twilio::message_list::ListFilter;
 
 use crate::config::{Config, Environment};
 use crate::database::Database;
+use crate::schedules::findings::Findings;
 use crate::zone_rules::ZoneReport;
 use crate::{app, keys_command, own_clock, public_url};
 
@@ -205,16 +206,16 @@ async fn secret_keys(config: &Config, pg: &Connections) -> anyhow::Result<String
 }
 
 fn schedules(config: &Config) -> Result<String, String> {
-    let folder = &config.keys.schedules.directory;
-    let (schedules, mut errors) = definition::read_folder(folder)
-        .map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
-    errors.extend(schedules.iter().filter_map(|schedule| schedule.check_plan(&config.plans).err()));
-    if !errors.is_empty() {
-        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        return Err(errors.join("; "));
+    let directory = &config.keys.schedules.directory;
+    let folder = schedule_file::read_folder(directory)
+        .map_err(|error| format!("cannot read {}: {error}", directory.display()))?;
+    let found = Findings::of_files(&folder, &config.plans);
+    if !found.wrong.is_empty() {
+        return Err(found.wrong.join("; "));
     }
-    let on = schedules.iter().filter(|schedule| schedule.definition.enabled).count();
-    Ok(format!("{} files, {on} switched on", schedules.len()))
+    let on = folder.schedules.iter().filter(|schedule| schedule.definition.enabled).count();
+    let warnings: String = found.warnings.iter().map(|warning| format!("; warning: {warning}")).collect();
+    Ok(format!("{} files, {on} switched on{warnings}", folder.schedules.len()))
 }
 
 async fn database(

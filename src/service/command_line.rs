@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::chunks_command::ChunksCommand;
 use crate::jobs_command::JobsCommand;
 use crate::keys_command::KeysCommand;
-use crate::schedules_command::SchedulesCommand;
+use crate::schedules::command::SchedulesCommand;
 use crate::turns_command::TurnsCommand;
 use crate::users_command::UsersCommand;
 

@@ -43,6 +43,12 @@ impl Database {
         Ok(Self { options, direct, failures: Failures::default(), private })
     }
 
+    /// Whether there is one, so that opening it makes none.
+    pub(crate) fn is_there(config: &Config) -> bool {
+        let keys = &config.keys.database;
+        !keys.url.expose_secret().is_empty() || keys.data_directory.join("postgres").exists()
+    }
+
     /// Looks at how the database is reached before anything else is done with it. `patience`: how long to wait for a connection.
     pub(crate) async fn check_path(&self, patience: Duration) -> Result<Route, PoolerError> {
         if self.private.is_some() {

@@ -24,7 +24,7 @@ mod log;
 mod own_clock;
 mod retries;
 mod scheduler;
-mod schedules_command;
+mod schedules;
 mod sender;
 mod serving;
 mod turns_command;

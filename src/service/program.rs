@@ -14,7 +14,7 @@ use crate::command_line::{Command, CommandLine};
 use crate::config::{Config, Environment};
 use crate::database::Database;
 use crate::{
-    check, chunks_command, jobs_command, keys_command, log, schedules_command, turns_command, users_command,
+    check, chunks_command, jobs_command, keys_command, log, schedules, turns_command, users_command,
 };
 
 /// Runs the command line; an error is for a person.
@@ -30,7 +30,7 @@ pub async fn run() -> anyhow::Result<()> {
         Command::Run => serve(&config).await,
         Command::Check { every_allowance } => report(&config, every_allowance).await,
         Command::Migrate => migrate(&config).await,
-        Command::Schedules { command, json } => schedules_command::run(&config, command, json).await,
+        Command::Schedules { command, json } => schedules::command::run(&config, command, json).await,
         Command::Turns { command, json } => turns_command::run(&config, command, json).await,
         Command::Chunks { command, json } => chunks_command::run(&config, command, json).await,
         Command::Users { command, json } => users_command::run(&config, command, json).await,

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Context as _;
 use channel::alerts;
 use channel::app::Settings;
-use channel::schedules::definition::{self, DefinitionError, Schedule};
+use channel::schedules::schedule_file::{self, DefinitionError, Folder, Schedule};
+use channel::schedules::zone_choice::ZoneChoice;
 use channel::schedules::{firing, moments, zones};
 use chrono::{DateTime, Utc};
 use queue::clock::Clock;
@@ -175,8 +176,9 @@ impl Scheduler {
     async fn load(&mut self) -> anyhow::Result<()> {
         let folder = self.folder.clone();
         let (read, is_there) =
-            tokio::task::spawn_blocking(move || (definition::read_folder(&folder), folder.exists())).await?;
-        let (schedules, errors) = match read {
+            tokio::task::spawn_blocking(move || (schedule_file::read_folder(&folder), folder.exists()))
+                .await?;
+        let Folder { schedules, errors, .. } = match read {
             Ok(read) if is_there || of(&self.loaded).schedules.is_empty() => read,
             // A folder that has gone was not emptied by anybody.
             Ok(_) => return self.go_on("it is gone").await,
@@ -214,8 +216,7 @@ impl Scheduler {
             let is_new = firing::load(&mut tx, &schedule).await?;
             tx.commit().await?;
             if is_new {
-                let (name, cron) = (&schedule.name, &schedule.definition.cron);
-                tracing::info!("Loaded schedule {name}: {cron} ({})", schedule.zone);
+                tracing::info!("Loaded schedule {}: {}", schedule.name, schedule.definition.when());
             }
             of(&self.loaded).schedules.insert(schedule.name.clone(), (schedule, None));
             self.sure_at = None;
@@ -264,13 +265,26 @@ impl Scheduler {
         };
         for schedule in due {
             let looked_until = self.fire_one(&schedule).await?;
-            let next = moments::next(&schedule.cron, schedule.zone, looked_until, 1).first().copied();
+            let next = self.next(&schedule, looked_until).await?;
             let mut loaded = of(&self.loaded);
             if let Some((_, due)) = loaded.schedules.get_mut(&schedule.name) {
                 *due = next;
             }
         }
         Ok(())
+    }
+
+    /// The first moment after this one at which a schedule falls due in one of its zones.
+    async fn next(&self, schedule: &Schedule, after: DateTime<Utc>) -> anyhow::Result<Option<DateTime<Utc>>> {
+        let zones: Vec<_> = match schedule.zone {
+            ZoneChoice::One(zone) => vec![zone],
+            ZoneChoice::Users { .. } => {
+                let places = firing::places(&mut *self.pg.acquire().await?, schedule).await?;
+                places.into_iter().map(|place| place.zone).collect()
+            }
+        };
+        let next = |zone| moments::next(&schedule.timing, zone, after, 1).first().map(|moment| moment.at);
+        Ok(zones.into_iter().filter_map(next).min())
     }
 
     /// Returns the moment up to which this schedule has been looked after, by this process or by another.

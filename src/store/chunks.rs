@@ -88,6 +88,8 @@ pub struct Chunk {
     pub content_variables: Option<serde_json::Value>,
     /// The moment that the sender's pace gave it.
     pub send_at: Option<DateTime<Utc>>,
+    /// Quiet hours may mean something for its delivery.
+    pub has_quiet_rule: bool,
     /// Not sent any more after this.
     pub expires_at: DateTime<Utc>,
     /// The database's clock now.
@@ -100,7 +102,8 @@ pub async fn get(conn: &mut PgConnection, id: ChunkId) -> sqlx::Result<Option<Ch
         "SELECT c.id, c.delivery_id, d.address_id, c.index, c.body, c.meter_proactive, c.has_footer, c.state, c.attempt, c.sent_to, c.deadline_at,
                 a.started_at AS attempt_started_at, (l.ended_at IS NOT NULL OR l.unproven_since IS NOT NULL) AS link_ended,
                 d.purpose IN ('notification', 'scheduled') AS of_own_accord, CASE WHEN c.form = 'template' THEN d.content_sid END AS content_sid,
-                CASE WHEN c.form = 'template' THEN d.content_variables END AS content_variables, c.send_at, d.expires_at, clock_timestamp() AS now
+                CASE WHEN c.form = 'template' THEN d.content_variables END AS content_variables, c.send_at,
+                d.quiet_rule IS NOT NULL AS has_quiet_rule, d.expires_at, clock_timestamp() AS now
          FROM channel_chunks c JOIN channel_deliveries d ON d.id = c.delivery_id
          LEFT JOIN channel_links l ON l.id = d.link_id
          LEFT JOIN channel_chunk_attempts a ON a.chunk_id = c.id AND a.attempt = c.attempt

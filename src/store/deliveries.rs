@@ -59,6 +59,8 @@ text_enum! {
         Empty = "empty",
         /// A variable of the template is blank or too long, now that it is filled.
         TemplateVariable = "template_variable",
+        /// It falls into quiet hours, and is not to wait for their end.
+        QuietHours = "quiet_hours",
         /// The allowance has no room.
         Quota = "quota",
         /// The person has not written for 24 hours, and there is no template.
@@ -140,6 +142,12 @@ pub struct Delivery {
     pub reason: Option<String>,
     /// What is not sent by then is not sent any more.
     pub expires_at: DateTime<Utc>,
+    /// It waits for the person's next message.
+    pub waits_for_inbound: bool,
+    /// The end of quiet hours that it waits for, or has waited for.
+    pub waits_until: Option<DateTime<Utc>>,
+    /// What quiet hours mean for it.
+    pub quiet_rule: Option<serde_json::Value>,
     /// When it was asked for.
     pub created_at: DateTime<Utc>,
     /// The delivery whose failed part, and what came behind it, this one sends anew.
@@ -149,8 +157,8 @@ pub struct Delivery {
 /// A delivery by its id.
 pub async fn get(conn: &mut PgConnection, id: DeliveryId) -> sqlx::Result<Option<Delivery>> {
     sqlx::query_as(
-        "SELECT id, user_id, address_id, purpose, text, content_sid, content_variables, state, reason, expires_at, created_at,
-                (SELECT c.delivery_id FROM channel_chunks c WHERE c.id = resent_from) AS resent_from
+        "SELECT id, user_id, address_id, purpose, text, content_sid, content_variables, state, reason, expires_at, waits_for_inbound, waits_until, quiet_rule,
+                created_at, (SELECT c.delivery_id FROM channel_chunks c WHERE c.id = resent_from) AS resent_from
          FROM channel_deliveries WHERE id = $1",
     )
     .bind(id)

@@ -17,6 +17,8 @@ pub mod apologies;
 pub mod arrivals;
 /// What came of the files that people sent.
 pub mod attachments;
+/// The users of a slot, and their zones.
+pub mod audiences;
 /// Numbers that came with another opaque id.
 pub mod changed_ids;
 /// Parts of deliveries, each one Twilio message.
@@ -69,6 +71,8 @@ pub mod periods;
 pub mod planned_chunks;
 /// Notifications and what schedules send.
 pub mod proactive_deliveries;
+/// What waits for the end of quiet hours.
+pub mod quiet_deliveries;
 /// Token buckets of the rate limits.
 pub mod rate_buckets;
 /// Users who may be written to, and what is known of them.
@@ -91,6 +95,8 @@ pub mod secret_keys;
 pub mod send_attempts;
 /// The pace of everything that is sent.
 pub mod sender_pace;
+/// What slots came to for their users.
+pub mod slot_users;
 /// Moments at which schedules fell due.
 pub mod slots;
 /// How Postgres plans statements about many users.

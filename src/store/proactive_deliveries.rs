@@ -23,6 +23,8 @@ pub struct NewProactive<'a> {
     pub template: Option<(&'a str, &'a Value)>,
     /// What is not sent by then is not sent any more.
     pub expires_at: DateTime<Utc>,
+    /// What quiet hours mean for it; `None`: nothing.
+    pub quiet_rule: Option<Value>,
     /// What becomes of it.
     pub beginning: Beginning<'a>,
 }
@@ -34,6 +36,13 @@ pub enum Beginning<'a> {
     Open(Opening<'a>),
     /// It waits for the person's next message.
     Waiting,
+    /// It waits for the end of quiet hours, and expires so much later.
+    WaitingUntil {
+        /// Their end.
+        end: DateTime<Utc>,
+        /// What is not sent by then is not sent any more.
+        expires_at: DateTime<Utc>,
+    },
     /// Its time was over before anything was decided.
     Expired,
     /// Nothing is sent, for this reason.
@@ -46,7 +55,7 @@ impl Beginning<'_> {
     pub fn state(&self) -> DeliveryState {
         match self {
             Self::Open(_) => DeliveryState::Open,
-            Self::Waiting => DeliveryState::Waiting,
+            Self::Waiting | Self::WaitingUntil { .. } => DeliveryState::Waiting,
             Self::Expired => DeliveryState::Expired,
             Self::Blocked(_) => DeliveryState::Blocked,
         }
@@ -56,7 +65,7 @@ impl Beginning<'_> {
     #[must_use]
     pub fn reason(&self) -> Option<&'static str> {
         match self {
-            Self::Open(_) | Self::Waiting => None,
+            Self::Open(_) | Self::Waiting | Self::WaitingUntil { .. } => None,
             Self::Expired => Some("its time was over before it was planned"),
             Self::Blocked(obstacle) => Some(obstacle.as_str()),
         }
@@ -84,12 +93,15 @@ pub async fn create(conn: &mut PgConnection, new: &[NewProactive<'_>]) -> sqlx::
     }
     sqlx::query(
         "INSERT INTO channel_deliveries
-             (id, user_id, address_id, link_id, period_start, purpose, text, content_sid, content_variables, expires_at, state, reason, waits_for_inbound, closed_at)
-         SELECT id, user_id, address_id, link_id, period_start, purpose, text, content_sid, content_variables, expires_at, state, reason, state = 'waiting',
+             (id, user_id, address_id, link_id, period_start, purpose, text, content_sid, content_variables, expires_at, state, reason, waits_for_inbound, waits_until,
+              quiet_rule, closed_at)
+         SELECT id, user_id, address_id, link_id, period_start, purpose, text, content_sid, content_variables, expires_at, state, reason,
+                state = 'waiting' AND waits_until IS NULL, waits_until, quiet_rule,
                 CASE WHEN state NOT IN ('open', 'waiting') THEN clock_timestamp() END
          FROM unnest($1::UUID[], $2::TEXT[], $3::BIGINT[], $4::BIGINT[], $5::TIMESTAMPTZ[], $6::TEXT[], $7::TEXT[], $8::TEXT[], $9::JSONB[], $10::TIMESTAMPTZ[],
-                     $11::TEXT[], $12::TEXT[])
-             AS new (id, user_id, address_id, link_id, period_start, purpose, text, content_sid, content_variables, expires_at, state, reason)",
+                     $11::TEXT[], $12::TEXT[], $13::TIMESTAMPTZ[], $14::JSONB[])
+             AS new (id, user_id, address_id, link_id, period_start, purpose, text, content_sid, content_variables, expires_at, state, reason, waits_until,
+                     quiet_rule)",
     )
     .bind(&rows.ids)
     .bind(&rows.users)
@@ -103,6 +115,8 @@ pub async fn create(conn: &mut PgConnection, new: &[NewProactive<'_>]) -> sqlx::
     .bind(&rows.expiries)
     .bind(&rows.states)
     .bind(&rows.reasons)
+    .bind(&rows.waits_until)
+    .bind(&rows.quiet_rules)
     .execute(&mut *conn)
     .await?;
     let chunks: Vec<_> = new.iter().map(|delivery| (delivery.id, chunks_of(&delivery.beginning))).collect();
@@ -131,13 +145,19 @@ struct Rows<'a> {
     expiries: Vec<DateTime<Utc>>,
     states: Vec<DeliveryState>,
     reasons: Vec<Option<&'static str>>,
+    waits_until: Vec<Option<DateTime<Utc>>>,
+    quiet_rules: Vec<Option<&'a Value>>,
 }
 
 impl<'a> Rows<'a> {
-    fn push(&mut self, delivery: &NewProactive<'a>) {
+    fn push(&mut self, delivery: &'a NewProactive<'a>) {
         let opening = match &delivery.beginning {
             Beginning::Open(opening) => Some(opening),
             _ => None,
+        };
+        let (waits_until, expires_at) = match delivery.beginning {
+            Beginning::WaitingUntil { end, expires_at } => (Some(end), expires_at),
+            _ => (None, delivery.expires_at),
         };
         self.ids.push(delivery.id);
         self.users.push(delivery.user_id);
@@ -148,9 +168,11 @@ impl<'a> Rows<'a> {
         self.texts.push(delivery.text);
         self.content_sids.push(delivery.template.map(|(content_sid, _)| content_sid));
         self.variables.push(delivery.template.map(|(_, variables)| variables));
-        self.expiries.push(delivery.expires_at);
+        self.expiries.push(expires_at);
         self.states.push(delivery.beginning.state());
         self.reasons.push(delivery.beginning.reason());
+        self.waits_until.push(waits_until);
+        self.quiet_rules.push(delivery.quiet_rule.as_ref());
     }
 }
 
@@ -162,7 +184,14 @@ pub async fn settle_waiting(
     beginning: &Beginning<'_>,
 ) -> sqlx::Result<Vec<ChunkId>> {
     match beginning {
-        Beginning::Waiting => Ok(Vec::new()),
+        Beginning::Waiting => {
+            wait_for_inbound(conn, id).await?;
+            Ok(Vec::new())
+        }
+        Beginning::WaitingUntil { end, expires_at } => {
+            wait_on(conn, id, *end, *expires_at).await?;
+            Ok(Vec::new())
+        }
         Beginning::Expired | Beginning::Blocked(_) => {
             end_waiting(conn, id, beginning.state(), beginning.reason().unwrap_or_default()).await?;
             Ok(Vec::new())
@@ -181,6 +210,33 @@ pub async fn settle_waiting(
             Ok(planned_chunks::add(conn, &[(id, &opening.chunks)]).await?.remove(0))
         }
     }
+}
+
+/// What has waited for the end of quiet hours waits for the person's next message.
+async fn wait_for_inbound(conn: &mut PgConnection, id: DeliveryId) -> sqlx::Result<()> {
+    sqlx::query("UPDATE channel_deliveries SET waits_for_inbound = TRUE WHERE id = $1 AND state = 'waiting'")
+        .bind(id)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// The quiet hours of a delivery that waits end at another moment, and it expires at another one.
+async fn wait_on(
+    conn: &mut PgConnection,
+    id: DeliveryId,
+    end: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE channel_deliveries SET waits_until = $2, expires_at = $3 WHERE id = $1 AND state = 'waiting' AND NOT waits_for_inbound",
+    )
+    .bind(id)
+    .bind(end)
+    .bind(expires_at)
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// waiting → an end without a chunk: blocked, expired or cancelled. False: it waits no more.
@@ -226,7 +282,8 @@ pub async fn expire_waiting(conn: &mut PgConnection) -> sqlx::Result<usize> {
     let mut expired = 0;
     loop {
         let ended: Vec<DeliveryId> = sqlx::query_scalar(
-            "UPDATE channel_deliveries SET state = 'expired', reason = 'the person did not write in time', closed_at = clock_timestamp(), waits_for_inbound = FALSE
+            "UPDATE channel_deliveries SET state = 'expired', closed_at = clock_timestamp(), waits_for_inbound = FALSE,
+                 reason = CASE WHEN waits_for_inbound THEN 'the person did not write in time' ELSE 'it was not planned in time after the quiet hours' END
              WHERE id = ANY (ARRAY(SELECT id FROM channel_deliveries WHERE state = 'waiting' AND expires_at <= now() ORDER BY expires_at LIMIT 500
                                    FOR UPDATE SKIP LOCKED)) RETURNING id",
         )
@@ -242,9 +299,9 @@ pub async fn expire_waiting(conn: &mut PgConnection) -> sqlx::Result<usize> {
 /// What waits for a user's next message, the oldest first, locked.
 pub async fn lock_waiting(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Vec<Delivery>> {
     sqlx::query_as(
-        "SELECT id, user_id, address_id, purpose, text, content_sid, content_variables, state, reason, expires_at, created_at,
-                (SELECT c.delivery_id FROM channel_chunks c WHERE c.id = resent_from) AS resent_from
-         FROM channel_deliveries WHERE user_id = $1 AND state = 'waiting' ORDER BY created_at, id FOR UPDATE",
+        "SELECT id, user_id, address_id, purpose, text, content_sid, content_variables, state, reason, expires_at, waits_for_inbound, waits_until, quiet_rule,
+                created_at, (SELECT c.delivery_id FROM channel_chunks c WHERE c.id = resent_from) AS resent_from
+         FROM channel_deliveries WHERE user_id = $1 AND state = 'waiting' AND waits_for_inbound ORDER BY created_at, id FOR UPDATE",
     )
     .bind(user_id)
     .fetch_all(conn)

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use crate::chunks::ChunkState;
 use crate::ids::{AddressId, ChunkId, ConversationId, DeliveryId, MessageId, SlotId, TurnId};
 use crate::messages::MessageOutcome;
-use crate::slots::PartOutcome;
+use crate::slot_users::PartOutcome;
 use crate::turns::TurnState;
 
 /// A delivery of which a part was not sent.
@@ -231,8 +231,8 @@ pub async fn continue_slot(
     slot_id: SlotId,
 ) -> sqlx::Result<Option<(SlotId, Vec<String>)>> {
     let new: Option<SlotId> = sqlx::query_scalar(
-        "INSERT INTO channel_slots (schedule, moment, definition, manual, state, last_user, retry_of)
-         SELECT schedule, moment + interval '1 microsecond', definition, manual, 'open', last_user, id FROM channel_slots WHERE id = $1 AND state = 'failed'
+        "INSERT INTO channel_slots (schedule, zone, moment, local_time, definition, manual, is_test, state, last_user, retry_of)
+         SELECT schedule, zone, moment + interval '1 microsecond', local_time, definition, manual, is_test, 'open', last_user, id FROM channel_slots WHERE id = $1 AND state = 'failed'
          ON CONFLICT DO NOTHING RETURNING id",
     )
     .bind(slot_id)

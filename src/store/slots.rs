@@ -1,10 +1,10 @@
 //! `channel_slots`: the moments at which schedules fell due, each once, and what they came to for each user.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use crate::ids::{DeliveryId, SlotId};
+use crate::ids::SlotId;
 use crate::text_enum::text_enum;
 
 text_enum! {
@@ -21,22 +21,6 @@ text_enum! {
     }
 }
 
-text_enum! {
-    /// What a user's part of a slot came to.
-    pub enum PartOutcome in ["channel_slot_users.outcome"] {
-        /// The agent is at work on it.
-        Asked = "asked",
-        /// The agent failed for good.
-        AgentFailed = "agent_failed",
-        /// A delivery was planned.
-        Planned = "planned",
-        /// Nothing may be sent to the user.
-        Blocked = "blocked",
-        /// There was nothing to say, or nobody to say it to.
-        Empty = "empty",
-    }
-}
-
 /// A slot.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Slot {
@@ -44,8 +28,14 @@ pub struct Slot {
     pub id: SlotId,
     /// Of which schedule.
     pub schedule: String,
+    /// Whose users it is for; empty: everybody of the audience.
+    pub zone: String,
     /// When it fell due.
     pub moment: DateTime<Utc>,
+    /// What stands for the moment in each user's zone; `None`: one zone, or by hand.
+    pub local_time: Option<NaiveDateTime>,
+    /// Somebody tried the schedule with one user.
+    pub is_test: bool,
     /// What it does.
     pub definition: Value,
     /// How far it is.
@@ -65,6 +55,8 @@ text_enum! {
         Overlap = "overlap",
         /// It belonged to the schedule as it was before an edit.
         Edited = "edited",
+        /// Its schedule says nothing on that day.
+        ExceptedDay = "excepted_day",
     }
 }
 
@@ -77,48 +69,78 @@ pub enum SlotBeginning {
     Skipped(SkipReason),
 }
 
-/// Makes a slot unless there is one of this schedule and moment. Returns its number if it is new.
-pub async fn create(
-    conn: &mut PgConnection,
-    schedule: &str,
-    moment: DateTime<Utc>,
-    definition: &Value,
-    manual: bool,
-    beginning: SlotBeginning,
-) -> sqlx::Result<Option<SlotId>> {
-    let (state, reason) = match beginning {
+/// A slot that is to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct NewSlot<'a> {
+    /// Of which schedule.
+    pub schedule: &'a str,
+    /// Whose users it is for; empty: everybody of the audience.
+    pub zone: &'a str,
+    /// When it fell due.
+    pub moment: DateTime<Utc>,
+    /// What stands for the moment in each user's zone; `None`: one zone, or by hand.
+    pub local_time: Option<NaiveDateTime>,
+    /// What it does.
+    pub definition: &'a Value,
+    /// How it came about.
+    pub origin: SlotOrigin,
+    /// How it begins.
+    pub beginning: SlotBeginning,
+}
+
+/// How a slot came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlotOrigin {
+    /// It fell due.
+    Due,
+    /// Somebody fired it by hand.
+    Manual,
+    /// Somebody tried the schedule with one user.
+    Test,
+}
+
+/// Makes a slot unless there is one of this schedule, zone and moment. Returns its number if it is new.
+pub async fn create(conn: &mut PgConnection, new: &NewSlot<'_>) -> sqlx::Result<Option<SlotId>> {
+    let (state, reason) = match new.beginning {
         SlotBeginning::Open => (SlotState::Open, None),
         SlotBeginning::Skipped(reason) => (SlotState::Skipped, Some(reason)),
     };
     sqlx::query_scalar(
-        "INSERT INTO channel_slots (schedule, moment, definition, manual, state, reason, finished_at)
-         VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $5 = 'skipped' THEN clock_timestamp() END)
-         ON CONFLICT (schedule, moment) DO NOTHING RETURNING id",
+        "INSERT INTO channel_slots (schedule, zone, moment, local_time, definition, manual, is_test, state, reason, finished_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $8 = 'skipped' THEN clock_timestamp() END)
+         ON CONFLICT (schedule, zone, moment) DO NOTHING RETURNING id",
     )
-    .bind(schedule)
-    .bind(moment)
-    .bind(definition)
-    .bind(manual)
+    .bind(new.schedule)
+    .bind(new.zone)
+    .bind(new.moment)
+    .bind(new.local_time)
+    .bind(new.definition)
+    .bind(new.origin != SlotOrigin::Due)
+    .bind(new.origin == SlotOrigin::Test)
     .bind(state)
     .bind(reason)
     .fetch_optional(conn)
     .await
 }
 
-/// Whether a slot of this schedule is still at work.
-pub async fn is_busy(conn: &mut PgConnection, schedule: &str) -> sqlx::Result<bool> {
-    sqlx::query_scalar("SELECT EXISTS (SELECT FROM channel_slots WHERE schedule = $1 AND state = 'open')")
-        .bind(schedule)
-        .fetch_one(conn)
-        .await
+/// Whether a slot of this schedule and zone is still at work. What somebody tries holds nothing up.
+pub async fn is_busy(conn: &mut PgConnection, schedule: &str, zone: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM channel_slots WHERE schedule = $1 AND zone = $2 AND state = 'open' AND NOT is_test)",
+    )
+    .bind(schedule)
+    .bind(zone)
+    .fetch_one(conn)
+    .await
 }
 
-/// Whether a slot of the same schedule that was made before this one is still at work.
+/// Whether a slot of the same schedule and zone that was made before this one is still at work.
 pub async fn must_wait(conn: &mut PgConnection, slot: &Slot) -> sqlx::Result<bool> {
     sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM channel_slots WHERE schedule = $1 AND state = 'open' AND id < $2)",
+        "SELECT EXISTS (SELECT FROM channel_slots WHERE schedule = $1 AND zone = $2 AND state = 'open' AND NOT is_test AND id < $3)",
     )
     .bind(&slot.schedule)
+    .bind(&slot.zone)
     .bind(slot.id)
     .fetch_one(conn)
     .await
@@ -127,158 +149,19 @@ pub async fn must_wait(conn: &mut PgConnection, slot: &Slot) -> sqlx::Result<boo
 /// A slot.
 pub async fn get(conn: &mut PgConnection, id: SlotId) -> sqlx::Result<Option<Slot>> {
     sqlx::query_as(
-        "SELECT id, schedule, moment, definition, state, reason, last_user FROM channel_slots WHERE id = $1",
+        "SELECT id, schedule, zone, moment, local_time, is_test, definition, state, reason, last_user FROM channel_slots WHERE id = $1",
     )
     .bind(id)
     .fetch_optional(conn)
     .await
-}
-
-/// The calls of the agent that were counted for a user of a slot for whom it is to be asked, or being asked; `None`: this part has ended.
-pub async fn runs_of_asked(conn: &mut PgConnection, id: SlotId, user_id: &str) -> sqlx::Result<Option<i32>> {
-    sqlx::query_scalar(
-        "SELECT runs FROM channel_slot_users WHERE slot_id = $1 AND user_id = $2 AND outcome = 'asked'",
-    )
-    .bind(id)
-    .bind(user_id)
-    .fetch_optional(conn)
-    .await
-}
-
-/// Counts a call of the agent for a user, before it is made, or gives one back that began no run.
-pub async fn count_run(
-    conn: &mut PgConnection,
-    id: SlotId,
-    user_id: &str,
-    given_back: bool,
-) -> sqlx::Result<()> {
-    sqlx::query(
-        "UPDATE channel_slot_users SET runs = runs + $3::INTEGER WHERE slot_id = $1 AND user_id = $2 AND outcome = 'asked'",
-    )
-    .bind(id)
-    .bind(user_id)
-    .bind(if given_back { -1 } else { 1 })
-    .execute(conn)
-    .await?;
-    Ok(())
 }
 
 /// A slot, locked until the caller's transaction ends. Rows that refer to it may be inserted meanwhile.
 pub async fn lock(conn: &mut PgConnection, id: SlotId) -> sqlx::Result<Option<Slot>> {
-    sqlx::query_as("SELECT id, schedule, moment, definition, state, reason, last_user FROM channel_slots WHERE id = $1 FOR NO KEY UPDATE")
+    sqlx::query_as("SELECT id, schedule, zone, moment, local_time, is_test, definition, state, reason, last_user FROM channel_slots WHERE id = $1 FOR NO KEY UPDATE")
         .bind(id)
         .fetch_optional(conn)
         .await
-}
-
-/// About how many users an audience has, those on this plan or all who have a phone, as Postgres estimates it.
-pub async fn audience_estimate(conn: &mut PgConnection, plan: Option<&str>) -> sqlx::Result<i64> {
-    let estimate = match plan {
-        Some(plan) => {
-            sqlx::query_scalar("EXPLAIN (FORMAT JSON) SELECT FROM channel_users WHERE plan = lower($1)")
-                .bind(plan)
-        }
-        None => sqlx::query_scalar("EXPLAIN (FORMAT JSON) SELECT FROM channel_links WHERE ended_at IS NULL"),
-    };
-    let estimate: Value = estimate.fetch_one(conn).await?;
-    Ok(estimate[0]["Plan"]["Plan Rows"].as_i64().unwrap_or_default())
-}
-
-/// The next users of an audience after this one, in order: one user, or those on a plan, or all who have a phone.
-/// Each kind of audience has its own statement; in a combined one the planner reads every link for every page.
-pub async fn audience(
-    conn: &mut PgConnection,
-    after: Option<&str>,
-    user: Option<&str>,
-    plan: Option<&str>,
-    number: i64,
-) -> sqlx::Result<Vec<String>> {
-    let after = after.unwrap_or_default();
-    let users = match (user, plan) {
-        (Some(user), _) => {
-            sqlx::query_scalar("SELECT id FROM channel_users WHERE id > $1 AND id = $3 LIMIT $2")
-                .bind(after)
-                .bind(number)
-                .bind(user)
-        }
-        (None, Some(plan)) => {
-            sqlx::query_scalar("SELECT id FROM channel_users WHERE id > $1 AND plan = lower($3) ORDER BY id LIMIT $2")
-                .bind(after)
-                .bind(number)
-                .bind(plan)
-        }
-        (None, None) => sqlx::query_scalar(
-            "SELECT user_id FROM channel_links WHERE user_id > $1 AND ended_at IS NULL AND unproven_since IS NULL ORDER BY user_id LIMIT $2",
-        )
-        .bind(after)
-        .bind(number),
-    };
-    users.fetch_all(conn).await
-}
-
-/// A user's part of a slot.
-#[derive(Clone, Debug)]
-pub struct UserPart<'a> {
-    /// Whose.
-    pub user_id: &'a str,
-    /// What it came to so far.
-    pub outcome: PartOutcome,
-    /// Why it came to nothing.
-    pub reason: Option<&'a str>,
-    /// The WhatsApp copy.
-    pub delivery_id: Option<DeliveryId>,
-}
-
-/// Notes users as dealt with, each once for ever.
-pub async fn add_users(conn: &mut PgConnection, slot_id: SlotId, parts: &[UserPart<'_>]) -> sqlx::Result<()> {
-    let users: Vec<&str> = parts.iter().map(|part| part.user_id).collect();
-    let outcomes: Vec<PartOutcome> = parts.iter().map(|part| part.outcome).collect();
-    let reasons: Vec<Option<&str>> = parts.iter().map(|part| part.reason).collect();
-    let deliveries: Vec<Option<DeliveryId>> = parts.iter().map(|part| part.delivery_id).collect();
-    sqlx::query(
-        "INSERT INTO channel_slot_users (slot_id, user_id, outcome, reason, delivery_id)
-         SELECT $1, user_id, outcome, reason, delivery_id FROM unnest($2::TEXT[], $3::TEXT[], $4::TEXT[], $5::UUID[]) AS new (user_id, outcome, reason, delivery_id)",
-    )
-    .bind(slot_id)
-    .bind(&users)
-    .bind(&outcomes)
-    .bind(&reasons)
-    .bind(&deliveries)
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Whether a slot is open and nobody behind this user has been dealt with.
-pub async fn is_still_before(conn: &mut PgConnection, id: SlotId, after: Option<&str>) -> sqlx::Result<bool> {
-    sqlx::query_scalar("SELECT EXISTS (SELECT FROM channel_slots WHERE id = $1 AND state = 'open' AND coalesce(last_user, '') <= $2)")
-        .bind(id)
-        .bind(after.unwrap_or_default())
-        .fetch_one(conn)
-        .await
-}
-
-/// Locks the page of an audience that ends with this user until the caller's transaction ends: another run at the
-/// same page waits.
-pub async fn take_page(conn: &mut PgConnection, id: SlotId, last_user: &str) -> sqlx::Result<()> {
-    sqlx::query(
-        "SELECT pg_advisory_xact_lock(hashtextextended(format('page %s %s', $1::BIGINT, $2::TEXT), 0))",
-    )
-    .bind(id)
-    .bind(last_user)
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Waits until whoever has the page that ends with this user has committed or given up.
-pub async fn wait_for_page(conn: &mut PgConnection, id: SlotId, last_user: &str) -> sqlx::Result<()> {
-    sqlx::query("SELECT pg_advisory_xact_lock_shared(hashtextextended(format('page %s %s', $1::BIGINT, $2::TEXT), 0))")
-        .bind(id)
-        .bind(last_user)
-        .execute(conn)
-        .await?;
-    Ok(())
 }
 
 /// Advances an open slot from one user to another: everybody up to there is dealt with. False: the slot has ended, or
@@ -295,21 +178,6 @@ pub async fn advance(
     .bind(id)
     .bind(from)
     .bind(to)
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected() == 1)
-}
-
-/// What a user's part of a slot that the agent was at work on came to. False: it had ended.
-pub async fn end_asked(conn: &mut PgConnection, slot_id: SlotId, part: &UserPart<'_>) -> sqlx::Result<bool> {
-    let done = sqlx::query(
-        "UPDATE channel_slot_users SET outcome = $3, reason = $4, delivery_id = $5 WHERE slot_id = $1 AND user_id = $2 AND outcome = 'asked'",
-    )
-    .bind(slot_id)
-    .bind(part.user_id)
-    .bind(part.outcome)
-    .bind(part.reason)
-    .bind(part.delivery_id)
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
@@ -337,29 +205,6 @@ pub async fn end_audience(conn: &mut PgConnection, id: SlotId) -> sqlx::Result<(
     Ok(())
 }
 
-/// Whether the whole audience of a slot is dealt with and no user waits for the agent. The caller holds the slot's
-/// lock.
-pub async fn is_worked_off(conn: &mut PgConnection, id: SlotId) -> sqlx::Result<bool> {
-    sqlx::query_scalar(
-        "SELECT s.audience_done_at IS NOT NULL AND NOT EXISTS (SELECT FROM channel_slot_users u WHERE u.slot_id = s.id AND u.outcome = 'asked')
-         FROM channel_slots s WHERE s.id = $1",
-    )
-    .bind(id)
-    .fetch_one(conn)
-    .await
-}
-
-/// Whether the agent failed for everybody of a slot, who are some.
-pub async fn agent_failed_for_all(conn: &mut PgConnection, id: SlotId) -> sqlx::Result<bool> {
-    sqlx::query_scalar(
-        "SELECT (SELECT user_id FROM channel_slot_users WHERE slot_id = $1 ORDER BY user_id LIMIT 1) IS NOT NULL
-            AND (SELECT user_id FROM channel_slot_users WHERE slot_id = $1 AND outcome <> 'agent_failed' ORDER BY user_id LIMIT 1) IS NULL",
-    )
-    .bind(id)
-    .fetch_one(conn)
-    .await
-}
-
 /// Results of a slot. Users and deliveries are counted separately.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Past {
@@ -367,8 +212,12 @@ pub struct Past {
     pub moment: DateTime<Utc>,
     /// When it was fired.
     pub fired_at: DateTime<Utc>,
+    /// Whose users it was for; empty: everybody of the audience.
+    pub zone: String,
     /// Fired by hand.
     pub manual: bool,
+    /// Somebody tried the schedule with one user.
+    pub is_test: bool,
     /// How far it is.
     pub state: SlotState,
     /// Why it was skipped or failed.
@@ -401,7 +250,7 @@ pub async fn last(
     users: i64,
 ) -> sqlx::Result<Vec<Past>> {
     sqlx::query_as(
-        "SELECT s.moment, s.fired_at, s.manual, s.state, s.reason, count(u.user_id) = $3 AS is_sample,
+        "SELECT s.moment, s.fired_at, s.zone, s.manual, s.is_test, s.state, s.reason, count(u.user_id) = $3 AS is_sample,
                 count(*) FILTER (WHERE u.outcome = 'asked') AS asked,
                 count(*) FILTER (WHERE u.outcome = 'agent_failed') AS agent_failed,
                 count(*) FILTER (WHERE u.outcome = 'empty') AS not_planned,
@@ -412,7 +261,7 @@ pub async fn last(
          FROM (SELECT * FROM channel_slots WHERE schedule = $1 ORDER BY moment DESC LIMIT $2) s
          LEFT JOIN LATERAL (SELECT * FROM channel_slot_users p WHERE p.slot_id = s.id ORDER BY p.user_id LIMIT $3) u ON TRUE
          LEFT JOIN channel_deliveries d ON d.id = u.delivery_id
-         GROUP BY s.id, s.moment, s.fired_at, s.manual, s.state, s.reason ORDER BY s.moment DESC",
+         GROUP BY s.id, s.moment, s.fired_at, s.zone, s.manual, s.is_test, s.state, s.reason ORDER BY s.moment DESC",
     )
     .bind(schedule)
     .bind(number)

@@ -129,3 +129,13 @@ pub async fn are_others(conn: &mut PgConnection, id: &str) -> sqlx::Result<bool>
         .fetch_one(conn)
         .await
 }
+
+/// Which of these users there are not.
+pub async fn unknown(conn: &mut PgConnection, ids: &[&String]) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar(
+        "SELECT named.id FROM unnest($1::TEXT[]) AS named (id) WHERE NOT EXISTS (SELECT FROM channel_users u WHERE u.id = named.id)",
+    )
+    .bind(ids)
+    .fetch_all(conn)
+    .await
+}

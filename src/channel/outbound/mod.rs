@@ -12,6 +12,8 @@ pub(crate) mod obstacles;
 pub mod planning;
 /// Plans what we say of our own accord.
 pub mod proactive;
+/// What quiet hours mean for a delivery.
+pub mod quiet_rule;
 /// What a failed attempt to send means.
 mod send_failures;
 /// The job that sends a chunk.

@@ -58,6 +58,7 @@ pub(super) fn end_of_chunk(obstacle: Obstacle) -> End {
         Obstacle::NotLinked
         | Obstacle::Empty
         | Obstacle::TemplateVariable
+        | Obstacle::QuietHours
         | Obstacle::Quota
         | Obstacle::Window => End::Blocked,
     }
@@ -70,6 +71,7 @@ pub(crate) fn told(obstacle: Obstacle) -> String {
         Obstacle::OptedOut => "the person wants no proactive messages",
         Obstacle::Empty => "there is nothing to say",
         Obstacle::TemplateVariable => "a variable of the template is blank or too long",
+        Obstacle::QuietHours => "it falls into quiet hours, which it does not wait out",
         Obstacle::Quota => "the allowance has no room",
         Obstacle::Window => "the person has not written for 24 hours",
     };

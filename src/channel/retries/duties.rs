@@ -4,7 +4,8 @@ use queue::job::NewJob;
 use queue::transaction::Transaction;
 use store::ids::SlotId;
 use store::retries;
-use store::slots::{PartOutcome, Slot, SlotState};
+use store::slot_users::PartOutcome;
+use store::slots::{Slot, SlotState};
 
 use super::{Answered, NOT_CLOSED, Result, refused};
 use crate::kinds::{PromptUser, RunDuty};
@@ -39,7 +40,7 @@ pub(super) async fn run_again(tx: &mut Transaction, slot_id: SlotId) -> Result<A
         Some(_) => None,
     };
     let Some((new, left)) = made else { return refused("another slot has gone on with it already") };
-    tx.enqueue(NewJob::of(&RunDuty { slot: new }).lane(lanes::schedule(&slot.schedule))).await?;
+    tx.enqueue(NewJob::of(&RunDuty { slot: new }).lane(lanes::schedule(&slot.schedule, &slot.zone))).await?;
     let prompts = left.into_iter().map(|user| NewJob::of(&PromptUser { slot: new, user, again: false }));
     tx.enqueue_batch(prompts.collect()).await?;
     Ok(Answered::Retried(format!("slot {new}")))

@@ -8,16 +8,21 @@ use queue::attempt::Attempt;
 use queue::failure::Failure;
 use queue::job::NewJob;
 use queue::transaction::Transaction;
+use store::audiences::{self, ZonePart};
+use store::deliveries::Obstacle;
 use store::ids::{ConversationId, SlotId};
-use store::slots::{self, PartOutcome, Slot, SlotState, UserPart};
+use store::slot_users::{self, PartOutcome, UserPart};
+use store::slots::{self, Slot, SlotState};
 use store::users::User;
 
 use super::ending;
 use crate::app::App;
 use crate::kinds::PromptUser;
 use crate::outbound::proactive::eligibility::{self, Eligibilities};
+use crate::outbound::quiet_rule::{QuietVerdict, WhenQuiet};
 use crate::schedules::definition::{Definition, Overlap};
-use crate::schedules::duty::{filled, say};
+use crate::schedules::duty::{filled, marked, say};
+use crate::schedules::firing;
 
 /// The slot before this one is let end like this.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -30,6 +35,8 @@ pub struct AudienceRun<'a> {
     app: &'a App,
     slot: Slot,
     definition: Definition,
+    /// Of whom it consists; `None`: of everybody.
+    part: Option<ZonePart>,
 }
 
 /// Some users of the audience, and the transaction in which they are dealt with: a crash loses or repeats all of it or nothing.
@@ -37,6 +44,8 @@ pub struct Page {
     tx: Transaction,
     /// The last user of the page before.
     after: Option<String>,
+    /// The last one of those found, for the next page.
+    last_user: Option<String>,
     users: Vec<String>,
     pub is_last: bool,
     /// The slot had come further when the page was taken: nothing is done.
@@ -62,7 +71,8 @@ impl<'a> AudienceRun<'a> {
         if definition.overlap == Overlap::Wait && slots::must_wait(&mut conn, &slot).await? {
             return Err(Failure::Snooze(PAUSE));
         }
-        Ok(Some(Self { app, slot, definition }))
+        let part = firing::part_of_slot(&mut conn, &definition, &slot.zone).await?;
+        Ok(Some(Self { app, slot, definition, part }))
     }
 
     /// The pages that are left, until the last one or this moment.
@@ -70,7 +80,7 @@ impl<'a> AudienceRun<'a> {
         stream::try_unfold(Some(self.slot.last_user.clone()), move |after| async move {
             let Some(after) = after.filter(|_| Instant::now() < end) else { return Ok(None) };
             let page = self.take(after).await?;
-            let next = (!page.is_last).then(|| page.users.last().cloned());
+            let next = (!page.is_last).then(|| page.last_user.clone());
             Ok(Some((page, next)))
         })
     }
@@ -79,38 +89,71 @@ impl<'a> AudienceRun<'a> {
     async fn take(&self, after: Option<String>) -> Result<Page, Failure> {
         let mut tx = self.app.begin().await?;
         store::statement_settings::find_by_index(&mut tx).await?;
-        let audience = &self.definition.audience;
-        let (user, plan) = (audience.user.as_deref(), audience.plan.as_deref());
-        let users = slots::audience(&mut tx, after.as_deref(), user, plan, PAGE).await?;
-        let is_last = i64::try_from(users.len()).is_ok_and(|found| found < PAGE);
-        if let Some(last_user) = users.last() {
-            slots::take_page(&mut tx, self.slot.id, last_user).await?;
+        let audience = self.definition.audience.as_stored();
+        let found = audiences::page(&mut tx, &audience, self.part.as_ref(), after.as_deref(), PAGE).await?;
+        let is_last = i64::try_from(found.len()).is_ok_and(|found| found < PAGE);
+        let last_user = found.last().cloned();
+        if let Some(last_user) = &last_user {
+            audiences::take_page(&mut tx, self.slot.id, last_user).await?;
         }
+        let mut users = found;
+        let elsewhere = slot_users::dealt_with_elsewhere(&mut tx, &self.slot, &users).await?;
+        users.retain(|user| !elsewhere.contains(user));
         let ids: Vec<&str> = users.iter().map(String::as_str).collect();
         let (mut eligibilities, mut conversations) = (Eligibilities::new(), HashMap::new());
         store::links::lock_of_users(&mut tx, &ids).await?;
-        if self.definition.content.message.is_some() && !users.is_empty() {
+        let is_dropped_when_quiet =
+            !self.slot.is_test && self.definition.quiet_rule().then == WhenQuiet::Skip;
+        if (self.definition.content.message.is_some() || is_dropped_when_quiet) && !users.is_empty() {
             eligibilities = eligibility::read(&mut tx, &self.app.settings, &ids).await?;
             // A user who was erased meanwhile is left out.
             let known: Vec<&str> = ids.into_iter().filter(|id| eligibilities.contains_key(*id)).collect();
             conversations = store::conversations::of_users(&mut tx, &known).await?;
         }
-        let is_stale = !slots::is_still_before(&mut tx, self.slot.id, after.as_deref()).await?;
-        Ok(Page { tx, after, users, is_last, is_stale, eligibilities, conversations })
+        let is_stale = !audiences::is_still_before(&mut tx, self.slot.id, after.as_deref()).await?;
+        Ok(Page { tx, after, last_user, users, is_last, is_stale, eligibilities, conversations })
     }
 
     /// Deals with a page's users, and waits for the page before it.
     pub async fn plan(&self, mut page: Page) -> Result<Page, Failure> {
         if !page.is_stale && !page.users.is_empty() {
+            self.drop_quiet(&mut page).await?;
             match &self.definition.content.message {
                 Some(text) => self.write(&mut page, text).await?,
                 None => self.ask(&mut page).await?,
             }
         }
         if let Some(after) = &page.after {
-            slots::wait_for_page(&mut page.tx, self.slot.id, after).await?;
+            audiences::wait_for_page(&mut page.tx, self.slot.id, after).await?;
         }
         Ok(page)
+    }
+
+    /// Whoever is not to be disturbed, and not later either, is left out before anything is said or the agent is asked.
+    async fn drop_quiet(&self, page: &mut Page) -> Result<(), Failure> {
+        let rule = self.definition.quiet_rule();
+        if self.slot.is_test || rule.then != WhenQuiet::Skip {
+            return Ok(());
+        }
+        let Page { tx, users, eligibilities, .. } = page;
+        let is_quiet = |user: &String| {
+            eligibilities
+                .get(user)
+                .is_some_and(|known| rule.judge(&known.user, known.read_at) == QuietVerdict::Skip)
+        };
+        let (dropped, left): (Vec<String>, Vec<String>) = users.drain(..).partition(is_quiet);
+        let parts: Vec<UserPart<'_>> = dropped
+            .iter()
+            .map(|user_id| UserPart {
+                user_id,
+                outcome: PartOutcome::Blocked,
+                reason: Some(Obstacle::QuietHours.as_str()),
+                delivery_id: None,
+            })
+            .collect();
+        slot_users::add_users(tx, &self.slot, &parts).await?;
+        *users = left;
+        Ok(())
     }
 
     /// The words go into the conversations, and copies of them to WhatsApp.
@@ -121,7 +164,8 @@ impl<'a> AudienceRun<'a> {
             .iter()
             .filter_map(|id| page.eligibilities.get(id))
             .map(|eligibility| {
-                (&eligibility.user, filled(slot.moment, &self.definition, &eligibility.user, text))
+                let text = filled(slot.moment, &self.definition, &eligibility.user, text);
+                (&eligibility.user, marked(slot, text))
             })
             .collect();
         let posts: Vec<(ConversationId, &str)> = said
@@ -130,7 +174,7 @@ impl<'a> AudienceRun<'a> {
             .collect();
         store::turns::post(tx, &format!("schedule {}", slot.schedule), slot.id, &posts).await?;
         let parts = say(tx, &self.app.settings, &page.eligibilities, slot, &self.definition, &said).await?;
-        slots::add_users(tx, slot.id, &parts).await?;
+        slot_users::add_users(tx, slot, &parts).await?;
         Ok(())
     }
 
@@ -143,20 +187,20 @@ impl<'a> AudienceRun<'a> {
         let asked =
             |user_id| UserPart { user_id, outcome: PartOutcome::Asked, reason: None, delivery_id: None };
         let parts: Vec<UserPart<'_>> = page.users.iter().map(|user| asked(user.as_str())).collect();
-        slots::add_users(&mut page.tx, slot, &parts).await?;
+        slot_users::add_users(&mut page.tx, &self.slot, &parts).await?;
         Ok(())
     }
 
     /// Commits a page. False: it is not the next one, and nothing of it stays.
     pub async fn keep(&self, mut page: Page, attempt: &Attempt) -> Result<bool, Failure> {
         let (tx, after) = (&mut page.tx, page.after.as_deref());
-        let last_user = page.users.last().map(String::as_str).or(after);
+        let last_user = page.last_user.as_deref().or(after);
         if page.is_stale || !slots::advance(tx, self.slot.id, after, last_user).await? {
             return Ok(false);
         }
         if page.is_last {
             slots::end_audience(tx, self.slot.id).await?;
-            let nobody = page.users.is_empty() && after.is_none();
+            let nobody = page.last_user.is_none() && after.is_none();
             ending::close_if_done(self.app, tx, self.slot.id, self.failed(nobody).as_deref()).await?;
             attempt.complete(tx).await?;
         }
@@ -167,7 +211,8 @@ impl<'a> AudienceRun<'a> {
     /// Why there was nobody to be dealt with, if that is somebody's mistake.
     fn failed(&self, nobody: bool) -> Option<String> {
         let audience = &self.definition.audience;
-        let unknown_user = audience.user.as_deref().filter(|_| nobody);
+        // Somebody who lives elsewhere by now is not unknown.
+        let unknown_user = audience.user.as_deref().filter(|_| nobody && self.part.is_none());
         let unknown_plan =
             audience.plan.as_deref().filter(|plan| self.app.settings.plans.find(plan).is_none());
         unknown_user

@@ -8,13 +8,14 @@ use queue::failure::Failure;
 use queue::transaction::Transaction;
 use serde_json::{Map, Value};
 use store::deliveries::{DeliveryState, Purpose};
-use store::slots::{PartOutcome, Slot, UserPart};
+use store::slot_users::{PartOutcome, UserPart};
+use store::slots::Slot;
 use store::users::User;
 use whatsapp_text::text::WhatsappText;
 
 use super::definition::Definition;
 use super::placeholders::{self, Values};
-use super::zones::tz::Tz;
+use super::zone_choice;
 use crate::app::Settings;
 use crate::outbound::proactive::eligibility::Eligibilities;
 use crate::outbound::proactive::{self, Request};
@@ -23,8 +24,7 @@ use crate::outbound::template;
 /// An author's text with the user's and the slot's values.
 #[must_use]
 pub fn filled(moment: DateTime<Utc>, definition: &Definition, user: &User, text: &str) -> String {
-    let zone: Tz = definition.timezone.parse().unwrap_or(Tz::UTC);
-    let local = moment.with_timezone(&zone);
+    let local = zone_choice::shown_to(definition, user, moment);
     let (date, time, weekday) =
         (local.format("%F").to_string(), local.format("%H:%M").to_string(), local.format("%A").to_string());
     let values = Values {
@@ -42,6 +42,15 @@ pub fn filled(moment: DateTime<Utc>, definition: &Definition, user: &User, text:
 #[must_use]
 pub fn converted(settings: &Settings, definition: &Definition, text: &str) -> WhatsappText {
     WhatsappText::of(text, definition.content.format(settings.agent.format))
+}
+
+/// What is said when somebody tries a schedule begins with this, so that the person knows why it comes twice. A template cannot be changed.
+const TEST_MARK: &str = "[Test] ";
+
+/// Words as they are said at a slot.
+#[must_use]
+pub fn marked(slot: &Slot, text: String) -> String {
+    if slot.is_test { format!("{TEST_MARK}{text}") } else { text }
 }
 
 /// The variables of a definition's template, as WhatsApp takes them; `None`: it has no template.
@@ -69,6 +78,8 @@ pub async fn say<'a>(
     let content_sid = definition.template.as_ref().map(|template| template.content_sid.as_str());
     let texts: Vec<WhatsappText> =
         said.iter().map(|(_, text)| converted(settings, definition, text)).collect();
+    // Whoever tries a schedule wants to see it now.
+    let quiet = (!slot.is_test).then(|| definition.quiet_rule());
     let requests = said.iter().zip(&texts).zip(&variables).map(|(((user, _), text), variables)| Request {
         user_id: &user.id,
         purpose: Purpose::Scheduled,
@@ -76,6 +87,7 @@ pub async fn say<'a>(
         template: content_sid.zip(variables.as_ref()),
         expires_at: expires_at(slot, definition),
         waits_for_inbound: false,
+        quiet: quiet.as_ref(),
         not_before: spread(slot, definition, &user.id),
     });
     let planned = proactive::plan_all(tx, eligibilities, requests.collect()).await?;

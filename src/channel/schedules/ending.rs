@@ -19,10 +19,10 @@ pub async fn close_if_done(
     failed: Option<&str>,
 ) -> Result<(), Failure> {
     store::slots::lock(tx, slot_id).await?;
-    if !store::slots::is_worked_off(tx, slot_id).await? {
+    if !store::slot_users::is_worked_off(tx, slot_id).await? {
         return Ok(());
     }
-    let agent_failed = store::slots::agent_failed_for_all(tx, slot_id).await?;
+    let agent_failed = store::slot_users::agent_failed_for_all(tx, slot_id).await?;
     end(app, tx, slot_id, failed.or(agent_failed.then_some("the agent failed for everybody"))).await
 }
 
@@ -35,6 +35,9 @@ pub async fn end(
 ) -> Result<(), Failure> {
     let Some(slot) = store::slots::lock(tx, slot_id).await? else { return Ok(()) };
     if !store::slots::end(tx, slot_id, failed).await? {
+        return Ok(());
+    }
+    if slot.is_test {
         return Ok(());
     }
     let in_row = store::schedules::count_end(tx, &slot.schedule, failed.is_some()).await?;

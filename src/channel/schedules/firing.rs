@@ -1,20 +1,26 @@
 //! Fires a schedule: for each moment that has fallen due, a slot and its job in one transaction with the note how far firing has come. Any number of
-//! processes may do this at once; a row per moment, and a lock per schedule, make each moment happen once.
+//! processes may do this at once; a row per moment, and a lock per schedule, make each moment happen once. A schedule in users' own zones has a slot for
+//! each zone of its audience; what was missed, and what is still at work, is judged for each of them.
 //!
 //! Each moment belongs to the crontab expression that held when it came: an edit of the time parts the time at the moment of loading. What a slot
 //! does is always what the file says now.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use queue::enqueue::EnqueueError;
 use queue::job::NewJob;
 use queue::transaction::Transaction;
 use serde_json::Value;
+use sqlx::PgConnection;
+use store::audiences::{self, Who, ZonePart};
 use store::ids::SlotId;
 use store::schedules::ScheduleRow;
-use store::slots::{self, SkipReason, SlotBeginning};
+use store::slots::{self, NewSlot, SkipReason, SlotBeginning, SlotOrigin};
 
-use super::definition::{Definition, Misfire, Overlap, Schedule};
+use super::definition::{Audience, Definition, Misfire, Overlap};
 use super::moments;
+use super::schedule_file::Schedule;
+use super::zone_choice::ZoneChoice;
+use super::zones::tz::Tz;
 use crate::kinds::RunDuty;
 use crate::lanes;
 
@@ -55,9 +61,7 @@ pub async fn load(tx: &mut Transaction, schedule: &Schedule) -> Result<bool, Fir
     let was_there = row.removed_at.is_none_or(|removed_at| row.now - removed_at < MOVED);
     let former: Option<Definition> = serde_json::from_value(row.definition.clone()).ok();
     let former = former.filter(|former| was_there && former.enabled && row.enabled);
-    let keeps_time = former.as_ref().is_some_and(|former| {
-        (&former.cron, &former.timezone) == (&schedule.definition.cron, &schedule.definition.timezone)
-    });
+    let keeps_time = former.as_ref().is_some_and(|former| former.keeps_time_of(&schedule.definition));
     let mut fired_until = row.fired_until;
     if !keeps_time {
         fired_until = fired_until.max(row.now);
@@ -77,16 +81,93 @@ async fn part(
     former: &Schedule,
     definition: &Value,
 ) -> Result<(), FireError> {
-    let (due, _) = moments::last(&former.cron, former.zone, row.fired_until, row.now, AT_MOST);
-    for moment in due {
-        let beginning = if row.now - moment <= ON_TIME {
-            SlotBeginning::Open
-        } else {
-            SlotBeginning::Skipped(SkipReason::Edited)
-        };
-        open(tx, &row.name, definition, moment, false, beginning).await?;
+    for place in places(tx, former).await? {
+        let (due, _) = moments::last(&former.timing, place.zone, row.fired_until, row.now, AT_MOST);
+        for moment in due {
+            let beginning = if row.now - moment.at <= ON_TIME {
+                SlotBeginning::Open
+            } else {
+                SlotBeginning::Skipped(SkipReason::Edited)
+            };
+            let slot = place.slot(&row.name, definition, moment, beginning);
+            open(tx, &slot).await?;
+        }
     }
     Ok(())
+}
+
+/// Where a schedule falls due.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The zone.
+    pub zone: Tz,
+    /// Whose slots these are: the zone's name, or empty where the schedule has one zone.
+    slot_zone: String,
+}
+
+impl Place {
+    fn slot<'a>(
+        &'a self,
+        schedule: &'a str,
+        definition: &'a Value,
+        moment: moments::Moment,
+        beginning: SlotBeginning,
+    ) -> NewSlot<'a> {
+        NewSlot {
+            schedule,
+            zone: &self.slot_zone,
+            moment: moment.at,
+            local_time: (!self.slot_zone.is_empty()).then_some(moment.local),
+            definition,
+            origin: SlotOrigin::Due,
+            beginning,
+        }
+    }
+}
+
+/// The zones in which a schedule may fall due: its one, or all that users live in.
+pub async fn places(conn: &mut PgConnection, schedule: &Schedule) -> sqlx::Result<Vec<Place>> {
+    let default = match schedule.zone {
+        ZoneChoice::One(zone) => return Ok(vec![Place { zone, slot_zone: String::new() }]),
+        ZoneChoice::Users { default } => default,
+    };
+    let of = |zone: Tz| Place { zone, slot_zone: zone.to_string() };
+    let names = audiences::zones(conn).await?;
+    let others = names.iter().filter_map(|name| name.parse::<Tz>().ok()).map(of);
+    let others = others.filter(|place| place.slot_zone != default.to_string());
+    Ok(std::iter::once(of(default)).chain(others).collect())
+}
+
+/// The users of a slot with this zone; `None`: everybody of the audience.
+pub(super) async fn part_of_slot(
+    conn: &mut PgConnection,
+    definition: &Definition,
+    slot_zone: &str,
+) -> sqlx::Result<Option<ZonePart>> {
+    if slot_zone.is_empty() {
+        return Ok(None);
+    }
+    let mut names = vec![slot_zone.to_owned()];
+    let with_unknown = ZoneChoice::of(definition).is_ok_and(|choice| choice.main().to_string() == slot_zone);
+    if with_unknown {
+        // Whoever lives in a zone that the rules have no more is not forgotten.
+        let others = audiences::zones(conn).await?;
+        names.extend(others.into_iter().filter(|name| name.parse::<Tz>().is_err()));
+    }
+    Ok(Some(ZonePart { names, with_unknown }))
+}
+
+/// Whether there is somebody to write to there. A user who does not exist is looked for, and told of, in the slot.
+async fn has_audience(conn: &mut PgConnection, definition: &Definition, place: &Place) -> sqlx::Result<bool> {
+    let Some(part) = part_of_slot(conn, definition, &place.slot_zone).await? else { return Ok(true) };
+    let audience = definition.audience.as_stored();
+    if !audiences::page(conn, &audience, Some(&part), None, 1).await?.is_empty() {
+        return Ok(true);
+    }
+    match audience.who {
+        Who::User(user) if part.with_unknown => Ok(store::users::get(conn, user).await?.is_none()),
+        _ => Ok(false),
+    }
 }
 
 /// Fires what has fallen due of a schedule whose row the caller has locked and which has this definition. Returns how many slots were opened.
@@ -95,62 +176,108 @@ pub async fn fire(tx: &mut Transaction, schedule: &Schedule, row: &ScheduleRow) 
     if !(definition.enabled && row.enabled) {
         return Ok(0);
     }
-    let (due, more) = moments::last(&schedule.cron, schedule.zone, row.fired_until, row.now, AT_MOST);
-    if more {
-        tracing::warn!(
-            schedule = row.name,
-            "Schedule {} missed more than {AT_MOST} moments; those before the last {AT_MOST} are not written down",
-            row.name
-        );
+    let (mut opened, mut has_moved) = (0, false);
+    for place in places(tx, schedule).await? {
+        let (due, more) = moments::last(&schedule.timing, place.zone, row.fired_until, row.now, AT_MOST);
+        // Users who come to live somewhere later are not owed what is past by then.
+        has_moved |= !due.is_empty() || matches!(schedule.zone, ZoneChoice::Users { .. });
+        if due.is_empty() || !has_audience(tx, definition, &place).await? {
+            continue;
+        }
+        if more {
+            tracing::warn!(
+                schedule = row.name,
+                "Schedule {} missed more than {AT_MOST} moments; those before the last {AT_MOST} are not written down",
+                row.name
+            );
+        }
+        opened += fire_in(tx, schedule, row, &place, &due).await?;
     }
+    if has_moved {
+        store::schedules::advance(tx, &row.name, row.now).await?;
+    }
+    Ok(opened)
+}
+
+/// Fires what has fallen due in one zone.
+async fn fire_in(
+    tx: &mut Transaction,
+    schedule: &Schedule,
+    row: &ScheduleRow,
+    place: &Place,
+    due: &[moments::Moment],
+) -> Result<usize, FireError> {
+    let definition = &schedule.definition;
     // With `wait` a slot is opened in any case, and its duty lets the one before it end.
-    let busy =
-        !due.is_empty() && definition.overlap == Overlap::Skip && slots::is_busy(tx, &row.name).await?;
+    let busy = definition.overlap == Overlap::Skip && slots::is_busy(tx, &row.name, &place.slot_zone).await?;
+    let is_excepted = |moment: &moments::Moment| moments::is_excepted(&schedule.timing, place.zone, *moment);
+    let last = due.iter().rposition(|moment| !is_excepted(moment));
     let mut opened = 0;
     for (at, moment) in due.iter().enumerate() {
-        let is_last = at + 1 == due.len();
-        let late = row.now - *moment;
+        let late = row.now - moment.at;
         let counts = match definition.misfire {
             Misfire::All => true,
-            Misfire::Once => is_last && (late <= ON_TIME || *moment + definition.misfire_grace >= row.now),
+            Misfire::Once => {
+                last == Some(at) && (late <= ON_TIME || moment.at + definition.misfire_grace >= row.now)
+            }
             Misfire::Skip => late <= ON_TIME,
         };
         let beginning = match (counts, busy) {
+            _ if is_excepted(moment) => SlotBeginning::Skipped(SkipReason::ExceptedDay),
             (false, _) => SlotBeginning::Skipped(SkipReason::Misfire),
             (true, true) => SlotBeginning::Skipped(SkipReason::Overlap),
             (true, false) => SlotBeginning::Open,
         };
-        let slot = open(tx, &row.name, &row.definition, *moment, false, beginning).await?;
+        let slot = open(tx, &place.slot(&row.name, &row.definition, *moment, beginning)).await?;
         opened += usize::from(slot.is_some());
-    }
-    if !due.is_empty() {
-        store::schedules::advance(tx, &row.name, row.now).await?;
     }
     Ok(opened)
 }
 
 /// Fires a schedule by hand, now. Returns the slot.
 pub async fn fire_now(tx: &mut Transaction, row: &ScheduleRow) -> Result<Option<SlotId>, FireError> {
-    open(tx, &row.name, &row.definition, row.now, true, SlotBeginning::Open).await
+    open(tx, &by_hand(row, &row.definition, SlotOrigin::Manual)).await
 }
 
-async fn open(
+/// Tries a schedule with one user, now, whoever its audience is. Returns the slot.
+pub async fn fire_test(
     tx: &mut Transaction,
-    name: &str,
-    definition: &Value,
-    moment: DateTime<Utc>,
-    manual: bool,
-    beginning: SlotBeginning,
+    row: &ScheduleRow,
+    user: &str,
 ) -> Result<Option<SlotId>, FireError> {
-    let slot = slots::create(tx, name, moment, definition, manual, beginning).await?;
-    match (slot, beginning) {
+    let mut definition: Definition = serde_json::from_value(row.definition.clone())?;
+    definition.audience = Audience { user: Some(user.to_owned()), ..Audience::default() };
+    let definition = serde_json::to_value(definition)?;
+    open(tx, &by_hand(row, &definition, SlotOrigin::Test)).await
+}
+
+fn by_hand<'a>(row: &'a ScheduleRow, definition: &'a Value, origin: SlotOrigin) -> NewSlot<'a> {
+    NewSlot {
+        schedule: &row.name,
+        zone: "",
+        moment: row.now,
+        local_time: None,
+        definition,
+        origin,
+        beginning: SlotBeginning::Open,
+    }
+}
+
+async fn open(tx: &mut Transaction, new: &NewSlot<'_>) -> Result<Option<SlotId>, FireError> {
+    let NewSlot { schedule: name, zone, moment, .. } = new;
+    let slot = slots::create(tx, new).await?;
+    match (slot, new.beginning) {
         (Some(slot), SlotBeginning::Open) => {
-            tx.enqueue(NewJob::of(&RunDuty { slot }).lane(lanes::schedule(name))).await?;
-            tracing::info!(slot.id = slot.0, schedule = name, "Fired schedule {name} of {moment}");
+            let job = NewJob::of(&RunDuty { slot });
+            // What somebody tries waits for no broadcast.
+            let job =
+                if new.origin == SlotOrigin::Test { job } else { job.lane(lanes::schedule(name, zone)) };
+            tx.enqueue(job).await?;
+            tracing::info!(slot.id = slot.0, schedule = name, "Fired schedule {name} of {moment} {zone}");
             Ok(Some(slot))
         }
         (Some(_), SlotBeginning::Skipped(reason)) => {
-            tracing::warn!(schedule = name, "Left out {name} of {moment}: {reason}");
+            tracing::warn!(schedule = name, "Left out {name} of {moment} {zone}: {reason}");
             Ok(None)
         }
         (None, _) => Ok(None),

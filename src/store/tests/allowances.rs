@@ -57,6 +57,7 @@ async fn reserved(
         text: "hi",
         template: None,
         expires_at: Utc::now() + TimeDelta::hours(1),
+        quiet_rule: None,
         beginning: Beginning::Open(Opening {
             address_id: address,
             link_id: link,

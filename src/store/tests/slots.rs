@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
-use serde_json::json;
+use chrono::{DateTime, NaiveDateTime, Utc};
+use serde_json::Value;
+use store::audiences::{self, Audience, Who, ZonePart};
 use store::ids::SlotId;
+use store::slot_users::{self, PartOutcome, UserPart};
+use store::slots::{NewSlot, SlotBeginning, SlotOrigin};
 use store::{links, slots, users};
 
 use crate::{Tables, find};
@@ -17,10 +20,7 @@ async fn a_slot_moves_on_only_from_where_it_stands() {
         .execute(&mut *conn)
         .await
         .unwrap();
-    let slot = slots::create(&mut conn, "daily", Utc::now(), &json!({}), false, slots::SlotBeginning::Open)
-        .await
-        .unwrap()
-        .unwrap();
+    let slot = slots::create(&mut conn, &due("", Utc::now(), None)).await.unwrap().unwrap();
 
     for (from, to, moved) in [
         (Some("a"), "b", false),
@@ -32,11 +32,11 @@ async fn a_slot_moves_on_only_from_where_it_stands() {
         assert_eq!(slots::advance(&mut conn, slot, from, Some(to)).await.unwrap(), moved, "{from:?} to {to}");
     }
     for (after, is_before) in [(None, false), (Some("c"), false), (Some("d"), true), (Some("e"), true)] {
-        assert_eq!(slots::is_still_before(&mut conn, slot, after).await.unwrap(), is_before, "{after:?}");
+        assert_eq!(audiences::is_still_before(&mut conn, slot, after).await.unwrap(), is_before, "{after:?}");
     }
     slots::end(&mut conn, slot, None).await.unwrap();
     assert!(!slots::advance(&mut conn, slot, Some("d"), Some("e")).await.unwrap(), "it has ended");
-    assert!(!slots::is_still_before(&mut conn, slot, Some("d")).await.unwrap(), "it has ended");
+    assert!(!audiences::is_still_before(&mut conn, slot, Some("d")).await.unwrap(), "it has ended");
 }
 
 #[tokio::test]
@@ -47,13 +47,13 @@ async fn a_page_waits_for_the_one_before_it_in_the_database_alone() {
         tables.pg.begin().await.unwrap(),
         tables.pg.begin().await.unwrap(),
     );
-    slots::take_page(&mut first, SlotId(1), "b").await.unwrap();
-    slots::take_page(&mut second, SlotId(1), "c").await.unwrap();
-    slots::take_page(&mut other, SlotId(2), "b").await.unwrap();
+    audiences::take_page(&mut first, SlotId(1), "b").await.unwrap();
+    audiences::take_page(&mut second, SlotId(1), "c").await.unwrap();
+    audiences::take_page(&mut other, SlotId(2), "b").await.unwrap();
 
-    slots::wait_for_page(&mut first, SlotId(1), "a").await.unwrap();
+    audiences::wait_for_page(&mut first, SlotId(1), "a").await.unwrap();
     let mut waiting = tokio::spawn(async move {
-        slots::wait_for_page(&mut second, SlotId(1), "b").await.unwrap();
+        audiences::wait_for_page(&mut second, SlotId(1), "b").await.unwrap();
         second.rollback().await.unwrap();
     });
     let blocked = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
@@ -87,19 +87,125 @@ async fn an_audience_is_one_user_or_a_plan_or_all_who_have_a_phone_in_order() {
         .await
         .unwrap();
 
-    for (after, user, plan, expected) in [
-        (None, None, None, vec!["ann", "bob"]),
-        (Some("ann"), None, None, vec!["bob"]),
-        (None, None, Some("PRO"), vec!["ann", "cid"]),
-        (Some("cid"), None, Some("pro"), vec!["dan"]),
-        (None, Some("dan"), None, vec!["dan"]),
-        (Some("dan"), Some("dan"), None, vec![]),
-        (None, Some("eve"), None, vec![]),
+    let dan = [String::from("dan")];
+    let some = ["dan", "ann", "eve"].map(String::from);
+    for (after, who, except, expected) in [
+        (None, Who::Everyone, &[][..], vec!["ann", "bob"]),
+        (Some("ann"), Who::Everyone, &[], vec!["bob"]),
+        (None, Who::Everyone, &some, vec!["bob"]),
+        (None, Who::Plan("PRO"), &[], vec!["ann", "cid"]),
+        (None, Who::Plan("pro"), &some, vec!["cid"]),
+        (Some("cid"), Who::Plan("pro"), &[], vec!["dan"]),
+        (None, Who::User("dan"), &[], vec!["dan"]),
+        (Some("dan"), Who::User("dan"), &[], vec![]),
+        (None, Who::User("eve"), &[], vec![]),
+        (None, Who::Users(&some), &[], vec!["ann", "dan"]),
+        (Some("ann"), Who::Users(&some), &[], vec!["dan"]),
+        (None, Who::Users(&some), &dan, vec!["ann"]),
     ] {
-        let users = slots::audience(&mut conn, after, user, plan, 2).await.unwrap();
-        assert_eq!(users, expected, "behind {after:?}: {user:?}, {plan:?}");
+        let audience = Audience { who, except };
+        let users = audiences::page(&mut conn, &audience, None, after, 2).await.unwrap();
+        assert_eq!(users, expected, "behind {after:?}: {audience:?}");
     }
     sqlx::raw_sql("ANALYZE channel_users; ANALYZE channel_links").execute(&mut *conn).await.unwrap();
-    assert_eq!(slots::audience_estimate(&mut conn, Some("PRO")).await.unwrap(), 3);
-    assert_eq!(slots::audience_estimate(&mut conn, None).await.unwrap(), 2);
+    for (who, estimate) in
+        [(Who::Plan("PRO"), 3), (Who::Everyone, 2), (Who::User("dan"), 1), (Who::Users(&some), 3)]
+    {
+        let audience = Audience { who, except: &[] };
+        assert_eq!(audiences::estimate(&mut conn, &audience).await.unwrap(), estimate, "{who:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_part_of_an_audience_is_who_lives_in_a_zone_and_the_zones_are_found_one_by_one() {
+    let tables = Tables::new().await;
+    let mut conn = tables.pg.acquire().await.unwrap();
+    for (number, (user, plan, zone)) in [
+        ("ann", "pro", Some("Europe/Berlin")),
+        ("bob", "pro", None),
+        ("cid", "free", Some("Asia/Tokyo")),
+        ("dan", "pro", Some("Europe/Berlin")),
+        ("eve", "free", Some("Mars/Base")),
+        ("fay", "pro", Some("Asia/Tokyo")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        users::create_or_lock(&mut conn, user, plan).await.unwrap();
+        sqlx::query("UPDATE channel_users SET timezone = $2 WHERE id = $1")
+            .bind(user)
+            .bind(zone)
+            .execute(&mut *conn)
+            .await
+            .unwrap();
+        if user != "dan" {
+            let phone = format!("whatsapp:+1500558000{number}");
+            let address = find(&mut conn, &[&phone]).await.unwrap().address.id;
+            links::create(&mut conn, user, address).await.unwrap();
+        }
+    }
+
+    assert_eq!(audiences::zones(&mut conn).await.unwrap(), ["Asia/Tokyo", "Europe/Berlin", "Mars/Base"]);
+    let berlin = |with_unknown| ZonePart { names: vec!["Europe/Berlin".to_owned()], with_unknown };
+    let mars =
+        ZonePart { names: vec!["Europe/Berlin".to_owned(), "Mars/Base".to_owned()], with_unknown: true };
+    let some = ["dan", "cid", "bob"].map(String::from);
+    for (part, who, expected) in [
+        (berlin(false), Who::Everyone, vec!["ann"]),
+        (berlin(true), Who::Everyone, vec!["ann", "bob"]),
+        (mars.clone(), Who::Everyone, vec!["ann", "bob", "eve"]),
+        (berlin(false), Who::Plan("pro"), vec!["ann", "dan"]),
+        (berlin(true), Who::Plan("PRO"), vec!["ann", "bob", "dan"]),
+        (berlin(true), Who::Users(&some), vec!["bob", "dan"]),
+        (berlin(false), Who::User("dan"), vec!["dan"]),
+        (berlin(true), Who::User("cid"), vec![]),
+    ] {
+        let audience = Audience { who, except: &[] };
+        let users = audiences::page(&mut conn, &audience, Some(&part), None, 5).await.unwrap();
+        assert_eq!(users, expected, "{audience:?} in {part:?}");
+    }
+    let all = Audience { who: Who::Everyone, except: &[] };
+    assert_eq!(audiences::page(&mut conn, &all, Some(&mars), None, 2).await.unwrap(), ["ann", "bob"]);
+    assert_eq!(audiences::page(&mut conn, &all, Some(&mars), Some("bob"), 2).await.unwrap(), ["eve"]);
+}
+
+fn due(zone: &'static str, moment: DateTime<Utc>, local_time: Option<NaiveDateTime>) -> NewSlot<'static> {
+    NewSlot {
+        schedule: "daily",
+        zone,
+        moment,
+        local_time,
+        definition: &Value::Null,
+        origin: SlotOrigin::Due,
+        beginning: SlotBeginning::Open,
+    }
+}
+
+#[tokio::test]
+async fn a_moment_is_a_slot_in_each_zone_and_a_user_is_dealt_with_once_for_its_time() {
+    let tables = Tables::new().await;
+    let mut conn = tables.pg.acquire().await.unwrap();
+    sqlx::raw_sql("INSERT INTO channel_schedules (name, hash, definition) VALUES ('daily', '', '{}')")
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+    let (now, nine) = (Utc::now(), "2026-11-29T09:00:00".parse().unwrap());
+    let create = async |conn: &mut sqlx::PgConnection, zone, moment| {
+        slots::create(conn, &due(zone, moment, Some(nine))).await.unwrap()
+    };
+
+    let berlin = create(&mut conn, "Europe/Berlin", now).await.unwrap();
+    assert!(create(&mut conn, "Europe/Berlin", now).await.is_none(), "it is there already");
+    let cairo = create(&mut conn, "Africa/Cairo", now).await.unwrap();
+    let (berlin, cairo) = (
+        slots::get(&mut conn, berlin).await.unwrap().unwrap(),
+        slots::get(&mut conn, cairo).await.unwrap().unwrap(),
+    );
+    let ann = UserPart { user_id: "ann", outcome: PartOutcome::Planned, reason: None, delivery_id: None };
+    slot_users::add_users(&mut conn, &berlin, std::slice::from_ref(&ann)).await.unwrap();
+
+    let users = ["ann", "bob"].map(String::from);
+    assert_eq!(slot_users::dealt_with_elsewhere(&mut conn, &cairo, &users).await.unwrap(), ["ann"]);
+    let twice = slot_users::add_users(&mut conn, &cairo, &[ann]).await.unwrap_err();
+    assert!(twice.as_database_error().unwrap().is_unique_violation());
 }

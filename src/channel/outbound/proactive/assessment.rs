@@ -1,5 +1,6 @@
 //! What would become of some words to a user as things stand. Looks at no table and no clock.
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use store::deliveries::Obstacle;
 use whatsapp_text::text::WhatsappText;
@@ -7,6 +8,7 @@ use whatsapp_text::text::WhatsappText;
 use super::eligibility::Eligibility;
 use crate::outbound::obstacles::Standing;
 use crate::outbound::planning::{self, ChunkLimits, Origin, PlannedChunk};
+use crate::outbound::quiet_rule::QuietVerdict;
 use crate::outbound::template;
 
 /// What would become of some words.
@@ -14,19 +16,35 @@ use crate::outbound::template;
 pub struct Assessment {
     /// The first thing that stands in the way.
     pub blocked: Option<Obstacle>,
+    /// It waits until then, when quiet hours end.
+    pub waits_until: Option<DateTime<Utc>>,
     /// What would be sent; one without a body for a template.
     pub chunks: Vec<PlannedChunk>,
     /// The template would be sent, since free text is not allowed.
     pub as_template: bool,
 }
 
+impl Assessment {
+    /// Whether nothing stands in the way, and nothing is waited for.
+    #[must_use]
+    pub fn may_be_sent_now(&self) -> bool {
+        self.blocked.is_none() && self.waits_until.is_none()
+    }
+}
+
 /// What would become of some words to a user with this eligibility; `None`: nobody knows the user. `template`: the filled variables of the template, if
-/// there is one.
+/// there is one. `quiet`: what quiet hours say.
 #[must_use]
-pub fn of(eligibility: Option<&Eligibility>, text: &WhatsappText, template: Option<&Value>) -> Assessment {
+pub fn of(
+    eligibility: Option<&Eligibility>,
+    text: &WhatsappText,
+    template: Option<&Value>,
+    quiet: QuietVerdict,
+) -> Assessment {
     let linked = eligibility.filter(|eligibility| eligibility.phone.is_some());
     let Some(eligibility) = linked else {
-        return Assessment { blocked: Some(Obstacle::NotLinked), chunks: Vec::new(), as_template: false };
+        let blocked = Some(Obstacle::NotLinked);
+        return Assessment { blocked, waits_until: None, chunks: Vec::new(), as_template: false };
     };
     let filled = template.filter(|_| !eligibility.window_is_open);
     let as_template = filled.is_some();
@@ -43,7 +61,14 @@ pub fn of(eligibility: Option<&Eligibility>, text: &WhatsappText, template: Opti
         } else if filled.is_some_and(|variables| template::check_filled(variables).is_err()) {
             Some(Obstacle::TemplateVariable)
         } else {
-            (wanted > u64::from(eligibility.allowance.remaining())).then_some(Obstacle::Quota)
+            match quiet {
+                QuietVerdict::Skip => Some(Obstacle::QuietHours),
+                // The allowance is looked at when they end.
+                QuietVerdict::Wait(_) => None,
+                QuietVerdict::Speak => {
+                    (wanted > u64::from(eligibility.allowance.remaining())).then_some(Obstacle::Quota)
+                }
+            }
         }
     };
     let standing = Standing {
@@ -51,7 +76,13 @@ pub fn of(eligibility: Option<&Eligibility>, text: &WhatsappText, template: Opti
         is_opted_out: eligibility.opted_out,
         window_is_open: eligibility.window_is_open,
     };
-    Assessment { blocked: standing.obstacle(as_template, of_words), chunks, as_template }
+    let blocked = standing.obstacle(as_template, of_words);
+    let waits_until = match (quiet, blocked) {
+        // So is the window.
+        (QuietVerdict::Wait(end), None | Some(Obstacle::Window)) => Some(end),
+        _ => None,
+    };
+    Assessment { blocked: blocked.filter(|_| waits_until.is_none()), waits_until, chunks, as_template }
 }
 
 #[cfg(test)]
@@ -124,9 +155,30 @@ mod tests {
             (None, "hi", Some(&good), Some(Obstacle::NotLinked)),
         ] {
             assert_eq!(
-                of(eligibility, &WhatsappText::as_written(text), template).blocked,
+                of(eligibility, &WhatsappText::as_written(text), template, QuietVerdict::Speak).blocked,
                 blocked,
                 "{eligibility:?} {template:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn quiet_hours_come_behind_what_ends_a_delivery_and_before_what_may_change() {
+        let end = DateTime::UNIX_EPOCH + chrono::TimeDelta::hours(8);
+        let closed = Eligibility { window_is_open: false, ..eligibility() };
+        let opted_out = Eligibility { opted_out: true, ..eligibility() };
+        let long = "word ".repeat(1000);
+        for (eligibility, text, quiet, blocked, waits_until) in [
+            (&closed, "hi", QuietVerdict::Wait(end), None, Some(end)),
+            (&closed, "hi", QuietVerdict::Skip, Some(Obstacle::QuietHours), None),
+            (&eligibility(), long.as_str(), QuietVerdict::Wait(end), None, Some(end)),
+            (&opted_out, "hi", QuietVerdict::Wait(end), Some(Obstacle::OptedOut), None),
+        ] {
+            let assessment = of(Some(eligibility), &WhatsappText::as_written(text), None, quiet);
+            assert_eq!(
+                (assessment.blocked, assessment.waits_until),
+                (blocked, waits_until),
+                "{eligibility:?} {quiet:?}"
             );
         }
     }
@@ -137,12 +189,12 @@ mod tests {
         let text = WhatsappText::as_written("hi");
         let variables = json!({});
 
-        let assessment = of(Some(&closed), &text, Some(&variables));
+        let assessment = of(Some(&closed), &text, Some(&variables), QuietVerdict::Speak);
 
         assert!(assessment.as_template);
         let chunk = &assessment.chunks[0];
         assert_eq!((chunk.body.as_str(), chunk.meter_proactive, chunk.has_footer), ("", true, true));
-        let open = of(Some(&eligibility()), &text, Some(&variables));
+        let open = of(Some(&eligibility()), &text, Some(&variables), QuietVerdict::Speak);
         assert!(!open.as_template, "while free text is allowed, it is sent");
     }
 }

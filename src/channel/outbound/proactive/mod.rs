@@ -1,10 +1,14 @@
 //! Plans what we say of our own accord: whether it may be said, in which form, and against whose allowance. The first thing that stands in the
-//! way is the delivery's reason, and Twilio is not called: `not_linked`, `opted_out`, `template_variable`, `quota`, `window`.
+//! way is the delivery's reason, and Twilio is not called: `not_linked`, `opted_out`, `template_variable`, `quiet_hours`, `quota`, `window`.
 
 /// What would become of some words.
 pub mod assessment;
 /// What counts.
 pub mod eligibility;
+/// Puts a delivery off that is about to be sent in quiet hours.
+pub mod putting_off;
+/// The jobs that plan what has waited for the end of quiet hours.
+pub mod quiet_jobs;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use queue::job::NewJob;
@@ -20,6 +24,7 @@ use crate::app::Settings;
 use crate::kinds::SendChunk;
 use crate::outbound::proactive::assessment::Assessment;
 use crate::outbound::proactive::eligibility::{Eligibilities, Eligibility};
+use crate::outbound::quiet_rule::{QuietRule, QuietVerdict};
 use crate::outbound::send_jobs;
 use crate::write_error::WriteError;
 
@@ -38,6 +43,8 @@ pub struct Request<'a> {
     pub expires_at: DateTime<Utc>,
     /// Rather than being blocked by the closed window, it waits for the person's next message.
     pub waits_for_inbound: bool,
+    /// What quiet hours mean for it; `None`: nothing.
+    pub quiet: Option<&'a QuietRule>,
     /// It is not sent before; a large audience is spread like this.
     pub not_before: Option<DateTime<Utc>>,
 }
@@ -82,13 +89,15 @@ pub async fn plan_all(
         .iter()
         .map(|request| {
             let template = request.template.map(|(_, variables)| variables);
-            assessment::of(eligibilities.get(request.user_id), request.text, template)
+            let eligibility = eligibilities.get(request.user_id);
+            let quiet = quiet_verdict(request.quiet, eligibility, request.not_before);
+            assessment::of(eligibility, request.text, template, quiet)
         })
         .collect();
     let wished: Vec<(&Eligibility, &Assessment)> = requests
         .iter()
         .zip(&assessments)
-        .filter(|(request, assessment)| assessment.blocked.is_none() && !is_over(request))
+        .filter(|(request, assessment)| assessment.may_be_sent_now() && !is_over(request))
         .filter_map(|(request, assessment)| Some((eligibilities.get(request.user_id)?, assessment)))
         .collect();
     let granted = reserve(tx, &wished).await?;
@@ -102,11 +111,13 @@ pub async fn plan_all(
             text: request.text.as_str(),
             template: request.template,
             expires_at: request.expires_at,
+            quiet_rule: request.quiet.and_then(|rule| serde_json::to_value(rule).ok()),
             beginning: if is_over(request) {
                 Beginning::Expired
             } else {
                 let granted = granted.contains(request.user_id);
-                begin(eligibilities.get(request.user_id), assessment, granted, request.waits_for_inbound)
+                let waits = Waits { for_inbound: request.waits_for_inbound, quiet: request.quiet };
+                begin(eligibilities.get(request.user_id), assessment, granted, &waits)
             },
         })
         .collect();
@@ -122,13 +133,15 @@ pub async fn plan_all(
     }
     allowances::note_reserved(tx, &reserved).await?;
     tx.enqueue_batch(jobs).await?;
+    quiet_jobs::enqueue_all(tx, &new).await?;
     Ok(new
         .iter()
         .map(|new| Planned { id: new.id, state: new.beginning.state(), reason: new.beginning.reason() })
         .collect())
 }
 
-/// Plans a delivery that has waited for the person's message, which has come. The caller holds the locks of address and delivery.
+/// Plans a delivery that has waited for the person's message, which has come, or for quiet hours, which have ended. The caller holds the locks of address
+/// and delivery.
 pub async fn plan_waiting(
     tx: &mut Transaction,
     settings: &Settings,
@@ -138,17 +151,28 @@ pub async fn plan_waiting(
     let eligibilities = eligibility::read(tx, settings, &[user_id]).await?;
     let eligibility = eligibilities.get(user_id);
     if eligibility.is_some_and(|eligibility| delivery.expires_at <= eligibility.read_at) {
-        let reason = "the person did not write in time";
+        let reason = if delivery.waits_for_inbound {
+            "the person did not write in time"
+        } else {
+            "it was not planned in time after the quiet hours"
+        };
         proactive_deliveries::end_waiting(tx, delivery.id, DeliveryState::Expired, reason).await?;
         return Ok(());
     }
     // It was converted when it began to wait.
     let text = WhatsappText::as_written(delivery.text.as_str());
     let variables = delivery.content_variables.as_ref().filter(|_| delivery.content_sid.is_some());
-    let assessment = assessment::of(eligibility, &text, variables);
+    let rule = rule_of(delivery);
+    let assessment =
+        assessment::of(eligibility, &text, variables, quiet_verdict(rule.as_ref(), eligibility, None));
     let wished: Vec<_> = eligibility.map(|eligibility| (eligibility, &assessment)).into_iter().collect();
-    let granted = assessment.blocked.is_none() && !reserve(tx, &wished).await?.is_empty();
-    let beginning = begin(eligibility, &assessment, granted, true);
+    let granted = assessment.may_be_sent_now() && !reserve(tx, &wished).await?.is_empty();
+    let for_inbound = delivery.waits_for_inbound || rule.as_ref().is_some_and(|rule| rule.waits_for_inbound);
+    let waits = Waits { for_inbound, quiet: rule.as_ref().filter(|_| !delivery.waits_for_inbound) };
+    let beginning = begin(eligibility, &assessment, granted, &waits);
+    if let Beginning::WaitingUntil { end, .. } = beginning {
+        quiet_jobs::enqueue(tx, end).await?;
+    }
     let chunk_ids = proactive_deliveries::settle_waiting(tx, delivery.id, &beginning).await?;
     if let Beginning::Open(opening) = &beginning {
         allowances::note_reserved(tx, &[(user_id, opening.period_start, &chunk_ids)]).await?;
@@ -189,16 +213,28 @@ pub(crate) async fn reserve_for(
     Ok((!granted.is_empty()).then_some(eligibility.period.start))
 }
 
+/// For what a delivery may wait.
+struct Waits<'a> {
+    /// For the person's next message, where the window is closed.
+    for_inbound: bool,
+    /// For the end of quiet hours, by this rule.
+    quiet: Option<&'a QuietRule>,
+}
+
 /// What becomes of a delivery, now that everything is known.
 fn begin<'a>(
     eligibility: Option<&Eligibility>,
     assessment: &'a Assessment,
     granted: bool,
-    waits_for_inbound: bool,
+    waits: &Waits<'_>,
 ) -> Beginning<'a> {
+    if let Some((end, rule)) = assessment.waits_until.zip(waits.quiet) {
+        return Beginning::WaitingUntil { end, expires_at: rule.expires_at(end) };
+    }
+
     let phone = eligibility.and_then(|eligibility| Some((eligibility, eligibility.phone.as_ref()?)));
     match (assessment.blocked, phone) {
-        (Some(Obstacle::Window), _) if waits_for_inbound => Beginning::Waiting,
+        (Some(Obstacle::Window), _) if waits.for_inbound => Beginning::Waiting,
         (Some(obstacle), _) => Beginning::Blocked(obstacle),
         (None, None) => Beginning::Blocked(Obstacle::NotLinked),
         (None, Some(_)) if !granted => Beginning::Blocked(Obstacle::Quota),
@@ -219,6 +255,22 @@ fn begin<'a>(
                 .collect(),
         }),
     }
+}
+
+/// What quiet hours say of a delivery that leaves now, or not before this moment.
+fn quiet_verdict(
+    rule: Option<&QuietRule>,
+    eligibility: Option<&Eligibility>,
+    not_before: Option<DateTime<Utc>>,
+) -> QuietVerdict {
+    let Some((rule, eligibility)) = rule.zip(eligibility) else { return QuietVerdict::Speak };
+    let now = eligibility.read_at;
+    rule.judge(&eligibility.user, not_before.map_or(now, |moment| moment.max(now)))
+}
+
+/// What quiet hours mean for a delivery. A rule that cannot be read means nothing.
+pub(crate) fn rule_of(delivery: &Delivery) -> Option<QuietRule> {
+    serde_json::from_value(delivery.quiet_rule.clone()?).ok()
 }
 
 /// The jobs that send a delivery.

@@ -3,14 +3,19 @@
 use chrono::{Datelike as _, Timelike as _};
 
 use super::*;
+use crate::schedules::crontab::Cron;
+
+fn by(expression: &str) -> Timing {
+    Timing::of(Recurrence::Cron(Box::new(Cron::parse(expression).unwrap())))
+}
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
 fn due(cron: &str, zone: &str, after: &str, until: &str) -> Vec<String> {
-    let found = between(&Cron::parse(cron).unwrap(), zone.parse().unwrap(), at(after), at(until));
-    found.iter().map(|moment| moment.format("%m-%d %H:%M:%S").to_string()).collect()
+    let found = between(&by(cron), zone.parse().unwrap(), at(after), at(until));
+    found.iter().map(|moment| moment.at.format("%m-%d %H:%M:%S").to_string()).collect()
 }
 
 #[test]
@@ -94,32 +99,32 @@ fn every_quarter_of_an_hour_is_every_real_one() {
 fn the_next_moments_are_found_however_rare() {
     let zone: Tz = "UTC".parse().unwrap();
 
-    let leap = next(&Cron::parse("0 0 29 2 *").unwrap(), zone, at("2026-11-23T00:00:00Z"), 1);
-    let never = next(&Cron::parse("0 0 31 2 *").unwrap(), zone, at("2026-11-23T00:00:00Z"), 1);
+    let leap = next(&by("0 0 29 2 *"), zone, at("2026-11-23T00:00:00Z"), 1);
+    let never = next(&by("0 0 31 2 *"), zone, at("2026-11-23T00:00:00Z"), 1);
 
-    assert_eq!(leap, [at("2028-02-29T00:00:00Z")]);
+    assert_eq!(leap[0].at, at("2028-02-29T00:00:00Z"));
     assert!(never.is_empty());
 }
 
 #[test]
 fn the_last_moments_are_found_without_looking_at_all_of_them() {
-    let every_second = Cron::parse("* * * * * *").unwrap();
+    let every_second = by("* * * * * *");
     let (found, more) =
         last(&every_second, Tz::UTC, at("2020-01-01T00:00:00Z"), at("2026-11-23T00:00:00Z"), 3);
-    assert_eq!((found.len(), found[2], more), (3, at("2026-11-23T00:00:00Z"), true));
+    assert_eq!((found.len(), found[2].at, more), (3, at("2026-11-23T00:00:00Z"), true));
 
-    let monthly = Cron::parse("@monthly").unwrap();
+    let monthly = by("@monthly");
     let (found, more) = last(&monthly, Tz::UTC, at("2026-08-01T00:00:00Z"), at("2026-11-23T00:00:00Z"), 3);
-    assert_eq!((found.len(), found[0], more), (3, at("2026-09-01T00:00:00Z"), false));
+    assert_eq!((found.len(), found[0].at, more), (3, at("2026-09-01T00:00:00Z"), false));
 }
 
 #[test]
 fn days_of_changing_clocks_have_a_note() {
     let zone: Tz = "America/New_York".parse().unwrap();
     let told = |cron: &str, after: &str| {
-        let cron = Cron::parse(cron).unwrap();
-        let moment = next(&cron, zone, at(after), 1)[0];
-        note(&cron, zone, moment).unwrap_or("").split(';').next().unwrap().to_owned()
+        let timing = by(cron);
+        let moment = next(&timing, zone, at(after), 1)[0];
+        note(&timing, zone, moment).unwrap_or("").split(';').next().unwrap().to_owned()
     };
 
     assert_eq!(told("30 2 * * *", "2026-03-08T00:00:00Z"), "the clocks skip the time that is due");
@@ -165,7 +170,8 @@ fn a_year_in_five_zones_is_what_a_walk_through_it_says() {
             ("@monthly", vec![0], vec![0], Some(1), None, false),
         ];
         for (cron, minutes, hours, day, weekday, every_hour) in cases {
-            let found = between(&Cron::parse(cron).unwrap(), zone, begin, end);
+            let found: Vec<_> =
+                between(&by(cron), zone, begin, end).into_iter().map(|moment| moment.at).collect();
 
             // Real minutes, one after the other, and what the clocks show at each.
             let mut expected = Vec::new();
@@ -198,10 +204,130 @@ fn a_year_in_five_zones_is_what_a_walk_through_it_says() {
             let mut looked_until = begin;
             while looked_until < end {
                 let until = end.min(looked_until + TimeDelta::minutes(7 * 60 + 15));
-                by_bits.extend(between(&Cron::parse(cron).unwrap(), zone, looked_until, until));
+                by_bits.extend(
+                    between(&by(cron), zone, looked_until, until).into_iter().map(|moment| moment.at),
+                );
                 looked_until = until;
             }
             assert_eq!(by_bits, expected, "{cron} in {zone}");
         }
+    }
+}
+
+fn shown(timing: &Timing, zone: &str, after: &str, until: &str) -> Vec<String> {
+    let found = between(timing, zone.parse().unwrap(), at(after), at(until));
+    found
+        .iter()
+        .map(|moment| format!("{} {}", moment.at.format("%m-%d %H:%M"), moment.local.format("%d %H:%M")))
+        .collect()
+}
+
+#[test]
+fn one_date_is_one_moment_in_each_zone() {
+    let timing = Timing::of(Recurrence::At("2026-12-24T18:00".parse().unwrap()));
+
+    for (zone, moment) in [
+        ("Europe/Berlin", "12-24 17:00 24 18:00"),
+        ("Asia/Tokyo", "12-24 09:00 24 18:00"),
+        ("America/Vancouver", "12-25 01:00 24 18:00"),
+    ] {
+        assert_eq!(shown(&timing, zone, "2026-11-01T00:00:00Z", "2027-11-01T00:00:00Z"), [moment], "{zone}");
+    }
+    assert!(next(&timing, Tz::UTC, at("2026-12-24T18:00:00Z"), 1).is_empty(), "it comes once");
+    // New York skips 02:30 on 2026-03-08 and shows 01:30 twice on 2026-11-01.
+    for (time, moment) in
+        [("2026-03-08T02:30", "03-08 07:00 08 02:30"), ("2026-11-01T01:30", "11-01 05:30 01 01:30")]
+    {
+        let timing = Timing::of(Recurrence::At(time.parse().unwrap()));
+        assert_eq!(
+            shown(&timing, "America/New_York", "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z"),
+            [moment],
+            "{time}"
+        );
+    }
+}
+
+#[test]
+fn an_interval_is_counted_in_real_time_from_its_anchor() {
+    let every = |step: u64, anchor: Option<&str>| {
+        let anchor = anchor.map(|anchor| anchor.parse().unwrap());
+        Timing::of(Recurrence::Every(Interval { step: std::time::Duration::from_secs(step * 60), anchor }))
+    };
+
+    // Without an anchor, the steps of 90 minutes begin at midnight UTC.
+    assert_eq!(
+        shown(&every(90, None), "Europe/Berlin", "2026-11-28T22:00:00Z", "2026-11-29T02:00:00Z"),
+        ["11-28 22:30 28 22:30", "11-29 00:00 29 00:00", "11-29 01:30 29 01:30"]
+    );
+    // The anchor is the first moment, and a change of clocks moves what clocks show at the later ones: Berlin's jump on 2026-03-29.
+    assert_eq!(
+        shown(
+            &every(12 * 60, Some("2026-03-28T20:00")),
+            "Europe/Berlin",
+            "2026-03-01T00:00:00Z",
+            "2026-03-29T20:00:00Z"
+        ),
+        ["03-28 19:00 28 20:00", "03-29 07:00 29 08:00", "03-29 19:00 29 20:00"]
+    );
+    let anchored = every(90, Some("2026-11-28T06:00"));
+    assert_eq!(next(&anchored, Tz::UTC, at("2026-11-28T06:00:00Z"), 1)[0].at, at("2026-11-28T07:30:00Z"));
+}
+
+#[test]
+fn nothing_falls_due_after_the_last_day() {
+    let mut timing = by("0 9 * * *");
+    timing.until = Some("2026-11-29".parse().unwrap());
+
+    // The last day is the zone's own: nine o'clock of the 29th in Auckland is still the 28th in UTC.
+    for (zone, last) in
+        [("Pacific/Auckland", "11-28 20:00 29 09:00"), ("Pacific/Honolulu", "11-29 19:00 29 09:00")]
+    {
+        let found = shown(&timing, zone, "2026-11-27T00:00:00Z", "2027-11-27T00:00:00Z");
+        assert_eq!(found.last().unwrap(), last, "{zone}");
+    }
+    timing.until = Some("2026-11-29T08:59".parse().unwrap());
+    assert!(next(&timing, Tz::UTC, at("2026-11-28T09:00:00Z"), 1).is_empty());
+}
+
+#[test]
+fn a_moment_stands_for_the_time_that_clocks_were_to_show_or_for_itself() {
+    assert_eq!(
+        shown(&by("30 2 * * *"), "America/New_York", "2026-03-08T00:00:00Z", "2026-03-09T00:00:00Z"),
+        ["03-08 07:00 08 02:30"]
+    );
+    assert_eq!(
+        shown(&by("30 2,3 * * *"), "America/New_York", "2026-03-08T00:00:00Z", "2026-03-09T00:00:00Z"),
+        ["03-08 07:00 08 02:30", "03-08 07:30 08 03:30"]
+    );
+    assert_eq!(
+        shown(&by("0 2,3 * * *"), "America/New_York", "2026-03-08T00:00:00Z", "2026-03-09T00:00:00Z"),
+        ["03-08 07:00 08 03:00"]
+    );
+    assert_eq!(
+        shown(&by("0 * * * *"), "America/New_York", "2026-11-01T05:30:00Z", "2026-11-01T06:30:00Z"),
+        ["11-01 06:00 01 06:00"]
+    );
+}
+
+#[test]
+fn a_day_is_excepted_on_the_clocks_of_each_zone() {
+    let mut daily = by("0 9 * * *");
+    let mut hourly = by("0 * * * *");
+    for timing in [&mut daily, &mut hourly] {
+        timing.except = serde_json::from_str("[\"2026-12-25\"]").unwrap();
+    }
+    for (zone, first, last) in [
+        ("Pacific/Auckland", "2026-12-24T11:00:00Z", "2026-12-25T10:00:00Z"),
+        ("Pacific/Honolulu", "2026-12-25T10:00:00Z", "2026-12-26T09:00:00Z"),
+    ] {
+        let zone: Tz = zone.parse().unwrap();
+        let (begin, end) = (at("2026-12-23T00:00:00Z"), at("2026-12-28T00:00:00Z"));
+        let excepted = |timing: &Timing| -> Vec<DateTime<Utc>> {
+            let found = between(timing, zone, begin, end).into_iter();
+            found.filter(|moment| is_excepted(timing, zone, *moment)).map(|moment| moment.at).collect()
+        };
+        assert_eq!(excepted(&daily).len(), 1, "{zone}");
+        let hours = excepted(&hourly);
+        assert_eq!((hours.len(), hours[0], hours[23]), (24, at(first), at(last)), "{zone}");
     }
 }

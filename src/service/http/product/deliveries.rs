@@ -29,6 +29,8 @@ pub(super) struct DeliveryView {
     /// Why it ended other than well.
     reason: Option<String>,
     expires_at: DateTime<Utc>,
+    /// While it waits for the end of quiet hours, or has waited for it: when that is.
+    waits_until: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     /// The delivery whose failed part, and what came behind it, was sent anew by this one, after a retry by hand.
     #[schema(value_type = Option<Uuid>)]
@@ -104,6 +106,7 @@ async fn view(conn: &mut PgConnection, delivery: Delivery) -> sqlx::Result<Deliv
         state: delivery.state,
         reason: delivery.reason,
         expires_at: delivery.expires_at,
+        waits_until: delivery.waits_until,
         created_at: delivery.created_at,
         resent_from: delivery.resent_from,
         chunks: chunks.into_iter().map(ChunkView::from).collect(),

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use channel::outbound::planning;
 use channel::outbound::proactive::{self, Request};
+use channel::outbound::quiet_rule::{QuietRule, WhenQuiet};
 use channel::outbound::template;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,9 @@ pub(super) struct NotificationRequest {
     /// Rather than being blocked because WhatsApp takes no free text, it waits for the person's next message.
     #[serde(default)]
     wait_for_inbound: bool,
+    /// In the user's quiet hours it waits for their end, and `expiresAt` moves on by as much.
+    #[serde(default)]
+    respect_quiet_hours: bool,
 }
 
 fn as_written() -> Format {
@@ -81,7 +85,7 @@ struct DeliverySummary {
     /// `open`, `waiting`, `blocked`, and later `sent`, `delivered`, `failed`, `cancelled`, `expired` or `unknown`.
     #[schema(value_type = String)]
     state: DeliveryState,
-    /// Why it is blocked: `not_linked`, `opted_out`, `quota`, `window` or `template_variable`.
+    /// Why it is blocked: `not_linked`, `opted_out`, `quiet_hours`, `quota`, `window` or `template_variable`.
     reason: Option<String>,
 }
 
@@ -98,7 +102,8 @@ pub(super) async fn create(
     let key = idempotency_key(&headers)?;
     let hash = Sha256::digest(serde_json::to_vec(&request).unwrap_or_default()).to_vec();
     let mut tx = product.queue.begin(&product.pg).await?;
-    let expires_at = check(&product, &request, store::clock::now(&mut tx).await?)?;
+    let now = store::clock::now(&mut tx).await?;
+    let expires_at = check(&product, &request, now)?;
     let user = known_user(&mut tx, &user).await?;
     if let Some(key) = key
         && let Some(kept) = store::idempotency_keys::find(&mut tx, &user.id, key).await?
@@ -117,6 +122,13 @@ pub(super) async fn create(
         return Err(Problem::invalid("text: nothing of it can be seen in WhatsApp; say what shall be sent"));
     }
     let variables = request.template.as_ref().map(|template| Value::Object(template.variables.clone()));
+    let quiet = request.respect_quiet_hours.then(|| QuietRule {
+        hours: None,
+        then: WhenQuiet::Wait,
+        timezone: "UTC".to_owned(),
+        lasts: (expires_at - now).to_std().unwrap_or_default(),
+        waits_for_inbound: request.wait_for_inbound,
+    });
     let planned = proactive::plan(
         &mut tx,
         &product.settings,
@@ -131,6 +143,7 @@ pub(super) async fn create(
                 .map(|(template, variables)| (template.content_sid.as_str(), variables)),
             expires_at,
             waits_for_inbound: request.wait_for_inbound,
+            quiet: quiet.as_ref(),
             not_before: None,
         },
     )

@@ -53,7 +53,7 @@ const ASKED_SELDOM: [(&str, &str); 7] = [
     ("SELECT pool, kind, state, count(*) AS jobs", "counts every live job"),
     ("SELECT s.user_id, CASE WHEN (s.used, s.reserved", "recomputes a share of the allowances, for `check`"),
     (
-        "SELECT s.moment, s.fired_at, s.manual, s.state, s.reason, count(u.user_id)",
+        "SELECT s.moment, s.fired_at, s.zone, s.manual, s.is_test, s.state, s.reason, count(u.user_id)",
         "counts what a slot came to for as many users as are asked for, for `schedules list`",
     ),
     (
