@@ -65,7 +65,7 @@ pub struct Folder {
     pub schedules: Vec<Schedule>,
     /// What is wrong with the rest; a file may have several entries.
     pub errors: Vec<DefinitionError>,
-    /// Names of files and folders that are no schedules.
+    /// Names of files and folders that are no schedules: folders, hidden files, and whatever does not end in `.toml`.
     pub ignored: Vec<String>,
 }
 
@@ -155,7 +155,7 @@ pub fn read_folder(folder: &Path) -> std::io::Result<Folder> {
     paths.sort();
     let mut texts = Vec::new();
     for path in paths {
-        if path.extension().is_none_or(|extension| extension != "toml") {
+        if !may_be_schedule(&path) {
             let name = path.file_name().unwrap_or_default();
             found.ignored.push(name.to_string_lossy().into_owned());
             continue;
@@ -179,6 +179,12 @@ pub fn read_folder(folder: &Path) -> std::io::Result<Folder> {
     // A calendar that a schedule names is not ignored.
     found.ignored.retain(|name| !(name.ends_with(".ics") && texts.iter().any(|text| text.contains(name))));
     Ok(found)
+}
+
+/// Editors and copying programs leave hidden files beside the ones that they touch, `.#x.toml` and `._x.toml` say.
+fn may_be_schedule(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    name.ends_with(b".toml") && !name.starts_with(b".") && !path.is_dir()
 }
 
 #[cfg(test)]

@@ -142,6 +142,28 @@ fn one_bad_file_never_stops_the_others() {
 }
 
 #[test]
+fn hidden_files_and_folders_are_ignored_and_told_as_ignored() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("good.toml"), SMALL).unwrap();
+    // An editor's lock, a copying program's attributes, a folder, other formats.
+    std::os::unix::fs::symlink("nobody@nowhere.1", path(".#good.toml")).unwrap();
+    std::fs::write(path("._good.toml"), [0, 5, 22, 7]).unwrap();
+    std::fs::write(path(".toml"), "cron = 5").unwrap();
+    std::fs::create_dir(path("old.toml")).unwrap();
+    std::fs::write(path("old.toml").join("x.toml"), SMALL).unwrap();
+    std::fs::write(path("morning.yaml"), "cron: 5").unwrap();
+    std::fs::write(path("upper.TOML"), SMALL).unwrap();
+    std::os::unix::fs::symlink("nowhere", path("lost.toml")).unwrap();
+
+    let Folder { schedules, errors, ignored } = read_folder(folder.path()).unwrap();
+
+    assert_eq!(schedules.iter().map(|schedule| schedule.name.as_str()).collect::<Vec<_>>(), ["good"]);
+    assert_eq!(errors.iter().map(|error| error.name.as_str()).collect::<Vec<_>>(), ["lost"]);
+    assert_eq!(ignored, [".#good.toml", "._good.toml", ".toml", "morning.yaml", "old.toml", "upper.TOML"]);
+}
+
+#[test]
 fn all_that_is_wrong_with_a_file_is_told_at_once() {
     let told = reason(
         "cron = \"61 * * * *\"\ntimezone = \"Mars\"\nzone = 5\njitter = 3\nmisfire = \"never\"\n\
