@@ -42,6 +42,7 @@ mod pooler;
 mod proactive;
 mod retries;
 mod rotation;
+mod schedule_administration;
 mod schedulers;
 mod schedules;
 mod sending;

@@ -267,7 +267,12 @@ fn api(
     let pg = database.pool(config.keys.database.api_connections, API_DATABASE_TIMEOUT);
     let queue = Queue::open(pg.clone(), config.keys.queue.clone());
     let threads = Threads::start(pg.clone(), stop);
-    let admin = Admin { pg: pg.clone(), queue: queue.clone(), settings: settings.clone() };
+    let admin = Admin {
+        pg: pg.clone(),
+        queue: queue.clone(),
+        settings: settings.clone(),
+        schedules: config.keys.schedules.directory.as_path().into(),
+    };
     let product = Product { pg, queue, settings, threads };
     let product = product::routes(product, BearerToken::new("/v1", &config.api_token()));
     let admin = admin::routes(admin, BearerToken::new("/admin/api", &config.admin_token()));

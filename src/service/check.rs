@@ -23,7 +23,7 @@ use twilio::message_list::ListFilter;
 
 use crate::config::{Config, Environment};
 use crate::database::Database;
-use crate::schedules::findings::Findings;
+use crate::schedules::findings::{self, Findings};
 use crate::zone_rules::ZoneReport;
 use crate::{app, keys_command, own_clock, public_url};
 
@@ -215,7 +215,7 @@ fn schedules(config: &Config) -> Result<String, String> {
     }
     let on = folder.schedules.iter().filter(|schedule| schedule.definition.enabled).count();
     let warnings: String = found.warnings.iter().map(|warning| format!("; warning: {warning}")).collect();
-    Ok(format!("{} files, {on} switched on{warnings}", folder.schedules.len()))
+    Ok(format!("{}, {on} switched on{warnings}", findings::files(folder.schedules.len())))
 }
 
 async fn database(

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use channel::schedules::zones::{self, ZoneRules};
-use serde_json::{Value, json};
+use serde::Serialize;
 use sqlx::PgConnection;
+use utoipa::ToSchema;
 
 /// What is known of the rules.
 pub(crate) struct ZoneReport {
@@ -12,6 +13,34 @@ pub(crate) struct ZoneReport {
     /// The release of each running scheduler.
     processes: BTreeMap<String, String>,
     pub(crate) warnings: Vec<String>,
+}
+
+/// The time zone rules, for a program.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ZoneRulesView {
+    /// The release of tzdata that this process goes by.
+    release: String,
+    /// Where it comes from.
+    source: RulesSource,
+    /// The machine's release; null: there is none that could be read.
+    machine: Option<String>,
+    /// The release in the program.
+    compiled: String,
+    /// The release of each running scheduler, by process.
+    processes: BTreeMap<String, String>,
+    /// What should be mended.
+    warnings: Vec<String>,
+}
+
+/// Where a release comes from.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum RulesSource {
+    /// The machine's files.
+    Machine,
+    /// The program.
+    Compiled,
 }
 
 impl ZoneReport {
@@ -33,15 +62,15 @@ impl ZoneReport {
     }
 
     /// For a program.
-    pub(crate) fn json(&self) -> Value {
-        json!({
-            "release": self.rules.release().to_string(),
-            "source": if self.rules.are_machines() { "machine" } else { "compiled" },
-            "machine": self.rules.machine().map(ToString::to_string),
-            "compiled": self.rules.compiled().to_string(),
-            "processes": self.processes,
-            "warnings": self.warnings,
-        })
+    pub(crate) fn view(&self) -> ZoneRulesView {
+        ZoneRulesView {
+            release: self.rules.release().to_string(),
+            source: if self.rules.are_machines() { RulesSource::Machine } else { RulesSource::Compiled },
+            machine: self.rules.machine().map(ToString::to_string),
+            compiled: self.rules.compiled().to_string(),
+            processes: self.processes.clone(),
+            warnings: self.warnings.clone(),
+        }
     }
 
     /// For a person at a terminal: a line, and one for each warning.

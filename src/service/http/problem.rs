@@ -2,9 +2,13 @@
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use channel::schedules::firing::FireError;
 use channel::write_error::WriteError;
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+use crate::schedules::files::FileError;
+use crate::schedules::switching::SwitchError;
 
 /// Why a request was not done, and what would help.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
@@ -46,8 +50,12 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, detail).with_code(code)
     }
 
-    fn with_code(mut self, code: &str) -> Self {
-        self.more.insert("code".to_owned(), code.into());
+    fn with_code(self, code: &str) -> Self {
+        self.with("code", code)
+    }
+
+    fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.more.insert(name.to_owned(), value.into());
         self
     }
 
@@ -95,6 +103,30 @@ impl From<WriteError> for Problem {
         match error {
             WriteError::Database(error) => error.into(),
             WriteError::Enqueue(error) => Self::unavailable(&sqlx::Error::Protocol(error.to_string())),
+        }
+    }
+}
+
+impl From<SwitchError> for Problem {
+    fn from(error: SwitchError) -> Self {
+        let detail = error.to_string();
+        match error {
+            SwitchError::Unknown { known, .. } => Self::not_found(detail).with("known", known),
+            SwitchError::NoUser(_) => Self::not_found(detail),
+            SwitchError::Fire(FireError::Definition(_)) => Self::conflict("unreadable_definition", detail),
+            SwitchError::Fire(FireError::Database(error)) | SwitchError::Database(error) => error.into(),
+            SwitchError::Fire(FireError::Enqueue(error)) => WriteError::Enqueue(error).into(),
+        }
+    }
+}
+
+impl From<FileError> for Problem {
+    fn from(error: FileError) -> Self {
+        let detail = error.to_string();
+        match error {
+            FileError::Unknown { known, .. } => Self::not_found(detail).with("known", known),
+            FileError::Wrong(errors) => Self::conflict("wrong_file", detail).with("errors", errors),
+            FileError::Unreadable(_) => Self::conflict("unreadable_folder", detail),
         }
     }
 }

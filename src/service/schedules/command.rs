@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use channel::schedules::schedule_file::{self, Folder, Schedule};
 use clap::Subcommand;
 use queue::Queue;
+use queue::connections::Connections;
 use serde::Serialize;
-use serde_json::{Value, json};
 
-use super::findings::Findings;
-use super::{listing, preview, switching};
+use super::files::Files;
+use super::{findings, listing, preview, switching};
 use crate::app;
 use crate::config::Config;
 use crate::database::Database;
@@ -23,7 +22,7 @@ pub(crate) enum SchedulesCommand {
     /// Every schedule: whether it is on and why not, its next and last slots
     List {
         /// Of how many users of a slot, the first ones of its audience, it is counted what became of them
-        #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(i64).range(1..))]
+        #[arg(long, default_value_t = listing::USUAL_USERS, value_parser = clap::value_parser!(i64).range(1..))]
         users: i64,
     },
     /// What a schedule would do: its next slots, its audience; sends nothing
@@ -31,10 +30,10 @@ pub(crate) enum SchedulesCommand {
         /// The file's stem
         name: String,
         /// How many slots
-        #[arg(long, default_value_t = 10)]
-        slots: usize,
+        #[arg(long, default_value_t = preview::USUAL_SLOTS, value_parser = clap::value_parser!(i64).range(preview::SLOTS))]
+        slots: i64,
         /// How many users of the audience are looked at, the first ones
-        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(i64).range(1..))]
+        #[arg(long, default_value_t = preview::USUAL_USERS, value_parser = clap::value_parser!(i64).range(1..))]
         users: i64,
     },
     /// Fire a schedule now, recorded as manual
@@ -69,26 +68,17 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Does what was asked; prints lines, or JSON for a program.
 pub(crate) async fn run(config: &Config, command: SchedulesCommand, as_json: bool) -> anyhow::Result<()> {
-    let directory = &config.keys.schedules.directory;
-    let folder = schedule_file::read_folder(directory)
-        .with_context(|| format!("cannot read {}", directory.display()))?;
     if let SchedulesCommand::Check = command {
-        return check(config, &folder, as_json).await;
+        return check(config, as_json).await;
     }
     let database = Database::open(config).await?;
     let pg = database.pool(2, Duration::from_secs(10));
     match command {
         SchedulesCommand::Check => {}
-        SchedulesCommand::List { users } => {
-            let mut conn = pg.acquire().await.context(UNANSWERED)?;
-            let zones = ZoneReport::read(&mut conn).await.context(UNANSWERED)?;
-            let listed = listing::list(&mut conn, &folder.schedules, users).await.context(UNANSWERED)?;
-            print(as_json, &listing::with_zones(&listed, &zones)?, || {
-                zones.lines() + &listing::shown(&listed)
-            })?;
-        }
+        SchedulesCommand::List { users } => list(config, &pg, users, as_json).await?,
         SchedulesCommand::Preview { name, slots, users } => {
-            let schedule = find(&folder, &name)?;
+            let files = read_files(config).await;
+            let schedule = files.find(&name, &config.plans)?;
             let keys = app::secret_keys(config, &pg).await?;
             let settings = app::settings(config, config.keys.server.listen, keys);
             let mut conn = pg.acquire().await.context(UNANSWERED)?;
@@ -98,15 +88,15 @@ pub(crate) async fn run(config: &Config, command: SchedulesCommand, as_json: boo
         }
         SchedulesCommand::Fire { name } => {
             let queue = Queue::open(pg.clone(), config.keys.queue.clone());
-            let slot = switching::fire(&queue, &pg, &name).await?;
+            let fired = switching::fire(&queue, &pg, &name).await?;
             queue.flush_notifications().await;
-            print_lines(as_json, &json!({ "fired": name, "slot": slot }))?;
+            print_lines(as_json, &fired)?;
         }
         SchedulesCommand::Test { name, user } => {
             let queue = Queue::open(pg.clone(), config.keys.queue.clone());
-            let slot = switching::test(&queue, &pg, &name, &user).await?;
+            let tested = switching::test(&queue, &pg, &name, &user).await?;
             queue.flush_notifications().await;
-            print_lines(as_json, &json!({ "tested": name, "user": user, "slot": slot }))?;
+            print_lines(as_json, &tested)?;
         }
         SchedulesCommand::Enable { name } => switch(&pg, &name, true, as_json).await?,
         SchedulesCommand::Disable { name } => switch(&pg, &name, false, as_json).await?,
@@ -114,19 +104,26 @@ pub(crate) async fn run(config: &Config, command: SchedulesCommand, as_json: boo
     Ok(())
 }
 
-/// What the folder holds of this name.
-fn find<'a>(folder: &'a Folder, name: &str) -> anyhow::Result<&'a Schedule> {
-    let wrong: Vec<String> =
-        folder.errors.iter().filter(|error| error.name == name).map(ToString::to_string).collect();
-    let found = folder.schedules.iter().find(|schedule| schedule.name == name);
-    found.with_context(|| match wrong.is_empty() {
-        true => format!("there is no schedule {name:?} in the folder"),
-        false => wrong.join("\n"),
+async fn read_files(config: &Config) -> Files {
+    Files::read(&config.keys.schedules.directory, &config.plans).await
+}
+
+async fn list(config: &Config, pg: &Connections, users: i64, as_json: bool) -> anyhow::Result<()> {
+    let files = read_files(config).await;
+    let mut conn = pg.acquire().await.context(UNANSWERED)?;
+    let zones = ZoneReport::read(&mut conn).await.context(UNANSWERED)?;
+    let listed = listing::list(&mut conn, &files, users).await.context(UNANSWERED)?;
+    let wrong: String = files.findings.wrong.iter().map(|wrong| format!("wrong: {wrong}\n")).collect();
+    print(as_json, &listing::with_zones(&listed, &zones.view()), || {
+        zones.lines() + &wrong + &listing::shown(&listed)
     })
 }
 
-async fn check(config: &Config, folder: &Folder, as_json: bool) -> anyhow::Result<()> {
-    let mut found = Findings::of_files(folder, &config.plans);
+async fn check(config: &Config, as_json: bool) -> anyhow::Result<()> {
+    let Files { folder, findings: mut found, unreadable } = read_files(config).await;
+    if let Some(error) = unreadable {
+        anyhow::bail!(error);
+    }
     let asked = tokio::time::timeout(PATIENCE, async {
         anyhow::ensure!(Database::is_there(config), "there is none");
         let database = Database::open(config).await?;
@@ -137,26 +134,22 @@ async fn check(config: &Config, folder: &Folder, as_json: bool) -> anyhow::Resul
     if !matches!(asked.await, Ok(Ok(()))) {
         found.warnings.push("users were not looked for: no database answers".to_owned());
     }
-    print_lines(as_json, &serde_json::to_value(&found)?)?;
-    let files: std::collections::BTreeSet<&str> =
+    print_lines(as_json, &found)?;
+    let wrong: std::collections::BTreeSet<&str> =
         found.wrong.iter().filter_map(|wrong| wrong.split([',', ':']).next()).collect();
-    anyhow::ensure!(files.is_empty(), "{} files are wrong", files.len());
+    anyhow::ensure!(wrong.is_empty(), "{} must be mended", findings::files(wrong.len()));
     Ok(())
 }
 
-async fn switch(
-    pg: &queue::connections::Connections,
-    name: &str,
-    enabled: bool,
-    as_json: bool,
-) -> anyhow::Result<()> {
+async fn switch(pg: &Connections, name: &str, enabled: bool, as_json: bool) -> anyhow::Result<()> {
     let actor = std::env::var("USER").unwrap_or_else(|_| "command line".to_owned());
-    switching::switch(pg, name, enabled, &actor).await?;
-    print_lines(as_json, &json!({ "schedule": name, "enabled": enabled }))
+    let switched = switching::switch(pg, name, enabled, &actor).await?;
+    print_lines(as_json, &switched)
 }
 
-fn print_lines(as_json: bool, answer: &Value) -> anyhow::Result<()> {
-    print(as_json, answer, || crate::users_command::lines(answer, ""))
+fn print_lines(as_json: bool, answer: &impl Serialize) -> anyhow::Result<()> {
+    let value = serde_json::to_value(answer)?;
+    print(as_json, &value, || crate::users_command::lines(&value, ""))
 }
 
 #[expect(clippy::print_stdout, reason = "the answer is what was asked for")]

@@ -12,6 +12,7 @@ use channel::schedules::timing::Recurrence;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
+use utoipa::ToSchema;
 use whatsapp_text::text::WhatsappText;
 
 /// More messages a day than this to one person are told of.
@@ -21,7 +22,7 @@ const BURST: usize = 24;
 const LONG: usize = 3;
 
 /// What was found.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Findings {
     /// Schedules that can be read.
@@ -51,9 +52,9 @@ impl Findings {
             found.warnings.extend(told.into_iter().map(|told| format!("schedule {}: {told}", schedule.name)));
         }
         let ignored = folder.ignored.iter();
-        found
-            .warnings
-            .extend(ignored.map(|name| format!("{name} is ignored; a schedule is a file NAME.toml")));
+        found.warnings.extend(
+            ignored.map(|name| format!("{name} is ignored; a schedule is a file NAME.toml, not hidden")),
+        );
         found
     }
 
@@ -81,6 +82,11 @@ impl Findings {
         }
         Ok(())
     }
+}
+
+/// So many files, in words.
+pub(crate) fn files(number: usize) -> String {
+    if number == 1 { "1 file".to_owned() } else { format!("{number} files") }
 }
 
 /// The users that a file names.

@@ -2,88 +2,125 @@
 
 use std::collections::BTreeMap;
 
-use channel::schedules::firing;
-use channel::schedules::schedule_file::Schedule;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::Value;
 use sqlx::PgConnection;
-use store::schedules::ScheduleRow;
 use store::slots::{Past, SlotState};
+use utoipa::ToSchema;
 
-use super::upcoming::{Upcoming, upcoming};
+use super::condition::{Condition, LoadedVersion, SLOTS};
+use super::files::Files;
+use super::upcoming::Upcoming;
 use crate::jobs_command::table;
-use crate::zone_rules::ZoneReport;
+use crate::zone_rules::ZoneRulesView;
 
-/// Slots that are shown of each schedule, before and after now.
-const SLOTS: usize = 3;
+/// Of a slot so many users are counted, where nothing is said.
+pub(crate) const USUAL_USERS: i64 = 2_000;
 
 /// A schedule.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ListedSchedule {
     /// The file's stem.
     schedule: String,
     /// Whether it fires.
     enabled: bool,
-    /// Why it does not.
+    /// Why it does not; null: it does.
     disabled_why: Option<String>,
     /// When it falls due, as its file says.
     when: String,
     /// The file that this process sees, beside the present version.
-    file: Version,
+    file: FileVersion,
+    /// Why the file cannot be read; the present version is the last good one then.
+    file_errors: Vec<String>,
     /// The beginning of the present version's hash.
     hash: String,
     /// Since when this is the present version.
     loaded_at: DateTime<Utc>,
-    /// What each running scheduler has.
-    processes: BTreeMap<String, Version>,
-    /// Its next slots.
+    /// What each running scheduler has, by process: `same`, `differs` or `missing` beside the present version.
+    #[schema(value_type = BTreeMap<String, String>)]
+    processes: BTreeMap<String, LoadedVersion>,
+    /// Its next slots; none while it is off.
     next: Vec<Upcoming>,
     /// Its last slots, the newest first.
     last: Vec<PastSlot>,
 }
 
-/// Somebody's version of a schedule beside the present one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// A file beside the present version of its schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Version {
+enum FileVersion {
+    /// The present version.
     Same,
+    /// Another version.
     Differs,
+    /// There is no file of this name here.
     Missing,
+    /// It cannot be read.
+    Wrong,
 }
 
-impl Version {
-    fn of(hash: Option<&str>, present: &str) -> Self {
-        match hash {
-            None => Self::Missing,
-            Some(hash) if hash == present => Self::Same,
-            Some(_) => Self::Differs,
+impl FileVersion {
+    fn of(files: &Files, errors: &[String], name: &str, present: &str) -> Self {
+        if !errors.is_empty() {
+            return Self::Wrong;
+        }
+        let file = files.folder.schedules.iter().find(|schedule| schedule.name == name);
+        match LoadedVersion::of(file.map(|schedule| schedule.hash.as_str()), present) {
+            LoadedVersion::Same => Self::Same,
+            LoadedVersion::Differs => Self::Differs,
+            LoadedVersion::Missing => Self::Missing,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Differs => "differs",
+            Self::Missing => "missing",
+            Self::Wrong => "wrong",
         }
     }
 }
 
 /// What a slot came to.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct PastSlot {
+    /// When it fell due.
     moment: DateTime<Utc>,
+    /// When it was fired.
     fired_at: DateTime<Utc>,
+    /// Whose users it was for; left out: everybody of the audience.
     #[serde(skip_serializing_if = "String::is_empty")]
+    #[schema(required = false)]
     zone: String,
+    /// Fired by hand.
     manual: bool,
+    /// Somebody tried the schedule with one user.
     test: bool,
+    /// `open`, `done`, `failed` or `skipped`.
+    #[schema(value_type = String)]
     state: SlotState,
+    /// Why it was skipped or failed.
     reason: Option<String>,
-    /// Only so many users of its audience were counted; `None`: all.
+    /// Only so many users of its audience were counted; null: all.
     counted_first: Option<i64>,
+    /// Users whom the agent is still at work on.
     asked: i64,
+    /// Users for whom the agent failed.
     agent_failed: i64,
+    /// Users for whom the agent had nothing to say.
     not_planned: i64,
+    /// Users who could not be written to.
     blocked: i64,
+    /// Users whose delivery was planned.
     planned: i64,
+    /// Deliveries that Twilio has.
     sent: i64,
+    /// Deliveries that arrived.
     delivered: i64,
+    /// Planned deliveries that came to nothing.
     failed: i64,
 }
 
@@ -144,95 +181,59 @@ impl PastSlot {
     }
 }
 
-/// Lists them by name. `files` are those that this process sees; of each slot the first `users` are counted.
+/// Lists them by name, beside the files that this process sees; of each slot the first `users` are counted.
 pub(crate) async fn list(
     conn: &mut PgConnection,
-    files: &[Schedule],
+    files: &Files,
     users: i64,
 ) -> sqlx::Result<Vec<ListedSchedule>> {
-    let now = store::clock::now(conn).await?;
     let rows = store::schedules::all(conn).await?;
     let schedulers = store::schedulers::alive(conn).await?;
     let mut listed = Vec::new();
     for row in rows {
-        let of_row = serde_json::from_value(row.definition.clone()).ok();
-        let present = of_row.and_then(|definition| Schedule::of(&row.name, definition).ok());
-        let next = match &present {
-            Some(schedule) => {
-                let places = firing::places(conn, schedule).await?;
-                upcoming(schedule, &places, now, SLOTS)
-            }
-            None => Vec::new(),
-        };
-        let past =
-            store::slots::last(conn, &row.name, i64::try_from(SLOTS).unwrap_or(i64::MAX), users).await?;
-        let processes: BTreeMap<String, Version> = schedulers
-            .iter()
-            .map(|scheduler| {
-                (scheduler.process.clone(), Version::of(scheduler.hashes[&row.name].as_str(), &row.hash))
-            })
-            .collect();
-        let file = files.iter().find(|schedule| schedule.name == row.name);
-        let why = why_off(&row, present.as_ref(), !next.is_empty(), &processes);
+        let Condition { present, next, processes, why_off } =
+            Condition::read(conn, &row, &schedulers).await?;
+        let number = i64::try_from(SLOTS).unwrap_or(i64::MAX);
+        let last = store::slots::last(conn, &row.name, number, users).await?;
+        let file_errors = files.errors_of(&row.name);
         listed.push(ListedSchedule {
-            enabled: why.is_none(),
-            disabled_why: why,
-            when: present.as_ref().map(|schedule| schedule.definition.when()).unwrap_or_default(),
-            file: Version::of(file.map(|schedule| schedule.hash.as_str()), &row.hash),
+            enabled: why_off.is_none(),
+            disabled_why: why_off,
+            when: present.map(|schedule| schedule.definition.when()).unwrap_or_default(),
+            file: FileVersion::of(files, &file_errors, &row.name, &row.hash),
+            file_errors,
             hash: row.hash.chars().take(12).collect(),
             loaded_at: row.loaded_at,
             processes,
-            next: if row.enabled && present.is_some_and(|schedule| schedule.definition.enabled) {
-                next
-            } else {
-                Vec::new()
-            },
-            last: past.into_iter().map(|slot| PastSlot::of(slot, users)).collect(),
+            next,
+            last: last.into_iter().map(|slot| PastSlot::of(slot, users)).collect(),
             schedule: row.name,
         });
     }
     Ok(listed)
 }
 
-/// For programs: each schedule with the time zone rules by which it falls due.
-pub(crate) fn with_zones(listed: &[ListedSchedule], zones: &ZoneReport) -> serde_json::Result<Value> {
-    let mut value = serde_json::to_value(listed)?;
-    for schedule in value.as_array_mut().into_iter().flatten() {
-        schedule["zoneRules"] = zones.json();
-    }
-    Ok(value)
+/// For programs that read the command line: a schedule with the time zone rules by which it falls due.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WithZones<'a> {
+    #[serde(flatten)]
+    schedule: &'a ListedSchedule,
+    zone_rules: &'a ZoneRulesView,
 }
 
-/// Why a schedule does not fire.
-fn why_off(
-    row: &ScheduleRow,
-    present: Option<&Schedule>,
-    falls_due: bool,
-    processes: &BTreeMap<String, Version>,
-) -> Option<String> {
-    let Some(present) = present else {
-        return Some("its definition cannot be read by this version of the program".to_owned());
-    };
-    if !row.enabled {
-        return Some(row.disabled_why.clone().unwrap_or_else(|| "switched off".to_owned()));
-    }
-    if !present.definition.enabled {
-        return Some("its file says enabled = false".to_owned());
-    }
-    if !falls_due {
-        return Some("it falls due no more".to_owned());
-    }
-    if processes.is_empty() {
-        return Some("no scheduler runs".to_owned());
-    }
-    let is_loaded = processes.values().any(|version| *version == Version::Same);
-    (!is_loaded).then(|| "no running scheduler has this version of its file".to_owned())
+/// For programs that read the command line.
+pub(crate) fn with_zones<'a>(
+    listed: &'a [ListedSchedule],
+    zone_rules: &'a ZoneRulesView,
+) -> Vec<impl Serialize + 'a> {
+    listed.iter().map(|schedule| WithZones { schedule, zone_rules }).collect()
 }
 
 /// For people: a table, and below it the slots of each schedule.
 pub(crate) fn shown(listed: &[ListedSchedule]) -> String {
     let rows = listed.iter().map(|schedule| {
-        let same = schedule.processes.values().filter(|version| **version == Version::Same).count();
+        let same = schedule.processes.values().filter(|version| **version == LoadedVersion::Same).count();
         vec![
             schedule.schedule.clone(),
             if schedule.enabled { "on" } else { "off" }.to_owned(),
@@ -244,10 +245,10 @@ pub(crate) fn shown(listed: &[ListedSchedule]) -> String {
     });
     let mut text = table(&["SCHEDULE", "ON", "WHEN", "NEXT", "VERSION (LOADED BY)", "WHY OFF"], rows);
     for schedule in listed {
-        text.push_str(&format!("\n{}  file here: {}", schedule.schedule, word(schedule.file)));
+        text.push_str(&format!("\n{}  file here: {}", schedule.schedule, schedule.file.as_str()));
         text.push_str(&format!("  since {}\n", schedule.loaded_at.format("%F %TZ")));
         for (process, has) in &schedule.processes {
-            text.push_str(&format!("    loaded   {process}: {}\n", word(*has)));
+            text.push_str(&format!("    loaded   {process}: {}\n", has.as_str()));
         }
         for next in &schedule.next {
             text.push_str(&format!("    next     {}\n", next.sentence(true)));
@@ -257,12 +258,4 @@ pub(crate) fn shown(listed: &[ListedSchedule]) -> String {
         }
     }
     text
-}
-
-fn word(version: Version) -> &'static str {
-    match version {
-        Version::Same => "same",
-        Version::Differs => "differs",
-        Version::Missing => "missing",
-    }
 }

@@ -2,6 +2,10 @@
 
 /// `cloudybot schedules …`.
 pub(crate) mod command;
+/// Whether a schedule fires, and why not.
+pub(crate) mod condition;
+/// The files of this process's folder.
+pub(crate) mod files;
 /// What is wrong with the files, and what would surprise.
 pub(crate) mod findings;
 /// Every schedule with its next and last slots.

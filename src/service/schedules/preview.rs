@@ -1,6 +1,7 @@
 //! What a schedule would do: its next slots, its audience, and the words of the first one who would get some. Nothing is sent.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use channel::app::Settings;
 use channel::outbound::proactive;
@@ -15,6 +16,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgConnection;
 use store::audiences;
+use utoipa::ToSchema;
 use whatsapp_text::text::{Format, WhatsappText};
 
 use super::upcoming::{Upcoming, upcoming};
@@ -25,50 +27,86 @@ const PAGE: i64 = 1000;
 /// Of users who would be blocked for one reason no more are named.
 const NAMED: usize = 20;
 
+/// How many slots may be asked for.
+pub(crate) const SLOTS: RangeInclusive<i64> = 1..=1000;
+
+/// So many slots, where nothing is said.
+pub(crate) const USUAL_SLOTS: i64 = 10;
+
+/// So many users are looked at, where nothing is said.
+pub(crate) const USUAL_USERS: i64 = 10_000;
+
+/// How long the agent's answer will be nobody knows; it is one message at least.
+const SHORTEST_ANSWER: &str = "…";
+
 /// What a schedule would do.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Preview {
+    /// The file's stem.
     schedule: String,
+    /// The beginning of the hash of what the file says.
     hash: String,
+    /// When it falls due, as the file says.
     when: String,
     /// How its crontab expression is read, where that may surprise.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     notes: Vec<String>,
+    /// Its next slots.
     next: Vec<Upcoming>,
-    /// Its size; `None`: not all of it was looked at.
+    /// The audience's size; null: not all of it was looked at.
     audience: Option<i64>,
-    /// Its size as the database estimates it, where not all of it was looked at.
+    /// The audience's size as the database estimates it; null: all of it was looked at.
     audience_about: Option<i64>,
+    /// So many users were looked at, the first ones.
     looked_at: i64,
-    blocked: BTreeMap<&'static str, Blocked>,
+    /// Who of them would get no message now, by reason: `not_linked`, `opted_out`, `quota`, `window` and the like.
+    #[schema(value_type = BTreeMap<String, BlockedUsers>)]
+    blocked: BTreeMap<&'static str, BlockedUsers>,
+    /// `message`, or `prompt` where the agent speaks.
+    #[schema(value_type = String)]
     content: &'static str,
+    /// Which signs it is written with: `auto`, `markdown` or `whatsapp`.
+    #[schema(value_type = String)]
     format: Format,
+    /// What the first one of the audience who has a phone would get; null: nobody has.
     rendered: Option<Rendered>,
 }
 
 /// Users who would get nothing for one reason.
-#[derive(Clone, Debug, Default, Serialize)]
-struct Blocked {
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+struct BlockedUsers {
+    /// How many.
     count: u64,
     /// Some of them.
     users: Vec<String>,
 }
 
-/// What the first one of an audience would get. Of a prompt it is what the agent is asked.
-#[derive(Clone, Debug, Serialize)]
+/// What somebody would get.
+#[derive(Clone, Debug, Serialize, ToSchema)]
 struct Rendered {
+    /// The user.
     r#for: String,
+    /// What the agent is asked; nobody knows its answer before. Left out of a message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt: Option<String>,
+    /// The WhatsApp messages. Left out of a prompt, and where the template would be sent instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     chunks: Option<Vec<String>>,
+    /// The schedule's template, which is sent while WhatsApp takes no free text. Left out of a schedule without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     template: Option<RenderedTemplate>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+/// A filled template.
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct RenderedTemplate {
+    /// Twilio's id of the template.
     content_sid: String,
+    /// Its variables with the user's and the slot's values.
+    #[schema(value_type = BTreeMap<String, String>)]
     variables: Option<Value>,
 }
 
@@ -77,7 +115,7 @@ pub(crate) async fn preview(
     conn: &mut PgConnection,
     settings: &Settings,
     schedule: &Schedule,
-    slots: usize,
+    slots: i64,
     users: i64,
 ) -> sqlx::Result<Preview> {
     let definition = &schedule.definition;
@@ -111,7 +149,7 @@ pub(crate) async fn preview(
             Recurrence::Cron(cron) => cron.notes(),
             _ => Vec::new(),
         },
-        next: upcoming(schedule, &places, now, slots),
+        next: upcoming(schedule, &places, now, usize::try_from(slots).unwrap_or_default()),
         audience: is_all.then_some(seen.users),
         audience_about: about,
         looked_at: seen.users,
@@ -128,7 +166,7 @@ struct Seen<'a> {
     definition: &'a Definition,
     moment: chrono::DateTime<chrono::Utc>,
     users: i64,
-    blocked: BTreeMap<&'static str, Blocked>,
+    blocked: BTreeMap<&'static str, BlockedUsers>,
     rendered: Option<Rendered>,
 }
 
@@ -154,10 +192,10 @@ impl<'a> Seen<'a> {
         for id in ids {
             let Some(eligibility) = eligibilities.get(id) else { continue };
             self.users += 1;
-            let text = duty::filled(self.moment, definition, &eligibility.user, words);
-            let text = match content.message {
-                Some(_) => duty::converted(settings, definition, &text),
-                None => WhatsappText::as_written(text),
+            let filled = duty::filled(self.moment, definition, &eligibility.user, words);
+            let (prompt, text) = match content.message {
+                Some(_) => (None, duty::converted(settings, definition, &filled)),
+                None => (Some(filled), WhatsappText::as_written(SHORTEST_ANSWER)),
             };
             let quiet = definition.quiet_rule().judge(&eligibility.user, self.moment);
             let variables = duty::variables(self.moment, definition, &eligibility.user);
@@ -168,19 +206,26 @@ impl<'a> Seen<'a> {
                 blocked.users.extend((blocked.users.len() < NAMED).then(|| id.to_owned()));
             }
             if self.rendered.is_none() && !assessment.chunks.is_empty() {
-                self.rendered = Some(render(id, definition, variables, assessment));
+                self.rendered = Some(render(id, definition, prompt, variables, assessment));
             }
         }
         Ok(())
     }
 }
 
-fn render(id: &str, definition: &Definition, variables: Option<Value>, assessment: Assessment) -> Rendered {
-    let template = definition.template.as_ref().filter(|_| assessment.as_template);
+fn render(
+    id: &str,
+    definition: &Definition,
+    prompt: Option<String>,
+    variables: Option<Value>,
+    assessment: Assessment,
+) -> Rendered {
+    let template = definition.template.as_ref();
     let template =
         template.map(|template| RenderedTemplate { content_sid: template.content_sid.clone(), variables });
+    let are_known = prompt.is_none() && !assessment.as_template;
     let bodies = || assessment.chunks.into_iter().map(|chunk| chunk.body).collect();
-    Rendered { r#for: id.to_owned(), chunks: template.is_none().then(bodies), template }
+    Rendered { r#for: id.to_owned(), prompt, chunks: are_known.then(bodies), template }
 }
 
 impl Preview {

@@ -3,15 +3,22 @@
 use channel::schedules::firing::{self, FireError};
 use queue::Queue;
 use queue::connections::Connections;
+use queue::transaction::Transaction;
+use serde::Serialize;
+use sqlx::PgConnection;
 use store::ids::SlotId;
 use store::schedules::ScheduleRow;
+use utoipa::ToSchema;
+
+use super::condition::Condition;
+use super::files::listed;
 
 /// Why a schedule was not fired or switched.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SwitchError {
     /// There is none of this name, or its file is gone.
-    #[error("no running service has loaded a schedule {0:?}")]
-    Unknown(String),
+    #[error("no running service has loaded a schedule {name:?}; {}", listed(.known))]
+    Unknown { name: String, known: Vec<String> },
     /// Nobody can be tried with.
     #[error("there is no user {0:?}")]
     NoUser(String),
@@ -23,13 +30,47 @@ pub(crate) enum SwitchError {
     Database(#[from] sqlx::Error),
 }
 
+/// A schedule that was fired.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Fired {
+    /// The schedule.
+    fired: String,
+    /// The slot's number; null: it was fired at this very moment already.
+    #[schema(value_type = Option<i64>)]
+    slot: Option<SlotId>,
+}
+
+/// A schedule that was tried.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Tested {
+    /// The schedule.
+    tested: String,
+    /// With whom.
+    user: String,
+    /// The slot's number; null: it was fired at this very moment already.
+    #[schema(value_type = Option<i64>)]
+    slot: Option<SlotId>,
+}
+
+/// A schedule that was switched on or off.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Switched {
+    /// The schedule.
+    schedule: String,
+    /// Whether it fires now.
+    enabled: bool,
+    /// Why it does not, which is not always the switch; null: it does.
+    disabled_why: Option<String>,
+}
+
 /// Fires a schedule now, by hand.
-pub(crate) async fn fire(queue: &Queue, pg: &Connections, name: &str) -> Result<Option<SlotId>, SwitchError> {
+pub(crate) async fn fire(queue: &Queue, pg: &Connections, name: &str) -> Result<Fired, SwitchError> {
     let mut tx = queue.begin(pg).await?;
     let row = lock(&mut tx, name).await?;
     let slot = firing::fire_now(&mut tx, &row).await?;
     tx.commit().await?;
-    Ok(slot)
+    Ok(Fired { fired: name.to_owned(), slot })
 }
 
 /// Tries a schedule with one user, whoever its audience is.
@@ -38,31 +79,65 @@ pub(crate) async fn test(
     pg: &Connections,
     name: &str,
     user: &str,
-) -> Result<Option<SlotId>, SwitchError> {
+) -> Result<Tested, SwitchError> {
     let mut tx = queue.begin(pg).await?;
     let row = lock(&mut tx, name).await?;
-    if store::users::get(&mut tx, user).await?.is_none() {
+    if !may_be_stored(user) || store::users::get(&mut tx, user).await?.is_none() {
         return Err(SwitchError::NoUser(user.to_owned()));
     }
     let slot = firing::fire_test(&mut tx, &row, user).await?;
     tx.commit().await?;
-    Ok(slot)
+    Ok(Tested { tested: name.to_owned(), user: user.to_owned(), slot })
 }
 
-/// Switches a schedule on or off, whatever its file says.
+/// Switches a schedule on or off, whatever its file says, and tells whether it fires now.
 pub(crate) async fn switch(
     pg: &Connections,
     name: &str,
     enabled: bool,
     actor: &str,
-) -> Result<(), SwitchError> {
+) -> Result<Switched, SwitchError> {
     let why = format!("switched off by {actor}");
     let why = (!enabled).then_some(why.as_str());
-    let done = store::schedules::switch(&mut *pg.acquire().await?, name, enabled, why).await?;
-    if done { Ok(()) } else { Err(SwitchError::Unknown(name.to_owned())) }
+    let mut tx = pg.begin().await?;
+    let row = match may_be_stored(name) && store::schedules::switch(&mut tx, name, enabled, why).await? {
+        true => store::schedules::lock(&mut tx, name).await?,
+        false => None,
+    };
+    let Some(row) = row else { return Err(unknown(&mut tx, name).await) };
+    let schedulers = store::schedulers::alive(&mut tx).await?;
+    let condition = Condition::read(&mut tx, &row, &schedulers).await?;
+    tx.commit().await?;
+    let still_off = |why: String| match enabled {
+        true => format!("switched on by command, yet {why}, so it stays off"),
+        false => why,
+    };
+    Ok(Switched {
+        schedule: row.name,
+        enabled: condition.why_off.is_none(),
+        disabled_why: condition.why_off.map(still_off),
+    })
 }
 
-async fn lock(tx: &mut queue::transaction::Transaction, name: &str) -> Result<ScheduleRow, SwitchError> {
-    let row = store::schedules::lock(tx, name).await?.filter(|row| row.removed_at.is_none());
-    row.ok_or_else(|| SwitchError::Unknown(name.to_owned()))
+async fn lock(tx: &mut Transaction, name: &str) -> Result<ScheduleRow, SwitchError> {
+    let row = if may_be_stored(name) { store::schedules::lock(tx, name).await? } else { None };
+    match row.filter(|row| row.removed_at.is_none()) {
+        Some(row) => Ok(row),
+        None => Err(unknown(tx, name).await),
+    }
+}
+
+async fn unknown(conn: &mut PgConnection, name: &str) -> SwitchError {
+    match store::schedules::all(conn).await {
+        Ok(rows) => SwitchError::Unknown {
+            name: name.to_owned(),
+            known: rows.into_iter().map(|row| row.name).collect(),
+        },
+        Err(error) => error.into(),
+    }
+}
+
+/// Postgres has no text with a NUL, and refuses to look for one.
+fn may_be_stored(name: &str) -> bool {
+    !name.contains('\0')
 }

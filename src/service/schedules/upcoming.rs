@@ -12,9 +12,10 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use store::deliveries::Obstacle;
 use store::slots::SkipReason;
+use utoipa::ToSchema;
 
 /// A slot that will fall due.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Upcoming {
     /// When.
@@ -25,12 +26,14 @@ pub(crate) struct Upcoming {
     zone: String,
     /// Why it will be left out: `excepted_day`, or `quiet_hours` for whoever lives there.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     skipped: Option<&'static str>,
     /// The end of the schedule's quiet hours, which its messages wait for.
     #[serde(skip_serializing_if = "Option::is_none")]
     waits_until: Option<DateTime<Utc>>,
     /// What an operator should know.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     notes: Vec<String>,
     /// For people, with the weekday.
     #[serde(skip)]

@@ -123,7 +123,7 @@ pub(super) async fn retry_fitting(
     State(admin): State<Admin>,
     input::Json(request): input::Json<BulkRequest>,
 ) -> Result<Json<BulkRetries>, Problem> {
-    let Admin { pg, queue, settings } = &admin;
+    let Admin { pg, queue, settings, .. } = &admin;
     let mut retry = request.begin(queue, JobAction::Retry).await?;
     let mut outcomes = Vec::new();
     while retry.has_room(RETRIES_AT_ONCE) {

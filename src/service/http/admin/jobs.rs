@@ -127,7 +127,7 @@ pub(super) async fn retry(
     State(admin): State<Admin>,
     input::Path(id): input::Path<JobId>,
 ) -> Result<Json<Retried>, Problem> {
-    let Admin { pg, queue, settings } = &admin;
+    let Admin { pg, queue, settings, .. } = &admin;
     let mut outcomes = Vec::new();
     retries::retry_all(queue, pg, settings, &[id], ACTOR, &mut outcomes).await?;
     Ok(Json(outcomes.remove(0)))
@@ -193,7 +193,7 @@ pub(super) async fn resume(
     State(admin): State<Admin>,
     input::Json(request): input::Json<PauseRequest>,
 ) -> Result<Json<Resumed>, Problem> {
-    let Admin { pg, queue, settings } = &admin;
+    let Admin { pg, queue, settings, .. } = &admin;
     let scope = request.scope.into();
     Ok(Json(sender::resume(queue, pg, settings, scope, &request.name, ACTOR).await?))
 }
@@ -208,6 +208,6 @@ pub(super) struct Probing {
 /// Tries out now whether Twilio takes what we send, while sending is paused because it did not.
 #[utoipa::path(post, path = "/probe", operation_id = "probeSender", tag = "jobs", responses((status = 200, body = Probing), (status = 401, body = Problem)))]
 pub(super) async fn probe(State(admin): State<Admin>) -> Result<Json<Probing>, Problem> {
-    let Admin { pg, queue, settings } = &admin;
+    let Admin { pg, queue, settings, .. } = &admin;
     Ok(Json(Probing { probing: sender::probe(queue, pg, settings).await? }))
 }

@@ -4,9 +4,11 @@ mod alerts;
 mod bulk;
 mod chunks;
 mod jobs;
+mod schedules;
 mod turns;
 mod unusable_entries;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use ::channel::app::Settings;
@@ -25,9 +27,11 @@ pub(crate) struct Admin {
     pub(crate) pg: Connections,
     pub(crate) queue: Queue,
     pub(crate) settings: Arc<Settings>,
+    /// The folder of the schedules' files.
+    pub(crate) schedules: Arc<Path>,
 }
 
-/// Who an action's audit row names: the token is one for all administrators.
+/// Who an action's audit row names, and why a schedule is off: the token is one for all administrators.
 const ACTOR: &str = "administrator";
 
 /// The routes, behind the administrator's token.
@@ -43,8 +47,16 @@ pub(crate) fn routes(admin: Admin, token: BearerToken) -> OpenApiRouter {
         .routes(routes!(jobs::show))
         .routes(routes!(jobs::retry))
         .routes(routes!(jobs::cancel));
+    let schedules = OpenApiRouter::new()
+        .routes(routes!(schedules::list))
+        .routes(routes!(schedules::preview))
+        .routes(routes!(schedules::fire))
+        .routes(routes!(schedules::test))
+        .routes(routes!(schedules::enable))
+        .routes(routes!(schedules::disable));
     let routes = OpenApiRouter::new()
         .nest("/jobs", jobs)
+        .nest("/schedules", schedules)
         .routes(routes!(alerts::list))
         .routes(routes!(alerts::acknowledge))
         .routes(routes!(turns::turns))

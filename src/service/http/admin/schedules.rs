@@ -1,0 +1,165 @@
+//! `/admin/api/schedules`: operators' cron duties, as `cloudybot schedules` shows and switches them at a terminal.
+
+use std::ops::RangeInclusive;
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{ACTOR, Admin};
+use crate::http::input;
+use crate::http::problem::Problem;
+use crate::schedules::files::Files;
+use crate::schedules::findings::Findings;
+use crate::schedules::listing::{self, ListedSchedule};
+use crate::schedules::preview::{self, Preview};
+use crate::schedules::switching::{self, Fired, Switched, Tested};
+use crate::zone_rules::{ZoneReport, ZoneRulesView};
+
+/// How many users may be looked at.
+const USERS: RangeInclusive<i64> = 1..=i64::MAX;
+
+/// How much is counted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// Of how many users of a slot, the first ones of its audience, it is counted what became of them.
+    #[serde(default = "counted_users")]
+    #[param(default = 2_000, minimum = 1)]
+    users: i64,
+}
+
+fn counted_users() -> i64 {
+    listing::USUAL_USERS
+}
+
+/// How far a preview looks.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PreviewQuery {
+    /// How many slots.
+    #[serde(default = "usual_slots")]
+    #[param(default = 10, minimum = 1, maximum = 1_000)]
+    slots: i64,
+    /// How many users of the audience, the first ones.
+    #[serde(default = "usual_users")]
+    #[param(default = 10_000, minimum = 1)]
+    users: i64,
+}
+
+fn usual_slots() -> i64 {
+    preview::USUAL_SLOTS
+}
+
+fn usual_users() -> i64 {
+    preview::USUAL_USERS
+}
+
+fn check(name: &str, number: i64, bounds: RangeInclusive<i64>) -> Result<(), Problem> {
+    if bounds.contains(&number) {
+        return Ok(());
+    }
+    let (least, most) = bounds.into_inner();
+    Err(Problem::invalid(match most {
+        i64::MAX => format!("{name}: {number} is less than {least}"),
+        most => format!("{name}: {number} is not between {least} and {most}"),
+    }))
+}
+
+/// Every schedule, and what is wrong with the files.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ScheduleList {
+    /// By name.
+    schedules: Vec<ListedSchedule>,
+    /// The time zone rules by which they fall due.
+    zone_rules: ZoneRulesView,
+    /// What this process sees in its folder; a file that was never right is here alone.
+    findings: Findings,
+}
+
+/// Every schedule: whether it is on and why not, its next and last slots, who has which version of its file, and what is wrong with the files.
+#[utoipa::path(get, path = "", operation_id = "listSchedules", tag = "schedules", params(ListQuery), responses((status = 200, body = ScheduleList), (status = 400, body = Problem), (status = 401, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn list(
+    State(admin): State<Admin>,
+    input::Query(ListQuery { users }): input::Query<ListQuery>,
+) -> Result<Json<ScheduleList>, Problem> {
+    check("users", users, USERS)?;
+    let mut files = admin.files().await;
+    let mut conn = admin.pg.acquire().await?;
+    let zone_rules = ZoneReport::read(&mut conn).await?.view();
+    let schedules = listing::list(&mut conn, &files, users).await?;
+    files.findings.add_unknown_users(&mut conn, &files.folder.schedules).await?;
+    Ok(Json(ScheduleList { schedules, zone_rules, findings: files.findings }))
+}
+
+/// What the schedule's file would do: its next slots, its audience, the words. Sends nothing. 404: this process's folder has no such file; 409: the file is
+/// wrong, and `errors` are all that is wrong with it.
+#[utoipa::path(get, path = "/{name}/preview", operation_id = "previewSchedule", tag = "schedules", params(("name" = String, Path, description = "The file's stem"), PreviewQuery), responses((status = 200, body = Preview), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn preview(
+    State(admin): State<Admin>,
+    input::Path(name): input::Path<String>,
+    input::Query(PreviewQuery { slots, users }): input::Query<PreviewQuery>,
+) -> Result<Json<Preview>, Problem> {
+    check("slots", slots, preview::SLOTS)?;
+    check("users", users, USERS)?;
+    let files = admin.files().await;
+    let schedule = files.find(&name, &admin.settings.plans)?;
+    let mut conn = admin.pg.acquire().await?;
+    Ok(Json(preview::preview(&mut conn, &admin.settings, schedule, slots, users).await?))
+}
+
+/// Fires a schedule now, recorded as manual.
+#[utoipa::path(post, path = "/{name}/fire", operation_id = "fireSchedule", tag = "schedules", params(("name" = String, Path, description = "The file's stem")), responses((status = 200, body = Fired), (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub(super) async fn fire(
+    State(admin): State<Admin>,
+    input::Path(name): input::Path<String>,
+) -> Result<Json<Fired>, Problem> {
+    Ok(Json(switching::fire(&admin.queue, &admin.pg, &name).await?))
+}
+
+/// With whom a schedule is tried.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TestRequest {
+    /// CloudyBot's id of the user.
+    user: String,
+}
+
+/// Tries a schedule with one user, now and whoever its audience is; recorded as a test, metered as any message.
+#[utoipa::path(post, path = "/{name}/test", operation_id = "testSchedule", tag = "schedules", params(("name" = String, Path, description = "The file's stem")), request_body = TestRequest, responses((status = 200, body = Tested), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn test(
+    State(admin): State<Admin>,
+    input::Path(name): input::Path<String>,
+    input::Json(TestRequest { user }): input::Json<TestRequest>,
+) -> Result<Json<Tested>, Problem> {
+    Ok(Json(switching::test(&admin.queue, &admin.pg, &name, &user).await?))
+}
+
+/// Lets a schedule fire again; what fell due meanwhile is not made good. `enabled` says whether it does now, `disabledWhy` what else keeps it from firing.
+#[utoipa::path(post, path = "/{name}/enable", operation_id = "enableSchedule", tag = "schedules", params(("name" = String, Path, description = "The file's stem")), responses((status = 200, body = Switched), (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub(super) async fn enable(
+    State(admin): State<Admin>,
+    input::Path(name): input::Path<String>,
+) -> Result<Json<Switched>, Problem> {
+    Ok(Json(switching::switch(&admin.pg, &name, true, ACTOR).await?))
+}
+
+/// Keeps a schedule from firing, whatever its file says.
+#[utoipa::path(post, path = "/{name}/disable", operation_id = "disableSchedule", tag = "schedules", params(("name" = String, Path, description = "The file's stem")), responses((status = 200, body = Switched), (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub(super) async fn disable(
+    State(admin): State<Admin>,
+    input::Path(name): input::Path<String>,
+) -> Result<Json<Switched>, Problem> {
+    Ok(Json(switching::switch(&admin.pg, &name, false, ACTOR).await?))
+}
+
+impl Admin {
+    /// The files as this process sees them now.
+    async fn files(&self) -> Files {
+        Files::read(&self.schedules, &self.settings.plans).await
+    }
+}

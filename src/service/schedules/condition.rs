@@ -1,0 +1,111 @@
+//! Whether a schedule fires, and why not.
+
+use std::collections::BTreeMap;
+
+use channel::schedules::firing;
+use channel::schedules::schedule_file::Schedule;
+use serde::Serialize;
+use sqlx::PgConnection;
+use store::schedulers::SchedulerRow;
+use store::schedules::ScheduleRow;
+use utoipa::ToSchema;
+
+use super::upcoming::{Upcoming, upcoming};
+
+/// Slots that are looked for after now.
+pub(super) const SLOTS: usize = 3;
+
+/// What a running scheduler has loaded, beside the present version of a schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum LoadedVersion {
+    /// The present version, by which it fires.
+    Same,
+    /// Another version, by which it does not fire.
+    Differs,
+    /// None.
+    Missing,
+}
+
+impl LoadedVersion {
+    pub(super) fn of(hash: Option<&str>, present: &str) -> Self {
+        match hash {
+            None => Self::Missing,
+            Some(hash) if hash == present => Self::Same,
+            Some(_) => Self::Differs,
+        }
+    }
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Differs => "differs",
+            Self::Missing => "missing",
+        }
+    }
+}
+
+/// What decides whether a schedule fires.
+#[derive(Debug)]
+pub(super) struct Condition {
+    /// `None`: its definition cannot be read.
+    pub(super) present: Option<Schedule>,
+    /// The moments at which it falls due next, if it is on.
+    pub(super) next: Vec<Upcoming>,
+    /// What each running scheduler has.
+    pub(super) processes: BTreeMap<String, LoadedVersion>,
+    /// Why it does not fire; `None`: it does.
+    pub(super) why_off: Option<String>,
+}
+
+impl Condition {
+    /// Of a schedule, beside what the running schedulers say that they have.
+    pub(super) async fn read(
+        conn: &mut PgConnection,
+        row: &ScheduleRow,
+        schedulers: &[SchedulerRow],
+    ) -> sqlx::Result<Self> {
+        let definition = serde_json::from_value(row.definition.clone()).ok();
+        let present = definition.and_then(|definition| Schedule::of(&row.name, definition).ok());
+        let next = match &present {
+            Some(schedule) => {
+                let places = firing::places(conn, schedule).await?;
+                upcoming(schedule, &places, row.now, SLOTS)
+            }
+            None => Vec::new(),
+        };
+        let version = |scheduler: &SchedulerRow| {
+            let hash = scheduler.hashes[&row.name].as_str();
+            (scheduler.process.clone(), LoadedVersion::of(hash, &row.hash))
+        };
+        let processes: BTreeMap<String, LoadedVersion> = schedulers.iter().map(version).collect();
+        let why_off = why_off(row, present.as_ref(), !next.is_empty(), &processes);
+        let is_on = row.enabled && present.as_ref().is_some_and(|schedule| schedule.definition.enabled);
+        Ok(Self { present, next: if is_on { next } else { Vec::new() }, processes, why_off })
+    }
+}
+
+fn why_off(
+    row: &ScheduleRow,
+    present: Option<&Schedule>,
+    falls_due: bool,
+    processes: &BTreeMap<String, LoadedVersion>,
+) -> Option<String> {
+    let Some(present) = present else {
+        return Some("its definition cannot be read by this version of the program".to_owned());
+    };
+    if !row.enabled {
+        return Some(row.disabled_why.clone().unwrap_or_else(|| "switched off".to_owned()));
+    }
+    if !present.definition.enabled {
+        return Some("its file says enabled = false".to_owned());
+    }
+    if !falls_due {
+        return Some("it falls due no more".to_owned());
+    }
+    if processes.is_empty() {
+        return Some("no scheduler runs".to_owned());
+    }
+    let is_loaded = processes.values().any(|version| *version == LoadedVersion::Same);
+    (!is_loaded).then(|| "no running scheduler has this version of its file".to_owned())
+}
