@@ -271,6 +271,7 @@ fn api(
         pg: pg.clone(),
         queue: queue.clone(),
         settings: settings.clone(),
+        agent: config.agent.clone(),
         schedules: config.keys.schedules.directory.as_path().into(),
     };
     let product = Product { pg, queue, settings, threads };

@@ -27,6 +27,7 @@ mod scheduler;
 mod schedules;
 mod sender;
 mod serving;
+mod turn_retries;
 mod turns_command;
 mod users_command;
 mod verdicts;

@@ -5,6 +5,7 @@ mod bulk;
 mod chunks;
 mod jobs;
 mod schedules;
+mod turn_retries;
 mod turns;
 mod unusable_entries;
 
@@ -12,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ::channel::app::Settings;
+use agent::Agent;
 use axum::middleware;
 use queue::Queue;
 use queue::connections::Connections;
@@ -27,6 +29,8 @@ pub(crate) struct Admin {
     pub(crate) pg: Connections,
     pub(crate) queue: Queue,
     pub(crate) settings: Arc<Settings>,
+    /// Who is asked before turns are tried again.
+    pub(crate) agent: Agent,
     /// The folder of the schedules' files.
     pub(crate) schedules: Arc<Path>,
 }
@@ -60,6 +64,7 @@ pub(crate) fn routes(admin: Admin, token: BearerToken) -> OpenApiRouter {
         .routes(routes!(alerts::list))
         .routes(routes!(alerts::acknowledge))
         .routes(routes!(turns::turns))
+        .routes(routes!(turn_retries::retry))
         .routes(routes!(turns::messages))
         .routes(routes!(unusable_entries::list))
         .routes(routes!(chunks::in_doubt))
