@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use channel::outbound::quiet_rule::{QuietVerdict, WhenQuiet};
 use channel::quiet_hours::{self, Quiet, QuietHours};
 use channel::schedules::firing::Place;
-use channel::schedules::moments;
+use channel::schedules::moments::{self, Moment};
 use channel::schedules::schedule_file::Schedule;
+use channel::schedules::timing::Timing;
 use channel::schedules::zones::tz::Tz;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
@@ -47,14 +48,7 @@ pub(crate) fn upcoming(
     now: DateTime<Utc>,
     number: usize,
 ) -> Vec<Upcoming> {
-    let in_place = |place: &Place| {
-        let found = moments::next(&schedule.timing, place.zone, now, number);
-        let zone = place.zone;
-        found.into_iter().map(move |moment| (moment, zone))
-    };
-    let mut found: Vec<(moments::Moment, Tz)> = places.iter().flat_map(in_place).collect();
-    found.sort_by_key(|(moment, _)| moment.at);
-    found.truncate(number);
+    let found = soonest(&schedule.timing, places.iter().map(|place| place.zone), now, number);
     let mut offsets: HashMap<String, String> = HashMap::new();
     found
         .into_iter()
@@ -97,6 +91,26 @@ pub(crate) fn upcoming(
         .collect()
 }
 
+/// The soonest moments in these zones, at most so many. Once there are so many, the other zones are not searched beyond the last of them.
+fn soonest(
+    timing: &Timing,
+    zones: impl Iterator<Item = Tz>,
+    now: DateTime<Utc>,
+    number: usize,
+) -> Vec<(Moment, Tz)> {
+    let mut found: Vec<(Moment, Tz)> = Vec::new();
+    for zone in zones {
+        let moments = match found.last().filter(|_| found.len() == number) {
+            Some((last, _)) => moments::between(timing, zone, now, last.at),
+            None => moments::next(timing, zone, now, number),
+        };
+        found.extend(moments.into_iter().map(|moment| (moment, zone)));
+        found.sort_by_key(|(moment, _)| moment.at);
+        found.truncate(number);
+    }
+    found
+}
+
 impl Upcoming {
     /// Where.
     pub(crate) fn zone(&self) -> &str {
@@ -119,5 +133,40 @@ fn quiet(schedule: &Schedule, zone: Tz, moment: DateTime<Utc>) -> QuietVerdict {
         (Quiet::No, _) => QuietVerdict::Speak,
         (Quiet::Until(end), WhenQuiet::Wait) => QuietVerdict::Wait(end),
         _ => QuietVerdict::Skip,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_soonest_moments_of_all_zones_are_those_of_each_zone_in_order() {
+        let now: DateTime<Utc> = "2026-03-28T20:17:05Z".parse().unwrap();
+        let zones = ["UTC", "Europe/Berlin", "Asia/Kathmandu", "America/New_York", "Pacific/Apia"];
+        let zones = zones.map(|zone| zone.parse::<Tz>().unwrap());
+        for cron in ["* * * * *", "30 2 * * *", "0 8 * * MON#1", "0 0 29 2 *"] {
+            let text = format!(
+                "cron = \"{cron}\"\ntimezone = \"user\"\ndefault_timezone = \"UTC\"\n[audience]\neveryone = true\n[content]\nmessage = \"x\"\n"
+            );
+            let timing = Schedule::parse("x", &text, Path::new(".")).unwrap().timing;
+            for number in [1, 3, 7, 40] {
+                let of = |zone: Tz| {
+                    moments::next(&timing, zone, now, number).into_iter().map(move |at| (at, zone))
+                };
+                let mut all: Vec<(Moment, Tz)> = zones.into_iter().flat_map(of).collect();
+                all.sort_by_key(|(moment, _)| moment.at);
+                all.truncate(number);
+
+                let found = soonest(&timing, zones.into_iter(), now, number);
+
+                let shown = |found: &[(Moment, Tz)]| -> Vec<(DateTime<Utc>, String)> {
+                    found.iter().map(|(moment, zone)| (moment.at, zone.to_string())).collect()
+                };
+                assert_eq!(shown(&found), shown(&all), "{cron} {number}");
+            }
+        }
     }
 }
