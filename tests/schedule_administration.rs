@@ -125,6 +125,7 @@ async fn a_file_that_is_wrong_is_told_as_wrong_with_all_its_errors() {
         &schedule("", "message = \"x\"").replace("everyone = true", "plan = \"gold\""),
     );
 
+    app.until("the log tells of it", async || app.logged().contains(".#morning.toml is ignored")).await;
     let listed = get(&app, "/schedules").await;
     let (status, refused) = app.admin(Method::GET, "/schedules/morning/preview", Value::Null).await;
     let (of_plan, unknown_plan) = app.admin(Method::GET, "/schedules/gold/preview", Value::Null).await;
@@ -288,7 +289,13 @@ async fn every_field_of_the_answers_is_described() {
 
     let path = |path: &str| &description["paths"][format!("/admin/api/schedules{path}")];
     assert_eq!(path("")["get"]["operationId"], "listSchedules");
-    assert_eq!(path("/{name}/preview")["get"]["parameters"].as_array().unwrap().len(), 3);
+    let parameters = path("/{name}/preview")["get"]["parameters"].as_array().unwrap();
+    let bounds = |name: &str| {
+        let parameter = parameters.iter().find(|parameter| parameter["name"] == name).unwrap();
+        ["minimum", "maximum", "default"].map(|bound| parameter["schema"][bound].as_i64())
+    };
+    assert_eq!(bounds("slots"), [Some(1), Some(1000), Some(10)]);
+    assert_eq!(bounds("users"), [Some(1), None, Some(10_000)]);
     for deed in ["fire", "test", "enable", "disable"] {
         assert!(path(&format!("/{{name}}/{deed}"))["post"].is_object(), "{deed}");
     }
@@ -310,6 +317,11 @@ async fn every_field_of_the_answers_is_described() {
         "Tested",
         "Switched",
         "TestRequest",
+        "TurnRetryRequest",
+        "RetriedTurns",
+        "RetriedTurn",
+        "SkippedTurns",
+        "NextTurns",
     ] {
         let fields = schemas[name]["properties"].as_object().unwrap_or_else(|| panic!("{name}"));
         for (field, schema) in fields {

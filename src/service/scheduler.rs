@@ -45,6 +45,8 @@ pub(crate) struct Scheduler {
     /// What this process has loaded, and when each falls due next; the clock looks in too.
     loaded: Arc<Mutex<Loaded>>,
     told: Vec<DefinitionError>,
+    /// Names that were ignored when the folder was last read.
+    ignored: Vec<String>,
     /// Why the folder could not be read when it was last looked at, once that is told.
     unreadable: Option<String>,
     read_at: Option<Instant>,
@@ -94,6 +96,7 @@ impl Scheduler {
             process,
             loaded: Arc::default(),
             told: Vec::new(),
+            ignored: Vec::new(),
             unreadable: None,
             read_at: None,
             sure_at: None,
@@ -178,7 +181,7 @@ impl Scheduler {
         let (read, is_there) =
             tokio::task::spawn_blocking(move || (schedule_file::read_folder(&folder), folder.exists()))
                 .await?;
-        let Folder { schedules, errors, .. } = match read {
+        let folder = match read {
             Ok(read) if is_there || of(&self.loaded).schedules.is_empty() => read,
             // A folder that has gone was not emptied by anybody.
             Ok(_) => return self.go_on("it is gone").await,
@@ -187,6 +190,11 @@ impl Scheduler {
         if self.unreadable.take().is_some() {
             tracing::info!("{} can be read again", self.folder.display());
         }
+        if folder.ignored != self.ignored {
+            folder.ignored_in_words().for_each(|ignored| tracing::info!("{ignored}"));
+            self.ignored.clone_from(&folder.ignored);
+        }
+        let Folder { schedules, errors, .. } = folder;
         if errors != self.told {
             for error in &errors {
                 tracing::error!("{error}; the others go on, and so does its last good version");

@@ -51,10 +51,7 @@ impl Findings {
             let told = warnings(schedule, now);
             found.warnings.extend(told.into_iter().map(|told| format!("schedule {}: {told}", schedule.name)));
         }
-        let ignored = folder.ignored.iter();
-        found.warnings.extend(
-            ignored.map(|name| format!("{name} is ignored; a schedule is a file NAME.toml, not hidden")),
-        );
+        found.warnings.extend(folder.ignored_in_words());
         found
     }
 

@@ -69,6 +69,15 @@ pub struct Folder {
     pub ignored: Vec<String>,
 }
 
+impl Folder {
+    /// A sentence on each name that is no schedule.
+    pub fn ignored_in_words(&self) -> impl Iterator<Item = String> {
+        self.ignored
+            .iter()
+            .map(|name| format!("{name} is ignored; a schedule is a file NAME.toml, not hidden"))
+    }
+}
+
 impl Schedule {
     /// Reads a file's text; its calendars are in this folder. The errors are in the order of the lines.
     pub fn parse(name: &str, text: &str, folder: &Path) -> Result<Self, Vec<DefinitionError>> {
