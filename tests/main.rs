@@ -22,6 +22,7 @@ mod conversation;
 mod crashes;
 mod dashboard;
 mod databases;
+mod description;
 mod endurance;
 mod erasures;
 mod failover;

@@ -212,21 +212,21 @@ async fn what_makes_no_sense_is_refused_with_what_would() {
     for (method, path, body, status, names) in [
         (Method::GET, "?users=0", Value::Null, 422, "users: 0 is less than 1"),
         (Method::GET, "?users=all", Value::Null, 400, "users"),
-        (Method::GET, "?user=1", Value::Null, 400, "unknown field `user`"),
+        (Method::GET, "?user=1", Value::Null, 400, "unknown parameter `user`"),
         (Method::GET, "/morning/preview?slots=0", Value::Null, 422, "slots: 0 is not between 1 and 1000"),
         (Method::GET, "/morning/preview?slots=1001", Value::Null, 422, "slots: 1001 is not between"),
         (Method::GET, "/morning/preview?users=-1", Value::Null, 422, "users: -1 is less than 1"),
-        (Method::GET, "/morning/preview?slot=1", Value::Null, 400, "unknown field `slot`"),
+        (Method::GET, "/morning/preview?slot=1", Value::Null, 400, "unknown parameter `slot`"),
         (Method::GET, "/evening/preview", Value::Null, 404, known),
         (Method::GET, "/..%2Fmorning/preview", Value::Null, 404, known),
         (Method::POST, "/evening/fire", Value::Null, 404, known),
         (Method::POST, "/evening/enable", Value::Null, 404, known),
         (Method::POST, "/evening/disable", Value::Null, 404, known),
         (Method::POST, "/evening/test", alice.clone(), 404, known),
-        (Method::POST, "/%00/fire", Value::Null, 404, known),
-        (Method::POST, "/%00/disable", Value::Null, 404, known),
+        (Method::POST, "/%00/fire", Value::Null, 400, "name: the value holds a NUL"),
+        (Method::POST, "/%00/disable", Value::Null, 400, "name"),
         (Method::POST, "/morning/test", alice, 404, "there is no user \"alice\""),
-        (Method::POST, "/morning/test", json!({ "user": "\0" }), 404, "there is no user"),
+        (Method::POST, "/morning/test", json!({ "user": "\0" }), 422, "user: the value holds a NUL"),
         (Method::POST, "/morning/test", json!({ "usr": "alice" }), 422, "unknown field `usr`"),
         (Method::POST, "/morning/test", Value::Null, 415, "application/json"),
         (Method::GET, "/morning/fire", Value::Null, 405, "openapi"),
@@ -335,4 +335,25 @@ async fn every_field_of_the_answers_is_described() {
         schemas["RenderedTemplate"]["properties"]["variables"]["additionalProperties"]["type"],
         "string"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_is_switched_while_a_slot_of_it_ends() {
+    let app = TestApp::start().await;
+    load(&app, "morning", &schedule("", "message = \"x\"")).await;
+    let mut ending = app.pg.begin().await.unwrap();
+    let share = "SELECT FROM channel_schedules WHERE name = 'morning' FOR KEY SHARE";
+    sqlx::query(share).execute(&mut *ending).await.unwrap();
+
+    let switching = app.admin(Method::POST, "/schedules/morning/disable", Value::Null);
+    let ends = async {
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        app.until("the switch waits for the slot", async || app.count(waiting).await == Some(1)).await;
+        let end = "UPDATE channel_schedules SET failed_in_row = 0 WHERE name = 'morning'";
+        sqlx::query(end).execute(&mut *ending).await.unwrap();
+        ending.commit().await.unwrap();
+    };
+    let ((status, switched), ()) = futures::future::join(switching, ends).await;
+
+    assert_eq!((status, &switched["enabled"]), (200, &json!(false)), "{switched}");
 }

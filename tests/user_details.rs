@@ -50,7 +50,7 @@ async fn details_that_make_no_sense_are_refused_by_name_and_change_nothing() {
             "timezone: unknown time zone \"europe/berlin\"; is Europe/Berlin meant?",
         ),
         (json!({ "timezone": "Mars" }), "timezone: unknown time zone \"Mars\"; one like Europe/Berlin"),
-        (json!({ "timezone": "" }), "timezone: unknown time zone"),
+        (json!({ "timezone": "" }), "timezone: it has 0 characters"),
         (json!({ "timezone": 1 }), "timezone: invalid type: integer"),
         (
             json!({ "quietHours": { "from": "22:00", "to": "22:00" } }),

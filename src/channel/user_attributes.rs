@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 /// Attributes that a user may have.
-const ATTRIBUTES: usize = 50;
+pub const ATTRIBUTES: usize = 50;
 
 /// Bytes of a name.
-const NAME_BYTES: usize = 64;
+pub const NAME_BYTES: usize = 64;
 
 /// Bytes of a value.
-const VALUE_BYTES: usize = 1024;
+pub const VALUE_BYTES: usize = 1024;
 
 /// Why attributes are refused, to be read behind the word `attributes`.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

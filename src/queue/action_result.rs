@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
 /// What was done, or why nothing was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +63,18 @@ impl Serialize for ActionResult {
         serializer.serialize_str(self.as_str())
     }
 }
+
+impl utoipa::PartialSchema for ActionResult {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(Self::ALL.map(Self::as_str)))
+            .description(Some("What was done, or why nothing was."))
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for ActionResult {}
 
 /// The database says what no action comes to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -149,7 +149,6 @@ pub struct ActionOutcome {
     #[schema(value_type = i64)]
     pub id: JobId,
     /// What was done, or why nothing was.
-    #[schema(value_type = String)]
     pub outcome: ActionResult,
 }
 

@@ -275,8 +275,8 @@ fn api(
         schedules: config.keys.schedules.directory.as_path().into(),
     };
     let product = Product { pg, queue, settings, threads };
-    let product = product::routes(product, BearerToken::new("/v1", &config.api_token()));
-    let admin = admin::routes(admin, BearerToken::new("/admin/api", &config.admin_token()));
+    let product = product::routes(product, BearerToken::new(openapi::PRODUCT.prefix, &config.api_token()))?;
+    let admin = admin::routes(admin, BearerToken::new(openapi::ADMIN.prefix, &config.admin_token()))?;
     openapi::described(product.merge(admin))
 }
 

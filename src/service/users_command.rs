@@ -17,7 +17,7 @@ use store::users::User;
 use crate::app;
 use crate::config::Config;
 use crate::database::Database;
-use crate::http::product::users;
+use crate::http::product::{user_view, users};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum UsersCommand {
@@ -91,7 +91,7 @@ pub(crate) async fn run(config: &Config, command: UsersCommand, as_json: bool) -
 async fn show(pg: &Connections, settings: &Settings, id: &str) -> anyhow::Result<Value> {
     let mut conn = pg.acquire().await.context(UNANSWERED)?;
     let user = known(&mut conn, id).await?;
-    Ok(serde_json::to_value(users::view(&mut conn, settings, user).await?)?)
+    Ok(serde_json::to_value(user_view::view(&mut conn, settings, user).await?)?)
 }
 
 /// Changes a user under its lock: the product may change it at the same time.
@@ -106,7 +106,7 @@ async fn change(
     let mut user = user.with_context(|| unknown(id))?;
     change(&mut user);
     store::users::update(&mut tx, &user).await?;
-    let answer = serde_json::to_value(users::view(&mut tx, settings, user).await?)?;
+    let answer = serde_json::to_value(user_view::view(&mut tx, settings, user).await?)?;
     tx.commit().await.context(UNANSWERED)?;
     Ok(answer)
 }

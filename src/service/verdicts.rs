@@ -21,7 +21,6 @@ pub(crate) struct InDoubt {
     /// Its place in the delivery, from 0.
     index: i32,
     /// `sending`, or `unknown` when everything has been tried.
-    #[schema(value_type = String)]
     state: ChunkState,
     /// Attempts to send it.
     attempts: i32,

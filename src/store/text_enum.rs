@@ -1,5 +1,8 @@
 //! States, reasons and outcomes: enums that the database keeps as text. Each is defined once, beside its table, and names the columns that hold it; a
-//! test compares those columns' checks with it.
+//! test compares those columns' checks with it. The description of the HTTP interface has the same texts.
+
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
 /// A text that is none of an enum's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,15 +27,15 @@ pub trait TextEnum: Copy + 'static {
 /// Defines an enum with the text of each variant: `text_enum! { /// Doc. pub enum Name in ["table.column"] { /// Doc. Variant = "text", … } }`.
 macro_rules! text_enum {
     (
-        $(#[$meta:meta])*
+        $(#[doc = $doc:literal])+
         pub enum $name:ident in [$($column:literal),*] {
-            $($(#[$variant_meta:meta])* $variant:ident = $text:literal,)+
+            $($(#[doc = $variant_doc:literal])+ $variant:ident = $text:literal,)+
         }
     ) => {
-        $(#[$meta])*
+        $(#[doc = $doc])+
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum $name {
-            $($(#[$variant_meta])* $variant,)+
+            $($(#[doc = $variant_doc])+ $variant,)+
         }
 
         impl $name {
@@ -73,6 +76,17 @@ macro_rules! text_enum {
             }
         }
 
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                $crate::text_enum::schema(
+                    concat!($($doc),+),
+                    &[$(($text, concat!($($variant_doc),+))),+],
+                )
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
+
         impl sqlx::Type<sqlx::Postgres> for $name {
             fn type_info() -> sqlx::postgres::PgTypeInfo {
                 <str as sqlx::Type<sqlx::Postgres>>::type_info()
@@ -111,4 +125,14 @@ pub(crate) use text_enum;
 /// The error for a text that is none of an enum's.
 pub(crate) fn unknown<E: TextEnum>(text: &str) -> UnknownText {
     UnknownText { what: E::COLUMNS.join(", "), text: text.to_owned(), known: E::TEXTS }
+}
+
+/// How the HTTP interface describes an enum: what it says, and each text with what it means.
+pub(crate) fn schema(says: &str, variants: &[(&str, &str)]) -> RefOr<Schema> {
+    let means = variants.iter().map(|(text, doc)| format!("\n- `{text}`: {}", doc.trim()));
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(variants.iter().map(|(text, _)| *text)))
+        .description(Some(format!("{}\n{}", says.trim(), means.collect::<String>())))
+        .into()
 }

@@ -91,13 +91,17 @@ pub async fn lock(conn: &mut PgConnection, id: &str) -> sqlx::Result<Option<User
 
 /// Finds or creates a user, and locks it until the caller's transaction ends. True: it is new.
 pub async fn create_or_lock(conn: &mut PgConnection, id: &str, plan: &str) -> sqlx::Result<(User, bool)> {
-    let made = sqlx::query("INSERT INTO channel_users (id, plan) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-        .bind(id)
-        .bind(plan)
-        .execute(&mut *conn)
-        .await?;
-    let user = lock(conn, id).await?.ok_or(sqlx::Error::RowNotFound)?;
-    Ok((user, made.rows_affected() == 1))
+    loop {
+        let made = sqlx::query("INSERT INTO channel_users (id, plan) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+            .bind(id)
+            .bind(plan)
+            .execute(&mut *conn)
+            .await?;
+        // A user who was there a moment ago may be erased while the lock is waited for.
+        if let Some(user) = lock(conn, id).await? {
+            return Ok((user, made.rows_affected() == 1));
+        }
+    }
 }
 
 /// Writes what may change of a user.

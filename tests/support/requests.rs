@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::Value;
 use sha1::Sha1;
 
+use super::description::Description;
 use super::{ADMIN_TOKEN, API_TOKEN, AUTH_TOKEN, TestApp};
 
 /// What Twilio would sign for this form at this URL, with a token or a shared key.
@@ -53,12 +54,15 @@ impl TestApp {
         self.call(method, &format!("/v1{path}"), API_TOKEN, body).await
     }
 
-    /// A call of the interface with this token.
+    /// A call of the interface with this token. An answer that is not described fails the test.
     pub(crate) async fn call(&self, method: Method, path: &str, token: &str, body: Value) -> (u16, Value) {
-        let request = self.http.request(method, self.url(path)).bearer_auth(token);
+        let request = self.http.request(method.clone(), self.url(path)).bearer_auth(token);
         let request = if body.is_null() { request } else { request.json(&body) };
         let answer = request.send().await.unwrap();
         let status = answer.status().as_u16();
+        if let Some(description) = Description::of(self).await {
+            description.check(&method, path, status);
+        }
         (status, answer.json().await.unwrap_or(Value::Null))
     }
 

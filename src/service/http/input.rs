@@ -1,16 +1,27 @@
 //! What requests bring, read at the edge. Whatever cannot be read is refused with a problem that names the field.
 
-use axum::body::Bytes;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
+use super::openapi::operations::Operation;
 use super::problem::Problem;
 
-/// A JSON body.
-#[derive(FromRequest)]
-#[from_request(via(axum::Json), rejection(Problem))]
+/// A JSON body, within the bounds of its description.
 pub(crate) struct Json<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (parts, bytes) = received(request).await?;
+        read(parts, bytes).await.map(Self)
+    }
+}
 
 /// A JSON body that may be left out altogether.
 pub(crate) struct OptionalJson<T>(pub(crate) T);
@@ -18,16 +29,30 @@ pub(crate) struct OptionalJson<T>(pub(crate) T);
 impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJson<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let body = Bytes::from_request(request, state)
-            .await
-            .map_err(|rejection| Problem::unreadable(rejection.status(), rejection.body_text()))?;
-        if body.is_empty() {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (parts, bytes) = received(request).await?;
+        if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
-        let axum::Json(value) = axum::Json::from_bytes(&body)?;
-        Ok(Self(value))
+        let given: Option<T> = read(parts, bytes).await?;
+        Ok(Self(given.unwrap_or_default()))
     }
+}
+
+async fn received(request: Request) -> Result<(Parts, Bytes), Problem> {
+    let (parts, body) = request.into_parts();
+    let bytes = Bytes::from_request(Request::from_parts(parts.clone(), body), &()).await?;
+    Ok((parts, bytes))
+}
+
+async fn read<T: DeserializeOwned>(parts: Parts, bytes: Bytes) -> Result<T, Problem> {
+    let operation = parts.extensions.get::<Arc<Operation>>().cloned();
+    let request = Request::from_parts(parts, Body::from(bytes.clone()));
+    let axum::Json(value) = axum::Json::from_request(request, &()).await?;
+    if let (Some(operation), Ok(body)) = (operation, serde_json::from_slice(&bytes)) {
+        operation.check_body(&body)?;
+    }
+    Ok(value)
 }
 
 /// The query string.
@@ -39,6 +64,12 @@ pub(crate) struct Query<T>(pub(crate) T);
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Path), rejection(Problem))]
 pub(crate) struct Path<T>(pub(crate) T);
+
+impl From<BytesRejection> for Problem {
+    fn from(rejection: BytesRejection) -> Self {
+        Self::unreadable(rejection.status(), rejection.body_text())
+    }
+}
 
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {

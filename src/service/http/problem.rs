@@ -5,29 +5,48 @@ use axum::response::{IntoResponse, Response};
 use channel::schedules::firing::FireError;
 use channel::write_error::WriteError;
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use crate::schedules::files::FileError;
 use crate::schedules::switching::SwitchError;
+
+/// The content type of every refusal.
+pub(crate) const CONTENT_TYPE: &str = "application/problem+json";
 
 /// Why a request was not done, and what would help.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Problem {
     /// The HTTP status code.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
     /// The status in words.
     title: &'static str,
     /// What is wrong with this request, and the remedy.
     detail: String,
-    /// What a program needs to know besides.
-    #[serde(flatten)]
-    more: Map<String, Value>,
+    /// The reason in a word, for a program, where a status has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    code: Option<String>,
+    /// Names that would have been right.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    known: Vec<String>,
+    /// All that is wrong with a file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<String>,
 }
 
 impl Problem {
     fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
-        Self { status: status.as_u16(), title, detail: detail.into(), more: Map::new() }
+        Self {
+            status: status.as_u16(),
+            title,
+            detail: detail.into(),
+            code: None,
+            known: Vec::new(),
+            errors: Vec::new(),
+        }
     }
 
     /// 400, or what else the extractor found: the request cannot be read.
@@ -50,12 +69,8 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, detail).with_code(code)
     }
 
-    fn with_code(self, code: &str) -> Self {
-        self.with("code", code)
-    }
-
-    fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.more.insert(name.to_owned(), value.into());
+    fn with_code(mut self, code: &str) -> Self {
+        self.code = Some(code.to_owned());
         self
     }
 
@@ -111,7 +126,7 @@ impl From<SwitchError> for Problem {
     fn from(error: SwitchError) -> Self {
         let detail = error.to_string();
         match error {
-            SwitchError::Unknown { known, .. } => Self::not_found(detail).with("known", known),
+            SwitchError::Unknown { known, .. } => Self { known, ..Self::not_found(detail) },
             SwitchError::NoUser(_) => Self::not_found(detail),
             SwitchError::Fire(FireError::Definition(_)) => Self::conflict("unreadable_definition", detail),
             SwitchError::Fire(FireError::Database(error)) | SwitchError::Database(error) => error.into(),
@@ -124,8 +139,8 @@ impl From<FileError> for Problem {
     fn from(error: FileError) -> Self {
         let detail = error.to_string();
         match error {
-            FileError::Unknown { known, .. } => Self::not_found(detail).with("known", known),
-            FileError::Wrong(errors) => Self::conflict("wrong_file", detail).with("errors", errors),
+            FileError::Unknown { known, .. } => Self { known, ..Self::not_found(detail) },
+            FileError::Wrong(errors) => Self { errors, ..Self::conflict("wrong_file", detail) },
             FileError::Unreadable(_) => Self::conflict("unreadable_folder", detail),
         }
     }
@@ -134,9 +149,8 @@ impl From<FileError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_string(&self).expect("a map of texts is JSON");
-        let mut response =
-            (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        let body = serde_json::to_string(&self).expect("texts are JSON");
+        let mut response = (status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response();
         if status == StatusCode::UNAUTHORIZED {
             response
                 .headers_mut()

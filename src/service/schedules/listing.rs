@@ -38,7 +38,6 @@ pub(crate) struct ListedSchedule {
     /// Since when this is the present version.
     loaded_at: DateTime<Utc>,
     /// What each running scheduler has, by process: `same`, `differs` or `missing` beside the present version.
-    #[schema(value_type = BTreeMap<String, String>)]
     processes: BTreeMap<String, LoadedVersion>,
     /// Its next slots; none while it is off.
     next: Vec<Upcoming>,
@@ -99,8 +98,7 @@ struct PastSlot {
     manual: bool,
     /// Somebody tried the schedule with one user.
     test: bool,
-    /// `open`, `done`, `failed` or `skipped`.
-    #[schema(value_type = String)]
+    /// How far it is.
     state: SlotState,
     /// Why it was skipped or failed.
     reason: Option<String>,

@@ -17,6 +17,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use store::audiences;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use whatsapp_text::text::{Format, WhatsappText};
 
 use super::upcoming::{Upcoming, upcoming};
@@ -65,13 +66,27 @@ pub(crate) struct Preview {
     #[schema(value_type = BTreeMap<String, BlockedUsers>)]
     blocked: BTreeMap<&'static str, BlockedUsers>,
     /// `message`, or `prompt` where the agent speaks.
-    #[schema(value_type = String)]
+    #[schema(schema_with = content_schema)]
     content: &'static str,
     /// Which signs it is written with: `auto`, `markdown` or `whatsapp`.
-    #[schema(value_type = String)]
+    #[schema(schema_with = format_schema)]
     format: Format,
     /// What the first one of the audience who has a phone would get; null: nobody has.
     rendered: Option<Rendered>,
+}
+
+fn content_schema() -> Object {
+    words(&["message", "prompt"], "`message`, or `prompt` where the agent speaks.")
+}
+
+fn format_schema() -> Object {
+    words(&Format::NAMES, "Which signs it is written with.")
+}
+
+/// How the HTTP interface describes a text that is one of these.
+pub(super) fn words(words: &[&str], says: &str) -> Object {
+    let object = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words.iter().copied()));
+    object.description(Some(says)).build()
 }
 
 /// Users who would get nothing for one reason.

@@ -3,7 +3,6 @@
 use channel::schedules::firing::{self, FireError};
 use queue::Queue;
 use queue::connections::Connections;
-use queue::transaction::Transaction;
 use serde::Serialize;
 use sqlx::PgConnection;
 use store::ids::SlotId;
@@ -100,11 +99,10 @@ pub(crate) async fn switch(
     let why = format!("switched off by {actor}");
     let why = (!enabled).then_some(why.as_str());
     let mut tx = pg.begin().await?;
-    let row = match may_be_stored(name) && store::schedules::switch(&mut tx, name, enabled, why).await? {
-        true => store::schedules::lock(&mut tx, name).await?,
-        false => None,
-    };
-    let Some(row) = row else { return Err(unknown(&mut tx, name).await) };
+    // It is locked in full before it is changed: a slot that ends shares the row's key and changes the row next, so the two would wait for each other.
+    lock(&mut tx, name).await?;
+    store::schedules::switch(&mut tx, name, enabled, why).await?;
+    let row = lock(&mut tx, name).await?;
     let schedulers = store::schedulers::alive(&mut tx).await?;
     let condition = Condition::read(&mut tx, &row, &schedulers).await?;
     tx.commit().await?;
@@ -119,11 +117,11 @@ pub(crate) async fn switch(
     })
 }
 
-async fn lock(tx: &mut Transaction, name: &str) -> Result<ScheduleRow, SwitchError> {
-    let row = if may_be_stored(name) { store::schedules::lock(tx, name).await? } else { None };
+async fn lock(conn: &mut PgConnection, name: &str) -> Result<ScheduleRow, SwitchError> {
+    let row = if may_be_stored(name) { store::schedules::lock(conn, name).await? } else { None };
     match row.filter(|row| row.removed_at.is_none()) {
         Some(row) => Ok(row),
-        None => Err(unknown(tx, name).await),
+        None => Err(unknown(conn, name).await),
     }
 }
 

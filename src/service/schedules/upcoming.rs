@@ -14,6 +14,9 @@ use serde::Serialize;
 use store::deliveries::Obstacle;
 use store::slots::SkipReason;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::Object;
+
+use super::preview::words;
 
 /// A slot that will fall due.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -27,7 +30,7 @@ pub(crate) struct Upcoming {
     zone: String,
     /// Why it will be left out: `excepted_day`, or `quiet_hours` for whoever lives there.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = skipped_schema)]
     skipped: Option<&'static str>,
     /// The end of the schedule's quiet hours, which its messages wait for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,6 +42,13 @@ pub(crate) struct Upcoming {
     /// For people, with the weekday.
     #[serde(skip)]
     shown: String,
+}
+
+fn skipped_schema() -> Object {
+    words(
+        &["excepted_day", "quiet_hours"],
+        "Why it will be left out: `excepted_day`, or `quiet_hours` for whoever lives there.",
+    )
 }
 
 /// The next slots after this moment in all places, at most so many.

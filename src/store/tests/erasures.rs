@@ -102,3 +102,27 @@ async fn what_is_said_to_a_later_user_of_the_same_id_stays() {
         sqlx::query_scalar("SELECT text FROM channel_deliveries").fetch_one(&mut *conn).await.unwrap();
     assert_eq!(text, "news");
 }
+
+#[tokio::test]
+async fn a_user_who_is_made_while_being_erased_is_new() {
+    let tables = Tables::new().await;
+    let mut erasing = tables.pg.begin().await.unwrap();
+    users::create_or_lock(&mut erasing, "alice", "pro").await.unwrap();
+    erasing.commit().await.unwrap();
+    let mut erasing = tables.pg.begin().await.unwrap();
+    users::lock(&mut erasing, "alice").await.unwrap().unwrap();
+
+    let pg = tables.pg.clone();
+    let making =
+        tokio::spawn(async move { users::create_or_lock(&mut *pg.acquire().await?, "alice", "free").await });
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&tables.pg).await.unwrap() == 0 {
+        assert!(!making.is_finished());
+        tokio::task::yield_now().await;
+    }
+    assert!(erasure::begin(&mut erasing, &keys(), "alice").await.unwrap());
+    erasing.commit().await.unwrap();
+
+    let (user, new) = making.await.unwrap().unwrap();
+    assert_eq!((user.plan.as_str(), new), ("free", true));
+}

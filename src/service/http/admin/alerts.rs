@@ -23,11 +23,7 @@ pub(super) struct AlertList {
 #[serde(rename_all = "camelCase")]
 struct AlertView {
     id: i64,
-    /// What happened, as one word: `double_send`, `unknown_send`, `send_in_doubt`, `sender_refused`, `template`, `pause_without_probe`, `sender_moved`,
-    /// `unusable_entry`, `backfill_behind`, `schedule_disabled`, `schedules_unreadable`, `unknown_kind`, `clock`; of the operator's agent, until it answers
-    /// again: `agent_token`, `agent_endpoint`, `agent_name`, `agent_unreachable`, `agent_locked_out`, `agent_busy`, `agent_provider`, `agent_setup` or
-    /// `agent_failing`.
-    #[schema(value_type = String)]
+    /// What happened.
     cause: AlertCause,
     /// What happened the latest time.
     detail: String,
@@ -45,14 +41,14 @@ impl From<Alert> for AlertView {
 }
 
 /// What nobody has acknowledged and what is not over, the newest first.
-#[utoipa::path(get, path = "/alerts", operation_id = "listAlerts", tag = "alerts", responses((status = 200, body = AlertList), (status = 401, body = Problem)))]
+#[utoipa::path(get, path = "/alerts", operation_id = "listAlerts", tag = "alerts", responses((status = 200, body = AlertList)))]
 pub(super) async fn list(State(admin): State<Admin>) -> Result<Json<AlertList>, Problem> {
     let alerts = store::alerts::open(&mut *admin.pg.acquire().await?).await?;
     Ok(Json(AlertList { alerts: alerts.into_iter().map(AlertView::from).collect() }))
 }
 
 /// Says that somebody has looked.
-#[utoipa::path(post, path = "/alerts/{id}/acknowledge", operation_id = "acknowledgeAlert", tag = "alerts", params(("id" = i64, Path, description = "The alert's number")), responses((status = 204), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[utoipa::path(post, path = "/alerts/{id}/acknowledge", operation_id = "acknowledgeAlert", tag = "alerts", params(("id" = i64, Path, minimum = 1, description = "The alert's number")), responses((status = 204, description = "It is not listed any more, once it is over."), (status = 404, description = "No such alert waits for somebody to look.")))]
 pub(super) async fn acknowledge(
     State(admin): State<Admin>,
     input::Path(id): input::Path<i64>,

@@ -9,6 +9,7 @@ use queue::Queue;
 use queue::bulk::{self, Bulk};
 use queue::inspection::{ActionOutcome, JobAction};
 use queue::job::JobId;
+use queue::job_state::JobState;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -23,20 +24,24 @@ use crate::retries::{self, Retries};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct BulkRequest {
     // The filter's fields stand here again: serde refuses no unknown fields of a flattened one.
-    /// `held`, `scheduled`, `parked`, `waiting`, `running` or `dead`.
+    /// Where they stand.
+    #[schema(value_type = Option<JobState>)]
     state: Option<String>,
     /// A job kind, `send_chunk` say.
+    #[schema(min_length = 1, max_length = 200)]
     kind: Option<String>,
     /// A pool.
+    #[schema(min_length = 1, max_length = 200)]
     pool: Option<String>,
     /// A lane.
+    #[schema(min_length = 1, max_length = 200)]
     lane: Option<String>,
     /// Enqueued at this moment or later.
     since: Option<DateTime<Utc>>,
     /// Enqueued before this moment.
     until: Option<DateTime<Utc>>,
     /// Of a higher number than this: `next` of the request before.
-    #[schema(value_type = Option<i64>)]
+    #[schema(value_type = Option<i64>, minimum = 0)]
     after: Option<JobId>,
     /// How many jobs at most; without it, as many as some seconds allow.
     #[schema(minimum = 1)]
@@ -50,9 +55,6 @@ impl BulkRequest {
         let filter = JobFilter { state, kind, pool, lane, since, until };
         if filter.is_empty() {
             return Err(Problem::invalid("say which jobs: state, kind, pool, lane, since or until"));
-        }
-        if let Some(limit) = limit.filter(|limit| *limit < 1) {
-            return Err(Problem::invalid(format!("limit: {limit} is less than 1")));
         }
         let bulk = queue.bulk(action, filter.filter(None)?).await?;
         let bulk = bulk.behind(after.unwrap_or(JobId(0)));
@@ -118,7 +120,7 @@ const RETRIES_AT_ONCE: i64 = 50;
 
 /// Tries every dead job again that fits, and says for each kind how many were tried and how many not, and why; at least one field of the filter must be
 /// given. It goes by steps for some seconds, the oldest first; `rest` says how many jobs are left, and `next` where the following request goes on.
-#[utoipa::path(post, path = "/retry", operation_id = "retryJobs", tag = "jobs", request_body = BulkRequest, responses((status = 200, body = BulkRetries), (status = 401, body = Problem), (status = 422, body = Problem)))]
+#[utoipa::path(post, path = "/retry", operation_id = "retryJobs", tag = "jobs", request_body = BulkRequest, responses((status = 200, body = BulkRetries)))]
 pub(super) async fn retry_fitting(
     State(admin): State<Admin>,
     input::Json(request): input::Json<BulkRequest>,
@@ -141,7 +143,7 @@ pub(super) async fn retry_fitting(
 /// Cancels every live job that fits, or every dead one with `"state": "dead"`; at least one field of the filter must be given. Without a kind, what other
 /// jobs rely on is left alone: follow-ups, the sender's probe, the upkeep. It goes by steps, each committed, for some seconds; `rest` says how many jobs
 /// are left, and `next` where the following request goes on.
-#[utoipa::path(post, path = "/cancel", operation_id = "cancelJobs", tag = "jobs", request_body = BulkRequest, responses((status = 200, body = Outcomes), (status = 401, body = Problem), (status = 422, body = Problem)))]
+#[utoipa::path(post, path = "/cancel", operation_id = "cancelJobs", tag = "jobs", request_body = BulkRequest, responses((status = 200, body = Outcomes)))]
 pub(super) async fn cancel_fitting(
     State(admin): State<Admin>,
     input::Json(request): input::Json<BulkRequest>,

@@ -21,7 +21,7 @@ pub(super) struct InDoubtList {
 }
 
 /// Sends in doubt, the oldest first, at most 200.
-#[utoipa::path(get, path = "/chunks/in-doubt", operation_id = "listInDoubt", tag = "chunks", responses((status = 200, body = InDoubtList), (status = 401, body = Problem)))]
+#[utoipa::path(get, path = "/chunks/in-doubt", operation_id = "listInDoubt", tag = "chunks", responses((status = 200, body = InDoubtList)))]
 pub(super) async fn in_doubt(State(admin): State<Admin>) -> Result<Json<InDoubtList>, Problem> {
     let chunks = verdicts::in_doubt(&mut *admin.pg.acquire().await?).await?;
     Ok(Json(InDoubtList { chunks }))
@@ -48,12 +48,11 @@ enum VerdictName {
 #[derive(Serialize, ToSchema)]
 pub(super) struct VerdictView {
     /// The delivery's state now.
-    #[schema(value_type = String)]
     state: DeliveryState,
 }
 
 /// Says what became of a send in doubt.
-#[utoipa::path(post, path = "/chunks/{id}/verdict", operation_id = "giveVerdict", tag = "chunks", params(("id" = i64, Path, description = "The chunk's number")), request_body = VerdictRequest, responses((status = 200, body = VerdictView), (status = 401, body = Problem), (status = 409, body = Problem)))]
+#[utoipa::path(post, path = "/chunks/{id}/verdict", operation_id = "giveVerdict", tag = "chunks", params(("id" = i64, Path, minimum = 1, description = "The chunk's number")), request_body = VerdictRequest, responses((status = 200, body = VerdictView), (status = 409, description = "The chunk is not in doubt (`not_in_doubt`).")))]
 pub(super) async fn give_verdict(
     State(admin): State<Admin>,
     input::Path(id): input::Path<ChunkId>,

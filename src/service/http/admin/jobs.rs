@@ -5,7 +5,7 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use queue::inspection::{ActionOutcome, JobAction, JobCount, JobCriteria, JobDetail, JobSummary};
 use queue::job::JobId;
-use queue::job_state::UnknownState;
+use queue::job_state::{JobState, UnknownState};
 use queue::pauses::Scope;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -17,9 +17,7 @@ use crate::retries::{self, Retried};
 use crate::sender::{self, Resumed};
 
 /// Which jobs are meant; what is left out does not narrow.
-#[derive(Debug, Default, Deserialize, IntoParams, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[derive(Debug, Default)]
 pub(super) struct JobFilter {
     /// `held`, `scheduled`, `parked`, `waiting`, `running`, `done`, `cancelled` or `dead`.
     pub(super) state: Option<String>,
@@ -53,19 +51,29 @@ impl JobFilter {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
-    /// How many at most, up to 1000.
+    /// How many at most.
     #[serde(default = "usual_limit")]
-    #[param(default = 50)]
+    #[param(minimum = 1, maximum = 1000, default = 50)]
     limit: i64,
     /// Of a lower number than this: `next` of the page before.
-    #[param(value_type = Option<i64>)]
+    #[param(value_type = Option<i64>, minimum = 0)]
     before: Option<JobId>,
     // The filter's fields stand here again, since a query string knows no nesting.
+    /// Where they stand.
+    #[param(inline, value_type = Option<JobState>)]
     state: Option<String>,
+    /// A job kind, `send_chunk` say.
+    #[param(min_length = 1, max_length = 200)]
     kind: Option<String>,
+    /// A pool.
+    #[param(min_length = 1, max_length = 200)]
     pool: Option<String>,
+    /// A lane.
+    #[param(min_length = 1, max_length = 200)]
     lane: Option<String>,
+    /// Enqueued at this moment or later.
     since: Option<DateTime<Utc>>,
+    /// Enqueued before this moment.
     until: Option<DateTime<Utc>>,
 }
 
@@ -83,15 +91,12 @@ pub(super) struct JobList {
 }
 
 /// The newest jobs that fit.
-#[utoipa::path(get, path = "", operation_id = "listJobs", tag = "jobs", params(ListQuery), responses((status = 200, body = JobList), (status = 401, body = Problem), (status = 422, body = Problem)))]
+#[utoipa::path(get, path = "", operation_id = "listJobs", tag = "jobs", params(ListQuery), responses((status = 200, body = JobList)))]
 pub(super) async fn list(
     State(admin): State<Admin>,
     input::Query(query): input::Query<ListQuery>,
 ) -> Result<Json<JobList>, Problem> {
     let ListQuery { limit, before, state, kind, pool, lane, since, until } = query;
-    if !(1..=1000).contains(&limit) {
-        return Err(Problem::invalid(format!("limit: {limit} is not between 1 and 1000")));
-    }
     let filter = JobFilter { state, kind, pool, lane, since, until }.filter(before)?;
     let jobs = admin.queue.list(&filter, limit).await?;
     let full = i64::try_from(jobs.len()).is_ok_and(|found| found == limit);
@@ -106,13 +111,13 @@ pub(super) struct JobStats {
 }
 
 /// Live and dead jobs by pool, kind and state.
-#[utoipa::path(get, path = "/stats", operation_id = "jobStats", tag = "jobs", responses((status = 200, body = JobStats), (status = 401, body = Problem)))]
+#[utoipa::path(get, path = "/stats", operation_id = "jobStats", tag = "jobs", responses((status = 200, body = JobStats)))]
 pub(super) async fn stats(State(admin): State<Admin>) -> Result<Json<JobStats>, Problem> {
     Ok(Json(JobStats { counts: admin.queue.stats().await? }))
 }
 
 /// One job with everything that is known of it.
-#[utoipa::path(get, path = "/{id}", operation_id = "showJob", tag = "jobs", params(("id" = i64, Path, description = "The job's number")), responses((status = 200, body = JobDetail), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[utoipa::path(get, path = "/{id}", operation_id = "showJob", tag = "jobs", params(("id" = i64, Path, minimum = 1, description = "The job's number")), responses((status = 200, body = JobDetail), (status = 404, description = "There is no such job, or not any more.")))]
 pub(super) async fn show(
     State(admin): State<Admin>,
     input::Path(id): input::Path<JobId>,
@@ -122,7 +127,7 @@ pub(super) async fn show(
 }
 
 /// Tries a dead job again: what it was about gets a successor, or the reason why not is told.
-#[utoipa::path(post, path = "/{id}/retry", operation_id = "retryJob", tag = "jobs", params(("id" = i64, Path, description = "The job's number")), responses((status = 200, body = Retried), (status = 401, body = Problem)))]
+#[utoipa::path(post, path = "/{id}/retry", operation_id = "retryJob", tag = "jobs", params(("id" = i64, Path, minimum = 1, description = "The job's number")), responses((status = 200, body = Retried)))]
 pub(super) async fn retry(
     State(admin): State<Admin>,
     input::Path(id): input::Path<JobId>,
@@ -134,7 +139,7 @@ pub(super) async fn retry(
 }
 
 /// Ends a waiting job, asks a running one to stop, puts a dead one away.
-#[utoipa::path(post, path = "/{id}/cancel", operation_id = "cancelJob", tag = "jobs", params(("id" = i64, Path, description = "The job's number")), responses((status = 200, body = ActionOutcome), (status = 401, body = Problem)))]
+#[utoipa::path(post, path = "/{id}/cancel", operation_id = "cancelJob", tag = "jobs", params(("id" = i64, Path, minimum = 1, description = "The job's number")), responses((status = 200, body = ActionOutcome)))]
 pub(super) async fn cancel(
     State(admin): State<Admin>,
     input::Path(id): input::Path<JobId>,
@@ -149,6 +154,7 @@ pub(super) struct PauseRequest {
     /// What the name is of.
     scope: PauseScope,
     /// Of the pool or the kind.
+    #[schema(min_length = 1, max_length = 200)]
     name: String,
 }
 
@@ -178,7 +184,7 @@ pub(super) struct Changed {
 }
 
 /// Begins nothing new of a pool or a kind, in all processes.
-#[utoipa::path(post, path = "/pause", operation_id = "pauseJobs", tag = "jobs", request_body = PauseRequest, responses((status = 200, body = Changed), (status = 401, body = Problem), (status = 422, body = Problem)))]
+#[utoipa::path(post, path = "/pause", operation_id = "pauseJobs", tag = "jobs", request_body = PauseRequest, responses((status = 200, body = Changed)))]
 pub(super) async fn pause(
     State(admin): State<Admin>,
     input::Json(request): input::Json<PauseRequest>,
@@ -188,7 +194,7 @@ pub(super) async fn pause(
 }
 
 /// Lets a pool or a kind go on. A sender that was held back is tried out at once.
-#[utoipa::path(post, path = "/resume", operation_id = "resumeJobs", tag = "jobs", request_body = PauseRequest, responses((status = 200, body = Resumed), (status = 401, body = Problem), (status = 422, body = Problem)))]
+#[utoipa::path(post, path = "/resume", operation_id = "resumeJobs", tag = "jobs", request_body = PauseRequest, responses((status = 200, body = Resumed)))]
 pub(super) async fn resume(
     State(admin): State<Admin>,
     input::Json(request): input::Json<PauseRequest>,
@@ -206,7 +212,7 @@ pub(super) struct Probing {
 }
 
 /// Tries out now whether Twilio takes what we send, while sending is paused because it did not.
-#[utoipa::path(post, path = "/probe", operation_id = "probeSender", tag = "jobs", responses((status = 200, body = Probing), (status = 401, body = Problem)))]
+#[utoipa::path(post, path = "/probe", operation_id = "probeSender", tag = "jobs", responses((status = 200, body = Probing)))]
 pub(super) async fn probe(State(admin): State<Admin>) -> Result<Json<Probing>, Problem> {
     let Admin { pg, queue, settings, .. } = &admin;
     Ok(Json(Probing { probing: sender::probe(queue, pg, settings).await? }))

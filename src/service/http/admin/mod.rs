@@ -14,14 +14,13 @@ use std::sync::Arc;
 
 use ::channel::app::Settings;
 use agent::Agent;
-use axum::middleware;
 use queue::Queue;
 use queue::connections::Connections;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::bearer::{self, BearerToken};
-use super::problem::Problem;
+use super::bearer::BearerToken;
+use super::openapi;
 
 /// What these routes need. Their connections are their own: a long list costs no lease.
 #[derive(Clone)]
@@ -39,7 +38,7 @@ pub(crate) struct Admin {
 const ACTOR: &str = "administrator";
 
 /// The routes, behind the administrator's token.
-pub(crate) fn routes(admin: Admin, token: BearerToken) -> OpenApiRouter {
+pub(crate) fn routes(admin: Admin, token: BearerToken) -> serde_json::Result<OpenApiRouter> {
     let jobs = OpenApiRouter::new()
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::stats))
@@ -69,8 +68,6 @@ pub(crate) fn routes(admin: Admin, token: BearerToken) -> OpenApiRouter {
         .routes(routes!(unusable_entries::list))
         .routes(routes!(chunks::in_doubt))
         .routes(routes!(chunks::give_verdict))
-        .fallback(async || Problem::not_found("no such path; see /openapi.json"))
-        .with_state(admin)
-        .layer(middleware::from_fn_with_state(token, bearer::require));
-    OpenApiRouter::new().nest("/admin/api", routes)
+        .with_state(admin);
+    openapi::ADMIN.routes(routes, token)
 }

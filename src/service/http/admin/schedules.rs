@@ -1,7 +1,5 @@
 //! `/admin/api/schedules`: operators' cron duties, as `cloudybot schedules` shows and switches them at a terminal.
 
-use std::ops::RangeInclusive;
-
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -16,9 +14,6 @@ use crate::schedules::listing::{self, ListedSchedule};
 use crate::schedules::preview::{self, Preview};
 use crate::schedules::switching::{self, Fired, Switched, Tested};
 use crate::zone_rules::{ZoneReport, ZoneRulesView};
-
-/// How many users may be looked at.
-const USERS: RangeInclusive<i64> = 1..=i64::MAX;
 
 /// How much is counted.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -58,15 +53,13 @@ fn usual_users() -> i64 {
     preview::USUAL_USERS
 }
 
-fn check(name: &str, number: i64, bounds: RangeInclusive<i64>) -> Result<(), Problem> {
-    if bounds.contains(&number) {
-        return Ok(());
-    }
-    let (least, most) = bounds.into_inner();
-    Err(Problem::invalid(match most {
-        i64::MAX => format!("{name}: {number} is less than {least}"),
-        most => format!("{name}: {number} is not between {least} and {most}"),
-    }))
+/// Which schedule a path is about.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct SchedulePath {
+    /// The file's stem.
+    #[param(min_length = 1, max_length = 200)]
+    name: String,
 }
 
 /// Every schedule, and what is wrong with the files.
@@ -82,12 +75,11 @@ pub(super) struct ScheduleList {
 }
 
 /// Every schedule: whether it is on and why not, its next and last slots, who has which version of its file, and what is wrong with the files.
-#[utoipa::path(get, path = "", operation_id = "listSchedules", tag = "schedules", params(ListQuery), responses((status = 200, body = ScheduleList), (status = 400, body = Problem), (status = 401, body = Problem), (status = 422, body = Problem)))]
+#[utoipa::path(get, path = "", operation_id = "listSchedules", tag = "schedules", params(ListQuery), responses((status = 200, body = ScheduleList)))]
 pub(super) async fn list(
     State(admin): State<Admin>,
     input::Query(ListQuery { users }): input::Query<ListQuery>,
 ) -> Result<Json<ScheduleList>, Problem> {
-    check("users", users, USERS)?;
     let mut files = admin.files().await;
     let mut conn = admin.pg.acquire().await?;
     let zone_rules = ZoneReport::read(&mut conn).await?.view();
@@ -98,14 +90,12 @@ pub(super) async fn list(
 
 /// What the schedule's file would do: its next slots, its audience, the words. Sends nothing. 404: this process's folder has no such file; 409: the file is
 /// wrong, and `errors` are all that is wrong with it.
-#[utoipa::path(get, path = "/{name}/preview", operation_id = "previewSchedule", tag = "schedules", params(("name" = String, Path, description = "The file's stem"), PreviewQuery), responses((status = 200, body = Preview), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+#[utoipa::path(get, path = "/{name}/preview", operation_id = "previewSchedule", tag = "schedules", params(SchedulePath, PreviewQuery), responses((status = 200, body = Preview), (status = 404, description = "There is no such file in this process's folder; `known` are those that there are."), (status = 409, description = "The file is wrong (`wrong_file`), or the folder cannot be read (`unreadable_folder`).")))]
 pub(super) async fn preview(
     State(admin): State<Admin>,
-    input::Path(name): input::Path<String>,
+    input::Path(SchedulePath { name }): input::Path<SchedulePath>,
     input::Query(PreviewQuery { slots, users }): input::Query<PreviewQuery>,
 ) -> Result<Json<Preview>, Problem> {
-    check("slots", slots, preview::SLOTS)?;
-    check("users", users, USERS)?;
     let files = admin.files().await;
     let schedule = files.find(&name, &admin.settings.plans)?;
     let mut conn = admin.pg.acquire().await?;
@@ -113,10 +103,10 @@ pub(super) async fn preview(
 }
 
 /// Fires a schedule now, recorded as manual.
-#[utoipa::path(post, path = "/{name}/fire", operation_id = "fireSchedule", tag = "schedules", params(("name" = String, Path, description = "The file's stem")), responses((status = 200, body = Fired), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[utoipa::path(post, path = "/{name}/fire", operation_id = "fireSchedule", tag = "schedules", params(SchedulePath), responses((status = 200, body = Fired), (status = 404, description = "There is no such schedule; `known` are those that there are."), (status = 409, description = "The schedule cannot be fired (`unreadable_definition`).")))]
 pub(super) async fn fire(
     State(admin): State<Admin>,
-    input::Path(name): input::Path<String>,
+    input::Path(SchedulePath { name }): input::Path<SchedulePath>,
 ) -> Result<Json<Fired>, Problem> {
     Ok(Json(switching::fire(&admin.queue, &admin.pg, &name).await?))
 }
@@ -126,33 +116,34 @@ pub(super) async fn fire(
 #[serde(deny_unknown_fields)]
 pub(super) struct TestRequest {
     /// CloudyBot's id of the user.
+    #[schema(min_length = 1, max_length = 200)]
     user: String,
 }
 
 /// Tries a schedule with one user, now and whoever its audience is; recorded as a test, metered as any message.
-#[utoipa::path(post, path = "/{name}/test", operation_id = "testSchedule", tag = "schedules", params(("name" = String, Path, description = "The file's stem")), request_body = TestRequest, responses((status = 200, body = Tested), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+#[utoipa::path(post, path = "/{name}/test", operation_id = "testSchedule", tag = "schedules", params(SchedulePath), request_body = TestRequest, responses((status = 200, body = Tested), (status = 404, description = "There is no such schedule, or no such user."), (status = 409, description = "The schedule cannot be fired (`unreadable_definition`).")))]
 pub(super) async fn test(
     State(admin): State<Admin>,
-    input::Path(name): input::Path<String>,
+    input::Path(SchedulePath { name }): input::Path<SchedulePath>,
     input::Json(TestRequest { user }): input::Json<TestRequest>,
 ) -> Result<Json<Tested>, Problem> {
     Ok(Json(switching::test(&admin.queue, &admin.pg, &name, &user).await?))
 }
 
 /// Lets a schedule fire again; what fell due meanwhile is not made good. `enabled` says whether it does now, `disabledWhy` what else keeps it from firing.
-#[utoipa::path(post, path = "/{name}/enable", operation_id = "enableSchedule", tag = "schedules", params(("name" = String, Path, description = "The file's stem")), responses((status = 200, body = Switched), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[utoipa::path(post, path = "/{name}/enable", operation_id = "enableSchedule", tag = "schedules", params(SchedulePath), responses((status = 200, body = Switched), (status = 404, description = "There is no such schedule; `known` are those that there are.")))]
 pub(super) async fn enable(
     State(admin): State<Admin>,
-    input::Path(name): input::Path<String>,
+    input::Path(SchedulePath { name }): input::Path<SchedulePath>,
 ) -> Result<Json<Switched>, Problem> {
     Ok(Json(switching::switch(&admin.pg, &name, true, ACTOR).await?))
 }
 
 /// Keeps a schedule from firing, whatever its file says.
-#[utoipa::path(post, path = "/{name}/disable", operation_id = "disableSchedule", tag = "schedules", params(("name" = String, Path, description = "The file's stem")), responses((status = 200, body = Switched), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[utoipa::path(post, path = "/{name}/disable", operation_id = "disableSchedule", tag = "schedules", params(SchedulePath), responses((status = 200, body = Switched), (status = 404, description = "There is no such schedule; `known` are those that there are.")))]
 pub(super) async fn disable(
     State(admin): State<Admin>,
-    input::Path(name): input::Path<String>,
+    input::Path(SchedulePath { name }): input::Path<SchedulePath>,
 ) -> Result<Json<Switched>, Problem> {
     Ok(Json(switching::switch(&admin.pg, &name, false, ACTOR).await?))
 }

@@ -25,7 +25,7 @@ pub(super) struct TurnRetryRequest {
     /// Turns that failed at this moment or later.
     since: DateTime<Utc>,
     /// Of those that failed at this very moment, only the ones of a higher number: of `next` of the request before.
-    #[schema(value_type = Option<i64>)]
+    #[schema(value_type = Option<i64>, minimum = 0)]
     after: Option<TurnId>,
     /// Turns that failed before this moment; left out: before now.
     until: Option<DateTime<Utc>>,
@@ -48,7 +48,7 @@ pub(super) struct TurnRetries {
 
 /// Answers after all what an agent did not answer in an outage: each question once, in each conversation in order. It goes on for some seconds; `next` says
 /// where the following request goes on. 409: the agent takes no turns yet.
-#[utoipa::path(post, path = "/turns/retry", operation_id = "retryTurns", tag = "turns", request_body = TurnRetryRequest, responses((status = 200, body = TurnRetries), (status = 400, body = Problem), (status = 401, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+#[utoipa::path(post, path = "/turns/retry", operation_id = "retryTurns", tag = "turns", request_body = TurnRetryRequest, responses((status = 200, body = TurnRetries), (status = 409, description = "The agent takes no turns yet (`agent_takes_no_turns`).")))]
 pub(super) async fn retry(
     State(admin): State<Admin>,
     input::Json(request): input::Json<TurnRetryRequest>,

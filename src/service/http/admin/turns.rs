@@ -12,7 +12,9 @@ use store::text_enum::TextEnum as _;
 use store::turn_records::{self, AttemptRecord, MessageRecord, MessageState, RecordFilter, TurnRecord};
 use store::turns::TurnState;
 use store::withheld::WithheldKind;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::Admin;
 use crate::http::input;
@@ -24,14 +26,17 @@ use crate::http::problem::Problem;
 #[into_params(parameter_in = Query)]
 pub(super) struct RecordQuery {
     /// This user's.
+    #[param(min_length = 1, max_length = 200)]
     user: Option<String>,
-    /// Turns: `running`, `replied`, `silent` or `failed`. Messages: their outcome, `waiting` while they have none.
+    // Each list has states of its own, and describes them.
+    #[param(ignore)]
     state: Option<String>,
     /// Of a lower number than this: the last one of the page before.
+    #[param(minimum = 0)]
     before: Option<i64>,
-    /// How many at most, 1 to 500.
+    /// How many at most.
     #[serde(default = "usual_limit")]
-    #[param(default = 50)]
+    #[param(minimum = 1, maximum = 500, default = 50)]
     limit: i64,
 }
 
@@ -42,9 +47,6 @@ fn usual_limit() -> i64 {
 impl RecordQuery {
     /// `known`: the states that `read` understands.
     fn filter<S>(&self, known: &[&str], read: fn(&str) -> Option<S>) -> Result<RecordFilter<'_, S>, Problem> {
-        if !(1..=500).contains(&self.limit) {
-            return Err(Problem::invalid("limit: it must be 1 to 500"));
-        }
         let state = self.state.as_deref().map(|state| {
             read(state).ok_or_else(|| {
                 let known = known.join(", ");
@@ -74,11 +76,9 @@ struct TurnView {
     id: TurnId,
     /// null: the user was erased.
     user: Option<String>,
-    /// `whatsapp` or `dashboard`: where it is answered.
-    #[schema(value_type = String)]
+    /// Where it is answered.
     channel: ChannelName,
-    /// `running`, `replied`, `silent` or `failed`.
-    #[schema(value_type = String)]
+    /// How far it is.
     state: TurnState,
     /// Who was asked.
     agent: String,
@@ -88,15 +88,12 @@ struct TurnView {
     finished_at: Option<DateTime<Utc>>,
     /// From the first call to the end.
     latency_ms: Option<i64>,
-    /// What its answer held that is not for a person, and went to nobody: `silence` and `heartbeat` (a token by which the agent says
-    /// nothing), `thought`, `media_directive`, `control_character`.
-    #[schema(value_type = Vec<String>)]
+    /// What its answer held that is not for a person, and went to nobody.
     withheld: Vec<WithheldKind>,
     /// Why it failed.
     error: Option<String>,
     /// Why nobody apologised though it failed: `retried`, it was tried again by hand; `same_outage`, the person had read an apology since the agent last
     /// answered.
-    #[schema(value_type = Option<String>)]
     no_apology: Option<NoApology>,
     /// Its calls of the agent that count. One that began no run, because the gateway was away or wanted to be left alone, does not.
     runs: i32,
@@ -138,7 +135,7 @@ fn took_ms(started_at: DateTime<Utc>, ended_at: Option<DateTime<Utc>>) -> Option
 }
 
 /// Runs of the agent, the newest first.
-#[utoipa::path(get, path = "/turns", operation_id = "listTurns", tag = "turns", params(RecordQuery), responses((status = 200, body = TurnList), (status = 401, body = Problem), (status = 422, body = Problem)))]
+#[utoipa::path(get, path = "/turns", operation_id = "listTurns", tag = "turns", params(RecordQuery, ("state" = inline(Option<TurnState>), Query, description = "In this state.")), responses((status = 200, body = TurnList)))]
 pub(super) async fn turns(
     State(admin): State<Admin>,
     input::Query(query): input::Query<RecordQuery>,
@@ -204,8 +201,7 @@ struct MessageView {
     id: MessageId,
     /// Twilio's id, or the dashboard's.
     sid: String,
-    /// `whatsapp` or `dashboard`.
-    #[schema(value_type = String)]
+    /// Where it was written.
     channel: ChannelName,
     /// null: it is in nobody's conversation.
     user: Option<String>,
@@ -218,7 +214,6 @@ struct MessageView {
     #[schema(value_type = Option<i64>)]
     turn: Option<TurnId>,
     /// How it ended; null: it has not.
-    #[schema(value_type = Option<String>)]
     outcome: Option<MessageOutcome>,
     /// Why.
     reason: Option<String>,
@@ -233,8 +228,7 @@ struct AttachmentView {
     index: i32,
     /// What its writer says it is.
     content_type: String,
-    /// `shown` to the agent, or `named` in words; `refused` or `failed`: it was named with the reason.
-    #[schema(value_type = String)]
+    /// What came of it.
     state: AttachmentState,
     size_bytes: Option<i64>,
     /// Why it could not be shown.
@@ -251,8 +245,20 @@ impl From<Attachment> for AttachmentView {
 /// A message that has not ended.
 const WAITING: &str = "waiting";
 
+/// An outcome to look for, or none yet.
+struct WantedOutcome;
+
+impl PartialSchema for WantedOutcome {
+    fn schema() -> RefOr<Schema> {
+        let texts = [&[WAITING], MessageOutcome::TEXTS].concat();
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(texts)).into()
+    }
+}
+
+impl ToSchema for WantedOutcome {}
+
 /// What people wrote, the newest first.
-#[utoipa::path(get, path = "/messages", operation_id = "listWritten", tag = "turns", params(RecordQuery), responses((status = 200, body = MessageList), (status = 401, body = Problem), (status = 422, body = Problem)))]
+#[utoipa::path(get, path = "/messages", operation_id = "listWritten", tag = "turns", params(RecordQuery, ("state" = inline(Option<WantedOutcome>), Query, description = "With this outcome; `waiting` while they have none.")), responses((status = 200, body = MessageList)))]
 pub(super) async fn messages(
     State(admin): State<Admin>,
     input::Query(query): input::Query<RecordQuery>,

@@ -41,7 +41,7 @@ impl From<EntryAside> for UnusableEntryView {
 }
 
 /// What Twilio lists and nobody could take in, the newest first, at most 200. The message itself can be looked at in Twilio's console.
-#[utoipa::path(get, path = "/unusable-entries", operation_id = "listUnusableEntries", tag = "messages", responses((status = 200, body = UnusableEntryList), (status = 401, body = Problem)))]
+#[utoipa::path(get, path = "/unusable-entries", operation_id = "listUnusableEntries", tag = "messages", responses((status = 200, body = UnusableEntryList)))]
 pub(super) async fn list(State(admin): State<Admin>) -> Result<Json<UnusableEntryList>, Problem> {
     let entries = store::unusable_entries::open(&mut *admin.pg.acquire().await?).await?;
     Ok(Json(UnusableEntryList { entries: entries.into_iter().map(UnusableEntryView::from).collect() }))

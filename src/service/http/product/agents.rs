@@ -16,13 +16,16 @@ use crate::http::problem::Problem;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct AgentRequest {
     /// The user's own gateway, `http://…` or `https://…`.
+    #[schema(max_length = 2048)]
     base_url: Option<String>,
     /// Its token; left out, the one that the same gateway had stays. It is never shown again.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 4096)]
     token: Option<SecretString>,
     /// Which agent of the gateway answers.
+    #[schema(max_length = 200, pattern = r"^\s*[!-~]*\s*$")]
     agent_id: Option<String>,
     /// Which model it uses.
+    #[schema(max_length = 200, pattern = r"^\s*[!-~]*\s*$")]
     model: Option<String>,
 }
 

@@ -11,7 +11,7 @@ use store::claim_tokens::TokenEnding;
 use store::links::{self, LinkEnding};
 use utoipa::ToSchema;
 
-use super::{Product, claim_link, known_user, no_such_user};
+use super::{Product, UserPath, claim_link, known_user, no_such_user};
 use crate::http::input;
 use crate::http::problem::Problem;
 
@@ -40,10 +40,10 @@ pub(super) struct ClaimView {
 }
 
 /// Hands out a claim token; the one before it is voided.
-#[utoipa::path(post, path = "/users/{user}/whatsapp/claims", operation_id = "claimWhatsapp", tag = "users", params(("user" = String, Path, description = "CloudyBot's id")), request_body = ClaimRequest, responses((status = 201, body = ClaimView), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+#[utoipa::path(post, path = "/users/{user}/whatsapp/claims", operation_id = "claimWhatsapp", tag = "users", params(UserPath), request_body = Option<ClaimRequest>, responses((status = 201, body = ClaimView), (status = 403, description = "WhatsApp is closed for everybody (`disabled`), or not part of the user's plan (`plan`)."), (status = 404, description = "There is no such user."), (status = 409, description = "The phone that sent the last token is linked to another user (`number_linked_elsewhere`); say whether to replace that.")))]
 pub(super) async fn create(
     State(product): State<Product>,
-    input::Path(user): input::Path<String>,
+    input::Path(UserPath { user }): input::Path<UserPath>,
     input::OptionalJson(request): input::OptionalJson<ClaimRequest>,
 ) -> Result<(StatusCode, Json<ClaimView>), Problem> {
     let settings = &product.settings;
@@ -75,10 +75,10 @@ pub(super) async fn create(
 }
 
 /// Unlinks the user's phone; what is still to be sent to it is cancelled. An opt-out stays.
-#[utoipa::path(delete, path = "/users/{user}/whatsapp", operation_id = "unlinkWhatsapp", tag = "users", params(("user" = String, Path, description = "CloudyBot's id")), responses((status = 204), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[utoipa::path(delete, path = "/users/{user}/whatsapp", operation_id = "unlinkWhatsapp", tag = "users", params(UserPath), responses((status = 204, description = "No phone is linked any more."), (status = 404, description = "There is no such user.")))]
 pub(super) async fn unlink(
     State(product): State<Product>,
-    input::Path(user): input::Path<String>,
+    input::Path(UserPath { user }): input::Path<UserPath>,
 ) -> Result<StatusCode, Problem> {
     let mut tx = product.pg.begin().await?;
     let user = known_user(&mut tx, &user).await?;

@@ -20,11 +20,9 @@ use crate::http::problem::Problem;
 pub(super) struct DeliveryView {
     #[schema(value_type = Uuid)]
     id: DeliveryId,
-    /// `reply`, `notice`, `notification` or `scheduled`.
-    #[schema(value_type = String)]
+    /// Why it is sent.
     purpose: Purpose,
-    /// `open`, `waiting`, `sent`, `delivered`, `failed`, `cancelled`, `blocked`, `expired` or `unknown`.
-    #[schema(value_type = String)]
+    /// Where it stands.
     state: DeliveryState,
     /// Why it ended other than well.
     reason: Option<String>,
@@ -44,8 +42,7 @@ pub(super) struct DeliveryView {
 struct ChunkView {
     /// From 0.
     index: i32,
-    /// `planned`, `sending`, `accepted`, `sent`, `delivered`, `read`, `failed`, `cancelled`, `blocked`, `expired` or `unknown`.
-    #[schema(value_type = String)]
+    /// Where it stands.
     state: ChunkState,
     /// Twilio's id.
     sid: Option<String>,
@@ -66,7 +63,7 @@ impl From<ChunkSummary> for ChunkView {
 }
 
 /// A delivery.
-#[utoipa::path(get, path = "/deliveries/{id}", operation_id = "getDelivery", tag = "deliveries", params(("id" = Uuid, Path, description = "The delivery's id")), responses((status = 200, body = DeliveryView), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[utoipa::path(get, path = "/deliveries/{id}", operation_id = "getDelivery", tag = "deliveries", params(("id" = Uuid, Path, description = "The delivery's id")), responses((status = 200, body = DeliveryView), (status = 404, description = "There is no such delivery.")))]
 pub(super) async fn get(
     State(product): State<Product>,
     input::Path(id): input::Path<DeliveryId>,
@@ -77,7 +74,7 @@ pub(super) async fn get(
 }
 
 /// Cancels what is still to be sent of a delivery. What Twilio has stays sent.
-#[utoipa::path(post, path = "/deliveries/{id}/cancel", operation_id = "cancelDelivery", tag = "deliveries", params(("id" = Uuid, Path, description = "The delivery's id")), responses((status = 200, body = DeliveryView), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[utoipa::path(post, path = "/deliveries/{id}/cancel", operation_id = "cancelDelivery", tag = "deliveries", params(("id" = Uuid, Path, description = "The delivery's id")), responses((status = 200, body = DeliveryView), (status = 404, description = "There is no such delivery.")))]
 pub(super) async fn cancel(
     State(product): State<Product>,
     input::Path(id): input::Path<DeliveryId>,

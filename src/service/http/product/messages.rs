@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{Product, known_user, notifications};
+use super::{Product, UserPath, known_user, notifications};
 use crate::http::input;
 use crate::http::problem::Problem;
 
@@ -26,6 +26,7 @@ use crate::http::problem::Problem;
 #[serde(deny_unknown_fields)]
 pub(super) struct MessageRequest {
     /// The words.
+    #[schema(min_length = 1, max_length = 20_000, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$")]
     text: String,
 }
 
@@ -42,10 +43,9 @@ pub(super) struct MessageAccepted {
 pub(super) struct EntryView {
     /// From 1, in order; for `after`.
     number: i64,
-    /// `user` or `assistant`.
-    role: &'static str,
-    /// `whatsapp` or `dashboard`: where it was written, or where the answer went.
-    #[schema(value_type = String)]
+    /// Who said it.
+    role: Role,
+    /// Where it was written, or where the answer went.
     channel: ChannelName,
     /// The words; files and places are named in brackets.
     text: String,
@@ -56,11 +56,21 @@ pub(super) struct EntryView {
     at: DateTime<Utc>,
 }
 
+/// Who said something.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Role {
+    /// The person.
+    User,
+    /// The agent, or a schedule in its name.
+    Assistant,
+}
+
 impl From<ThreadEntry> for EntryView {
     fn from(entry: ThreadEntry) -> Self {
         Self {
             number: entry.number,
-            role: if entry.by_person { "user" } else { "assistant" },
+            role: if entry.by_person { Role::User } else { Role::Assistant },
             channel: entry.channel,
             failed: entry.text.is_none(),
             text: match (entry.text, entry.params) {
@@ -85,17 +95,24 @@ pub(super) struct Thread {
 pub(super) struct ThreadQuery {
     /// Only what came behind this number.
     #[serde(default)]
+    #[param(minimum = 0, default = 0)]
     after: i64,
-    /// At most so many, 1 to 500; 100 unless told.
-    limit: Option<i64>,
+    /// How many at most.
+    #[serde(default = "usual_limit")]
+    #[param(minimum = 1, maximum = 500, default = 100)]
+    limit: i64,
+}
+
+fn usual_limit() -> i64 {
+    100
 }
 
 /// Writes to the assistant. The same `Idempotency-Key` is the same message. "stop browser", "browser stop" and "stop session" end the
 /// assistant's browser session; a lone "stop" stops nothing, and the thread says what does.
-#[utoipa::path(post, path = "/users/{user}/messages", operation_id = "writeMessage", tag = "chat", params(("user" = String, Path, description = "CloudyBot's id"), ("Idempotency-Key" = Option<String>, Header, description = "Makes a second request harmless")), request_body = MessageRequest, responses((status = 202, body = MessageAccepted), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+#[utoipa::path(post, path = "/users/{user}/messages", operation_id = "writeMessage", tag = "chat", params(UserPath, ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[ -~]*$", description = "Makes a second request harmless")), request_body = MessageRequest, responses((status = 202, body = MessageAccepted), (status = 404, description = "There is no such user."), (status = 409, description = "The user's assistant is paused (`paused`).")))]
 pub(super) async fn write(
     State(product): State<Product>,
-    input::Path(user): input::Path<String>,
+    input::Path(UserPath { user }): input::Path<UserPath>,
     headers: HeaderMap,
     input::Json(request): input::Json<MessageRequest>,
 ) -> Result<(StatusCode, Json<MessageAccepted>), Problem> {
@@ -127,19 +144,15 @@ pub(super) async fn write(
 }
 
 /// The thread, whatever channel was used.
-#[utoipa::path(get, path = "/users/{user}/messages", operation_id = "listMessages", tag = "chat", params(("user" = String, Path, description = "CloudyBot's id"), ThreadQuery), responses((status = 200, body = Thread), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+#[utoipa::path(get, path = "/users/{user}/messages", operation_id = "listMessages", tag = "chat", params(UserPath, ThreadQuery), responses((status = 200, body = Thread), (status = 404, description = "There is no such user.")))]
 pub(super) async fn list(
     State(product): State<Product>,
-    input::Path(user): input::Path<String>,
+    input::Path(UserPath { user }): input::Path<UserPath>,
     input::Query(query): input::Query<ThreadQuery>,
 ) -> Result<Json<Thread>, Problem> {
-    let limit = query.limit.unwrap_or(100);
-    if !(1..=500).contains(&limit) {
-        return Err(Problem::invalid("limit: it must be 1 to 500"));
-    }
     let mut conn = product.pg.acquire().await?;
     let user = known_user(&mut conn, &user).await?;
-    let entries = entries::after(&mut conn, &user.id, query.after, limit).await?;
+    let entries = entries::after(&mut conn, &user.id, query.after, query.limit).await?;
     Ok(Json(Thread { messages: entries.into_iter().map(EntryView::from).collect() }))
 }
 
@@ -148,15 +161,16 @@ pub(super) async fn list(
 #[into_params(parameter_in = Query)]
 pub(super) struct EventsQuery {
     /// Only what comes behind this number; without it, and without `Last-Event-ID`, all.
+    #[param(minimum = 0)]
     after: Option<i64>,
 }
 
 /// The thread as it grows: an event `message` for each entry, whose id is the entry's number, so that a client that lost the connection goes on
 /// where it stopped.
-#[utoipa::path(get, path = "/users/{user}/events", operation_id = "watchMessages", tag = "chat", params(("user" = String, Path, description = "CloudyBot's id"), ("Last-Event-ID" = Option<i64>, Header, description = "The last number that was seen"), EventsQuery), responses((status = 200, content_type = "text/event-stream", body = EntryView), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[utoipa::path(get, path = "/users/{user}/events", operation_id = "watchMessages", tag = "chat", params(UserPath, ("Last-Event-ID" = Option<i64>, Header, minimum = 0, description = "The last number that was seen"), EventsQuery), responses((status = 200, content_type = "text/event-stream", body = String, description = "Server-sent events. The data of each is an entry of the thread as JSON, an `EntryView`."), (status = 404, description = "There is no such user.")))]
 pub(super) async fn events(
     State(product): State<Product>,
-    input::Path(user): input::Path<String>,
+    input::Path(UserPath { user }): input::Path<UserPath>,
     input::Query(query): input::Query<EventsQuery>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, axum::Error>>>, Problem> {

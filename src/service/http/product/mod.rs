@@ -9,20 +9,24 @@ mod notifications;
 mod plans;
 pub(crate) mod threads;
 mod usage;
+mod user_request;
+pub(crate) mod user_view;
 pub(crate) mod users;
 
 use std::sync::Arc;
 
-use axum::middleware;
 use channel::app::Settings;
 use queue::Queue;
 use queue::connections::Connections;
+use serde::Deserialize;
 use sqlx::PgConnection;
 use store::users::User;
+use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::bearer::{self, BearerToken};
+use super::bearer::BearerToken;
+use super::openapi;
 use super::problem::Problem;
 
 /// What these routes need. Their connections are their own: a busy dashboard costs no webhook.
@@ -36,7 +40,7 @@ pub(crate) struct Product {
 }
 
 /// The routes, behind the product's token.
-pub(crate) fn routes(product: Product, token: BearerToken) -> OpenApiRouter {
+pub(crate) fn routes(product: Product, token: BearerToken) -> serde_json::Result<OpenApiRouter> {
     let routes = OpenApiRouter::new()
         .routes(routes!(users::put, users::get, users::erase))
         .routes(routes!(usage::get))
@@ -49,10 +53,21 @@ pub(crate) fn routes(product: Product, token: BearerToken) -> OpenApiRouter {
         .routes(routes!(deliveries::get))
         .routes(routes!(deliveries::cancel))
         .routes(routes!(plans::list))
-        .fallback(async || Problem::not_found("no such path; see /openapi.json"))
-        .with_state(product)
-        .layer(middleware::from_fn_with_state(token, bearer::require));
-    OpenApiRouter::new().nest("/v1", routes)
+        .with_state(product);
+    openapi::PRODUCT.routes(routes, token)
+}
+
+/// Which user a path is about.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+struct UserPath {
+    /// CloudyBot's id: 1 to 200 characters, and no control characters.
+    #[param(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0][^\x00-\x1f\x7f-\x9f]*$"
+    )]
+    user: String,
 }
 
 /// CloudyBot's ids are opaque; what cannot be one is a mistake of the caller's.

@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use whatsapp_text::text::{Format, WhatsappText};
 
-use super::{Product, known_user};
+use super::{Product, UserPath, known_user};
 use crate::http::input;
 use crate::http::problem::Problem;
 
@@ -26,6 +26,7 @@ use crate::http::problem::Problem;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct NotificationRequest {
     /// The words, at most 20,000 characters. They are split into messages as WhatsApp takes them.
+    #[schema(min_length = 1, max_length = 20_000, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$")]
     text: String,
     /// Whose signs the words have; WhatsApp's without it.
     #[serde(default = "as_written")]
@@ -63,12 +64,27 @@ fn format_schema() -> Object {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct TemplateRequest {
     /// `HX` and 32 hex digits.
+    #[schema(min_length = 34, max_length = 34, pattern = "^HX[0-9A-Fa-f]{32}$")]
     content_sid: String,
     /// Its variables, texts by name: at most 100, names of at most 16 characters, values of at most 1024 that are not blank and have no
     /// line breaks, tabs or four spaces in a row.
     #[serde(default)]
-    #[schema(value_type = Object)]
+    #[schema(schema_with = variables_schema)]
     variables: serde_json::Map<String, Value>,
+}
+
+fn variables_schema() -> Object {
+    let value = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(1024));
+    let name = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(16));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property_names(Some(name))
+        .additional_properties(Some(value))
+        .max_properties(Some(100))
+        .description(Some(
+            "Texts by name. Values are not blank and have no line breaks, tabs or four spaces in a row; names have no spaces and braces.",
+        ))
+        .build()
 }
 
 /// What was decided.
@@ -82,8 +98,7 @@ pub(super) struct NotificationView {
 struct DeliverySummary {
     #[schema(value_type = Uuid)]
     id: DeliveryId,
-    /// `open`, `waiting`, `blocked`, and later `sent`, `delivered`, `failed`, `cancelled`, `expired` or `unknown`.
-    #[schema(value_type = String)]
+    /// `open`, `waiting` or `blocked` at first.
     state: DeliveryState,
     /// Why it is blocked: `not_linked`, `opted_out`, `quiet_hours`, `quota`, `window` or `template_variable`.
     reason: Option<String>,
@@ -92,10 +107,10 @@ struct DeliverySummary {
 const LONGEST_TEXT: usize = 20_000;
 
 /// Sends a notification, or says why not. The same `Idempotency-Key` with the same body within a day is the same delivery.
-#[utoipa::path(post, path = "/users/{user}/notifications", operation_id = "notifyUser", tag = "deliveries", params(("user" = String, Path, description = "CloudyBot's id"), ("Idempotency-Key" = Option<String>, Header, description = "Makes a second request harmless")), request_body = NotificationRequest, responses((status = 202, body = NotificationView), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+#[utoipa::path(post, path = "/users/{user}/notifications", operation_id = "notifyUser", tag = "deliveries", params(UserPath, ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[ -~]*$", description = "Makes a second request harmless")), request_body = NotificationRequest, responses((status = 202, body = NotificationView), (status = 404, description = "There is no such user.")))]
 pub(super) async fn create(
     State(product): State<Product>,
-    input::Path(user): input::Path<String>,
+    input::Path(UserPath { user }): input::Path<UserPath>,
     headers: HeaderMap,
     input::Json(request): input::Json<NotificationRequest>,
 ) -> Result<(StatusCode, Json<NotificationView>), Problem> {

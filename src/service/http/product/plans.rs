@@ -9,7 +9,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Product;
-use crate::http::problem::Problem;
 
 /// All plans.
 #[derive(Serialize, ToSchema)]
@@ -46,7 +45,7 @@ impl From<&Plan> for PlanView {
 }
 
 /// The plan map.
-#[utoipa::path(get, path = "/plans", operation_id = "listPlans", tag = "users", responses((status = 200, body = PlanMap), (status = 401, body = Problem)))]
+#[utoipa::path(get, path = "/plans", operation_id = "listPlans", tag = "users", responses((status = 200, body = PlanMap)))]
 pub(super) async fn list(State(product): State<Product>) -> Json<PlanMap> {
     let plans = &product.settings.plans;
     let map = plans.all().iter().map(|plan| (plan.name.clone(), plan.into())).collect();

@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use store::users::User;
 use utoipa::ToSchema;
 
-use super::{Product, known_user};
+use super::{Product, UserPath, known_user};
 use crate::http::input;
 use crate::http::problem::Problem;
 
@@ -46,10 +46,10 @@ struct PeriodView {
 }
 
 /// What a user has used of the running billing period.
-#[utoipa::path(get, path = "/users/{user}/usage", operation_id = "getUsage", tag = "users", params(("user" = String, Path, description = "CloudyBot's id")), responses((status = 200, body = UsageView), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[utoipa::path(get, path = "/users/{user}/usage", operation_id = "getUsage", tag = "users", params(UserPath), responses((status = 200, body = UsageView), (status = 404, description = "There is no such user.")))]
 pub(super) async fn get(
     State(product): State<Product>,
-    input::Path(id): input::Path<String>,
+    input::Path(UserPath { user: id }): input::Path<UserPath>,
 ) -> Result<Json<UsageView>, Problem> {
     let mut conn = product.pg.acquire().await?;
     let user = known_user(&mut conn, &id).await?;

@@ -1,0 +1,132 @@
+//! What operations answer besides what they are asked for: each kind of operation has its refusals, described once.
+
+use std::collections::BTreeMap;
+
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::path::{Operation, Parameter, PathItem};
+use utoipa::openapi::response::{Response, ResponseBuilder};
+use utoipa::openapi::schema::{Components, Schema, SchemaType, Type};
+use utoipa::openapi::security::SecurityRequirement;
+use utoipa::openapi::{OpenApi, Ref, RefOr};
+
+use crate::http::problem::CONTENT_TYPE;
+
+/// A refusal that whole kinds of operations share.
+struct Shared {
+    status: &'static str,
+    name: &'static str,
+    description: &'static str,
+    /// Whether an operation may answer so.
+    of: fn(&Operation) -> bool,
+}
+
+const SHARED: [Shared; 7] = [
+    Shared {
+        status: "400",
+        name: "Unreadable",
+        description: "A parameter cannot be read, is unknown or holds a NUL, or the body is no JSON; the detail names it.",
+        of: |_| true,
+    },
+    Shared {
+        status: "401",
+        name: "Unauthorized",
+        description: "The bearer token is missing, or not the one of this part of the interface.",
+        of: |_| true,
+    },
+    Shared {
+        status: "413",
+        name: "TooLarge",
+        description: "The body has more than 64 KiB.",
+        of: |operation| operation.request_body.is_some(),
+    },
+    Shared {
+        status: "415",
+        name: "NoJson",
+        description: "The body's content type is not application/json.",
+        of: |operation| operation.request_body.is_some(),
+    },
+    Shared {
+        status: "421",
+        name: "Misdirected",
+        description: "The request's Host is none of this service.",
+        of: |_| true,
+    },
+    Shared {
+        status: "422",
+        name: "Invalid",
+        description: "A parameter or a field of the body can be read and makes no sense; the detail names it.",
+        of: |operation| operation.request_body.is_some() || operation.parameters.is_some(),
+    },
+    Shared { status: "503", name: "Unavailable", description: "The database does not answer.", of: |_| true },
+];
+
+/// The shared refusals, for the description's components.
+pub(super) fn shared() -> impl Iterator<Item = (String, RefOr<Response>)> {
+    SHARED.into_iter().map(|shared| {
+        let response = ResponseBuilder::new().description(shared.description).build();
+        (shared.name.to_owned(), RefOr::T(with_problem(response)))
+    })
+}
+
+/// Describes what the operations have in common: the token, their kinds' refusals, and that each refusal brings a problem. A success without words of its
+/// own has those of what it brings.
+pub(super) fn complete(api: &mut OpenApi, scheme: &str) {
+    let components = api.components.get_or_insert_with(Default::default);
+    for operation in api.paths.paths.values_mut().flat_map(operations) {
+        for parameter in operation.parameters.iter_mut().flatten() {
+            leave_out_null(parameter);
+        }
+        operation.security = Some(vec![SecurityRequirement::new(scheme, Vec::<String>::new())]);
+        for (status, response) in &mut operation.responses.responses {
+            let RefOr::T(response) = response else { continue };
+            if status.as_str() >= "400" {
+                *response = with_problem(std::mem::take(response));
+            } else if response.description.is_empty() {
+                response.description = said_of_body(response, components).unwrap_or_default();
+            }
+        }
+        let shared: BTreeMap<_, _> = SHARED
+            .iter()
+            .filter(|shared| (shared.of)(operation))
+            .map(|shared| (shared.status.to_owned(), RefOr::Ref(Ref::from_response_name(shared.name))))
+            .collect();
+        for (status, response) in shared {
+            operation.responses.responses.entry(status).or_insert(response);
+        }
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch].into_iter().flatten()
+}
+
+/// A parameter that may be left out is never null, though its `Option` says so.
+fn leave_out_null(parameter: &mut RefOr<Parameter>) {
+    if let RefOr::T(Parameter { schema: Some(RefOr::T(Schema::Object(object))), .. }) = parameter
+        && let SchemaType::Array(types) = &mut object.schema_type
+    {
+        types.retain(|kind| *kind != Type::Null);
+        if let [only] = types.as_slice() {
+            object.schema_type = SchemaType::Type(only.clone());
+        }
+    }
+}
+
+fn with_problem(mut response: Response) -> Response {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    response.content.clear();
+    response.content.insert(CONTENT_TYPE.to_owned(), RefOr::T(content));
+    response
+}
+
+/// What the description says of the body's type.
+fn said_of_body(response: &Response, components: &Components) -> Option<String> {
+    let RefOr::T(content) = response.content.values().next()? else { return None };
+    let RefOr::Ref(body) = content.schema.as_ref()? else { return None };
+    let name = body.ref_location.rsplit('/').next()?;
+    match components.schemas.get(name)? {
+        RefOr::T(Schema::Object(object)) => object.description.clone(),
+        RefOr::T(Schema::AllOf(all)) => all.description.clone(),
+        _ => None,
+    }
+}

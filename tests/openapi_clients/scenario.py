@@ -1,0 +1,173 @@
+"""What the client does, so that each operation has something to answer."""
+
+import json
+import os
+import urllib.parse
+import urllib.request
+import uuid
+
+from client import until
+
+PHONE = "+15005550177"
+BOB = {
+    "plan": "pro",
+    "timezone": "Europe/Berlin",
+    "quietHours": {"from": "22:00", "to": "07:00"},
+    "attributes": {"name": "Bob", "favourite-city_2": "Köln"},
+    "periodAnchor": "2026-11-29",
+    "agent": {"agentId": "work"},
+}
+
+
+def sandbox(method, path, body, content_type):
+    request = urllib.request.Request(os.environ["SANDBOX"] + path, body, {"Content-Type": content_type}, method=method)
+    urllib.request.urlopen(request).read()
+
+
+def write(text):
+    """The person writes on the phone."""
+    form = urllib.parse.urlencode({"From": PHONE, "Body": text}).encode()
+    sandbox("POST", "/sandbox/inbound", form, "application/x-www-form-urlencoded")
+
+
+def misbehave(**faults):
+    sandbox("PUT", "/sandbox/faults", json.dumps(faults).encode(), "application/json")
+
+
+def play(client):
+    """Returns ids that there are, for others to ask for."""
+    link(client)
+    chat(client)
+    known = {"users": ["alice", "bob", "demo"], "schedules": ["morning"]}
+    known["deliveries"] = notify(client)
+    known["jobs"] = bury(client)
+    known["chunks"] = doubt(client)
+    known["alerts"] = refuse_sender(client)
+    look(client)
+    fire(client)
+    leave(client)
+    return known
+
+
+def link(client):
+    plans = client("listPlans")
+    client.row("listPlans knows the default plan", "" if plans["default"] in plans["plans"] else str(plans))
+    client("putUser", "bob", body=BOB, expect=201)
+    client("putUser", "bob", body={"quietHours": None, "paused": False, "periodAnchor": 31, "agent": None}, expect=200)
+    bob = client("getUser", "bob")
+    told = [bob["timezone"], bob["quietHours"], bob["attributes"], bob["periodAnchor"], bob["agent"]]
+    client.row("getUser knows what putUser said", "" if told == ["Europe/Berlin", None, BOB["attributes"], 31, None] else str(told))
+    client("getUser", "nobody", expect=404)
+    client("putUser", "alice", body={"plan": "pro"})
+    client("optOutUser", "alice", expect=409)
+    write(client("claimWhatsapp", "alice", body={"replace": False}, expect=201)["token"])
+    until("alice has a phone", lambda: client("getUser", "alice")["whatsapp"])
+    client.row("claimWhatsapp links a phone")
+
+
+def chat(client):
+    key = str(uuid.uuid4())
+    client("writeMessage", "alice", body={"text": "Hello"}, idempotency_key=key, expect=202)
+    again = client("writeMessage", "alice", body={"text": "Hello"}, idempotency_key=key, expect=202)
+    thread = until("the agent answered", lambda: (said := client("listMessages", "alice", after=0, limit=10)["messages"])[1:] and said)
+    content_type, event = client.first_event("watchMessages", "alice", after=thread[0]["number"])
+    expected = {"event": "message", "id": str(thread[1]["number"])}
+    got = {name: event.get(name) for name in expected}
+    streamed = content_type == "text/event-stream" and got == expected and json.loads(event["data"]) == thread[1]
+    client.row("watchMessages streams what listMessages has", "" if streamed and again["duplicate"] else f"{content_type} {event}, {again}")
+
+
+def notify(client):
+    body = {"text": "Build 17 failed.", "waitForInbound": True, "template": {"contentSid": "HX" + "0" * 32, "variables": {"1": "17"}}}
+    delivery = client("notifyUser", "alice", body=body, idempotency_key="build-17", expect=202)["delivery"]["id"]
+    until("the notification was delivered", lambda: client("getDelivery", delivery)["state"] == "delivered")
+    client("cancelDelivery", delivery)
+    client("getDelivery", str(uuid.uuid4()), expect=404)
+    client.row("notifyUser is delivered")
+    usage = client("getUsage", "alice")["whatsappSends"]
+    client.row("getUsage counts it", "" if usage["used"] == 1 else str(usage))
+    return [delivery]
+
+
+def bury(client):
+    """Jobs that died."""
+    misbehave(refuse=1.0, refuse_code=21617)
+    write("A reply that Twilio refuses.")
+    dead = until("a job died", lambda: client("listJobs", state=state("dead"), limit=10)["jobs"])
+    misbehave()
+    job = client("showJob", dead[0]["id"])
+    client.row("showJob tells why it died", "" if "21617" in str(job["reason"]) else str(job))
+    client("showJob", 999_999_999, expect=404)
+    client("retryJob", job["id"])
+    write("Another one.")
+    client("retryJobs", body={"state": "dead", "kind": "send_chunk", "limit": 5})
+    client("cancelJob", job["id"])
+    client("cancelJobs", body={"state": "dead", "since": "2026-01-01T00:00:00Z"})
+    client("jobStats")
+    return [job["id"]]
+
+
+def state(text):
+    from cloudybot.models.list_jobs_state import ListJobsState
+
+    return ListJobsState(text)
+
+
+def doubt(client):
+    """A send whose answer and callbacks were lost."""
+    misbehave(drop_after=1.0, callback_lost=1.0)
+    write("A reply of which nobody knows whether it arrived.")
+    chunk = until("a send is in doubt", lambda: client("listInDoubt")["chunks"])[0]["chunk"]
+    misbehave()
+    verdict = client("giveVerdict", chunk, body={"verdict": "arrived"})
+    client("giveVerdict", chunk, body={"verdict": "arrived"}, expect=409)
+    client.row("giveVerdict ends a doubt", "" if verdict["state"] == "sent" else str(verdict))
+    return [chunk]
+
+
+def refuse_sender(client):
+    """Twilio refuses the account."""
+    misbehave(refuse=1.0, refuse_code=20003, refuse_status=401)
+    write("A reply in a pause.")
+    alert = until("there is an alert", lambda: client("listAlerts")["alerts"])[0]
+    client.row("listAlerts tells of a refused sender", "" if alert["cause"] == "sender_refused" else str(alert))
+    client("acknowledgeAlert", alert["id"], expect=204)
+    client("acknowledgeAlert", 999_999_999, expect=404)
+    misbehave()
+    probing = client("probeSender")
+    client.row("probeSender tries it out", "" if probing["probing"] else str(probing))
+    pool = {"scope": "pool", "name": "prompts"}
+    changed = [client(name, body=pool)["changed"] for name in ("pauseJobs", "resumeJobs")]
+    client.row("pauseJobs and resumeJobs", "" if changed == [True, True] else str(changed))
+    return [alert["id"]]
+
+
+def look(client):
+    turns = client("listTurns", user="alice", limit=50)["turns"]
+    messages = client("listWritten", user="alice")["messages"]
+    client.row("listTurns and listWritten know the chat", "" if len(turns) >= 3 and len(messages) >= 4 else f"{turns} {messages}")
+    client("listUnusableEntries")
+
+
+def fire(client):
+    listed = until("the schedule is loaded", lambda: client("listSchedules", users=10)["schedules"])
+    preview = client("previewSchedule", "morning", slots=2)
+    fits = [listed[0]["schedule"], len(preview["next"]), preview["content"]] == ["morning", 2, "message"]
+    client.row("listSchedules and previewSchedule", "" if fits else f"{listed} {preview}")
+    slots = [client("fireSchedule", "morning")["slot"], client("testSchedule", "morning", body={"user": "alice"})["slot"]]
+    client("testSchedule", "morning", body={"user": "nobody"}, expect=404)
+    client("previewSchedule", "evening", expect=404)
+    switched = [client(name, "morning")["enabled"] for name in ("disableSchedule", "enableSchedule")]
+    client.row("a schedule is fired, tried and switched", "" if all(slots) and switched == [False, True] else f"{slots} {switched}")
+    retried = client("retryTurns", body={"since": "2026-01-01T00:00:00Z", "dryRun": True})
+    client.row("retryTurns finds nothing to do", "" if not retried["turns"] else str(retried))
+
+
+def leave(client):
+    client("optOutUser", "alice", expect=204)
+    opted_out = client("getUser", "alice")["optedOut"]
+    client("unlinkWhatsapp", "alice", expect=204)
+    client("putUser", "carol", body={}, expect=201)
+    client("eraseUser", "carol")
+    client("getUser", "carol", expect=404)
+    client.row("optOutUser, unlinkWhatsapp and eraseUser", "" if opted_out else "alice is not opted out")
