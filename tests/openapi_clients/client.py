@@ -47,8 +47,7 @@ class Client:
     def model(self, name, body):
         """The client's own type for a body, which must say the same."""
         schema = self.operations[name][2]["requestBody"]["content"]["application/json"]["schema"]
-        reference = schema.get("$ref") or next(variant["$ref"] for variant in schema["oneOf"] if "$ref" in variant)
-        of = getattr(importlib.import_module("cloudybot.models"), reference.rsplit("/", 1)[1])
+        of = getattr(importlib.import_module("cloudybot.models"), schema["$ref"].rsplit("/", 1)[1])
         model = of.from_dict(body)
         if not same(body, model.to_dict()):
             self.row(f"{name} writes its body", f"{body} became {model.to_dict()}")

@@ -58,6 +58,8 @@ def link(client):
     told = [bob["timezone"], bob["quietHours"], bob["attributes"], bob["periodAnchor"], bob["agent"]]
     client.row("getUser knows what putUser said", "" if told == ["Europe/Berlin", None, BOB["attributes"], 31, None] else str(told))
     client("getUser", "nobody", expect=404)
+    client("putUser", "alice")
+    client("claimWhatsapp", "alice", expect=201)
     client("putUser", "alice", body={"plan": "pro"})
     client("optOutUser", "alice", expect=409)
     write(client("claimWhatsapp", "alice", body={"replace": False}, expect=201)["token"])

@@ -11,6 +11,9 @@ use serde::de::DeserializeOwned;
 use super::openapi::operations::Operation;
 use super::problem::Problem;
 
+/// The pattern of texts that may have any character but NUL, which neither the database nor a phone takes.
+pub(crate) const NO_NUL: &str = r"^[^\x00]*$";
+
 /// A JSON body, within the bounds of its description.
 pub(crate) struct Json<T>(pub(crate) T);
 
@@ -34,8 +37,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJ
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
-        let given: Option<T> = read(parts, bytes).await?;
-        Ok(Self(given.unwrap_or_default()))
+        read(parts, bytes).await.map(Self)
     }
 }
 

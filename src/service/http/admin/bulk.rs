@@ -28,13 +28,13 @@ pub(super) struct BulkRequest {
     #[schema(value_type = Option<JobState>)]
     state: Option<String>,
     /// A job kind, `send_chunk` say.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00]*$")]
     kind: Option<String>,
     /// A pool.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00]*$")]
     pool: Option<String>,
     /// A lane.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00]*$")]
     lane: Option<String>,
     /// Enqueued at this moment or later.
     since: Option<DateTime<Utc>>,

@@ -154,7 +154,7 @@ pub(super) struct PauseRequest {
     /// What the name is of.
     scope: PauseScope,
     /// Of the pool or the kind.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00]*$")]
     name: String,
 }
 

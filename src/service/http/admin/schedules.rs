@@ -116,7 +116,7 @@ pub(super) async fn fire(
 #[serde(deny_unknown_fields)]
 pub(super) struct TestRequest {
     /// CloudyBot's id of the user.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00]*$")]
     user: String,
 }
 

@@ -4,6 +4,8 @@
 mod bounds;
 /// What a request may bring.
 pub(crate) mod operations;
+/// What requests look like.
+mod requests;
 /// What an operation may answer.
 mod responses;
 

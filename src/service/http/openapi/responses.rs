@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use utoipa::openapi::content::ContentBuilder;
-use utoipa::openapi::path::{Operation, Parameter, PathItem};
+use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::response::{Response, ResponseBuilder};
-use utoipa::openapi::schema::{Components, Schema, SchemaType, Type};
+use utoipa::openapi::schema::{Components, Schema};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{OpenApi, Ref, RefOr};
 
+use super::requests;
 use crate::http::problem::CONTENT_TYPE;
 
 /// A refusal that whole kinds of operations share.
@@ -73,9 +74,7 @@ pub(super) fn shared() -> impl Iterator<Item = (String, RefOr<Response>)> {
 pub(super) fn complete(api: &mut OpenApi, scheme: &str) {
     let components = api.components.get_or_insert_with(Default::default);
     for operation in api.paths.paths.values_mut().flat_map(operations) {
-        for parameter in operation.parameters.iter_mut().flatten() {
-            leave_out_null(parameter);
-        }
+        requests::complete(operation);
         operation.security = Some(vec![SecurityRequirement::new(scheme, Vec::<String>::new())]);
         for (status, response) in &mut operation.responses.responses {
             let RefOr::T(response) = response else { continue };
@@ -98,18 +97,6 @@ pub(super) fn complete(api: &mut OpenApi, scheme: &str) {
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch].into_iter().flatten()
-}
-
-/// A parameter that may be left out is never null, though its `Option` says so.
-fn leave_out_null(parameter: &mut RefOr<Parameter>) {
-    if let RefOr::T(Parameter { schema: Some(RefOr::T(Schema::Object(object))), .. }) = parameter
-        && let SchemaType::Array(types) = &mut object.schema_type
-    {
-        types.retain(|kind| *kind != Type::Null);
-        if let [only] = types.as_slice() {
-            object.schema_type = SchemaType::Type(only.clone());
-        }
-    }
 }
 
 fn with_problem(mut response: Response) -> Response {

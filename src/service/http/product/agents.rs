@@ -16,10 +16,10 @@ use crate::http::problem::Problem;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct AgentRequest {
     /// The user's own gateway, `http://…` or `https://…`.
-    #[schema(max_length = 2048)]
+    #[schema(max_length = 2048, pattern = r"^[^\x00]*$")]
     base_url: Option<String>,
     /// Its token; left out, the one that the same gateway had stays. It is never shown again.
-    #[schema(value_type = Option<String>, max_length = 4096)]
+    #[schema(value_type = Option<String>, max_length = 4096, pattern = r"^[^\x00]*$")]
     token: Option<SecretString>,
     /// Which agent of the gateway answers.
     #[schema(max_length = 200, pattern = r"^\s*[!-~]*\s*$")]

@@ -18,7 +18,7 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use whatsapp_text::text::{Format, WhatsappText};
 
 use super::{Product, UserPath, known_user};
-use crate::http::input;
+use crate::http::input::{self, NO_NUL};
 use crate::http::problem::Problem;
 
 /// What shall be said.
@@ -74,8 +74,16 @@ struct TemplateRequest {
 }
 
 fn variables_schema() -> Object {
-    let value = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(1024));
-    let name = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(16));
+    let value = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(1024))
+        .pattern(Some(NO_NUL));
+    let name = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(16))
+        .pattern(Some(NO_NUL));
     ObjectBuilder::new()
         .schema_type(Type::Object)
         .property_names(Some(name))

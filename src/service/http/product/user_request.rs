@@ -14,6 +14,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::agents::AgentRequest;
 use super::user_view::QuietHoursView;
+use crate::http::input::NO_NUL;
 use crate::http::problem::Problem;
 
 /// What changes; what is left out stays as it is.
@@ -21,7 +22,7 @@ use crate::http::problem::Problem;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct UserRequest {
     /// A plan by its name, in any case. A new user without one gets the default plan.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 100, pattern = r"^[^\x00]*$")]
     pub(super) plan: Option<String>,
     /// On which day of the month billing periods begin, 1 to 31 or a date; null: calendar months. A change holds from the end of the running
     /// period.
@@ -32,7 +33,7 @@ pub(super) struct UserRequest {
     pub(super) paused: Option<bool>,
     /// The user's own time zone, by its IANA name; null: not known.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 64)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 64, pattern = r"^[^\x00]*$")]
     pub(super) timezone: Option<Option<String>>,
     /// When nothing scheduled is sent, on the clocks of the user's zone; null: never.
     #[serde(default, deserialize_with = "given")]
@@ -49,7 +50,10 @@ pub(super) struct UserRequest {
 }
 
 fn attributes_schema() -> Object {
-    let value = ObjectBuilder::new().schema_type(Type::String).max_length(Some(user_attributes::VALUE_BYTES));
+    let value = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .max_length(Some(user_attributes::VALUE_BYTES))
+        .pattern(Some(NO_NUL));
     let name = ObjectBuilder::new()
         .schema_type(Type::String)
         .min_length(Some(1))
