@@ -24,8 +24,11 @@ pub async fn run(job: ProbeSender, app: App, attempt: Attempt) -> Result<(), Fai
         // Nothing is left to try with, so nothing is lost by letting the next one try.
         None => Sent::Well,
     };
-    if sent == Sent::SenderRefused {
-        return Err(Failure::Snooze(Duration::from_secs(job.every_secs)));
+    match sent {
+        Sent::SenderRefused => return Err(Failure::Snooze(Duration::from_secs(job.every_secs))),
+        // Another chunk is the one that has waited longest now.
+        Sent::NotTried => return Err(Failure::Snooze(Duration::ZERO)),
+        Sent::Well => {}
     }
     // With the job's end: whoever is refused from here on pauses anew, and finds no probe that is about to end.
     let mut tx = app.begin().await?;

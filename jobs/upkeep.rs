@@ -65,7 +65,9 @@ async fn tidy(app: &App) -> Result<(), Failure> {
     let mut conn = app.pg.acquire().await?;
     let expired = store::proactive_deliveries::expire_waiting(&mut conn).await?;
     if expired > 0 {
-        tracing::info!("{expired} deliveries waited in vain for their person's next message");
+        tracing::info!(
+            "{expired} deliveries waited in vain, for their person's next message or for quiet hours to end"
+        );
     }
     store::gateways::forget_unused(&mut conn).await?;
     let give_up = app.settings.sending.in_doubt_give_up + Duration::from_secs(600);

@@ -265,7 +265,7 @@ async fn an_operator_sees_tries_and_switches_schedules() {
 fn the_examples_are_right_and_switched_off() {
     let folder = channel::schedules::schedule_file::read_folder("schedules".as_ref()).unwrap();
 
-    assert_eq!((folder.schedules.len(), folder.errors), (3, vec![]));
+    assert_eq!((folder.schedules.len(), folder.errors), (4, vec![]));
     assert!(folder.schedules.iter().all(|schedule| !schedule.definition.enabled));
 }
 

@@ -102,6 +102,7 @@ pub struct ApologiseInThread(pub Ended<EndBrowserSession>);
 impl Job for ApologiseInThread {
     const KIND: &'static str = "apologise_in_thread";
     const POOL: &'static str = pools::INBOUND;
+    const MAX_ATTEMPTS: u16 = FOLLOW_UP_ATTEMPTS;
 }
 
 // Outbound.

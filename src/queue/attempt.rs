@@ -38,12 +38,6 @@ impl Attempt {
         positive(self.job.row.attempt) + 1
     }
 
-    /// Whether the job is dead if this attempt fails.
-    #[must_use]
-    pub fn is_last_attempt(&self) -> bool {
-        self.number() >= positive(self.job.row.max_attempts)
-    }
-
     /// The queue, to begin a transaction with.
     #[must_use]
     pub fn queue(&self) -> &Queue {

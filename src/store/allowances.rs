@@ -67,8 +67,7 @@ pub struct Wish<'a> {
 }
 
 /// Reserves chunks in allowances, for each user all or none, and returns the users whose chunks were reserved.
-/// Concurrent callers never pass a cap: one statement inserts the row or updates it under the condition that the cap
-/// allows it. Each user may be named once. The caller then stores the chunks as reserved and calls [`note_reserved`];
+/// Concurrent callers never pass a cap: a row is inserted or updated only under the condition that the cap allows it. Each user may be named once. The caller then stores the chunks as reserved and calls [`note_reserved`];
 /// from there on the trigger `whatsapp_meter_state` moves the allowance with the chunks' states.
 pub async fn reserve(conn: &mut PgConnection, wishes: &[Wish<'_>]) -> sqlx::Result<HashSet<String>> {
     let mut granted: HashSet<String> = reserve_first(conn, wishes).await?.into_iter().collect();

@@ -1,5 +1,5 @@
-//! `channel_deliveries`: logical outbound messages. A delivery is written once, and its chunks with it or, if it waits for
-//! the person, when they write; after that its state only follows theirs.
+//! `channel_deliveries`: logical outbound messages. A delivery's chunks are written with it or, if it waits, when that is over; from there on its state
+//! follows theirs. One that has not begun to leave may be put off until quiet hours end ([`crate::quiet_deliveries`]).
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;

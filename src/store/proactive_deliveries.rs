@@ -1,4 +1,5 @@
-//! `channel_deliveries` of our own accord: planned for many users at once, blocked with a reason, or waiting for a person's next message.
+//! `channel_deliveries` of our own accord: planned for many users at once, blocked with a reason, or waiting for a person's next message or for the end
+//! of quiet hours ([`crate::quiet_deliveries`]).
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -221,7 +222,7 @@ async fn wait_for_inbound(conn: &mut PgConnection, id: DeliveryId) -> sqlx::Resu
     Ok(())
 }
 
-/// The quiet hours of a delivery that waits end at another moment, and it expires at another one.
+/// A delivery that waits waits for the end of quiet hours at this moment, and expires at another one.
 async fn wait_on(
     conn: &mut PgConnection,
     id: DeliveryId,
@@ -229,7 +230,7 @@ async fn wait_on(
     expires_at: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     sqlx::query(
-        "UPDATE channel_deliveries SET waits_until = $2, expires_at = $3 WHERE id = $1 AND state = 'waiting' AND NOT waits_for_inbound",
+        "UPDATE channel_deliveries SET waits_for_inbound = FALSE, waits_until = $2, expires_at = $3 WHERE id = $1 AND state = 'waiting'",
     )
     .bind(id)
     .bind(end)

@@ -38,10 +38,11 @@ pub async fn lock_due(conn: &mut PgConnection, id: DeliveryId) -> sqlx::Result<O
     .await
 }
 
-/// Whether something of a delivery has left, or may have.
+/// Whether something of a delivery has left, or may have: proof of an attempt that nobody knows about may still come.
 pub async fn has_begun(conn: &mut PgConnection, id: DeliveryId) -> sqlx::Result<bool> {
     sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM channel_chunks WHERE delivery_id = $1 AND state NOT IN ('planned', 'blocked'))",
+        "SELECT EXISTS (SELECT FROM channel_chunks c WHERE c.delivery_id = $1 AND (c.state NOT IN ('planned', 'blocked')
+             OR EXISTS (SELECT FROM channel_chunk_attempts a WHERE a.chunk_id = c.id AND a.outcome IS DISTINCT FROM 'not_sent' AND a.outcome IS DISTINCT FROM 'refused')))",
     )
     .bind(id)
     .fetch_one(conn)

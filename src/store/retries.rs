@@ -224,7 +224,7 @@ pub async fn rest_of_slot(conn: &mut PgConnection, slot_id: SlotId) -> sqlx::Res
 }
 
 /// Creates the successor of a failed slot, and moves the users to it whom the agent was never asked for. A schedule
-/// has one slot per moment, so the successor is a microsecond later. Returns its number and those users; `None`:
+/// has one slot per zone and moment, so the successor is a microsecond later. Returns its number and those users; `None`:
 /// there is one already.
 pub async fn continue_slot(
     conn: &mut PgConnection,

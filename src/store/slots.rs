@@ -238,7 +238,7 @@ pub struct Past {
     pub sent: i64,
     /// Deliveries that arrived.
     pub delivered: i64,
-    /// Planned deliveries that came to nothing: failed, expired, stopped, cancelled or unknown.
+    /// Planned deliveries that came to nothing: failed, expired, blocked, cancelled or unknown.
     pub failed: i64,
 }
 

@@ -3,6 +3,7 @@
 use reqwest::Method;
 use sandbox::faults::Faults;
 use serde_json::{Value, json};
+use store::in_doubt::AdminVerdict;
 
 use super::{USER, alice, delivery, ledger_is_right, notify, said, sends, text_of};
 use crate::support::TestApp;
@@ -73,4 +74,32 @@ async fn a_send_to_a_hidden_number_is_never_repeated_on_a_guess() {
 
     let said = app.said_to(HIDDEN);
     assert_eq!(said.len(), 1 + states.len(), "the confirmation, and each part once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verdict_that_comes_while_twilio_is_asked_is_not_lost() {
+    let app = TestApp::start_with(&[("CLOUDYBOT__TWILIO__IN_DOUBT_SECOND_LOOK", "10m")]).await;
+    alice(&app, "pro").await;
+    app.sandbox.set_faults(Faults { drop_before: 1.0, ..Faults::default() });
+    let planned = notify(&app, json!({ "text": "One" })).await;
+    app.until("its send is in doubt", async || {
+        app.count("SELECT count(*) FROM channel_chunks WHERE state = 'sending'").await == Some(1)
+    })
+    .await;
+
+    // The job has Twilio's list and waits for the delivery, which the verdict has locked.
+    let mut verdict = app.pg.begin().await.unwrap();
+    let chunk = store::ids::ChunkId(
+        app.count("SELECT id FROM channel_chunks WHERE state = 'sending'").await.unwrap(),
+    );
+    store::chunks::lock(&mut verdict, chunk).await.unwrap();
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    app.until("the job waits for the verdict", async || app.count(waits).await == Some(1)).await;
+    app.sandbox.set_faults(Faults::default());
+    assert!(store::in_doubt::give_verdict(&mut verdict, chunk, AdminVerdict::SendAgain).await.unwrap());
+    verdict.commit().await.unwrap();
+    app.drained_well().await;
+
+    assert_eq!(said(&app).len(), 1);
+    assert!(["sent", "delivered"].contains(&delivery(&app, &planned["id"]).await["state"].as_str().unwrap()));
 }

@@ -1,5 +1,6 @@
-//! What stands in the way of words to a person. Link, STOP, the words themselves and their allowance, and the window are judged in this order when a
-//! delivery is planned, right before each attempt to send a chunk, and when an administrator has one sent again.
+//! What stands in the way of words to a person. Link, STOP, the words themselves with quiet hours and their allowance, and the window are judged in this
+//! order when a delivery is planned. Right before each attempt to send a chunk, and when an administrator has one sent again, the words are known to be
+//! right: link, STOP and window are judged.
 
 use sqlx::PgConnection;
 use store::addresses::{Address, Name};
@@ -51,7 +52,7 @@ impl Standing {
     }
 }
 
-/// How a planned chunk ends that meets an obstacle. The person's own STOP cancels it for good; what is blocked may be sent again by hand.
+/// How a planned chunk ends that meets an obstacle. The person's own STOP cancels it.
 pub(super) fn end_of_chunk(obstacle: Obstacle) -> End {
     match obstacle {
         Obstacle::OptedOut => End::Cancelled,

@@ -33,6 +33,8 @@ pub enum Sent {
     Well,
     /// Twilio refuses our account or sender.
     SenderRefused,
+    /// It was not sent, since quiet hours have begun: nobody knows about our account.
+    NotTried,
 }
 
 /// Sends a planned chunk and stores what came of it, with the job's end.
@@ -48,6 +50,9 @@ pub async fn try_out(app: &App, chunk_id: ChunkId) -> Result<Sent, Failure> {
     let Some(chunk) = store::chunks::get(&mut *app.pg.acquire().await?, chunk_id).await? else {
         return Ok(Sent::Well);
     };
+    if proactive::putting_off::put_off_if_quiet(app, &chunk).await? {
+        return Ok(Sent::NotTried);
+    }
     match attempt(app, None, &chunk).await? {
         Attempted::Failed(judgement) if judgement.sender_refused => Ok(Sent::SenderRefused),
         Attempted::Done | Attempted::Failed(_) => Ok(Sent::Well),

@@ -19,9 +19,10 @@ use super::ending;
 use crate::app::App;
 use crate::kinds::PromptUser;
 use crate::outbound::proactive::eligibility::{self, Eligibilities};
+use crate::outbound::proactive::quiet_verdict;
 use crate::outbound::quiet_rule::{QuietVerdict, WhenQuiet};
 use crate::schedules::definition::{Definition, Overlap};
-use crate::schedules::duty::{filled, marked, say};
+use crate::schedules::duty::{filled, marked, say, spread};
 use crate::schedules::firing;
 
 /// The slot before this one is let end like this.
@@ -137,9 +138,9 @@ impl<'a> AudienceRun<'a> {
         }
         let Page { tx, users, eligibilities, .. } = page;
         let is_quiet = |user: &String| {
-            eligibilities
-                .get(user)
-                .is_some_and(|known| rule.judge(&known.user, known.read_at) == QuietVerdict::Skip)
+            let leaves_at = spread(&self.slot, &self.definition, user).unwrap_or(self.slot.moment);
+            let verdict = quiet_verdict(Some(&rule), eligibilities.get(user), Some(leaves_at));
+            verdict == QuietVerdict::Skip
         };
         let (dropped, left): (Vec<String>, Vec<String>) = users.drain(..).partition(is_quiet);
         let parts: Vec<UserPart<'_>> = dropped

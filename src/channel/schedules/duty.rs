@@ -88,6 +88,7 @@ pub async fn say<'a>(
         expires_at: expires_at(slot, definition),
         waits_for_inbound: false,
         quiet: quiet.as_ref(),
+        due_at: Some(slot.moment),
         not_before: spread(slot, definition, &user.id),
     });
     let planned = proactive::plan_all(tx, eligibilities, requests.collect()).await?;
@@ -96,7 +97,7 @@ pub async fn say<'a>(
         .zip(planned)
         .map(|((user, _), planned)| UserPart {
             user_id: &user.id,
-            outcome: if planned.state == DeliveryState::Open {
+            outcome: if matches!(planned.state, DeliveryState::Open | DeliveryState::Waiting) {
                 PartOutcome::Planned
             } else {
                 PartOutcome::Blocked
@@ -113,7 +114,7 @@ pub fn expires_at(slot: &Slot, definition: &Definition) -> DateTime<Utc> {
 }
 
 /// Where in the window a user's message stands: always the same for the same slot and user.
-fn spread(slot: &Slot, definition: &Definition, user_id: &str) -> Option<DateTime<Utc>> {
+pub(super) fn spread(slot: &Slot, definition: &Definition, user_id: &str) -> Option<DateTime<Utc>> {
     let within = u64::try_from(definition.jitter.as_millis()).ok().filter(|millis| *millis > 0)?;
     let mut hasher = DefaultHasher::new();
     (slot.id, user_id).hash(&mut hasher);

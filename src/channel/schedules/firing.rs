@@ -1,5 +1,5 @@
 //! Fires a schedule: for each moment that has fallen due, a slot and its job in one transaction with the note how far firing has come. Any number of
-//! processes may do this at once; a row per moment, and a lock per schedule, make each moment happen once. A schedule in users' own zones has a slot for
+//! processes may do this at once; a row per zone and moment, and a lock per schedule, make each moment happen once. A schedule in users' own zones has a slot for
 //! each zone of its audience; what was missed, and what is still at work, is judged for each of them.
 //!
 //! Each moment belongs to the crontab expression that held when it came: an edit of the time parts the time at the moment of loading. What a slot

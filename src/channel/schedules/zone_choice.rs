@@ -52,13 +52,6 @@ fn zone_of(user: &User) -> Option<Tz> {
     user.timezone.as_deref().and_then(|name| name.parse().ok())
 }
 
-/// The zone in which a user is awake or asleep, whatever clocks the schedule goes by.
-#[must_use]
-pub fn where_user_lives(definition: &Definition, user: &User) -> Tz {
-    let choice = ZoneChoice::of(definition).unwrap_or(ZoneChoice::One(Tz::UTC));
-    zone_of(user).unwrap_or(choice.main())
-}
-
 /// A moment as clocks show it to a user of a schedule.
 #[must_use]
 pub fn shown_to(definition: &Definition, user: &User, moment: DateTime<Utc>) -> DateTime<Tz> {

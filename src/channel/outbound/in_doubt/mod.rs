@@ -62,9 +62,8 @@ pub async fn resolve(app: &App, attempt: &Attempt, chunk: &Chunk) -> Result<(), 
     }
     let mut tx = app.begin().await?;
     let locked = store::chunks::lock(&mut tx, chunk.id).await?;
-    if locked.is_none_or(|locked| locked.state != ChunkState::Sending || locked.attempt != chunk.attempt) {
-        // A callback was quicker.
-        return Ok(());
+    if !is_same_doubt(locked.as_ref(), chunk) {
+        return settled_meanwhile(locked.as_ref());
     }
     let since_first_miss =
         Duration::from_secs_f64(store::in_doubt::note_miss(&mut tx, chunk.id, chunk.attempt).await?);
@@ -88,6 +87,19 @@ pub async fn resolve(app: &App, attempt: &Attempt, chunk: &Chunk) -> Result<(), 
     ))
 }
 
+/// Whether a chunk is still being sent by the attempt that was looked at.
+fn is_same_doubt(now_is: Option<&Chunk>, chunk: &Chunk) -> bool {
+    now_is.is_some_and(|now_is| now_is.state == ChunkState::Sending && now_is.attempt == chunk.attempt)
+}
+
+/// A callback or a verdict was quicker than the list. A chunk that is to be sent again has no other job: this one was live when the verdict came.
+fn settled_meanwhile(now_is: Option<&Chunk>) -> Result<(), Failure> {
+    match now_is {
+        Some(chunk) if chunk.state == ChunkState::Planned => Err(Failure::Snooze(Duration::ZERO)),
+        _ => Ok(()),
+    }
+}
+
 /// A list proved nothing. A second one may know more; after that the chunk stays in doubt, holds no lane, and waits for a callback or an
 /// administrator's verdict. After a day the upkeep ends it as unknown.
 async fn leave_in_doubt(
@@ -105,14 +117,15 @@ async fn leave_in_doubt(
     }
     let mut tx = app.begin().await?;
     let locked = store::chunks::lock(&mut tx, chunk.id).await?;
-    if locked.is_some_and(|locked| locked.state == ChunkState::Sending && locked.attempt == chunk.attempt) {
-        store::in_doubt::raise(&mut tx, chunk.id, chunk.attempt, reason).await?;
-        let detail = format!(
-            "chunk {}: {reason}; `cloudybot chunks verdict {} arrived|send-again` ends the doubt",
-            chunk.id, chunk.id
-        );
-        alerts::raise(&mut tx, &app.settings, AlertCause::SendInDoubt, &detail).await?;
+    if !is_same_doubt(locked.as_ref(), chunk) {
+        return settled_meanwhile(locked.as_ref());
     }
+    store::in_doubt::raise(&mut tx, chunk.id, chunk.attempt, reason).await?;
+    let detail = format!(
+        "chunk {}: {reason}; `cloudybot chunks verdict {} arrived|send-again` ends the doubt",
+        chunk.id, chunk.id
+    );
+    alerts::raise(&mut tx, &app.settings, AlertCause::SendInDoubt, &detail).await?;
     attempt.complete(&mut tx).await?;
     tx.commit().await?;
     Ok(())

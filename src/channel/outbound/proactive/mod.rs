@@ -45,6 +45,8 @@ pub struct Request<'a> {
     pub waits_for_inbound: bool,
     /// What quiet hours mean for it; `None`: nothing.
     pub quiet: Option<&'a QuietRule>,
+    /// When it falls due; `None`: now.
+    pub due_at: Option<DateTime<Utc>>,
     /// It is not sent before; a large audience is spread like this.
     pub not_before: Option<DateTime<Utc>>,
 }
@@ -90,7 +92,7 @@ pub async fn plan_all(
         .map(|request| {
             let template = request.template.map(|(_, variables)| variables);
             let eligibility = eligibilities.get(request.user_id);
-            let quiet = quiet_verdict(request.quiet, eligibility, request.not_before);
+            let quiet = quiet_verdict(request.quiet, eligibility, request.not_before.or(request.due_at));
             assessment::of(eligibility, request.text, template, quiet)
         })
         .collect();
@@ -168,7 +170,7 @@ pub async fn plan_waiting(
     let wished: Vec<_> = eligibility.map(|eligibility| (eligibility, &assessment)).into_iter().collect();
     let granted = assessment.may_be_sent_now() && !reserve(tx, &wished).await?.is_empty();
     let for_inbound = delivery.waits_for_inbound || rule.as_ref().is_some_and(|rule| rule.waits_for_inbound);
-    let waits = Waits { for_inbound, quiet: rule.as_ref().filter(|_| !delivery.waits_for_inbound) };
+    let waits = Waits { for_inbound, quiet: rule.as_ref() };
     let beginning = begin(eligibility, &assessment, granted, &waits);
     if let Beginning::WaitingUntil { end, .. } = beginning {
         quiet_jobs::enqueue(tx, end).await?;
@@ -258,7 +260,7 @@ fn begin<'a>(
 }
 
 /// What quiet hours say of a delivery that leaves now, or not before this moment.
-fn quiet_verdict(
+pub(crate) fn quiet_verdict(
     rule: Option<&QuietRule>,
     eligibility: Option<&Eligibility>,
     not_before: Option<DateTime<Utc>>,

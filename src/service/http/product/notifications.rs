@@ -167,6 +167,7 @@ pub(super) async fn create(
             expires_at,
             waits_for_inbound: request.wait_for_inbound,
             quiet: quiet.as_ref(),
+            due_at: None,
             not_before: None,
         },
     )
