@@ -139,6 +139,16 @@ async fn parameters_beyond_their_description_are_refused_by_name() {
                 refused += 1;
             }
         }
+        for parameter in operation.parameters("header") {
+            let (name, schema) = (parameter["name"].as_str().unwrap(), &parameter["schema"]);
+            let wrong = if has_type(schema, "integer") { Some(("seven".to_owned(), 400)) } else { None };
+            let values = beyond(schema).into_iter().skip(1).chain(wrong);
+            for (value, expected) in values {
+                let (status, detail) = refusal(request(&app, &operation, "").header(name, &value)).await;
+                assert!(status == expected && detail.starts_with(name), "{id} {name}: {status} {detail}");
+                refused += 1;
+            }
+        }
         for parameter in operation.parameters("path") {
             let name = parameter["name"].as_str().unwrap();
             for (value, expected) in
@@ -152,7 +162,7 @@ async fn parameters_beyond_their_description_are_refused_by_name() {
         }
     }
 
-    assert!(refused >= 79, "{refused}");
+    assert!(refused >= 100, "{refused}");
 }
 
 /// Values that a schema excludes, as a URL spells them, and the status of their refusal.

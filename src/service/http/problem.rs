@@ -54,6 +54,11 @@ impl Problem {
         Self::new(status, detail)
     }
 
+    /// 400: it cannot be read. The detail names the parameter.
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
     /// 401: no token, or a wrong one.
     pub(crate) fn unauthorized(detail: &str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, detail)

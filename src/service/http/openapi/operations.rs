@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts as _, MatchedPath, RawPathParams, Request, State};
+use axum::http::Method;
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
@@ -101,13 +101,13 @@ impl Operation {
             [] => "there are none here".to_owned(),
             known => format!("there are {}", known.join(", ")),
         };
-        Problem::unreadable(StatusCode::BAD_REQUEST, format!("unknown parameter `{name}`; {remedy}"))
+        Problem::bad_request(format!("unknown parameter `{name}`; {remedy}"))
     }
 }
 
 fn check(bounds: Option<&Bounds>, name: &str, value: &str) -> Result<(), Problem> {
     if value.contains('\0') {
-        return Err(Problem::unreadable(StatusCode::BAD_REQUEST, bounds::holds_nul(name)));
+        return Err(Problem::bad_request(bounds::holds_nul(name)));
     }
     let wrong = bounds.and_then(|bounds| bounds.refuse_text(name, value));
     wrong.map_or(Ok(()), |wrong| Err(Problem::invalid(wrong)))

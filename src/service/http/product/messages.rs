@@ -174,7 +174,12 @@ pub(super) async fn events(
     input::Query(query): input::Query<EventsQuery>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, axum::Error>>>, Problem> {
-    let last_seen = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+    let last_seen = headers.get("last-event-id").map(|id| id.to_str().ok()?.parse().ok());
+    let last_seen = last_seen
+        .map(|number| {
+            number.ok_or_else(|| Problem::bad_request("Last-Event-ID: it is no number of an entry"))
+        })
+        .transpose()?;
     let user = known_user(&mut *product.pg.acquire().await?, &user).await?;
     let watched = Watched {
         // Before the first look, so that nothing falls between.
