@@ -55,13 +55,20 @@ impl QuietRule {
     #[must_use]
     pub fn judge(&self, user: &User, moment: DateTime<Utc>) -> QuietVerdict {
         let own = user.quiet_hours.and_then(|(from, to)| QuietHours::new(from, to).ok());
-        let hours: Vec<QuietHours> = self.hours.into_iter().chain(own).collect();
-        if hours.is_empty() {
-            return QuietVerdict::Speak;
-        }
         let zone = |name: &str| name.parse::<Tz>().ok();
         let zone =
             user.timezone.as_deref().and_then(zone).or_else(|| zone(&self.timezone)).unwrap_or(Tz::UTC);
+        self.verdict(own, moment, zone)
+    }
+
+    /// Judges for whoever lives in a zone and has no quiet hours.
+    #[must_use]
+    pub fn judge_in(&self, zone: Tz, moment: DateTime<Utc>) -> QuietVerdict {
+        self.verdict(None, moment, zone)
+    }
+
+    fn verdict(&self, own: Option<QuietHours>, moment: DateTime<Utc>, zone: Tz) -> QuietVerdict {
+        let hours: Vec<QuietHours> = self.hours.into_iter().chain(own).collect();
         match (quiet_hours::end_of_all(&hours, moment, zone), self.then) {
             (Quiet::No, _) => QuietVerdict::Speak,
             (Quiet::Until(end), WhenQuiet::Wait) => QuietVerdict::Wait(end),

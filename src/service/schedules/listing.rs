@@ -144,6 +144,11 @@ impl PastSlot {
         }
     }
 
+    /// For people: when, and what became of it.
+    fn in_short(&self) -> String {
+        format!("{} {}", self.moment.format("%F %TZ"), self.state)
+    }
+
     /// For people: when, what became of it, and for how many.
     fn sentence(&self) -> String {
         let counts = [
@@ -237,11 +242,12 @@ pub(crate) fn shown(listed: &[ListedSchedule]) -> String {
             if schedule.enabled { "on" } else { "off" }.to_owned(),
             schedule.when.clone(),
             schedule.next.first().map(|next| next.sentence(true)).unwrap_or_else(|| "-".to_owned()),
+            schedule.last.first().map(PastSlot::in_short).unwrap_or_else(|| "-".to_owned()),
             format!("{} ({same} of {})", schedule.hash, schedule.processes.len()),
             schedule.disabled_why.clone().unwrap_or_default(),
         ]
     });
-    let mut text = table(&["SCHEDULE", "ON", "WHEN", "NEXT", "VERSION (LOADED BY)", "WHY OFF"], rows);
+    let mut text = table(&["SCHEDULE", "ON", "WHEN", "NEXT", "LAST", "VERSION (LOADED BY)", "WHY OFF"], rows);
     for schedule in listed {
         text.push_str(&format!("\n{}  file here: {}", schedule.schedule, schedule.file.as_str()));
         text.push_str(&format!("  since {}\n", schedule.loaded_at.format("%F %TZ")));

@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use channel::outbound::quiet_rule::{QuietVerdict, WhenQuiet};
-use channel::quiet_hours::{self, Quiet, QuietHours};
+use channel::outbound::quiet_rule::QuietVerdict;
 use channel::schedules::firing::Place;
 use channel::schedules::moments::{self, Moment};
 use channel::schedules::schedule_file::Schedule;
@@ -70,7 +69,7 @@ pub(crate) fn upcoming(
             let changed = changed.then_some("clocks have changed since the slot before");
             let notes = changed.into_iter().chain(moments::note(&schedule.timing, zone, moment));
             let mut notes: Vec<String> = notes.map(str::to_owned).collect();
-            let quiet = quiet(schedule, zone, moment.at);
+            let quiet = schedule.definition.quiet_rule().judge_in(zone, moment.at);
             let waits_until = match quiet {
                 QuietVerdict::Wait(end) => Some(end),
                 _ => None,
@@ -132,17 +131,6 @@ impl Upcoming {
         let zone = if with_zone { format!("  {}", self.zone) } else { String::new() };
         let notes: String = self.notes.iter().map(|note| format!("  {note}")).collect();
         format!("{}{zone}{notes}", self.shown)
-    }
-}
-
-/// What a schedule's own quiet hours say of a moment to whoever lives in a zone.
-fn quiet(schedule: &Schedule, zone: Tz, moment: DateTime<Utc>) -> QuietVerdict {
-    let rule = schedule.definition.quiet_rule();
-    let hours: Vec<QuietHours> = rule.hours.into_iter().collect();
-    match (quiet_hours::end_of_all(&hours, moment, zone), rule.then) {
-        (Quiet::No, _) => QuietVerdict::Speak,
-        (Quiet::Until(end), WhenQuiet::Wait) => QuietVerdict::Wait(end),
-        _ => QuietVerdict::Skip,
     }
 }
 
