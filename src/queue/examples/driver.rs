@@ -34,6 +34,8 @@ use sqlx::PgPool;
 use tokio::io::AsyncReadExt;
 use tokio::sync::Notify;
 
+use crate::bare_drains::BareDrain;
+
 /// Jobs enqueued by one call of the batch form: one transaction each.
 const BATCH: usize = 5000;
 
@@ -244,8 +246,8 @@ async fn drains(number: usize) -> anyhow::Result<()> {
         let per_sec = drain(&pg, number, handlers).await?;
         bare_drains::fill(&pg, number).await?;
         let bare = match handlers {
-            Handlers::ReturnOk => bare_drains::in_batches(&pg, number).await?,
-            Handlers::Complete => bare_drains::one_by_one(&pg, number).await?,
+            Handlers::ReturnOk => BareDrain::in_batches(&pg).await?.run(number).await?,
+            Handlers::Complete => BareDrain::one_by_one(&pg).await?.run(number).await?,
         };
         println!(
             "{}",

@@ -24,7 +24,7 @@ pub(crate) const TABLES: &str = "
     CREATE TABLE raw.effects (job BIGINT NOT NULL)";
 
 /// Clients that claim and end jobs in batches.
-const CLIENTS: usize = 2;
+const CLIENTS: u32 = 2;
 
 /// Clients, and connections of handlers, that write a row for each job and end it in that transaction.
 pub(crate) const WRITERS: u32 = 8;
@@ -40,17 +40,6 @@ pub(crate) async fn fill(pg: &PgPool, jobs: usize) -> anyhow::Result<Duration> {
     .execute(pg)
     .await?;
     Ok(begun.elapsed())
-}
-
-/// Two clients that claim 500 and delete 500, a commit each; in jobs a second. The rows are there.
-pub(crate) async fn in_batches(pg: &PgPool, jobs: usize) -> anyhow::Result<f64> {
-    drain(pg, jobs, CLIENTS, delete).await
-}
-
-/// Clients that claim 500 and then, for each job, write a row and delete the job in one transaction; in jobs a second.
-/// The rows are there.
-pub(crate) async fn one_by_one(pg: &PgPool, jobs: usize) -> anyhow::Result<f64> {
-    drain(pg, jobs, WRITERS as usize, write_and_delete).await
 }
 
 /// How a client ends a batch that it has claimed.
@@ -78,19 +67,40 @@ fn write_and_delete<'a>(connection: &'a mut PgConnection, ids: &'a [i64]) -> Box
     })
 }
 
-/// Clients that claim batches of 500 and end each in this way, until no job waits.
-async fn drain(pg: &PgPool, jobs: usize, clients: usize, end: End) -> anyhow::Result<f64> {
-    sqlx::raw_sql("ANALYZE raw.jobs").execute(pg).await?;
-    let connections = connections(pg, clients).await?;
-    let begun = Instant::now();
-    let clients = connections.into_iter().map(|connection| tokio::spawn(client(connection, end)));
-    let mut done = 0;
-    for client in futures::future::join_all(clients).await {
-        done += client??;
+/// Bare clients that are connected. The rows are there.
+pub(crate) struct BareDrain {
+    clients: Vec<PoolConnection<Postgres>>,
+    end: End,
+}
+
+impl BareDrain {
+    /// Two clients that claim 500 and delete 500, a commit each.
+    pub(crate) async fn in_batches(pg: &PgPool) -> sqlx::Result<Self> {
+        Self::new(pg, CLIENTS, delete).await
     }
-    let took = begun.elapsed();
-    anyhow::ensure!(done == jobs, "the bare clients took {done} of {jobs} rows");
-    Ok(jobs as f64 / took.as_secs_f64())
+
+    /// Clients that claim 500 and then, for each job, write a row and delete the job in one transaction.
+    pub(crate) async fn one_by_one(pg: &PgPool) -> sqlx::Result<Self> {
+        Self::new(pg, WRITERS, write_and_delete).await
+    }
+
+    async fn new(pg: &PgPool, clients: u32, end: End) -> sqlx::Result<Self> {
+        sqlx::raw_sql("ANALYZE raw.jobs").execute(pg).await?;
+        Ok(Self { clients: connections(pg, clients as usize).await?, end })
+    }
+
+    /// Claims and ends until no job waits; in jobs a second.
+    pub(crate) async fn run(self, jobs: usize) -> anyhow::Result<f64> {
+        let begun = Instant::now();
+        let clients = self.clients.into_iter().map(|connection| tokio::spawn(client(connection, self.end)));
+        let mut done = 0;
+        for client in futures::future::join_all(clients).await {
+            done += client??;
+        }
+        let took = begun.elapsed();
+        anyhow::ensure!(done == jobs, "the bare clients took {done} of {jobs} rows");
+        Ok(jobs as f64 / took.as_secs_f64())
+    }
 }
 
 async fn client(mut connection: PoolConnection<Postgres>, end: End) -> sqlx::Result<usize> {

@@ -10,7 +10,9 @@
 #![allow(clippy::print_stdout, reason = "the table is what was asked for")]
 
 mod bare_drains;
+mod cpu;
 mod latency;
+mod measuring;
 mod raw;
 mod server;
 mod workload;
@@ -18,6 +20,9 @@ mod workload;
 use clap::Parser;
 use serde::Serialize;
 
+use crate::bare_drains::BareDrain;
+use crate::cpu::CpuPerJob;
+use crate::measuring::{Drained, Measuring};
 use crate::server::Server;
 use crate::workload::{Handlers, Lanes};
 
@@ -45,12 +50,26 @@ struct Options {
     /// Only the drains, so often, for a profiler to watch; with `--waiting` while the tables are large
     #[arg(long, default_value_t = 0)]
     drains: usize,
+    /// Only this one of the drains
+    #[arg(long, requires = "drains")]
+    only: Option<Drain>,
     /// One JSON object instead of a table
     #[arg(long)]
     json: bool,
     /// What cargo itself adds
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+/// What is drained.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Drain {
+    /// Handlers return `Ok`.
+    Plain,
+    /// Handlers return `Ok`, and each job stands in a lane of its own.
+    Lanes,
+    /// Handlers complete their jobs.
+    Completing,
 }
 
 /// A line of the table.
@@ -117,7 +136,7 @@ async fn measure(options: &Options, server: &Server) -> anyhow::Result<Vec<Measu
         if options.waiting > 0 {
             server.fill(FINISHED, FUTURE, options.waiting).await?;
         }
-        return drains(server, jobs, options.drains).await;
+        return drains(server, options).await;
     }
     let mut rounds = Vec::new();
     for _ in 0..options.rounds.max(1) {
@@ -153,7 +172,7 @@ async fn measure(options: &Options, server: &Server) -> anyhow::Result<Vec<Measu
     let (mut full, mut bare) = (Vec::new(), Vec::new());
     for _ in 0..options.rounds.max(1) {
         full.push(workload::drain(server, jobs, Lanes::None, Handlers::ReturnOk).await?.per_sec);
-        bare.push(bare_drain(server, jobs).await?);
+        bare.push(bare_drain(server, jobs).await?.per_sec);
     }
     let beside = match options.waiting {
         0 => "drain beside 1 M finished and 200 k future".to_owned(),
@@ -164,34 +183,75 @@ async fn measure(options: &Options, server: &Server) -> anyhow::Result<Vec<Measu
 }
 
 /// Drains and bare loops in turns.
-async fn drains(server: &Server, jobs: usize, times: usize) -> anyhow::Result<Vec<Measure>> {
+async fn drains(server: &Server, options: &Options) -> anyhow::Result<Vec<Measure>> {
+    let (jobs, only) = (options.jobs, options.only);
+    let is_wanted = |sort| only.is_none_or(|only| only == sort);
     let (mut plain, mut lanes, mut bare) = (Vec::new(), Vec::new(), Vec::new());
     let (mut completing, mut bare_completing) = (Vec::new(), Vec::new());
-    for _ in 0..times {
-        bare.push(bare_drain(server, jobs).await?);
-        plain.push(workload::drain(server, jobs, Lanes::None, Handlers::ReturnOk).await?.per_sec);
-        lanes.push(workload::drain(server, jobs, Lanes::Own, Handlers::ReturnOk).await?.per_sec);
-        bare_completing.push(bare_completing_drain(server, jobs).await?);
-        completing.push(workload::drain(server, jobs, Lanes::None, Handlers::Complete).await?.per_sec);
+    for _ in 0..options.drains {
+        if is_wanted(Drain::Plain) || is_wanted(Drain::Lanes) {
+            bare.push(bare_drain(server, jobs).await?);
+        }
+        if is_wanted(Drain::Plain) {
+            plain.push(workload::drain(server, jobs, Lanes::None, Handlers::ReturnOk).await?);
+        }
+        if is_wanted(Drain::Lanes) {
+            lanes.push(workload::drain(server, jobs, Lanes::Own, Handlers::ReturnOk).await?);
+        }
+        if is_wanted(Drain::Completing) {
+            bare_completing.push(bare_completing_drain(server, jobs).await?);
+            completing.push(workload::drain(server, jobs, Lanes::None, Handlers::Complete).await?);
+        }
     }
-    let bare = median(bare);
-    Ok(vec![
-        Measure::new(DRAIN, "/s", median(plain)).against(bare),
-        Measure::new(DRAIN_LANES, "/s", median(lanes)).against(bare),
-        Measure::new(DRAIN_COMPLETING, "/s", median(completing)).against(median(bare_completing)),
-    ])
+    let compared = [
+        (DRAIN, &plain, &bare),
+        (DRAIN_LANES, &lanes, &bare),
+        (DRAIN_COMPLETING, &completing, &bare_completing),
+    ];
+    let measured = compared.into_iter().filter(|(_, drains, _)| !drains.is_empty());
+    Ok(measured.flat_map(|(what, drains, bare)| compare(what, drains, bare)).collect())
+}
+
+/// The medians of drains beside those of bare loops. What the bare loop takes of something stands in the column of limits.
+fn compare(what: &str, drains: &[Drained], bare: &[Drained]) -> Vec<Measure> {
+    let line = |part: &str, unit, pick: fn(&Drained) -> f64| {
+        let median = |drains: &[Drained]| median(drains.iter().map(pick).collect());
+        Measure::new(format!("{what}{part}"), unit, median(drains)).against(median(bare))
+    };
+    let mut measures = vec![
+        line("", "/s", |drained| drained.per_sec),
+        line(": log per job", "bytes", |drained| drained.wal_bytes),
+    ];
+    if drains.iter().chain(bare).all(|drained| drained.cpu.is_some()) {
+        measures.extend([
+            line(": client's CPU per job", "µs", |drained| cpu(drained).client_us),
+            line(": server's CPU per job", "µs", |drained| cpu(drained).server_us),
+            line(": CPU per job", "µs", |drained| cpu(drained).client_us + cpu(drained).server_us),
+        ]);
+    }
+    measures
+}
+
+fn cpu(drained: &Drained) -> CpuPerJob {
+    drained.cpu.unwrap_or(CpuPerJob { client_us: 0.0, server_us: 0.0 })
 }
 
 /// Two bare clients that claim and delete in batches.
-async fn bare_drain(server: &Server, jobs: usize) -> anyhow::Result<f64> {
+async fn bare_drain(server: &Server, jobs: usize) -> anyhow::Result<Drained> {
     raw::enqueue_batch(server, jobs).await?;
-    bare_drains::in_batches(&server.pool(2).await?, jobs).await
+    run_bare(server, BareDrain::in_batches(&server.pool(2).await?).await?, jobs).await
 }
 
 /// Bare clients that claim in batches, and write a row and delete the job in one transaction each.
-async fn bare_completing_drain(server: &Server, jobs: usize) -> anyhow::Result<f64> {
+async fn bare_completing_drain(server: &Server, jobs: usize) -> anyhow::Result<Drained> {
     raw::enqueue_batch(server, jobs).await?;
-    bare_drains::one_by_one(&server.pool(bare_drains::WRITERS).await?, jobs).await
+    run_bare(server, BareDrain::one_by_one(&server.pool(bare_drains::WRITERS).await?).await?, jobs).await
+}
+
+async fn run_bare(server: &Server, clients: BareDrain, jobs: usize) -> anyhow::Result<Drained> {
+    let measuring = Measuring::begin(&server.pg, &server.cpu).await?;
+    clients.run(jobs).await?;
+    Ok(measuring.end(jobs).await?)
 }
 
 /// One of each, in turns.
@@ -215,10 +275,10 @@ async fn round(server: &Server, jobs: usize) -> anyhow::Result<Round> {
     let thousands = workload::enqueue_batches(server, jobs, 1000).await?;
     let raw_single = raw::enqueue_single(server, jobs, 8).await?;
     let single = workload::enqueue_single(server, jobs, 8).await?;
-    let raw_drain = bare_drain(server, jobs).await?;
+    let raw_drain = bare_drain(server, jobs).await?.per_sec;
     let drained = workload::drain(server, jobs, Lanes::None, Handlers::ReturnOk).await?;
     let lanes = workload::drain(server, jobs, Lanes::Own, Handlers::ReturnOk).await?.per_sec;
-    let raw_completing = bare_completing_drain(server, jobs).await?;
+    let raw_completing = bare_completing_drain(server, jobs).await?.per_sec;
     let completing = workload::drain(server, jobs, Lanes::None, Handlers::Complete).await?.per_sec;
     Ok(Round {
         batch,

@@ -8,6 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::bare_drains;
+use crate::cpu::CpuMeter;
 
 /// A server with a fresh database.
 pub(crate) struct Server {
@@ -15,6 +16,7 @@ pub(crate) struct Server {
     admin: PgPool,
     database: String,
     pub(crate) pg: PgPool,
+    pub(crate) cpu: CpuMeter,
     _private: Option<(PrivatePostgres, tempfile::TempDir)>,
 }
 
@@ -42,7 +44,8 @@ impl Server {
         sqlx::migrate!("../../migrations").run(&pg).await?;
         sqlx::raw_sql(include_str!("../../../../migrations/functions.sql")).execute(&pg).await?;
         sqlx::raw_sql(bare_drains::TABLES).execute(&pg).await?;
-        Ok(Self { options, admin, database, pg, _private: private })
+        let cpu = CpuMeter::of(&pg).await?;
+        Ok(Self { options, admin, database, pg, cpu, _private: private })
     }
 
     /// A pool of its own, connected.

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::bare_drains;
+use crate::measuring::{Drained, Measuring};
 use crate::server::Server;
 
 /// Jobs in flight: claims come in batches, and the handler costs nothing.
@@ -125,12 +126,6 @@ pub(crate) async fn enqueue_single(server: &Server, jobs: usize, callers: usize)
     Ok(jobs as f64 / begun.elapsed().as_secs_f64())
 }
 
-/// What a drain took.
-pub(crate) struct Drained {
-    pub(crate) per_sec: f64,
-    pub(crate) wal_bytes: f64,
-}
-
 /// One worker process with all jobs waiting when it starts, until the last is completed.
 pub(crate) async fn drain(
     server: &Server,
@@ -150,12 +145,11 @@ pub(crate) async fn drain(
     let finished_before = finished(server).await?;
     sqlx::raw_sql("VACUUM ANALYZE queue.jobs").execute(&server.pg).await?;
     sqlx::raw_sql("CHECKPOINT").execute(&server.pg).await?;
-    let wal_before = wal(server).await?;
     let runs = std::iter::repeat_with(|| AtomicU8::new(0)).take(jobs).collect();
     let tally = Arc::new(Tally { runs, ran: AtomicUsize::new(0), all_ran: Notify::new() });
     let pg = Connections::new(server.pool(bare_drains::WRITERS).await?, Failures::default());
     let app = App { pg, tally: tally.clone() };
-    let begun = Instant::now();
+    let measuring = Measuring::begin(&server.pg, &server.cpu).await?;
     let workers = Workers::new(&queue, app).pool(Noop::POOL, CONCURRENCY, Duration::from_secs(60));
     let workers = match handlers {
         Handlers::ReturnOk => workers.register(return_ok),
@@ -174,9 +168,8 @@ pub(crate) async fn drain(
     {
         tokio::task::yield_now().await;
     }
-    let took = begun.elapsed();
+    let drained = measuring.end(jobs).await?;
     sqlx::raw_sql("RESET enable_seqscan").execute(&mut *conn).await?;
-    let wal_bytes = (wal(server).await? - wal_before) / jobs as f64;
     workers.stop(Duration::from_secs(5)).await?;
     let once = tally.runs.iter().all(|runs| runs.load(Ordering::Relaxed) == 1);
     let kept = finished(server).await? - finished_before;
@@ -189,13 +182,9 @@ pub(crate) async fn drain(
             sqlx::query_scalar("SELECT count(DISTINCT job) FROM raw.effects").fetch_one(&server.pg).await?;
         anyhow::ensure!(rows == i64::try_from(jobs)?, "{rows} of {jobs} jobs wrote their row");
     }
-    Ok(Drained { per_sec: jobs as f64 / took.as_secs_f64(), wal_bytes })
+    Ok(drained)
 }
 
 async fn finished(server: &Server) -> sqlx::Result<i64> {
     sqlx::query_scalar("SELECT count(*) FROM queue.finished WHERE id > 0").fetch_one(&server.pg).await
-}
-
-async fn wal(server: &Server) -> sqlx::Result<f64> {
-    sqlx::query_scalar("SELECT (pg_current_wal_lsn() - '0/0')::DOUBLE PRECISION").fetch_one(&server.pg).await
 }
