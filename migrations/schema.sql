@@ -863,6 +863,7 @@ CREATE TABLE whatsapp_sends (
 -- CREATE FUNCTION queue.finish(job_ids bigint[], claims bigint[], patient boolean, OUT ended bigint[], OUT woken_pools text[], OUT locked bigint[]) RETURNS record LANGUAGE plpgsql SET jit=off SET enable_seqscan=off SET enable_hashjoin=off SET enable_mergejoin=off SET enable_bitmapscan=off SET plan_cache_mode=force_generic_plan
 -- CREATE FUNCTION queue.finish_at(places tid[], job_ids bigint[], claims bigint[], of_claims bigint[]) RETURNS void LANGUAGE plpgsql SET jit=off SET enable_seqscan=off SET enable_hashjoin=off SET enable_mergejoin=off SET enable_bitmapscan=off SET plan_cache_mode=force_generic_plan
 -- CREATE FUNCTION queue.finish_free(job_ids bigint[], claims bigint[]) RETURNS void LANGUAGE plpgsql SET jit=off SET enable_seqscan=off SET enable_hashjoin=off SET enable_mergejoin=off SET enable_bitmapscan=off SET plan_cache_mode=force_generic_plan
+-- CREATE FUNCTION queue.finish_one(job_id bigint, fence bigint, OUT is_ended boolean, OUT woken_pools text[]) RETURNS record LANGUAGE plpgsql SET enable_seqscan=off
 -- CREATE FUNCTION queue.follow_up(ended queue.jobs, ended_as text, reason text) RETURNS void LANGUAGE plpgsql
 -- CREATE FUNCTION queue.hand_back_forgotten(job_ids bigint[], claims bigint[]) RETURNS integer LANGUAGE plpgsql
 -- CREATE FUNCTION queue.hand_back_unknown(for_worker bigint, from_pool text, suspects boolean, known bigint[], fences bigint[], call bigint) RETURNS integer LANGUAGE plpgsql SET jit=off SET enable_seqscan=off

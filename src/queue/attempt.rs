@@ -51,13 +51,13 @@ impl Attempt {
     /// # Errors
     /// [`CompleteError::Lost`] when the lease was lost; the transaction must then be rolled back.
     pub async fn complete(&self, tx: &mut Transaction) -> Result<(), CompleteError> {
-        let (ended, woken_pools): (Vec<JobId>, Vec<String>) =
-            sqlx::query_as("SELECT ended, woken_pools FROM queue.finish($1, $2, TRUE)")
-                .bind(vec![self.job.row.id])
-                .bind(vec![self.job.row.fence])
+        let (is_ended, woken_pools): (bool, Vec<String>) =
+            sqlx::query_as("SELECT is_ended, woken_pools FROM queue.finish_one($1, $2)")
+                .bind(self.job.row.id)
+                .bind(self.job.row.fence)
                 .fetch_one(&mut **tx)
                 .await?;
-        if ended.is_empty() {
+        if !is_ended {
             return Err(CompleteError::Lost(self.job.row.id));
         }
         tx.complete_with_commit(self.job.clone(), woken_pools);

@@ -81,6 +81,11 @@ const STATEMENTS: &[(&str, &str, i64)] = &[
         0,
     ),
     (
+        "finish one inside a transaction",
+        "WITH j AS (DELETE FROM mine WHERE id IN (SELECT id FROM mine LIMIT 10) RETURNING id, claim) SELECT queue.finish_one(j.id, j.claim) FROM j",
+        20,
+    ),
+    (
         "settle",
         "WITH j AS (DELETE FROM mine WHERE id IN (SELECT id FROM mine LIMIT 10) RETURNING id, claim) SELECT queue.settle(j.id, j.claim, 'failed', 5, 'no') FROM j",
         200,

@@ -29,7 +29,7 @@ const BEFOREHAND: &str = "
     UPDATE channel_chunks SET metering = 'reserved' WHERE id = 22";
 
 /// Every way into the functions.
-const CALLS: [&str; 42] = [
+const CALLS: [&str; 43] = [
     "SELECT queue.prepare_history(3)",
     "CREATE TABLE queue.finished_20200101 PARTITION OF queue.finished FOR VALUES FROM ('2020-01-01 00:00Z') TO ('2020-01-02 00:00Z');
      SELECT queue.drop_history('finished_20200101')",
@@ -57,6 +57,7 @@ const CALLS: [&str; 42] = [
     "SELECT queue.retry_dead(-7)",
     "SELECT queue.prune(14)",
     "SELECT queue.finish(array_agg(id), array_agg(claim), FALSE) FROM mine",
+    "SELECT queue.finish_one(id, claim) FROM mine",
     "SELECT queue.finish(array_agg(id), array_agg(claim), TRUE) FROM mine",
     "SELECT queue.finish_free(array_agg(id), array_agg(claim)) FROM mine",
     "SELECT queue.finish_at(array_agg(place ORDER BY id), array_agg(id ORDER BY id), array_agg(claim ORDER BY id), array_agg(DISTINCT claim)) FROM mine",
