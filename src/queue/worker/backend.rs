@@ -19,6 +19,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tower::layer::util::Identity;
 
+use crate::worker::claim_gap::ClaimGap;
 use crate::worker::claimed::{self, ClaimedJob, JobClaim};
 use crate::worker::completer::Completer;
 use crate::worker::outcome::{AttemptOutcome, Completion};
@@ -42,6 +43,7 @@ pub(crate) struct PoolBackend {
     pending_suspect: Option<PendingClaim>,
     /// The last claim got as many jobs as it asked for, so there are probably more.
     last_claim_was_full: bool,
+    claim_gap: ClaimGap,
 }
 
 /// A claim on a task of its own.
@@ -72,6 +74,7 @@ impl PoolBackend {
             pending_claims: Vec::new(),
             pending_suspect: None,
             last_claim_was_full: false,
+            claim_gap: ClaimGap::default(),
         }
     }
 
@@ -87,6 +90,7 @@ impl PoolBackend {
         self.pending_claims.retain_mut(|claim| {
             let Poll::Ready(jobs) = claim.poll(cx) else { return true };
             self.last_claim_was_full = jobs.len() == claim.room;
+            self.claim_gap.note_claim(self.last_claim_was_full);
             self.ready.extend(jobs);
             ended = true;
             false
@@ -100,7 +104,7 @@ impl PoolBackend {
     }
 
     /// Starts claims if jobs may be due and there is room. True: one was started.
-    fn start_claims(&mut self) -> bool {
+    fn start_claims(&mut self, cx: &mut Context<'_>) -> bool {
         let mut free = self.free_room();
         let mut started = false;
         // Room for a single job is left to an ordinary claim, if there is one to make.
@@ -109,7 +113,7 @@ impl PoolBackend {
             started = true;
         }
         let room = free.min(self.process.queue.settings().batch);
-        if self.may_claim(room)
+        if self.may_claim(room, cx)
             && let Some(request) = self.process.job_claim(&self.pool)
         {
             self.pending_claims.push(PendingClaim::start(room, claim(request, room)));
@@ -123,9 +127,10 @@ impl PoolBackend {
 
     /// Whether to claim so many jobs now. While jobs are here or on their way only a full batch is claimed: otherwise
     /// each job that ends would cause a claim of one.
-    fn may_claim(&self, room: usize) -> bool {
+    fn may_claim(&mut self, room: usize, cx: &mut Context<'_>) -> bool {
         if self.pending_claims.is_empty() && self.ready.is_empty() {
-            return room > 0 && self.pool.take_jobs_due();
+            let held_back = self.claim_gap.holds_back(room, self.pool.concurrency, cx);
+            return room > 0 && !held_back && self.pool.take_jobs_due();
         }
         room == self.process.queue.settings().batch
             && self.pending_claims.len() < CONCURRENT_CLAIMS
@@ -278,7 +283,7 @@ impl Backend for PoolBackend {
             return Poll::Ready(None);
         }
         // A claim that has just started must be polled, or its end wakes nobody.
-        while self.start_claims() || self.poll_claims(cx) {}
+        while self.start_claims(cx) || self.poll_claims(cx) {}
         match self.ready.pop_front() {
             Some(job) => Poll::Ready(Some(Ok(Task::new(job)))),
             None => Poll::Pending,

@@ -6,6 +6,7 @@
 
 pub(crate) mod attempt_layer;
 pub(crate) mod backend;
+pub(crate) mod claim_gap;
 pub(crate) mod claimed;
 pub(crate) mod completer;
 pub(crate) mod dispatch;
