@@ -11,7 +11,6 @@ use crate::worker::claimed::AttemptState;
 #[derive(Clone)]
 pub struct Attempt {
     pub(crate) job: Arc<AttemptState>,
-    pub(crate) queue: Queue,
 }
 
 /// Why a job was not completed. The handler returns this error, so that its transaction rolls back.
@@ -41,7 +40,7 @@ impl Attempt {
     /// The queue, to begin a transaction with.
     #[must_use]
     pub fn queue(&self) -> &Queue {
-        &self.queue
+        &self.job.claim.process.queue
     }
 
     /// Completes the job inside the caller's transaction: the job's effects, the jobs that it enqueues and its completion

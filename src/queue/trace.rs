@@ -69,8 +69,8 @@ impl TraceParent {
     }
 
     /// Runs `work` as part of this trace: what it enqueues carries it on.
-    pub async fn scope<F: Future>(self, work: F) -> F::Output {
-        CURRENT.scope(self, work).await
+    pub fn scope<F: Future>(self, work: F) -> impl Future<Output = F::Output> {
+        CURRENT.scope(self, work)
     }
 }
 

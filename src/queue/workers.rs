@@ -168,7 +168,7 @@ fn monitor(
             WorkerBuilder::new(&*pool.name)
                 .backend(PoolBackend::new(process.clone(), pool.clone(), completer.clone()))
                 .layer(attempts)
-                .build(Dispatch { process: process.clone(), registry: registry.clone() })
+                .build(Dispatch { registry: registry.clone() })
         });
     }
     monitor

@@ -3,7 +3,8 @@
 //! A panic, a timeout, a lost lease and a cancelled job are handled here, so that apalis sees every attempt as a
 //! success. What apalis would do about a failure does not survive a crash; the completer stores the outcome instead.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use apalis_core::error::{AbortError, BoxDynError, RetryAfterError};
 use apalis_core::layers::Layer;
 use apalis_core::task::Task;
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::task::JoinError;
 use tower::Service;
@@ -62,18 +64,19 @@ where
     fn call(&mut self, task: Task<ClaimedJob>) -> Self::Future {
         let job = task.args.clone();
         let around = self.around.clone();
-        let handler = self.inner.call(task);
+        let row = &job.owned.row;
+        let trace = row
+            .traceparent
+            .as_deref()
+            .and_then(TraceParent::parse)
+            .map_or_else(TraceParent::root, |from| from.child());
+        let span = tracing::info_span!("job", kind = %row.kind, job.id = row.id.0, attempt = row.attempt + 1, trace = trace.trace_id());
+        let handler = trace.scope(self.inner.call(task).instrument(span.clone()));
+        // On a task of its own, so that it may run on any core and a panic stays inside.
+        let running = AbortOnDrop(tokio::spawn(handler));
         Box::pin(async move {
-            let row = &job.owned.row;
-            let trace = row
-                .traceparent
-                .as_deref()
-                .and_then(TraceParent::parse)
-                .map_or_else(TraceParent::root, |from| from.child());
-            let span = tracing::info_span!("job", kind = %row.kind, job.id = row.id.0, attempt = row.attempt + 1, trace = trace.trace_id());
-            let handler = trace.scope(handler.instrument(span.clone()));
-            if let Some(outcome) = around.run(handler, &job.owned).await {
-                span.in_scope(|| log(row, &outcome));
+            if let Some(outcome) = around.run(running, &job.owned).await {
+                span.in_scope(|| log(&job.owned.row, &outcome));
                 if matches!(outcome, AttemptOutcome::Done) && job.owned.is_completed() {
                     job.owned.mark_stored();
                 } else {
@@ -86,34 +89,53 @@ where
 }
 
 impl AttemptLayer {
-    /// Runs the handler to its end. `None`: the lease was lost, and the outcome does not count.
-    async fn run(
-        &self,
-        handler: impl Future<Output = Result<(), BoxDynError>> + Send + 'static,
-        job: &OwnedJob,
-    ) -> Option<AttemptOutcome> {
-        let (row, registry, lost) = (&job.row, &*self.registry, &job.lease.lost);
+    /// The outcome of a handler, once it has ended or must. `None`: the lease was lost, and the outcome does not count.
+    async fn run(&self, running: AbortOnDrop, job: &OwnedJob) -> Option<AttemptOutcome> {
+        let (row, registry) = (&job.row, &*self.registry);
         let timeout = registry.get(&row.kind).and_then(|kind| kind.timeout).unwrap_or(self.pool.timeout);
-        // On a task of its own, so that it may run on any core and a panic stays inside.
-        let mut running = AbortOnDrop(tokio::spawn(handler));
-        let cancel_over = async {
-            job.cancel.cancelled().await;
-            tokio::time::sleep(self.cancel_grace).await;
-        };
-        let ended = tokio::select! {
-            ended = &mut running.0 => ended,
-            () = tokio::time::sleep(timeout) => {
-                let error = format!("timed out after {timeout:?}");
-                return Some(failed(row, registry, None, error));
-            }
-            () = lost.cancelled() => return None,
-            () = cancel_over => return Some(AttemptOutcome::Cancelled("cancelled while it ran; it did not stop by itself".to_owned())),
-        };
-        if lost.is_cancelled() {
-            return None;
+        match self.watch(running, timeout, job).await {
+            HandlerEnd::LeaseLost => None,
+            HandlerEnd::Own(_) if job.claim.lease.is_lost() => None,
+            HandlerEnd::Own(ended) => Some(outcome_of(row, registry, job.stop.is_cancelled(), ended)),
+            HandlerEnd::TimedOut => Some(failed(row, registry, None, format!("timed out after {timeout:?}"))),
+            HandlerEnd::CancelOver => Some(AttemptOutcome::Cancelled(
+                "cancelled while it ran; it did not stop by itself".to_owned(),
+            )),
         }
-        Some(outcome_of(row, registry, job.cancel.is_cancelled(), ended))
     }
+
+    /// Waits until the handler ends, or must. It registers with this job's own signal alone, and with its timers.
+    async fn watch(&self, mut running: AbortOnDrop, timeout: Duration, job: &OwnedJob) -> HandlerEnd {
+        let mut timeout = pin!(tokio::time::sleep(timeout));
+        let mut grace = None;
+        poll_fn(|cx| {
+            if let Poll::Ready(ended) = running.0.poll_unpin(cx) {
+                return Poll::Ready(HandlerEnd::Own(ended));
+            }
+            job.stop.register(cx.waker());
+            if job.claim.lease.is_lost() {
+                return Poll::Ready(HandlerEnd::LeaseLost);
+            }
+            if job.stop.is_cancelled() {
+                let grace = grace.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.cancel_grace)));
+                if grace.poll_unpin(cx).is_ready() {
+                    return Poll::Ready(HandlerEnd::CancelOver);
+                }
+            }
+            timeout.as_mut().poll(cx).map(|()| HandlerEnd::TimedOut)
+        })
+        .await
+    }
+}
+
+/// How a handler's run ended.
+enum HandlerEnd {
+    /// By itself.
+    Own(Result<Result<(), BoxDynError>, JoinError>),
+    TimedOut,
+    LeaseLost,
+    /// A person has cancelled the job, and it did not stop in time.
+    CancelOver,
 }
 
 /// The outcome that the end of a handler's task stands for. A job that a person has cancelled is not tried again, whatever its handler says.
@@ -199,7 +221,18 @@ impl Drop for AbortOnDrop {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
+    use sqlx::postgres::PgPoolOptions;
+    use tokio::sync::oneshot;
+
     use super::*;
+    use crate::Queue;
+    use crate::job::JobId;
+    use crate::settings::QueueSettings;
+    use crate::worker::claimed::JobClaim;
+    use crate::worker::lease::Lease;
+    use crate::worker::process::WorkerProcess;
 
     #[test]
     fn a_cancelled_job_whose_handler_fails_in_the_meantime_is_not_tried_again() {
@@ -213,5 +246,96 @@ mod tests {
         assert!(matches!(outcome(false), AttemptOutcome::Failed { error, .. } if error == "no connection"));
         let done = outcome_of(&row, &registry, true, Ok(Ok(())));
         assert!(matches!(done, AttemptOutcome::Done), "what it did counts");
+    }
+
+    /// A process with a lease, and a pool whose jobs may run for so long.
+    fn layer(timeout: Duration) -> (Arc<WorkerProcess>, AttemptLayer) {
+        let pg = PgPoolOptions::new().connect_lazy("postgres://nowhere").unwrap();
+        let queue = Queue::open(pg, QueueSettings::default());
+        let (completer, _) = Completer::start(queue.clone());
+        let pool = Arc::new(PoolState::new("test".into(), 9, timeout));
+        let process = WorkerProcess::with_lease(queue, Lease::new(1));
+        (
+            process,
+            AttemptLayer {
+                pool,
+                registry: Arc::default(),
+                completer,
+                cancel_grace: Duration::from_millis(20),
+            },
+        )
+    }
+
+    fn claim(process: &Arc<WorkerProcess>, layer: &AttemptLayer) -> Arc<JobClaim> {
+        process.job_claim(&layer.pool).unwrap()
+    }
+
+    /// A handler that never ends, and what tells that it is gone.
+    fn hanging() -> (AbortOnDrop, oneshot::Receiver<()>) {
+        let (held, gone) = oneshot::channel::<()>();
+        let handler = async move {
+            let _held = held;
+            std::future::pending().await
+        };
+        (AbortOnDrop(tokio::spawn(handler)), gone)
+    }
+
+    /// In the time that a test has.
+    async fn soon<T>(deed: impl Future<Output = T>) -> T {
+        tokio::time::timeout(Duration::from_secs(30), deed).await.expect("it happens")
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_job_is_ended_after_its_grace_and_no_other_is() {
+        let (process, layer) = layer(Duration::from_secs(3600));
+        let claim = claim(&process, &layer);
+        let (one, other) = (ClaimedRow::plain(7, 1), ClaimedRow::plain(8, 1));
+        let (one, other) = (ClaimedJob::new(one, &claim, None), ClaimedJob::new(other, &claim, None));
+        let ((handler, gone), (other_handler, _)) = (hanging(), hanging());
+        let mut running = pin!(layer.run(handler, &one.owned));
+        let mut other_running = pin!(layer.run(other_handler, &other.owned));
+        assert!(futures::poll!(&mut running).is_pending() && futures::poll!(&mut other_running).is_pending());
+
+        process.request_cancel(JobId(7));
+        let outcome = soon(running).await;
+
+        assert!(matches!(outcome, Some(AttemptOutcome::Cancelled(_))));
+        assert!(soon(gone).await.is_err(), "its handler is gone");
+        assert!(futures::poll!(&mut other_running).is_pending());
+    }
+
+    #[tokio::test]
+    async fn a_lost_lease_ends_every_running_job_and_every_one_that_comes_too_late() {
+        let (process, layer) = layer(Duration::from_secs(3600));
+        let claim = claim(&process, &layer);
+        let early = ClaimedJob::new(ClaimedRow::plain(7, 1), &claim, None);
+        let ((handler, gone), (late_handler, late_gone)) = (hanging(), hanging());
+        let mut running = pin!(layer.run(handler, &early.owned));
+        assert!(futures::poll!(&mut running).is_pending());
+
+        process.lose_lease(&claim.lease, "a test took it");
+        let late = ClaimedJob::new(ClaimedRow::plain(8, 1), &claim, None);
+
+        assert!(soon(running).await.is_none());
+        assert!(soon(layer.run(late_handler, &late.owned)).await.is_none());
+        assert!(soon(gone).await.is_err() && soon(late_gone).await.is_err(), "both handlers are gone");
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_blocks_its_thread_is_timed_out_as_well() {
+        let timeout = Duration::from_millis(50);
+        let (process, layer) = layer(timeout);
+        let job = ClaimedJob::new(ClaimedRow::plain(7, 1), &claim(&process, &layer), None);
+        let (release, blocked) = std::sync::mpsc::channel::<()>();
+        let handler = AbortOnDrop(tokio::task::spawn_blocking(move || Ok(blocked.recv()?)));
+        let begun = Instant::now();
+
+        let outcome = soon(layer.run(handler, &job.owned)).await;
+
+        assert!(
+            matches!(outcome, Some(AttemptOutcome::Failed { error, .. }) if error == "timed out after 50ms")
+        );
+        assert!(begun.elapsed() >= timeout);
+        drop(release);
     }
 }

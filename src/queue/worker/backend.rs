@@ -175,7 +175,7 @@ impl Drop for PoolBackend {
 
 /// One claim of up to `room` jobs. After a full claim, and after a pause also after a failed one, the pool claims
 /// again.
-async fn claim(request: JobClaim, room: usize) -> Vec<ClaimedJob> {
+async fn claim(request: Arc<JobClaim>, room: usize) -> Vec<ClaimedJob> {
     let answered = {
         let _claiming = request.pool.claims.read().await;
         let claiming = async {
@@ -201,7 +201,7 @@ async fn claim(request: JobClaim, room: usize) -> Vec<ClaimedJob> {
 }
 
 /// A claim of one suspect. A pool makes one such claim at a time.
-async fn claim_suspect(request: JobClaim, permit: SuspectPermit) -> Vec<ClaimedJob> {
+async fn claim_suspect(request: Arc<JobClaim>, permit: SuspectPermit) -> Vec<ClaimedJob> {
     let answered = {
         let _claiming = request.pool.claims.read().await;
         within_timeout(&request.process, claimed::claim_suspect(&request, permit)).await
@@ -224,7 +224,7 @@ async fn claim_suspect(request: JobClaim, permit: SuspectPermit) -> Vec<ClaimedJ
 /// Hands back the jobs of a claim without an answer, before the pool claims again. The claim may have happened, and
 /// then the lease would hold its jobs for ever. A stop and a lost lease hand back all jobs anyway.
 async fn hand_back_unknown(request: &JobClaim, suspects: bool) {
-    while !request.pool.is_closing() && !request.lease.lost.is_cancelled() {
+    while !request.pool.is_closing() && !request.lease.is_lost() {
         tokio::time::sleep(CLAIM_PAUSE).await;
         let _alone = request.pool.claims.write().await;
         if let Some(returned) =

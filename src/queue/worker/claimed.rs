@@ -8,11 +8,12 @@ use serde_json::value::RawValue;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection, Row as _};
-use tokio_util::sync::CancellationToken;
 
 use crate::job::JobId;
-use crate::worker::pool::{PoolState, RoomGuard};
-use crate::worker::process::{Lease, WorkerProcess};
+use crate::worker::lease::Lease;
+use crate::worker::pool::PoolState;
+use crate::worker::process::WorkerProcess;
+use crate::worker::stop_signal::StopSignal;
 use crate::worker::suspects::{RunningSuspect, SuspectPermit};
 use crate::worker::tid::Tid;
 
@@ -31,21 +32,28 @@ pub(crate) struct ClaimedRow {
     pub(crate) tid: Option<Tid>,
 }
 
-/// In the order of [`CLAIM`]'s columns: by position, since looking up ten names for each job takes longer than
-/// decoding it.
+impl ClaimedRow {
+    /// The job's number and the fence of its claim.
+    pub(crate) fn claim(&self) -> (JobId, i64) {
+        (self.id, self.fence)
+    }
+}
+
+/// In the order of [`CLAIM`]'s columns: by position and without a comparison of types, which for ten columns of each job
+/// take longer than decoding it. The functions that claim declare the types.
 impl FromRow<'_, PgRow> for ClaimedRow {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
         Ok(Self {
-            id: row.try_get(0)?,
-            fence: row.try_get(1)?,
-            kind: row.try_get(2)?,
-            lane: row.try_get(3)?,
-            attempt: row.try_get(4)?,
-            max_attempts: row.try_get(5)?,
-            suspicion: row.try_get(6)?,
-            traceparent: row.try_get(7)?,
-            payload: row.try_get(8)?,
-            tid: row.try_get(9)?,
+            id: row.try_get_unchecked(0)?,
+            fence: row.try_get_unchecked(1)?,
+            kind: row.try_get_unchecked(2)?,
+            lane: row.try_get_unchecked(3)?,
+            attempt: row.try_get_unchecked(4)?,
+            max_attempts: row.try_get_unchecked(5)?,
+            suspicion: row.try_get_unchecked(6)?,
+            traceparent: row.try_get_unchecked(7)?,
+            payload: row.try_get_unchecked(8)?,
+            tid: row.try_get_unchecked(9)?,
         })
     }
 }
@@ -59,15 +67,21 @@ pub(crate) struct ClaimedJob {
 
 /// The room that a job takes while it is claimed; released with its last owner.
 pub(crate) struct Occupancy {
-    _room: RoomGuard,
+    claim: Arc<JobClaim>,
     _suspect: Option<RunningSuspect>,
+}
+
+impl Drop for Occupancy {
+    fn drop(&mut self) {
+        self.claim.pool.leave_room();
+    }
 }
 
 /// The part of a claimed job that its handler sees, and may hold for longer than it runs.
 pub(crate) struct AttemptState {
     pub(crate) row: ClaimedRow,
-    /// Cancelled when a person wants the job to stop.
-    pub(crate) cancel: CancellationToken,
+    pub(crate) claim: Arc<JobClaim>,
+    pub(crate) stop: StopSignal,
     /// Whether a transaction of the handler has completed it for certain.
     completed: AtomicBool,
 }
@@ -86,8 +100,6 @@ impl AttemptState {
 /// A job that this process owns, until its outcome is stored.
 pub(crate) struct OwnedJob {
     pub(crate) state: Arc<AttemptState>,
-    pub(crate) lease: Arc<Lease>,
-    process: Arc<WorkerProcess>,
     /// Whether its outcome is stored.
     stored: AtomicBool,
 }
@@ -110,9 +122,9 @@ impl Deref for OwnedJob {
 impl Drop for OwnedJob {
     fn drop(&mut self) {
         if !*self.stored.get_mut() {
-            self.process.add_in_doubt();
+            self.claim.process.add_in_doubt();
         }
-        self.process.remove_job(self.row.id, self.row.fence);
+        self.claim.process.remove_job(self.row.claim());
     }
 }
 
@@ -133,7 +145,7 @@ pub(crate) struct JobClaim {
 }
 
 /// Claims up to `room` jobs of a pool.
-pub(crate) async fn claim(request: &JobClaim, room: usize) -> sqlx::Result<Vec<ClaimedJob>> {
+pub(crate) async fn claim(request: &Arc<JobClaim>, room: usize) -> sqlx::Result<Vec<ClaimedJob>> {
     let claim = sqlx::query_as(CLAIM)
         .bind(request.lease.worker_id)
         .bind(&request.pool.name)
@@ -141,7 +153,7 @@ pub(crate) async fn claim(request: &JobClaim, room: usize) -> sqlx::Result<Vec<C
         .bind(request.number);
     let rows: Vec<ClaimedRow> =
         request.process.queue.pool().run(async |conn| claim.fetch_all(conn).await).await?;
-    Ok(rows.into_iter().map(|row| ClaimedJob::new(row, request, None)).collect())
+    Ok(ClaimedJob::all(rows, request))
 }
 
 /// Prepares and plans the claim on a new connection, by a claim of no jobs.
@@ -152,7 +164,7 @@ pub(crate) async fn prepare(connection: &mut PgConnection) -> sqlx::Result<()> {
 
 /// Claims one suspect that may start, if there is one.
 pub(crate) async fn claim_suspect(
-    request: &JobClaim,
+    request: &Arc<JobClaim>,
     permit: SuspectPermit,
 ) -> sqlx::Result<Vec<ClaimedJob>> {
     let claim = sqlx::query_as(CLAIM_SUSPECT)
@@ -182,19 +194,31 @@ pub(crate) async fn hand_back_unknown(request: &JobClaim, suspects: bool) -> sql
 }
 
 impl ClaimedJob {
-    pub(crate) fn new(row: ClaimedRow, request: &JobClaim, suspect: Option<RunningSuspect>) -> Self {
-        let cancel = CancellationToken::new();
-        request.process.add_job(row.id, row.fence, cancel.clone());
-        let (lease, process) = (request.lease.clone(), request.process.clone());
-        let room = request.pool.take_room(row.id);
+    /// What one claim brought, known to the process from now on.
+    fn all(rows: Vec<ClaimedRow>, claim: &Arc<JobClaim>) -> Vec<Self> {
+        let jobs: Vec<Self> = rows.into_iter().map(|row| Self::unknown(row, claim, None)).collect();
+        claim.process.add_jobs(jobs.iter().map(|job| &job.owned.state));
+        jobs
+    }
+
+    pub(crate) fn new(row: ClaimedRow, claim: &Arc<JobClaim>, suspect: Option<RunningSuspect>) -> Self {
+        let job = Self::unknown(row, claim, suspect);
+        claim.process.add_jobs(std::iter::once(&job.owned.state));
+        job
+    }
+
+    /// A job that the process does not know yet.
+    fn unknown(row: ClaimedRow, claim: &Arc<JobClaim>, suspect: Option<RunningSuspect>) -> Self {
+        claim.pool.take_room(row.id);
+        let state = AttemptState {
+            row,
+            claim: claim.clone(),
+            stop: StopSignal::default(),
+            completed: AtomicBool::new(false),
+        };
         Self {
-            owned: Arc::new(OwnedJob {
-                state: Arc::new(AttemptState { row, cancel, completed: AtomicBool::new(false) }),
-                lease,
-                process,
-                stored: AtomicBool::new(false),
-            }),
-            occupancy: Arc::new(Occupancy { _room: room, _suspect: suspect }),
+            owned: Arc::new(OwnedJob { state: Arc::new(state), stored: AtomicBool::new(false) }),
+            occupancy: Arc::new(Occupancy { claim: claim.clone(), _suspect: suspect }),
         }
     }
 }

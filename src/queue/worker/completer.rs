@@ -100,12 +100,12 @@ impl CompletionLine {
             && (self.writers.is_empty() || (self.writers.len() < WRITERS && self.waiting.len() >= batch))
         {
             // A batch holds claims of one lease: when that lease is lost, the batch is dropped.
-            let lease = self.waiting[0].job.lease.clone();
+            let lease = self.waiting[0].job.claim.lease.clone();
             let number = self
                 .waiting
                 .iter()
                 .take(batch)
-                .take_while(|next| Arc::ptr_eq(&next.job.lease, &lease))
+                .take_while(|next| Arc::ptr_eq(&next.job.claim.lease, &lease))
                 .count();
             let rest = self.waiting.split_off(number);
             let done = std::mem::replace(&mut self.waiting, rest);
@@ -119,28 +119,28 @@ mod tests {
     use std::time::Duration;
 
     use sqlx::postgres::PgPoolOptions;
-    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::settings::QueueSettings;
     use crate::worker::claimed::{ClaimedJob, ClaimedRow, JobClaim};
+    use crate::worker::lease::Lease;
     use crate::worker::pool::PoolState;
-    use crate::worker::process::{Lease, WorkerProcess};
+    use crate::worker::process::WorkerProcess;
 
     fn done(id: i64, lease: &Arc<Lease>) -> Completion {
         let pg = PgPoolOptions::new().connect_lazy("postgres://nowhere").unwrap();
-        let request = JobClaim {
+        let request = Arc::new(JobClaim {
             process: WorkerProcess::new(Queue::open(pg, QueueSettings::default()), "this".into(), Vec::new()),
             pool: Arc::new(PoolState::new("test".into(), 9, Duration::from_secs(9))),
             lease: lease.clone(),
             number: 1,
-        };
+        });
         Completion::of(ClaimedJob::new(ClaimedRow::plain(id, id), &request, None), AttemptOutcome::Done)
     }
 
     #[tokio::test]
     async fn completions_of_two_leases_share_no_batch() {
-        let lease = |worker_id| Arc::new(Lease { worker_id, lost: CancellationToken::new() });
+        let lease = |worker_id| Arc::new(Lease::new(worker_id));
         let (old, new) = (lease(1), lease(2));
         let waiting = vec![done(1, &old), done(2, &old), done(3, &new)];
         let mut line = CompletionLine { waiting, ..CompletionLine::default() };

@@ -14,11 +14,9 @@ use crate::attempt::Attempt;
 use crate::failure::Failure;
 use crate::registry::{HandlerFuture, Registry};
 use crate::worker::claimed::ClaimedJob;
-use crate::worker::process::WorkerProcess;
 
 #[derive(Clone)]
 pub(crate) struct Dispatch {
-    pub(crate) process: Arc<WorkerProcess>,
     pub(crate) registry: Arc<Registry>,
 }
 
@@ -36,7 +34,7 @@ impl Service<Task<ClaimedJob>> for Dispatch {
         let row = &job.owned.row;
         let handler = match self.registry.get(&row.kind) {
             Some(kind) => {
-                let attempt = Attempt { job: job.owned.state.clone(), queue: self.process.queue.clone() };
+                let attempt = Attempt { job: job.owned.state.clone() };
                 kind.run(&row.payload.0, attempt)
             }
             // Unreachable for a worker that has published its kinds. The next claim parks the job.

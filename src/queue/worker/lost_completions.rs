@@ -8,8 +8,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::job::JobId;
+use crate::worker::lease::Lease;
 use crate::worker::pool::PoolState;
-use crate::worker::process::{Lease, WorkerProcess};
+use crate::worker::process::WorkerProcess;
 
 /// Hands back the jobs whose completion was lost; returns their number.
 pub(crate) async fn hand_back(process: &WorkerProcess, pools: &[Arc<PoolState>]) -> sqlx::Result<i32> {

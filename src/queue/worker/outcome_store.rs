@@ -11,8 +11,8 @@ use tokio::sync::Semaphore;
 
 use crate::Queue;
 use crate::job::JobId;
+use crate::worker::lease::Lease;
 use crate::worker::outcome::{AttemptOutcome, Completion};
-use crate::worker::process::Lease;
 use crate::worker::tid::Tid;
 
 /// About as long as a claim holds its row locks.
@@ -38,7 +38,7 @@ const FINISH: &str = "SELECT woken_pools, locked FROM queue.finish($1, $2, $3)";
 
 /// The ids and fences of jobs, and the lease under which they were claimed; `None` if there are no jobs.
 fn parts(done: &[Completion]) -> Option<(Vec<JobId>, Vec<i64>, Arc<Lease>)> {
-    let lease = done.first()?.job.lease.clone();
+    let lease = done.first()?.job.claim.lease.clone();
     let (ids, fences) = done.iter().map(|Completion { job, .. }| (job.row.id, job.row.fence)).unzip();
     Some((ids, fences, lease))
 }
@@ -143,7 +143,7 @@ pub(crate) async fn settle(queue: Queue, completion: Completion, wait_permits: A
         AttemptOutcome::Done | AttemptOutcome::HandedBack => (Duration::ZERO, None),
     };
     let row = &completion.job.row;
-    let held: Option<bool> = persist(&queue, &completion.job.lease, "store an outcome", || {
+    let held: Option<bool> = persist(&queue, &completion.job.claim.lease, "store an outcome", || {
         let settle = sqlx::query_scalar("SELECT queue.settle($1, $2, $3, $4, $5) IS NOT NULL")
             .bind(row.id)
             .bind(row.fence)
@@ -180,13 +180,13 @@ where
             Ok(Err(error)) => error.to_string(),
             Err(_) => "the database does not answer".to_owned(),
         };
-        if lease.lost.is_cancelled() {
+        if lease.is_lost() {
             return None;
         }
         tracing::warn!(error, "Could not {deed}; trying again");
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = lease.lost.cancelled() => return None,
+            () = lease.lost() => return None,
         }
         pause = (pause * 2).min(Duration::from_secs(1));
     }

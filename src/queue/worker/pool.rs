@@ -1,6 +1,5 @@
 //! The state of one pool in this process: its room, and whether jobs may be due.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -88,20 +87,15 @@ impl PoolState {
         JobId(self.claimed_upto.load(Ordering::SeqCst))
     }
 
-    /// Takes room for this job until the guard is dropped.
-    pub(crate) fn take_room(self: &Arc<Self>, job: JobId) -> RoomGuard {
+    /// Takes room for this job.
+    pub(crate) fn take_room(&self, job: JobId) {
         self.claimed_upto.fetch_max(job.0, Ordering::SeqCst);
         self.busy.fetch_add(1, Ordering::SeqCst);
-        RoomGuard(self.clone())
     }
-}
 
-/// Room for one job, taken.
-pub(crate) struct RoomGuard(Arc<PoolState>);
-
-impl Drop for RoomGuard {
-    fn drop(&mut self) {
-        self.0.busy.fetch_sub(1, Ordering::SeqCst);
-        self.0.waker.wake();
+    /// Gives back the room of one job.
+    pub(crate) fn leave_room(&self) {
+        self.busy.fetch_sub(1, Ordering::SeqCst);
+        self.waker.wake();
     }
 }

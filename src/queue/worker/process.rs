@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Queue;
 use crate::job::JobId;
-use crate::worker::claimed::JobClaim;
+use crate::worker::claimed::{AttemptState, JobClaim};
+use crate::worker::lease::Lease;
 use crate::worker::pool::PoolState;
 use crate::worker::suspects::Suspects;
 
@@ -24,8 +25,8 @@ pub(crate) struct WorkerProcess {
     /// The kinds that this process can run. Jobs of other kinds are parked for other processes.
     kinds: Vec<&'static str>,
     lease_state: Mutex<LeaseState>,
-    /// The jobs that this process owns, each with its fence and the token that cancels it.
-    jobs: Mutex<HashMap<JobId, (i64, CancellationToken)>>,
+    /// The jobs that this process owns, by number and fence.
+    jobs: Mutex<HashMap<(JobId, i64), Arc<AttemptState>>>,
     /// Claims made so far.
     claims_made: AtomicI64,
     /// Claims and completions whose outcome is unknown here because the answer was lost or is still awaited.
@@ -37,13 +38,6 @@ pub(crate) struct WorkerProcess {
 struct LeaseState {
     lease: Option<Arc<Lease>>,
     renewed_at: Instant,
-}
-
-/// One lease, from the registration to its loss or to the stop.
-pub(crate) struct Lease {
-    pub(crate) worker_id: i64,
-    /// Cancelled when the lease is lost: handlers are stopped, and their outcomes no longer count.
-    pub(crate) lost: CancellationToken,
 }
 
 impl WorkerProcess {
@@ -74,24 +68,22 @@ impl WorkerProcess {
     }
 
     /// A claim for a pool, in doubt until it is answered; `None` while there is no lease.
-    pub(crate) fn job_claim(self: &Arc<Self>, pool: &Arc<PoolState>) -> Option<JobClaim> {
+    pub(crate) fn job_claim(self: &Arc<Self>, pool: &Arc<PoolState>) -> Option<Arc<JobClaim>> {
         let lease = self.lease()?;
         let number = self.claims_made.fetch_add(1, Ordering::SeqCst) + 1;
         self.add_in_doubt();
-        Some(JobClaim { process: self.clone(), pool: pool.clone(), lease, number })
+        Some(Arc::new(JobClaim { process: self.clone(), pool: pool.clone(), lease, number }))
     }
 
-    /// Adds a job that was claimed.
-    pub(crate) fn add_job(&self, job_id: JobId, fence: i64, cancel: CancellationToken) {
-        lock(&self.jobs).insert(job_id, (fence, cancel));
+    /// Adds jobs that were claimed.
+    pub(crate) fn add_jobs<'a>(&self, claimed: impl Iterator<Item = &'a Arc<AttemptState>>) {
+        lock(&self.jobs).extend(claimed.map(|job| (job.row.claim(), job.clone())));
     }
 
-    /// Removes a job, unless it has been claimed again meanwhile.
-    pub(crate) fn remove_job(&self, job_id: JobId, fence: i64) {
-        let mut jobs = lock(&self.jobs);
-        if jobs.get(&job_id).is_some_and(|(current, _)| *current == fence) {
-            jobs.remove(&job_id);
-        }
+    /// Removes a job of this claim.
+    pub(crate) fn remove_job(&self, claim: (JobId, i64)) {
+        let removed = lock(&self.jobs).remove(&claim);
+        drop(removed);
     }
 
     /// From now on the database may attribute jobs to this process that it does not know.
@@ -116,18 +108,20 @@ impl WorkerProcess {
 
     /// The jobs that this process owns.
     pub(crate) fn job_ids(&self) -> Vec<JobId> {
-        lock(&self.jobs).keys().copied().collect()
+        lock(&self.jobs).keys().map(|(id, _)| *id).collect()
     }
 
     /// The same jobs, and their fences.
     pub(crate) fn claims(&self) -> (Vec<JobId>, Vec<i64>) {
-        lock(&self.jobs).iter().map(|(id, (fence, _))| (*id, *fence)).unzip()
+        lock(&self.jobs).keys().copied().unzip()
     }
 
     /// Cancels a job that this process owns.
     pub(crate) fn request_cancel(&self, job_id: JobId) {
-        if let Some((_, cancel)) = lock(&self.jobs).get(&job_id) {
-            cancel.cancel();
+        for ((id, _), job) in lock(&self.jobs).iter() {
+            if *id == job_id {
+                job.stop.cancel();
+            }
         }
     }
 
@@ -156,7 +150,7 @@ impl WorkerProcess {
         let joined = self.queue.pool().run(async |conn| joined.fetch_one(conn).await);
         match tokio::time::timeout(settings.statement_timeout, joined).await {
             Ok(Ok(worker_id)) => {
-                let lease = Lease { worker_id, lost: CancellationToken::new() };
+                let lease = Lease::new(worker_id);
                 *lock(&self.lease_state) = LeaseState { lease: Some(Arc::new(lease)), renewed_at: asked_at };
                 tracing::debug!(worker.id = worker_id, "Joined the queue as worker {worker_id}");
                 self.queue.notifier().wake_all_here();
@@ -198,11 +192,17 @@ impl WorkerProcess {
         pause
     }
 
-    fn lose_lease(&self, lease: &Arc<Lease>, why: &str) {
+    pub(crate) fn lose_lease(&self, lease: &Arc<Lease>, why: &str) {
         tracing::warn!(worker.id = lease.worker_id, "Lost the lease of worker {}: {why}", lease.worker_id);
         lock(&self.lease_state).lease = None;
-        lease.lost.cancel();
+        self.stop_jobs(lease);
         self.note_lost_connection();
+    }
+
+    /// Ends the lease and stops its jobs. A job that is added after this looks at the lease before it starts.
+    fn stop_jobs(&self, lease: &Lease) {
+        lease.lose();
+        lock(&self.jobs).values().for_each(|job| job.stop.wake());
     }
 
     fn warn(&self, deed: &str, error: &dyn std::fmt::Display) -> Duration {
@@ -216,9 +216,19 @@ impl WorkerProcess {
         let Some(lease) = lock(&self.lease_state).lease.take() else { return Ok(0) };
         let known = self.job_ids();
         let known = (self.in_doubt.load(Ordering::SeqCst) == 0).then_some(known);
-        lease.lost.cancel();
+        self.stop_jobs(&lease);
         let leave = sqlx::query_scalar("SELECT queue.leave($1, $2)").bind(lease.worker_id).bind(known);
         self.queue.pool().run(async |conn| leave.fetch_one(conn).await).await
+    }
+}
+
+#[cfg(test)]
+impl WorkerProcess {
+    /// A process that has registered, and knows no kinds.
+    pub(crate) fn with_lease(queue: Queue, lease: Lease) -> Arc<Self> {
+        let process = Self::new(queue, "this".into(), Vec::new());
+        lock(&process.lease_state).lease = Some(Arc::new(lease));
+        process
     }
 }
 
@@ -237,10 +247,8 @@ mod tests {
 
     fn process() -> (Arc<WorkerProcess>, Arc<PoolState>) {
         let pg = PgPoolOptions::new().connect_lazy("postgres://nowhere").unwrap();
-        let process =
-            WorkerProcess::new(Queue::open(pg, QueueSettings::default()), "this".into(), Vec::new());
-        let lease = Lease { worker_id: 1, lost: CancellationToken::new() };
-        lock(&process.lease_state).lease = Some(Arc::new(lease));
+        let queue = Queue::open(pg, QueueSettings::default());
+        let process = WorkerProcess::with_lease(queue, Lease::new(1));
         (process, Arc::new(PoolState::new("test".into(), 9, Duration::from_secs(9))))
     }
 
@@ -275,5 +283,19 @@ mod tests {
         assert_eq!(in_doubt(&process), 0);
         drop(lost);
         assert_eq!((in_doubt(&process), process.job_ids().len()), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn a_claim_that_ends_leaves_a_newer_claim_of_the_same_job_known() {
+        let (process, pool) = process();
+        let claim = process.job_claim(&pool).unwrap();
+        let former = ClaimedJob::new(ClaimedRow::plain(7, 1), &claim, None);
+        let newer = ClaimedJob::new(ClaimedRow::plain(7, 2), &claim, None);
+
+        drop(former);
+
+        assert_eq!(process.claims(), (vec![JobId(7)], vec![2]));
+        process.request_cancel(JobId(7));
+        assert!(newer.owned.stop.is_cancelled());
     }
 }
