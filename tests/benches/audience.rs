@@ -1,14 +1,18 @@
-//! How fast a schedule's audience is planned, beside the same rows inserted with nothing around them; and that a process killed half way leaves
-//! nobody out and writes to nobody twice.
+//! How fast a schedule's audience is planned in one zone and in users' own zones, beside the same rows inserted with nothing around them; and that a
+//! process killed half way leaves nobody out and writes to nobody twice.
 //!
-//! `cargo bench --bench audience` plans 100 000 users twice with the real program on a durable server of its own; the second time it is killed
-//! with `kill -9` half way. Nothing is sent: the pool that sends is paused. `-- --users 10000` takes fewer.
+//! `cargo bench --bench audience` plans 100 000 users with the real program on a durable server of its own: users who are all alike by a schedule in one
+//! zone, then, on another server, users in twelve zones by one in each user's zone, whose slots all fall due at once. Each audience is planned twice; the
+//! second time the program is killed with `kill -9` half way. Nothing is sent: the pool that sends is paused. `-- --users 10000` takes fewer.
 
+mod people;
 mod program;
+mod raw_inserts;
 
-use std::time::Instant;
+use std::path::Path;
 
 use clap::Parser;
+use private_postgres::cluster::PrivatePostgres;
 use sqlx::PgPool;
 
 use crate::program::{Program, until};
@@ -23,130 +27,171 @@ struct Arguments {
     bench: bool,
 }
 
-/// Users in a transaction of the raw inserts, as the program has it.
-const PAGE: i64 = 500;
+const SCHEDULE: &str = "bench";
 
-const MESSAGE: &str = "Good morning, {{user.id}}. This is what the day brings.";
+/// Every zone's clocks show these seconds at the same moments.
+const WHEN: &str = "*/20 * * * * *";
+
+const ALIKE: &str = "Good morning, {{user.id}}. This is what the day brings.";
+
+const BY_NAME: &str = "Good morning, {{user.name|friend}}. This is what the day brings.";
 
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "a benchmark's answer")]
 async fn main() -> anyhow::Result<()> {
     let users = Arguments::parse().users;
+    println!("users                      {users}");
+    let one = measure(users, &[]).await?;
+    let own = measure(users, &people::ZONES).await?;
+    println!(
+        "users' zones to one zone: {:.2} of the time, {:.2} of the memory; at most 1.3 is asked",
+        own.seconds / one.seconds,
+        of(own.peak_bytes) / of(one.peak_bytes)
+    );
+    Ok(())
+}
+
+/// What it took to plan an audience.
+struct Planned {
+    seconds: f64,
+    /// The most memory that the program had.
+    peak_bytes: i64,
+}
+
+/// Plans an audience twice, the second time with a crash, and prints what it took and what it came to.
+#[expect(clippy::print_stdout, reason = "a benchmark's answer")]
+async fn measure(users: i64, zones: &[&str]) -> anyhow::Result<Planned> {
     let folder = tempfile::tempdir()?;
     let (postgres, pg) = program::server(folder.path()).await?;
-    fill(&pg, users).await?;
+    people::fill(&pg, users, zones).await?;
+    let raw = raw_inserts::seconds(&pg, users, ALIKE).await?;
+    let bench = Bench { users, postgres, pg };
     let schedules = folder.path().join("schedules");
     std::fs::create_dir_all(&schedules)?;
-    let schedule =
-        format!("cron = \"0 0 29 2 *\"\n[audience]\neveryone = true\n[content]\nmessage = \"{MESSAGE}\"\n");
-    std::fs::write(schedules.join("bench.toml"), schedule)?;
-    let env = [("CLOUDYBOT__SCHEDULES__DIRECTORY", schedules.to_str().unwrap_or_default())];
-
-    let raw = raw(&pg, users).await?;
-    let mut program = Program::start(&postgres.url(), &env).await?;
-    until(&pg, "SELECT count(*) = 1 FROM channel_schedules").await?;
+    let program = bench.start(&schedules).await?;
     program.command(&["jobs", "pause", "pool", "proactive"])?;
-    program.command(&["schedules", "fire", "bench"])?;
-    until(&pg, "SELECT count(*) = 1 FROM channel_slots WHERE state = 'done'").await?;
-    let planned: f64 = sqlx::query_scalar(
-        "SELECT extract(epoch FROM finished_at - fired_at)::DOUBLE PRECISION FROM channel_slots",
-    )
-    .fetch_one(&pg)
-    .await?;
-    let peak = program.peak_memory()?;
+    std::fs::write(schedules.join(format!("{SCHEDULE}.toml")), schedule(zones))?;
+    until(&bench.pg, "SELECT count(*) = 1 FROM channel_schedules").await?;
 
-    program.command(&["schedules", "fire", "bench"])?;
-    let half = format!("SELECT count(*) > {} FROM channel_slot_users WHERE slot_id = 2", users / 2);
-    until(&pg, &half).await?;
-    program.kill()?;
-    let before: i64 = sqlx::query_scalar("SELECT count(*) FROM channel_slot_users WHERE slot_id = 2")
-        .fetch_one(&pg)
-        .await?;
-    let mut program = Program::start(&postgres.url(), &env).await?;
-    until(&pg, "SELECT count(*) = 2 FROM channel_slots WHERE state = 'done'").await?;
-    program.kill()?;
+    let planned = bench.plan(&program).await?;
+    let before = bench.crash(program, &schedules).await?;
 
-    let rate = |seconds: f64| f64::from(i32::try_from(users).unwrap_or(i32::MAX)) / seconds;
-    println!("users                      {users}");
-    println!("raw inserts of the rows    {:>10.0} users/s", rate(raw));
+    let slots = bench.count("SELECT count(*) / 2 FROM channel_slots").await?;
+    let what = if zones.is_empty() { "one zone" } else { "users' own zones" };
+    println!("{what}: slots at a moment: {slots}");
+    println!("  raw inserts of the rows    {:>10.0} users/s", of(users) / raw);
+    let rate = of(users) / planned.seconds;
     println!(
-        "planned by the program     {:>10.0} users/s   {:.2} of the raw inserts",
-        rate(planned),
-        raw / planned
+        "  planned by the program     {rate:>10.0} users/s   {:.2} of the raw inserts",
+        raw / planned.seconds
     );
-    println!("peak memory of the program {:>10} MiB", peak / 1024);
-    println!("killed after {before} users of the second slot; both slots in the end:");
-    for (what, count) in [
-        ("users dealt with", "SELECT count(*) FROM channel_slot_users"),
-        ("  planned", "SELECT count(*) FROM channel_slot_users WHERE outcome = 'planned'"),
-        ("deliveries", "SELECT count(*) FROM channel_deliveries"),
-        (
-            "users with two deliveries",
-            "SELECT count(*) FROM (SELECT FROM channel_deliveries GROUP BY user_id HAVING count(*) = 2) x",
-        ),
-        ("chunks", "SELECT count(*) FROM channel_chunks"),
-        ("words in conversations", "SELECT count(*) FROM channel_turns"),
-        ("jobs that send", "SELECT count(*) FROM queue.jobs WHERE kind = 'send_chunk'"),
-        ("reserved", "SELECT sum(reserved) FROM whatsapp_sends"),
-    ] {
-        let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(count)).fetch_one(&pg).await?;
-        println!("  {what:<28} {count:>8}");
-    }
-    Ok(())
+    let bytes = planned.peak_bytes / users;
+    println!(
+        "  peak memory of the program {:>10} MiB       {bytes} bytes a user",
+        planned.peak_bytes / 1024 / 1024
+    );
+    println!("  killed after {before} users the second time; both times together:");
+    bench.tell().await?;
+    Ok(planned)
 }
 
-/// Users with phones who have just written.
-async fn fill(pg: &PgPool, users: i64) -> sqlx::Result<()> {
-    for statement in [
-        "INSERT INTO channel_users (id, plan) SELECT format('user-%s', n), 'pro' FROM generate_series(1, $1) n",
-        "INSERT INTO channel_addresses (last_inbound_at) SELECT now() FROM generate_series(1, $1) n",
-        "INSERT INTO channel_address_aliases (alias, canonical, address_id)
-         SELECT format('whatsapp:+1%s', 2000000000 + n), format('whatsapp:+1%s', 2000000000 + n), n FROM generate_series(1, $1) n",
-        "INSERT INTO channel_links (user_id, address_id) SELECT format('user-%s', n), n FROM generate_series(1, $1) n",
-        "INSERT INTO channel_conversations (user_id) SELECT format('user-%s', n) FROM generate_series(1, $1) n",
-    ] {
-        sqlx::query(statement).bind(users).execute(pg).await?;
-    }
-    // Not the empty tables: a plan that was made for an empty table reads all of it, row after row, until the next ANALYZE.
-    let filled = "VACUUM ANALYZE channel_users, channel_addresses, channel_address_aliases, channel_links, channel_conversations";
-    for statement in [filled, "CHECKPOINT"] {
-        sqlx::raw_sql(statement).execute(pg).await?;
-    }
-    Ok(())
-}
-
-/// Seconds for the rows that planning writes, page by page, in tables with the same indexes and checks, and nothing else: no foreign keys, no
-/// triggers, no counters of conversations, and each allowance is written once. One connection writes them; the program plans two pages at a time.
-async fn raw(pg: &PgPool, users: i64) -> sqlx::Result<f64> {
-    sqlx::raw_sql(
-        "CREATE SCHEMA raw;
-         CREATE TABLE raw.turns (LIKE channel_turns INCLUDING ALL); CREATE TABLE raw.sends (LIKE whatsapp_sends INCLUDING ALL);
-         CREATE TABLE raw.deliveries (LIKE channel_deliveries INCLUDING ALL); CREATE TABLE raw.chunks (LIKE channel_chunks INCLUDING ALL);
-         CREATE TABLE raw.ledger (LIKE whatsapp_send_ledger INCLUDING ALL); CREATE TABLE raw.jobs (LIKE queue.jobs INCLUDING ALL);
-         CREATE TABLE raw.slot_users (LIKE channel_slot_users INCLUDING ALL); CREATE TABLE raw.entries (LIKE channel_entries INCLUDING ALL); CHECKPOINT",
+fn schedule(zones: &[&str]) -> String {
+    let (timezone, message) = match zones.first() {
+        Some(default) => (format!("\"user\"\ndefault_timezone = \"{default}\""), BY_NAME),
+        None => ("\"UTC\"".to_owned(), ALIKE),
+    };
+    format!(
+        "cron = \"{WHEN}\"\ntimezone = {timezone}\n[audience]\neveryone = true\n[content]\nmessage = \"{message}\"\n"
     )
-    .execute(pg)
-    .await?;
-    let begun = Instant::now();
-    for first in (1..=users).step_by(usize::try_from(PAGE).unwrap_or(1)) {
-        let mut tx = pg.begin().await?;
-        for statement in [
-            "INSERT INTO raw.turns (conversation_id, state, agent, slot_id, reply, finished_at) SELECT n, 'replied', 'schedule bench', 1, $3, now() FROM generate_series($1, $2) n",
-            "INSERT INTO raw.entries (conversation_id, number, turn_id) SELECT n, length($3), n FROM generate_series($1, $2) n",
-            "INSERT INTO raw.sends (user_id, period_start, period_end, reserved) SELECT format('user-%s', n), date_trunc('month', now()), now(), length($3) FROM generate_series($1, $2) n",
-            "INSERT INTO raw.deliveries (id, user_id, address_id, link_id, period_start, purpose, text, expires_at)
-             SELECT md5(n::TEXT)::UUID, format('user-%s', n), n, n, now(), 'scheduled', $3, now() FROM generate_series($1, $2) n",
-            "INSERT INTO raw.chunks (delivery_id, index, body, source_start, source_end, meter_proactive, has_footer, metering)
-             SELECT md5(n::TEXT)::UUID, 0, $3, 0, 60, TRUE, TRUE, 'reserved' FROM generate_series($1, $2) n",
-            "INSERT INTO raw.ledger (user_id, period_start, chunk_id, event) SELECT format('user-%s', n), now(), length($3), 'reserved' FROM generate_series($1, $2) n",
-            "INSERT INTO raw.jobs (max_attempts, state, kind, pool, lane, unique_key, payload)
-             SELECT 5, 'waiting', 'send_chunk', 'proactive', format('proactive:%s', n), format('chunk:%s', n), jsonb_build_object('chunk', n, 'meterProactive', TRUE, 'proactive', length($3) > 0)
-             FROM generate_series($1, $2) n",
-            "INSERT INTO raw.slot_users (slot_id, user_id, outcome, delivery_id) SELECT length($3), format('user-%s', n), 'planned', md5(n::TEXT)::UUID FROM generate_series($1, $2) n",
-        ] {
-            sqlx::query(statement).bind(first).bind(users.min(first + PAGE - 1)).bind(MESSAGE).execute(&mut *tx).await?;
-        }
-        tx.commit().await?;
+}
+
+struct Bench {
+    users: i64,
+    postgres: PrivatePostgres,
+    pg: PgPool,
+}
+
+impl Bench {
+    async fn start(&self, schedules: &Path) -> anyhow::Result<Program> {
+        let env = [("CLOUDYBOT__SCHEDULES__DIRECTORY", schedules.to_str().unwrap_or_default())];
+        Program::start(&self.postgres.url(), &env).await
     }
-    Ok(begun.elapsed().as_secs_f64())
+
+    async fn count(&self, question: &str) -> sqlx::Result<i64> {
+        sqlx::query_scalar(sqlx::AssertSqlSafe(question.to_owned())).fetch_one(&self.pg).await
+    }
+
+    /// Lets the schedule fall due at one moment behind this slot.
+    async fn fire(&self, program: &Program, last: i64) -> anyhow::Result<()> {
+        program.command(&["schedules", "enable", SCHEDULE])?;
+        until(&self.pg, &format!("SELECT count(*) > 0 FROM channel_slots WHERE id > {last}")).await?;
+        program.command(&["schedules", "disable", SCHEDULE])?;
+        let moments = self
+            .count(&format!("SELECT count(DISTINCT moment) FROM channel_slots WHERE id > {last}"))
+            .await?;
+        anyhow::ensure!(moments == 1, "the schedule fell due {moments} times before it was disabled");
+        Ok(())
+    }
+
+    async fn plan(&self, program: &Program) -> anyhow::Result<Planned> {
+        self.fire(program, 0).await?;
+        self.until_done().await?;
+        let seconds = "SELECT extract(epoch FROM max(finished_at) - min(fired_at))::DOUBLE PRECISION FROM channel_slots";
+        let seconds = sqlx::query_scalar(seconds).fetch_one(&self.pg).await?;
+        Ok(Planned { seconds, peak_bytes: i64::try_from(program.peak_memory()? * 1024)? })
+    }
+
+    /// Plans the audience with a program that is killed half way, and another one behind it. Returns how many users the first one dealt with.
+    async fn crash(&self, mut program: Program, schedules: &Path) -> anyhow::Result<i64> {
+        let last = self.count("SELECT max(id) FROM channel_slots").await?;
+        self.fire(&program, last).await?;
+        let dealt_with = format!("FROM channel_slot_users WHERE slot_id > {last}");
+        until(&self.pg, &format!("SELECT count(*) > {} {dealt_with}", self.users / 2)).await?;
+        program.kill()?;
+        let before = self.count(&format!("SELECT count(*) {dealt_with}")).await?;
+        let mut program = self.start(schedules).await?;
+        self.until_done().await?;
+        program.kill()?;
+        Ok(before)
+    }
+
+    async fn until_done(&self) -> anyhow::Result<()> {
+        until(&self.pg, "SELECT bool_and(state = 'done') FROM channel_slots").await
+    }
+
+    /// What there is in the end. An error: somebody was left out, or dealt with twice.
+    #[expect(clippy::print_stdout, reason = "a benchmark's answer")]
+    async fn tell(&self) -> anyhow::Result<()> {
+        for (what, count) in [
+            ("users dealt with", "SELECT count(*) FROM channel_slot_users"),
+            ("  planned", "SELECT count(*) FROM channel_slot_users WHERE outcome = 'planned'"),
+            ("deliveries", "SELECT count(*) FROM channel_deliveries"),
+            ("chunks", "SELECT count(*) FROM channel_chunks"),
+            ("words in conversations", "SELECT count(*) FROM channel_turns"),
+            ("jobs that send", "SELECT count(*) FROM queue.jobs WHERE kind = 'send_chunk'"),
+            ("reserved", "SELECT sum(reserved)::BIGINT FROM whatsapp_sends"),
+        ] {
+            println!("    {what:<31} {:>8}", self.count(count).await?);
+        }
+        for (what, count) in [
+            (
+                "users dealt with once each time",
+                "SELECT count(*) FROM (SELECT FROM channel_slot_users JOIN channel_slots ON id = slot_id
+                                       GROUP BY user_id HAVING count(*) = 2 AND count(DISTINCT moment) = 2) x",
+            ),
+            (
+                "users with two deliveries",
+                "SELECT count(*) FROM (SELECT FROM channel_deliveries GROUP BY user_id HAVING count(*) = 2) x",
+            ),
+        ] {
+            let count = self.count(count).await?;
+            println!("    {what:<31} {count:>8}");
+            anyhow::ensure!(count == self.users, "{what}: {count} of {}", self.users);
+        }
+        Ok(())
+    }
+}
+
+fn of(number: i64) -> f64 {
+    f64::from(i32::try_from(number).unwrap_or(i32::MAX))
 }
