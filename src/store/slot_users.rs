@@ -68,8 +68,10 @@ pub async fn dealt_with_elsewhere(
     if slot.local_time.is_none() {
         return Ok(Vec::new());
     }
+    // Each user is looked for alone: by a plan that was made while the table was empty, Postgres reads everybody of the slot's time for each page.
     sqlx::query_scalar(
-        "SELECT user_id FROM channel_slot_users WHERE schedule = $1 AND local_time = $2 AND user_id = ANY ($3)",
+        "SELECT asked.user_id FROM unnest($3::TEXT[]) AS asked (user_id)
+         CROSS JOIN LATERAL (SELECT FROM channel_slot_users p WHERE p.schedule = $1 AND p.local_time = $2 AND p.user_id = asked.user_id OFFSET 0) AS dealt_with",
     )
     .bind(&slot.schedule)
     .bind(slot.local_time)
