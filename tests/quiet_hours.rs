@@ -208,8 +208,9 @@ async fn a_message_that_has_begun_to_leave_is_finished() {
     app.until("it is loaded", async || app.count("SELECT count(*) FROM channel_schedules").await == Some(1))
         .await;
     fire(&app).await;
-    app.until("its first part is on its way", async || {
-        app.count("SELECT count(*) FROM channel_chunks WHERE state <> 'planned'").await >= Some(1)
+    app.until("Twilio has its first part", async || {
+        app.count("SELECT count(*) FROM channel_chunks WHERE state NOT IN ('planned', 'sending')").await
+            >= Some(1)
     })
     .await;
 
