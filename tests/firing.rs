@@ -180,6 +180,27 @@ async fn an_edit_of_the_words_keeps_what_is_due() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_edit_on_an_excepted_day_says_nothing_of_what_was_due() {
+    let tables = Tables::new().await;
+    let now = Utc::now();
+    let (yesterday, today) = ((now - TimeDelta::days(1)).date_naive(), now.date_naive());
+    let text = |seconds: &str| {
+        format!(
+            "cron = \"{seconds} * * * * *\"\nexcept = [\"{yesterday}\", \"{today}\"]\n[audience]\neveryone = true\n[content]\nmessage = \"hi\"\n"
+        )
+    };
+    let parse = |seconds: &str| Schedule::parse("silent", &text(seconds), "".as_ref()).unwrap();
+    tables.load(&parse("*/10"), now - TimeDelta::seconds(60)).await;
+
+    let mut tx = tables.queue.begin(&tables.pg).await.unwrap();
+    assert!(firing::load(&mut tx, &parse("*/15")).await.unwrap());
+    tx.commit().await.unwrap();
+
+    let slots = tables.slots("silent").await;
+    assert!(slots.len() >= 6 && slots.iter().all(|(_, state)| state == "skipped excepted_day"), "{slots:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_edit_of_the_time_parts_the_time() {
     let tables = Tables::new().await;
     let now = Utc::now();

@@ -84,7 +84,7 @@ pub async fn page(
             Some(part) => {
                 let mut pages = Vec::new();
                 for zone in part.zones() {
-                    pages.push(on_plan_in_zone(conn, plan, zone, &page).await?);
+                    pages.push(living_in_zone(conn, zone, Some(plan), &page).await?);
                 }
                 merged(conn, pages, number).await
             }
@@ -163,33 +163,6 @@ async fn everyone(conn: &mut PgConnection, page: &Page<'_>) -> sqlx::Result<Vec<
     .await
 }
 
-/// Users who live in a zone are found by the index of zones, in order, whoever else there is.
-async fn on_plan_in_zone(
-    conn: &mut PgConnection,
-    plan: &str,
-    zone: Option<&str>,
-    page: &Page<'_>,
-) -> sqlx::Result<Vec<String>> {
-    let users = match zone {
-        Some(zone) => sqlx::query_scalar(
-            "SELECT id FROM channel_users WHERE timezone = $5 AND id > $1 AND plan = lower($4) AND id <> ALL ($3) ORDER BY id LIMIT $2",
-        )
-        .bind(page.after)
-        .bind(page.number)
-        .bind(page.except)
-        .bind(plan)
-        .bind(zone),
-        None => sqlx::query_scalar(
-            "SELECT id FROM channel_users WHERE timezone IS NULL AND id > $1 AND plan = lower($4) AND id <> ALL ($3) ORDER BY id LIMIT $2",
-        )
-        .bind(page.after)
-        .bind(page.number)
-        .bind(page.except)
-        .bind(plan),
-    };
-    users.fetch_all(conn).await
-}
-
 /// Who has no phone is left out page by page: in one statement the planner might begin with the links.
 async fn everyone_in_zone(
     conn: &mut PgConnection,
@@ -199,7 +172,7 @@ async fn everyone_in_zone(
     let most = usize::try_from(page.number).unwrap_or(usize::MAX);
     let (mut found, mut after) = (Vec::new(), page.after.to_owned());
     loop {
-        let living_there = living_in_zone(conn, zone, &Page { after: &after, ..*page }).await?;
+        let living_there = living_in_zone(conn, zone, None, &Page { after: &after, ..*page }).await?;
         let linked: Vec<String> = sqlx::query_scalar(
             "SELECT user_id FROM channel_links WHERE user_id = ANY ($1) AND ended_at IS NULL AND unproven_since IS NULL ORDER BY user_id",
         )
@@ -216,25 +189,31 @@ async fn everyone_in_zone(
     Ok(found)
 }
 
+/// Users who live in a zone, those on a plan or all, are found by the index of zones, in order, whoever else there is.
 async fn living_in_zone(
     conn: &mut PgConnection,
     zone: Option<&str>,
+    plan: Option<&str>,
     page: &Page<'_>,
 ) -> sqlx::Result<Vec<String>> {
     let users = match zone {
         Some(zone) => sqlx::query_scalar(
-            "SELECT id FROM channel_users WHERE timezone = $4 AND id > $1 AND id <> ALL ($3) ORDER BY id LIMIT $2",
+            "SELECT id FROM channel_users
+             WHERE timezone = $5 AND id > $1 AND id <> ALL ($3) AND ($4::TEXT IS NULL OR plan = lower($4)) ORDER BY id LIMIT $2",
         )
         .bind(page.after)
         .bind(page.number)
         .bind(page.except)
+        .bind(plan)
         .bind(zone),
         None => sqlx::query_scalar(
-            "SELECT id FROM channel_users WHERE timezone IS NULL AND id > $1 AND id <> ALL ($3) ORDER BY id LIMIT $2",
+            "SELECT id FROM channel_users
+             WHERE timezone IS NULL AND id > $1 AND id <> ALL ($3) AND ($4::TEXT IS NULL OR plan = lower($4)) ORDER BY id LIMIT $2",
         )
         .bind(page.after)
         .bind(page.number)
-        .bind(page.except),
+        .bind(page.except)
+        .bind(plan),
     };
     users.fetch_all(conn).await
 }

@@ -83,8 +83,13 @@ async fn part(
 ) -> Result<(), FireError> {
     for place in places(tx, former).await? {
         let (due, _) = moments::last(&former.timing, place.zone, row.fired_until, row.now, AT_MOST);
+        if due.is_empty() || !has_audience(tx, &former.definition, &place).await? {
+            continue;
+        }
         for moment in due {
-            let beginning = if row.now - moment.at <= ON_TIME {
+            let beginning = if moments::is_excepted(&former.timing, place.zone, moment) {
+                SlotBeginning::Skipped(SkipReason::ExceptedDay)
+            } else if row.now - moment.at <= ON_TIME {
                 SlotBeginning::Open
             } else {
                 SlotBeginning::Skipped(SkipReason::Edited)

@@ -16,10 +16,7 @@ use crate::{Tables, find};
 async fn a_slot_moves_on_only_from_where_it_stands() {
     let tables = Tables::new().await;
     let mut conn = tables.pg.acquire().await.unwrap();
-    sqlx::raw_sql("INSERT INTO channel_schedules (name, hash, definition) VALUES ('daily', '', '{}')")
-        .execute(&mut *conn)
-        .await
-        .unwrap();
+    make_schedule(&mut conn).await;
     let slot = slots::create(&mut conn, &due("", Utc::now(), None)).await.unwrap().unwrap();
 
     for (from, to, moved) in [
@@ -169,6 +166,13 @@ async fn a_part_of_an_audience_is_who_lives_in_a_zone_and_the_zones_are_found_on
     assert_eq!(audiences::page(&mut conn, &all, Some(&mars), Some("bob"), 2).await.unwrap(), ["eve"]);
 }
 
+async fn make_schedule(conn: &mut sqlx::PgConnection) {
+    sqlx::raw_sql("INSERT INTO channel_schedules (name, hash, definition) VALUES ('daily', '', '{}')")
+        .execute(conn)
+        .await
+        .unwrap();
+}
+
 fn due(zone: &'static str, moment: DateTime<Utc>, local_time: Option<NaiveDateTime>) -> NewSlot<'static> {
     NewSlot {
         schedule: "daily",
@@ -185,10 +189,7 @@ fn due(zone: &'static str, moment: DateTime<Utc>, local_time: Option<NaiveDateTi
 async fn a_moment_is_a_slot_in_each_zone_and_a_user_is_dealt_with_once_for_its_time() {
     let tables = Tables::new().await;
     let mut conn = tables.pg.acquire().await.unwrap();
-    sqlx::raw_sql("INSERT INTO channel_schedules (name, hash, definition) VALUES ('daily', '', '{}')")
-        .execute(&mut *conn)
-        .await
-        .unwrap();
+    make_schedule(&mut conn).await;
     let (now, nine) = (Utc::now(), "2026-11-29T09:00:00".parse().unwrap());
     let create = async |conn: &mut sqlx::PgConnection, zone, moment| {
         slots::create(conn, &due(zone, moment, Some(nine))).await.unwrap()

@@ -233,7 +233,6 @@ fn begin<'a>(
     if let Some((end, rule)) = assessment.waits_until.zip(waits.quiet) {
         return Beginning::WaitingUntil { end, expires_at: rule.expires_at(end) };
     }
-
     let phone = eligibility.and_then(|eligibility| Some((eligibility, eligibility.phone.as_ref()?)));
     match (assessment.blocked, phone) {
         (Some(Obstacle::Window), _) if waits.for_inbound => Beginning::Waiting,
