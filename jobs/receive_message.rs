@@ -1,9 +1,9 @@
 //! Decides what an inbound message means.
 //!
-//! Enqueued in the transaction that takes the message in, in the writer's lane, or in the lane of the writer's browser phrases; STOP and START never get here. A claim token links the
-//! phone, a browser phrase ends the browser session, and what the writer may ask the agent is accepted and gets an `answer`. Everything
-//! else ends here with its outcome. When it gives up, `close_message` follows. It may run twice after a crash: a message that has its
-//! outcome already is left alone.
+//! Enqueued in the transaction that takes the message in, in the writer's lane, or in the lane of the writer's browser phrases; STOP and START never
+//! get here. A claim token links the phone, a browser phrase ends the browser session, and what the writer may ask the agent is accepted and gets an
+//! `answer`. Everything else ends here with its outcome. When it gives up, `close_message` follows. It may run twice after a crash: a message that
+//! has its outcome already is left alone.
 
 use channel::app::App;
 use channel::conversation::{browser_session, quiet_time};

@@ -1,8 +1,9 @@
 //! Sends one chunk through Twilio, once.
 //!
-//! Enqueued with its delivery, in a lane of the person: one for replies, one for what is sent of our own accord, so that either leaves in
-//! order. In quiet hours it puts its delivery off, with the `plan_quiet` of their end. A run that finds `sending` does not know whether Twilio has the message, and asks Twilio's list before anything else. When it gives
-//! up, `close_chunk` follows. A status callback wakes it by its key. Enqueues `probe_sender` when Twilio refuses our account or sender.
+//! Enqueued with its delivery, in a lane of the person: one for replies, one for what is sent of our own accord, so that either leaves in order. In
+//! quiet hours it puts its delivery off, with the `plan_quiet` of their end. A run that finds `sending` does not know whether Twilio has the message,
+//! and asks Twilio's list before anything else. When it gives up, `close_chunk` follows. A status callback wakes it by its key. Enqueues
+//! `probe_sender` when Twilio refuses our account or sender.
 
 use std::time::Duration;
 

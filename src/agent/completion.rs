@@ -173,7 +173,8 @@ fn is_half(json: &str) -> bool {
     serde_json::from_str::<&RawValue>(json).is_err_and(|error| error.is_eof())
 }
 
-/// Whether HTTP itself marks the end of a body. Where nothing but the end of the connection does, the rest may have been lost.
+/// Whether HTTP itself marks the end of a body. Where nothing but the end of the connection does, the rest may have been lost. That is known of the last
+/// hop alone: a proxy before it that loses the rest and ends the body properly cannot be told from a server that marks no ends.
 fn has_own_end(response: &Response) -> bool {
     response.version() > Version::HTTP_11
         || response.headers().contains_key(TRANSFER_ENCODING)

@@ -39,17 +39,17 @@ pub(super) fn take_out(text: &str) -> (Without<'_>, bool) {
         breaks_off = header.as_ref().is_some_and(|header| !header.is_spoken);
         match (header, mark) {
             (Some(header), _) if !header.is_spoken => {
-                at = next_mark(text, header.range.end, false);
+                at = end_of_thought(text, header.range.end);
                 breaks_off = at == text.len();
             }
             (Some(header), _) => {
-                at = next_mark(text, header.range.end, true);
+                at = next_mark(text, header.range.end);
                 say(&mut kept, &text[header.range.end..at]);
             }
             (None, Some(mark)) => at += mark.len(),
             (None, None) => {
                 let begin = at;
-                at = next_mark(text, begin, true);
+                at = next_mark(text, begin);
                 say(&mut kept, &text[begin..at]);
             }
         }
@@ -79,7 +79,9 @@ fn header_at(text: &str, at: usize) -> Option<Header> {
     if !head.starts_with(START) && !head.starts_with(CHANNEL) {
         return None;
     }
-    let length = head.find(MESSAGE).filter(|length| *length <= 2 * NAME_BYTES)?;
+    // No more than a header is searched, or a text of nothing but marks would be read anew at each of them.
+    let begin = &head.as_bytes()[..head.len().min(2 * NAME_BYTES + MESSAGE.len())];
+    let length = begin.windows(MESSAGE.len()).position(|mark| mark == MESSAGE.as_bytes())?;
     let (role, channel) = head[..length].split_once(CHANNEL)?;
     if channel.contains(CHANNEL) || ENDS.iter().any(|end| head[..length].contains(end)) {
         return None;
@@ -94,17 +96,26 @@ fn header_at(text: &str, at: usize) -> Option<Header> {
     Some(Header { range: at..at + length + MESSAGE.len(), is_spoken })
 }
 
-/// Where the next message, or the end of this one, is marked; else the text's end.
-fn next_mark(text: &str, from: usize, has_code: bool) -> usize {
+/// Where the next message, or the end of this one, is marked outside of code; else the text's end.
+fn next_mark(text: &str, from: usize) -> usize {
     let mut at = from;
     while let Some(mark) = text[at..].find(['`', '~', '<']) {
         let mark = at + mark;
         if [START, CHANNEL].iter().chain(&ENDS).any(|wanted| text[mark..].starts_with(*wanted)) {
             return mark;
         }
-        at = code::end(text, mark).filter(|_| has_code).unwrap_or(mark + 1);
+        at = code::end(text, mark).unwrap_or(mark + 1);
     }
     text.len()
+}
+
+/// Where a thought ends, or the next message has its header; else the text's end. A mark that a thought only speaks of ends nothing.
+fn end_of_thought(text: &str, from: usize) -> usize {
+    let marks = text[from..].match_indices('<').map(|(mark, _)| from + mark);
+    let ends = |mark: &usize| {
+        ENDS.iter().any(|end| text[*mark..].starts_with(end)) || header_at(text, *mark).is_some()
+    };
+    marks.into_iter().find(ends).unwrap_or(text.len())
 }
 
 /// Adds a message. Two are two paragraphs.

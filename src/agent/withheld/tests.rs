@@ -229,6 +229,10 @@ fn of_several_channels_the_spoken_ones_are_left() {
         (format!("<|start|>assistant{THOUGHT}<|channel|>final<|message|>\nHello!\n"), "Hello!"),
         (format!("{THOUGHT}<|end|>\n\nHello!"), "Hello!"),
         (format!("{THOUGHT}<|end|>{CALL}"), ""),
+        (
+            "<|channel|>analysis<|message|>They ask what <|channel|> means, and <|start|>. Secret.<|end|><|start|>assistant<|channel|>final<|message|>A mark.".to_owned(),
+            "A mark.",
+        ),
         (format!("{CALL}<|start|>assistant to=functions.x<|channel|>commentary<|message|>{{}}<|call|>"), ""),
         (format!("Hello.\n{THOUGHT}<|end|>"), "Hello."),
         ("They say hi.<|end|><|start|>assistant<|channel|>final<|message|>Hello!".to_owned(), "Hello!"),

@@ -135,9 +135,8 @@ async fn check(config: &Config, as_json: bool) -> anyhow::Result<()> {
         found.warnings.push("users were not looked for: no database answers".to_owned());
     }
     print_lines(as_json, &found)?;
-    let wrong: std::collections::BTreeSet<&str> =
-        found.wrong.iter().filter_map(|wrong| wrong.split([',', ':']).next()).collect();
-    anyhow::ensure!(wrong.is_empty(), "{} must be mended", findings::files(wrong.len()));
+    let wrong = found.wrong_files.len();
+    anyhow::ensure!(wrong == 0, "{} must be mended", findings::files(wrong));
     Ok(())
 }
 

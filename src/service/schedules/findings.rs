@@ -7,7 +7,7 @@ use channel::outbound::planning::{self, ChunkLimits, Origin};
 use channel::plans::Plans;
 use channel::schedules::definition::Definition;
 use channel::schedules::moments;
-use channel::schedules::schedule_file::{Folder, Schedule};
+use channel::schedules::schedule_file::{DefinitionError, Folder, Schedule};
 use channel::schedules::timing::Recurrence;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -31,6 +31,9 @@ pub(crate) struct Findings {
     pub(crate) wrong: Vec<String>,
     /// What may not be meant.
     pub(crate) warnings: Vec<String>,
+    /// The schedules whose files must be mended.
+    #[serde(skip)]
+    pub(crate) wrong_files: BTreeSet<String>,
 }
 
 impl Findings {
@@ -42,17 +45,24 @@ impl Findings {
     pub(crate) fn of_files(folder: &Folder, plans: &Plans) -> Self {
         let now = Utc::now();
         let mut found = Self::default();
-        found.wrong.extend(folder.errors.iter().map(ToString::to_string));
+        found.add_wrong(folder.errors.iter());
         for schedule in &folder.schedules {
             match schedule.check_plan(plans) {
                 Ok(()) => found.right.push(schedule.name.clone()),
-                Err(error) => found.wrong.push(error.to_string()),
+                Err(error) => found.add_wrong([&error]),
             }
             let told = warnings(schedule, now);
             found.warnings.extend(told.into_iter().map(|told| format!("schedule {}: {told}", schedule.name)));
         }
         found.warnings.extend(folder.ignored_in_words());
         found
+    }
+
+    fn add_wrong<'a>(&mut self, errors: impl IntoIterator<Item = &'a DefinitionError>) {
+        for error in errors {
+            self.wrong.push(error.to_string());
+            self.wrong_files.insert(error.name.clone());
+        }
     }
 
     /// Looks for users that the database does not know.

@@ -81,7 +81,7 @@ pub(crate) async fn test(
 ) -> Result<Tested, SwitchError> {
     let mut tx = queue.begin(pg).await?;
     let row = lock(&mut tx, name).await?;
-    if !may_be_stored(user) || store::users::get(&mut tx, user).await?.is_none() {
+    if store::users::get(&mut tx, user).await?.is_none() {
         return Err(SwitchError::NoUser(user.to_owned()));
     }
     let slot = firing::fire_test(&mut tx, &row, user).await?;
@@ -118,7 +118,7 @@ pub(crate) async fn switch(
 }
 
 async fn lock(conn: &mut PgConnection, name: &str) -> Result<ScheduleRow, SwitchError> {
-    let row = if may_be_stored(name) { store::schedules::lock(conn, name).await? } else { None };
+    let row = store::schedules::lock(conn, name).await?;
     match row.filter(|row| row.removed_at.is_none()) {
         Some(row) => Ok(row),
         None => Err(unknown(conn, name).await),
@@ -133,9 +133,4 @@ async fn unknown(conn: &mut PgConnection, name: &str) -> SwitchError {
         },
         Err(error) => error.into(),
     }
-}
-
-/// Postgres has no text with a NUL, and refuses to look for one.
-fn may_be_stored(name: &str) -> bool {
-    !name.contains('\0')
 }

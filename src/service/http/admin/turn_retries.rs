@@ -42,8 +42,20 @@ pub(super) struct TurnRetryRequest {
 pub(super) struct TurnRetries {
     #[serde(flatten)]
     retried: RetriedTurns,
-    /// Fields of the request that goes on, once this one has taken its time; null: all is done.
-    next: Option<NextTurns>,
+    /// The request that goes on, once this one has taken its time; null: all is done.
+    next: Option<NextRequest>,
+}
+
+/// The whole of a request that goes on.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct NextRequest {
+    #[serde(flatten)]
+    turns: NextTurns,
+    /// As in this request.
+    dry_run: bool,
+    /// As in this request.
+    force: bool,
 }
 
 /// Answers after all what an agent did not answer in an outage: each question once, in each conversation in order. It goes on for some seconds; `next` says
@@ -66,5 +78,6 @@ pub(super) async fn retry(
     let wish = Wish { actor: ACTOR, is_dry: dry_run };
     let mut retried = Vec::new();
     let next = turn_retries::retry_all(queue, pg, settings, turns, wish, Some(AT_MOST), &mut retried).await?;
+    let next = next.map(|turns| NextRequest { turns, dry_run, force });
     Ok(Json(TurnRetries { retried: RetriedTurns::of(retried, dry_run), next }))
 }

@@ -1,4 +1,5 @@
-//! `/openapi.json`: the interface's description, made from the handlers. What it says of parameters and bodies is what requests are held to.
+//! `/openapi.json`: the interface's description, made from the handlers. What it says of
+//! parameters and of the bounds and words of bodies is what requests are held to; patterns, and the names in maps, are checked by the handlers.
 
 /// What a value may be.
 mod bounds;

@@ -40,7 +40,7 @@ pub(super) struct NotificationRequest {
     #[serde(default)]
     wait_for_inbound: bool,
     /// In the user's quiet hours it waits for their end, and `expiresAt` moves on by as much.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     respect_quiet_hours: bool,
 }
 

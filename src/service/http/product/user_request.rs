@@ -35,7 +35,7 @@ pub(super) struct UserRequest {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 64, pattern = r"^[^\x00]*$")]
     pub(super) timezone: Option<Option<String>>,
-    /// When nothing scheduled is sent, on the clocks of the user's zone; null: never.
+    /// When nothing scheduled is sent, nor notifications that heed it, on the clocks of the user's zone; null: never.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<QuietHoursView>)]
     pub(super) quiet_hours: Option<Option<QuietHours>>,

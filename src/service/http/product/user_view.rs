@@ -26,7 +26,7 @@ pub(crate) struct UserView {
     paused: bool,
     /// The user's own time zone; null: not known.
     timezone: Option<String>,
-    /// When nothing scheduled is sent, on the clocks of the user's zone; null: never.
+    /// When nothing scheduled is sent, nor notifications that heed it, on the clocks of the user's zone; null: never.
     quiet_hours: Option<QuietHoursView>,
     /// What schedules' texts may say of the user.
     attributes: BTreeMap<String, String>,
