@@ -598,6 +598,11 @@ BEGIN
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
+    -- However an attempt ends that a person has cancelled, no other one follows, also where its process had not heard of it yet.
+    IF job.cancel_asked AND verdict <> 'cancelled' THEN
+        verdict := 'cancelled';
+        error := 'cancelled while it ran' || coalesce(': ' || error, '');
+    END IF;
     dies := verdict = 'aborted' OR (verdict = 'failed' AND job.attempt + 1 >= job.max_attempts);
     INSERT INTO queue.attempts (job_id, attempt, outcome, worker_id, started_at, ended_at, error)
     VALUES (job.id, job.attempt + 1, CASE WHEN dies THEN 'dead' WHEN verdict = 'failed' THEN 'failed' ELSE verdict END,

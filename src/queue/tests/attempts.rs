@@ -189,6 +189,37 @@ async fn a_future_job_runs_when_it_is_due_and_not_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_job_has_no_other_attempt_however_this_one_ends() {
+    for verdict in ["failed", "snoozed", "aborted", "handed_back", "cancelled"] {
+        let bench = Bench::new().await;
+        bench.queue.enqueue(&Act::new("quick", Deed::Succeed)).await.unwrap();
+        // It runs, a person cancels it, and it ends before its process has heard of that.
+        sqlx::raw_sql(
+            "INSERT INTO queue.workers (name, lease_until, kinds) VALUES ('one', now() + interval '1 h', '{act}');
+             UPDATE queue.jobs SET state = 'running', worker_id = (SELECT id FROM queue.workers), claim = 7, claimed_at = now(), cancel_asked = TRUE",
+        )
+        .execute(&bench.pg)
+        .await
+        .unwrap();
+
+        let ended: Option<String> =
+            sqlx::query_scalar("SELECT queue.settle(id, 7, $1, 0, 'no luck') FROM queue.jobs")
+                .bind(verdict)
+                .fetch_one(&bench.pg)
+                .await
+                .unwrap();
+
+        assert_eq!(ended.as_deref(), Some("cancelled"), "{verdict}");
+        assert_eq!(bench.count("SELECT count(*) FROM queue.jobs WHERE kind = 'act'").await, 0, "{verdict}");
+        assert_eq!(
+            bench.count("SELECT count(*) FROM queue.finished WHERE cancelled AND kind = 'act'").await,
+            1
+        );
+        assert_eq!(bench.text("SELECT outcome FROM queue.attempts").await, "cancelled", "{verdict}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_running_job_that_a_person_cancels_stops_and_is_kept_as_cancelled() {
     let bench = Bench::new().await;
     let workers = bench.work(4).await;

@@ -138,7 +138,7 @@ enum HandlerEnd {
     CancelOver,
 }
 
-/// The outcome that the end of a handler's task stands for. A job that a person has cancelled is not tried again, whatever its handler says.
+/// The outcome that the end of a handler's task stands for. A job that a person has cancelled is not tried again, whatever its handler says; of other ends the database sees to that (`queue.settle`).
 fn outcome_of(
     row: &ClaimedRow,
     registry: &Registry,
@@ -296,7 +296,7 @@ mod tests {
         let mut other_running = pin!(layer.run(other_handler, &other.owned));
         assert!(futures::poll!(&mut running).is_pending() && futures::poll!(&mut other_running).is_pending());
 
-        process.request_cancel(JobId(7));
+        process.request_cancels(&[JobId(7)].into());
         let outcome = soon(running).await;
 
         assert!(matches!(outcome, Some(AttemptOutcome::Cancelled(_))));

@@ -113,7 +113,7 @@ impl PoolBackend {
             started = true;
         }
         let room = free.min(self.process.queue.settings().batch);
-        if self.may_claim(room, cx)
+        if self.may_claim(room, free, cx)
             && let Some(request) = self.process.job_claim(&self.pool)
         {
             self.pending_claims.push(PendingClaim::start(room, claim(request, room)));
@@ -125,12 +125,13 @@ impl PoolBackend {
         started
     }
 
-    /// Whether to claim so many jobs now. While jobs are here or on their way only a full batch is claimed: otherwise
+    /// Whether to claim so many jobs now, with so much room free. While jobs are here or on their way only a full batch is claimed: otherwise
     /// each job that ends would cause a claim of one.
-    fn may_claim(&mut self, room: usize, cx: &mut Context<'_>) -> bool {
+    fn may_claim(&mut self, room: usize, free: usize, cx: &mut Context<'_>) -> bool {
         if self.pending_claims.is_empty() && self.ready.is_empty() {
-            let held_back = self.claim_gap.holds_back(room, self.pool.concurrency, cx);
-            return room > 0 && !held_back && self.pool.take_jobs_due();
+            return room > 0
+                && !self.claim_gap.holds_back(free, self.pool.concurrency, cx)
+                && self.pool.take_jobs_due();
         }
         room == self.process.queue.settings().batch
             && self.pending_claims.len() < CONCURRENT_CLAIMS

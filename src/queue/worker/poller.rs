@@ -92,9 +92,7 @@ fn act(process: &WorkerProcess, pools: &[Arc<PoolState>], tick: Tick) -> Duratio
             pool.wake_for_suspects();
         }
     }
-    for job_id in tick.cancels {
-        process.request_cancel(job_id);
-    }
+    process.request_cancels(&tick.cancels.into_iter().collect());
     let mut pause = settings.poll;
     if !tick.suspects.is_empty() {
         pause = pause.min(settings.suspect_stagger);

@@ -1,6 +1,6 @@
 //! This process as a worker: its row, and the lease that all its claims stand on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -106,20 +106,18 @@ impl WorkerProcess {
         self.lost_connection.notified().await;
     }
 
-    /// The jobs that this process owns.
-    pub(crate) fn job_ids(&self) -> Vec<JobId> {
-        lock(&self.jobs).keys().map(|(id, _)| *id).collect()
-    }
-
-    /// The same jobs, and their fences.
+    /// The jobs that this process owns, and their fences.
     pub(crate) fn claims(&self) -> (Vec<JobId>, Vec<i64>) {
         lock(&self.jobs).keys().copied().unzip()
     }
 
-    /// Cancels a job that this process owns.
-    pub(crate) fn request_cancel(&self, job_id: JobId) {
+    /// Cancels those of these jobs that this process owns.
+    pub(crate) fn request_cancels(&self, ids: &HashSet<JobId>) {
+        if ids.is_empty() {
+            return;
+        }
         for ((id, _), job) in lock(&self.jobs).iter() {
-            if *id == job_id {
+            if ids.contains(id) {
                 job.stop.cancel();
             }
         }
@@ -199,7 +197,7 @@ impl WorkerProcess {
         self.note_lost_connection();
     }
 
-    /// Ends the lease and stops its jobs. A job that is added after this looks at the lease before it starts.
+    /// Ends the lease and stops its jobs. A job that is added after this is stopped at its first look at the lease.
     fn stop_jobs(&self, lease: &Lease) {
         lease.lose();
         lock(&self.jobs).values().for_each(|job| job.stop.wake());
@@ -214,7 +212,7 @@ impl WorkerProcess {
     /// searches for the jobs.
     pub(crate) async fn deregister(&self) -> sqlx::Result<i32> {
         let Some(lease) = lock(&self.lease_state).lease.take() else { return Ok(0) };
-        let known = self.job_ids();
+        let (known, _) = self.claims();
         let known = (self.in_doubt.load(Ordering::SeqCst) == 0).then_some(known);
         self.stop_jobs(&lease);
         let leave = sqlx::query_scalar("SELECT queue.leave($1, $2)").bind(lease.worker_id).bind(known);
@@ -282,7 +280,7 @@ mod tests {
         drop(stored);
         assert_eq!(in_doubt(&process), 0);
         drop(lost);
-        assert_eq!((in_doubt(&process), process.job_ids().len()), (1, 0));
+        assert_eq!((in_doubt(&process), process.claims().0.len()), (1, 0));
     }
 
     #[tokio::test]
@@ -295,7 +293,7 @@ mod tests {
         drop(former);
 
         assert_eq!(process.claims(), (vec![JobId(7)], vec![2]));
-        process.request_cancel(JobId(7));
+        process.request_cancels(&[JobId(7)].into());
         assert!(newer.owned.stop.is_cancelled());
     }
 }

@@ -1,4 +1,4 @@
-//! The signal by which a running job learns that a person has cancelled it, or that its lease is lost.
+//! The signal by which whoever watches an attempt learns that a person has cancelled its job, or that its lease is lost.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
