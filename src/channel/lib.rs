@@ -23,6 +23,8 @@ pub mod outbound;
 /// What an operator writes into `schedules/`, and when it falls due.
 pub mod schedules;
 
+/// What an operator asks and does.
+pub mod administration;
 /// What must be looked at by a person.
 pub mod alerts;
 /// How many metered messages a user may still be sent.

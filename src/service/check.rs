@@ -21,11 +21,12 @@ use twilio::account::Account;
 use twilio::client::{LookupError, TwilioClient};
 use twilio::message_list::ListFilter;
 
+use crate::commands::keys;
 use crate::config::{Config, Environment};
 use crate::database::Database;
 use crate::schedules::findings::{self, Findings};
 use crate::zone_rules::ZoneReport;
-use crate::{app, keys_command, own_clock, public_url};
+use crate::{app, own_clock, public_url};
 
 /// One thing that was looked at.
 pub(crate) struct Finding {
@@ -189,7 +190,7 @@ async fn secret_keys(config: &Config, pg: &Connections) -> anyhow::Result<String
     };
     keys_in_use::check(&mut conn, &keys).await?;
     let uses = keys_in_use::uses(&mut conn).await?;
-    let told: Vec<String> = keys_command::with_idle_ones(&keys, uses)
+    let told: Vec<String> = keys::with_idle_ones(&keys, uses)
         .iter()
         .enumerate()
         .map(|(index, used)| {

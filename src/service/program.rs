@@ -10,12 +10,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::Service;
 use crate::check::Report;
-use crate::command_line::{Command, CommandLine};
+use crate::commands::command_line::{Command, CommandLine};
+use crate::commands::{chunks, jobs, keys, turns, users};
 use crate::config::{Config, Environment};
 use crate::database::Database;
-use crate::{
-    check, chunks_command, jobs_command, keys_command, log, schedules, turns_command, users_command,
-};
+use crate::{check, log, schedules};
 
 /// Runs the command line; an error is for a person.
 pub async fn run() -> anyhow::Result<()> {
@@ -31,11 +30,11 @@ pub async fn run() -> anyhow::Result<()> {
         Command::Check { every_allowance } => report(&config, every_allowance).await,
         Command::Migrate => migrate(&config).await,
         Command::Schedules { command, json } => schedules::command::run(&config, command, json).await,
-        Command::Turns { command, json } => turns_command::run(&config, command, json).await,
-        Command::Chunks { command, json } => chunks_command::run(&config, command, json).await,
-        Command::Users { command, json } => users_command::run(&config, command, json).await,
-        Command::Keys { command, json } => keys_command::run(&config, command, json).await,
-        Command::Jobs { command, json } => jobs_command::run(&config, command, json).await,
+        Command::Turns { command, json } => turns::run(&config, command, json).await,
+        Command::Chunks { command, json } => chunks::run(&config, command, json).await,
+        Command::Users { command, json } => users::run(&config, command, json).await,
+        Command::Keys { command, json } => keys::run(&config, command, json).await,
+        Command::Jobs { command, json } => jobs::run(&config, command, json).await,
     }
 }
 

@@ -13,7 +13,7 @@ use queue::job::JobId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::jobs_command::table;
+use crate::commands::output::table;
 
 /// What came of a retry.
 #[derive(Clone, Debug, Serialize, ToSchema)]

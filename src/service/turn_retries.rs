@@ -16,7 +16,7 @@ use store::ids::TurnId;
 use store::retries::FailedTurn;
 use utoipa::ToSchema;
 
-use crate::jobs_command::table;
+use crate::commands::output::table;
 
 /// So many turns are read at a time.
 const PAGE: i64 = 500;

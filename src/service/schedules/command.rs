@@ -6,11 +6,11 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use queue::Queue;
 use queue::connections::Connections;
-use serde::Serialize;
 
 use super::files::Files;
 use super::{findings, listing, preview, switching};
 use crate::app;
+use crate::commands::output::{UNANSWERED, actor, print, print_lines};
 use crate::config::Config;
 use crate::database::Database;
 use crate::zone_rules::ZoneReport;
@@ -60,8 +60,6 @@ pub(crate) enum SchedulesCommand {
         name: String,
     },
 }
-
-const UNANSWERED: &str = "the database cannot be asked; `cloudybot check` says why";
 
 /// How long `check`, which needs no database, waits for one.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -141,22 +139,6 @@ async fn check(config: &Config, as_json: bool) -> anyhow::Result<()> {
 }
 
 async fn switch(pg: &Connections, name: &str, enabled: bool, as_json: bool) -> anyhow::Result<()> {
-    let actor = std::env::var("USER").unwrap_or_else(|_| "command line".to_owned());
-    let switched = switching::switch(pg, name, enabled, &actor).await?;
+    let switched = switching::switch(pg, name, enabled, &actor()).await?;
     print_lines(as_json, &switched)
-}
-
-fn print_lines(as_json: bool, answer: &impl Serialize) -> anyhow::Result<()> {
-    let value = serde_json::to_value(answer)?;
-    print(as_json, &value, || crate::users_command::lines(&value, ""))
-}
-
-#[expect(clippy::print_stdout, reason = "the answer is what was asked for")]
-fn print(as_json: bool, answer: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
-    if as_json {
-        println!("{}", serde_json::to_string_pretty(answer)?);
-    } else {
-        print!("{}", text());
-    }
-    Ok(())
 }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::condition::{Condition, LoadedVersion, SLOTS};
 use super::files::Files;
 use super::upcoming::Upcoming;
-use crate::jobs_command::table;
+use crate::commands::output::table;
 use crate::zone_rules::ZoneRulesView;
 
 /// Of a slot so many users are counted, where nothing is said.

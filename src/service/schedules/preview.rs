@@ -250,6 +250,6 @@ impl Preview {
         let with_zone = self.next.iter().any(|next| next.zone() != self.next[0].zone());
         let sentences: Vec<String> = self.next.iter().map(|next| next.sentence(with_zone)).collect();
         value["next"] = sentences.into();
-        Ok(crate::users_command::lines(&value, ""))
+        Ok(crate::commands::output::lines(&value, ""))
     }
 }

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use store::keys_in_use::{self, KeyUse};
 use store::secret_keys::SecretKeys;
 
+use super::output::{UNANSWERED, print_lines};
 use crate::app;
 use crate::config::Config;
 use crate::database::Database;
-use crate::users_command::lines;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
@@ -45,10 +45,8 @@ pub(crate) async fn run(config: &Config, command: KeysCommand, as_json: bool) ->
             json!({ "givenUp": fingerprint, "left": view(&keys, &left) })
         }
     };
-    print(&if as_json { serde_json::to_string_pretty(&answer)? + "\n" } else { lines(&answer, "") })
+    print_lines(as_json, &answer)
 }
-
-const UNANSWERED: &str = "the database cannot be asked; `cloudybot check` says why";
 
 /// The given keys in their order, those without rows too, and then the others on which rows hang.
 pub(crate) fn with_idle_ones(keys: &SecretKeys, mut uses: Vec<KeyUse>) -> Vec<KeyUse> {
@@ -75,10 +73,4 @@ fn view(keys: &SecretKeys, used: &KeyUse) -> Value {
         "lastUsedAt": used.last_used_at,
         "givenUp": used.given_up,
     })
-}
-
-#[expect(clippy::print_stdout, reason = "the answer is what was asked for")]
-fn print(text: &str) -> anyhow::Result<()> {
-    print!("{text}");
-    Ok(())
 }

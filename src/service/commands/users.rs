@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 use store::users::User;
 
+use super::output::{UNANSWERED, print_lines};
 use crate::app;
 use crate::config::Config;
 use crate::database::Database;
@@ -85,7 +86,7 @@ pub(crate) async fn run(config: &Config, command: UsersCommand, as_json: bool) -
                 .context("nothing to refuse: no sender that seems to have moved waits for a decision")?,
         ),
     };
-    print(&if as_json { serde_json::to_string_pretty(&answer)? + "\n" } else { lines(&answer, "") })
+    print_lines(as_json, &answer)
 }
 
 async fn show(pg: &Connections, settings: &Settings, id: &str) -> anyhow::Result<Value> {
@@ -139,26 +140,4 @@ fn decided(decided: &IdDecisions) -> Value {
         "heldBack": held_back,
         "claimedMeanwhile": claimed_meanwhile,
     })
-}
-
-const UNANSWERED: &str = "the database cannot be asked; `cloudybot check` says why";
-
-/// A line for each value, named by its path.
-pub(crate) fn lines(value: &Value, path: &str) -> String {
-    let join = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-    match value {
-        Value::Object(fields) => fields.iter().map(|(name, value)| lines(value, &join(name))).collect(),
-        Value::Array(items) => {
-            (1..).zip(items).map(|(number, item): (u32, _)| lines(item, &join(&number.to_string()))).collect()
-        }
-        Value::String(text) => format!("{path:<30} {text}\n"),
-        Value::Null => format!("{path:<30} -\n"),
-        other => format!("{path:<30} {other}\n"),
-    }
-}
-
-#[expect(clippy::print_stdout, reason = "the answer is what was asked for")]
-fn print(text: &str) -> anyhow::Result<()> {
-    print!("{text}");
-    Ok(())
 }

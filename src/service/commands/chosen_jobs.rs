@@ -11,7 +11,7 @@ use queue::connections::Connections;
 use queue::inspection::{ActionOutcome, JobAction, JobCriteria};
 use queue::job::JobId;
 
-use crate::jobs_command::{FilterArgs, UNANSWERED};
+use super::jobs::{FilterArgs, UNANSWERED};
 use crate::retries::{self, Retried};
 
 /// One job, or all that fit a filter.

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::chunks_command::ChunksCommand;
-use crate::jobs_command::JobsCommand;
-use crate::keys_command::KeysCommand;
+use super::chunks::ChunksCommand;
+use super::jobs::JobsCommand;
+use super::keys::KeysCommand;
+use super::turns::TurnsCommand;
+use super::users::UsersCommand;
 use crate::schedules::command::SchedulesCommand;
-use crate::turns_command::TurnsCommand;
-use crate::users_command::UsersCommand;
 
 /// CloudyBot's WhatsApp channel. Without a command it runs.
 #[derive(Debug, Parser)]

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use queue::Queue;
 
+use super::output::{UNANSWERED, actor, print};
 use crate::app;
 use crate::config::Config;
 use crate::database::Database;
@@ -29,10 +30,7 @@ pub(crate) enum TurnsCommand {
     },
 }
 
-const UNANSWERED: &str = "the database cannot be asked; `cloudybot check` says why";
-
 /// Does what was asked; prints a table, or JSON for a program.
-#[expect(clippy::print_stdout, reason = "the answer is what was asked for")]
 pub(crate) async fn run(config: &Config, command: TurnsCommand, as_json: bool) -> anyhow::Result<()> {
     let TurnsCommand::Retry { since, dry_run, force } = command;
     if !dry_run && !force {
@@ -42,7 +40,7 @@ pub(crate) async fn run(config: &Config, command: TurnsCommand, as_json: bool) -
     let pg = database.pool(2, Duration::from_secs(10));
     let settings = app::settings(config, config.keys.server.listen, app::secret_keys(config, &pg).await?);
     let queue = Queue::open(pg.clone(), config.keys.queue.clone());
-    let actor = &std::env::var("USER").unwrap_or_else(|_| "command line".to_owned());
+    let actor = &actor();
     let turns = ChosenTurns { since, after: None, until: None };
     let mut retried = Vec::new();
     let wish = Wish { actor, is_dry: dry_run };
@@ -51,11 +49,7 @@ pub(crate) async fn run(config: &Config, command: TurnsCommand, as_json: bool) -
     // What was done before an error is told all the same.
     if ended.is_ok() || !retried.is_empty() {
         let retried = RetriedTurns::of(retried, dry_run);
-        if as_json {
-            println!("{}", serde_json::to_string_pretty(&retried)?);
-        } else {
-            print!("{retried}");
-        }
+        print(as_json, &retried, || retried.to_string())?;
     }
     ended.context(UNANSWERED)?;
     Ok(())

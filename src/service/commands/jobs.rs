@@ -1,6 +1,5 @@
 //! `cloudybot jobs …`: the queue, for an administrator at a terminal.
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -12,10 +11,10 @@ use queue::connections::Connections;
 use queue::inspection::{ActionOutcome, JobCount, JobCriteria, JobDetail, JobSummary};
 use queue::job::JobId;
 use queue::pauses::Scope;
-use serde::Serialize;
 
+use super::chosen_jobs::Chosen;
+use super::output::{actor, moment, print, table};
 use crate::app;
-use crate::chosen_jobs::Chosen;
 use crate::config::Config;
 use crate::database::Database;
 use crate::retries::Retries;
@@ -122,7 +121,7 @@ async fn answer(
     command: JobsCommand,
     as_json: bool,
 ) -> anyhow::Result<()> {
-    let actor = &std::env::var("USER").unwrap_or_else(|_| "command line".to_owned());
+    let actor = &actor();
     match command {
         JobsCommand::List { filter, limit } => {
             let jobs = queue.list(&filter.filter()?, limit).await.context(UNANSWERED)?;
@@ -183,7 +182,7 @@ async fn answer(
     }
 }
 
-pub(crate) const UNANSWERED: &str = "the queue cannot be asked; `cloudybot check` says why";
+pub(super) const UNANSWERED: &str = "the queue cannot be asked; `cloudybot check` says why";
 
 impl Paused {
     fn scope(&self) -> Scope {
@@ -208,15 +207,6 @@ fn report(as_json: bool, outcomes: &[ActionOutcome]) -> anyhow::Result<()> {
             outcomes.iter().map(|outcome| vec![outcome.id.to_string(), outcome.outcome.to_string()]),
         )
     })
-}
-
-/// Writes the answer. Whoever reads it may have had enough, `head` say; that is no error.
-fn print(as_json: bool, value: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
-    let answer = if as_json { serde_json::to_string_pretty(value)? + "\n" } else { text() };
-    match std::io::stdout().write_all(answer.as_bytes()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
-    }
 }
 
 const LIST_HEAD: [&str; 8] = ["JOB", "STATE", "KIND", "POOL", "LANE", "FAILED", "CREATED", "REASON"];
@@ -290,22 +280,4 @@ fn detail(job: &JobDetail) -> String {
         text.push_str(&table(&["ATTEMPT", "OUTCOME", "WORKER", "STARTED", "ENDED", "ERROR"], rows));
     }
     text
-}
-
-fn moment(at: DateTime<Utc>) -> String {
-    at.format("%Y-%m-%d %H:%M:%SZ").to_string()
-}
-
-/// Columns as wide as their widest cell.
-pub(crate) fn table<const N: usize>(head: &[&str; N], rows: impl Iterator<Item = Vec<String>>) -> String {
-    let rows: Vec<Vec<String>> =
-        std::iter::once(head.iter().map(|cell| (*cell).to_owned()).collect()).chain(rows).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..N).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells: String =
-            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}  ")).collect();
-        format!("{}\n", cells.trim_end())
-    };
-    rows.iter().map(line).collect()
 }

@@ -9,6 +9,7 @@ use queue::Queue;
 use store::ids::ChunkId;
 use store::in_doubt::AdminVerdict;
 
+use super::output::{UNANSWERED, actor, print};
 use crate::config::Config;
 use crate::database::Database;
 use crate::verdicts;
@@ -34,24 +35,29 @@ pub(crate) enum VerdictArg {
     SendAgain,
 }
 
-const UNANSWERED: &str = "the database cannot be asked; `cloudybot check` says why";
-
 /// Does what was asked; prints lines, or JSON for a program.
-#[expect(clippy::print_stdout, reason = "the answer is what was asked for")]
 pub(crate) async fn run(config: &Config, command: ChunksCommand, as_json: bool) -> anyhow::Result<()> {
     let database = Database::open(config).await?;
     let pg = database.pool(2, Duration::from_secs(10));
     match command {
         ChunksCommand::InDoubt => {
             let chunks = verdicts::in_doubt(&mut *pg.acquire().await.context(UNANSWERED)?).await?;
-            if as_json {
-                println!("{}", serde_json::to_string_pretty(&chunks)?);
-            } else if chunks.is_empty() {
-                println!("nothing is in doubt");
-            }
-            for chunk in chunks.iter().filter(|_| !as_json) {
-                println!("{chunk}");
-            }
+            print(as_json, &chunks, || {
+                if chunks.is_empty() {
+                    return "nothing is in doubt
+"
+                    .to_owned();
+                }
+                chunks
+                    .iter()
+                    .map(|chunk| {
+                        format!(
+                            "{chunk}
+"
+                        )
+                    })
+                    .collect()
+            })?;
         }
         ChunksCommand::Verdict { chunk, verdict } => {
             let verdict = match verdict {
@@ -59,18 +65,20 @@ pub(crate) async fn run(config: &Config, command: ChunksCommand, as_json: bool) 
                 VerdictArg::SendAgain => AdminVerdict::SendAgain,
             };
             let queue = Queue::open(pg.clone(), config.keys.queue.clone());
-            let actor = std::env::var("USER").unwrap_or_else(|_| "command line".to_owned());
+            let actor = actor();
             let state = in_doubt::give_verdict(&queue, &pg, ChunkId(chunk), verdict, &actor)
                 .await?
                 .with_context(|| {
                     format!("chunk {chunk} is not in doubt; `cloudybot chunks in-doubt` lists those that are")
                 })?;
             queue.flush_notifications().await;
-            if as_json {
-                println!("{}", serde_json::json!({ "chunk": chunk, "delivery": state }));
-            } else {
-                println!("chunk {chunk}: noted; its delivery is {state}");
-            }
+            let answer = serde_json::json!({ "chunk": chunk, "delivery": state });
+            print(as_json, &answer, || {
+                format!(
+                    "chunk {chunk}: noted; its delivery is {state}
+"
+                )
+            })?;
         }
     }
     Ok(())

@@ -1,0 +1,4 @@
+//! What an operator asks and does, once for the command line, `/admin/api` and the pages, in the same words.
+//!
+//! A question is a function that takes connections and gives a view: a type that is JSON for programs (camelCase, RFC 3339) and is described for
+//! `/openapi.json`. What a view says to a person, it says in words of its own (`cause`, `remedy`); the command line only lays them out.

@@ -1,0 +1,19 @@
+//! The command line: its words, and what an administrator at a terminal sees and does.
+
+/// The words.
+pub(crate) mod command_line;
+
+/// Jobs by number or by a filter.
+mod chosen_jobs;
+/// `cloudybot chunks`.
+pub(crate) mod chunks;
+/// `cloudybot jobs`.
+pub(crate) mod jobs;
+/// `cloudybot keys`.
+pub(crate) mod keys;
+/// How answers are written.
+pub(crate) mod output;
+/// `cloudybot turns`.
+pub(crate) mod turns;
+/// `cloudybot users`.
+pub(crate) mod users;
