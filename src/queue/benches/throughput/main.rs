@@ -5,8 +5,8 @@
 //! ```
 //!
 //! Without a URL a private cluster is started, with every write synchronous as in production. What is compared with each other is measured in
-//! turns, and the median of the rounds counts, so that the machine's other work hits both. After each drain it is checked that every job ran
-//! exactly once.
+//! turns, so that the machine's other work hits both. The ratio is the median of the ratios of the rounds; the least and the greatest of them stand
+//! beside it. After each drain it is checked that every job ran exactly once.
 #![allow(clippy::print_stdout, reason = "the table is what was asked for")]
 
 mod bare_drains;
@@ -15,15 +15,16 @@ mod latency;
 mod measuring;
 mod raw;
 mod server;
+mod table;
 mod workload;
 
 use clap::Parser;
-use serde::Serialize;
 
 use crate::bare_drains::BareDrain;
 use crate::cpu::CpuPerJob;
 use crate::measuring::{Drained, Measuring};
 use crate::server::Server;
+use crate::table::{Measure, median};
 use crate::workload::{Handlers, Lanes};
 
 /// What the service runs with.
@@ -47,7 +48,7 @@ struct Options {
     /// Further jobs that wait in another pool while the tables are large
     #[arg(long, default_value_t = 0)]
     waiting: i64,
-    /// Only the drains, so often, for a profiler to watch; with `--waiting` while the tables are large
+    /// Only the drains, in so many rounds; with `--waiting` while the tables are large
     #[arg(long, default_value_t = 0)]
     drains: usize,
     /// Only this one of the drains
@@ -72,29 +73,6 @@ enum Drain {
     Completing,
 }
 
-/// A line of the table.
-#[derive(Serialize)]
-struct Measure {
-    what: String,
-    value: f64,
-    unit: &'static str,
-    /// What the bare statements reached in this run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limit: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ratio: Option<f64>,
-}
-
-impl Measure {
-    fn new(what: impl Into<String>, unit: &'static str, value: f64) -> Self {
-        Self { what: what.into(), value, unit, limit: None, ratio: None }
-    }
-
-    fn against(self, limit: f64) -> Self {
-        Self { limit: Some(limit), ratio: Some(self.value / limit), ..self }
-    }
-}
-
 /// Handlers that return `Ok` and are completed in batches.
 const DRAIN: &str = "drain, handlers that return Ok";
 /// The same in lanes.
@@ -117,16 +95,9 @@ async fn main() -> anyhow::Result<()> {
         println!("{}", serde_json::json!({ "server": version, "jobs": options.jobs, "measures": measures }));
         return Ok(());
     }
-    println!("{version}, {} jobs, median of {}\n", options.jobs, options.rounds);
-    println!("| measure | value | bare statements | ratio |\n|---|--:|--:|--:|");
-    for measure in measures {
-        let digits = usize::from(measure.value < 100.0);
-        let value = format!("{:.digits$} {}", measure.value, measure.unit);
-        let limit =
-            measure.limit.map(|limit| format!("{limit:.digits$} {}", measure.unit)).unwrap_or_default();
-        let ratio = measure.ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
-        println!("| {} | {value} | {limit} | {ratio} |", measure.what);
-    }
+    let rounds = if options.drains > 0 { options.drains } else { options.rounds };
+    println!("{version}, {} jobs, median of {rounds}\n", options.jobs);
+    table::print(&measures);
     Ok(())
 }
 
@@ -142,17 +113,16 @@ async fn measure(options: &Options, server: &Server) -> anyhow::Result<Vec<Measu
     for _ in 0..options.rounds.max(1) {
         rounds.push(round(server, jobs).await?);
     }
-    let median = |pick: fn(&Round) -> f64| median(rounds.iter().map(pick).collect());
+    let each = |pick: fn(&Round) -> f64| rounds.iter().map(pick).collect();
+    let beside = |what, of: fn(&Round) -> f64, bare| Measure::in_rounds(what, "/s", each(of), each(bare));
     let mut measures = vec![
-        Measure::new("enqueue, one batch", "/s", median(|r| r.batch)).against(median(|r| r.raw_batch)),
-        Measure::new("enqueue, batches of 1000", "/s", median(|r| r.thousands))
-            .against(median(|r| r.raw_batch)),
-        Measure::new("enqueue, 8 callers, one by one", "/s", median(|r| r.single))
-            .against(median(|r| r.raw_single)),
-        Measure::new(DRAIN, "/s", median(|r| r.drain)).against(median(|r| r.raw_drain)),
-        Measure::new(DRAIN_LANES, "/s", median(|r| r.lanes)).against(median(|r| r.raw_drain)),
-        Measure::new(DRAIN_COMPLETING, "/s", median(|r| r.completing)).against(median(|r| r.raw_completing)),
-        Measure::new("WAL of a drained job", "bytes", median(|r| r.wal_bytes)),
+        beside("enqueue, one batch", |r| r.batch, |r| r.raw_batch),
+        beside("enqueue, batches of 1000", |r| r.thousands, |r| r.raw_batch),
+        beside("enqueue, 8 callers, one by one", |r| r.single, |r| r.raw_single),
+        beside(DRAIN, |r| r.drain, |r| r.raw_drain),
+        beside(DRAIN_LANES, |r| r.lanes, |r| r.raw_drain),
+        beside(DRAIN_COMPLETING, |r| r.completing, |r| r.raw_completing),
+        Measure::new("WAL of a drained job", "bytes", median(each(|r| r.wal_bytes))),
     ];
     for (rate, names) in [
         (50, ["start after enqueue at 50/s, p50", "p95", "p99"]),
@@ -178,7 +148,7 @@ async fn measure(options: &Options, server: &Server) -> anyhow::Result<Vec<Measu
         0 => "drain beside 1 M finished and 200 k future".to_owned(),
         waiting => format!("drain beside 1 M finished, 200 k future and {waiting} waiting"),
     };
-    measures.push(Measure::new(beside, "/s", self::median(full)).against(self::median(bare)));
+    measures.push(Measure::in_rounds(beside, "/s", full, bare));
     Ok(measures)
 }
 
@@ -188,8 +158,11 @@ async fn drains(server: &Server, options: &Options) -> anyhow::Result<Vec<Measur
     let is_wanted = |sort| only.is_none_or(|only| only == sort);
     let (mut plain, mut lanes, mut bare) = (Vec::new(), Vec::new(), Vec::new());
     let (mut completing, mut bare_completing) = (Vec::new(), Vec::new());
-    for _ in 0..options.drains {
-        if is_wanted(Drain::Plain) || is_wanted(Drain::Lanes) {
+    let is_batched = is_wanted(Drain::Plain) || is_wanted(Drain::Lanes);
+    for round in 0..options.drains {
+        // Now the one goes first, now the other: what the first leaves behind for the second weighs on both.
+        let bare_first = round % 2 == 0;
+        if is_batched && bare_first {
             bare.push(bare_drain(server, jobs).await?);
         }
         if is_wanted(Drain::Plain) {
@@ -197,6 +170,9 @@ async fn drains(server: &Server, options: &Options) -> anyhow::Result<Vec<Measur
         }
         if is_wanted(Drain::Lanes) {
             lanes.push(workload::drain(server, jobs, Lanes::Own, Handlers::ReturnOk).await?);
+        }
+        if is_batched && !bare_first {
+            bare.push(bare_drain(server, jobs).await?);
         }
         if is_wanted(Drain::Completing) {
             bare_completing.push(bare_completing_drain(server, jobs).await?);
@@ -212,11 +188,11 @@ async fn drains(server: &Server, options: &Options) -> anyhow::Result<Vec<Measur
     Ok(measured.flat_map(|(what, drains, bare)| compare(what, drains, bare)).collect())
 }
 
-/// The medians of drains beside those of bare loops. What the bare loop takes of something stands in the column of limits.
+/// Drains beside the bare loops of their rounds. What the bare loop takes of something stands in the column of limits.
 fn compare(what: &str, drains: &[Drained], bare: &[Drained]) -> Vec<Measure> {
     let line = |part: &str, unit, pick: fn(&Drained) -> f64| {
-        let median = |drains: &[Drained]| median(drains.iter().map(pick).collect());
-        Measure::new(format!("{what}{part}"), unit, median(drains)).against(median(bare))
+        let each = |drains: &[Drained]| drains.iter().map(pick).collect();
+        Measure::in_rounds(format!("{what}{part}"), unit, each(drains), each(bare))
     };
     let mut measures = vec![
         line("", "/s", |drained| drained.per_sec),
@@ -293,9 +269,4 @@ async fn round(server: &Server, jobs: usize) -> anyhow::Result<Round> {
         completing,
         raw_completing,
     })
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
