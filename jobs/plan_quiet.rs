@@ -40,7 +40,7 @@ async fn plan(app: &App, due: &DueDelivery) -> Result<(), Failure> {
     let mut tx = app.begin().await?;
     store::links::lock_of_users(&mut tx, &[&due.user_id]).await?;
     if let Some(delivery) = quiet_deliveries::lock_due(&mut tx, due.id).await? {
-        proactive::plan_waiting(&mut tx, &app.settings, &delivery).await?;
+        proactive::plan_after_wait(&mut tx, &app.settings, &delivery).await?;
     }
     Ok(tx.commit().await?)
 }

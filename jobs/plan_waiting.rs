@@ -14,7 +14,7 @@ pub async fn run(job: PlanWaiting, app: App, attempt: Attempt) -> Result<(), Fai
     let mut tx = app.begin().await?;
     store::links::lock_of_users(&mut tx, &[&job.user]).await?;
     for delivery in store::proactive_deliveries::lock_waiting(&mut tx, &job.user).await? {
-        proactive::plan_waiting(&mut tx, &app.settings, &delivery).await?;
+        proactive::plan_after_wait(&mut tx, &app.settings, &delivery).await?;
     }
     attempt.complete(&mut tx).await?;
     tx.commit().await?;

@@ -6,7 +6,7 @@
 //! has its outcome already is left alone.
 
 use channel::app::App;
-use channel::conversation::{browser_session, quiet_time};
+use channel::conversation::{browser_session, debounce};
 use channel::inbound::commands::Command;
 use channel::inbound::moderation::ModerationVerdict;
 use channel::inbound::{admission, claims};
@@ -109,8 +109,8 @@ async fn decide(
     }
     let conversation = store::conversations::of_user(tx, &link.user_id).await?;
     store::conversations::lock(tx, conversation).await?;
-    store::messages::accept(tx, message.id, conversation).await?;
-    quiet_time::enqueue_answer(tx, &app.settings.agent, conversation, message.id).await?;
+    store::messages::mark_for_agent(tx, message.id, conversation).await?;
+    debounce::enqueue_answer(tx, &app.settings.agent, conversation, message.id).await?;
     tracing::info!(message.id = message.id.0, "Accepted message {}", message.id);
     Ok(Decision::Yes)
 }

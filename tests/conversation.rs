@@ -79,7 +79,7 @@ async fn an_album_and_its_question_are_one_turn_though_the_process_dies_meanwhil
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_answer_is_due_when_the_quiet_time_after_the_last_message_ends() {
+async fn the_answer_is_due_when_the_debounce_after_the_last_message_ends() {
     let app = TestApp::start_with(&[
         ("CLOUDYBOT__AGENT__DEBOUNCE", "1h"),
         ("CLOUDYBOT__AGENT__DEBOUNCE_CAP", "90m"),
@@ -116,7 +116,7 @@ async fn the_answer_is_due_when_the_quiet_time_after_the_last_message_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_waits_for_the_quiet_time_and_for_nothing_else() {
+async fn an_answer_waits_for_the_debounce_and_for_nothing_else() {
     let app = TestApp::start_with(&[
         ("CLOUDYBOT__AGENT__DEBOUNCE", "1500ms"),
         ("CLOUDYBOT__AGENT__DEBOUNCE_CAP", "6s"),

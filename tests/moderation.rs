@@ -87,7 +87,7 @@ async fn in_the_mode_log_nothing_is_held_up() {
 
 const ACCEPTED: &str = "SELECT count(*) FROM channel_messages WHERE accepted_at IS NOT NULL";
 
-/// An album of three whose first part has passed a moderator who takes a permit for each answer. The quiet time is over, and the answer has looked.
+/// An album of three whose first part has passed a moderator who takes a permit for each answer. The debounce is over, and the answer has looked.
 async fn album(told: Arc<Semaphore>, answers: [(u16, Value); 3], timeout: &str) -> (TestApp, Gateway) {
     let moderator = Gateway::held(told.clone(), answers).await;
     let app = TestApp::start_with(&[
@@ -107,7 +107,7 @@ async fn album(told: Arc<Semaphore>, answers: [(u16, Value); 3], timeout: &str) 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_album_is_one_turn_though_the_moderator_takes_longer_than_the_quiet_time() {
+async fn an_album_is_one_turn_though_the_moderator_takes_longer_than_the_debounce() {
     let told = Arc::new(Semaphore::new(0));
     let (app, moderator) = album(told.clone(), [judged(false), judged(true), judged(false)], "60s").await;
     let waits = "SELECT count(*) FROM queue.jobs WHERE kind = 'answer' AND snoozes > 0";

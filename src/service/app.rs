@@ -207,7 +207,7 @@ pub(crate) async fn secret_keys(config: &Config, pg: &Connections) -> anyhow::Re
                 .context("the database keeps an empty secret key; set CLOUDYBOT_SECRET_KEY")?
         }
     };
-    store::keys_in_use::accept(&mut conn, &keys).await?;
+    store::keys_in_use::check_and_remember(&mut conn, &keys).await?;
     Ok(keys)
 }
 

@@ -116,7 +116,7 @@ pub async fn check(conn: &mut PgConnection, keys: &SecretKeys) -> Result<(), Key
 ///
 /// # Errors
 /// As [`check`].
-pub async fn accept(conn: &mut PgConnection, keys: &SecretKeys) -> Result<(), KeysError> {
+pub async fn check_and_remember(conn: &mut PgConnection, keys: &SecretKeys) -> Result<(), KeysError> {
     check(conn, keys).await?;
     sqlx::query(
         "INSERT INTO channel_secret_keys (fingerprint) SELECT unnest($1::TEXT[])

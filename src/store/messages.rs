@@ -80,7 +80,7 @@ pub async fn admit(conn: &mut PgConnection, id: MessageId) -> sqlx::Result<()> {
 }
 
 /// Marks a message for the agent, in this conversation. False: it is marked already, or has ended.
-pub async fn accept(
+pub async fn mark_for_agent(
     conn: &mut PgConnection,
     id: MessageId,
     conversation_id: ConversationId,

@@ -25,9 +25,9 @@ text_enum! {
     }
 }
 
-/// What a proof of acceptance led to.
+/// What storing a SID of a chunk came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Accepted {
+pub enum SidOutcome {
     /// The chunk has this SID now.
     Stored,
     /// It had it already.
@@ -99,7 +99,12 @@ pub async fn trace(conn: &mut PgConnection, id: ChunkId, attempt: i32) -> sqlx::
 
 /// Stores that Twilio accepted this chunk under this SID. This is proof, so it also applies to a chunk that had ended
 /// without proof. The caller holds the chunk's lock.
-pub async fn accept(conn: &mut PgConnection, id: ChunkId, attempt: i32, sid: &str) -> sqlx::Result<Accepted> {
+pub async fn store_sid(
+    conn: &mut PgConnection,
+    id: ChunkId,
+    attempt: i32,
+    sid: &str,
+) -> sqlx::Result<SidOutcome> {
     let known: Option<String> = sqlx::query_scalar("SELECT sid FROM channel_chunks WHERE id = $1")
         .bind(id)
         .fetch_one(&mut *conn)
@@ -113,11 +118,11 @@ pub async fn accept(conn: &mut PgConnection, id: ChunkId, attempt: i32, sid: &st
     if let Some(owner) = owner {
         // Two chunks with the same text to the same person were in doubt: the other chunk adopted this message, and
         // this chunk will adopt the next one. Or Twilio answered with the wrong message.
-        return Ok(Accepted::AnothersSid { owner });
+        return Ok(SidOutcome::AnothersSid { owner });
     }
     end(conn, id, attempt, SendOutcome::Accepted, Some(sid), None, None).await?;
     match known {
-        Some(first_sid) if first_sid == sid => return Ok(Accepted::Already),
+        Some(first_sid) if first_sid == sid => return Ok(SidOutcome::Already),
         Some(first_sid) => {
             sqlx::query("INSERT INTO channel_double_sends (sid, chunk_id, first_sid) VALUES ($1, $2, $3) ON CONFLICT (sid) DO NOTHING")
                 .bind(sid)
@@ -125,7 +130,7 @@ pub async fn accept(conn: &mut PgConnection, id: ChunkId, attempt: i32, sid: &st
                 .bind(&first_sid)
                 .execute(conn)
                 .await?;
-            return Ok(Accepted::DoubleSend { first_sid });
+            return Ok(SidOutcome::DoubleSend { first_sid });
         }
         None => {}
     }
@@ -138,7 +143,7 @@ pub async fn accept(conn: &mut PgConnection, id: ChunkId, attempt: i32, sid: &st
     .bind(sid)
     .execute(conn)
     .await?;
-    Ok(Accepted::Stored)
+    Ok(SidOutcome::Stored)
 }
 
 /// sending → planned: this attempt is proven not to have reached Twilio (`not_sent`), two lists did not have it (`missed`), or Twilio refused the

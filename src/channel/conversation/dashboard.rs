@@ -7,7 +7,7 @@ use store::dashboard_messages;
 use store::ids::{ConversationId, MessageId};
 use store::messages::MessageOutcome;
 
-use super::quiet_time;
+use super::debounce;
 use crate::app::Settings;
 use crate::inbound::commands::Command;
 use crate::kinds::EndBrowserSession;
@@ -41,7 +41,7 @@ pub async fn take_in(
             let outcome = MessageOutcome::Keyword;
             dashboard_messages::answer(tx, conversation, message, outcome, texts::STOP_IN_DASHBOARD).await?;
         }
-        _ => quiet_time::enqueue_answer(tx, &settings.agent, conversation, message).await?,
+        _ => debounce::enqueue_answer(tx, &settings.agent, conversation, message).await?,
     }
     Ok(Some(message))
 }

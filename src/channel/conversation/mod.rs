@@ -16,14 +16,14 @@ pub mod browser_session;
 mod contact;
 /// What is written in the dashboard.
 pub mod dashboard;
+/// When the agent is asked.
+pub mod debounce;
 /// The word that an answer takes longer.
 pub mod delay_notice;
 /// What an agent is told of a conversation before a turn.
 pub mod memory;
 /// Messages in words.
 pub mod message_text;
-/// When the agent is asked.
-pub mod quiet_time;
 /// Plans a reply.
 pub mod replies;
 /// What the agent is asked in a turn.

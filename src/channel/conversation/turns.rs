@@ -13,7 +13,7 @@ use super::agent_health::AgentIdentity;
 use super::agents::{self, UsersAgent};
 use super::apology::{Cause, apologise};
 use super::turn_budget::TurnBudget;
-use super::{agent_failures, delay_notice, quiet_time, typing, unsaved_replies};
+use super::{agent_failures, debounce, delay_notice, typing, unsaved_replies};
 use crate::app::App;
 use crate::kinds::Answer;
 
@@ -114,7 +114,7 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<OpenedTurn>, Failure
         tx.commit().await?;
         return Ok(None);
     }
-    if let Some(pause) = quiet_time::pause(app, &mut tx, &messages).await? {
+    if let Some(pause) = debounce::pause(app, &mut tx, &messages).await? {
         tx.commit().await?;
         return Err(Failure::Snooze(pause));
     }

@@ -128,7 +128,7 @@ async fn store(queue: &Queue, pg: &Connections, mut messages: Vec<Waiting>) -> R
         };
         outcomes.push((one.place, TakenIn::New(id)));
         let receive = NewJob::of(&ReceiveMessage { message: id }).lane(lanes::inbound(one.address_id));
-        let planning = waiting_user.map(|user| intake::plan_waiting(user, one.address_id));
+        let planning = waiting_user.map(|user| intake::plan_waiting_job(user, one.address_id));
         let trace = messages[one.place].trace;
         jobs.extend(planning.into_iter().chain([receive]).map(|job| match trace {
             Some(trace) => job.trace(trace),

@@ -62,7 +62,7 @@ pub async fn take_in(
     };
     // What waited for this person to write can be planned now.
     if let Some(user) = waiting_user {
-        tx.enqueue(plan_waiting(user, address_id)).await?;
+        tx.enqueue(plan_waiting_job(user, address_id)).await?;
     }
     // Where the account's own opt-out handling is on, Twilio has understood the word, perhaps in another language, and has answered it.
     let answered = message.opt_out_type.is_some();
@@ -121,7 +121,7 @@ async fn writer(tx: &mut Transaction, settings: &Settings, names: &[Name]) -> Re
     Ok(found.address.id)
 }
 
-/// Plans what waited for this user to write.
-pub fn plan_waiting(user: String, address_id: AddressId) -> NewJob {
+/// The job that plans what waited for this user to write.
+pub fn plan_waiting_job(user: String, address_id: AddressId) -> NewJob {
     NewJob::of(&PlanWaiting { user }).lane(lanes::proactive(address_id))
 }

@@ -12,7 +12,7 @@ use store::addresses::Name;
 use store::chunks::{Chunk, End};
 use store::deliveries::Obstacle;
 use store::ids::ChunkId;
-use store::send_attempts::Accepted;
+use store::send_attempts::SidOutcome;
 use twilio::errors::ErrorClass;
 use twilio::message::{MessageContent, OutboundMessage};
 use twilio::sending::SendError;
@@ -98,7 +98,9 @@ async fn attempt(app: &App, job_attempt: Option<&Attempt>, chunk: &Chunk) -> Res
     };
     match sent {
         Ok(accepted) => {
-            if let Err(failure) = accept(app, job_attempt, chunk.id, attempt.number, &accepted.sid).await {
+            if let Err(failure) =
+                store_acceptance(app, job_attempt, chunk.id, attempt.number, &accepted.sid).await
+            {
                 return Ok(Attempted::Failed(Judgement { failure, sender_refused: false }));
             }
             tracing::info!(chunk.id = chunk.id.0, sid = accepted.sid, "Twilio accepted chunk {}", chunk.id);
@@ -166,7 +168,7 @@ async fn mark(
 
 /// Stores that Twilio has the chunk under this SID: with the job's completion, if a job sends the chunk. An answer that is known must not be lost to a
 /// passing fault of the database, or it would take two lists and a minute to find it again.
-pub async fn accept(
+pub async fn store_acceptance(
     app: &App,
     job_attempt: Option<&Attempt>,
     chunk_id: ChunkId,
@@ -175,7 +177,7 @@ pub async fn accept(
 ) -> Result<(), Failure> {
     let mut pause = Duration::from_millis(50);
     for last in [false, false, false, false, false, true] {
-        match try_accept(app, job_attempt, chunk_id, attempt, sid).await {
+        match try_to_store_acceptance(app, job_attempt, chunk_id, attempt, sid).await {
             Ok(Proof::Stored) => return Ok(()),
             Ok(Proof::None) => return Err(Failure::Snooze(app.settings.sending.until_looked_up())),
             Err(failure) if last => return Err(failure),
@@ -190,7 +192,7 @@ pub async fn accept(
     Ok(())
 }
 
-async fn try_accept(
+async fn try_to_store_acceptance(
     app: &App,
     job_attempt: Option<&Attempt>,
     chunk_id: ChunkId,
@@ -199,9 +201,9 @@ async fn try_accept(
 ) -> Result<Proof, Failure> {
     let mut tx = app.begin().await?;
     let Some(chunk) = store::chunks::lock(&mut tx, chunk_id).await? else { return Ok(Proof::Stored) };
-    match acceptance::accept(&mut tx, &app.settings, chunk_id, attempt, sid).await? {
-        Accepted::Stored | Accepted::Already | Accepted::DoubleSend { .. } => {}
-        Accepted::AnothersSid { owner } => {
+    match acceptance::record(&mut tx, &app.settings, chunk_id, attempt, sid).await? {
+        SidOutcome::Stored | SidOutcome::Already | SidOutcome::DoubleSend { .. } => {}
+        SidOutcome::AnothersSid { owner } => {
             let reason = format!("Twilio gave it the SID {sid}, which is chunk {owner}'s");
             store::in_doubt::raise(&mut tx, chunk_id, attempt, &reason).await?;
             tx.commit().await?;

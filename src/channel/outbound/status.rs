@@ -5,7 +5,7 @@ use outside::words;
 use queue::transaction::Transaction;
 use store::chunks::{Chunk, ChunkState};
 use store::ids::{ChunkId, DeliveryId};
-use store::send_attempts::Accepted;
+use store::send_attempts::SidOutcome;
 use store::twilio_statuses::TwilioStatus;
 use twilio::errors::ErrorClass;
 
@@ -80,16 +80,16 @@ pub async fn apply(
         return Ok(None);
     }
     let attempt = report.attempt.unwrap_or(chunk.attempt);
-    match acceptance::accept(tx, settings, chunk.id, attempt, report.sid).await? {
-        Accepted::DoubleSend { .. } => {}
+    match acceptance::record(tx, settings, chunk.id, attempt, report.sid).await? {
+        SidOutcome::DoubleSend { .. } => {}
         // The message is what another chunk was taken to be, so its fate is that chunk's.
-        Accepted::AnothersSid { owner } => {
+        SidOutcome::AnothersSid { owner } => {
             if let Some(owner) = store::chunks::lock(tx, owner).await? {
                 move_chunk(tx, settings, report, &owner).await?;
                 go_on_after(tx, &owner).await?;
             }
         }
-        Accepted::Stored | Accepted::Already => move_chunk(tx, settings, report, &chunk).await?,
+        SidOutcome::Stored | SidOutcome::Already => move_chunk(tx, settings, report, &chunk).await?,
     }
     if let Some(address_id) = person {
         opt_out(tx, &settings.secret_keys, address_id, OptOut::Provider(report.error_code)).await?;

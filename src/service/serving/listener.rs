@@ -27,7 +27,7 @@ pub(crate) async fn serve(
     let shared = Shared { router: router.with_state(()), limits, stop: stop.clone() };
     let accepting = async {
         loop {
-            let (stream, local) = accept(&listener, &places).await;
+            let (stream, local) = next_connection(&listener, &places).await;
             let place = places.take().await;
             tokio::spawn(connection::serve(stream, local, place, shared.clone()));
         }
@@ -38,7 +38,7 @@ pub(crate) async fn serve(
 }
 
 /// The next connection, with the address of ours that it reached.
-async fn accept(listener: &TcpListener, places: &Places) -> (TcpStream, SocketAddr) {
+async fn next_connection(listener: &TcpListener, places: &Places) -> (TcpStream, SocketAddr) {
     loop {
         match accept_once(listener).await {
             Ok(accepted) => return accepted,

@@ -164,7 +164,9 @@ async fn whatever_happens_to_a_chunk_its_proof_stands_and_the_counters_are_right
                 0 | 1 => drop(send_attempts::begin(&mut conn, id, PERSON, 20.0, None).await.unwrap()),
                 2 if before.attempt > 0 => {
                     sids += 1;
-                    send_attempts::accept(&mut conn, id, before.attempt, &format!("SM{sids}")).await.unwrap();
+                    send_attempts::store_sid(&mut conn, id, before.attempt, &format!("SM{sids}"))
+                        .await
+                        .unwrap();
                 }
                 3 => drop(
                     send_attempts::return_to_planned(&mut conn, id, before.attempt, Unsent::Missed, "missed")

@@ -35,7 +35,7 @@ use store::ids::{AddressId, ChunkId, ConversationId, MessageId};
 use store::messages::{self, MessageOutcome};
 use store::migrations::{self, MigrationError};
 use store::planned_chunks::NewChunk;
-use store::send_attempts::{self, Accepted, Unsent};
+use store::send_attempts::{self, SidOutcome, Unsent};
 use store::{addresses, alerts, conversations, links, turn_attempts, turns, twilio_statuses, users};
 
 pub(crate) static SCHEMA: Schema<'static> =
@@ -91,7 +91,7 @@ impl Tables {
         let Inserted::New { id, .. } = arrivals::insert(&mut conn, new).await.unwrap() else {
             panic!("{sid} is new")
         };
-        messages::accept(&mut conn, id, conversation_id).await.unwrap();
+        messages::mark_for_agent(&mut conn, id, conversation_id).await.unwrap();
         id
     }
 
@@ -343,11 +343,11 @@ async fn a_second_sid_for_one_chunk_is_a_double_send() {
     let chunk = tables.sending_chunk().await;
     let mut conn = tables.pg.acquire().await.unwrap();
 
-    assert_eq!(send_attempts::accept(&mut conn, chunk, 1, "SM1").await.unwrap(), Accepted::Stored);
-    assert_eq!(send_attempts::accept(&mut conn, chunk, 1, "SM1").await.unwrap(), Accepted::Already);
+    assert_eq!(send_attempts::store_sid(&mut conn, chunk, 1, "SM1").await.unwrap(), SidOutcome::Stored);
+    assert_eq!(send_attempts::store_sid(&mut conn, chunk, 1, "SM1").await.unwrap(), SidOutcome::Already);
     assert_eq!(
-        send_attempts::accept(&mut conn, chunk, 1, "SM2").await.unwrap(),
-        Accepted::DoubleSend { first_sid: "SM1".into() }
+        send_attempts::store_sid(&mut conn, chunk, 1, "SM2").await.unwrap(),
+        SidOutcome::DoubleSend { first_sid: "SM1".into() }
     );
 
     let owned =
@@ -373,7 +373,7 @@ async fn statuses_only_move_a_chunk_forward() {
     for (number, (statuses, expected)) in cases.into_iter().enumerate() {
         let chunk = tables.sending_chunk().await;
         let mut conn = tables.pg.acquire().await.unwrap();
-        send_attempts::accept(&mut conn, chunk, 1, &format!("SM{number}")).await.unwrap();
+        send_attempts::store_sid(&mut conn, chunk, 1, &format!("SM{number}")).await.unwrap();
         for status in statuses {
             twilio_statuses::apply(&mut conn, chunk, status, None, None).await.unwrap();
         }
@@ -388,7 +388,7 @@ async fn a_failure_in_the_middle_cancels_the_rest_of_its_delivery() {
     let mut conn = tables.pg.acquire().await.unwrap();
 
     send_attempts::begin(&mut conn, ids[0], PERSON, 20.0, None).await.unwrap();
-    send_attempts::accept(&mut conn, ids[0], 1, "SM1").await.unwrap();
+    send_attempts::store_sid(&mut conn, ids[0], 1, "SM1").await.unwrap();
     send_attempts::begin(&mut conn, ids[1], PERSON, 20.0, None).await.unwrap();
     chunks::end(&mut conn, ids[1], End::Failed, Some(63024), "refused").await.unwrap();
     let delivery = chunks::get(&mut conn, ids[0]).await.unwrap().unwrap().delivery_id;

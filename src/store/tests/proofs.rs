@@ -3,7 +3,7 @@
 use store::chunks::{self, End};
 use store::ids::ChunkId;
 use store::in_doubt;
-use store::send_attempts::{self, Accepted, Unsent};
+use store::send_attempts::{self, SidOutcome, Unsent};
 
 use crate::{PERSON, Tables};
 
@@ -35,7 +35,7 @@ async fn a_sid_proves_a_send_that_was_thought_missed() {
     let mut conn = tables.pg.acquire().await.unwrap();
     send_attempts::return_to_planned(&mut conn, chunk, 1, Unsent::Missed, "missed").await.unwrap();
 
-    assert_eq!(send_attempts::accept(&mut conn, chunk, 1, "SM1").await.unwrap(), Accepted::Stored);
+    assert_eq!(send_attempts::store_sid(&mut conn, chunk, 1, "SM1").await.unwrap(), SidOutcome::Stored);
 
     assert_eq!(send_attempts::begin(&mut conn, chunk, PERSON, 20.0, None).await.unwrap(), None);
     assert_eq!(attempt(&tables).await, ("accepted".to_owned(), Some("SM1".to_owned())));
@@ -49,7 +49,7 @@ async fn a_sid_proves_a_send_that_was_given_up() {
         let mut conn = tables.pg.acquire().await.unwrap();
         chunks::end(&mut conn, chunk, end, None, "given up").await.unwrap();
 
-        assert_eq!(send_attempts::accept(&mut conn, chunk, 1, "SM1").await.unwrap(), Accepted::Stored);
+        assert_eq!(send_attempts::store_sid(&mut conn, chunk, 1, "SM1").await.unwrap(), SidOutcome::Stored);
 
         assert_eq!(tables.state(chunk).await, "accepted", "{end:?}");
         assert_eq!(attempt(&tables).await, ("accepted".to_owned(), Some("SM1".to_owned())), "{end:?}");
@@ -61,11 +61,11 @@ async fn the_first_sid_stands_and_a_second_one_is_kept_once() {
     let tables = Tables::new().await;
     let chunk = tables.sending_chunk().await;
     let mut conn = tables.pg.acquire().await.unwrap();
-    send_attempts::accept(&mut conn, chunk, 1, "SM1").await.unwrap();
+    send_attempts::store_sid(&mut conn, chunk, 1, "SM1").await.unwrap();
 
     for _ in 0..2 {
-        let double = Accepted::DoubleSend { first_sid: "SM1".to_owned() };
-        assert_eq!(send_attempts::accept(&mut conn, chunk, 1, "SM2").await.unwrap(), double);
+        let double = SidOutcome::DoubleSend { first_sid: "SM1".to_owned() };
+        assert_eq!(send_attempts::store_sid(&mut conn, chunk, 1, "SM2").await.unwrap(), double);
     }
 
     assert_eq!(chunks::find_by_sid(&mut conn, "SM1").await.unwrap(), Some(chunk));

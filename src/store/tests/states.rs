@@ -170,7 +170,7 @@ async fn a_message_ends_once_and_in_a_turn_with_the_turn_alone() {
     assert!(messages::fail_unanswered(&mut conn, ended, "its job died").await.unwrap());
 
     assert!(!messages::fail_unanswered(&mut conn, ended, "again").await.unwrap());
-    assert!(!messages::accept(&mut conn, ended, conversation).await.unwrap());
+    assert!(!messages::mark_for_agent(&mut conn, ended, conversation).await.unwrap());
     assert!(!messages::fail_unanswered(&mut conn, in_a_turn, "its job died").await.unwrap());
     assert!(messages::unanswered(&mut conn, conversation).await.unwrap().is_empty());
 }

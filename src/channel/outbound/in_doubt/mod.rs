@@ -55,7 +55,7 @@ pub async fn resolve(app: &App, attempt: &Attempt, chunk: &Chunk) -> Result<(), 
     match find(app, chunk, started_at, earliest).await? {
         ListVerdict::Found(sid) => {
             tracing::info!(chunk.id = chunk.id.0, sid, "Found chunk {} in Twilio's list", chunk.id);
-            return sending::accept(app, Some(attempt), chunk.id, chunk.attempt, &sid).await;
+            return sending::store_acceptance(app, Some(attempt), chunk.id, chunk.attempt, &sid).await;
         }
         ListVerdict::Unproven(reason) => return leave_in_doubt(app, attempt, chunk, earliest, reason).await,
         ListVerdict::Missed => {}

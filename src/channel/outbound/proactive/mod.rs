@@ -144,7 +144,7 @@ pub async fn plan_all(
 
 /// Plans a delivery that has waited for the person's message, which has come, or for quiet hours, which have ended. The caller holds the locks of address
 /// and delivery.
-pub async fn plan_waiting(
+pub async fn plan_after_wait(
     tx: &mut Transaction,
     settings: &Settings,
     delivery: &Delivery,

@@ -36,7 +36,7 @@ impl WrongTokens {
         free_at - now
     }
 
-    /// Counts a wrong token. True: it is the first after a quiet time.
+    /// Counts a wrong token. True: it is the first after an interval without any.
     fn count(&mut self) -> bool {
         match &mut self.untold {
             Some(untold) => {
@@ -50,7 +50,7 @@ impl WrongTokens {
         }
     }
 
-    /// What is to be told at the end of an interval; `None`: it was quiet, and so the next one is told at once.
+    /// What is to be told at the end of an interval; `None`: there was none, and so the next one is told at once.
     fn tell(&mut self) -> Option<u64> {
         let told = self.untold.filter(|untold| *untold > 0);
         self.untold = told.map(|_| 0);
@@ -78,7 +78,7 @@ impl Refusals {
     }
 }
 
-/// A line for each interval until one was quiet.
+/// A line for each interval until one had none.
 async fn tell(part: &'static str, state: Arc<Mutex<WrongTokens>>) {
     loop {
         tokio::time::sleep(TELL_EVERY).await;
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!((waits[0], waits[1], waits[3]), (PACE, PACE * 2, PACE * 4));
         assert!(waits.is_sorted());
         assert_eq!(waits[99], LONGEST);
-        assert_eq!(state.wait(now + LONGEST), PACE, "after a quiet time all is forgotten");
+        assert_eq!(state.wait(now + LONGEST), PACE, "after a while without any all is forgotten");
     }
 
     #[test]
@@ -119,6 +119,6 @@ mod tests {
 
         assert_eq!(first, [true, false, false, false]);
         assert_eq!((state.tell(), state.tell()), (Some(3), None));
-        assert!(state.count(), "after a quiet interval the next one is told at once");
+        assert!(state.count(), "after an interval without any the next one is told at once");
     }
 }

@@ -1,4 +1,4 @@
-//! When the agent is asked: when the person has been quiet for a while, so that an album, or a picture and the question about it, is one turn.
+//! The debounce: the agent is asked when the person has written nothing for a while, so that an album, or a picture and the question about it, is one turn.
 
 use std::time::Duration;
 
@@ -23,10 +23,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// What the decision about a message takes beside the moderator.
 const DECISION: Duration = Duration::from_secs(1);
 
-/// After the quiet time nobody waits longer for decisions, however many messages wait for theirs.
+/// After the debounce nobody waits longer for decisions, however many messages wait for theirs.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// Enqueues the `answer` of a message that was just accepted. It is due when the quiet time ends, and so is then the one that waits already. Every message has its own: one that commits while the agent is being asked would be lost with a shared one. The caller holds the
+/// Enqueues the `answer` of a message that was just accepted. It is due when the debounce ends, and so is then the one that waits already. Every message has its own: one that commits while the agent is being asked would be lost with a shared one. The caller holds the
 /// conversation's lock.
 pub async fn enqueue_answer(
     tx: &mut Transaction,
@@ -50,7 +50,7 @@ pub async fn enqueue_answer(
 }
 
 /// How long the answer to these accepted messages has to wait. `None`: what was written is complete. Messages of the same phone that have arrived and
-/// are not decided yet count as well, since a moderator may take longer than the quiet time; each is waited for as long as its decision may take.
+/// are not decided yet count as well, since a moderator may take longer than the debounce; each is waited for as long as its decision may take.
 /// The caller holds the conversation's lock.
 pub(super) async fn pause(
     app: &App,
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_within_the_quiet_time_belongs_to_it_within_the_cap() {
+    fn what_follows_within_the_debounce_belongs_to_it_within_the_cap() {
         let picture = || json!({ "NumMedia": "1" });
         for (messages, ends_ms) in [
             (vec![text(0)], 1500),
@@ -208,7 +208,7 @@ mod tests {
         let decided = arrived(0, Some(2000));
         for (case, others, now_ms, pause_ms) in [
             ("nothing else came", vec![], 1500, None),
-            ("it is quiet only since the second", vec![arrived(1400, None)], 2000, Some(900)),
+            ("the debounce starts anew with the second", vec![arrived(1400, None)], 2000, Some(900)),
             ("the second is being decided", vec![arrived(300, None)], 2100, Some(500)),
             ("its decision is nearly late", vec![arrived(300, None)], 7800, Some(200)),
             ("its decision is too late", vec![arrived(300, None)], 8000, None),
