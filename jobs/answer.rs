@@ -3,7 +3,7 @@
 //! Enqueued by `receive_message` and by the dashboard for every accepted message, in the conversation's lane. It takes all unanswered messages into one
 //! turn, so the jobs of messages that are in a turn already end at once. Enqueues a `send_chunk` for each chunk of the reply or apology, and one for the
 //! word that it takes longer; when the job itself gives up, `apologise` follows. An administrator's retry enqueues one that answers a failed turn's
-//! messages once more. After a crash it runs again and finds its turn: the agent is called once more, visibly as the next attempt, but only while no
+//! messages once more. After a crash it runs again and finds its turn: the agent is called once more, visibly as the next call, but only while no
 //! reply is stored and none is in hand.
 
 use agent::error::AgentError;
@@ -92,22 +92,22 @@ async fn fail(
     store::addresses::lock_of_conversation(&mut tx, turn.conversation_id).await?;
     store::conversations::lock(&mut tx, turn.conversation_id).await?;
     let now_is = store::turns::running(&mut tx, turn.conversation_id).await?;
-    let Some(now_is) = now_is.filter(|now_is| (now_is.id, now_is.attempt) == (turn.id, turn.attempt)) else {
+    let Some(now_is) = now_is.filter(|now_is| (now_is.id, now_is.calls) == (turn.id, turn.calls)) else {
         // Our lease was lost, and whoever has the job now has gone on with the turn.
         return Ok(error.into());
     };
-    let tries = store::turn_attempts::end(&mut tx, turn, &error.to_string()).await?;
+    let tries = store::agent_calls::end(&mut tx, turn, &error.to_string()).await?;
     let meaning = agent_failures::meaning(&error);
-    let calls = if meaning == Meaning::NotBegun { tries } else { turn.attempt };
+    let calls = if meaning == Meaning::NotBegun { tries } else { turn.calls };
     let pause = agent_failures::pause(&error, calls);
     let budget = TurnBudget::of(&mut tx, &app.settings.agent, &now_is).await?;
     let is_last = match meaning {
         Meaning::NotBegun => false,
-        Meaning::Passing => turn.attempt >= i32::from(app.settings.agent.attempts),
+        Meaning::Passing => turn.calls >= i32::from(app.settings.agent.attempts),
         Meaning::Lasting => true,
     };
     // The turn counts its calls and keeps the wait: whatever moves the job, the agent is not asked before, and the job does not use itself up.
-    store::turn_attempts::put_off(&mut tx, turn, meaning == Meaning::NotBegun, pause.as_secs_f64()).await?;
+    store::agent_calls::put_off(&mut tx, turn, meaning == Meaning::NotBegun, pause.as_secs_f64()).await?;
     if is_last || pause >= budget.left() {
         let agent = agent_health::trouble(&error).map(|trouble| (identity, trouble));
         apologise(app, &mut tx, turn, Cause { reason: &error.to_string(), agent }).await?;

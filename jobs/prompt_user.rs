@@ -134,12 +134,12 @@ async fn fail(
         slot_users::count_run(&mut tx, slot.id, &job.user, true).await?;
     }
     let now_is = store::turns::running(&mut tx, turn.conversation_id).await?;
-    if now_is.is_none_or(|now_is| (now_is.id, now_is.attempt) != (turn.id, turn.attempt)) {
+    if now_is.is_none_or(|now_is| (now_is.id, now_is.calls) != (turn.id, turn.calls)) {
         // Somebody wrote and was not kept waiting any longer, or our lease was lost; it begins anew.
         tx.commit().await?;
         return Err(error.into());
     }
-    let tries = store::turn_attempts::end(&mut tx, turn, &reason).await?;
+    let tries = store::agent_calls::end(&mut tx, turn, &reason).await?;
     let pause = agent_failures::pause(&error, if began { *runs } else { tries });
     let ends_at = duty::expires_at(slot, definition);
     let budget = TurnBudget::until(&mut tx, &app.settings.agent, turn, ends_at).await?;
@@ -150,7 +150,7 @@ async fn fail(
     };
     if !is_last && pause < budget.left() {
         // The turn holds nobody up meanwhile: the person may chat.
-        store::turn_attempts::put_off(&mut tx, turn, !began, pause.as_secs_f64()).await?;
+        store::agent_calls::put_off(&mut tx, turn, !began, pause.as_secs_f64()).await?;
         agent_health::note_wait(app, &mut tx, identity, &budget, &error).await?;
         tx.commit().await?;
         tracing::info!(
@@ -209,7 +209,7 @@ async fn open_turn(job: &PromptUser, app: &App) -> Result<Option<OpenedPrompt>, 
     }
     if runs >= i32::from(app.settings.agent.attempts) {
         // The last call was cut short, by a crash or a lost lease.
-        let reason = store::turn_attempts::last_error(&mut tx, turn.id).await?;
+        let reason = store::agent_calls::last_error(&mut tx, turn.id).await?;
         let reason = reason.as_deref().unwrap_or(agent_failures::CUT_SHORT);
         store::turns::fail(&mut tx, turn.id, reason).await?;
         slot_users::end_asked(&mut tx, slot.id, &came_to(job, PartOutcome::AgentFailed, reason)).await?;
@@ -224,7 +224,7 @@ async fn open_turn(job: &PromptUser, app: &App) -> Result<Option<OpenedPrompt>, 
         return Err(Failure::Snooze(pause));
     }
     slot_users::count_run(&mut tx, slot.id, &job.user, false).await?;
-    let turn = if is_new { turn } else { store::turn_attempts::count(&mut tx, turn.id).await? };
+    let turn = if is_new { turn } else { store::agent_calls::count(&mut tx, turn.id).await? };
     tx.commit().await?;
     let prompt = definition.content.prompt.as_deref().unwrap_or_default();
     let prompt = duty::filled(slot.moment, &definition, &user, prompt);

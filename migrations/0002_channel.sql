@@ -268,7 +268,7 @@ CREATE TABLE channel_turns (
     slot_id         BIGINT REFERENCES channel_slots (id),  -- the slot that asked for it; NULL: somebody wrote
     retry_of        BIGINT REFERENCES channel_turns (id),  -- the failed turn whose messages this one answers; NULL: it is nobody's successor
     state           TEXT NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'replied', 'silent', 'failed')), -- running until it ends once, for good
-    attempt         INTEGER NOT NULL DEFAULT 1 CHECK (attempt >= 0), -- calls of the agent, counted before each call; one that began no run is given back
+    calls           INTEGER NOT NULL DEFAULT 1 CHECK (calls >= 0), -- calls of the agent, counted before each call; one that began no run is given back
     ask_again_at    TIMESTAMPTZ,                           -- after a failed call: the agent is not asked before; NULL: a call is under way
     told_at         TIMESTAMPTZ,                           -- when the person was told that it takes longer, once; NULL: not yet
     agent           TEXT NOT NULL,                         -- which agent was asked: echo, openclaw, none; channel: the channel itself answered; or which schedule spoke
@@ -295,15 +295,15 @@ CREATE INDEX channel_turns_unusual_of ON channel_turns (conversation_id, state, 
 CREATE INDEX channel_turns_outage ON channel_turns (outage_id, conversation_id) WHERE outage_id IS NOT NULL;
 CREATE INDEX channel_turns_failed_in_outage ON channel_turns (finished_at, id) WHERE outage_id IS NOT NULL;
 
--- Each call of the agent within a turn; a second one after a crash is seen here as attempt 2.
-CREATE TABLE channel_turn_attempts (
+-- Each call of the agent within a turn; a second one after a crash is seen here as call 2.
+CREATE TABLE channel_agent_calls (
     turn_id    BIGINT NOT NULL REFERENCES channel_turns (id), -- of which turn
-    attempt    INTEGER NOT NULL,                           -- from 1
+    call       INTEGER NOT NULL,                           -- from 1
     tries      INTEGER NOT NULL DEFAULT 1,                 -- how often it was asked under this number: more than once while no run began
     started_at TIMESTAMPTZ NOT NULL DEFAULT now(),         -- before the latest of these calls
     ended_at   TIMESTAMPTZ,                                -- NULL after a crash: nobody was there to write it
     error      TEXT,                                       -- why the call failed
-    PRIMARY KEY (turn_id, attempt)
+    PRIMARY KEY (turn_id, call)
 );
 
 -- What people wrote.
@@ -466,7 +466,7 @@ ALTER TABLE channel_deliveries ADD FOREIGN KEY (resent_from) REFERENCES channel_
 CREATE UNIQUE INDEX channel_deliveries_resent_from ON channel_deliveries (resent_from) WHERE resent_from IS NOT NULL;
 
 -- Each attempt to send a chunk. `in_doubt` is an attempt of which nobody knows whether Twilio took it.
-CREATE TABLE channel_chunk_attempts (
+CREATE TABLE channel_send_attempts (
     chunk_id      BIGINT NOT NULL REFERENCES channel_chunks (id), -- of which chunk
     attempt       INTEGER NOT NULL,                        -- from 1
     started_at    TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- before the request; Twilio's list is searched from here
@@ -509,7 +509,7 @@ CREATE TABLE channel_slot_users (
     user_id     TEXT NOT NULL,                             -- for whom; no reference, since it outlives the user
     outcome     TEXT NOT NULL CHECK (outcome IN ('asked', 'agent_failed', 'planned', 'blocked', 'empty')), -- asked: the agent is at work on it
     reason      TEXT,                                      -- why it came to nothing
-    attempt     INTEGER NOT NULL DEFAULT 1,                -- how often the agent was given this part, retries by hand included
+    times_given INTEGER NOT NULL DEFAULT 1,                -- how often the agent was given this part, retries by hand included
     runs        INTEGER NOT NULL DEFAULT 0 CHECK (runs >= 0), -- calls of the agent since it was given this part, counted as those of a turn
     delivery_id UUID REFERENCES channel_deliveries (id),   -- the WhatsApp copy, whose own state tells the rest
     schedule    TEXT,                                      -- of the slot, where users go by zones of their own; NULL: one zone, by hand, or handed on by a failed slot

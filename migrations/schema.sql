@@ -33,6 +33,17 @@ CREATE TABLE channel_addresses (
 );
 CREATE INDEX channel_addresses_merged ON channel_addresses USING btree (merged_into) WHERE (merged_into IS NOT NULL);
 
+CREATE TABLE channel_agent_calls (
+    turn_id BIGINT NOT NULL,
+    call INTEGER NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 1,
+    started_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now(),
+    ended_at TIMESTAMP WITH TIME ZONE,
+    error TEXT,
+    FOREIGN KEY (turn_id) REFERENCES channel_turns(id),
+    PRIMARY KEY (turn_id, call)
+);
+
 CREATE TABLE channel_agent_outages (
     id BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY,
     agent TEXT NOT NULL,
@@ -88,22 +99,6 @@ CREATE TABLE channel_changed_ids (
 );
 CREATE INDEX channel_changed_ids_newcomer ON channel_changed_ids USING btree (newcomer_id);
 CREATE INDEX channel_changed_ids_seen ON channel_changed_ids USING btree (seen_at);
-
-CREATE TABLE channel_chunk_attempts (
-    chunk_id BIGINT NOT NULL,
-    attempt INTEGER NOT NULL,
-    started_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(),
-    deadline_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    outcome TEXT,
-    sid TEXT,
-    error_code INTEGER,
-    error_message TEXT,
-    first_miss_at TIMESTAMP WITH TIME ZONE,
-    traceparent TEXT,
-    CHECK ((outcome = ANY (ARRAY['accepted'::text, 'refused'::text, 'not_sent'::text, 'in_doubt'::text, 'missed'::text]))),
-    FOREIGN KEY (chunk_id) REFERENCES channel_chunks(id),
-    PRIMARY KEY (chunk_id, attempt)
-);
 
 CREATE TABLE channel_chunks (
     id BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -417,6 +412,22 @@ CREATE TABLE channel_secrets (
     PRIMARY KEY (name)
 );
 
+CREATE TABLE channel_send_attempts (
+    chunk_id BIGINT NOT NULL,
+    attempt INTEGER NOT NULL,
+    started_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(),
+    deadline_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    outcome TEXT,
+    sid TEXT,
+    error_code INTEGER,
+    error_message TEXT,
+    first_miss_at TIMESTAMP WITH TIME ZONE,
+    traceparent TEXT,
+    CHECK ((outcome = ANY (ARRAY['accepted'::text, 'refused'::text, 'not_sent'::text, 'in_doubt'::text, 'missed'::text]))),
+    FOREIGN KEY (chunk_id) REFERENCES channel_chunks(id),
+    PRIMARY KEY (chunk_id, attempt)
+);
+
 CREATE TABLE channel_sender_moves (
     id BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY,
     noticed_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(),
@@ -439,7 +450,7 @@ CREATE TABLE channel_slot_users (
     user_id TEXT NOT NULL,
     outcome TEXT NOT NULL,
     reason TEXT,
-    attempt INTEGER NOT NULL DEFAULT 1,
+    times_given INTEGER NOT NULL DEFAULT 1,
     runs INTEGER NOT NULL DEFAULT 0,
     delivery_id UUID,
     schedule TEXT,
@@ -497,17 +508,6 @@ CREATE TABLE channel_status_callbacks (
 CREATE INDEX channel_status_callbacks_chunk ON channel_status_callbacks USING btree (chunk_id) WHERE (chunk_id IS NOT NULL);
 CREATE INDEX channel_status_callbacks_sid ON channel_status_callbacks USING btree (sid);
 
-CREATE TABLE channel_turn_attempts (
-    turn_id BIGINT NOT NULL,
-    attempt INTEGER NOT NULL,
-    tries INTEGER NOT NULL DEFAULT 1,
-    started_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now(),
-    ended_at TIMESTAMP WITH TIME ZONE,
-    error TEXT,
-    FOREIGN KEY (turn_id) REFERENCES channel_turns(id),
-    PRIMARY KEY (turn_id, attempt)
-);
-
 CREATE TABLE channel_turns (
     id BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY,
     conversation_id BIGINT NOT NULL,
@@ -515,7 +515,7 @@ CREATE TABLE channel_turns (
     slot_id BIGINT,
     retry_of BIGINT,
     state TEXT NOT NULL DEFAULT 'running'::text,
-    attempt INTEGER NOT NULL DEFAULT 1,
+    calls INTEGER NOT NULL DEFAULT 1,
     ask_again_at TIMESTAMP WITH TIME ZONE,
     told_at TIMESTAMP WITH TIME ZONE,
     agent TEXT NOT NULL,
@@ -529,7 +529,7 @@ CREATE TABLE channel_turns (
     finished_at TIMESTAMP WITH TIME ZONE,
     CHECK (((state = 'replied'::text) = (reply IS NOT NULL))),
     CHECK (((state = 'running'::text) = (finished_at IS NULL))),
-    CHECK ((attempt >= 0)),
+    CHECK ((calls >= 0)),
     CHECK ((channel = ANY (ARRAY['whatsapp'::text, 'dashboard'::text]))),
     CHECK ((no_apology = ANY (ARRAY['retried'::text, 'same_outage'::text]))),
     CHECK ((state = ANY (ARRAY['running'::text, 'replied'::text, 'silent'::text, 'failed'::text]))),

@@ -184,7 +184,7 @@ async fn many_chat_at_once(
     };
     let most = chats.iter().map(|chat| at_once(chat.began)).max().unwrap();
     assert!((TOGETHER..=WORKERS).contains(&most), "{most} turns at a time");
-    assert_eq!(app.count("SELECT max(attempt)::BIGINT FROM channel_turns").await, Some(1));
+    assert_eq!(app.count("SELECT max(calls)::BIGINT FROM channel_turns").await, Some(1));
     assert!(!app.logged().contains("Lost the lease"));
     for number in 0..people {
         let replies = app.said_to(&person(number));
@@ -333,7 +333,7 @@ async fn what_a_gateway_quotes_of_a_message_is_in_no_log_alert_or_table_of_error
     app.drained().await;
 
     let kept = [
-        app.text("SELECT string_agg(error, '|') FROM channel_turn_attempts").await,
+        app.text("SELECT string_agg(error, '|') FROM channel_agent_calls").await,
         app.text("SELECT string_agg(error, '|') FROM channel_turns").await,
         app.text("SELECT string_agg(error, '|') FROM queue.attempts").await,
         app.text("SELECT string_agg(reason, '|') FROM queue.dead").await,

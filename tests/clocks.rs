@@ -71,7 +71,7 @@ async fn a_wrong_clock_changes_nothing(offset: &str) {
     all_goes_on(&app, "while it is wrong").await;
     nothing_lies_in_the_future(&app).await;
     let late = "SELECT (1000 * max(extract(epoch FROM t.started_at - c.send_at)))::BIGINT
-        FROM channel_chunk_attempts t JOIN channel_chunks c ON c.id = t.chunk_id WHERE t.attempt = 1";
+        FROM channel_send_attempts t JOIN channel_chunks c ON c.id = t.chunk_id WHERE t.attempt = 1";
     let late = app.count(late).await.unwrap();
     assert!(late < 2500, "a chunk left {late} ms after its moment");
     let told = "SELECT count(*) FROM channel_alerts WHERE cause = 'clock'";

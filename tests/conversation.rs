@@ -132,8 +132,8 @@ async fn an_answer_waits_for_the_debounce_and_for_nothing_else() {
     let asked = "SELECT min(1000 * extract(epoch FROM t.started_at - m.received_at))::BIGINT
                  FROM channel_turns t JOIN channel_messages m ON m.turn_id = t.id";
     let sent = "SELECT min(1000 * extract(epoch FROM s.started_at - a.ended_at))::BIGINT
-                FROM channel_turn_attempts a JOIN channel_deliveries d ON d.turn_id = a.turn_id
-                JOIN channel_chunks c ON c.delivery_id = d.id JOIN channel_chunk_attempts s ON s.chunk_id = c.id";
+                FROM channel_agent_calls a JOIN channel_deliveries d ON d.turn_id = a.turn_id
+                JOIN channel_chunks c ON c.delivery_id = d.id JOIN channel_send_attempts s ON s.chunk_id = c.id";
     let (asked, sent) = (app.count(asked).await.unwrap(), app.count(sent).await.unwrap());
     assert!((1500..1900).contains(&asked), "{asked} ms from the webhook to the agent");
     assert!(sent < 400, "{sent} ms from the answer to Twilio");
@@ -190,10 +190,7 @@ async fn an_agent_that_fails_three_times_leads_to_one_apology() {
 
     assert_eq!(replies[0].body, "Sorry, I couldn't finish that. Please try again.");
     assert_eq!(all[1].body, "You said: still there?");
-    assert_eq!(
-        app.count("SELECT count(*) FROM channel_turn_attempts WHERE error IS NOT NULL").await,
-        Some(3)
-    );
+    assert_eq!(app.count("SELECT count(*) FROM channel_agent_calls WHERE error IS NOT NULL").await, Some(3));
     assert_eq!(app.text("SELECT outcome FROM channel_messages ORDER BY id LIMIT 1").await, "failed");
     app.drained().await;
     assert_eq!(app.sandbox.sent_to(PERSON).len(), 2);

@@ -165,5 +165,5 @@ async fn a_stop_lets_running_work_end_and_a_start_goes_on() {
     app.drained_well().await;
 
     assert_eq!(app.sandbox.sent_to(PERSON).len(), 1);
-    assert_eq!(app.count("SELECT max(attempt)::BIGINT FROM channel_turns").await, Some(1));
+    assert_eq!(app.count("SELECT max(calls)::BIGINT FROM channel_turns").await, Some(1));
 }

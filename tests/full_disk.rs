@@ -115,7 +115,7 @@ async fn while_the_disk_is_full_webhooks_are_refused_and_afterwards_nothing_is_l
         app.count("SELECT count(*) FROM channel_messages WHERE outcome IS DISTINCT FROM 'answered'").await,
         Some(0)
     );
-    assert_eq!(app.count("SELECT count(*) FROM channel_turn_attempts WHERE attempt > 1").await, Some(0));
+    assert_eq!(app.count("SELECT count(*) FROM channel_agent_calls WHERE call > 1").await, Some(0));
     let sent = i64::try_from(app.sandbox.sent_to(PERSON).len()).unwrap();
     assert_eq!(app.count("SELECT count(*) FROM channel_chunks WHERE sid IS NOT NULL").await, Some(sent));
     assert_eq!(app.count("SELECT count(*) FROM channel_chunks WHERE sid IS NULL").await, Some(0));

@@ -77,7 +77,7 @@ async fn an_answer_whose_send_is_in_doubt_is_found_by_what_was_sent() {
 
     ask(&app).await;
     app.until("the send is in doubt", async || {
-        app.count("SELECT count(*) FROM channel_chunk_attempts WHERE outcome = 'in_doubt'").await == Some(1)
+        app.count("SELECT count(*) FROM channel_send_attempts WHERE outcome = 'in_doubt'").await == Some(1)
     })
     .await;
     app.sandbox.set_faults(Faults { callback_lost: 1.0, ..Faults::default() });

@@ -44,7 +44,7 @@ async fn nul_in_a_refusal_of_twilios_ends_the_chunk() {
     app.drained().await;
 
     assert_eq!(app.text("SELECT concat(state, ' ', attempt) FROM channel_chunks").await, "failed 1");
-    let refused = "SELECT concat(outcome, ' ', error_code) FROM channel_chunk_attempts";
+    let refused = "SELECT concat(outcome, ' ', error_code) FROM channel_send_attempts";
     assert_eq!(app.text(refused).await, "refused 21617");
     assert!(app.text("SELECT reason FROM queue.dead").await.contains("too long"));
 }

@@ -22,7 +22,7 @@ async fn known_by_both(env: &[(&str, &str)]) -> TestApp {
 
 /// How each attempt at the last reply ended.
 async fn attempts(app: &TestApp) -> String {
-    app.text("SELECT coalesce(string_agg(coalesce(outcome, '-'), ' ' ORDER BY attempt), '') FROM channel_chunk_attempts WHERE chunk_id = (SELECT max(id) FROM channel_chunks)").await
+    app.text("SELECT coalesce(string_agg(coalesce(outcome, '-'), ' ' ORDER BY attempt), '') FROM channel_send_attempts WHERE chunk_id = (SELECT max(id) FROM channel_chunks)").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,7 +70,7 @@ async fn a_process_that_dies_between_the_id_and_the_number_sends_once() {
 
     app.inject(&[("From", HIDDEN), ("Body", "two")]).await;
     app.until("the id was refused", async || {
-        app.count("SELECT count(*) FROM channel_chunk_attempts WHERE outcome = 'refused'").await == Some(1)
+        app.count("SELECT count(*) FROM channel_send_attempts WHERE outcome = 'refused'").await == Some(1)
     })
     .await;
     app.kill();

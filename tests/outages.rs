@@ -58,7 +58,7 @@ async fn answered_once(app: &TestApp, reply: &str) {
     app.drained_well().await;
     assert_eq!(app.said_to(PERSON), [reply]);
     assert_eq!(
-        app.count("SELECT count(*) FROM channel_turn_attempts").await,
+        app.count("SELECT count(*) FROM channel_agent_calls").await,
         Some(1),
         "the agent was called again"
     );

@@ -309,7 +309,7 @@ async fn a_duty_that_gave_up_goes_on_in_another_slot_while_its_time_lasts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_prompt_that_gave_up_is_another_attempt_of_its_users_part() {
+async fn a_prompt_that_gave_up_is_asked_again_for_its_users_part() {
     let app = TestApp::start().await;
     let breaks = "CREATE FUNCTION broken() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'broken'; END $$;
         CREATE TRIGGER broken BEFORE INSERT ON channel_turns FOR EACH ROW EXECUTE FUNCTION broken()";
@@ -321,7 +321,7 @@ async fn a_prompt_that_gave_up_is_another_attempt_of_its_users_part() {
     app.drained_well().await;
 
     assert!(app.said_to(PERSON)[0].contains("Weather?"));
-    assert_eq!(app.text("SELECT outcome || attempt FROM channel_slot_users").await, "planned2");
+    assert_eq!(app.text("SELECT outcome || times_given FROM channel_slot_users").await, "planned2");
     assert_eq!(app.text("SELECT state FROM channel_slots").await, "failed", "what has ended stays as it is");
 }
 

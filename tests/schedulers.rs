@@ -273,7 +273,7 @@ async fn a_prompt_that_is_held_up_keeps_nobody_waiting_who_chats() {
     // The process dies, and its pool is paused: nobody will end the prompt's turn.
     app.kill();
     assert!(app.command(&["jobs", "pause", "pool", "prompts"]).await.0);
-    sqlx::query("UPDATE channel_turn_attempts SET started_at = started_at - INTERVAL '1 minute'")
+    sqlx::query("UPDATE channel_agent_calls SET started_at = started_at - INTERVAL '1 minute'")
         .execute(&app.pg)
         .await
         .unwrap();

@@ -21,7 +21,7 @@ async fn one_reply_despite(faults: Faults, still_faulty: impl AsyncFn(&TestApp))
 async fn first_attempt_is(app: &TestApp, outcome: &'static str) {
     app.until("the first attempt has ended", async || {
         let ended: Option<Option<String>> =
-            sqlx::query_scalar("SELECT outcome FROM channel_chunk_attempts WHERE attempt = 1")
+            sqlx::query_scalar("SELECT outcome FROM channel_send_attempts WHERE attempt = 1")
                 .fetch_optional(&app.pg)
                 .await
                 .unwrap();
@@ -37,7 +37,7 @@ async fn a_send_that_was_turned_away_is_sent_again() {
     let app = one_reply_despite(faults, async |app: &TestApp| first_attempt_is(app, "not_sent").await).await;
 
     assert_eq!(
-        app.text("SELECT string_agg(outcome, ' ' ORDER BY attempt) FROM channel_chunk_attempts").await,
+        app.text("SELECT string_agg(outcome, ' ' ORDER BY attempt) FROM channel_send_attempts").await,
         "not_sent accepted"
     );
 }
@@ -84,7 +84,7 @@ async fn a_send_is_found_under_the_other_spelling_of_its_number() {
 
     app.inject(&[("From", MEXICAN), ("Body", "Hello")]).await;
     app.until("the send is in doubt", async || {
-        app.count("SELECT count(*) FROM channel_chunk_attempts WHERE outcome = 'in_doubt'").await == Some(1)
+        app.count("SELECT count(*) FROM channel_send_attempts WHERE outcome = 'in_doubt'").await == Some(1)
     })
     .await;
     app.sandbox.set_faults(Faults { filed_short: 1.0, callback_lost: 1.0, ..Faults::default() });
@@ -220,10 +220,10 @@ async fn a_send_that_never_arrived_is_sent_again_after_two_lists_without_it() {
     let app = one_reply_despite(faults, async |app: &TestApp| first_attempt_is(app, "in_doubt").await).await;
 
     assert_eq!(
-        app.text("SELECT string_agg(outcome, ' ' ORDER BY attempt) FROM channel_chunk_attempts").await,
+        app.text("SELECT string_agg(outcome, ' ' ORDER BY attempt) FROM channel_send_attempts").await,
         "missed accepted"
     );
-    let apart = app.count("SELECT (extract(epoch FROM b.started_at - a.first_miss_at) * 1000)::BIGINT FROM channel_chunk_attempts a, channel_chunk_attempts b WHERE a.attempt = 1 AND b.attempt = 2").await;
+    let apart = app.count("SELECT (extract(epoch FROM b.started_at - a.first_miss_at) * 1000)::BIGINT FROM channel_send_attempts a, channel_send_attempts b WHERE a.attempt = 1 AND b.attempt = 2").await;
     assert!(apart >= Some(500), "the lists were {apart:?} ms apart");
 }
 

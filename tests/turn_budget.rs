@@ -1,4 +1,4 @@
-//! The time for a turn: a gateway that is away or wants us to wait costs no attempt, and when the time is over there is one apology. Whoever waits is told once.
+//! The time for a turn: a gateway that is away or wants us to wait uses up no call, and when the time is over there is one apology. Whoever waits is told once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ async fn apology(app: &TestApp, gateway: &Gateway, requests: usize) -> Value {
 /// Waits until the agent was asked so often under one number, and is left alone.
 async fn tried(app: &TestApp, times: i64) {
     app.until("the agent is asked again", async || {
-        let tries = "SELECT max(a.tries)::BIGINT FROM channel_turn_attempts a JOIN channel_turns t ON t.id = a.turn_id WHERE t.ask_again_at IS NOT NULL";
+        let tries = "SELECT max(a.tries)::BIGINT FROM channel_agent_calls a JOIN channel_turns t ON t.id = a.turn_id WHERE t.ask_again_at IS NOT NULL";
         app.count(tries).await >= Some(times)
     })
     .await;
@@ -61,7 +61,7 @@ async fn a_gateway_that_is_away_for_some_seconds_is_asked_once_and_nobody_reads_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn waits_that_a_gateway_asks_for_are_kept_and_cost_no_attempt() {
+async fn waits_that_a_gateway_asks_for_are_kept_and_use_up_no_call() {
     let gateway = Gateway::chatting(|_, before| match before {
         0 => Run::NotReady(2),
         1 => Run::Busy(3),

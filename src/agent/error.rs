@@ -74,7 +74,7 @@ pub enum AgentErrorClass {
     Transient,
     /// Ask again when the gateway wants it.
     RateLimited,
-    /// Ask again; no run has begun, so this was no attempt.
+    /// Ask again; no run has begun, so this call does not count.
     Unavailable,
     /// Do not ask again: the gateway has done so.
     GaveUp,

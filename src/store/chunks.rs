@@ -106,7 +106,7 @@ pub async fn get(conn: &mut PgConnection, id: ChunkId) -> sqlx::Result<Option<Ch
                 d.quiet_rule IS NOT NULL AS has_quiet_rule, d.expires_at, clock_timestamp() AS now
          FROM channel_chunks c JOIN channel_deliveries d ON d.id = c.delivery_id
          LEFT JOIN channel_links l ON l.id = d.link_id
-         LEFT JOIN channel_chunk_attempts a ON a.chunk_id = c.id AND a.attempt = c.attempt
+         LEFT JOIN channel_send_attempts a ON a.chunk_id = c.id AND a.attempt = c.attempt
          WHERE c.id = $1",
     )
     .bind(id)

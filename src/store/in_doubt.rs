@@ -46,7 +46,7 @@ pub async fn raise(conn: &mut PgConnection, id: ChunkId, attempt: i32, error: &s
 /// is the first.
 pub async fn note_miss(conn: &mut PgConnection, id: ChunkId, attempt: i32) -> sqlx::Result<f64> {
     sqlx::query_scalar(
-        "UPDATE channel_chunk_attempts
+        "UPDATE channel_send_attempts
          SET first_miss_at = coalesce(first_miss_at, statement_timestamp()), outcome = coalesce(outcome, 'in_doubt')
          WHERE chunk_id = $1 AND attempt = $2
          RETURNING greatest(0, extract(epoch FROM statement_timestamp() - first_miss_at))::DOUBLE PRECISION",
@@ -65,7 +65,7 @@ pub async fn rivals(
 ) -> sqlx::Result<Vec<(Option<String>, DateTime<Utc>)>> {
     sqlx::query_as(
         "SELECT CASE WHEN c.form = 'text' THEN c.body END, a.started_at
-         FROM channel_chunks c JOIN channel_deliveries d ON d.id = c.delivery_id JOIN channel_chunk_attempts a ON a.chunk_id = c.id AND a.attempt = 1
+         FROM channel_chunks c JOIN channel_deliveries d ON d.id = c.delivery_id JOIN channel_send_attempts a ON a.chunk_id = c.id AND a.attempt = 1
          WHERE c.state IN ('sending', 'unknown') AND c.sid IS NULL AND c.id <> $1 AND d.address_id = $2",
     )
     .bind(id)
@@ -78,7 +78,7 @@ pub async fn rivals(
 pub async fn open(conn: &mut PgConnection) -> sqlx::Result<Vec<Doubt>> {
     sqlx::query_as(
         "SELECT c.id, c.delivery_id, c.index, c.state, c.attempt, c.sent_to, coalesce(c.error_message, a.error_message) AS error_message
-         FROM channel_chunks c LEFT JOIN channel_chunk_attempts a ON a.chunk_id = c.id AND a.attempt = c.attempt
+         FROM channel_chunks c LEFT JOIN channel_send_attempts a ON a.chunk_id = c.id AND a.attempt = c.attempt
          WHERE c.state IN ('sending', 'unknown') AND (c.state = 'unknown' OR c.deadline_at < now()) ORDER BY c.id LIMIT 200",
     )
     .fetch_all(conn)

@@ -5,6 +5,8 @@
 
 /// WhatsApp people.
 pub mod addresses;
+/// Calls of the agent within a turn.
+pub mod agent_calls;
 /// When an agent answered nobody.
 pub mod agent_outages;
 /// What a person must look at.
@@ -105,8 +107,6 @@ pub mod statement_settings;
 pub mod status_callbacks;
 /// States, reasons and outcomes.
 pub mod text_enum;
-/// Calls of the agent within a turn.
-pub mod turn_attempts;
 /// Turns and messages as administrators look at them.
 pub mod turn_records;
 /// Runs of the agent.

@@ -42,7 +42,7 @@ pub async fn lock_due(conn: &mut PgConnection, id: DeliveryId) -> sqlx::Result<O
 pub async fn has_begun(conn: &mut PgConnection, id: DeliveryId) -> sqlx::Result<bool> {
     sqlx::query_scalar(
         "SELECT EXISTS (SELECT FROM channel_chunks c WHERE c.delivery_id = $1 AND (c.state NOT IN ('planned', 'blocked')
-             OR EXISTS (SELECT FROM channel_chunk_attempts a WHERE a.chunk_id = c.id AND a.outcome IS DISTINCT FROM 'not_sent' AND a.outcome IS DISTINCT FROM 'refused')))",
+             OR EXISTS (SELECT FROM channel_send_attempts a WHERE a.chunk_id = c.id AND a.outcome IS DISTINCT FROM 'not_sent' AND a.outcome IS DISTINCT FROM 'refused')))",
     )
     .bind(id)
     .fetch_one(conn)

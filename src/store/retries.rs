@@ -274,7 +274,7 @@ pub async fn part_of(
 /// Gives a user's part of a slot to the agent once more. False: the agent has not failed for this user.
 pub async fn ask_again(conn: &mut PgConnection, slot_id: SlotId, user_id: &str) -> sqlx::Result<bool> {
     let done = sqlx::query(
-        "UPDATE channel_slot_users SET outcome = 'asked', reason = NULL, attempt = attempt + 1, runs = 0
+        "UPDATE channel_slot_users SET outcome = 'asked', reason = NULL, times_given = times_given + 1, runs = 0
          WHERE slot_id = $1 AND user_id = $2 AND outcome = 'agent_failed'",
     )
     .bind(slot_id)

@@ -1,4 +1,4 @@
-//! `channel_chunk_attempts`: each is one try to hand a chunk to Twilio.
+//! `channel_send_attempts`: each is one try to hand a chunk to Twilio.
 //!
 //! `sending` is committed before the request, so whoever finds it later knows that Twilio may have the message. From there a chunk
 //! leaves only with proof: an answer, a callback, Twilio's own list, or two lists that do not have it.
@@ -11,7 +11,7 @@ use crate::text_enum::text_enum;
 
 text_enum! {
     /// What an attempt to send a chunk came to.
-    pub enum SendOutcome in ["channel_chunk_attempts.outcome"] {
+    pub enum SendOutcome in ["channel_send_attempts.outcome"] {
         /// Twilio has the message.
         Accepted = "accepted",
         /// Twilio refused it.
@@ -75,7 +75,7 @@ pub async fn begin(
     .fetch_optional(&mut *conn)
     .await?;
     let Some((attempt, deadline_at)) = begun else { return Ok(None) };
-    sqlx::query("INSERT INTO channel_chunk_attempts (chunk_id, attempt, deadline_at, traceparent) VALUES ($1, $2, $3, $4)")
+    sqlx::query("INSERT INTO channel_send_attempts (chunk_id, attempt, deadline_at, traceparent) VALUES ($1, $2, $3, $4)")
         .bind(id)
         .bind(attempt)
         .bind(deadline_at)
@@ -88,7 +88,7 @@ pub async fn begin(
 /// The trace of an attempt, which the handling of its status callbacks continues.
 pub async fn trace(conn: &mut PgConnection, id: ChunkId, attempt: i32) -> sqlx::Result<Option<String>> {
     let trace: Option<Option<String>> = sqlx::query_scalar(
-        "SELECT traceparent FROM channel_chunk_attempts WHERE chunk_id = $1 AND attempt = $2",
+        "SELECT traceparent FROM channel_send_attempts WHERE chunk_id = $1 AND attempt = $2",
     )
     .bind(id)
     .bind(attempt)
@@ -175,7 +175,7 @@ pub async fn return_to_planned(
 /// Whether Twilio refused an attempt of a chunk that was planned again.
 pub async fn was_refused(conn: &mut PgConnection, id: ChunkId) -> sqlx::Result<bool> {
     sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM channel_chunk_attempts WHERE chunk_id = $1 AND outcome = 'refused')",
+        "SELECT EXISTS (SELECT FROM channel_send_attempts WHERE chunk_id = $1 AND outcome = 'refused')",
     )
     .bind(id)
     .fetch_one(conn)
@@ -202,7 +202,7 @@ pub(crate) async fn end(
     message: Option<&str>,
 ) -> sqlx::Result<()> {
     sqlx::query(
-        "UPDATE channel_chunk_attempts SET outcome = $3, sid = $4, error_code = $5, error_message = coalesce($6, error_message)
+        "UPDATE channel_send_attempts SET outcome = $3, sid = $4, error_code = $5, error_message = coalesce($6, error_message)
          WHERE chunk_id = $1 AND attempt = $2
            AND (outcome IS NULL OR outcome = 'in_doubt' OR ($3 = 'accepted' AND outcome <> 'accepted'))",
     )

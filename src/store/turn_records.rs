@@ -46,11 +46,11 @@ pub struct TurnRecord {
 
 /// A call of the agent within a turn.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
-pub struct AttemptRecord {
+pub struct CallRecord {
     /// Of which turn.
     pub turn_id: TurnId,
     /// From 1.
-    pub attempt: i32,
+    pub call: i32,
     /// How often the agent was asked under this number: more than once while no run began.
     pub tries: i32,
     /// Before the latest of these calls.
@@ -91,7 +91,7 @@ pub async fn turns(
     let ids = turn_ids(conn, filter).await?;
     sqlx::query_as(
         "SELECT t.id, c.user_id, t.channel, t.state, t.agent, s.schedule, t.started_at, t.finished_at, t.withheld, t.error, t.no_apology,
-                t.attempt AS runs, t.told_at, CASE WHEN t.state = 'running' THEN t.ask_again_at END AS ask_again_at,
+                t.calls AS runs, t.told_at, CASE WHEN t.state = 'running' THEN t.ask_again_at END AS ask_again_at,
                 ARRAY(SELECT m.id FROM channel_messages m WHERE m.turn_id = t.id ORDER BY m.id) AS message_ids
          FROM channel_turns t JOIN channel_conversations c ON c.id = t.conversation_id LEFT JOIN channel_slots s ON s.id = t.slot_id
          WHERE t.id = ANY ($1) ORDER BY t.id DESC",
@@ -158,9 +158,9 @@ where
 }
 
 /// The calls of these turns, in order.
-pub async fn attempts(conn: &mut PgConnection, turn_ids: &[TurnId]) -> sqlx::Result<Vec<AttemptRecord>> {
+pub async fn calls(conn: &mut PgConnection, turn_ids: &[TurnId]) -> sqlx::Result<Vec<CallRecord>> {
     sqlx::query_as(
-        "SELECT turn_id, attempt, tries, started_at, ended_at, error FROM channel_turn_attempts WHERE turn_id = ANY ($1) ORDER BY turn_id, attempt",
+        "SELECT turn_id, call, tries, started_at, ended_at, error FROM channel_agent_calls WHERE turn_id = ANY ($1) ORDER BY turn_id, call",
     )
     .bind(turn_ids)
     .fetch_all(conn)

@@ -7,10 +7,10 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::agent_calls;
 use crate::ids::{ConversationId, MessageId, SlotId, TurnId};
 use crate::messages::{ChannelName, MessageOutcome};
 use crate::text_enum::text_enum;
-use crate::turn_attempts;
 use crate::withheld::WithheldKind;
 
 text_enum! {
@@ -37,7 +37,7 @@ pub struct Turn {
     /// How far it is.
     pub state: TurnState,
     /// Calls of the agent that were counted: each one before it is made.
-    pub attempt: i32,
+    pub calls: i32,
     /// The agent is not asked again before.
     pub ask_again_at: Option<DateTime<Utc>>,
     /// When the person was told that it takes longer.
@@ -62,7 +62,7 @@ impl Turn {
 
 /// The running turn of a conversation: one that a crash or a failed call left behind. The caller holds the conversation's lock.
 pub async fn running(conn: &mut PgConnection, conversation_id: ConversationId) -> sqlx::Result<Option<Turn>> {
-    sqlx::query_as("SELECT id, conversation_id, state, attempt, ask_again_at, told_at, channel, started_at, slot_id, retry_of FROM channel_turns WHERE conversation_id = $1 AND state = 'running'")
+    sqlx::query_as("SELECT id, conversation_id, state, calls, ask_again_at, told_at, channel, started_at, slot_id, retry_of FROM channel_turns WHERE conversation_id = $1 AND state = 'running'")
         .bind(conversation_id)
         .fetch_optional(conn)
         .await
@@ -71,14 +71,14 @@ pub async fn running(conn: &mut PgConnection, conversation_id: ConversationId) -
 /// A turn by its number.
 pub async fn get(conn: &mut PgConnection, id: TurnId) -> sqlx::Result<Option<Turn>> {
     sqlx::query_as(
-        "SELECT id, conversation_id, state, attempt, ask_again_at, told_at, channel, started_at, slot_id, retry_of FROM channel_turns WHERE id = $1",
+        "SELECT id, conversation_id, state, calls, ask_again_at, told_at, channel, started_at, slot_id, retry_of FROM channel_turns WHERE id = $1",
     )
     .bind(id)
     .fetch_optional(conn)
     .await
 }
 
-/// Opens a turn with these messages, at attempt 1. The caller holds the conversation's lock.
+/// Opens a turn with these messages, at its first call. The caller holds the conversation's lock.
 pub async fn begin(
     conn: &mut PgConnection,
     conversation_id: ConversationId,
@@ -86,7 +86,7 @@ pub async fn begin(
     message_ids: &[MessageId],
 ) -> sqlx::Result<Turn> {
     let mut turn: Turn = sqlx::query_as(
-        "INSERT INTO channel_turns (conversation_id, agent) VALUES ($1, $2) RETURNING id, conversation_id, state, attempt, ask_again_at, told_at, channel, started_at, slot_id, retry_of",
+        "INSERT INTO channel_turns (conversation_id, agent) VALUES ($1, $2) RETURNING id, conversation_id, state, calls, ask_again_at, told_at, channel, started_at, slot_id, retry_of",
     )
     .bind(conversation_id)
     .bind(agent)
@@ -111,7 +111,7 @@ pub async fn begin(
     .bind(message_ids)
     .execute(&mut *conn)
     .await?;
-    turn_attempts::note(conn, &turn).await?;
+    agent_calls::note(conn, &turn).await?;
     Ok(turn)
 }
 
@@ -123,7 +123,7 @@ pub async fn begin_again(conn: &mut PgConnection, failed: TurnId, agent: &str) -
          SELECT t.conversation_id, $2, t.channel, t.id FROM channel_turns t
          WHERE t.id = $1 AND t.state = 'failed' AND EXISTS (SELECT FROM channel_messages m WHERE m.turn_id = t.id AND m.outcome = 'failed')
          ON CONFLICT (retry_of) WHERE retry_of IS NOT NULL DO NOTHING
-         RETURNING id, conversation_id, state, attempt, ask_again_at, told_at, channel, started_at, slot_id, retry_of",
+         RETURNING id, conversation_id, state, calls, ask_again_at, told_at, channel, started_at, slot_id, retry_of",
     )
     .bind(failed)
     .bind(agent)
@@ -138,16 +138,16 @@ pub async fn begin_again(conn: &mut PgConnection, failed: TurnId, agent: &str) -
     .bind(turn.id)
     .execute(&mut *conn)
     .await?;
-    turn_attempts::note(conn, &turn).await?;
+    agent_calls::note(conn, &turn).await?;
     Ok(Some(turn))
 }
 
 /// What there is for a slot to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum OfSlot {
-    /// A new turn, at attempt 1.
+    /// A new turn, at its first call.
     Begun(Turn),
-    /// This slot's own turn, which a crash or a failed call left behind; no attempt has been counted.
+    /// This slot's own turn, which a crash or a failed call left behind; no call has been counted.
     LeftBehind(Turn),
     /// Another turn of this conversation runs; nothing was done.
     Busy,
@@ -169,7 +169,7 @@ pub async fn begin_of_slot(
                 fail(conn, turn.id, "its agent was left alone, and another prompt came").await?;
             }
             sqlx::query_as(
-                "INSERT INTO channel_turns (conversation_id, agent, slot_id) VALUES ($1, $2, $3) RETURNING id, conversation_id, state, attempt, ask_again_at, told_at, channel, started_at, slot_id, retry_of",
+                "INSERT INTO channel_turns (conversation_id, agent, slot_id) VALUES ($1, $2, $3) RETURNING id, conversation_id, state, calls, ask_again_at, told_at, channel, started_at, slot_id, retry_of",
             )
             .bind(conversation_id)
             .bind(agent)
@@ -178,7 +178,7 @@ pub async fn begin_of_slot(
             .await?
         }
     };
-    turn_attempts::note(conn, &turn).await?;
+    agent_calls::note(conn, &turn).await?;
     Ok(OfSlot::Begun(turn))
 }
 
@@ -252,7 +252,7 @@ pub async fn fail(conn: &mut PgConnection, id: TurnId, error: &str) -> sqlx::Res
     finish(conn, id, TurnState::Failed, None, Some(error), MessageOutcome::Failed).await
 }
 
-/// Ends a running turn, its last attempt and its messages together.
+/// Ends a running turn, its last call and its messages together.
 async fn finish(
     conn: &mut PgConnection,
     id: TurnId,
@@ -274,8 +274,8 @@ async fn finish(
         return Ok(false);
     }
     sqlx::query(
-        "UPDATE channel_turn_attempts a SET ended_at = clock_timestamp(), error = coalesce(a.error, $2)
-         FROM channel_turns t WHERE t.id = $1 AND a.turn_id = t.id AND a.attempt = t.attempt AND a.ended_at IS NULL",
+        "UPDATE channel_agent_calls a SET ended_at = clock_timestamp(), error = coalesce(a.error, $2)
+         FROM channel_turns t WHERE t.id = $1 AND a.turn_id = t.id AND a.call = t.calls AND a.ended_at IS NULL",
     )
     .bind(id)
     .bind(error)

@@ -118,7 +118,7 @@ async fn steps(pg: &PgPool, after: i64) -> anyhow::Result<()> {
         let sql = format!(
             "SELECT percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY (extract(epoch FROM {to} - {from}) * 1000)::DOUBLE PRECISION), count(*)
              FROM channel_messages m JOIN channel_turns t ON t.id = m.turn_id JOIN channel_deliveries d ON d.turn_id = t.id
-             JOIN channel_chunks c ON c.delivery_id = d.id JOIN channel_chunk_attempts a ON a.chunk_id = c.id AND a.attempt = 1
+             JOIN channel_chunks c ON c.delivery_id = d.id JOIN channel_send_attempts a ON a.chunk_id = c.id AND a.attempt = 1
              WHERE m.id > $1 AND c.accepted_at IS NOT NULL"
         );
         let (at, counted): (Vec<f64>, i64) =

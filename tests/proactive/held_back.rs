@@ -52,7 +52,7 @@ async fn a_pool_that_is_resumed_by_hand_goes_on_and_the_sender_is_tried_at_once(
 
     let still_refused = app.admin(Method::POST, "/jobs/resume", resume.clone()).await;
     app.until("it was refused once more", async || {
-        app.count("SELECT count(*) FROM channel_chunk_attempts WHERE outcome = 'not_sent'").await >= Some(2)
+        app.count("SELECT count(*) FROM channel_send_attempts WHERE outcome = 'not_sent'").await >= Some(2)
     })
     .await;
     is_held_back(&app).await;

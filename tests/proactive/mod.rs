@@ -166,13 +166,13 @@ async fn a_stop_in_the_middle_keeps_the_rest_back() {
     app.replies(PERSON, 3).await;
 
     assert_eq!(app.inject(&[("From", PERSON), ("Body", "STOP")]).await, Some(200));
-    let begun: Vec<i64> = sqlx::query_scalar("SELECT chunk_id FROM channel_chunk_attempts ORDER BY 1")
+    let begun: Vec<i64> = sqlx::query_scalar("SELECT chunk_id FROM channel_send_attempts ORDER BY 1")
         .fetch_all(&app.pg)
         .await
         .unwrap();
     app.drained_well().await;
 
-    let after: Vec<i64> = sqlx::query_scalar("SELECT chunk_id FROM channel_chunk_attempts a JOIN channel_chunks c ON c.id = a.chunk_id WHERE c.meter_proactive ORDER BY 1")
+    let after: Vec<i64> = sqlx::query_scalar("SELECT chunk_id FROM channel_send_attempts a JOIN channel_chunks c ON c.id = a.chunk_id WHERE c.meter_proactive ORDER BY 1")
         .fetch_all(&app.pg)
         .await
         .unwrap();
@@ -295,7 +295,7 @@ async fn a_refused_sender_holds_everything_back_until_a_probe_gets_through() {
         app.count("SELECT count(*) FROM queue.attempts a JOIN queue.jobs j ON j.id = a.job_id WHERE j.kind = 'probe_sender'").await >= Some(2)
     })
     .await;
-    let tries = app.count("SELECT count(*) FROM channel_chunk_attempts").await;
+    let tries = app.count("SELECT count(*) FROM channel_send_attempts").await;
     app.sandbox.set_faults(Faults::default());
     app.drained_well().await;
 

@@ -57,7 +57,7 @@ async fn no_attempt_of_a_thousand_races_begins_after_the_answer_to_a_stop() {
 /// Metered attempts to a person so far.
 async fn attempts(app: &TestApp, person: &str) -> i64 {
     sqlx::query_scalar(
-        "SELECT count(*) FROM channel_chunk_attempts a JOIN channel_chunks c ON c.id = a.chunk_id JOIN channel_deliveries d ON d.id = c.delivery_id
+        "SELECT count(*) FROM channel_send_attempts a JOIN channel_chunks c ON c.id = a.chunk_id JOIN channel_deliveries d ON d.id = c.delivery_id
          WHERE d.user_id = $1 AND c.meter_proactive",
     )
     .bind(person)

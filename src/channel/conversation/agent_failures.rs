@@ -21,7 +21,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 /// What a failed call means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
-    /// No run began: the call was no attempt.
+    /// No run began: the call does not count.
     NotBegun,
     /// A run failed, and another may not.
     Passing,

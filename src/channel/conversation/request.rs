@@ -26,7 +26,7 @@ pub async fn build(app: &App, agent: &Agent, turn: &Turn, messages: &[Said]) -> 
         memory,
         channel: if is_whatsapp { Channel::Whatsapp } else { Channel::Dashboard },
         parts: messages.iter().flat_map(|said| parts(said, &mut fetched, &replied_to)).collect(),
-        is_again: turn.attempt > 1,
+        is_again: turn.calls > 1,
         timeout: app.settings.agent.timeout,
     })
 }
@@ -38,7 +38,7 @@ pub async fn of_prompt(app: &App, agent: &Agent, turn: &Turn, prompt: String) ->
         memory: memory::of(app, agent, turn).await?,
         channel: Channel::Whatsapp,
         parts: vec![TurnPart::Text(prompt)],
-        is_again: turn.attempt > 1,
+        is_again: turn.calls > 1,
         timeout: app.settings.agent.timeout,
     })
 }

@@ -41,7 +41,7 @@ pub struct OpenedTurn {
 
 /// The turn to run: the one that a crash or a failed call left behind, or a new one with every unanswered message. `None`:
 /// somebody's turn has this message already. It is committed before the agent is called, so that a second call is always seen as
-/// a second attempt.
+/// such.
 pub async fn open(app: &App, job: &Answer) -> Result<Option<OpenedTurn>, Failure> {
     let begun = Instant::now();
     let mut tx = app.begin().await?;
@@ -54,7 +54,7 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<OpenedTurn>, Failure
     if let Some(turn) = running.as_ref().filter(|turn| turn.slot_id.is_some()) {
         let at_most = app.settings.agent.timeout + PROMPT_GRACE;
         let is_held_up = turn.is_prompt_at_rest()
-            || store::turn_attempts::is_left_behind(&mut tx, turn, at_most.as_secs_f64()).await?;
+            || store::agent_calls::is_left_behind(&mut tx, turn, at_most.as_secs_f64()).await?;
         if !is_held_up {
             // A schedule's prompt is at work; its own job ends it.
             tx.commit().await?;
@@ -70,7 +70,7 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<OpenedTurn>, Failure
             // No process was there to ask again in time. That was no fault of the agent's, and the person still has no answer.
             budget = budget.extended(app.settings.agent.timeout);
         }
-        if in_hand.is_some() || turn.attempt < i32::from(app.settings.agent.attempts) {
+        if in_hand.is_some() || turn.calls < i32::from(app.settings.agent.attempts) {
             if in_hand.is_none()
                 && let Some(pause) = budget.pause()
             {
@@ -86,14 +86,14 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<OpenedTurn>, Failure
             }
             let turn = match in_hand {
                 Some(_) => turn,
-                None => store::turn_attempts::count(&mut tx, turn.id).await?,
+                None => store::agent_calls::count(&mut tx, turn.id).await?,
             };
             let messages = store::messages::of_turn(&mut tx, turn.id).await?;
             tx.commit().await?;
             return Ok(Some(OpenedTurn { turn, agent, identity, messages, budget, in_hand }));
         }
         // Its last call was cut short, by a crash or a lost lease, before anybody could apologise.
-        let failed = store::turn_attempts::last_error(&mut tx, turn.id).await?;
+        let failed = store::agent_calls::last_error(&mut tx, turn.id).await?;
         let reason = failed.as_deref().unwrap_or(agent_failures::CUT_SHORT);
         let trouble = failed.as_ref().map(|_| (&identity, AgentTrouble::Failing));
         apologise(app, &mut tx, &turn, Cause { reason, agent: trouble }).await?;

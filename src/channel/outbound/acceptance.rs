@@ -14,10 +14,10 @@ pub(crate) async fn record(
     tx: &mut Transaction,
     settings: &Settings,
     chunk_id: ChunkId,
-    attempt: i32,
+    send_attempt: i32,
     sid: &str,
 ) -> Result<SidOutcome, WriteError> {
-    let stored = store::send_attempts::store_sid(tx, chunk_id, attempt, sid).await?;
+    let stored = store::send_attempts::store_sid(tx, chunk_id, send_attempt, sid).await?;
     if let SidOutcome::DoubleSend { first_sid } = &stored {
         let detail = format!("chunk {chunk_id} went out as {first_sid} and again as {sid}");
         alerts::raise(tx, settings, AlertCause::DoubleSend, &detail).await?;

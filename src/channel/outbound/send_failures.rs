@@ -1,4 +1,4 @@
-//! What a failed attempt to send a chunk means for the chunk, its job and the sender.
+//! What a failed send attempt means for the chunk, its job and the sender.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::opt_out::{OptOut, opt_out};
 use crate::outbound::sender;
 
-/// What a failed attempt means.
+/// What a failed send attempt means.
 pub(super) struct Judgement {
     /// For the job.
     pub(super) failure: Failure,
@@ -29,7 +29,7 @@ pub(super) struct Judgement {
 pub(super) async fn judge(
     app: &App,
     chunk: &Chunk,
-    attempt: i32,
+    send_attempt: i32,
     to: &str,
     error: SendError,
 ) -> Result<Judgement, Failure> {
@@ -41,10 +41,11 @@ pub(super) async fn judge(
     let failure = match error {
         SendError::NotSent { class: ErrorClass::DailyCap, .. } => {
             sender_refused = true;
-            hold_back(app, &mut tx, chunk, attempt, &text, app.settings.sending.daily_cap_probe_every).await?
+            hold_back(app, &mut tx, chunk, send_attempt, &text, app.settings.sending.daily_cap_probe_every)
+                .await?
         }
         SendError::NotSent { retry_after, .. } => {
-            store::send_attempts::return_to_planned(&mut tx, chunk.id, attempt, Unsent::NotSent, &text)
+            store::send_attempts::return_to_planned(&mut tx, chunk.id, send_attempt, Unsent::NotSent, &text)
                 .await?;
             retry_after.map_or_else(
                 || Failure::retry(text.clone()),
@@ -52,7 +53,7 @@ pub(super) async fn judge(
             )
         }
         SendError::InDoubt { .. } => {
-            store::in_doubt::raise(&mut tx, chunk.id, attempt, &text).await?;
+            store::in_doubt::raise(&mut tx, chunk.id, send_attempt, &text).await?;
             tracing::warn!(
                 chunk.id = chunk.id.0,
                 "Nobody knows whether Twilio has chunk {}: {text}",
@@ -63,14 +64,15 @@ pub(super) async fn judge(
         // Nothing is wrong with the message: it waits for the operator.
         SendError::Refused { class: ErrorClass::Configuration, .. } => {
             sender_refused = true;
-            hold_back(app, &mut tx, chunk, attempt, &text, app.settings.sending.probe_every).await?
+            hold_back(app, &mut tx, chunk, send_attempt, &text, app.settings.sending.probe_every).await?
         }
         SendError::Refused { class: ErrorClass::DailyCap, .. } => {
             sender_refused = true;
-            hold_back(app, &mut tx, chunk, attempt, &text, app.settings.sending.daily_cap_probe_every).await?
+            hold_back(app, &mut tx, chunk, send_attempt, &text, app.settings.sending.daily_cap_probe_every)
+                .await?
         }
         SendError::Refused { class: ErrorClass::Template, .. } => {
-            store::send_attempts::return_to_planned(&mut tx, chunk.id, attempt, Unsent::NotSent, &text)
+            store::send_attempts::return_to_planned(&mut tx, chunk.id, send_attempt, Unsent::NotSent, &text)
                 .await?;
             alerts::raise(&mut tx, &app.settings, AlertCause::Template, &text).await?;
             Failure::RetryAfter(TEMPLATE_PAUSE, text.clone().into())
@@ -78,8 +80,14 @@ pub(super) async fn judge(
         SendError::Refused { code: Some(code @ NO_NUMBER), .. }
             if !is_number(to) && has_number(&mut tx, address.id).await? =>
         {
-            store::send_attempts::return_to_planned(&mut tx, chunk.id, attempt, Unsent::Refused(code), &text)
-                .await?;
+            store::send_attempts::return_to_planned(
+                &mut tx,
+                chunk.id,
+                send_attempt,
+                Unsent::Refused(code),
+                &text,
+            )
+            .await?;
             tracing::warn!(
                 chunk.id = chunk.id.0,
                 "Twilio takes no message to the person's id; chunk {} goes to the number",
@@ -116,11 +124,11 @@ async fn hold_back(
     app: &App,
     tx: &mut Transaction,
     chunk: &Chunk,
-    attempt: i32,
+    send_attempt: i32,
     reason: &str,
     every: Duration,
 ) -> Result<Failure, Failure> {
-    store::send_attempts::return_to_planned(tx, chunk.id, attempt, Unsent::NotSent, reason).await?;
+    store::send_attempts::return_to_planned(tx, chunk.id, send_attempt, Unsent::NotSent, reason).await?;
     alerts::raise(tx, &app.settings, AlertCause::SenderRefused, reason).await?;
     sender::hold_back(tx, every).await?;
     Ok(Failure::Snooze(Duration::from_secs(1)))

@@ -1,4 +1,4 @@
-//! An attempt to send a chunk: the last look under the person's lock, the mark that Twilio may have it, the request, and what came of it.
+//! A send attempt: the last look under the person's lock, the mark that Twilio may have it, the request, and what came of it.
 //!
 //! `sending` is committed before the request; from there a chunk only leaves with proof.
 
@@ -26,7 +26,7 @@ use crate::lanes;
 /// Has Twilio report again when we are away for a moment, which it does not do by itself. Twilio neither sends nor signs it.
 const OVERRIDES: &str = "#rc=5&rp=all";
 
-/// What an attempt came to, as far as the sender is concerned.
+/// What a send attempt came to, as far as the sender is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
     /// Twilio took it, refused it for what it is, or could not be asked: nothing is wrong with our account.
@@ -39,7 +39,7 @@ pub enum Sent {
 
 /// Sends a planned chunk and stores what came of it, with the job's end.
 pub async fn send(app: &App, job_attempt: &Attempt, chunk: &Chunk) -> Result<(), Failure> {
-    match attempt(app, Some(job_attempt), chunk).await? {
+    match try_to_send(app, Some(job_attempt), chunk).await? {
         Attempted::Done => Ok(()),
         Attempted::Failed(judgement) => Err(judgement.failure),
     }
@@ -53,13 +53,13 @@ pub async fn try_out(app: &App, chunk_id: ChunkId) -> Result<Sent, Failure> {
     if proactive::putting_off::put_off_if_quiet(app, &chunk).await? {
         return Ok(Sent::NotTried);
     }
-    match attempt(app, None, &chunk).await? {
+    match try_to_send(app, None, &chunk).await? {
         Attempted::Failed(judgement) if judgement.sender_refused => Ok(Sent::SenderRefused),
         Attempted::Done | Attempted::Failed(_) => Ok(Sent::Well),
     }
 }
 
-/// What an attempt came to.
+/// What a send attempt came to.
 enum Attempted {
     /// Twilio took the chunk, or it is not to be sent any more.
     Done,
@@ -67,15 +67,15 @@ enum Attempted {
     Failed(Judgement),
 }
 
-async fn attempt(app: &App, job_attempt: Option<&Attempt>, chunk: &Chunk) -> Result<Attempted, Failure> {
+async fn try_to_send(app: &App, job_attempt: Option<&Attempt>, chunk: &Chunk) -> Result<Attempted, Failure> {
     let times = &app.settings.sending;
-    let Some((attempt, to)) = begin(app, chunk).await? else { return Ok(Attempted::Done) };
+    let Some((send_attempt, to)) = begin(app, chunk).await? else { return Ok(Attempted::Done) };
     // The clock starts before the commit that `begin` made could be seen by anybody, so the deadline here is never later than the row's.
     let callback = app.settings.status_callback_url.as_ref().map(|url| {
         // A database that forgets commits may give the chunk's number once more, but not the delivery's random id.
         format!(
             "{url}?chunk={}&attempt={}&delivery={}{OVERRIDES}",
-            chunk.id, attempt.number, chunk.delivery_id
+            chunk.id, send_attempt.number, chunk.delivery_id
         )
     });
     let validity = (chunk.expires_at - chunk.now).num_seconds().clamp(1, 36_000);
@@ -90,16 +90,16 @@ async fn attempt(app: &App, job_attempt: Option<&Attempt>, chunk: &Chunk) -> Res
         status_callback: callback.as_deref(),
         validity_period_secs: u32::try_from(validity).ok(),
     };
-    let sent = if attempt.begun.elapsed() > times.send_start_within {
+    let sent = if send_attempt.begun.elapsed() > times.send_start_within {
         let reason = "the request would have started too late".to_owned();
         Err(SendError::NotSent { reason, retry_after: None, class: ErrorClass::Transient })
     } else {
-        app.twilio.send_whatsapp_message(&message, attempt.begun + times.send_deadline).await
+        app.twilio.send_whatsapp_message(&message, send_attempt.begun + times.send_deadline).await
     };
     match sent {
         Ok(accepted) => {
             if let Err(failure) =
-                store_acceptance(app, job_attempt, chunk.id, attempt.number, &accepted.sid).await
+                store_acceptance(app, job_attempt, chunk.id, send_attempt.number, &accepted.sid).await
             {
                 return Ok(Attempted::Failed(Judgement { failure, sender_refused: false }));
             }
@@ -107,12 +107,12 @@ async fn attempt(app: &App, job_attempt: Option<&Attempt>, chunk: &Chunk) -> Res
             Ok(Attempted::Done)
         }
         Err(error) => {
-            send_failures::judge(app, chunk, attempt.number, &to, error).await.map(Attempted::Failed)
+            send_failures::judge(app, chunk, send_attempt.number, &to, error).await.map(Attempted::Failed)
         }
     }
 }
 
-/// An attempt that is under way.
+/// A send attempt that is under way.
 struct SendAttempt {
     number: i32,
     /// Taken before `sending` was committed.
@@ -172,12 +172,12 @@ pub async fn store_acceptance(
     app: &App,
     job_attempt: Option<&Attempt>,
     chunk_id: ChunkId,
-    attempt: i32,
+    send_attempt: i32,
     sid: &str,
 ) -> Result<(), Failure> {
     let mut pause = Duration::from_millis(50);
     for last in [false, false, false, false, false, true] {
-        match try_to_store_acceptance(app, job_attempt, chunk_id, attempt, sid).await {
+        match try_to_store_acceptance(app, job_attempt, chunk_id, send_attempt, sid).await {
             Ok(Proof::Stored) => return Ok(()),
             Ok(Proof::None) => return Err(Failure::Snooze(app.settings.sending.until_looked_up())),
             Err(failure) if last => return Err(failure),
@@ -196,16 +196,16 @@ async fn try_to_store_acceptance(
     app: &App,
     job_attempt: Option<&Attempt>,
     chunk_id: ChunkId,
-    attempt: i32,
+    send_attempt: i32,
     sid: &str,
 ) -> Result<Proof, Failure> {
     let mut tx = app.begin().await?;
     let Some(chunk) = store::chunks::lock(&mut tx, chunk_id).await? else { return Ok(Proof::Stored) };
-    match acceptance::record(&mut tx, &app.settings, chunk_id, attempt, sid).await? {
+    match acceptance::record(&mut tx, &app.settings, chunk_id, send_attempt, sid).await? {
         SidOutcome::Stored | SidOutcome::Already | SidOutcome::DoubleSend { .. } => {}
         SidOutcome::AnothersSid { owner } => {
             let reason = format!("Twilio gave it the SID {sid}, which is chunk {owner}'s");
-            store::in_doubt::raise(&mut tx, chunk_id, attempt, &reason).await?;
+            store::in_doubt::raise(&mut tx, chunk_id, send_attempt, &reason).await?;
             tx.commit().await?;
             tracing::warn!(
                 chunk.id = chunk_id.0,

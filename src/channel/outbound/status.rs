@@ -21,7 +21,7 @@ use crate::write_error::WriteError;
 pub struct Report<'a> {
     /// Twilio's id of it.
     pub sid: &'a str,
-    /// The chunk and the attempt that the callback's URL names, which proves that they sent it.
+    /// The chunk and the send attempt that the callback's URL names, which proves that they sent it.
     pub chunk: Option<ChunkId>,
     /// See `chunk`.
     pub attempt: Option<i32>,
@@ -79,8 +79,8 @@ pub async fn apply(
         );
         return Ok(None);
     }
-    let attempt = report.attempt.unwrap_or(chunk.attempt);
-    match acceptance::record(tx, settings, chunk.id, attempt, report.sid).await? {
+    let send_attempt = report.attempt.unwrap_or(chunk.attempt);
+    match acceptance::record(tx, settings, chunk.id, send_attempt, report.sid).await? {
         SidOutcome::DoubleSend { .. } => {}
         // The message is what another chunk was taken to be, so its fate is that chunk's.
         SidOutcome::AnothersSid { owner } => {

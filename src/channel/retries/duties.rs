@@ -66,7 +66,7 @@ pub(super) async fn prompt_again(tx: &mut Transaction, dead: PromptUser) -> Resu
     }
     let prompt = PromptUser { again: true, ..dead };
     tx.enqueue(NewJob::of(&prompt)).await?;
-    Ok(Answered::Retried(format!("another attempt of slot {}", slot.id)))
+    Ok(Answered::Retried(format!("the user's part of slot {}", slot.id)))
 }
 
 /// Why what is said at a slot would not be sent any more; `None`: it would.

@@ -1,6 +1,6 @@
 //! Another try of what gave up, by an administrator's wish. When a job dies its follow-up closes what the job was about, for good, so running the job
-//! once more would do nothing. A retry makes a successor instead, in one transaction with the dead job's end: a delivery, a turn, a slot, another
-//! attempt. Link, STOP, quota, window and cancellation count as ever, and what stands in the way is told: nothing is ever "retried" for nothing.
+//! once more would do nothing. A retry makes a successor instead, in one transaction with the dead job's end: a delivery, a turn, a slot, a user's
+//! part of one. Link, STOP, quota, window and cancellation count as ever, and what stands in the way is told: nothing is ever "retried" for nothing.
 //! Quiet hours do not count: whoever retries at night means it.
 
 /// A chunk that was not sent.

@@ -36,7 +36,7 @@ use store::messages::{self, MessageOutcome};
 use store::migrations::{self, MigrationError};
 use store::planned_chunks::NewChunk;
 use store::send_attempts::{self, SidOutcome, Unsent};
-use store::{addresses, alerts, conversations, links, turn_attempts, turns, twilio_statuses, users};
+use store::{addresses, agent_calls, alerts, conversations, links, turns, twilio_statuses, users};
 
 pub(crate) static SCHEMA: Schema<'static> =
     Schema { migrations: &migrations::MIGRATOR, functions: migrations::FUNCTIONS };
@@ -270,11 +270,11 @@ async fn a_turn_ends_once_and_its_messages_with_it() {
     let mut conn = tables.pg.acquire().await.unwrap();
 
     let turn = turns::begin(&mut conn, conversation, "echo", &[message]).await.unwrap();
-    let again = turn_attempts::count(&mut conn, turn.id).await.unwrap();
+    let again = agent_calls::count(&mut conn, turn.id).await.unwrap();
     let replied = turns::finish_with_reply(&mut conn, turn.id, "yes").await.unwrap();
     let failed = turns::fail(&mut conn, turn.id, "no").await.unwrap();
 
-    assert_eq!((turn.attempt, again.attempt), (1, 2));
+    assert_eq!((turn.calls, again.calls), (1, 2));
     assert_eq!((replied, failed), (true, false));
     assert_eq!(
         messages::get(&mut conn, message).await.unwrap().unwrap().outcome,
@@ -290,17 +290,17 @@ async fn a_call_that_began_no_run_is_given_back_and_asked_again_under_the_same_n
     let mut conn = tables.pg.acquire().await.unwrap();
     let first = turns::begin(&mut conn, conversation, "echo", &[]).await.unwrap();
 
-    let tries = turn_attempts::end(&mut conn, &first, "away").await.unwrap();
-    turn_attempts::put_off(&mut conn, &first, true, 60.0).await.unwrap();
+    let tries = agent_calls::end(&mut conn, &first, "away").await.unwrap();
+    agent_calls::put_off(&mut conn, &first, true, 60.0).await.unwrap();
     let waiting = turns::get(&mut conn, first.id).await.unwrap().unwrap();
-    let again = turn_attempts::count(&mut conn, first.id).await.unwrap();
+    let again = agent_calls::count(&mut conn, first.id).await.unwrap();
     // It comes too late: somebody else has gone on.
-    turn_attempts::put_off(&mut conn, &waiting, true, 60.0).await.unwrap();
-    let tries_again = turn_attempts::end(&mut conn, &again, "failed").await.unwrap();
-    turn_attempts::put_off(&mut conn, &again, false, 0.0).await.unwrap();
-    let second = turn_attempts::count(&mut conn, first.id).await.unwrap();
+    agent_calls::put_off(&mut conn, &waiting, true, 60.0).await.unwrap();
+    let tries_again = agent_calls::end(&mut conn, &again, "failed").await.unwrap();
+    agent_calls::put_off(&mut conn, &again, false, 0.0).await.unwrap();
+    let second = agent_calls::count(&mut conn, first.id).await.unwrap();
 
-    assert_eq!((waiting.attempt, again.attempt, second.attempt), (0, 1, 2));
+    assert_eq!((waiting.calls, again.calls, second.calls), (0, 1, 2));
     assert_eq!((tries, tries_again), (1, 2));
     assert!(waiting.ask_again_at > Some(waiting.started_at));
     assert_eq!(again.ask_again_at, None);

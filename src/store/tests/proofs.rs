@@ -16,7 +16,7 @@ async fn an_attempt_in_doubt_stays_sending_until_two_lists_missed_it() {
     assert_eq!(tables.state(chunk).await, "sending");
 
     let first = in_doubt::note_miss(&mut conn, chunk, 1).await.unwrap();
-    sqlx::query("UPDATE channel_chunk_attempts SET first_miss_at = first_miss_at - interval '30 seconds'")
+    sqlx::query("UPDATE channel_send_attempts SET first_miss_at = first_miss_at - interval '30 seconds'")
         .execute(&mut *conn)
         .await
         .unwrap();
@@ -77,5 +77,5 @@ async fn the_first_sid_stands_and_a_second_one_is_kept_once() {
 
 /// The outcome and the SID of the only attempt.
 async fn attempt(tables: &Tables) -> (String, Option<String>) {
-    sqlx::query_as("SELECT outcome, sid FROM channel_chunk_attempts").fetch_one(&tables.pg).await.unwrap()
+    sqlx::query_as("SELECT outcome, sid FROM channel_send_attempts").fetch_one(&tables.pg).await.unwrap()
 }

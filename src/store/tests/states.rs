@@ -2,7 +2,7 @@
 
 use store::chunks::{self, End};
 use store::ids::ChunkId;
-use store::{addresses, deliveries, messages, send_attempts, turn_attempts, turns, twilio_statuses};
+use store::{addresses, agent_calls, deliveries, messages, send_attempts, turns, twilio_statuses};
 
 use crate::{PERSON, Tables, find};
 
@@ -154,7 +154,7 @@ async fn the_first_end_of_a_turn_stands() {
         assert!(!turns::finish_with_reply(&mut conn, turn, "a second").await.unwrap(), "{first}");
         assert!(!turns::finish_silent(&mut conn, turn).await.unwrap(), "{first}");
         assert!(!turns::fail(&mut conn, turn, "too late").await.unwrap(), "{first}");
-        assert!(turn_attempts::count(&mut conn, turn).await.is_err(), "{first}");
+        assert!(agent_calls::count(&mut conn, turn).await.is_err(), "{first}");
         assert_eq!(turns::get(&mut conn, turn).await.unwrap().unwrap().state.as_str(), first);
     }
 }

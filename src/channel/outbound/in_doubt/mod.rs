@@ -38,7 +38,7 @@ use crate::write_error::WriteError;
 const NEWEST: usize = 200;
 
 /// Resolves a chunk that is `sending`: accepted, planned again, left to a person, or looked at again later.
-pub async fn resolve(app: &App, attempt: &Attempt, chunk: &Chunk) -> Result<(), Failure> {
+pub async fn resolve(app: &App, job_attempt: &Attempt, chunk: &Chunk) -> Result<(), Failure> {
     let times = &app.settings.sending;
     let (Some(started_at), Some(deadline_at)) = (chunk.attempt_started_at, chunk.deadline_at) else {
         return Err(Failure::abort("the chunk is being sent and has no attempt"));
@@ -50,14 +50,16 @@ pub async fn resolve(app: &App, attempt: &Attempt, chunk: &Chunk) -> Result<(), 
         return Err(Failure::Snooze(left));
     }
     if chunk.now >= started_at + times.in_doubt_give_up {
-        return give_up(app, attempt, chunk).await;
+        return give_up(app, job_attempt, chunk).await;
     }
     match find(app, chunk, started_at, earliest).await? {
         ListVerdict::Found(sid) => {
             tracing::info!(chunk.id = chunk.id.0, sid, "Found chunk {} in Twilio's list", chunk.id);
-            return sending::store_acceptance(app, Some(attempt), chunk.id, chunk.attempt, &sid).await;
+            return sending::store_acceptance(app, Some(job_attempt), chunk.id, chunk.attempt, &sid).await;
         }
-        ListVerdict::Unproven(reason) => return leave_in_doubt(app, attempt, chunk, earliest, reason).await,
+        ListVerdict::Unproven(reason) => {
+            return leave_in_doubt(app, job_attempt, chunk, earliest, reason).await;
+        }
         ListVerdict::Missed => {}
     }
     let mut tx = app.begin().await?;
@@ -104,7 +106,7 @@ fn settled_meanwhile(now_is: Option<&Chunk>) -> Result<(), Failure> {
 /// administrator's verdict. After a day the upkeep ends it as unknown.
 async fn leave_in_doubt(
     app: &App,
-    attempt: &Attempt,
+    job_attempt: &Attempt,
     chunk: &Chunk,
     earliest: DateTime<Utc>,
     reason: &str,
@@ -126,18 +128,18 @@ async fn leave_in_doubt(
         chunk.id, chunk.id
     );
     alerts::raise(&mut tx, &app.settings, AlertCause::SendInDoubt, &detail).await?;
-    attempt.complete(&mut tx).await?;
+    job_attempt.complete(&mut tx).await?;
     tx.commit().await?;
     Ok(())
 }
 
 /// Twilio could not be asked for too long: the chunk ends as unknown, and somebody must look.
-async fn give_up(app: &App, attempt: &Attempt, chunk: &Chunk) -> Result<(), Failure> {
+async fn give_up(app: &App, job_attempt: &Attempt, chunk: &Chunk) -> Result<(), Failure> {
     let mut tx = app.begin().await?;
     if let Some(chunk) = store::chunks::lock(&mut tx, chunk.id).await? {
         end_as_unknown(&mut tx, &app.settings, &chunk).await?;
     }
-    attempt.complete(&mut tx).await?;
+    job_attempt.complete(&mut tx).await?;
     tx.commit().await?;
     Ok(())
 }

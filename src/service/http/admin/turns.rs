@@ -9,7 +9,7 @@ use store::attachments::{Attachment, AttachmentState};
 use store::ids::{MessageId, TurnId};
 use store::messages::{ChannelName, MessageOutcome};
 use store::text_enum::TextEnum as _;
-use store::turn_records::{self, AttemptRecord, MessageRecord, MessageState, RecordFilter, TurnRecord};
+use store::turn_records::{self, CallRecord, MessageRecord, MessageState, RecordFilter, TurnRecord};
 use store::turns::TurnState;
 use store::withheld::WithheldKind;
 use utoipa::openapi::RefOr;
@@ -105,14 +105,16 @@ struct TurnView {
     #[schema(value_type = Vec<i64>)]
     messages: Vec<MessageId>,
     /// Its calls of the agent; a second one after a crash or a failure.
-    attempts: Vec<AttemptView>,
+    #[serde(rename = "attempts")]
+    calls: Vec<CallView>,
 }
 
 /// A call of the agent.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct AttemptView {
-    attempt: i32,
+struct CallView {
+    #[serde(rename = "attempt")]
+    call: i32,
     /// How often the agent was asked under this number: more than once while no run began. The times and the error are those of the latest.
     tries: i32,
     started_at: DateTime<Utc>,
@@ -123,10 +125,10 @@ struct AttemptView {
     error: Option<String>,
 }
 
-impl From<AttemptRecord> for AttemptView {
-    fn from(record: AttemptRecord) -> Self {
-        let AttemptRecord { attempt, tries, started_at, ended_at, error, .. } = record;
-        Self { attempt, tries, started_at, ended_at, latency_ms: took_ms(started_at, ended_at), error }
+impl From<CallRecord> for CallView {
+    fn from(record: CallRecord) -> Self {
+        let CallRecord { call, tries, started_at, ended_at, error, .. } = record;
+        Self { call, tries, started_at, ended_at, latency_ms: took_ms(started_at, ended_at), error }
     }
 }
 
@@ -144,7 +146,7 @@ pub(super) async fn turns(
     let mut conn = admin.pg.acquire().await?;
     let records = turn_records::turns(&mut conn, &filter).await?;
     let ids: Vec<TurnId> = records.iter().map(|turn| turn.id).collect();
-    let mut attempts = turn_records::attempts(&mut conn, &ids).await?;
+    let mut calls = turn_records::calls(&mut conn, &ids).await?;
     let view = |record: TurnRecord| {
         let TurnRecord {
             id,
@@ -163,7 +165,7 @@ pub(super) async fn turns(
             ask_again_at,
             message_ids,
         } = record;
-        let own = attempts.extract_if(.., |attempt| attempt.turn_id == id).map(AttemptView::from).collect();
+        let own = calls.extract_if(.., |call| call.turn_id == id).map(CallView::from).collect();
         TurnView {
             id,
             user: user_id,
@@ -181,7 +183,7 @@ pub(super) async fn turns(
             told_at,
             ask_again_at,
             messages: message_ids,
-            attempts: own,
+            calls: own,
         }
     };
     Ok(Json(TurnList { turns: records.into_iter().map(view).collect() }))

@@ -58,7 +58,7 @@ SELECT id, person, turn, 'echo', CASE WHEN turn = 'replied' THEN 'words' END, at
 INSERT INTO channel_agent_outages (id, agent, trouble, opened_at, closed_at) OVERRIDING SYSTEM VALUE
 SELECT n, format('user-%s', n % 500), 'unreachable', now() - (2000 - n) * interval '1 hour', CASE WHEN n <= 1900 THEN now() END FROM generate_series(1, 2000) n;
 UPDATE channel_turns SET outage_id = 1 + id % 2000 WHERE state = 'failed';
-INSERT INTO channel_turn_attempts (turn_id, attempt, started_at, ended_at) SELECT id, 1, at, at FROM said;
+INSERT INTO channel_agent_calls (turn_id, call, started_at, ended_at) SELECT id, 1, at, at FROM said;
 INSERT INTO channel_deliveries (id, address_id, conversation_id, turn_id, link_id, user_id, purpose, text, state, expires_at, created_at, closed_at)
 SELECT delivery, person, CASE WHEN purpose = 'reply' THEN person END, CASE WHEN purpose = 'reply' THEN id END, person,
        CASE WHEN purpose <> 'reply' THEN format('user-%s', person) END, purpose, 'words', CASE WHEN chunk IN ('sending', 'planned') THEN 'open' ELSE chunk END,
@@ -72,7 +72,7 @@ OVERRIDING SYSTEM VALUE
 SELECT id, delivery, 0, 'words', 0, 5, purpose <> 'reply', purpose <> 'reply', CASE WHEN purpose <> 'reply' THEN 'used' END, chunk, 1, at,
        CASE WHEN chunk NOT IN ('sending', 'planned', 'unknown') THEN format('SM%s', md5('chunk' || id)) END, at, at
 FROM said;
-INSERT INTO channel_chunk_attempts (chunk_id, attempt, started_at, deadline_at, outcome) SELECT id, 1, at, at, 'accepted' FROM said;
+INSERT INTO channel_send_attempts (chunk_id, attempt, started_at, deadline_at, outcome) SELECT id, 1, at, at, 'accepted' FROM said;
 INSERT INTO channel_status_callbacks (chunk_id, attempt, sid, status, params, received_at)
 SELECT id, 1, format('SM%s', md5('chunk' || id)), 'delivered', '{"MessageStatus": "delivered"}', at FROM said WHERE chunk IN ('sent', 'delivered');
 INSERT INTO channel_entries (conversation_id, number, message_id, at) SELECT person, number, id, at FROM said;
