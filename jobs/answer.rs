@@ -9,7 +9,7 @@
 use agent::error::AgentError;
 use agent::turn::Reply;
 use channel::app::App;
-use channel::conversation::agent_failures::{self, Meaning};
+use channel::conversation::agent_failures::{self, FailureMeaning};
 use channel::conversation::agent_health::{self, AgentIdentity};
 use channel::conversation::apology::{Cause, apologise};
 use channel::conversation::turn_budget::TurnBudget;
@@ -57,7 +57,7 @@ async fn store(
     turn: &Turn,
     identity: &AgentIdentity,
     messages: &[Said],
-    answer: agent::turn::Answer,
+    answer: agent::turn::AgentAnswer,
 ) -> Result<(), Failure> {
     let mut tx = app.begin().await?;
     store::addresses::lock_of_conversation(&mut tx, turn.conversation_id).await?;
@@ -98,16 +98,17 @@ async fn fail(
     };
     let tries = store::agent_calls::end(&mut tx, turn, &error.to_string()).await?;
     let meaning = agent_failures::meaning(&error);
-    let calls = if meaning == Meaning::NotBegun { tries } else { turn.calls };
+    let calls = if meaning == FailureMeaning::NotBegun { tries } else { turn.calls };
     let pause = agent_failures::pause(&error, calls);
     let budget = TurnBudget::of(&mut tx, &app.settings.agent, &now_is).await?;
     let is_last = match meaning {
-        Meaning::NotBegun => false,
-        Meaning::Passing => turn.calls >= i32::from(app.settings.agent.attempts),
-        Meaning::Lasting => true,
+        FailureMeaning::NotBegun => false,
+        FailureMeaning::Passing => turn.calls >= i32::from(app.settings.agent.attempts),
+        FailureMeaning::Lasting => true,
     };
     // The turn counts its calls and keeps the wait: whatever moves the job, the agent is not asked before, and the job does not use itself up.
-    store::agent_calls::put_off(&mut tx, turn, meaning == Meaning::NotBegun, pause.as_secs_f64()).await?;
+    store::agent_calls::put_off(&mut tx, turn, meaning == FailureMeaning::NotBegun, pause.as_secs_f64())
+        .await?;
     if is_last || pause >= budget.left() {
         let agent = agent_health::trouble(&error).map(|trouble| (identity, trouble));
         apologise(app, &mut tx, turn, Cause { reason: &error.to_string(), agent }).await?;

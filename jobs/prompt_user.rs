@@ -9,9 +9,9 @@
 use std::time::Duration;
 
 use agent::error::AgentError;
-use agent::turn::{Answer, Reply};
+use agent::turn::{AgentAnswer, Reply};
 use channel::app::App;
-use channel::conversation::agent_failures::{self, Meaning};
+use channel::conversation::agent_failures::{self, FailureMeaning};
 use channel::conversation::agent_health::{self, AgentIdentity};
 use channel::conversation::agents::{self, UsersAgent};
 use channel::conversation::request;
@@ -81,7 +81,7 @@ struct OpenedPrompt {
     agent: UsersAgent,
     prompt: String,
     /// What the agent has said already, and nobody could store.
-    in_hand: Option<Answer>,
+    in_hand: Option<AgentAnswer>,
 }
 
 /// Stores the reply, plans its copy and ends the job, together.
@@ -90,7 +90,7 @@ async fn store(
     app: &App,
     attempt: &Attempt,
     asked: &Asked,
-    answer: Answer,
+    answer: AgentAnswer,
 ) -> Result<(), Failure> {
     let Asked { slot, definition, turn, identity, .. } = asked;
     let mut tx = lock(job, app, turn).await?;
@@ -129,7 +129,7 @@ async fn fail(
     let reason = error.to_string();
     let mut tx = lock(job, app, turn).await?;
     let meaning = agent_failures::meaning(&error);
-    let began = meaning != Meaning::NotBegun;
+    let began = meaning != FailureMeaning::NotBegun;
     if !began {
         slot_users::count_run(&mut tx, slot.id, &job.user, true).await?;
     }
@@ -144,9 +144,9 @@ async fn fail(
     let ends_at = duty::expires_at(slot, definition);
     let budget = TurnBudget::until(&mut tx, &app.settings.agent, turn, ends_at).await?;
     let is_last = match meaning {
-        Meaning::NotBegun => false,
-        Meaning::Passing => *runs >= i32::from(app.settings.agent.attempts),
-        Meaning::Lasting => true,
+        FailureMeaning::NotBegun => false,
+        FailureMeaning::Passing => *runs >= i32::from(app.settings.agent.attempts),
+        FailureMeaning::Lasting => true,
     };
     if !is_last && pause < budget.left() {
         // The turn holds nobody up meanwhile: the person may chat.

@@ -7,7 +7,7 @@
 
 use channel::app::App;
 use channel::conversation::{browser_session, debounce};
-use channel::inbound::commands::Command;
+use channel::inbound::commands::PersonCommand;
 use channel::inbound::moderation::ModerationVerdict;
 use channel::inbound::{admission, claims};
 use channel::kinds::ReceiveMessage;
@@ -23,17 +23,17 @@ pub async fn run(job: ReceiveMessage, app: App, attempt: Attempt) -> Result<(), 
     let Some(message) = waiting(&mut *app.pg.acquire().await?, job.message).await? else {
         return Ok(());
     };
-    let command = Command::of_stored(&message.body, &message.params, &app.settings.whatsapp);
+    let command = PersonCommand::of_stored(&message.body, &message.params, &app.settings.whatsapp);
     // What needs somebody else's answer is asked before anything is locked.
     let browser = match command {
-        Command::EndBrowserSession => stop_browser(&app, &message).await?,
+        PersonCommand::EndBrowserSession => stop_browser(&app, &message).await?,
         _ => None,
     };
     let mut verdict = app.settings.moderation.by_rules(&message);
     loop {
         let mut tx = app.begin().await?;
         match &command {
-            Command::Claim(token) => claims::lock_people(&app, &mut tx, &message, token).await?,
+            PersonCommand::Claim(token) => claims::lock_people(&app, &mut tx, &message, token).await?,
             _ => {
                 store::addresses::lock(&mut tx, message.address_id).await?;
             }
@@ -72,23 +72,23 @@ async fn decide(
     app: &App,
     tx: &mut Transaction,
     message: &Message,
-    command: &Command,
+    command: &PersonCommand,
     browser: Option<&'static str>,
     verdict: Option<&ModerationVerdict>,
 ) -> Result<Decision, Failure> {
-    if matches!(command, Command::Claim(_)) {
+    if matches!(command, PersonCommand::Claim(_)) {
         // Also a refused one: it may still be worth something, or nearly be one that is.
         store::redactions::of_claim(tx, message.id).await?;
     }
     if admission::is_late(tx, message).await? {
         return Ok(Decision::Yes);
     }
-    if let Command::Claim(token) = command {
+    if let PersonCommand::Claim(token) = command {
         claims::redeem(app, tx, message, token).await?;
         return Ok(Decision::Yes);
     }
     let Some(link) = admission::user(app, tx, message).await? else { return Ok(Decision::Yes) };
-    if *command == Command::EndBrowserSession {
+    if *command == PersonCommand::EndBrowserSession {
         // The writer was linked while we looked: now there is somebody to ask about.
         let Some(text) = browser else { return Err(Failure::retry("the writer has just been linked")) };
         admission::tell(app, tx, message, text).await?;

@@ -12,11 +12,11 @@ use crate::target::Endpoint;
 /// Takes bytes in and gives completions out, or parts of them.
 #[derive(Default)]
 pub(crate) struct AnswerReader {
-    form: Form,
+    form: BodyForm,
 }
 
 #[derive(Default)]
-enum Form {
+enum BodyForm {
     /// Nothing has come but space.
     #[default]
     Unknown,
@@ -27,7 +27,7 @@ enum Form {
 
 /// What an answer is made of.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Piece {
+pub(crate) enum BodyPiece {
     /// A JSON text.
     Json(String),
     /// The mark of its end.
@@ -40,43 +40,45 @@ pub(crate) enum Piece {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum BodyEnd {
     /// With this last piece, if it had no end of its own.
-    Whole(Option<Piece>),
+    Whole(Option<BodyPiece>),
     /// In the middle of a document.
     InTheMiddle,
 }
 
 impl AnswerReader {
     /// The pieces that these bytes complete.
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Vec<Piece>, TooLong> {
-        if let Form::Unknown = self.form {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Vec<BodyPiece>, TooLong> {
+        if let BodyForm::Unknown = self.form {
             let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
             self.form = match bytes.trim_ascii_start().first() {
-                None => Form::Unknown,
-                Some(b'{' | b'[') => Form::Documents(DocumentReader::default()),
-                Some(b'<') => Form::Page,
-                Some(_) => Form::Events(EventReader::default()),
+                None => BodyForm::Unknown,
+                Some(b'{' | b'[') => BodyForm::Documents(DocumentReader::default()),
+                Some(b'<') => BodyForm::Page,
+                Some(_) => BodyForm::Events(EventReader::default()),
             };
         }
         match &mut self.form {
-            Form::Unknown => Ok(Vec::new()),
-            Form::Events(reader) => Ok(reader.push(bytes)?.into_iter().filter_map(Piece::of_event).collect()),
-            Form::Documents(reader) => Ok(reader.push(bytes)?.into_iter().map(Piece::Json).collect()),
-            Form::Page => Ok(vec![Piece::Page]),
+            BodyForm::Unknown => Ok(Vec::new()),
+            BodyForm::Events(reader) => {
+                Ok(reader.push(bytes)?.into_iter().filter_map(BodyPiece::of_event).collect())
+            }
+            BodyForm::Documents(reader) => Ok(reader.push(bytes)?.into_iter().map(BodyPiece::Json).collect()),
+            BodyForm::Page => Ok(vec![BodyPiece::Page]),
         }
     }
 
     /// What the end of the body completes.
     pub(crate) fn finish(self) -> BodyEnd {
         match self.form {
-            Form::Unknown | Form::Page => BodyEnd::Whole(None),
-            Form::Events(reader) => BodyEnd::Whole(reader.finish().and_then(Piece::of_event)),
-            Form::Documents(reader) if reader.is_in_the_middle() => BodyEnd::InTheMiddle,
-            Form::Documents(_) => BodyEnd::Whole(None),
+            BodyForm::Unknown | BodyForm::Page => BodyEnd::Whole(None),
+            BodyForm::Events(reader) => BodyEnd::Whole(reader.finish().and_then(BodyPiece::of_event)),
+            BodyForm::Documents(reader) if reader.is_in_the_middle() => BodyEnd::InTheMiddle,
+            BodyForm::Documents(_) => BodyEnd::Whole(None),
         }
     }
 }
 
-impl Piece {
+impl BodyPiece {
     /// The data of an event. Some servers put signs of life there (`: keepalive`), which say nothing.
     fn of_event(data: String) -> Option<Self> {
         let text = data.trim();
@@ -116,17 +118,17 @@ pub(crate) fn too_long(endpoint: &Endpoint) -> AgentError {
 mod tests {
     use super::*;
 
-    fn json(text: &str) -> Piece {
-        Piece::Json(text.to_owned())
+    fn json(text: &str) -> BodyPiece {
+        BodyPiece::Json(text.to_owned())
     }
 
     #[test]
     fn a_body_is_what_it_begins_with() {
         let cases = [
-            ("data: {\"a\":1}\n\ndata: [DONE]\n\n", vec![json("{\"a\":1}"), Piece::End]),
+            ("data: {\"a\":1}\n\ndata: [DONE]\n\n", vec![json("{\"a\":1}"), BodyPiece::End]),
             (
                 ": hello\n\ndata: : keepalive\n\ndata: {}\n\ndata: \"[done]\"\n\n",
-                vec![json("{}"), Piece::End],
+                vec![json("{}"), BodyPiece::End],
             ),
             (
                 "event: error\ndata: {\"a\":1}\n\n{\"error\":\"boom\"}\n\n",
@@ -134,7 +136,7 @@ mod tests {
             ),
             ("{\"a\":1}\n{\"b\":2}\n", vec![json("{\"a\":1}"), json("{\"b\":2}")]),
             ("\u{feff} [{\"a\":1}]", vec![json("{\"a\":1}")]),
-            ("<!doctype html>", vec![Piece::Page]),
+            ("<!doctype html>", vec![BodyPiece::Page]),
             ("Hello", vec![]),
         ];
         for (body, expected) in cases {

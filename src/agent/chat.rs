@@ -28,7 +28,7 @@ const ASSISTANT_FIRST: &str = "[The assistant wrote:]";
 
 /// How an answer shall come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum AnswerForm {
     /// In pieces, as the model says them.
     Stream,
     /// At the end.
@@ -36,8 +36,8 @@ pub(crate) enum Form {
 }
 
 /// The body, with as much of the turn's past as `memory` has.
-pub(crate) fn body(turn: &TurnRequest, memory: &Memory, target: &Target, form: Form) -> Value {
-    let is_again = turn.is_again || form == Form::Whole;
+pub(crate) fn body(turn: &TurnRequest, memory: &Memory, target: &Target, form: AnswerForm) -> Value {
+    let is_again = turn.is_again || form == AnswerForm::Whole;
     let messages = match memory {
         Memory::Gateway => turn_alone(&turn.parts, is_again),
         Memory::Thread(past) => with_past(past, &turn.parts, is_again),
@@ -45,7 +45,7 @@ pub(crate) fn body(turn: &TurnRequest, memory: &Memory, target: &Target, form: F
     json!({
         "model": model(target),
         "user": session(&turn.conversation_id),
-        "stream": form == Form::Stream,
+        "stream": form == AnswerForm::Stream,
         "messages": messages,
     })
 }

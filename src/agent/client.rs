@@ -17,7 +17,7 @@ use crate::error::{AgentError, Trouble};
 use crate::memory::Memory;
 use crate::moderation::{self, Judgement};
 use crate::target::{Endpoint, Target};
-use crate::turn::{Answer, TurnRequest};
+use crate::turn::{AgentAnswer, TurnRequest};
 use crate::{chat, completion, refusal};
 
 /// How long a stream may be silent, unless the operator says otherwise. A gateway's own watchdog gives a silent model up to 300 s.
@@ -160,7 +160,7 @@ impl GatewayClient {
 
     /// Runs a turn. A model that takes no request of this length is asked again with less of what was said before: it has refused, so nothing
     /// has begun.
-    pub(crate) async fn complete(&self, turn: &TurnRequest) -> Result<Answer, AgentError> {
+    pub(crate) async fn complete(&self, turn: &TurnRequest) -> Result<AgentAnswer, AgentError> {
         let mut memory = turn.memory.clone();
         loop {
             let answered = self.complete_with(turn, &memory).await;
@@ -179,22 +179,27 @@ impl GatewayClient {
     }
 
     /// A stream that could not be corrected is asked for again as a whole, once: the agent has acted, and must not do so a third time.
-    async fn complete_with(&self, turn: &TurnRequest, memory: &Memory) -> Result<Answer, AgentError> {
-        match self.ask(turn, memory, chat::Form::Stream).await {
+    async fn complete_with(&self, turn: &TurnRequest, memory: &Memory) -> Result<AgentAnswer, AgentError> {
+        match self.ask(turn, memory, chat::AnswerForm::Stream).await {
             Err(AgentError::Corrected(reason)) if turn.is_again => Err(AgentError::GaveUp(reason)),
             Err(AgentError::Corrected(reason)) => {
                 tracing::info!(
                     conversation = turn.conversation_id,
                     "Asking again without a stream: {reason}"
                 );
-                let whole = self.ask(turn, memory, chat::Form::Whole).await;
+                let whole = self.ask(turn, memory, chat::AnswerForm::Whole).await;
                 whole.map_err(|error| AgentError::GaveUp(error.to_string()))
             }
             answered => answered,
         }
     }
 
-    async fn ask(&self, turn: &TurnRequest, memory: &Memory, form: chat::Form) -> Result<Answer, AgentError> {
+    async fn ask(
+        &self,
+        turn: &TurnRequest,
+        memory: &Memory,
+        form: chat::AnswerForm,
+    ) -> Result<AgentAnswer, AgentError> {
         let headers = chat::headers(turn, &self.target)?;
         let body = chat::body(turn, memory, &self.target, form);
         let began = Instant::now();

@@ -10,14 +10,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout};
 
-use crate::answer_body::{AnswerReader, BodyEnd, Piece, too_long};
+use crate::answer_body::{AnswerReader, BodyEnd, BodyPiece, too_long};
 use crate::client::describe;
 use crate::error::{AgentError, Trouble};
 use crate::json_text::{self, JsonText};
-use crate::problem::Problem;
 use crate::refusal;
+use crate::server_error::ServerError;
 use crate::target::Endpoint;
-use crate::turn::{Answer, Reply};
+use crate::turn::{AgentAnswer, Reply};
 use crate::withheld::Withheld;
 
 /// What a gateway says when a run ended without an answer; the status is 200.
@@ -105,7 +105,7 @@ pub(crate) async fn read(
     response: Response,
     endpoint: &Endpoint,
     idle_timeout: Duration,
-) -> Result<Answer, AgentError> {
+) -> Result<AgentAnswer, AgentError> {
     let has_own_end = has_own_end(&response);
     let mut packets = response.bytes_stream();
     let mut reader = AnswerReader::default();
@@ -137,9 +137,9 @@ pub(crate) async fn read(
         let before = said.text.len();
         for piece in reader.push(&packet).map_err(|_| too_long(endpoint))? {
             match piece {
-                Piece::End => return said.end(),
-                Piece::Json(json) => said.hear(&json, endpoint)?,
-                Piece::Page => return Err(page(endpoint)),
+                BodyPiece::End => return said.end(),
+                BodyPiece::Json(json) => said.hear(&json, endpoint)?,
+                BodyPiece::Page => return Err(page(endpoint)),
             }
         }
         if read_bytes > BODY_LIMIT_BYTES {
@@ -153,9 +153,9 @@ pub(crate) async fn read(
         }
     }
     match reader.finish() {
-        BodyEnd::Whole(Some(Piece::Json(json))) if is_half(&json) => return Err(unfinished(endpoint)),
-        BodyEnd::Whole(Some(Piece::Json(json))) => said.hear(&json, endpoint)?,
-        BodyEnd::Whole(Some(Piece::End)) => said.ended = true,
+        BodyEnd::Whole(Some(BodyPiece::Json(json))) if is_half(&json) => return Err(unfinished(endpoint)),
+        BodyEnd::Whole(Some(BodyPiece::Json(json))) => said.hear(&json, endpoint)?,
+        BodyEnd::Whole(Some(BodyPiece::End)) => said.ended = true,
         BodyEnd::Whole(_) if read_bytes > 0 && !said.is_completion => {
             return Err(no_completion(endpoint, ""));
         }
@@ -191,10 +191,10 @@ impl SaidSoFar {
             return parts.into_iter().try_for_each(|part| self.hear(part.get(), endpoint));
         }
         let completion: ChatCompletion<'_> = serde_json::from_str(json).map_err(misshapen)?;
-        let problem = completion.error.and_then(Problem::under_error);
+        let server_error = completion.error.and_then(ServerError::under_error);
         let is_error = completion.object.and_then(json_text::text).as_deref() == Some("error");
-        if let Some(problem) = problem.or_else(|| Problem::of_document(json).filter(|_| is_error)) {
-            return Err(refusal::in_band(&problem, endpoint));
+        if let Some(problem) = server_error.or_else(|| ServerError::of_document(json).filter(|_| is_error)) {
+            return Err(refusal::in_band(&server_error, endpoint));
         }
         self.is_completion = true;
         let is_first =
@@ -263,7 +263,7 @@ impl SaidSoFar {
     }
 
     /// What all of it means: some texts are failures, and some of it is not for a person.
-    fn end(self) -> Result<Answer, AgentError> {
+    fn end(self) -> Result<AgentAnswer, AgentError> {
         let answer = if self.text.is_blank() { self.refusal } else { self.text };
         let text = answer.into_text();
         if self.failed || text.trim() == INTERNAL_ERROR {
@@ -279,7 +279,7 @@ impl SaidSoFar {
             }
             "" | NO_RESPONSE => Err(AgentError::Empty(Withheld::default())),
             _ => {
-                let mut answer = Answer::of(&text)?;
+                let mut answer = AgentAnswer::of(&text)?;
                 if let Reply::Text(text) = &mut answer.reply {
                     match text.trim() {
                         NO_RESPONSE => return Err(AgentError::Empty(answer.withheld)),

@@ -12,14 +12,14 @@
 use std::time::Duration;
 
 use crate::error::AgentError;
-use crate::turn::{Answer, TurnRequest};
+use crate::turn::{AgentAnswer, TurnRequest};
 use crate::withheld::Withheld;
 
 /// The longest text it makes up, in characters.
 const LONG_LIMIT: usize = 100_000;
 
 /// Answers a turn.
-pub(crate) async fn answer(turn: &TurnRequest) -> Result<Answer, AgentError> {
+pub(crate) async fn answer(turn: &TurnRequest) -> Result<AgentAnswer, AgentError> {
     let said: Vec<String> = turn.parts.iter().map(|part| part.in_words().trim().to_owned()).collect();
     let mut words = said.last().map(String::as_str).unwrap_or_default().split_whitespace().peekable();
     while words.next_if_eq(&"/slow").is_some() {
@@ -32,18 +32,18 @@ pub(crate) async fn answer(turn: &TurnRequest) -> Result<Answer, AgentError> {
     match words.next() {
         Some("/fail") => return Err(AgentError::Transient("it was told to".to_owned())),
         Some("/empty") => return Err(AgentError::Empty(Withheld::default())),
-        Some("/silent") => return Answer::of("NO_REPLY"),
+        Some("/silent") => return AgentAnswer::of("NO_REPLY"),
         Some("/long") => {
             let characters = words.next().and_then(|number| number.parse().ok()).unwrap_or(5000);
-            return Answer::of(&long_text(characters));
+            return AgentAnswer::of(&long_text(characters));
         }
         _ => {}
     }
     let said = said.join("\n");
     if said.is_empty() {
-        return Answer::of("You sent something without words.");
+        return AgentAnswer::of("You sent something without words.");
     }
-    Answer::of(&format!("You said: {said}"))
+    AgentAnswer::of(&format!("You said: {said}"))
 }
 
 /// `1500`, `1500ms`, `2s` or `1m`.

@@ -28,10 +28,10 @@ pub mod memory;
 pub mod moderation;
 /// Whether an agent would take a turn, and what it is.
 mod probe;
-/// What a server says went wrong.
-mod problem;
 /// What a gateway means by an error.
 mod refusal;
+/// What a server says went wrong.
+mod server_error;
 /// Whom a turn is for.
 pub mod target;
 /// What is asked and answered.
@@ -46,7 +46,7 @@ use crate::client::{GatewayClient, Gateways};
 use crate::error::AgentError;
 use crate::memory::MemoryKeeper;
 use crate::target::{Endpoint, Target};
-use crate::turn::{Answer, TurnRequest};
+use crate::turn::{AgentAnswer, TurnRequest};
 
 /// The agent of a deployment.
 #[derive(Clone, Debug)]
@@ -118,7 +118,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`AgentError`]; after any of them the same turn may be asked again, as long as no reply was stored.
-    pub async fn send_to_openclaw(&self, turn: &TurnRequest) -> Result<Answer, AgentError> {
+    pub async fn send_to_openclaw(&self, turn: &TurnRequest) -> Result<AgentAnswer, AgentError> {
         let answer = within(turn.timeout, async {
             match self {
                 Self::Echo => echo::answer(turn).await,

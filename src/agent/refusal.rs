@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::answer_body::read_body;
 use crate::error::{AgentError, Trouble};
-use crate::problem::Problem;
+use crate::server_error::ServerError;
 use crate::target::Endpoint;
 
 /// How much of an error is read, and for how long.
@@ -57,11 +57,11 @@ pub(crate) const OF_A_TURN: Remedies = Remedies {
 pub(crate) async fn of(response: Response, endpoint: &Endpoint, remedies: &Remedies) -> AgentError {
     let status = response.status();
     let retry_after = retry_after(response.headers());
-    let problem = match timeout(BODY_TIMEOUT, read_body(response, endpoint, BODY_LIMIT_BYTES)).await {
-        Ok(Ok(body)) => Problem::of_refusal(&body),
-        _ => Problem::default(),
+    let server_error = match timeout(BODY_TIMEOUT, read_body(response, endpoint, BODY_LIMIT_BYTES)).await {
+        Ok(Ok(body)) => ServerError::of_refusal(&body),
+        _ => ServerError::default(),
     };
-    let said = Some(tidy(&problem.message, endpoint)).filter(|said| !said.is_empty());
+    let said = Some(tidy(&server_error.message, endpoint)).filter(|said| !said.is_empty());
     let reason =
         format!("{endpoint} answered {status}{}", said.map(|said| format!(" ({said})")).unwrap_or_default());
     let refused = |trouble: Trouble, remedy: &str| AgentError::Refused {
@@ -70,10 +70,10 @@ pub(crate) async fn of(response: Response, endpoint: &Endpoint, remedies: &Remed
     };
     let unavailable = |trouble: Trouble| AgentError::Unavailable {
         trouble,
-        retry_after: retry_after.or(problem.wait()),
+        retry_after: retry_after.or(server_error.wait()),
         reason: reason.clone(),
     };
-    match (status.as_u16(), subject(&problem)) {
+    match (status.as_u16(), subject(&server_error)) {
         (413, _) | (400..=599, Some(Subject::Length)) => AgentError::TooLong(reason),
         (400..=499, Some(Subject::Payment)) | (402, _) => refused(Trouble::Provider, remedies.payment),
         (400 | 404 | 422, Some(Subject::Model)) => refused(Trouble::Name, remedies.model),
@@ -83,7 +83,7 @@ pub(crate) async fn of(response: Response, endpoint: &Endpoint, remedies: &Remed
         (403, _) => refused(Trouble::Token, remedies.rights),
         (404 | 405, _) => refused(Trouble::Endpoint, remedies.address),
         (300..=399, _) => refused(Trouble::Endpoint, remedies.moved),
-        (429, _) if problem.says(&["authentication attempts"]) => unavailable(Trouble::LockedOut),
+        (429, _) if server_error.says(&["authentication attempts"]) => unavailable(Trouble::LockedOut),
         (429 | 529, _) => unavailable(Trouble::Busy),
         // Nobody behind the proxy, or somebody who is not ready.
         (502 | 503, _) => unavailable(Trouble::Unreachable),
@@ -93,28 +93,28 @@ pub(crate) async fn of(response: Response, endpoint: &Endpoint, remedies: &Remed
 }
 
 /// What an error in the middle of a stream, or under a 200, means. The run has begun, and what went wrong is mostly behind the gateway.
-pub(crate) fn in_band(problem: &Problem, endpoint: &Endpoint) -> AgentError {
-    let reason = format!("{endpoint} said in its answer: {}", tidy(&problem.message, endpoint));
+pub(crate) fn in_band(server_error: &ServerError, endpoint: &Endpoint) -> AgentError {
+    let reason = format!("{endpoint} said in its answer: {}", tidy(&server_error.message, endpoint));
     let refused = |trouble: Trouble, remedy: &str| AgentError::Refused {
         trouble,
         reason: format!("{reason}; {remedy}"),
     };
-    if problem.says(&["append-only"]) {
+    if server_error.says(&["append-only"]) {
         return AgentError::Corrected(reason);
     }
-    match subject(problem) {
+    match subject(server_error) {
         Some(Subject::Payment) => return refused(Trouble::Provider, OF_A_TURN.payment),
         Some(Subject::Model) => return refused(Trouble::Name, OF_A_TURN.model),
         Some(Subject::Agent) => return refused(Trouble::Name, OF_A_TURN.agent),
         Some(Subject::Length) => return AgentError::TooLong(reason),
         Some(Subject::ModelKey) | None => {}
     }
-    let wait = problem.wait();
-    if wait.is_some() || problem.is_of_kind(&["rate_limit", "429", "overloaded", "529", "too_many"]) {
+    let wait = server_error.wait();
+    if wait.is_some() || server_error.is_of_kind(&["rate_limit", "429", "overloaded", "529", "too_many"]) {
         AgentError::RateLimited { retry_after: wait, reason }
-    } else if problem.is_of_kind(&["authentication", "permission", "api_key", "401", "403"]) {
+    } else if server_error.is_of_kind(&["authentication", "permission", "api_key", "401", "403"]) {
         refused(Trouble::Provider, OF_A_TURN.provider)
-    } else if problem.is_of_kind(&["invalid_request", "badrequest", "400", "413", "422"]) {
+    } else if server_error.is_of_kind(&["invalid_request", "badrequest", "400", "413", "422"]) {
         AgentError::Permanent(reason)
     } else {
         // OpenClaw says "internal error" of a model that will say nothing but `NO_REPLY`, and also, after a restart, of a run that it takes up
@@ -148,32 +148,34 @@ const TOO_LONG: [&str; 6] = [
     "input token count",
 ];
 
-fn subject(problem: &Problem) -> Option<Subject> {
-    if problem.is_of_kind(&["insufficient_quota", "billing"]) || problem.says(&["insufficient_quota"]) {
+fn subject(server_error: &ServerError) -> Option<Subject> {
+    if server_error.is_of_kind(&["insufficient_quota", "billing"])
+        || server_error.says(&["insufficient_quota"])
+    {
         return Some(Subject::Payment);
     }
-    if problem.is_of_kind(&["context_length", "context_size", "contextwindowexceeded"])
-        || problem.says(&TOO_LONG)
+    if server_error.is_of_kind(&["context_length", "context_size", "contextwindowexceeded"])
+        || server_error.says(&TOO_LONG)
     {
         return Some(Subject::Length);
     }
-    if problem.says(&["unknown agent", "no such agent", "multiple agents are configured"]) {
+    if server_error.says(&["unknown agent", "no such agent", "multiple agents are configured"]) {
         return Some(Subject::Agent);
     }
-    let is_unknown =
-        problem.says(&["not found", "does not exist", "not exist", "no such"]) && problem.says(&["model"]);
+    let is_unknown = server_error.says(&["not found", "does not exist", "not exist", "no such"])
+        && server_error.says(&["model"]);
     if is_unknown
-        || problem.is_of_kind(&["model_not_found"])
-        || problem.says(&["invalid model", "invalid `model`", "unknown model"])
+        || server_error.is_of_kind(&["model_not_found"])
+        || server_error.says(&["invalid model", "invalid `model`", "unknown model"])
     {
         return Some(Subject::Model);
     }
     // A gateway that refuses our own token says so in words of its own: "unauthorized" (OpenClaw), "auth_error" (litellm).
-    let is_own = problem.message.is_empty()
+    let is_own = server_error.message.is_empty()
         || ["invalid api key", "invalid x-api-key", "unauthorized"]
-            .contains(&problem.message.trim().to_lowercase().as_str());
-    let is_providers = problem.is_of_kind(&["authentication_error"])
-        || problem.says(&["authenticationerror", "exception -"]);
+            .contains(&server_error.message.trim().to_lowercase().as_str());
+    let is_providers = server_error.is_of_kind(&["authentication_error"])
+        || server_error.says(&["authenticationerror", "exception -"]);
     (is_providers && !is_own).then_some(Subject::ModelKey)
 }
 

@@ -89,14 +89,14 @@ pub enum Reply {
 
 /// What came of asking the agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct AgentAnswer {
     /// What it wants said.
     pub reply: Reply,
     /// What else it wrote, which is not for a person.
     pub withheld: Withheld,
 }
 
-impl Answer {
+impl AgentAnswer {
     /// What an agent's text means. Where only a token of silence is left of it, it is silence.
     ///
     /// # Errors

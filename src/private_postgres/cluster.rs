@@ -6,10 +6,10 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::cluster_folders::ClusterFolders;
 use crate::error::{Doing, Error};
 use crate::launch::Launch;
 use crate::lease::ClusterLease;
-use crate::place::Place;
 use crate::postmaster::{PORT, Postmaster};
 use crate::server_binaries;
 
@@ -47,7 +47,7 @@ impl ClusterSettings {
 /// A share in a running cluster; the server runs for as long as any process holds one.
 #[derive(Debug)]
 pub struct PrivatePostgres {
-    place: Place,
+    folders: ClusterFolders,
     name: String,
     version: u32,
     started: bool,
@@ -65,13 +65,13 @@ impl PrivatePostgres {
         if !is_plain(&settings.name) {
             return Err(Error::Name(settings.name.clone()));
         }
-        let place = Place::choose(settings)?;
+        let folders = ClusterFolders::choose(settings)?;
         // One process starts the server; the others wait here and then join it.
-        let _gate = place.gate()?;
-        let (share, started) = join_or_start(settings, &place)?;
-        let version = place.data_version().ok_or(ErrorKind::NotFound.into());
-        let version = version.doing(|| format!("read the version of {}", place.data.display()))?;
-        Ok(Self { place, name: settings.name.clone(), version, started, _share: share })
+        let _gate = folders.gate()?;
+        let (share, started) = join_or_start(settings, &folders)?;
+        let version = folders.data_version().ok_or(ErrorKind::NotFound.into());
+        let version = version.doing(|| format!("read the version of {}", folders.data.display()))?;
+        Ok(Self { folders, name: settings.name.clone(), version, started, _share: share })
     }
 
     /// Makes and starts a standby of this server in a place of its own. It has these variables in its environment, and its primary knows it by
@@ -83,13 +83,13 @@ impl PrivatePostgres {
         name: &str,
         environment: &[(&str, &str)],
     ) -> Result<Self, Error> {
-        let place = Place::choose(settings)?;
-        let _gate = place.gate()?;
-        let launch = Launch::prepare(settings, &place)?;
-        launch.copy(&self.place, &self.name, name)?;
-        let share = ClusterLease::in_folder(&place.folder).open(&place, settings.linger)?;
+        let folders = ClusterFolders::choose(settings)?;
+        let _gate = folders.gate()?;
+        let launch = Launch::prepare(settings, &folders)?;
+        launch.copy(&self.folders, &self.name, name)?;
+        let share = ClusterLease::in_folder(&folders.folder).open(&folders, settings.linger)?;
         launch.serve(environment)?;
-        Ok(Self { place, name: self.name.clone(), version: self.version, started: true, _share: share })
+        Ok(Self { folders, name: self.name.clone(), version: self.version, started: true, _share: share })
     }
 
     /// The database's address, for any PostgreSQL client.
@@ -101,7 +101,7 @@ impl PrivatePostgres {
     /// The address of another database in the cluster.
     #[must_use]
     pub fn url_of(&self, database: &str) -> String {
-        let host = percent_encode(&self.place.socket_folder);
+        let host = percent_encode(&self.folders.socket_folder);
         format!("postgres://{}@localhost/{database}?host={host}&port={PORT}", self.name)
     }
 
@@ -109,7 +109,7 @@ impl PrivatePostgres {
     #[must_use]
     pub fn psql_line(&self) -> String {
         let psql = self.psql().display().to_string();
-        let socket_folder = self.place.socket_folder.display();
+        let socket_folder = self.folders.socket_folder.display();
         format!("{psql} -h {socket_folder} -p {PORT} -U {name} {name}", name = self.name)
     }
 
@@ -128,12 +128,12 @@ impl PrivatePostgres {
     /// Where the cluster is; not the directory of the settings if the server's user could not reach that.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        &self.place.folder
+        &self.folders.folder
     }
 
     #[cfg(feature = "test-database")]
     pub(crate) fn postmaster(&self) -> Postmaster<'_> {
-        Postmaster { place: &self.place }
+        Postmaster { folders: &self.folders }
     }
 
     /// Homebrew's versioned servers are not in `PATH`; their `psql` is beside the server.
@@ -143,7 +143,7 @@ impl PrivatePostgres {
             return "psql".into();
         }
         // The file holds the server's command line, as the server itself wrote it.
-        let command_line = fs::read_to_string(self.place.data.join("postmaster.opts")).unwrap_or_default();
+        let command_line = fs::read_to_string(self.folders.data.join("postmaster.opts")).unwrap_or_default();
         let server = command_line.split_whitespace().next().map(Path::new);
         let beside = server.and_then(Path::parent).map(|folder| folder.join("psql"));
         beside.filter(|psql| psql.exists()).unwrap_or_else(|| "psql".into())
@@ -151,24 +151,24 @@ impl PrivatePostgres {
 }
 
 /// A share in the lease, and whether the server was started for it.
-fn join_or_start(settings: &ClusterSettings, place: &Place) -> Result<(File, bool), Error> {
-    let lease = ClusterLease::in_folder(&place.folder);
-    let postmaster = Postmaster { place };
+fn join_or_start(settings: &ClusterSettings, folders: &ClusterFolders) -> Result<(File, bool), Error> {
+    let lease = ClusterLease::in_folder(&folders.folder);
+    let postmaster = Postmaster { folders };
     let share = lease.join()?;
     let is_up = postmaster.is_up();
     match share {
         Some(share) if is_up => Ok((share, false)),
         // The server was killed under the processes that use it, but its watcher lives.
         Some(share) => {
-            Launch::prepare(settings, place)?.run()?;
+            Launch::prepare(settings, folders)?.run()?;
             Ok((share, true))
         }
         // The watcher was killed, but the server lives, and perhaps processes that use it: they keep their connections.
-        None if is_up && lease.is_orphaned() => Ok((lease.open(place, settings.linger)?, false)),
+        None if is_up && lease.is_orphaned() => Ok((lease.open(folders, settings.linger)?, false)),
         None => {
-            let launch = Launch::prepare(settings, place)?;
+            let launch = Launch::prepare(settings, folders)?;
             // The watcher comes first: if this process is killed on the way, it stops what has been started.
-            let share = lease.open(place, settings.linger)?;
+            let share = lease.open(folders, settings.linger)?;
             launch.run()?;
             Ok((share, true))
         }

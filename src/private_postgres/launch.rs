@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::cluster::ClusterSettings;
+use crate::cluster_folders::ClusterFolders;
 use crate::error::{Doing, Error};
-use crate::place::Place;
 use crate::postmaster::{POLL, PORT, Postmaster};
 use crate::process;
 use crate::server_binaries::{self, ServerBinaries};
@@ -40,37 +40,37 @@ const FLEETING: [&str; 5] = [
 /// A cluster whose server is about to be started.
 pub(crate) struct Launch<'a> {
     settings: &'a ClusterSettings,
-    place: &'a Place,
+    folders: &'a ClusterFolders,
     server: ServerBinaries,
 }
 
 impl<'a> Launch<'a> {
     /// Finds a server for the cluster, and ends what is left of the last one. Only for the process that passed the gate, when
     /// nobody uses the cluster.
-    pub(crate) fn prepare(settings: &'a ClusterSettings, place: &'a Place) -> Result<Self, Error> {
-        let find = |version| server_binaries::find(&settings.search_path, &place.data, version);
-        let server = match find(place.data_version()) {
+    pub(crate) fn prepare(settings: &'a ClusterSettings, folders: &'a ClusterFolders) -> Result<Self, Error> {
+        let find = |version| server_binaries::find(&settings.search_path, &folders.data, version);
+        let server = match find(folders.data_version()) {
             Err(Error::WrongVersion { .. }) if !settings.durable => {
-                Postmaster { place }.stop()?;
-                remove_data(place)?;
+                Postmaster { folders }.stop()?;
+                remove_data(folders)?;
                 find(None)?
             }
             found => found?,
         };
-        Postmaster { place }.stop()?;
-        Ok(Self { settings, place, server })
+        Postmaster { folders }.stop()?;
+        Ok(Self { settings, folders, server })
     }
 
     /// Returns when clients can connect.
     pub(crate) fn run(&self) -> Result<(), Error> {
-        if self.place.data_version().is_none() {
+        if self.folders.data_version().is_none() {
             self.init()?;
         }
         match self.start_when_orphans_are_gone() {
             // Without fsync a crash of the machine can leave files that no server reads; tests want a cluster, not this one.
             Err(error @ Error::ServerEnded { .. }) if !self.settings.durable => {
                 tracing::warn!(%error, "The cluster for tests is made anew");
-                remove_data(self.place)?;
+                remove_data(self.folders)?;
                 self.init()?;
                 self.start()
             }
@@ -80,10 +80,10 @@ impl<'a> Launch<'a> {
 
     /// Makes the cluster a standby of this server's, by the server's own means. To the primary it is known by this name.
     #[cfg(feature = "test-database")]
-    pub(crate) fn copy(&self, primary: &Place, user: &str, name: &str) -> Result<(), Error> {
+    pub(crate) fn copy(&self, primary: &ClusterFolders, user: &str, name: &str) -> Result<(), Error> {
         let host = primary.socket_folder.display();
         let mut copy = self.program("pg_basebackup");
-        copy.arg("-D").arg(&self.place.data).args(["-R", "-c", "fast", "-X", "stream", "--no-sync"]);
+        copy.arg("-D").arg(&self.folders.data).args(["-R", "-c", "fast", "-X", "stream", "--no-sync"]);
         copy.arg("-d").arg(format!("host={host} port={PORT} user={user} application_name={name}"));
         let output = copy.stdin(Stdio::null()).output().doing(|| "run pg_basebackup".to_owned())?;
         if !output.status.success() {
@@ -96,7 +96,7 @@ impl<'a> Launch<'a> {
     fn init(&self) -> Result<(), Error> {
         self.remove_unfinished();
         // The id keeps away an `initdb` that outlived its parent and still writes.
-        let unfinished = self.place.folder.join(format!("pgdata.new-{}", std::process::id()));
+        let unfinished = self.folders.folder.join(format!("pgdata.new-{}", std::process::id()));
         let mut initdb = self.program("initdb");
         initdb.arg("-D").arg(&unfinished).args(["-U", &self.settings.name]);
         initdb.args(["--auth=trust", "--encoding=UTF8", "--no-locale", "--no-instructions"]);
@@ -107,12 +107,12 @@ impl<'a> Launch<'a> {
         if !output.status.success() {
             return Err(Error::InitDb(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
         }
-        let data = &self.place.data;
+        let data = &self.folders.data;
         fs::rename(&unfinished, data).doing(|| format!("move the new cluster to {}", data.display()))
     }
 
     fn remove_unfinished(&self) {
-        let entries = fs::read_dir(&self.place.folder).into_iter().flatten().flatten();
+        let entries = fs::read_dir(&self.folders.folder).into_iter().flatten().flatten();
         for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("pgdata.new")) {
             let _ = fs::remove_dir_all(entry.path());
         }
@@ -135,20 +135,20 @@ impl<'a> Launch<'a> {
 
     fn start(&self) -> Result<(), Error> {
         // A copied or unpacked project may have lost it, and the server insists.
-        fs::set_permissions(&self.place.data, fs::Permissions::from_mode(0o700))
-            .doing(|| format!("close {} to others", self.place.data.display()))?;
+        fs::set_permissions(&self.folders.data, fs::Permissions::from_mode(0o700))
+            .doing(|| format!("close {} to others", self.folders.data.display()))?;
         self.create_database()?;
         self.serve(&[])
     }
 
     /// Starts the server on what data there is, with these variables in its environment.
     pub(crate) fn serve(&self, environment: &[(&str, &str)]) -> Result<(), Error> {
-        let log = self.place.open_log()?;
+        let log = self.folders.open_log()?;
         let log_too = log.try_clone().doing(|| "share the server's log".to_owned())?;
         let mut postgres = self.program("postgres");
         postgres.envs(environment.iter().copied());
-        postgres.arg("-D").arg(&self.place.data).arg("-p").arg(PORT.to_string());
-        postgres.arg("-c").arg(format!("unix_socket_directories={}", self.place.socket_folder.display()));
+        postgres.arg("-D").arg(&self.folders.data).arg("-p").arg(PORT.to_string());
+        postgres.arg("-c").arg(format!("unix_socket_directories={}", self.folders.socket_folder.display()));
         for setting in SETTINGS.iter().chain(self.own_settings()) {
             postgres.args(["-c", setting]);
         }
@@ -166,7 +166,7 @@ impl<'a> Launch<'a> {
     fn create_database(&self) -> Result<(), Error> {
         let name = &self.settings.name;
         let mut single = self.program("postgres");
-        single.arg("--single").arg("-D").arg(&self.place.data);
+        single.arg("--single").arg("-D").arg(&self.folders.data);
         for setting in self.own_settings() {
             single.args(["-c", setting]);
         }
@@ -182,8 +182,8 @@ impl<'a> Launch<'a> {
         let output = single.wait_with_output().doing(|| "wait for postgres --single".to_owned())?;
         let answer = last_lines(&String::from_utf8_lossy(&output.stderr));
         if !output.status.success() {
-            let _ = self.place.open_log()?.write_all(&output.stderr);
-            return Err(Error::ServerEnded { log: self.place.log_path(), tail: answer });
+            let _ = self.folders.open_log()?.write_all(&output.stderr);
+            return Err(Error::ServerEnded { log: self.folders.log_path(), tail: answer });
         }
         if String::from_utf8_lossy(&output.stdout).contains(&format!("datname = \"{name}\"")) {
             return Ok(());
@@ -193,8 +193,8 @@ impl<'a> Launch<'a> {
 
     fn wait_until_ready(&self, server: &mut Child) -> Result<(), Error> {
         let begun = Instant::now();
-        let postmaster = Postmaster { place: self.place };
-        let log = self.place.log_path();
+        let postmaster = Postmaster { folders: self.folders };
+        let log = self.folders.log_path();
         loop {
             let is_ours = postmaster.recorded_pid() == Some(rustix::process::Pid::from_child(server));
             if is_ours && postmaster.is_ready() {
@@ -216,12 +216,12 @@ impl<'a> Launch<'a> {
     }
 
     fn program(&self, name: &str) -> Command {
-        self.place.user.command(&self.server.folder.join(name), &self.place.folder)
+        self.folders.user.command(&self.server.folder.join(name), &self.folders.folder)
     }
 }
 
-fn remove_data(place: &Place) -> Result<(), Error> {
-    fs::remove_dir_all(&place.data).doing(|| format!("remove {}", place.data.display()))
+fn remove_data(folders: &ClusterFolders) -> Result<(), Error> {
+    fs::remove_dir_all(&folders.data).doing(|| format!("remove {}", folders.data.display()))
 }
 
 fn last_lines(text: &str) -> String {

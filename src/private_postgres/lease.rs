@@ -13,8 +13,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::OFlags;
 
+use crate::cluster_folders::ClusterFolders;
 use crate::error::{Doing, Error};
-use crate::place::Place;
 use crate::process;
 
 /// What the watcher runs.
@@ -50,28 +50,28 @@ impl ClusterLease {
     }
 
     /// Starts a watcher and takes a share.
-    pub(crate) fn open(&self, place: &Place, linger: Duration) -> Result<File, Error> {
+    pub(crate) fn open(&self, folders: &ClusterFolders, linger: Duration) -> Result<File, Error> {
         let deed = || format!("open the lease {}", self.fifo.display());
-        self.make_fifo(place)?;
+        self.make_fifo(folders)?;
         // Either end alone would wait for the other, and a watcher that waits to open its end would wait for ever if this
         // process were killed now. So it gets an open one, and there is a writer before there is a watcher.
         let placeholder = self.open_end(OpenOptions::new().read(true).custom_flags(no_wait())).doing(deed)?;
         let share = self.open_end(OpenOptions::new().write(true).custom_flags(no_wait())).doing(deed)?;
         let read_end = self.open_end(OpenOptions::new().read(true)).doing(deed)?;
         drop(placeholder);
-        self.watch(place, read_end, linger)?;
+        self.watch(folders, read_end, linger)?;
         if self.is_counted(&share)? {
             return Ok(share);
         }
         Err(io::Error::other("its watcher ended at once")).doing(deed)
     }
 
-    fn make_fifo(&self, place: &Place) -> Result<(), Error> {
+    fn make_fifo(&self, folders: &ClusterFolders) -> Result<(), Error> {
         if fs::symlink_metadata(&self.fifo).is_ok_and(|metadata| metadata.file_type().is_fifo()) {
             return Ok(());
         }
         let _ = fs::remove_file(&self.fifo);
-        let mut mkfifo = place.user.command(Path::new("mkfifo"), &place.folder);
+        let mut mkfifo = folders.user.command(Path::new("mkfifo"), &folders.folder);
         let made = mkfifo.args(["-m", "600"]).arg(&self.fifo).stdin(Stdio::null()).output();
         let made = made.and_then(|output| match output.status.success() {
             true => Ok(()),
@@ -80,10 +80,10 @@ impl ClusterLease {
         made.doing(|| format!("make the lease {}", self.fifo.display()))
     }
 
-    fn watch(&self, place: &Place, read_end: File, linger: Duration) -> Result<(), Error> {
-        let mut watcher = place.user.command(Path::new("/bin/sh"), &place.folder);
+    fn watch(&self, folders: &ClusterFolders, read_end: File, linger: Duration) -> Result<(), Error> {
+        let mut watcher = folders.user.command(Path::new("/bin/sh"), &folders.folder);
         watcher.args(["-c", WATCHER, "private-postgres-watcher"]);
-        watcher.args([&self.fifo, &self.shares, &place.data]).arg(linger.as_secs().to_string());
+        watcher.args([&self.fifo, &self.shares, &folders.data]).arg(linger.as_secs().to_string());
         // In a group of its own: Ctrl-C in the terminal is for the program, not for its database.
         watcher.stdin(read_end).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let watcher = watcher.spawn().doing(|| "start the database's watcher".to_owned())?;

@@ -24,9 +24,9 @@ pub mod server_binaries;
 #[cfg(feature = "test-database")]
 pub mod test_database;
 
+mod cluster_folders;
 mod launch;
 mod lease;
-mod place;
 mod postmaster;
 mod process;
 mod server_user;

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::cluster_folders::ClusterFolders;
 use crate::error::{Doing, Error};
-use crate::place::Place;
 use crate::process;
 
 /// Only names the socket file; nothing listens on TCP.
@@ -27,7 +27,7 @@ pub(crate) const POLL: Duration = Duration::from_millis(10);
 /// The server process of a cluster.
 #[derive(Clone, Copy)]
 pub(crate) struct Postmaster<'a> {
-    pub(crate) place: &'a Place,
+    pub(crate) folders: &'a ClusterFolders,
 }
 
 impl Postmaster<'_> {
@@ -45,7 +45,7 @@ impl Postmaster<'_> {
     pub(crate) fn pid(self) -> Option<Pid> {
         let pid = self.recorded_pid()?;
         let command_line = process::command_line(pid)?;
-        command_line.contains(&format!(" -D {} ", self.place.data.display())).then_some(pid)
+        command_line.contains(&format!(" -D {} ", self.folders.data.display())).then_some(pid)
     }
 
     /// The process id in the first line of the file, which may be anybody's.
@@ -64,7 +64,7 @@ impl Postmaster<'_> {
             let signal = if begun.elapsed() < STOP_TIMEOUT / 2 { Signal::INT } else { Signal::QUIT };
             let _ = kill_process(pid, signal);
             if begun.elapsed() > STOP_TIMEOUT {
-                let log = self.place.log_path();
+                let log = self.folders.log_path();
                 return Err(Error::TooSlow { state: "stopped", seconds: STOP_TIMEOUT.as_secs(), log });
             }
             thread::sleep(POLL);
@@ -87,7 +87,7 @@ impl Postmaster<'_> {
     }
 
     fn is_listening(self) -> bool {
-        UnixStream::connect(self.place.socket_folder.join(format!(".s.PGSQL.{PORT}"))).is_ok()
+        UnixStream::connect(self.folders.socket_folder.join(format!(".s.PGSQL.{PORT}"))).is_ok()
     }
 
     fn file(self) -> String {
@@ -95,6 +95,6 @@ impl Postmaster<'_> {
     }
 
     fn pid_file(self) -> PathBuf {
-        self.place.data.join("postmaster.pid")
+        self.folders.data.join("postmaster.pid")
     }
 }

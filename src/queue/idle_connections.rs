@@ -94,7 +94,7 @@ impl IdleConnections {
                 }
                 connection.examine(ReleaseState::Failed);
             }
-            let _waiting = Waiting { idle: self, counter: |state| &mut state.waiting_for_pool };
+            let _waiting = WaitingCaller { idle: self, counter: |state| &mut state.waiting_for_pool };
             let connection = self.pg.acquire().await?;
             Ok(Connection::new(connection, self.failures.clone(), Some(loan)))
         };
@@ -104,7 +104,7 @@ impl IdleConnections {
     async fn lend(self: &Arc<Self>) -> sqlx::Result<Loan> {
         let permit = match self.permits.clone().try_acquire_owned() {
             Err(TryAcquireError::NoPermits) => {
-                let _waiting = Waiting::start(self, |state| &mut state.waiting_for_permit);
+                let _waiting = WaitingCaller::start(self, |state| &mut state.waiting_for_permit);
                 self.permits.clone().acquire_owned().await.ok()
             }
             tried => tried.ok(),
@@ -177,19 +177,19 @@ async fn tend(idle: Weak<IdleConnections>, mut closed: CloseEvent) {
 }
 
 /// A caller that waits, and is counted.
-struct Waiting<'a> {
+struct WaitingCaller<'a> {
     idle: &'a IdleConnections,
     counter: fn(&mut State) -> &mut usize,
 }
 
-impl<'a> Waiting<'a> {
+impl<'a> WaitingCaller<'a> {
     fn start(idle: &'a IdleConnections, counter: fn(&mut State) -> &mut usize) -> Self {
         *counter(&mut idle.state()) += 1;
         Self { idle, counter }
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingCaller<'_> {
     fn drop(&mut self) {
         *(self.counter)(&mut self.idle.state()) -= 1;
     }

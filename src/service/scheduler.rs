@@ -287,8 +287,8 @@ impl Scheduler {
         let zones: Vec<_> = match schedule.zone {
             ZoneChoice::One(zone) => vec![zone],
             ZoneChoice::Users { .. } => {
-                let places = firing::places(&mut *self.pg.acquire().await?, schedule).await?;
-                places.into_iter().map(|place| place.zone).collect()
+                let due_zones = firing::due_zones(&mut *self.pg.acquire().await?, schedule).await?;
+                due_zones.into_iter().map(|due_zone| due_zone.zone).collect()
             }
         };
         let next = |zone| moments::next(&schedule.timing, zone, after, 1).first().map(|moment| moment.at);

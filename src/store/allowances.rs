@@ -55,7 +55,7 @@ pub async fn usages(
 
 /// So many chunks that shall be reserved in an allowance.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish<'a> {
+pub struct ReservationWish<'a> {
     /// Whose.
     pub user_id: &'a str,
     /// Of which period.
@@ -69,9 +69,13 @@ pub struct Wish<'a> {
 /// Reserves chunks in allowances, for each user all or none, and returns the users whose chunks were reserved.
 /// Concurrent callers never pass a cap: a row is inserted or updated only under the condition that the cap allows it. Each user may be named once. The caller then stores the chunks as reserved and calls [`note_reserved`];
 /// from there on the trigger `whatsapp_meter_state` moves the allowance with the chunks' states.
-pub async fn reserve(conn: &mut PgConnection, wishes: &[Wish<'_>]) -> sqlx::Result<HashSet<String>> {
+pub async fn reserve(
+    conn: &mut PgConnection,
+    wishes: &[ReservationWish<'_>],
+) -> sqlx::Result<HashSet<String>> {
     let mut granted: HashSet<String> = reserve_first(conn, wishes).await?.into_iter().collect();
-    let left: Vec<Wish<'_>> = wishes.iter().filter(|wish| !granted.contains(wish.user_id)).copied().collect();
+    let left: Vec<ReservationWish<'_>> =
+        wishes.iter().filter(|wish| !granted.contains(wish.user_id)).copied().collect();
     if !left.is_empty() {
         granted.extend(reserve_more(conn, &left).await?);
     }
@@ -79,7 +83,7 @@ pub async fn reserve(conn: &mut PgConnection, wishes: &[Wish<'_>]) -> sqlx::Resu
 }
 
 /// Of allowances that nothing was reserved in yet.
-async fn reserve_first(conn: &mut PgConnection, wishes: &[Wish<'_>]) -> sqlx::Result<Vec<String>> {
+async fn reserve_first(conn: &mut PgConnection, wishes: &[ReservationWish<'_>]) -> sqlx::Result<Vec<String>> {
     let columns = WishColumns::of(wishes);
     sqlx::query_scalar(
         "INSERT INTO whatsapp_sends (user_id, period_start, period_end, reserved)
@@ -97,7 +101,7 @@ async fn reserve_first(conn: &mut PgConnection, wishes: &[Wish<'_>]) -> sqlx::Re
 }
 
 /// Of allowances that there are.
-async fn reserve_more(conn: &mut PgConnection, wishes: &[Wish<'_>]) -> sqlx::Result<Vec<String>> {
+async fn reserve_more(conn: &mut PgConnection, wishes: &[ReservationWish<'_>]) -> sqlx::Result<Vec<String>> {
     let columns = WishColumns::of(wishes);
     sqlx::query_scalar("SELECT whatsapp_reserve($1, $2, $3, $4)")
         .bind(&columns.users)
@@ -118,7 +122,7 @@ struct WishColumns<'a> {
 }
 
 impl<'a> WishColumns<'a> {
-    fn of(wishes: &[Wish<'a>]) -> Self {
+    fn of(wishes: &[ReservationWish<'a>]) -> Self {
         Self {
             users: wishes.iter().map(|wish| wish.user_id).collect(),
             starts: wishes.iter().map(|wish| wish.period.start).collect(),

@@ -75,7 +75,7 @@ pub async fn page(
     after: Option<&str>,
     number: i64,
 ) -> sqlx::Result<Vec<String>> {
-    let page = Page { after: after.unwrap_or_default(), except: audience.except, number };
+    let page = PageBounds { after: after.unwrap_or_default(), except: audience.except, number };
     match audience.who {
         Who::User(user) => named(conn, &[user], part, &page).await,
         Who::Users(users) => named(conn, users, part, &page).await,
@@ -103,7 +103,7 @@ pub async fn page(
 }
 
 /// Which users of an audience are looked for.
-struct Page<'a> {
+struct PageBounds<'a> {
     after: &'a str,
     except: &'a [String],
     number: i64,
@@ -121,7 +121,7 @@ async fn named<T: AsRef<str>>(
     conn: &mut PgConnection,
     users: &[T],
     part: Option<&ZonePart>,
-    page: &Page<'_>,
+    page: &PageBounds<'_>,
 ) -> sqlx::Result<Vec<String>> {
     let users: Vec<&str> = users.iter().map(AsRef::as_ref).collect();
     let mut found: Vec<String> = sqlx::query_scalar(
@@ -139,7 +139,7 @@ async fn named<T: AsRef<str>>(
     Ok(found)
 }
 
-async fn on_plan(conn: &mut PgConnection, plan: &str, page: &Page<'_>) -> sqlx::Result<Vec<String>> {
+async fn on_plan(conn: &mut PgConnection, plan: &str, page: &PageBounds<'_>) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar(
         "SELECT id FROM channel_users WHERE id > $1 AND plan = lower($4) AND id <> ALL ($3) ORDER BY id LIMIT $2",
     )
@@ -151,7 +151,7 @@ async fn on_plan(conn: &mut PgConnection, plan: &str, page: &Page<'_>) -> sqlx::
     .await
 }
 
-async fn everyone(conn: &mut PgConnection, page: &Page<'_>) -> sqlx::Result<Vec<String>> {
+async fn everyone(conn: &mut PgConnection, page: &PageBounds<'_>) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar(
         "SELECT user_id FROM channel_links WHERE user_id > $1 AND ended_at IS NULL AND unproven_since IS NULL AND user_id <> ALL ($3)
          ORDER BY user_id LIMIT $2",
@@ -167,12 +167,12 @@ async fn everyone(conn: &mut PgConnection, page: &Page<'_>) -> sqlx::Result<Vec<
 async fn everyone_in_zone(
     conn: &mut PgConnection,
     zone: Option<&str>,
-    page: &Page<'_>,
+    page: &PageBounds<'_>,
 ) -> sqlx::Result<Vec<String>> {
     let most = usize::try_from(page.number).unwrap_or(usize::MAX);
     let (mut found, mut after) = (Vec::new(), page.after.to_owned());
     loop {
-        let living_there = living_in_zone(conn, zone, None, &Page { after: &after, ..*page }).await?;
+        let living_there = living_in_zone(conn, zone, None, &PageBounds { after: &after, ..*page }).await?;
         let linked: Vec<String> = sqlx::query_scalar(
             "SELECT user_id FROM channel_links WHERE user_id = ANY ($1) AND ended_at IS NULL AND unproven_since IS NULL ORDER BY user_id",
         )
@@ -194,7 +194,7 @@ async fn living_in_zone(
     conn: &mut PgConnection,
     zone: Option<&str>,
     plan: Option<&str>,
-    page: &Page<'_>,
+    page: &PageBounds<'_>,
 ) -> sqlx::Result<Vec<String>> {
     let users = match zone {
         Some(zone) => sqlx::query_scalar(

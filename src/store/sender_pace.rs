@@ -18,7 +18,7 @@ text_enum! {
 
 /// A moment that was given.
 #[derive(Clone, Copy, Debug, PartialEq, sqlx::FromRow)]
-pub struct Moment {
+pub struct SendMoment {
     /// When it is; in the past or now where the stream is idle.
     pub at: DateTime<Utc>,
     /// So long from now, by the database's clock.
@@ -26,7 +26,7 @@ pub struct Moment {
 }
 
 /// Takes the next free moment of a stream that has so many each second.
-pub async fn take(conn: &mut PgConnection, stream: SendStream, per_sec: f64) -> sqlx::Result<Moment> {
+pub async fn take(conn: &mut PgConnection, stream: SendStream, per_sec: f64) -> sqlx::Result<SendMoment> {
     sqlx::query_as(
         "INSERT INTO channel_sender_pace AS p (stream, free_at) VALUES ($1, clock_timestamp() + make_interval(secs => 1 / $2))
          ON CONFLICT (stream) DO UPDATE SET free_at = greatest(p.free_at, clock_timestamp()) + make_interval(secs => 1 / $2)

@@ -61,7 +61,7 @@ pub enum MediaError {
 }
 
 /// How a try ended that brought no file.
-enum Trouble {
+enum FailedTry {
     /// It may go well in a moment.
     Passing(String),
     /// It is no use to try again.
@@ -103,8 +103,8 @@ impl TwilioClient {
         loop {
             match self.fetch_once(url, limits.size_bytes).await {
                 Ok(media) => return Ok(media),
-                Err(Trouble::Lasting(error)) => return Err(error),
-                Err(Trouble::Passing(reason)) => {
+                Err(FailedTry::Lasting(error)) => return Err(error),
+                Err(FailedTry::Passing(reason)) => {
                     if begun.elapsed().saturating_add(limits.retry_every) > limits.retry_for {
                         return Err(Failed(reason));
                     }
@@ -115,7 +115,7 @@ impl TwilioClient {
     }
 
     /// Asks the API, and whomever it sends us on to.
-    async fn fetch_once(&self, url: &MediaUrl, size_bytes: usize) -> Result<MediaFile, Trouble> {
+    async fn fetch_once(&self, url: &MediaUrl, size_bytes: usize) -> Result<MediaFile, FailedTry> {
         let asked = url.as_url();
         let (user, password) = self.account.credentials();
         let answer = self
@@ -126,7 +126,7 @@ impl TwilioClient {
             .await
             .map_err(|error| unanswered(asked, &error))?;
         if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            return Err(Trouble::Lasting(Failed(format!(
+            return Err(FailedTry::Lasting(Failed(format!(
                 "{} refuses the credentials with HTTP {}; check the account SID and the auth token, or the API key",
                 host(asked),
                 answer.status()
@@ -139,15 +139,18 @@ impl TwilioClient {
     }
 
     /// Goes where the answer of `from` sends us, without credentials.
-    async fn follow(&self, from: &Url, answer: Response, size_bytes: usize) -> Result<MediaFile, Trouble> {
+    async fn follow(&self, from: &Url, answer: Response, size_bytes: usize) -> Result<MediaFile, FailedTry> {
         let (mut from, mut answer) = (from.clone(), answer);
         for _ in 0..REDIRECT_LIMIT {
             let location = answer.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
             let location = location.ok_or_else(|| {
-                Trouble::Lasting(Failed(format!("{} redirects without a location", host(&from))))
+                FailedTry::Lasting(Failed(format!("{} redirects without a location", host(&from))))
             })?;
             let redirect = RedirectUrl::parse(location, &from, &self.account).ok_or_else(|| {
-                Trouble::Lasting(Refused(format!("{} redirects to somewhere else than Twilio", host(&from))))
+                FailedTry::Lasting(Refused(format!(
+                    "{} redirects to somewhere else than Twilio",
+                    host(&from)
+                )))
             })?;
             let asked = redirect.as_url();
             answer = self.media.get(asked.clone()).send().await.map_err(|error| unanswered(asked, &error))?;
@@ -156,7 +159,7 @@ impl TwilioClient {
             }
             from = asked.clone();
         }
-        Err(Trouble::Lasting(Refused(format!("more than {REDIRECT_LIMIT} redirects"))))
+        Err(FailedTry::Lasting(Refused(format!("more than {REDIRECT_LIMIT} redirects"))))
     }
 }
 
@@ -165,21 +168,21 @@ fn is_redirect(status: StatusCode) -> bool {
 }
 
 /// The file of an answer that is no redirect.
-async fn file(asked: &Url, answer: Response, size_bytes: usize) -> Result<MediaFile, Trouble> {
+async fn file(asked: &Url, answer: Response, size_bytes: usize) -> Result<MediaFile, FailedTry> {
     let status = answer.status();
     let reason = || format!("{} answered HTTP {status}", host(asked));
     match status.as_u16() {
         200 => read(asked, answer, size_bytes).await,
         // Not there yet, or turned away for now.
-        404 | 429 | 500..=599 => Err(Trouble::Passing(reason())),
-        _ => Err(Trouble::Lasting(Failed(reason()))),
+        404 | 429 | 500..=599 => Err(FailedTry::Passing(reason())),
+        _ => Err(FailedTry::Lasting(Failed(reason()))),
     }
 }
 
 /// Reads a file as it was sent, not decompressed: it cannot grow beyond what was counted.
-async fn read(asked: &Url, mut answer: Response, size_bytes: usize) -> Result<MediaFile, Trouble> {
+async fn read(asked: &Url, mut answer: Response, size_bytes: usize) -> Result<MediaFile, FailedTry> {
     let too_large =
-        || Trouble::Lasting(Refused(format!("the file is larger than the limit of {size_bytes} bytes")));
+        || FailedTry::Lasting(Refused(format!("the file is larger than the limit of {size_bytes} bytes")));
     if answer.content_length().is_some_and(|length| length > size_bytes as u64) {
         return Err(too_large());
     }
@@ -199,15 +202,15 @@ fn content_type(answer: &Response) -> String {
     value.and_then(|value| value.split(';').next()).unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-fn unanswered(asked: &Url, error: &reqwest::Error) -> Trouble {
+fn unanswered(asked: &Url, error: &reqwest::Error) -> FailedTry {
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
         if inner.is::<NoAllowedAddress>() {
-            return Trouble::Lasting(Refused(inner.to_string()));
+            return FailedTry::Lasting(Refused(inner.to_string()));
         }
         cause = inner.source();
     }
-    Trouble::Passing(format!("{}: {}", host(asked), causes(error)))
+    FailedTry::Passing(format!("{}: {}", host(asked), causes(error)))
 }
 
 fn host(url: &Url) -> &str {

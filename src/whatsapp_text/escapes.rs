@@ -2,7 +2,7 @@
 //! that look alike. A sign that pairs with nothing, as in `5 \* 3`, stays.
 
 use crate::inlines::{Emphasis, RunKind};
-use crate::line::{self, Piece};
+use crate::line::{self, RunPiece};
 
 /// What WhatsApp takes for signs.
 pub(crate) const SIGNS: [char; 4] = ['*', '_', '~', '`'];
@@ -18,7 +18,7 @@ fn look_alike(sign: char) -> &'static str {
 }
 
 /// One or more of the same sign in the words of a line.
-struct Row {
+struct SignRow {
     sign: char,
     /// Where it stands in the line.
     at: usize,
@@ -30,7 +30,7 @@ struct Row {
 }
 
 /// Puts others in the place of the escaped signs that WhatsApp would pair, with each other or with signs of ours.
-pub(crate) fn disarm(pieces: &mut [Piece<'_>]) {
+pub(crate) fn disarm(pieces: &mut [RunPiece<'_>]) {
     if pieces.iter().all(|piece| piece.kind != RunKind::Sign) {
         return;
     }
@@ -38,7 +38,7 @@ pub(crate) fn disarm(pieces: &mut [Piece<'_>]) {
     for sign in SIGNS {
         let of_sign = || rows.iter().filter(|row| row.sign == sign);
         let emphasis = emphasis(sign);
-        let is_emphasised = |piece: &Piece<'_>| emphasis.is_some_and(|emphasis| piece.style.has(emphasis));
+        let is_emphasised = |piece: &RunPiece<'_>| emphasis.is_some_and(|emphasis| piece.style.has(emphasis));
         let first_opens = of_sign().find(|row| row.opens).map(|row| row.at);
         let last_closes = of_sign().rev().find(|row| row.closes).map(|row| row.at);
         let last_emphasised = pieces.iter().rposition(is_emphasised);
@@ -63,8 +63,8 @@ fn emphasis(sign: char) -> Option<Emphasis> {
     [Emphasis::Bold, Emphasis::Italic, Emphasis::Strike].into_iter().find(|emphasis| emphasis.sign() == sign)
 }
 
-fn rows(pieces: &[Piece<'_>]) -> Vec<Row> {
-    let mut rows: Vec<Row> = Vec::new();
+fn rows(pieces: &[RunPiece<'_>]) -> Vec<SignRow> {
+    let mut rows: Vec<SignRow> = Vec::new();
     let mut before = None;
     // The row that the last character belongs to.
     let mut is_open = false;
@@ -87,7 +87,7 @@ fn rows(pieces: &[Piece<'_>]) -> Vec<Row> {
                     if is_open {
                         let opens = !line::is_in_word(before);
                         let closes = before.is_some_and(|before: char| !before.is_whitespace());
-                        rows.push(Row {
+                        rows.push(SignRow {
                             sign: char,
                             at,
                             length: 1,
@@ -108,7 +108,7 @@ fn rows(pieces: &[Piece<'_>]) -> Vec<Row> {
 }
 
 /// What stands behind a row decides, too. A name keeps its two underscores: people know what `__init__` is.
-fn end(row: &mut Row, after: Option<char>) {
+fn end(row: &mut SignRow, after: Option<char>) {
     let is_name = row.sign == '_' && row.length > 1;
     row.opens &= !is_name && after.is_some_and(|after| !after.is_whitespace());
     row.closes &= !is_name && !line::is_in_word(after);

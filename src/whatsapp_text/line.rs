@@ -5,7 +5,7 @@ use crate::escapes;
 use crate::inlines::{Emphasis, Run, RunKind, Style};
 
 /// A part of a run: words, or the white space around them, which no sign may touch.
-pub(crate) struct Piece<'a> {
+pub(crate) struct RunPiece<'a> {
     pub(crate) text: &'a str,
     pub(crate) kind: RunKind,
     is_space: bool,
@@ -51,12 +51,12 @@ pub(crate) fn write(runs: &[Run<'_>], out: &mut String) {
     }
 }
 
-fn pieces<'a>(runs: &'a [Run<'_>]) -> Vec<Piece<'a>> {
+fn pieces<'a>(runs: &'a [Run<'_>]) -> Vec<RunPiece<'a>> {
     let mut pieces = Vec::with_capacity(runs.len());
     for run in runs {
         let mut push = |text: &'a str, is_space| {
             if !text.is_empty() {
-                pieces.push(Piece { text, kind: run.kind, is_space, style: run.style });
+                pieces.push(RunPiece { text, kind: run.kind, is_space, style: run.style });
             }
         };
         if run.style == Style::default() || run.kind == RunKind::Code {
@@ -75,7 +75,7 @@ fn pieces<'a>(runs: &'a [Run<'_>]) -> Vec<Piece<'a>> {
 }
 
 /// Takes one kind of emphasis from where its signs would not count.
-fn settle(pieces: &mut [Piece<'_>], emphasis: Emphasis) {
+fn settle(pieces: &mut [RunPiece<'_>], emphasis: Emphasis) {
     let mut at = 0;
     while at < pieces.len() {
         if !pieces[at].style.has(emphasis) {
@@ -86,7 +86,7 @@ fn settle(pieces: &mut [Piece<'_>], emphasis: Emphasis) {
             .iter()
             .position(|piece| !piece.style.has(emphasis))
             .map_or(pieces.len(), |length| at + length);
-        let touches = |piece: &Piece<'_>| piece.is_space || piece.kind == RunKind::Url;
+        let touches = |piece: &RunPiece<'_>| piece.is_space || piece.kind == RunKind::Url;
         let (mut first, mut last) = (at, end);
         while first < last && touches(&pieces[first]) {
             first += 1;
@@ -106,14 +106,14 @@ fn settle(pieces: &mut [Piece<'_>], emphasis: Emphasis) {
 }
 
 /// Whether the words before and behind are others.
-fn is_at_edges(pieces: &[Piece<'_>], first: usize, last: usize) -> bool {
+fn is_at_edges(pieces: &[RunPiece<'_>], first: usize, last: usize) -> bool {
     let before = pieces[..first].last().and_then(|piece| shown(piece).chars().next_back());
     let after = pieces.get(last).and_then(|piece| shown(piece).chars().next());
     !is_in_word(before) && !is_in_word(after)
 }
 
 /// How a piece looks to a sign beside it.
-pub(crate) fn shown<'a>(piece: &Piece<'a>) -> &'a str {
+pub(crate) fn shown<'a>(piece: &RunPiece<'a>) -> &'a str {
     if piece.kind == RunKind::Code { "`" } else { piece.text }
 }
 
@@ -129,7 +129,7 @@ fn is_without_blanks(char: char) -> bool {
 }
 
 /// Whether the words have the sign itself where it would end them too soon.
-fn has_own_sign(pieces: &[Piece<'_>], emphasis: Emphasis) -> bool {
+fn has_own_sign(pieces: &[RunPiece<'_>], emphasis: Emphasis) -> bool {
     let sign = emphasis.sign();
     pieces.iter().filter(|piece| !matches!(piece.kind, RunKind::Code | RunKind::Url)).any(|piece| {
         piece.text.match_indices(sign).any(|(at, _)| {
@@ -143,7 +143,7 @@ fn has_own_sign(pieces: &[Piece<'_>], emphasis: Emphasis) -> bool {
     })
 }
 
-fn push_text(piece: &Piece<'_>, out: &mut String) {
+fn push_text(piece: &RunPiece<'_>, out: &mut String) {
     if piece.kind != RunKind::Code {
         out.push_str(piece.text);
         return;

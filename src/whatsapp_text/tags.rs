@@ -17,7 +17,7 @@ pub(crate) struct Tag<'a> {
 
 /// What a tag does to the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Meaning {
+pub(crate) enum TagMeaning {
     /// Words are emphasised.
     Emphasis(Emphasis),
     /// A new line.
@@ -46,78 +46,78 @@ pub(crate) enum Meaning {
     Nothing,
 }
 
-const MEANINGS: &[(&str, Meaning)] = &[
-    ("b", Meaning::Emphasis(Emphasis::Bold)),
-    ("strong", Meaning::Emphasis(Emphasis::Bold)),
-    ("i", Meaning::Emphasis(Emphasis::Italic)),
-    ("em", Meaning::Emphasis(Emphasis::Italic)),
-    ("s", Meaning::Emphasis(Emphasis::Strike)),
-    ("del", Meaning::Emphasis(Emphasis::Strike)),
-    ("strike", Meaning::Emphasis(Emphasis::Strike)),
-    ("br", Meaning::Break),
-    ("hr", Meaning::Rule),
-    ("p", Meaning::Block),
-    ("div", Meaning::Block),
-    ("details", Meaning::Block),
-    ("center", Meaning::Block),
-    ("section", Meaning::Block),
-    ("article", Meaning::Block),
-    ("header", Meaning::Block),
-    ("footer", Meaning::Block),
-    ("blockquote", Meaning::Block),
-    ("figure", Meaning::Block),
-    ("ul", Meaning::Block),
-    ("ol", Meaning::Block),
-    ("dl", Meaning::Block),
-    ("dd", Meaning::Block),
-    ("table", Meaning::Block),
-    ("thead", Meaning::Block),
-    ("tbody", Meaning::Block),
-    ("tr", Meaning::Block),
-    ("summary", Meaning::Heading),
-    ("h1", Meaning::Heading),
-    ("h2", Meaning::Heading),
-    ("h3", Meaning::Heading),
-    ("h4", Meaning::Heading),
-    ("h5", Meaning::Heading),
-    ("h6", Meaning::Heading),
-    ("dt", Meaning::Heading),
-    ("caption", Meaning::Heading),
-    ("figcaption", Meaning::Block),
-    ("li", Meaning::Item),
-    ("td", Meaning::Cell),
-    ("th", Meaning::Cell),
-    ("a", Meaning::Link),
-    ("img", Meaning::Image),
-    ("sup", Meaning::Superscript),
-    ("pre", Meaning::Raw),
-    ("script", Meaning::Raw),
-    ("style", Meaning::Raw),
-    ("textarea", Meaning::Raw),
-    ("code", Meaning::Code),
-    ("kbd", Meaning::Code),
-    ("samp", Meaning::Code),
-    ("tt", Meaning::Code),
-    ("u", Meaning::Nothing),
-    ("ins", Meaning::Nothing),
-    ("mark", Meaning::Nothing),
-    ("small", Meaning::Nothing),
-    ("big", Meaning::Nothing),
-    ("span", Meaning::Nothing),
-    ("font", Meaning::Nothing),
-    ("sub", Meaning::Nothing),
-    ("abbr", Meaning::Nothing),
-    ("cite", Meaning::Nothing),
-    ("q", Meaning::Nothing),
-    ("wbr", Meaning::Nothing),
-    ("nobr", Meaning::Nothing),
-    ("label", Meaning::Nothing),
-    ("picture", Meaning::Nothing),
-    ("var", Meaning::Nothing),
-    ("dfn", Meaning::Nothing),
-    ("bdi", Meaning::Nothing),
-    ("ruby", Meaning::Nothing),
-    ("rt", Meaning::Nothing),
+const MEANINGS: &[(&str, TagMeaning)] = &[
+    ("b", TagMeaning::Emphasis(Emphasis::Bold)),
+    ("strong", TagMeaning::Emphasis(Emphasis::Bold)),
+    ("i", TagMeaning::Emphasis(Emphasis::Italic)),
+    ("em", TagMeaning::Emphasis(Emphasis::Italic)),
+    ("s", TagMeaning::Emphasis(Emphasis::Strike)),
+    ("del", TagMeaning::Emphasis(Emphasis::Strike)),
+    ("strike", TagMeaning::Emphasis(Emphasis::Strike)),
+    ("br", TagMeaning::Break),
+    ("hr", TagMeaning::Rule),
+    ("p", TagMeaning::Block),
+    ("div", TagMeaning::Block),
+    ("details", TagMeaning::Block),
+    ("center", TagMeaning::Block),
+    ("section", TagMeaning::Block),
+    ("article", TagMeaning::Block),
+    ("header", TagMeaning::Block),
+    ("footer", TagMeaning::Block),
+    ("blockquote", TagMeaning::Block),
+    ("figure", TagMeaning::Block),
+    ("ul", TagMeaning::Block),
+    ("ol", TagMeaning::Block),
+    ("dl", TagMeaning::Block),
+    ("dd", TagMeaning::Block),
+    ("table", TagMeaning::Block),
+    ("thead", TagMeaning::Block),
+    ("tbody", TagMeaning::Block),
+    ("tr", TagMeaning::Block),
+    ("summary", TagMeaning::Heading),
+    ("h1", TagMeaning::Heading),
+    ("h2", TagMeaning::Heading),
+    ("h3", TagMeaning::Heading),
+    ("h4", TagMeaning::Heading),
+    ("h5", TagMeaning::Heading),
+    ("h6", TagMeaning::Heading),
+    ("dt", TagMeaning::Heading),
+    ("caption", TagMeaning::Heading),
+    ("figcaption", TagMeaning::Block),
+    ("li", TagMeaning::Item),
+    ("td", TagMeaning::Cell),
+    ("th", TagMeaning::Cell),
+    ("a", TagMeaning::Link),
+    ("img", TagMeaning::Image),
+    ("sup", TagMeaning::Superscript),
+    ("pre", TagMeaning::Raw),
+    ("script", TagMeaning::Raw),
+    ("style", TagMeaning::Raw),
+    ("textarea", TagMeaning::Raw),
+    ("code", TagMeaning::Code),
+    ("kbd", TagMeaning::Code),
+    ("samp", TagMeaning::Code),
+    ("tt", TagMeaning::Code),
+    ("u", TagMeaning::Nothing),
+    ("ins", TagMeaning::Nothing),
+    ("mark", TagMeaning::Nothing),
+    ("small", TagMeaning::Nothing),
+    ("big", TagMeaning::Nothing),
+    ("span", TagMeaning::Nothing),
+    ("font", TagMeaning::Nothing),
+    ("sub", TagMeaning::Nothing),
+    ("abbr", TagMeaning::Nothing),
+    ("cite", TagMeaning::Nothing),
+    ("q", TagMeaning::Nothing),
+    ("wbr", TagMeaning::Nothing),
+    ("nobr", TagMeaning::Nothing),
+    ("label", TagMeaning::Nothing),
+    ("picture", TagMeaning::Nothing),
+    ("var", TagMeaning::Nothing),
+    ("dfn", TagMeaning::Nothing),
+    ("bdi", TagMeaning::Nothing),
+    ("ruby", TagMeaning::Nothing),
+    ("rt", TagMeaning::Nothing),
 ];
 
 /// Longer tags, and longer code in tags, are none.
@@ -169,7 +169,7 @@ pub(crate) struct CodeContent {
 
 impl<'a> Tag<'a> {
     /// What it does. `None`: it is no tag of HTML.
-    pub(crate) fn meaning(&self) -> Option<Meaning> {
+    pub(crate) fn meaning(&self) -> Option<TagMeaning> {
         MEANINGS.iter().find(|(name, _)| name.eq_ignore_ascii_case(self.name)).map(|(_, meaning)| *meaning)
     }
 
@@ -178,7 +178,7 @@ impl<'a> Tag<'a> {
     }
 
     pub(crate) fn is_raw(&self) -> bool {
-        self.meaning() == Some(Meaning::Raw)
+        self.meaning() == Some(TagMeaning::Raw)
     }
 
     /// The letter of a tag such as `<b>`, which may as well be a type's parameter.
@@ -193,7 +193,7 @@ impl<'a> Tag<'a> {
 
     /// The text of an element that is code within a line and begins with this tag, which `text` begins with.
     pub(crate) fn code_content(&self, text: &str) -> Option<CodeContent> {
-        if self.is_closing || self.meaning() != Some(Meaning::Code) {
+        if self.is_closing || self.meaning() != Some(TagMeaning::Code) {
             return None;
         }
         let rest = &text[self.length..];

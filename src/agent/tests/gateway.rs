@@ -8,7 +8,7 @@ use agent::client::GatewayClient;
 use agent::error::AgentError;
 use agent::memory::Memory;
 use agent::target::Endpoint;
-use agent::turn::{Answer, Channel, Reply, TurnPart, TurnRequest};
+use agent::turn::{AgentAnswer, Channel, Reply, TurnPart, TurnRequest};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
@@ -84,7 +84,7 @@ impl Gateway {
     }
 
     /// Runs a turn with the default agent.
-    pub(crate) async fn ask(&self, text: &str) -> Result<Answer, AgentError> {
+    pub(crate) async fn ask(&self, text: &str) -> Result<AgentAnswer, AgentError> {
         self.agent().send_to_openclaw(&turn(text)).await
     }
 
@@ -122,7 +122,7 @@ pub(crate) fn turn(text: &str) -> TurnRequest {
     }
 }
 
-pub(crate) fn text(answer: Result<Answer, AgentError>) -> String {
+pub(crate) fn text(answer: Result<AgentAnswer, AgentError>) -> String {
     match answer.map(|answer| answer.reply) {
         Ok(Reply::Text(text)) => text,
         other => panic!("not a text: {other:?}"),

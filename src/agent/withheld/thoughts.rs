@@ -16,15 +16,15 @@ const IN_BRACKETS: &str = "THINK]";
 const QUOTES: [(char, char); 6] =
     [('`', '`'), ('"', '"'), ('\'', '\''), ('\u{201C}', '\u{201D}'), ('\u{2018}', '\u{2019}'), ('«', '»')];
 
-struct Tag {
+struct ThoughtTag {
     range: Range<usize>,
     closes: bool,
-    form: Form,
+    form: TagForm,
 }
 
 /// A tag is closed by its like.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum TagForm {
     /// `<think>`.
     Angle,
     /// `[THINK]`.
@@ -93,22 +93,26 @@ fn without(kept: String) -> Without<'static> {
 }
 
 /// Every tag of a thought.
-fn tags(text: &str) -> Vec<Tag> {
+fn tags(text: &str) -> Vec<ThoughtTag> {
     let begins = text.match_indices(['<', '[']);
     let tag = |(start, begin)| if begin == "<" { tag_at(text, start) } else { bracket_at(text, start) };
     begins.filter_map(tag).collect()
 }
 
-fn bracket_at(text: &str, start: usize) -> Option<Tag> {
+fn bracket_at(text: &str, start: usize) -> Option<ThoughtTag> {
     let inside = &text[start + 1..];
     let name = inside.strip_prefix('/').unwrap_or(inside);
     // A link, or the name of one.
     let behind = name.strip_prefix(IN_BRACKETS).filter(|behind| !behind.starts_with(['(', '[', ':']))?;
     let range = start..text.len() - behind.len();
-    (!is_quoted(text, &range)).then_some(Tag { range, closes: inside.starts_with('/'), form: Form::Bracket })
+    (!is_quoted(text, &range)).then_some(ThoughtTag {
+        range,
+        closes: inside.starts_with('/'),
+        form: TagForm::Bracket,
+    })
 }
 
-fn tag_at(text: &str, start: usize) -> Option<Tag> {
+fn tag_at(text: &str, start: usize) -> Option<ThoughtTag> {
     let inside = text[start + 1..].trim_start_matches(' ');
     let closes = inside.starts_with('/');
     let inside = inside.trim_start_matches(['/', ' ']);
@@ -124,7 +128,11 @@ fn tag_at(text: &str, start: usize) -> Option<Tag> {
         return None;
     }
     let end = text.len() - attributes.len() + close + 1;
-    (!is_quoted(text, &(start..end))).then_some(Tag { range: start..end, closes, form: Form::Angle })
+    (!is_quoted(text, &(start..end))).then_some(ThoughtTag {
+        range: start..end,
+        closes,
+        form: TagForm::Angle,
+    })
 }
 
 fn is_quoted(text: &str, tag: &Range<usize>) -> bool {
@@ -143,9 +151,9 @@ enum Ending {
     Nowhere,
 }
 
-fn endings(tags: &[Tag]) -> Vec<Ending> {
+fn endings(tags: &[ThoughtTag]) -> Vec<Ending> {
     let mut endings = vec![Ending::Nowhere; tags.len()];
-    for form in [Form::Angle, Form::Bracket] {
+    for form in [TagForm::Angle, TagForm::Bracket] {
         let alike = || tags.iter().enumerate().filter(|(_, tag)| tag.form == form);
         let mut opened = Vec::new();
         for (index, tag) in alike() {

@@ -20,7 +20,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a failed call means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning {
+pub enum FailureMeaning {
     /// No run began: the call does not count.
     NotBegun,
     /// A run failed, and another may not.
@@ -31,12 +31,12 @@ pub enum Meaning {
 
 /// What this failure means.
 #[must_use]
-pub fn meaning(error: &AgentError) -> Meaning {
+pub fn meaning(error: &AgentError) -> FailureMeaning {
     match error.class() {
-        AgentErrorClass::Unavailable => Meaning::NotBegun,
-        AgentErrorClass::Transient | AgentErrorClass::RateLimited => Meaning::Passing,
+        AgentErrorClass::Unavailable => FailureMeaning::NotBegun,
+        AgentErrorClass::Transient | AgentErrorClass::RateLimited => FailureMeaning::Passing,
         AgentErrorClass::GaveUp | AgentErrorClass::Configuration | AgentErrorClass::Permanent => {
-            Meaning::Lasting
+            FailureMeaning::Lasting
         }
     }
 }
@@ -51,8 +51,8 @@ pub fn pause(error: &AgentError, calls: i32) -> Duration {
 /// `chance` is uniform in 0 to 1.
 fn pause_by_chance(error: &AgentError, calls: i32, chance: f64) -> Duration {
     let backoff = match meaning(error) {
-        Meaning::NotBegun => UNTIL_IT_IS_BACK,
-        Meaning::Passing | Meaning::Lasting => AFTER_A_RUN,
+        FailureMeaning::NotBegun => UNTIL_IT_IS_BACK,
+        FailureMeaning::Passing | FailureMeaning::Lasting => AFTER_A_RUN,
     };
     let own = backoff.delay(u16::try_from(calls).unwrap_or(u16::MAX), chance);
     error.retry_after().map_or(own, |asked| asked.max(own)).min(LONGEST_PAUSE)
@@ -75,16 +75,16 @@ mod tests {
         let rate_limited =
             AgentError::RateLimited { retry_after: Some(Duration::from_secs(300)), reason: String::new() };
         for (error, calls, meaning_of_it, secs) in [
-            (unavailable(None), 1, Meaning::NotBegun, 1),
-            (unavailable(None), 4, Meaning::NotBegun, 8),
-            (unavailable(None), 40_000, Meaning::NotBegun, 15),
-            (unavailable(Some(300)), 1, Meaning::NotBegun, 300),
-            (unavailable(Some(1)), 4, Meaning::NotBegun, 8),
-            (unavailable(Some(u64::MAX)), 1, Meaning::NotBegun, 86_400),
-            (rate_limited, 1, Meaning::Passing, 300),
-            (AgentError::Empty(Withheld::default()), 2, Meaning::Passing, 16),
-            (AgentError::Empty(Withheld::default()), 3, Meaning::Passing, 60),
-            (AgentError::GaveUp(String::new()), 1, Meaning::Lasting, 2),
+            (unavailable(None), 1, FailureMeaning::NotBegun, 1),
+            (unavailable(None), 4, FailureMeaning::NotBegun, 8),
+            (unavailable(None), 40_000, FailureMeaning::NotBegun, 15),
+            (unavailable(Some(300)), 1, FailureMeaning::NotBegun, 300),
+            (unavailable(Some(1)), 4, FailureMeaning::NotBegun, 8),
+            (unavailable(Some(u64::MAX)), 1, FailureMeaning::NotBegun, 86_400),
+            (rate_limited, 1, FailureMeaning::Passing, 300),
+            (AgentError::Empty(Withheld::default()), 2, FailureMeaning::Passing, 16),
+            (AgentError::Empty(Withheld::default()), 3, FailureMeaning::Passing, 60),
+            (AgentError::GaveUp(String::new()), 1, FailureMeaning::Lasting, 2),
         ] {
             assert_eq!(meaning(&error), meaning_of_it, "{error}");
             assert_eq!(

@@ -9,7 +9,7 @@ use store::messages::MessageOutcome;
 
 use super::debounce;
 use crate::app::Settings;
-use crate::inbound::commands::Command;
+use crate::inbound::commands::PersonCommand;
 use crate::kinds::EndBrowserSession;
 use crate::write_error::WriteError;
 use crate::{lanes, texts};
@@ -23,21 +23,21 @@ pub async fn take_in(
     key: &str,
     text: &str,
 ) -> Result<Option<MessageId>, WriteError> {
-    let command = Command::of_dashboard(text);
+    let command = PersonCommand::of_dashboard(text);
     let outcome = match command {
-        Command::EndBrowserSession => Some(MessageOutcome::Browser),
-        Command::Stop(_) => Some(MessageOutcome::Keyword),
+        PersonCommand::EndBrowserSession => Some(MessageOutcome::Browser),
+        PersonCommand::Stop(_) => Some(MessageOutcome::Keyword),
         _ => None,
     };
     let Some(message) = dashboard_messages::insert(tx, key, conversation, text, outcome).await? else {
         return Ok(None);
     };
     match command {
-        Command::EndBrowserSession => {
+        PersonCommand::EndBrowserSession => {
             let job = NewJob::of(&EndBrowserSession { conversation, message });
             tx.enqueue(job.lane(lanes::dashboard_browser(conversation))).await?;
         }
-        Command::Stop(_) => {
+        PersonCommand::Stop(_) => {
             let outcome = MessageOutcome::Keyword;
             dashboard_messages::answer(tx, conversation, message, outcome, texts::STOP_IN_DASHBOARD).await?;
         }

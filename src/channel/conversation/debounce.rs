@@ -13,7 +13,7 @@ use store::messages::Said;
 
 use super::message_text;
 use crate::app::{AgentRuns, App};
-use crate::inbound::commands::Command;
+use crate::inbound::commands::PersonCommand;
 use crate::kinds::Answer;
 use crate::lanes;
 
@@ -37,7 +37,7 @@ pub async fn enqueue_answer(
     let unanswered = store::messages::unanswered(tx, conversation).await?;
     let lane = lanes::conversation(conversation);
     let job = NewJob::of(&Answer { conversation, message, retry_of: None }).lane(lane.as_str());
-    let written: Vec<Written> = unanswered.iter().map(Written::of).collect();
+    let written: Vec<Utterance> = unanswered.iter().map(Utterance::of).collect();
     let (Some(ends_at), Some(last)) = (end(&written, runs), written.last()) else {
         tx.enqueue(job).await?;
         return Ok(());
@@ -66,7 +66,7 @@ pub(super) async fn pause(
     // What is for the channel itself is no part of what is being written.
     arrived.retain(|arrival| {
         arrival.decided_at.is_some()
-            || Command::of_stored(&arrival.body, &arrival.params, whatsapp) == Command::Text
+            || PersonCommand::of_stored(&arrival.body, &arrival.params, whatsapp) == PersonCommand::Text
     });
     let decision = app.settings.moderation.time_limit() + DECISION;
     // The database's clock wrote when they came; this machine's own may be wrong.
@@ -83,11 +83,11 @@ fn until_complete(
     decision: Duration,
 ) -> Option<Duration> {
     let from = |ends_at: DateTime<Utc>| (ends_at - now).to_std().ok().filter(|pause| !pause.is_zero());
-    let mut written: Vec<Written> = messages.iter().map(Written::of).collect();
+    let mut written: Vec<Utterance> = messages.iter().map(Utterance::of).collect();
     let latest = later(written.first()?.at, runs.debounce_cap);
     let is_awaited = |arrival: &&Arrival| arrival.decided_at.is_none() && arrival.received_at <= latest;
     let awaited: Vec<&Arrival> = arrived.iter().filter(is_awaited).collect();
-    written.extend(awaited.iter().map(|arrival| Written::of_arrival(arrival)));
+    written.extend(awaited.iter().map(|arrival| Utterance::of_arrival(arrival)));
     written.sort_by_key(|written| written.at);
     let ends_at = end(&written, runs)?;
     if let Some(pause) = from(ends_at) {
@@ -103,12 +103,12 @@ fn until_complete(
 
 /// When something was written, and whether its writer has finished with it.
 #[derive(Clone, Copy, Debug)]
-struct Written {
+struct Utterance {
     at: DateTime<Utc>,
     is_whole: bool,
 }
 
-impl Written {
+impl Utterance {
     fn of(said: &Said) -> Self {
         // In the dashboard one sends when one has finished; a button or a command is finished as it is.
         let is_whole = said.address_id.is_none() || message_text::is_whole(&said.body, &said.params);
@@ -121,7 +121,7 @@ impl Written {
 }
 
 /// When what was written is complete: a while after the last of it, but not too long after the first. `None`: there is nothing.
-fn end(written: &[Written], runs: &AgentRuns) -> Option<DateTime<Utc>> {
+fn end(written: &[Utterance], runs: &AgentRuns) -> Option<DateTime<Utc>> {
     let (first, last) = (written.first()?, written.last()?);
     if last.is_whole {
         return Some(last.at);
@@ -189,7 +189,7 @@ mod tests {
             (vec![text(0), said(300, "/new", json!({}))], 300),
             (vec![text(0), Said { address_id: None, ..text(300) }], 300),
         ] {
-            let written: Vec<Written> = messages.iter().map(Written::of).collect();
+            let written: Vec<Utterance> = messages.iter().map(Utterance::of).collect();
             let end = end(&written, &runs()).unwrap();
 
             assert_eq!(end.timestamp_millis(), ends_ms, "{messages:?}");

@@ -36,7 +36,7 @@ pub struct OpenedTurn {
     /// The time for it.
     pub budget: TurnBudget,
     /// What the agent has said already, and nobody could store.
-    pub in_hand: Option<agent::turn::Answer>,
+    pub in_hand: Option<agent::turn::AgentAnswer>,
 }
 
 /// The turn to run: the one that a crash or a failed call left behind, or a new one with every unanswered message. `None`:

@@ -8,7 +8,7 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use agent::turn::{Answer, Reply};
+use agent::turn::{AgentAnswer, Reply};
 use agent::withheld::Withheld;
 use queue::attempt::CompleteError;
 use queue::failure::Failure;
@@ -27,7 +27,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub struct UnsavedReplies(Arc<Mutex<HashMap<TurnId, Held>>>);
 
 struct Held {
-    answer: Answer,
+    answer: AgentAnswer,
     /// Somebody writes it to its turn already.
     is_being_kept: bool,
 }
@@ -37,7 +37,7 @@ impl UnsavedReplies {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn get(&self, turn_id: TurnId) -> Option<Answer> {
+    fn get(&self, turn_id: TurnId) -> Option<AgentAnswer> {
         self.change(|held| held.get(&turn_id).map(|held| held.answer.clone()))
     }
 
@@ -47,12 +47,12 @@ impl UnsavedReplies {
 }
 
 /// The answer to a turn that was left behind, if anybody has it.
-pub async fn of(app: &App, conn: &mut PgConnection, turn: &Turn) -> sqlx::Result<Option<Answer>> {
+pub async fn of(app: &App, conn: &mut PgConnection, turn: &Turn) -> sqlx::Result<Option<AgentAnswer>> {
     if let Some(answer) = app.unsaved_replies().get(turn.id) {
         return Ok(Some(answer));
     }
     let kept = store::turns::in_hand(conn, turn.id).await?;
-    Ok(kept.map(|text| Answer {
+    Ok(kept.map(|text| AgentAnswer {
         reply: if text.is_empty() { Reply::Silent } else { Reply::Text(text) },
         // It is on record in the turn already.
         withheld: Withheld::default(),
@@ -67,7 +67,7 @@ pub struct UnsavedReply {
 
 impl UnsavedReply {
     /// Holds an answer from here on.
-    pub fn hold(app: &App, turn: &Turn, answer: &Answer) -> Self {
+    pub fn hold(app: &App, turn: &Turn, answer: &AgentAnswer) -> Self {
         let held = Held { answer: answer.clone(), is_being_kept: false };
         app.unsaved_replies().change(|answers| {
             answers.entry(turn.id).or_insert(held);
@@ -83,7 +83,7 @@ impl UnsavedReply {
         };
         let Failure::Retry(error) = failure else { return Err(failure) };
         match meaning(&*error) {
-            Meaning::Passing => {
+            StoreFailure::Passing => {
                 let (turn_id, error) = (self.turn_id, describe(&*error));
                 tracing::warn!(
                     turn.id = turn_id.0,
@@ -92,8 +92,8 @@ impl UnsavedReply {
                 );
                 Err(Failure::Snooze(AGAIN))
             }
-            Meaning::Lost => Err(Failure::Retry(error)),
-            Meaning::Lasting => {
+            StoreFailure::Lost => Err(Failure::Retry(error)),
+            StoreFailure::Lasting => {
                 self.app.unsaved_replies().forget(self.turn_id);
                 Err(Failure::Retry(error))
             }
@@ -136,7 +136,7 @@ async fn keep(app: App, turn_id: TurnId) {
 }
 
 /// What a failure to store means for the answer.
-enum Meaning {
+enum StoreFailure {
     /// The database may take it later.
     Passing,
     /// Somebody else has the job: the answer is theirs.
@@ -145,18 +145,18 @@ enum Meaning {
     Lasting,
 }
 
-fn meaning(error: &(dyn Error + 'static)) -> Meaning {
+fn meaning(error: &(dyn Error + 'static)) -> StoreFailure {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(CompleteError::Lost(_)) = error.downcast_ref::<CompleteError>() {
-            return Meaning::Lost;
+            return StoreFailure::Lost;
         }
         if let Some(error) = error.downcast_ref::<sqlx::Error>() {
-            return if is_passing(error) { Meaning::Passing } else { Meaning::Lasting };
+            return if is_passing(error) { StoreFailure::Passing } else { StoreFailure::Lasting };
         }
         next = error.source();
     }
-    Meaning::Lasting
+    StoreFailure::Lasting
 }
 
 /// Whether the same statement may succeed later: the database is away, full, read-only, at its limits, or has preferred somebody else.

@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, oneshot};
 use twilio::inbound::InboundMessage;
 
-use super::commands::Command;
+use super::commands::PersonCommand;
 use super::intake::{self, TakenIn};
 use crate::app::Settings;
 use crate::kinds::ReceiveMessage;
@@ -34,10 +34,10 @@ const WRITERS_AT_MOST: usize = 4;
 
 /// The way to the task that writes; clones lead to the same one.
 #[derive(Clone, Debug)]
-pub struct Batcher(UnboundedSender<Waiting>);
+pub struct Batcher(UnboundedSender<WaitingMessage>);
 
 #[derive(Debug)]
-struct Waiting {
+struct WaitingMessage {
     names: Vec<Name>,
     sid: String,
     body: String,
@@ -63,11 +63,13 @@ impl Batcher {
         message: &InboundMessage,
         params: serde_json::Value,
     ) -> Option<TakenIn> {
-        if message.opt_out_type.is_some() || Command::of(message, &settings.whatsapp) != Command::Text {
+        if message.opt_out_type.is_some()
+            || PersonCommand::of(message, &settings.whatsapp) != PersonCommand::Text
+        {
             return None;
         }
         let (answer, answered) = oneshot::channel();
-        let waiting = Waiting {
+        let waiting = WaitingMessage {
             names: intake::names_of(message),
             sid: message.sid.clone(),
             body: message.body.clone(),
@@ -80,7 +82,12 @@ impl Batcher {
     }
 }
 
-async fn write(queue: Queue, pg: Connections, patience: Duration, mut receiver: UnboundedReceiver<Waiting>) {
+async fn write(
+    queue: Queue,
+    pg: Connections,
+    patience: Duration,
+    mut receiver: UnboundedReceiver<WaitingMessage>,
+) {
     let (usual, all) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(WRITERS_AT_MOST)));
     let mut arrived = Vec::new();
     while let Ok(one_of_all) = all.clone().acquire_owned().await {
@@ -103,7 +110,7 @@ async fn write(queue: Queue, pg: Connections, patience: Duration, mut receiver: 
 }
 
 /// Stores what can be stored together and answers for it. Who gets no answer is told so by the end of the channel.
-async fn store(queue: &Queue, pg: &Connections, mut messages: Vec<Waiting>) -> Result<(), WriteError> {
+async fn store(queue: &Queue, pg: &Connections, mut messages: Vec<WaitingMessage>) -> Result<(), WriteError> {
     // A second webhook of the same message waits for what becomes of the first.
     let mut sids = HashSet::new();
     messages.retain(|message| sids.insert(message.sid.clone()));
@@ -138,7 +145,7 @@ async fn store(queue: &Queue, pg: &Connections, mut messages: Vec<Waiting>) -> R
     tx.enqueue_batch(jobs).await?;
     tx.commit().await?;
 
-    let mut waiting: Vec<Option<Waiting>> = messages.into_iter().map(Some).collect();
+    let mut waiting: Vec<Option<WaitingMessage>> = messages.into_iter().map(Some).collect();
     for (place, outcome) in outcomes {
         if let Some(message) = waiting[place].take() {
             // Nobody waits for the answer where the webhook was given up meanwhile.

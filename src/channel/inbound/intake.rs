@@ -10,7 +10,7 @@ use store::ids::{AddressId, MessageId};
 use store::messages::MessageOutcome;
 use twilio::inbound::{InboundMessage, OptOutType};
 
-use super::commands::Command;
+use super::commands::PersonCommand;
 use super::{changed_ids, keywords};
 use crate::app::Settings;
 use crate::kinds::{PlanWaiting, ReceiveMessage};
@@ -66,16 +66,16 @@ pub async fn take_in(
     }
     // Where the account's own opt-out handling is on, Twilio has understood the word, perhaps in another language, and has answered it.
     let answered = message.opt_out_type.is_some();
-    let command = match (&message.opt_out_type, Command::of(message, &settings.whatsapp)) {
-        (Some(OptOutType::Stop), Command::Stop(word)) => Command::Stop(word),
-        (Some(OptOutType::Stop), _) => Command::Stop(Keyword::Stop.as_str()),
-        (Some(OptOutType::Start), _) => Command::Start,
+    let command = match (&message.opt_out_type, PersonCommand::of(message, &settings.whatsapp)) {
+        (Some(OptOutType::Stop), PersonCommand::Stop(word)) => PersonCommand::Stop(word),
+        (Some(OptOutType::Stop), _) => PersonCommand::Stop(Keyword::Stop.as_str()),
+        (Some(OptOutType::Start), _) => PersonCommand::Start,
         (Some(OptOutType::Help), _) => {
             store::messages::end(tx, id, MessageOutcome::Keyword, "Twilio answered it as HELP").await?;
             return Ok(TakenIn::New(id));
         }
         // What the word said is not known, so our own list decides; without a keyword of ours, Twilio's answer was the answer.
-        (Some(OptOutType::Other(_)), command @ (Command::Stop(_) | Command::Start)) => command,
+        (Some(OptOutType::Other(_)), command @ (PersonCommand::Stop(_) | PersonCommand::Start)) => command,
         (Some(OptOutType::Other(understood)), _) => {
             let reason = format!("Twilio answered it as {understood}");
             store::messages::end(tx, id, MessageOutcome::Keyword, &reason).await?;
@@ -83,19 +83,20 @@ pub async fn take_in(
         }
         (None, command) => command,
     };
-    let written = keywords::Written { message_id: id, sid: &message.sid, address_id, written_at, answered };
+    let written =
+        keywords::KeywordMessage { message_id: id, sid: &message.sid, address_id, written_at, answered };
     let lane = match command {
-        Command::Stop(word) => {
+        PersonCommand::Stop(word) => {
             keywords::stop(tx, settings, written, word).await?;
             return Ok(TakenIn::New(id));
         }
-        Command::Start => {
+        PersonCommand::Start => {
             keywords::start(tx, settings, written).await?;
             return Ok(TakenIn::New(id));
         }
         // Whoever wants the browser stopped does not wait behind what moderation still looks at.
-        Command::EndBrowserSession => lanes::browser(address_id),
-        Command::Claim(_) | Command::Text => lanes::inbound(address_id),
+        PersonCommand::EndBrowserSession => lanes::browser(address_id),
+        PersonCommand::Claim(_) | PersonCommand::Text => lanes::inbound(address_id),
     };
     tx.enqueue(NewJob::of(&ReceiveMessage { message: id }).lane(lane)).await?;
     Ok(TakenIn::New(id))

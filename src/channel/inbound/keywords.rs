@@ -15,7 +15,7 @@ use crate::write_error::WriteError;
 
 /// A keyword as it was written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Written<'a> {
+pub(super) struct KeywordMessage<'a> {
     pub message_id: MessageId,
     pub sid: &'a str,
     /// By whom; the caller holds the lock.
@@ -29,7 +29,7 @@ pub(super) struct Written<'a> {
 pub(super) async fn stop(
     tx: &mut Transaction,
     settings: &Settings,
-    written: Written<'_>,
+    written: KeywordMessage<'_>,
     word: &str,
 ) -> Result<(), WriteError> {
     let Some(before) = note(tx, Keyword::Stop, written).await? else { return Ok(()) };
@@ -45,7 +45,7 @@ pub(super) async fn stop(
 pub(super) async fn start(
     tx: &mut Transaction,
     settings: &Settings,
-    written: Written<'_>,
+    written: KeywordMessage<'_>,
 ) -> Result<(), WriteError> {
     let Some(before) = note(tx, Keyword::Start, written).await? else { return Ok(()) };
     let lifted = opt_out::opt_in(tx, &settings.secret_keys, written.address_id, written.sid).await?;
@@ -59,7 +59,7 @@ pub(super) async fn start(
 async fn note(
     tx: &mut Transaction,
     keyword: Keyword,
-    written: Written<'_>,
+    written: KeywordMessage<'_>,
 ) -> Result<Option<store::addresses::Before>, WriteError> {
     let before = store::addresses::note_keyword(tx, written.address_id, keyword, written.written_at).await?;
     if before.is_none() {
@@ -71,13 +71,13 @@ async fn note(
 async fn confirm(
     tx: &mut Transaction,
     settings: &Settings,
-    written: Written<'_>,
+    written: KeywordMessage<'_>,
     text: &str,
 ) -> Result<(), WriteError> {
     if written.answered {
         return Ok(());
     }
-    let Written { message_id, address_id, written_at, .. } = written;
+    let KeywordMessage { message_id, address_id, written_at, .. } = written;
     let notice = Notice {
         address_id,
         message_id: Some(message_id),
@@ -89,7 +89,7 @@ async fn confirm(
     notices::tell(tx, notice).await
 }
 
-async fn end(tx: &mut Transaction, written: Written<'_>, reason: &str) -> Result<(), WriteError> {
+async fn end(tx: &mut Transaction, written: KeywordMessage<'_>, reason: &str) -> Result<(), WriteError> {
     store::messages::end(tx, written.message_id, MessageOutcome::Keyword, reason).await?;
     tracing::info!(
         message.id = written.message_id.0,

@@ -18,7 +18,7 @@ use crate::opt_out::{OptOut, opt_out};
 use crate::outbound::sender;
 
 /// What a failed send attempt means.
-pub(super) struct Judgement {
+pub(super) struct FailedSend {
     /// For the job.
     pub(super) failure: Failure,
     /// Twilio refuses our account or sender.
@@ -32,7 +32,7 @@ pub(super) async fn judge(
     send_attempt: i32,
     to: &str,
     error: SendError,
-) -> Result<Judgement, Failure> {
+) -> Result<FailedSend, Failure> {
     let mut tx = app.begin().await?;
     let address = store::addresses::lock(&mut tx, chunk.address_id).await?;
     store::chunks::lock(&mut tx, chunk.id).await?;
@@ -105,7 +105,7 @@ pub(super) async fn judge(
         }
     };
     tx.commit().await?;
-    Ok(Judgement { failure, sender_refused })
+    Ok(FailedSend { failure, sender_refused })
 }
 
 /// Whether a person can be written to by a number, too.

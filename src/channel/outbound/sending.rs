@@ -18,7 +18,7 @@ use twilio::message::{MessageContent, OutboundMessage};
 use twilio::sending::SendError;
 
 use super::obstacles::{self, Standing};
-use super::send_failures::{self, Judgement};
+use super::send_failures::{self, FailedSend};
 use super::{acceptance, proactive};
 use crate::app::App;
 use crate::lanes;
@@ -64,7 +64,7 @@ enum Attempted {
     /// Twilio took the chunk, or it is not to be sent any more.
     Done,
     /// Twilio does not have it, or nobody knows.
-    Failed(Judgement),
+    Failed(FailedSend),
 }
 
 async fn try_to_send(app: &App, job_attempt: Option<&Attempt>, chunk: &Chunk) -> Result<Attempted, Failure> {
@@ -101,7 +101,7 @@ async fn try_to_send(app: &App, job_attempt: Option<&Attempt>, chunk: &Chunk) ->
             if let Err(failure) =
                 store_acceptance(app, job_attempt, chunk.id, send_attempt.number, &accepted.sid).await
             {
-                return Ok(Attempted::Failed(Judgement { failure, sender_refused: false }));
+                return Ok(Attempted::Failed(FailedSend { failure, sender_refused: false }));
             }
             tracing::info!(chunk.id = chunk.id.0, sid = accepted.sid, "Twilio accepted chunk {}", chunk.id);
             Ok(Attempted::Done)

@@ -18,7 +18,7 @@ use crate::write_error::WriteError;
 
 /// What Twilio says of a message.
 #[derive(Clone, Copy, Debug)]
-pub struct Report<'a> {
+pub struct StatusReport<'a> {
     /// Twilio's id of it.
     pub sid: &'a str,
     /// The chunk and the send attempt that the callback's URL names, which proves that they sent it.
@@ -35,7 +35,7 @@ pub struct Report<'a> {
     pub error_message: Option<&'a str>,
 }
 
-impl Report<'_> {
+impl StatusReport<'_> {
     fn failed_for_good(&self) -> bool {
         self.status.parse().is_ok_and(TwilioStatus::is_failure)
     }
@@ -52,7 +52,7 @@ impl Report<'_> {
 pub async fn apply(
     tx: &mut Transaction,
     settings: &Settings,
-    report: Report<'_>,
+    report: StatusReport<'_>,
 ) -> Result<Option<Chunk>, WriteError> {
     let named = match report.chunk {
         Some(id) => Some(id),
@@ -116,10 +116,10 @@ async fn go_on_after(tx: &mut Transaction, chunk: &Chunk) -> Result<(), WriteErr
 async fn move_chunk(
     tx: &mut Transaction,
     settings: &Settings,
-    report: Report<'_>,
+    report: StatusReport<'_>,
     chunk: &Chunk,
 ) -> Result<(), WriteError> {
-    let Report { status, error_code, error_message, .. } = report;
+    let StatusReport { status, error_code, error_message, .. } = report;
     // Twilio's words may quote ours.
     let message = error_message.map(|message| words::of_others(message, &[&chunk.body]));
     if store::twilio_statuses::apply(tx, chunk.id, status, error_code, message.as_deref()).await? {

@@ -10,7 +10,7 @@ use twilio::listed::{Entry, ListedMessage};
 use twilio::message_list::{ListFilter, PageUri};
 
 use crate::app::App;
-use crate::outbound::status::{self, Report};
+use crate::outbound::status::{self, StatusReport};
 
 /// So few messages are asked for one by one; more are looked for in the list of all.
 const FEW: usize = 20;
@@ -49,7 +49,7 @@ async fn settle_batch(app: &App, due: &[Unsettled]) -> Result<(), Failure> {
         };
         let mut tx = app.begin().await?;
         if let Some(message) = message {
-            let report = Report {
+            let report = StatusReport {
                 sid: &message.sid,
                 chunk: None,
                 attempt: None,

@@ -41,7 +41,7 @@ pub struct AudienceRun<'a> {
 }
 
 /// Some users of the audience, and the transaction in which they are dealt with: a crash loses or repeats all of it or nothing.
-pub struct Page {
+pub struct AudiencePage {
     tx: Transaction,
     /// The last user of the page before.
     after: Option<String>,
@@ -77,7 +77,7 @@ impl<'a> AudienceRun<'a> {
     }
 
     /// The pages that are left, until the last one or this moment.
-    pub fn pages(&self, end: Instant) -> impl Stream<Item = Result<Page, Failure>> {
+    pub fn pages(&self, end: Instant) -> impl Stream<Item = Result<AudiencePage, Failure>> {
         stream::try_unfold(Some(self.slot.last_user.clone()), move |after| async move {
             let Some(after) = after.filter(|_| Instant::now() < end) else { return Ok(None) };
             let page = self.take(after).await?;
@@ -87,7 +87,7 @@ impl<'a> AudienceRun<'a> {
     }
 
     /// Locks the next users behind this one, and reads what counts for them.
-    async fn take(&self, after: Option<String>) -> Result<Page, Failure> {
+    async fn take(&self, after: Option<String>) -> Result<AudiencePage, Failure> {
         let mut tx = self.app.begin().await?;
         store::statement_settings::find_by_index(&mut tx).await?;
         let audience = self.definition.audience.as_stored();
@@ -112,11 +112,11 @@ impl<'a> AudienceRun<'a> {
             conversations = store::conversations::of_users(&mut tx, &known).await?;
         }
         let is_stale = !audiences::is_still_before(&mut tx, self.slot.id, after.as_deref()).await?;
-        Ok(Page { tx, after, last_user, users, is_last, is_stale, eligibilities, conversations })
+        Ok(AudiencePage { tx, after, last_user, users, is_last, is_stale, eligibilities, conversations })
     }
 
     /// Deals with a page's users, and waits for the page before it.
-    pub async fn plan(&self, mut page: Page) -> Result<Page, Failure> {
+    pub async fn plan(&self, mut page: AudiencePage) -> Result<AudiencePage, Failure> {
         if !page.is_stale && !page.users.is_empty() {
             self.drop_quiet(&mut page).await?;
             match &self.definition.content.message {
@@ -131,12 +131,12 @@ impl<'a> AudienceRun<'a> {
     }
 
     /// Whoever is not to be disturbed, and not later either, is left out before anything is said or the agent is asked.
-    async fn drop_quiet(&self, page: &mut Page) -> Result<(), Failure> {
+    async fn drop_quiet(&self, page: &mut AudiencePage) -> Result<(), Failure> {
         let rule = self.definition.quiet_rule();
         if self.slot.is_test || rule.then != WhenQuiet::Skip {
             return Ok(());
         }
-        let Page { tx, users, eligibilities, .. } = page;
+        let AudiencePage { tx, users, eligibilities, .. } = page;
         let is_quiet = |user: &String| {
             let leaves_at = spread(&self.slot, &self.definition, user).unwrap_or(self.slot.moment);
             let verdict = quiet_verdict(Some(&rule), eligibilities.get(user), Some(leaves_at));
@@ -158,7 +158,7 @@ impl<'a> AudienceRun<'a> {
     }
 
     /// The words go into the conversations, and copies of them to WhatsApp.
-    async fn write(&self, page: &mut Page, text: &str) -> Result<(), Failure> {
+    async fn write(&self, page: &mut AudiencePage, text: &str) -> Result<(), Failure> {
         let (tx, slot) = (&mut page.tx, &self.slot);
         let said: Vec<(&User, String)> = page
             .users
@@ -180,7 +180,7 @@ impl<'a> AudienceRun<'a> {
     }
 
     /// The agent is asked, each user in a job of its own.
-    async fn ask(&self, page: &mut Page) -> Result<(), Failure> {
+    async fn ask(&self, page: &mut AudiencePage) -> Result<(), Failure> {
         let slot = self.slot.id;
         let jobs =
             page.users.iter().map(|user| NewJob::of(&PromptUser { slot, user: user.clone(), again: false }));
@@ -193,7 +193,7 @@ impl<'a> AudienceRun<'a> {
     }
 
     /// Commits a page. False: it is not the next one, and nothing of it stays.
-    pub async fn keep(&self, mut page: Page, attempt: &Attempt) -> Result<bool, Failure> {
+    pub async fn keep(&self, mut page: AudiencePage, attempt: &Attempt) -> Result<bool, Failure> {
         let (tx, after) = (&mut page.tx, page.after.as_deref());
         let last_user = page.last_user.as_deref().or(after);
         if page.is_stale || !slots::advance(tx, self.slot.id, after, last_user).await? {

@@ -61,7 +61,7 @@ pub struct Definition {
     #[serde(default = "two_hours", with = "humantime_serde")]
     pub expires: Duration,
     /// Who is written to.
-    pub audience: Audience,
+    pub audience: AudienceKey,
     /// What is said.
     pub content: Content,
     /// What is sent instead while WhatsApp takes no free text.
@@ -121,7 +121,7 @@ pub enum Overlap {
 /// Who is written to: exactly one of these.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Audience {
+pub struct AudienceKey {
     /// One user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
@@ -139,7 +139,7 @@ pub struct Audience {
     pub except_users: Vec<String>,
 }
 
-impl Audience {
+impl AudienceKey {
     /// As the database is asked for it.
     #[must_use]
     pub fn as_stored(&self) -> audiences::Audience<'_> {

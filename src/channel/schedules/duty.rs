@@ -14,7 +14,7 @@ use store::users::User;
 use whatsapp_text::text::WhatsappText;
 
 use super::definition::Definition;
-use super::placeholders::{self, Values};
+use super::placeholders::{self, PlaceholderValues};
 use super::zone_choice;
 use crate::app::Settings;
 use crate::outbound::proactive::eligibility::Eligibilities;
@@ -27,7 +27,7 @@ pub fn filled(moment: DateTime<Utc>, definition: &Definition, user: &User, text:
     let local = zone_choice::shown_to(definition, user, moment);
     let (date, time, weekday) =
         (local.format("%F").to_string(), local.format("%H:%M").to_string(), local.format("%A").to_string());
-    let values = Values {
+    let values = PlaceholderValues {
         user_id: &user.id,
         user_plan: &user.plan,
         attributes: &user.attributes,

@@ -16,7 +16,7 @@ use store::ids::SlotId;
 use store::schedules::ScheduleRow;
 use store::slots::{self, NewSlot, SkipReason, SlotBeginning, SlotOrigin};
 
-use super::definition::{Audience, Definition, Misfire, Overlap};
+use super::definition::{AudienceKey, Definition, Misfire, Overlap};
 use super::moments;
 use super::schedule_file::Schedule;
 use super::zone_choice::ZoneChoice;
@@ -81,20 +81,20 @@ async fn part(
     former: &Schedule,
     definition: &Value,
 ) -> Result<(), FireError> {
-    for place in places(tx, former).await? {
-        let (due, _) = moments::last(&former.timing, place.zone, row.fired_until, row.now, AT_MOST);
-        if due.is_empty() || !has_audience(tx, &former.definition, &place).await? {
+    for due_zone in due_zones(tx, former).await? {
+        let (due, _) = moments::last(&former.timing, due_zone.zone, row.fired_until, row.now, AT_MOST);
+        if due.is_empty() || !has_audience(tx, &former.definition, &due_zone).await? {
             continue;
         }
         for moment in due {
-            let beginning = if moments::is_excepted(&former.timing, place.zone, moment) {
+            let beginning = if moments::is_excepted(&former.timing, due_zone.zone, moment) {
                 SlotBeginning::Skipped(SkipReason::ExceptedDay)
             } else if row.now - moment.at <= ON_TIME {
                 SlotBeginning::Open
             } else {
                 SlotBeginning::Skipped(SkipReason::Edited)
             };
-            let slot = place.slot(&row.name, definition, moment, beginning);
+            let slot = due_zone.slot(&row.name, definition, moment, beginning);
             open(tx, &slot).await?;
         }
     }
@@ -103,14 +103,14 @@ async fn part(
 
 /// Where a schedule falls due.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct DueZone {
     /// The zone.
     pub zone: Tz,
     /// Whose slots these are: the zone's name, or empty where the schedule has one zone.
     slot_zone: String,
 }
 
-impl Place {
+impl DueZone {
     fn slot<'a>(
         &'a self,
         schedule: &'a str,
@@ -131,15 +131,15 @@ impl Place {
 }
 
 /// The zones in which a schedule may fall due: its one, or all that users live in.
-pub async fn places(conn: &mut PgConnection, schedule: &Schedule) -> sqlx::Result<Vec<Place>> {
+pub async fn due_zones(conn: &mut PgConnection, schedule: &Schedule) -> sqlx::Result<Vec<DueZone>> {
     let default = match schedule.zone {
-        ZoneChoice::One(zone) => return Ok(vec![Place { zone, slot_zone: String::new() }]),
+        ZoneChoice::One(zone) => return Ok(vec![DueZone { zone, slot_zone: String::new() }]),
         ZoneChoice::Users { default } => default,
     };
-    let of = |zone: Tz| Place { zone, slot_zone: zone.to_string() };
+    let of = |zone: Tz| DueZone { zone, slot_zone: zone.to_string() };
     let names = audiences::zones(conn).await?;
     let others = names.iter().filter_map(|name| name.parse::<Tz>().ok()).map(of);
-    let others = others.filter(|place| place.slot_zone != default.to_string());
+    let others = others.filter(|due_zone| due_zone.slot_zone != default.to_string());
     Ok(std::iter::once(of(default)).chain(others).collect())
 }
 
@@ -163,8 +163,12 @@ pub(super) async fn part_of_slot(
 }
 
 /// Whether there is somebody to write to there. A user who does not exist is looked for, and told of, in the slot.
-async fn has_audience(conn: &mut PgConnection, definition: &Definition, place: &Place) -> sqlx::Result<bool> {
-    let Some(part) = part_of_slot(conn, definition, &place.slot_zone).await? else { return Ok(true) };
+async fn has_audience(
+    conn: &mut PgConnection,
+    definition: &Definition,
+    due_zone: &DueZone,
+) -> sqlx::Result<bool> {
+    let Some(part) = part_of_slot(conn, definition, &due_zone.slot_zone).await? else { return Ok(true) };
     let audience = definition.audience.as_stored();
     if !audiences::page(conn, &audience, Some(&part), None, 1).await?.is_empty() {
         return Ok(true);
@@ -182,11 +186,11 @@ pub async fn fire(tx: &mut Transaction, schedule: &Schedule, row: &ScheduleRow) 
         return Ok(0);
     }
     let (mut opened, mut has_moved) = (0, false);
-    for place in places(tx, schedule).await? {
-        let (due, more) = moments::last(&schedule.timing, place.zone, row.fired_until, row.now, AT_MOST);
+    for due_zone in due_zones(tx, schedule).await? {
+        let (due, more) = moments::last(&schedule.timing, due_zone.zone, row.fired_until, row.now, AT_MOST);
         // Users who come to live somewhere later are not owed what is past by then.
         has_moved |= !due.is_empty() || matches!(schedule.zone, ZoneChoice::Users { .. });
-        if due.is_empty() || !has_audience(tx, definition, &place).await? {
+        if due.is_empty() || !has_audience(tx, definition, &due_zone).await? {
             continue;
         }
         if more {
@@ -196,7 +200,7 @@ pub async fn fire(tx: &mut Transaction, schedule: &Schedule, row: &ScheduleRow) 
                 row.name
             );
         }
-        opened += fire_in(tx, schedule, row, &place, &due).await?;
+        opened += fire_in(tx, schedule, row, &due_zone, &due).await?;
     }
     if has_moved {
         store::schedules::advance(tx, &row.name, row.now).await?;
@@ -209,13 +213,15 @@ async fn fire_in(
     tx: &mut Transaction,
     schedule: &Schedule,
     row: &ScheduleRow,
-    place: &Place,
+    due_zone: &DueZone,
     due: &[moments::Moment],
 ) -> Result<usize, FireError> {
     let definition = &schedule.definition;
     // With `wait` a slot is opened in any case, and its duty lets the one before it end.
-    let busy = definition.overlap == Overlap::Skip && slots::is_busy(tx, &row.name, &place.slot_zone).await?;
-    let is_excepted = |moment: &moments::Moment| moments::is_excepted(&schedule.timing, place.zone, *moment);
+    let busy =
+        definition.overlap == Overlap::Skip && slots::is_busy(tx, &row.name, &due_zone.slot_zone).await?;
+    let is_excepted =
+        |moment: &moments::Moment| moments::is_excepted(&schedule.timing, due_zone.zone, *moment);
     let last = due.iter().rposition(|moment| !is_excepted(moment));
     let mut opened = 0;
     for (at, moment) in due.iter().enumerate() {
@@ -233,7 +239,7 @@ async fn fire_in(
             (true, true) => SlotBeginning::Skipped(SkipReason::Overlap),
             (true, false) => SlotBeginning::Open,
         };
-        let slot = open(tx, &place.slot(&row.name, &row.definition, *moment, beginning)).await?;
+        let slot = open(tx, &due_zone.slot(&row.name, &row.definition, *moment, beginning)).await?;
         opened += usize::from(slot.is_some());
     }
     Ok(opened)
@@ -251,7 +257,7 @@ pub async fn fire_test(
     user: &str,
 ) -> Result<Option<SlotId>, FireError> {
     let mut definition: Definition = serde_json::from_value(row.definition.clone())?;
-    definition.audience = Audience { user: Some(user.to_owned()), ..Audience::default() };
+    definition.audience = AudienceKey { user: Some(user.to_owned()), ..AudienceKey::default() };
     let definition = serde_json::to_value(definition)?;
     open(tx, &by_hand(row, &definition, SlotOrigin::Test)).await
 }

@@ -102,17 +102,17 @@ impl fmt::Display for Until {
 /// TOML has dates and times of its own, which need no quotation marks.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Written {
+enum TextOrToml {
     Text(String),
     Toml(Datetime),
 }
 
 fn written<'de, T: FromStr<Err = LocalTimeError>, D: Deserializer<'de>>(given: D) -> Result<T, D::Error> {
-    let written = Written::deserialize(given)
+    let written = TextOrToml::deserialize(given)
         .map_err(|_| D::Error::custom("it must be a date and time like \"2026-12-24T18:00\""))?;
     let text = match written {
-        Written::Text(text) => text,
-        Written::Toml(value) => value.to_string(),
+        TextOrToml::Text(text) => text,
+        TextOrToml::Toml(value) => value.to_string(),
     };
     text.parse().map_err(D::Error::custom)
 }

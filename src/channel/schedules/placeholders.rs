@@ -10,7 +10,7 @@ use crate::user_attributes;
 
 /// What may stand in a text; each has its name.
 #[derive(Clone, Debug)]
-pub struct Values<'a> {
+pub struct PlaceholderValues<'a> {
     /// `{{user.id}}`
     pub user_id: &'a str,
     /// `{{user.plan}}`
@@ -29,7 +29,7 @@ pub struct Values<'a> {
 const NAMES: [&str; 5] = ["user.id", "user.plan", "slot.date", "slot.time", "slot.weekday"];
 
 /// A piece of a text.
-enum Piece<'a> {
+enum TextPiece<'a> {
     Text(&'a str),
     /// What stands between `{{` and `}}`.
     Placeholder(&'a str),
@@ -47,13 +47,13 @@ enum Placeholder<'a> {
 
 /// Puts values in the place of their names. Unknown names were refused when the file was read, and stay as they are. A blank attribute counts as none.
 #[must_use]
-pub fn fill(text: &str, values: &Values<'_>) -> String {
+pub fn fill(text: &str, values: &PlaceholderValues<'_>) -> String {
     let mut filled = String::with_capacity(text.len());
     for piece in pieces(text) {
         match piece {
-            Piece::Text(text) => filled.push_str(text),
-            Piece::Unclosed(rest) => filled.extend(["{{", rest]),
-            Piece::Placeholder(inner) => match Placeholder::read(inner) {
+            TextPiece::Text(text) => filled.push_str(text),
+            TextPiece::Unclosed(rest) => filled.extend(["{{", rest]),
+            TextPiece::Placeholder(inner) => match Placeholder::read(inner) {
                 Ok(placeholder) => filled.push_str(placeholder.value(values)),
                 Err(_) => filled.extend(["{{", inner, "}}"]),
             },
@@ -65,13 +65,13 @@ pub fn fill(text: &str, values: &Values<'_>) -> String {
 /// The first placeholder in a text that is none, and why.
 pub fn check(text: &str) -> Result<(), String> {
     pieces(text).try_for_each(|piece| match piece {
-        Piece::Text(_) => Ok(()),
-        Piece::Placeholder(inner) => Placeholder::read(inner).map(|_| ()),
-        Piece::Unclosed(_) => Err("\"{{\" is never closed by \"}}\"".to_owned()),
+        TextPiece::Text(_) => Ok(()),
+        TextPiece::Placeholder(inner) => Placeholder::read(inner).map(|_| ()),
+        TextPiece::Unclosed(_) => Err("\"{{\" is never closed by \"}}\"".to_owned()),
     })
 }
 
-fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
+fn pieces(text: &str) -> impl Iterator<Item = TextPiece<'_>> {
     let mut rest = text;
     std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -80,11 +80,11 @@ fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
         let Some(from) = rest.strip_prefix("{{") else {
             let (text, after) = rest.split_at(rest.find("{{").unwrap_or(rest.len()));
             rest = after;
-            return Some(Piece::Text(text));
+            return Some(TextPiece::Text(text));
         };
         let closed = from.split_once("}}");
         rest = closed.map_or("", |(_, after)| after);
-        Some(closed.map_or(Piece::Unclosed(from), |(inner, _)| Piece::Placeholder(inner)))
+        Some(closed.map_or(TextPiece::Unclosed(from), |(inner, _)| TextPiece::Placeholder(inner)))
     })
 }
 
@@ -121,7 +121,7 @@ impl<'a> Placeholder<'a> {
         Ok(Self::Attribute { name: attribute, default })
     }
 
-    fn value<'v>(&self, values: &Values<'v>) -> &'v str
+    fn value<'v>(&self, values: &PlaceholderValues<'v>) -> &'v str
     where
         'a: 'v,
     {
@@ -155,7 +155,7 @@ mod tests {
     /// A text filled for a user with these attributes.
     fn filled(text: &str, attributes: &[(&str, &str)]) -> String {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        let values = Values {
+        let values = PlaceholderValues {
             user_id: "{{user.plan}}",
             user_plan: "pro",
             attributes: &attributes.iter().map(owned).collect(),

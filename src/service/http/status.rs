@@ -5,7 +5,7 @@ use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{OriginalUri, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use channel::outbound::status::{self, Report};
+use channel::outbound::status::{self, StatusReport};
 use channel::write_error::WriteError;
 use queue::trace::TraceParent;
 use serde::Deserialize;
@@ -84,7 +84,7 @@ async fn apply(
     names: CallbackNames,
 ) -> Result<(), WriteError> {
     let mut tx = receiver.queue.begin(&receiver.pg).await?;
-    let report = Report {
+    let report = StatusReport {
         sid: &callback.sid,
         chunk: names.chunk,
         attempt: names.attempt,

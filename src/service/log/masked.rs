@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use outside::words;
 
 /// Passes on each line that it is given, with no more of a number than its last four digits. A line comes in one piece.
-pub(super) struct Masked<W>(pub(super) W);
+pub(super) struct MaskingWriter<W>(pub(super) W);
 
-impl<W: Write> Write for Masked<W> {
+impl<W: Write> Write for MaskingWriter<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let line_without = words::without_phone_numbers(&String::from_utf8_lossy(line));
         self.0.write_all(line_without.as_bytes())?;
@@ -25,7 +25,7 @@ mod tests {
 
     #[test]
     fn a_line_names_no_number_and_keeps_its_time_and_its_ids() {
-        let mut lines = Masked(Vec::new());
+        let mut lines = MaskingWriter(Vec::new());
         let line = "2026-11-28T21:10:29.383777Z ERROR invalid value \"whatsapp:+15005550100\" chunk.id=1234567 \
                     sid=\"SM00000000000000000000000000000009\" trace=\"12345678901234567890123456789012\"\n";
 

@@ -16,7 +16,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt, registry};
 
 use crate::config::keys::LogKeys;
-use crate::log::masked::Masked;
+use crate::log::masked::MaskingWriter;
 use crate::log::repeats::Repeats;
 
 /// The log of this process.
@@ -28,7 +28,7 @@ pub(crate) fn start(log: &LogKeys) -> anyhow::Result<Logging> {
     let filter = EnvFilter::try_new(&log.filter)
         .with_context(|| format!("log.filter {:?} is no filter", log.filter))?;
     let repeats = Repeats::new(log.repeat);
-    let lines = fmt::layer().with_writer(|| Masked(std::io::stderr())).with_target(false);
+    let lines = fmt::layer().with_writer(|| MaskingWriter(std::io::stderr())).with_target(false);
     let lines = match log.format.as_str() {
         "json" => lines.json().boxed(),
         _ => lines.compact().with_ansi(std::io::stderr().is_terminal()).boxed(),

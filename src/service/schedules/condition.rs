@@ -69,8 +69,8 @@ impl Condition {
         let present = definition.and_then(|definition| Schedule::of(&row.name, definition).ok());
         let next = match &present {
             Some(schedule) => {
-                let places = firing::places(conn, schedule).await?;
-                upcoming(schedule, &places, row.now, SLOTS)
+                let due_zones = firing::due_zones(conn, schedule).await?;
+                upcoming(schedule, &due_zones, row.now, SLOTS)
             }
             None => Vec::new(),
         };

@@ -136,7 +136,7 @@ pub(crate) async fn preview(
     let definition = &schedule.definition;
     let audience = definition.audience.as_stored();
     let now = store::clock::now(conn).await?;
-    let places = firing::places(conn, schedule).await?;
+    let due_zones = firing::due_zones(conn, schedule).await?;
     let mut seen = Seen::new(settings, schedule, now);
     let mut left = users;
     let mut last_user: Option<String> = None;
@@ -164,7 +164,7 @@ pub(crate) async fn preview(
             Recurrence::Cron(cron) => cron.notes(),
             _ => Vec::new(),
         },
-        next: upcoming(schedule, &places, now, usize::try_from(slots).unwrap_or_default()),
+        next: upcoming(schedule, &due_zones, now, usize::try_from(slots).unwrap_or_default()),
         audience: is_all.then_some(seen.users),
         audience_about: about,
         looked_at: seen.users,

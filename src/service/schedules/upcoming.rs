@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use channel::outbound::quiet_rule::QuietVerdict;
-use channel::schedules::firing::Place;
+use channel::schedules::firing::DueZone;
 use channel::schedules::moments::{self, Moment};
 use channel::schedules::schedule_file::Schedule;
 use channel::schedules::timing::Timing;
@@ -50,14 +50,14 @@ fn skipped_schema() -> Object {
     )
 }
 
-/// The next slots after this moment in all places, at most so many.
+/// The next slots after this moment in all zones, at most so many.
 pub(crate) fn upcoming(
     schedule: &Schedule,
-    places: &[Place],
+    due_zones: &[DueZone],
     now: DateTime<Utc>,
     number: usize,
 ) -> Vec<Upcoming> {
-    let found = soonest(&schedule.timing, places.iter().map(|place| place.zone), now, number);
+    let found = soonest(&schedule.timing, due_zones.iter().map(|due_zone| due_zone.zone), now, number);
     let mut offsets: HashMap<String, String> = HashMap::new();
     found
         .into_iter()

@@ -29,7 +29,7 @@ pub(crate) struct LocalAddress(pub(crate) SocketAddr);
 
 /// What every connection of a listener shares.
 #[derive(Clone)]
-pub(super) struct Shared {
+pub(super) struct ListenerState {
     /// Who answers. Its state is set, so a clone costs nothing.
     pub(super) router: Router,
     pub(super) limits: ConnectionLimits,
@@ -37,7 +37,7 @@ pub(super) struct Shared {
 }
 
 /// Serves a connection until it ends, is too slow, or is evicted. After `stop` a request that has begun is still answered.
-pub(super) async fn serve<S>(stream: S, local: SocketAddr, place: ConnectionPlace, shared: Shared)
+pub(super) async fn serve<S>(stream: S, local: SocketAddr, place: ConnectionPlace, shared: ListenerState)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -52,11 +52,11 @@ where
 }
 
 /// Reads requests and writes answers.
-async fn exchange<S>(stream: S, local: SocketAddr, place: &ConnectionPlace, shared: Shared)
+async fn exchange<S>(stream: S, local: SocketAddr, place: &ConnectionPlace, shared: ListenerState)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Shared { router, limits, stop } = shared;
+    let ListenerState { router, limits, stop } = shared;
     let progress = &place.progress;
     let stream = TokioIo::new(WatchedStream::new(stream, progress.clone()));
     let service = hyper::service::service_fn(|request: Request<Incoming>| {

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::ConnectionLimits;
-use super::connection::{self, Shared};
+use super::connection::{self, ListenerState};
 use super::places::Places;
 
 /// After an accept that failed: the machine is out of files or memory, and some connection will end.
@@ -24,7 +24,7 @@ pub(crate) async fn serve(
 ) {
     let places = Places::new(limits);
     // Without its state set, a router would be built anew for each request.
-    let shared = Shared { router: router.with_state(()), limits, stop: stop.clone() };
+    let shared = ListenerState { router: router.with_state(()), limits, stop: stop.clone() };
     let accepting = async {
         loop {
             let (stream, local) = next_connection(&listener, &places).await;

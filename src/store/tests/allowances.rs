@@ -6,7 +6,7 @@ use private_postgres::test_database::TestDatabase;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use sqlx::{Connection as _, PgConnection};
-use store::allowances::{self, Usage, Wish};
+use store::allowances::{self, ReservationWish, Usage};
 use store::chunks::{self, ChunkState, End};
 use store::deliveries::{self, Purpose};
 use store::ids::{AddressId, ChunkId, DeliveryId, LinkId};
@@ -38,7 +38,7 @@ async fn reserved(
     period: Period,
 ) -> Option<Vec<ChunkId>> {
     let user = format!("user of {address}");
-    let wish = Wish { user_id: &user, period, cap: CAP, chunks: number };
+    let wish = ReservationWish { user_id: &user, period, cap: CAP, chunks: number };
     if allowances::reserve(conn, &[wish]).await.unwrap().is_empty() {
         return None;
     }
@@ -105,7 +105,7 @@ async fn an_allowance_that_many_begin_at_once_without_a_lock_is_not_passed() {
             let pg = tables.pg.clone();
             async move {
                 let (few, many) = (1 + number % 3, CAP as usize + 1);
-                let wish = |user_id, chunks| Wish { user_id, period, cap: CAP, chunks };
+                let wish = |user_id, chunks| ReservationWish { user_id, period, cap: CAP, chunks };
                 let mut tx = pg.begin().await.unwrap();
                 let granted =
                     allowances::reserve(&mut tx, &[wish("few", few), wish("too many", many)]).await.unwrap();

@@ -14,7 +14,7 @@ use crate::mathematics;
 use crate::tags;
 
 /// A text that is safe to be parsed, and what was hidden in it.
-pub(crate) struct Masked {
+pub(crate) struct MaskedText {
     /// As long as the source.
     pub(crate) text: String,
     /// In order, none inside another.
@@ -40,7 +40,7 @@ pub(crate) enum MarkKind {
 }
 
 /// Hides what must not be parsed.
-pub(crate) fn mask(source: &str) -> Masked {
+pub(crate) fn mask(source: &str) -> MaskedText {
     let mut masking = Masking {
         source,
         bytes: source.as_bytes().to_vec(),
@@ -66,7 +66,7 @@ pub(crate) fn mask(source: &str) -> Masked {
         at = next;
     }
     let text = String::from_utf8(masking.bytes).unwrap_or_else(|_| source.to_owned());
-    Masked { text, marks: masking.marks }
+    MaskedText { text, marks: masking.marks }
 }
 
 /// The begin of a text, so that what is never closed is not looked for to the end each time.

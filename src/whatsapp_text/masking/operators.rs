@@ -58,7 +58,7 @@ fn rating(source: &str, token: Range<usize>) -> Option<Range<usize>> {
 }
 
 /// A run of asterisks in a word.
-struct Run {
+struct AsteriskRun {
     range: Range<usize>,
     before: Option<char>,
     after: Option<char>,
@@ -73,12 +73,12 @@ fn asterisks(source: &str, token: Range<usize>) -> Vec<Range<usize>> {
     let trail = word.trim_end_matches(|char| is_edge(char) || char == ')');
     let trail = trail.len() - trail.trim_end_matches('*').len();
     // What opens or closes the word is emphasis, and so may be its like inside.
-    let inner: Vec<&Run> =
+    let inner: Vec<&AsteriskRun> =
         runs.iter().filter(|run| run.range.len() != lead && run.range.len() != trail).collect();
     let is_product = inner.iter().all(|run| run.joins())
         && (inner.iter().any(|run| run.joins_numbers(word)) || is_of_names(word, &inner));
     let is_bold_path = lead > 0 && lead == trail;
-    let in_path = |run: &&Run| !is_bold_path && run.is_wildcard(runs.len());
+    let in_path = |run: &&AsteriskRun| !is_bold_path && run.is_wildcard(runs.len());
     let hidden = if is_product { inner } else { runs.iter().filter(in_path).collect() };
     hidden.iter().map(|run| token.start + run.range.start..token.start + run.range.end).collect()
 }
@@ -104,7 +104,7 @@ fn is_name_at_end(operand: &str) -> bool {
 
 /// Whether the operands are names, as in `width*height*depth`. A letter alone is a name at the ends of a product; between two words it is
 /// a letter that is pointed out, as in `sep*a*rate`.
-fn is_of_names(word: &str, runs: &[&Run]) -> bool {
+fn is_of_names(word: &str, runs: &[&AsteriskRun]) -> bool {
     let is_sign = |char: char| !char.is_alphanumeric() && char != '_';
     let mut ends = Vec::with_capacity(2);
     let mut inner = Vec::with_capacity(runs.len());
@@ -126,7 +126,7 @@ fn is_of_names(word: &str, runs: &[&Run]) -> bool {
     runs.len() > 1 && (are_names || are_short())
 }
 
-fn runs(word: &str) -> Vec<Run> {
+fn runs(word: &str) -> Vec<AsteriskRun> {
     let mut runs = Vec::new();
     let mut at = 0;
     while let Some(found) = word[at..].find('*') {
@@ -137,12 +137,12 @@ fn runs(word: &str) -> Vec<Run> {
         if before == Some('\\') {
             continue;
         }
-        runs.push(Run { range: start..end, before, after: word[end..].chars().next() });
+        runs.push(AsteriskRun { range: start..end, before, after: word[end..].chars().next() });
     }
     runs
 }
 
-impl Run {
+impl AsteriskRun {
     /// Whether there is an operand on both sides.
     fn joins(&self) -> bool {
         // Where words have no blanks between them, an asterisk between two letters is emphasis.

@@ -7,7 +7,7 @@ use crate::blocks::RULE;
 use crate::entities;
 use crate::inlines::{Emphasis, RunKind};
 use crate::links;
-use crate::tags::{self, Meaning, Tag};
+use crate::tags::{self, Tag, TagMeaning};
 
 impl Reader<'_> {
     /// A tag that was not hidden: a comment, one over several lines, or none of HTML's.
@@ -82,36 +82,36 @@ impl Reader<'_> {
 
     pub(super) fn tag(&mut self, tag: &Tag<'_>) {
         match tag.meaning() {
-            Some(Meaning::Emphasis(emphasis)) if tag.is_closing => self.inlines.close(emphasis),
-            Some(Meaning::Emphasis(emphasis)) => self.inlines.open(emphasis),
-            Some(Meaning::Break) => self.inlines.line_break(),
-            Some(Meaning::Rule) => {
+            Some(TagMeaning::Emphasis(emphasis)) if tag.is_closing => self.inlines.close(emphasis),
+            Some(TagMeaning::Emphasis(emphasis)) => self.inlines.open(emphasis),
+            Some(TagMeaning::Break) => self.inlines.line_break(),
+            Some(TagMeaning::Rule) => {
                 self.inlines.push(RunKind::Edge, "");
                 self.inlines.push_plain(RunKind::Text, RULE);
                 self.inlines.push(RunKind::Edge, "");
             }
-            Some(Meaning::Block | Meaning::Raw) => self.inlines.push(RunKind::Edge, ""),
-            Some(Meaning::Heading) if tag.is_closing => {
+            Some(TagMeaning::Block | TagMeaning::Raw) => self.inlines.push(RunKind::Edge, ""),
+            Some(TagMeaning::Heading) if tag.is_closing => {
                 self.inlines.close(Emphasis::Bold);
                 self.inlines.push(RunKind::Edge, "");
             }
-            Some(Meaning::Heading) => {
+            Some(TagMeaning::Heading) => {
                 self.inlines.push(RunKind::Edge, "");
                 self.inlines.open(Emphasis::Bold);
             }
-            Some(Meaning::Item) => {
+            Some(TagMeaning::Item) => {
                 self.inlines.push(RunKind::Edge, "");
                 if !tag.is_closing {
                     self.inlines.push_plain(RunKind::Text, "- ");
                 }
             }
-            Some(Meaning::Cell) if !tag.is_closing && self.inlines.line_has_words() => {
+            Some(TagMeaning::Cell) if !tag.is_closing && self.inlines.line_has_words() => {
                 self.inlines.push_plain(RunKind::Text, " · ");
             }
-            Some(Meaning::Link) => self.html_link(tag),
-            Some(Meaning::Image) => self.html_image(tag),
-            Some(Meaning::Superscript) => self.raise(tag),
-            Some(Meaning::Cell | Meaning::Code | Meaning::Nothing) | None => {}
+            Some(TagMeaning::Link) => self.html_link(tag),
+            Some(TagMeaning::Image) => self.html_image(tag),
+            Some(TagMeaning::Superscript) => self.raise(tag),
+            Some(TagMeaning::Cell | TagMeaning::Code | TagMeaning::Nothing) | None => {}
         }
     }
 

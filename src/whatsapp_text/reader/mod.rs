@@ -17,13 +17,13 @@ use pulldown_cmark::{Event, Tag, TagEnd};
 use crate::blocks::{Blocks, RULE};
 use crate::inlines::{Emphasis, Inlines, RunKind};
 use crate::links;
-use crate::masking::Masked;
+use crate::masking::MaskedText;
 use crate::parser::Parsed;
 use crate::tables::Table;
 use crate::unpaired;
 
 /// Writes what was read.
-pub(crate) fn write(source: &str, masked: &Masked, parsed: Parsed<'_>) -> String {
+pub(crate) fn write(source: &str, masked: &MaskedText, parsed: Parsed<'_>) -> String {
     let mut reader = Reader::new(source, masked);
     let mut definitions = parsed.unused_definitions.into_iter().peekable();
     let mut depth = 0_usize;
@@ -61,7 +61,7 @@ struct CodeBlock {
 
 struct Reader<'a> {
     source: &'a str,
-    masked: &'a Masked,
+    masked: &'a MaskedText,
     blocks: Blocks<'a>,
     inlines: Inlines<'a>,
     /// Where the paragraph begins that is being read.
@@ -84,7 +84,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(source: &'a str, masked: &'a Masked) -> Self {
+    fn new(source: &'a str, masked: &'a MaskedText) -> Self {
         Self {
             source,
             masked,

@@ -22,7 +22,7 @@ use crate::conversation::message_text;
 
 /// What a message says to the channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
+pub enum PersonCommand {
     /// No proactive messages any more; the word that was used, in capitals.
     Stop(&'static str),
     /// Proactive messages again.
@@ -47,7 +47,7 @@ const START_WORD: &str = "START";
 /// What ends a browser session; they begin with a keyword and are none.
 const BROWSER_PHRASES: [&str; 3] = ["STOP BROWSER", "BROWSER STOP", "STOP SESSION"];
 
-impl Command {
+impl PersonCommand {
     /// Reads a message that arrives.
     #[must_use]
     pub fn of(message: &InboundMessage, whatsapp: &Whatsapp) -> Self {

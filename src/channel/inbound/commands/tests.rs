@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::*;
 
-fn read(body: &str) -> Command {
-    Command::read(body, false)
+fn read(body: &str) -> PersonCommand {
+    PersonCommand::read(body, false)
 }
 
 /// Keywords, in every spelling that still is the whole message.
@@ -355,19 +355,19 @@ const TEXTS: &[&str] = &[
 #[test]
 fn every_body_means_what_the_table_says() {
     for (body, word) in STOPS {
-        assert_eq!(read(body), Command::Stop(word), "{body:?}");
+        assert_eq!(read(body), PersonCommand::Stop(word), "{body:?}");
     }
     for body in STARTS {
-        assert_eq!(read(body), Command::Start, "{body:?}");
+        assert_eq!(read(body), PersonCommand::Start, "{body:?}");
     }
     for body in BROWSER {
-        assert_eq!(read(body), Command::EndBrowserSession, "{body:?}");
+        assert_eq!(read(body), PersonCommand::EndBrowserSession, "{body:?}");
     }
     for (body, symbols) in TOKENS {
-        assert_eq!(read(body), Command::Claim(ClaimToken((*symbols).to_owned())), "{body:?}");
+        assert_eq!(read(body), PersonCommand::Claim(ClaimToken((*symbols).to_owned())), "{body:?}");
     }
     for body in TEXTS {
-        assert_eq!(read(body), Command::Text, "{body:?}");
+        assert_eq!(read(body), PersonCommand::Text, "{body:?}");
     }
     assert!(STOPS.len() + STARTS.len() + BROWSER.len() + TOKENS.len() + TEXTS.len() >= 150);
 }
@@ -375,24 +375,27 @@ fn every_body_means_what_the_table_says() {
 #[test]
 fn revoke_and_optout_count_where_the_operator_wants_it() {
     for body in ["REVOKE", "revoke.", "\"OptOut\"", "optout 🛑"] {
-        assert_eq!(read(body), Command::Text, "{body:?}");
-        assert!(matches!(Command::read(body, true), Command::Stop("REVOKE" | "OPTOUT")), "{body:?}");
+        assert_eq!(read(body), PersonCommand::Text, "{body:?}");
+        assert!(
+            matches!(PersonCommand::read(body, true), PersonCommand::Stop("REVOKE" | "OPTOUT")),
+            "{body:?}"
+        );
     }
     for body in ["opt out", "revoke it", "I revoke"] {
-        assert_eq!(Command::read(body, true), Command::Text, "{body:?}");
+        assert_eq!(PersonCommand::read(body, true), PersonCommand::Text, "{body:?}");
     }
 }
 
 #[test]
 fn in_the_dashboard_browser_phrases_and_stop_are_commands_and_nothing_else() {
     for body in ["stop browser", "Browser stop.", "**STOP SESSION**"] {
-        assert_eq!(Command::of_dashboard(body), Command::EndBrowserSession, "{body:?}");
+        assert_eq!(PersonCommand::of_dashboard(body), PersonCommand::EndBrowserSession, "{body:?}");
     }
     for body in ["stop", "STOP!", "\"stop\"", "stopall", "Unsubscribe"] {
-        assert!(matches!(Command::of_dashboard(body), Command::Stop(_)), "{body:?}");
+        assert!(matches!(PersonCommand::of_dashboard(body), PersonCommand::Stop(_)), "{body:?}");
     }
     for body in ["cancel", "end", "quit", "start", "revoke", "LINK-ABCD-EFGH", "stop please", "/stop"] {
-        assert_eq!(Command::of_dashboard(body), Command::Text, "{body:?}");
+        assert_eq!(PersonCommand::of_dashboard(body), PersonCommand::Text, "{body:?}");
     }
 }
 
@@ -401,15 +404,23 @@ fn a_button_and_a_row_count_by_what_is_behind_them() {
     let whatsapp =
         Whatsapp { enforce_window: true, typing_indicator: true, enabled: true, revoke_and_optout: false };
     for (body, params, command) in [
-        ("No more", json!({ "ButtonText": "No more", "ButtonPayload": "STOP" }), Command::Stop("STOP")),
-        ("No more", json!({ "ButtonText": "No more", "ButtonPayload": "stop" }), Command::Stop("STOP")),
-        ("Go on", json!({ "ButtonText": "Go on", "ButtonPayload": "START" }), Command::Start),
-        ("Cancel", json!({ "ButtonText": "Cancel", "ButtonPayload": "cancel_order_17" }), Command::Text),
-        ("Stop", json!({ "ButtonText": "Stop" }), Command::Stop("STOP")),
-        ("Stop", json!({ "ButtonText": "Stop", "ButtonPayload": "" }), Command::Stop("STOP")),
-        ("Nothing", json!({ "ListTitle": "Nothing", "ListId": "unsubscribe" }), Command::Stop("UNSUBSCRIBE")),
-        ("End", json!({ "ListTitle": "End", "ListId": "chapter-9" }), Command::Text),
-        ("stop", json!({}), Command::Stop("STOP")),
+        ("No more", json!({ "ButtonText": "No more", "ButtonPayload": "STOP" }), PersonCommand::Stop("STOP")),
+        ("No more", json!({ "ButtonText": "No more", "ButtonPayload": "stop" }), PersonCommand::Stop("STOP")),
+        ("Go on", json!({ "ButtonText": "Go on", "ButtonPayload": "START" }), PersonCommand::Start),
+        (
+            "Cancel",
+            json!({ "ButtonText": "Cancel", "ButtonPayload": "cancel_order_17" }),
+            PersonCommand::Text,
+        ),
+        ("Stop", json!({ "ButtonText": "Stop" }), PersonCommand::Stop("STOP")),
+        ("Stop", json!({ "ButtonText": "Stop", "ButtonPayload": "" }), PersonCommand::Stop("STOP")),
+        (
+            "Nothing",
+            json!({ "ListTitle": "Nothing", "ListId": "unsubscribe" }),
+            PersonCommand::Stop("UNSUBSCRIBE"),
+        ),
+        ("End", json!({ "ListTitle": "End", "ListId": "chapter-9" }), PersonCommand::Text),
+        ("stop", json!({}), PersonCommand::Stop("STOP")),
     ] {
         let payload = params["ButtonPayload"].as_str().or(params["ListId"].as_str());
         let message = InboundMessage {
@@ -424,8 +435,8 @@ fn a_button_and_a_row_count_by_what_is_behind_them() {
             media: 0,
         };
 
-        assert_eq!(Command::of(&message, &whatsapp), command, "{params}");
-        assert_eq!(Command::of_stored(body, &params, &whatsapp), command, "{params}");
+        assert_eq!(PersonCommand::of(&message, &whatsapp), command, "{params}");
+        assert_eq!(PersonCommand::of_stored(body, &params, &whatsapp), command, "{params}");
     }
 }
 
@@ -501,7 +512,7 @@ proptest! {
         let (before, after) = symbols.split_at(4);
         let typed = [&link.concat(), first, &before.concat(), second, &after.concat()].concat();
 
-        prop_assert_eq!(read(&typed), Command::Claim(token), "{}", typed);
+        prop_assert_eq!(read(&typed), PersonCommand::Claim(token), "{}", typed);
     }
 
     #[test]
@@ -515,7 +526,7 @@ proptest! {
         let (before, after) = around.split_at(before.min(around.len()));
         let typed = [before.concat(), typed, after.concat()].concat();
 
-        prop_assert_eq!(read(&typed), Command::Stop(word), "{:?}", typed);
+        prop_assert_eq!(read(&typed), PersonCommand::Stop(word), "{:?}", typed);
     }
 
     #[test]
@@ -526,7 +537,7 @@ proptest! {
         prop_assume!(!["browser", "session", "stop"].contains(&word.as_str()), "two words may be a phrase");
 
         for sentence in [format!("{said} {word}"), format!("{word} {said}"), format!("{said}. {word}"), format!("{word}\n{said}!")] {
-            prop_assert_eq!(read(&sentence), Command::Text, "{:?}", sentence);
+            prop_assert_eq!(read(&sentence), PersonCommand::Text, "{:?}", sentence);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::outbound::planning::markup::{Markup, Place};
+use crate::outbound::planning::markup::{BreakPlace, Markup};
 use crate::outbound::planning::width;
 
 /// The part of a text that the next chunk can show.
@@ -89,11 +89,11 @@ impl Window<'_> {
     ) -> Option<Rank> {
         let place = self.markup.place(at);
         let (closing_utf16, innermost_bytes, in_block) = match place {
-            Place::Free => (0, usize::MAX, false),
-            Place::Inside { closing_utf16, innermost_bytes, is_block } => {
+            BreakPlace::Free => (0, usize::MAX, false),
+            BreakPlace::Inside { closing_utf16, innermost_bytes, is_block } => {
                 (closing_utf16, innermost_bytes, is_block)
             }
-            Place::Forbidden => return None,
+            BreakPlace::Forbidden => return None,
         };
         if shown_utf16 + closing_utf16 > self.room {
             return None;

@@ -18,13 +18,13 @@ const LONGEST_SIGN: usize = 3;
 /// All blocks and spans of a text.
 pub(super) struct Markup<'a> {
     /// By their beginning, an outer one before those inside it.
-    marks: Vec<Mark<'a>>,
+    marks: Vec<MarkedSpan<'a>>,
     /// The lines that are bold as a whole, in order.
     headings: Vec<Range<usize>>,
 }
 
 /// A block or a span.
-struct Mark<'a> {
+struct MarkedSpan<'a> {
     /// With its signs.
     whole: Range<usize>,
     /// What stands between the signs, without white space around it.
@@ -39,7 +39,7 @@ struct Mark<'a> {
 
 /// What a break at some place would do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum BreakPlace {
     /// Nothing to a block or span.
     Free,
     /// Cut through these.
@@ -69,7 +69,7 @@ impl<'a> Markup<'a> {
                 Some((opened, content, sign, language)) if ticks.len() >= sign.len() && rest.is_empty() => {
                     let whole = opened..begin + ticks.len();
                     let inner = trimmed(text, content..begin);
-                    marks.push(Mark { whole, inner, sign, language: Some(language), parent: None });
+                    marks.push(MarkedSpan { whole, inner, sign, language: Some(language), parent: None });
                     block = None;
                 }
                 Some(_) => {}
@@ -80,7 +80,7 @@ impl<'a> Markup<'a> {
                     let words = line.trim().trim_start_matches(['>', ' ']);
                     let end = begin + line.trim().len();
                     let whole = end - words.len()..end;
-                    let is_bold = |mark: &Mark| mark.sign.contains('*') && mark.whole == whole;
+                    let is_bold = |mark: &MarkedSpan| mark.sign.contains('*') && mark.whole == whole;
                     if marks[before..].iter().any(is_bold) && words.chars().count() <= LONGEST_HEADING {
                         headings.push(whole);
                     }
@@ -90,7 +90,7 @@ impl<'a> Markup<'a> {
         if let Some((opened, content, sign, language)) = block {
             // Never closed: it reaches beyond the end, so that it is still open there.
             let inner = trimmed(text, content..text.len()).start..text.len() + 1;
-            marks.push(Mark {
+            marks.push(MarkedSpan {
                 whole: opened..text.len() + 1,
                 inner,
                 sign,
@@ -104,18 +104,18 @@ impl<'a> Markup<'a> {
     }
 
     /// What a break at `at` would do.
-    pub(super) fn place(&self, at: usize) -> Place {
-        let mut place = Place::Free;
+    pub(super) fn place(&self, at: usize) -> BreakPlace {
+        let mut place = BreakPlace::Free;
         for mark in self.around(at) {
             if !mark.holds(at) {
-                return Place::Forbidden;
+                return BreakPlace::Forbidden;
             }
             let (innermost_bytes, inner_closing) = match place {
-                Place::Inside { innermost_bytes, closing_utf16, .. } => (innermost_bytes, closing_utf16),
+                BreakPlace::Inside { innermost_bytes, closing_utf16, .. } => (innermost_bytes, closing_utf16),
                 _ => (mark.whole.len(), 0),
             };
             let closing_utf16 = inner_closing + mark.closing_bytes();
-            place = Place::Inside { innermost_bytes, closing_utf16, is_block: mark.language.is_some() };
+            place = BreakPlace::Inside { innermost_bytes, closing_utf16, is_block: mark.language.is_some() };
         }
         place
     }
@@ -138,7 +138,7 @@ impl<'a> Markup<'a> {
 
     /// What opens it again.
     pub(super) fn opening(&self, at: usize) -> String {
-        let open: Vec<&Mark> = self.around(at).filter(|mark| mark.holds(at)).collect();
+        let open: Vec<&MarkedSpan> = self.around(at).filter(|mark| mark.holds(at)).collect();
         let mut opening = String::new();
         for mark in open.iter().rev() {
             opening.push_str(mark.sign);
@@ -151,7 +151,7 @@ impl<'a> Markup<'a> {
     }
 
     /// The marks that begin before `at` and end after it, innermost first.
-    fn around(&self, at: usize) -> impl Iterator<Item = &Mark<'a>> {
+    fn around(&self, at: usize) -> impl Iterator<Item = &MarkedSpan<'a>> {
         let last_begun = self.marks.partition_point(|mark| mark.whole.start < at).checked_sub(1);
         std::iter::successors(last_begun.map(|index| &self.marks[index]), |mark| {
             mark.parent.map(|index| &self.marks[index])
@@ -160,7 +160,7 @@ impl<'a> Markup<'a> {
     }
 }
 
-impl Mark<'_> {
+impl MarkedSpan<'_> {
     /// Whether a break at `at` leaves something on both sides of it, so that it can be closed and opened again.
     fn holds(&self, at: usize) -> bool {
         self.inner.start < at && at < self.inner.end
@@ -199,7 +199,7 @@ struct Sign<'a> {
 }
 
 /// Adds the spans of a line. No kind of sign is open twice at a time, which keeps this linear.
-fn spans<'a>(text: &'a str, line: Range<usize>, marks: &mut Vec<Mark<'a>>) {
+fn spans<'a>(text: &'a str, line: Range<usize>, marks: &mut Vec<MarkedSpan<'a>>) {
     let signs = signs(text, line);
     let mut open: Vec<Sign> = Vec::new();
     let mut next = 0;
@@ -228,10 +228,10 @@ fn spans<'a>(text: &'a str, line: Range<usize>, marks: &mut Vec<Mark<'a>>) {
     }
 }
 
-fn span<'a>(text: &'a str, opening: &Sign<'a>, closing: &Sign<'a>) -> Mark<'a> {
+fn span<'a>(text: &'a str, opening: &Sign<'a>, closing: &Sign<'a>) -> MarkedSpan<'a> {
     let whole = opening.at..closing.at + closing.text.len();
     let inner = trimmed(text, opening.at + opening.text.len()..closing.at);
-    Mark { whole, inner, sign: opening.text, language: None, parent: None }
+    MarkedSpan { whole, inner, sign: opening.text, language: None, parent: None }
 }
 
 fn signs(text: &str, line: Range<usize>) -> Vec<Sign<'_>> {
@@ -259,7 +259,7 @@ fn signs(text: &str, line: Range<usize>) -> Vec<Sign<'_>> {
     signs
 }
 
-fn set_parents(marks: &mut [Mark]) {
+fn set_parents(marks: &mut [MarkedSpan]) {
     let mut around: Vec<usize> = Vec::new();
     for index in 0..marks.len() {
         let start = marks[index].whole.start;

@@ -25,7 +25,7 @@ use std::ops::Range;
 use whatsapp_text::text::WhatsappText;
 
 use crate::outbound::planning::breaks::Window;
-use crate::outbound::planning::markup::{Markup, Place};
+use crate::outbound::planning::markup::{BreakPlace, Markup};
 
 /// The last line of a text that was too long for its chunks, above the footer if there is one.
 pub const CUT_NOTICE: &str = "… The full text is in your CloudyBot conversation.";
@@ -164,7 +164,7 @@ impl Draft<'_> {
         let rest = &self.text[begin..];
         let visible = self.text.len() - rest.trim_start().len();
         let is_indentation = visible - begin <= LONGEST_INDENTATION_BYTES
-            && matches!(self.markup.place(begin), Place::Inside { .. });
+            && matches!(self.markup.place(begin), BreakPlace::Inside { .. });
         if is_indentation { begin } else { visible }
     }
 

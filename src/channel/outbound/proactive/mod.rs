@@ -13,7 +13,7 @@ pub mod quiet_jobs;
 use chrono::{DateTime, TimeDelta, Utc};
 use queue::job::NewJob;
 use queue::transaction::Transaction;
-use store::allowances::{self, Wish};
+use store::allowances::{self, ReservationWish};
 use store::deliveries::{Delivery, DeliveryState, Obstacle, Purpose};
 use store::ids::{ChunkId, DeliveryId};
 use store::planned_chunks::NewChunk;
@@ -188,9 +188,9 @@ async fn reserve(
     tx: &mut Transaction,
     wished: &[(&Eligibility, &Assessment)],
 ) -> sqlx::Result<std::collections::HashSet<String>> {
-    let wishes: Vec<Wish<'_>> = wished
+    let wishes: Vec<ReservationWish<'_>> = wished
         .iter()
-        .map(|(eligibility, assessment)| Wish {
+        .map(|(eligibility, assessment)| ReservationWish {
             user_id: &eligibility.user.id,
             period: eligibility.period,
             cap: eligibility.allowance.cap,
@@ -210,7 +210,8 @@ pub(crate) async fn reserve_for(
 ) -> sqlx::Result<Option<DateTime<Utc>>> {
     let eligibilities = eligibility::read(tx, settings, &[user_id]).await?;
     let Some(eligibility) = eligibilities.get(user_id) else { return Ok(None) };
-    let wish = Wish { user_id, period: eligibility.period, cap: eligibility.allowance.cap, chunks };
+    let wish =
+        ReservationWish { user_id, period: eligibility.period, cap: eligibility.allowance.cap, chunks };
     let granted = allowances::reserve(tx, &[wish]).await?;
     Ok((!granted.is_empty()).then_some(eligibility.period.start))
 }

@@ -7,14 +7,14 @@ use super::field::Field;
 use super::item::Item;
 use super::list::List;
 use super::part::Part;
-use super::values::Values;
+use super::value_set::ValueSet;
 
 /// The days of an expression.
 #[derive(Clone, Debug)]
 pub(super) struct Days {
-    pub(super) dates: Values,
+    pub(super) dates: ValueSet,
     pub(super) month_days: Vec<MonthDay>,
-    pub(super) weekdays: Values,
+    pub(super) weekdays: ValueSet,
     pub(super) nth_weekdays: Vec<NthWeekday>,
     /// A day need fit only one of the two fields: neither begins with a star.
     pub(super) either: bool,

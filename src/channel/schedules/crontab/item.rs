@@ -4,7 +4,7 @@ use super::days::{MonthDay, NthWeekday};
 use super::error::Fault;
 use super::field::Field;
 use super::part::Part;
-use super::values::Values;
+use super::value_set::ValueSet;
 
 /// An item of a field's list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Item {
     }
 
     /// The values that it allows in every month.
-    pub(super) fn values(&self, field: Field) -> Values {
+    pub(super) fn values(&self, field: Field) -> ValueSet {
         let stepped = |from: u8, to: u8, step: u8| {
             let value = move |value| if field == Field::Weekday { value % 7 } else { value };
             (from..=to).step_by(usize::from(step)).map(value).collect()
@@ -63,7 +63,7 @@ impl Item {
             Self::From { from, step } => stepped(from, field.last(), step),
             // Saturday to Monday, and 5-0, go over the end of the week.
             Self::Range { from, to, step } => stepped(from, if to < from { to + 7 } else { to }, step),
-            Self::MonthDay(_) | Self::NthWeekday(_) => Values::default(),
+            Self::MonthDay(_) | Self::NthWeekday(_) => ValueSet::default(),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::error::Fault;
 use super::field::Field;
 use super::item::Item;
 use super::part::Part;
-use super::values::Values;
+use super::value_set::ValueSet;
 
 /// A field's items.
 #[derive(Clone, Debug)]
@@ -41,8 +41,8 @@ impl List {
     }
 
     /// The values that it allows in every month.
-    pub(super) fn values(&self) -> Values {
-        self.items().map(|item| item.values(self.field)).fold(Values::default(), Values::union)
+    pub(super) fn values(&self) -> ValueSet {
+        self.items().map(|item| item.values(self.field)).fold(ValueSet::default(), ValueSet::union)
     }
 
     /// As crontab has it, a day field that begins with a star, also as `*/2`, leaves the day to the other one: then a day must fit both.

@@ -20,7 +20,7 @@ use days::Days;
 use error::{CronError, Fault};
 use field::Field;
 use list::List;
-use values::Values;
+use value_set::ValueSet;
 
 /// Which days fit.
 mod days;
@@ -39,27 +39,27 @@ mod notes;
 /// A piece of text with its place.
 mod part;
 /// The values of a field.
-mod values;
+mod value_set;
 /// Days in words.
 mod words;
 
 /// An expression.
 #[derive(Clone, Debug)]
 pub struct Cron {
-    seconds: Values,
-    minutes: Values,
-    hours: Values,
+    seconds: ValueSet,
+    minutes: ValueSet,
+    hours: ValueSet,
     days: Days,
-    months: Values,
+    months: ValueSet,
     never_due: bool,
     /// Its hour begins with a star, so each real moment counts at a clock change.
     pub(super) every_hour: bool,
-    written: Written,
+    written: WrittenExpression,
 }
 
 /// An expression as it was written.
 #[derive(Clone, Debug)]
-struct Written {
+struct WrittenExpression {
     /// In the order of [`Field::ALL`].
     lists: [List; 6],
     with_seconds: bool,
@@ -89,7 +89,7 @@ impl Cron {
             months: month.values(),
             never_due: false,
             every_hour: hour.begins_with_star(),
-            written: Written { lists, with_seconds },
+            written: WrittenExpression { lists, with_seconds },
         };
         cron.never_due = cron.no_day_fits();
         Ok(cron)

@@ -2,7 +2,7 @@
 
 use super::days::{Counted, Days, MonthDay, Nth, NthWeekday};
 use super::field::Field;
-use super::values::Values;
+use super::value_set::ValueSet;
 
 /// `a, b and c`
 pub(super) fn joined(words: &[String]) -> String {
@@ -14,7 +14,7 @@ pub(super) fn joined(words: &[String]) -> String {
 }
 
 /// The values one by one, the middle of a long list left out.
-pub(super) fn each(field: Field, values: Values) -> String {
+pub(super) fn each(field: Field, values: ValueSet) -> String {
     let words: Vec<String> = values.iter().map(|value| field.word(value)).collect();
     match &words[..] {
         [first, second, third, _, .., last] if words.len() > 7 => {
@@ -75,7 +75,7 @@ pub(super) fn nth_weekday(day: NthWeekday) -> String {
 }
 
 /// Values without a gap between them, as first and last.
-fn runs(values: Values) -> Vec<(u8, u8)> {
+fn runs(values: ValueSet) -> Vec<(u8, u8)> {
     let mut runs: Vec<(u8, u8)> = Vec::new();
     for value in values.iter() {
         match runs.last_mut() {

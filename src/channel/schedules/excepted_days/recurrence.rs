@@ -11,7 +11,7 @@ const LAST_YEAR: i32 = 2200;
 
 /// When it comes again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Recurrence {
+pub(super) struct RecurrenceRule {
     /// Every so manyth year.
     interval: u32,
     /// The last day on which it may begin.
@@ -20,12 +20,12 @@ pub(super) struct Recurrence {
     months: Vec<u32>,
     /// Counted from the month's end where negative. Empty: those of the weekdays, or the first day's.
     month_days: Vec<i32>,
-    weekdays: Vec<NthWeekday>,
+    weekdays: Vec<RuleWeekday>,
 }
 
 /// `4TH`, `-1MO`, or `TU` for each of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct NthWeekday {
+struct RuleWeekday {
     /// Of the month if the rule has months, else of the year; counted from its end where negative.
     nth: Option<i32>,
     weekday: Weekday,
@@ -41,7 +41,7 @@ const WEEKDAYS: [(&str, Weekday); 7] = [
     ("SU", Weekday::Sun),
 ];
 
-impl Recurrence {
+impl RecurrenceRule {
     /// Reads an RRULE; the COUNT is told apart, since it needs the first day.
     pub(super) fn read(rule: &str) -> Result<(Self, Option<usize>), String> {
         let (mut interval, mut until, mut count, mut is_yearly) = (None, None, None, false);
@@ -133,7 +133,7 @@ impl Recurrence {
     }
 }
 
-impl NthWeekday {
+impl RuleWeekday {
     fn is(self, day: NaiveDate, of_month: bool) -> bool {
         if day.weekday() != self.weekday {
             return false;
@@ -200,7 +200,7 @@ pub(super) fn date(text: &str) -> Result<NaiveDate, String> {
     Err(format!("is {text:?}, {kind}; only all-day events are understood, whose dates are like 20261225"))
 }
 
-impl FromStr for NthWeekday {
+impl FromStr for RuleWeekday {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -212,7 +212,7 @@ impl FromStr for NthWeekday {
     }
 }
 
-impl fmt::Display for NthWeekday {
+impl fmt::Display for RuleWeekday {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name =
             WEEKDAYS.iter().find(|(_, weekday)| *weekday == self.weekday).map_or("", |(name, _)| *name);
@@ -221,7 +221,7 @@ impl fmt::Display for NthWeekday {
     }
 }
 
-impl fmt::Display for Recurrence {
+impl fmt::Display for RecurrenceRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RRULE:FREQ=YEARLY")?;
         if self.interval > 1 {

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use chrono::{Days, NaiveDate};
 
 use super::day_rule;
-use super::recurrence::{self, Recurrence};
+use super::recurrence::{self, RecurrenceRule};
 
 /// An event longer than that would meet itself a year later.
 const LONGEST: u32 = 366;
@@ -20,7 +20,7 @@ pub struct YearlyRule {
     first: NaiveDate,
     /// How many days each lasts.
     length: u32,
-    recurrence: Recurrence,
+    recurrence: RecurrenceRule,
     /// The first days of those that are left out.
     left_out: Vec<NaiveDate>,
 }
@@ -33,7 +33,7 @@ impl YearlyRule {
                 "an event that comes again each year lasts 1 to {LONGEST} days, not {length}"
             ));
         }
-        let (mut recurrence, count) = Recurrence::read(rule)?;
+        let (mut recurrence, count) = RecurrenceRule::read(rule)?;
         if recurrence.until.is_some_and(|until| until < first) {
             return Err(format!("RRULE ends before {first}, the event's first day: let UNTIL be later"));
         }

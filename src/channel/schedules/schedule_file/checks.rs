@@ -7,7 +7,7 @@ use whatsapp_text::text::{Format, WhatsappText};
 use crate::outbound::{planning, template};
 use crate::quiet_hours::QuietHours;
 use crate::schedules::crontab::Cron;
-use crate::schedules::definition::{Audience, Content, Definition, QuietKey, Template, USERS_OWN};
+use crate::schedules::definition::{AudienceKey, Content, Definition, QuietKey, Template, USERS_OWN};
 use crate::schedules::except_item::ExceptItem;
 use crate::schedules::excepted_days::ExceptedDays;
 use crate::schedules::placeholders;
@@ -108,7 +108,7 @@ fn zone(definition: &Definition) -> Result<ZoneChoice, Wrong> {
     })
 }
 
-fn check_audience(audience: &Audience) -> Vec<Wrong> {
+fn check_audience(audience: &AudienceKey) -> Vec<Wrong> {
     let mut wrong = Vec::new();
     let named =
         [audience.user.is_some(), audience.users.is_some(), audience.plan.is_some(), audience.everyone];

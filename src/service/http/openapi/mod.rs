@@ -50,7 +50,7 @@ pub(crate) const BODY_LIMIT_BYTES: usize = 64 * 1024;
 struct Description;
 
 /// A part of the interface with a token of its own.
-pub(crate) struct Part {
+pub(crate) struct GuardedPart {
     /// What its paths begin with.
     pub(crate) prefix: &'static str,
     /// The token's name in the description.
@@ -58,10 +58,10 @@ pub(crate) struct Part {
 }
 
 /// What the product may do.
-pub(crate) const PRODUCT: Part = Part { prefix: "/v1", scheme: "apiToken" };
+pub(crate) const PRODUCT: GuardedPart = GuardedPart { prefix: "/v1", scheme: "apiToken" };
 
 /// What administrators may do.
-pub(crate) const ADMIN: Part = Part { prefix: "/admin/api", scheme: "adminToken" };
+pub(crate) const ADMIN: GuardedPart = GuardedPart { prefix: "/admin/api", scheme: "adminToken" };
 
 struct Tokens;
 
@@ -77,7 +77,7 @@ impl utoipa::Modify for Tokens {
     }
 }
 
-impl Part {
+impl GuardedPart {
     /// These routes behind a token, each with what all of them have in common: the description of refusals, and the check of what a request brings. A
     /// new handler cannot forget them.
     pub(crate) fn routes(

@@ -13,7 +13,7 @@ use super::requests;
 use crate::http::problem::CONTENT_TYPE;
 
 /// A refusal that whole kinds of operations share.
-struct Shared {
+struct SharedRefusal {
     status: &'static str,
     name: &'static str,
     description: &'static str,
@@ -21,44 +21,49 @@ struct Shared {
     of: fn(&Operation) -> bool,
 }
 
-const SHARED: [Shared; 7] = [
-    Shared {
+const SHARED: [SharedRefusal; 7] = [
+    SharedRefusal {
         status: "400",
         name: "Unreadable",
         description: "A parameter cannot be read, is unknown or holds a NUL, or the body is no JSON; the detail names it.",
         of: |_| true,
     },
-    Shared {
+    SharedRefusal {
         status: "401",
         name: "Unauthorized",
         description: "The bearer token is missing, or not the one of this part of the interface.",
         of: |_| true,
     },
-    Shared {
+    SharedRefusal {
         status: "413",
         name: "TooLarge",
         description: "The body has more than 64 KiB.",
         of: |operation| operation.request_body.is_some(),
     },
-    Shared {
+    SharedRefusal {
         status: "415",
         name: "NoJson",
         description: "The body's content type is not application/json.",
         of: |operation| operation.request_body.is_some(),
     },
-    Shared {
+    SharedRefusal {
         status: "421",
         name: "Misdirected",
         description: "The request's Host is none of this service.",
         of: |_| true,
     },
-    Shared {
+    SharedRefusal {
         status: "422",
         name: "Invalid",
         description: "A parameter or a field of the body can be read and makes no sense; the detail names it.",
         of: |operation| operation.request_body.is_some() || operation.parameters.is_some(),
     },
-    Shared { status: "503", name: "Unavailable", description: "The database does not answer.", of: |_| true },
+    SharedRefusal {
+        status: "503",
+        name: "Unavailable",
+        description: "The database does not answer.",
+        of: |_| true,
+    },
 ];
 
 /// The shared refusals, for the description's components.

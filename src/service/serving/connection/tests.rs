@@ -28,7 +28,7 @@ const LONG_LIMITS: ConnectionLimits = ConnectionLimits {
 /// A server for connections in memory.
 struct Server {
     places: Places,
-    shared: Shared,
+    shared: ListenerState,
 }
 
 struct Client {
@@ -46,7 +46,7 @@ fn server(limits: ConnectionLimits) -> Server {
         .route("/echo", post(async |body: String| body))
         .route("/large", get(async || "x".repeat(1 << 20)))
         .route("/never", get(async || std::future::pending::<()>().await));
-    let shared = Shared { router, limits, stop: CancellationToken::new() };
+    let shared = ListenerState { router, limits, stop: CancellationToken::new() };
     Server { places: Places::new(limits), shared }
 }
 

@@ -16,7 +16,7 @@ const LOG_MAX_BYTES: u64 = 10 << 20;
 
 /// The folders of one cluster, all closed to other users.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct ClusterFolders {
     /// Whom all of it belongs to.
     pub(crate) user: ServerUser,
     /// Holds everything else, and the server's log.
@@ -27,7 +27,7 @@ pub(crate) struct Place {
     pub(crate) socket_folder: PathBuf,
 }
 
-impl Place {
+impl ClusterFolders {
     /// The same for every process that asks with the same settings.
     pub(crate) fn choose(settings: &ClusterSettings) -> Result<Self, Error> {
         let user = ServerUser::for_folder(&settings.directory)?;

@@ -9,7 +9,7 @@ use crate::json_text;
 
 /// An error in somebody else's words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Problem {
+pub(crate) struct ServerError {
     /// The sentence, as it came; may be empty.
     pub(crate) message: String,
     /// Its type and code, in small letters.
@@ -38,7 +38,7 @@ struct ErrorAnswer<'a> {
     detail: Option<&'a RawValue>,
 }
 
-impl Problem {
+impl ServerError {
     /// What stands under `error`. `None`: nothing is wrong, since some servers have an empty `error` in every answer.
     pub(crate) fn under_error(error: &RawValue) -> Option<Self> {
         match error.get().chars().next() {
@@ -65,8 +65,8 @@ impl Problem {
         let message = word(document.message).unwrap_or_default();
         let kind: Vec<String> =
             [document.kind, document.code, document.status].into_iter().filter_map(word).collect();
-        let problem = Self { message, kind: kind.join(" ").to_ascii_lowercase() };
-        (problem != Self::default()).then_some(problem)
+        let server_error = Self { message, kind: kind.join(" ").to_ascii_lowercase() };
+        (server_error != Self::default()).then_some(server_error)
     }
 
     /// What the body of a refusal says, in whatever form.
@@ -76,7 +76,7 @@ impl Problem {
         let Ok(ErrorAnswer { error, detail }) = serde_json::from_str(answer) else { return Self::default() };
         let detailed = detail.and_then(|detail| {
             let message = json_text::text(detail).unwrap_or_else(|| detail.get().to_owned());
-            Some(Self { message, kind: String::new() }).filter(|problem| problem.message != "null")
+            Some(Self { message, kind: String::new() }).filter(|server_error| server_error.message != "null")
         });
         error
             .and_then(Self::under_error)
@@ -123,8 +123,8 @@ mod tests {
     use super::*;
 
     fn under_error(json: &str) -> Option<(String, String)> {
-        let problem = Problem::under_error(&RawValue::from_string(json.to_owned()).unwrap())?;
-        Some((problem.message, problem.kind))
+        let server_error = ServerError::under_error(&RawValue::from_string(json.to_owned()).unwrap())?;
+        Some((server_error.message, server_error.kind))
     }
 
     #[test]
@@ -153,7 +153,7 @@ mod tests {
             ("boom", ""),
             ("", ""),
         ] {
-            assert_eq!(Problem::of_refusal(body.as_bytes()).message, message, "{body}");
+            assert_eq!(ServerError::of_refusal(body.as_bytes()).message, message, "{body}");
         }
     }
 
@@ -168,8 +168,8 @@ mod tests {
             ("Please try again later.", None),
             ("Retry after the moon", None),
         ] {
-            let problem = Problem { message: message.to_owned(), kind: String::new() };
-            assert_eq!(problem.wait().map(|wait| wait.as_secs_f64()), seconds, "{message}");
+            let server_error = ServerError { message: message.to_owned(), kind: String::new() };
+            assert_eq!(server_error.wait().map(|wait| wait.as_secs_f64()), seconds, "{message}");
         }
     }
 }

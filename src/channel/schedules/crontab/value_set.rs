@@ -2,9 +2,9 @@
 
 /// A set of small numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Values(u64);
+pub(super) struct ValueSet(u64);
 
-impl Values {
+impl ValueSet {
     pub(super) fn insert(&mut self, value: u8) {
         self.0 |= 1 << value;
     }
@@ -35,7 +35,7 @@ impl Values {
     }
 }
 
-impl FromIterator<u8> for Values {
+impl FromIterator<u8> for ValueSet {
     fn from_iter<I: IntoIterator<Item = u8>>(values: I) -> Self {
         let mut set = Self::default();
         values.into_iter().for_each(|value| set.insert(value));
