@@ -29,6 +29,20 @@ pub struct Judgement {
     pub categories: Vec<String>,
 }
 
+/// Which server is asked, as the section `[moderation]` has it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ModeratorSettings {
+    /// Where it is; empty: nobody is asked.
+    pub base_url: String,
+    /// Its token; empty: none.
+    pub token: SecretString,
+    /// The model that judges; empty: the server's own choice.
+    pub model: String,
+    /// What it gets for an answer.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+}
+
 /// Asks one server.
 #[derive(Clone, Debug)]
 pub struct Moderator {
@@ -93,19 +107,15 @@ const REMEDIES: Remedies = Remedies {
 };
 
 impl Moderator {
-    /// A server at this address, asked with this model, or with its own choice. It gets `timeout` for an answer.
+    /// Asks this server.
     ///
     /// # Errors
-    /// [`ModerationError::Configuration`] if this is no address, or no client can be made on this machine.
-    pub fn new(
-        base_url: &str,
-        token: &SecretString,
-        model: Option<String>,
-        timeout: Duration,
-    ) -> Result<Self, ModerationError> {
-        let target = Target { model, ..Target::default() };
-        let client = GatewayClient::new(Endpoint::new(base_url, token)?, timeout)?.asking(&target);
-        Ok(Self { client, timeout })
+    /// [`ModerationError::Configuration`] if it has no address, or no client can be made on this machine.
+    pub fn new(settings: &ModeratorSettings) -> Result<Self, ModerationError> {
+        let timeout = settings.timeout.max(Duration::from_millis(1));
+        let target = Target { model: Some(settings.model.clone()), ..Target::default() };
+        let endpoint = Endpoint::new(&settings.base_url, &settings.token)?;
+        Ok(Self { client: GatewayClient::new(endpoint, timeout)?.asking(&target), timeout })
     }
 
     /// What it gets for an answer.

@@ -4,14 +4,16 @@ use std::fmt;
 
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
 use url::{Host, Url};
 
 use crate::error::AgentError;
 
 /// The choice of a deployment or of one user; what is `None` is somebody else's to decide.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub struct Target {
     /// The gateway and its token. They change together: one gateway's token is never shown to another.
+    #[serde(skip)]
     pub endpoint: Option<Endpoint>,
     /// The agent of an OpenClaw gateway; without it the gateway's default agent answers.
     pub agent_id: Option<String>,

@@ -234,19 +234,18 @@ fn validity_period(secs: &str) -> Result<u32, ApiError> {
 mod tests {
     use super::*;
     use crate::journal::Journal;
-    use crate::settings::SandboxSettings;
+    use crate::settings::{SandboxOptions, SandboxSettings};
 
     #[tokio::test]
     async fn a_message_that_cannot_be_kept_is_answered_500_and_not_taken_in() {
         let settings = SandboxSettings {
-            listen: ([127, 0, 0, 1], 0).into(),
+            options: SandboxOptions { listen: ([127, 0, 0, 1], 0).into(), status_delay: Duration::ZERO },
             account_sid: "AC1".to_owned(),
             auth_token: "token".into(),
             api_key: None,
             whatsapp_number: "whatsapp:+14155238886".to_owned(),
             webhook_url: "http://127.0.0.1:1/".to_owned(),
             journal: None,
-            status_delay: Duration::ZERO,
             seed: 1,
         };
         let sandbox = Arc::new(SandboxState::open(settings).unwrap());

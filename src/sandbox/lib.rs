@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use crate::faults::Faults;
 use crate::message::SandboxMessage;
-use crate::settings::SandboxSettings;
+use crate::settings::{SandboxOptions, SandboxSettings};
 use crate::state::SandboxState;
 
 /// Why it cannot run.
@@ -76,7 +76,7 @@ pub struct Sandbox {
 impl Sandbox {
     /// Reads the journal, listens, and resumes what was under way.
     pub async fn start(settings: SandboxSettings) -> Result<Self, SandboxError> {
-        let wanted = settings.listen;
+        let wanted = settings.options.listen;
         if !wanted.ip().is_loopback() {
             return Err(SandboxError::NotLoopback(wanted));
         }
@@ -86,7 +86,8 @@ impl Sandbox {
         let address =
             listener.local_addr().map_err(|source| SandboxError::Listen { address: wanted, source })?;
         // From here on, where it really listens: the port may have been any.
-        let state = Arc::new(SandboxState::open(SandboxSettings { listen: address, ..settings })?);
+        let options = SandboxOptions { listen: address, ..settings.options };
+        let state = Arc::new(SandboxState::open(SandboxSettings { options, ..settings })?);
         status::resume(&state);
         let serving = tokio::spawn(server::serve(listener, state.clone()));
         Ok(Self { state, serving })

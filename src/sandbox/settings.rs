@@ -5,12 +5,23 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use serde::Deserialize;
+
+/// What an operator decides about the sandbox, as the section `[sandbox]` has it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SandboxOptions {
+    /// A loopback address; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Between two statuses of a message.
+    #[serde(with = "humantime_serde")]
+    pub status_delay: Duration,
+}
 
 /// How the sandbox runs.
 #[derive(Clone, Debug)]
 pub struct SandboxSettings {
-    /// A loopback address; port 0 takes a free one.
-    pub listen: SocketAddr,
+    /// What the operator decided.
+    pub options: SandboxOptions,
     /// The only account it knows.
     pub account_sid: String,
     /// Its token: authenticates requests and signs webhooks.
@@ -23,8 +34,6 @@ pub struct SandboxSettings {
     pub webhook_url: String,
     /// Everything is kept in this file, so that a killed process finds its messages again.
     pub journal: Option<PathBuf>,
-    /// Between two statuses of a message.
-    pub status_delay: Duration,
     /// Makes faults repeatable.
     pub seed: u64,
 }

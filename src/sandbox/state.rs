@@ -67,7 +67,7 @@ impl SandboxState {
 
     /// Where it listens, `http://127.0.0.1:…`.
     pub(crate) fn base_url(&self) -> String {
-        format!("http://{}", self.settings.listen)
+        format!("http://{}", self.settings.options.listen)
     }
 
     /// Keeps a person's file; returns the URL that a webhook gives for it.

@@ -41,7 +41,7 @@ async fn follow(sandbox: &SandboxState, sid: String) {
     }
     let mut reports = Vec::new();
     for (status, error_code) in course {
-        tokio::time::sleep(sandbox.settings.status_delay).await;
+        tokio::time::sleep(sandbox.settings.options.status_delay).await;
         // A process that is killed here reports the next status of this message after its restart, and not this one: as at Twilio, a
         // callback can be lost.
         let changed = sandbox.change(&sid, |message| {

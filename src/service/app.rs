@@ -169,7 +169,7 @@ async fn keep_up(queue: Queue, every: Duration, stop: CancellationToken) {
 async fn start_sandbox(config: &Config, service: SocketAddr) -> anyhow::Result<Sandbox> {
     let TwilioAccess { account, whatsapp_number, .. } = &config.twilio;
     let settings = sandbox::settings::SandboxSettings {
-        listen: config.keys.sandbox.listen,
+        options: config.keys.sandbox.clone(),
         account_sid: account.account_sid.clone(),
         auth_token: account.auth_token.clone(),
         api_key: account.api_key.clone().map(|key| (key.sid, key.secret)),
@@ -177,7 +177,6 @@ async fn start_sandbox(config: &Config, service: SocketAddr) -> anyhow::Result<S
         // The retries that the README recommends for the real webhook.
         webhook_url: format!("http://{service}/webhooks/whatsapp#rc=5&rp=all"),
         journal: Some(config.keys.database.data_directory.join("sandbox.jsonl")),
-        status_delay: config.keys.sandbox.status_delay,
         seed: 1,
     };
     Ok(Sandbox::start(settings).await?)

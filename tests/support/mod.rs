@@ -15,6 +15,7 @@ use private_postgres::schema::Schema;
 use private_postgres::test_database::TestDatabase;
 use sandbox::Sandbox;
 use sandbox::message::SandboxMessage;
+use sandbox::settings::{SandboxOptions, SandboxSettings};
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 
@@ -92,15 +93,17 @@ impl TestApp {
 
     async fn prepared(database_url: String, database: Option<TestDatabase>, env: &[(&str, &str)]) -> Self {
         let address = free_address();
-        let settings = sandbox::settings::SandboxSettings {
-            listen: "127.0.0.1:0".parse().unwrap(),
+        let settings = SandboxSettings {
+            options: SandboxOptions {
+                listen: "127.0.0.1:0".parse().unwrap(),
+                status_delay: Duration::from_millis(10),
+            },
             account_sid: ACCOUNT_SID.to_owned(),
             auth_token: AUTH_TOKEN.into(),
             api_key: Some((API_KEY.to_owned(), API_SECRET.into())),
             whatsapp_number: NUMBER.to_owned(),
             webhook_url: format!("http://{address}/webhooks/whatsapp#rc=5&rp=all"),
             journal: None,
-            status_delay: Duration::from_millis(10),
             seed: 7,
         };
         Self {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agent::moderation::{Judgement, ModerationError, Moderator};
+use agent::moderation::{Judgement, ModerationError, Moderator, ModeratorSettings};
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
@@ -10,11 +10,22 @@ use serde_json::{Value, json};
 
 use crate::gateway::{Gateway, TOKEN, refusal};
 
+/// A server at this address, without a token and a model.
+fn at(base_url: &str) -> ModeratorSettings {
+    ModeratorSettings {
+        base_url: base_url.to_owned(),
+        token: "".into(),
+        model: String::new(),
+        timeout: Duration::from_secs(5),
+    }
+}
+
 async fn judge(status: u16, answer: Value) -> (Gateway, Result<Judgement, ModerationError>) {
     let status = StatusCode::from_u16(status).unwrap();
     let server = Gateway::answering(move || (status, Json(answer.clone())).into_response()).await;
-    let model = Some("omni-moderation-latest".to_owned());
-    let moderator = Moderator::new(&server.url, &TOKEN.into(), model, Duration::from_secs(5)).unwrap();
+    let model = "omni-moderation-latest".to_owned();
+    let settings = ModeratorSettings { token: TOKEN.into(), model, ..at(&server.url) };
+    let moderator = Moderator::new(&settings).unwrap();
     let result = moderator.judge("a text").await;
     (server, result)
 }
@@ -84,7 +95,7 @@ async fn what_the_operator_can_mend_is_named_and_the_token_is_not_shown() {
 async fn a_busy_server_says_when_to_come_back() {
     let server =
         Gateway::answering(|| ([("retry-after", "17")], refusal(429, "slow down")).into_response()).await;
-    let moderator = Moderator::new(&server.url, &"".into(), None, Duration::from_secs(5)).unwrap();
+    let moderator = Moderator::new(&at(&server.url)).unwrap();
 
     let error = moderator.judge("a text").await.unwrap_err();
 
@@ -98,19 +109,20 @@ async fn a_busy_server_says_when_to_come_back() {
 
 #[tokio::test]
 async fn a_server_that_is_away_or_silent_is_an_error() {
-    let away = Moderator::new("http://127.0.0.1:1", &"".into(), None, Duration::from_secs(5)).unwrap();
+    let away = Moderator::new(&at("http://127.0.0.1:1")).unwrap();
     assert!(matches!(away.judge("a text").await, Err(ModerationError::NoJudgement(_))));
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let silent = Moderator::new(&url, &"".into(), None, Duration::from_millis(50)).unwrap();
+    let settings = ModeratorSettings { timeout: Duration::from_millis(50), ..at(&url) };
+    let silent = Moderator::new(&settings).unwrap();
     let error = silent.judge("a text").await.unwrap_err();
     assert_eq!(error.to_string(), "the moderator gave no judgement: no answer within 50ms");
 }
 
 #[test]
 fn an_address_that_is_none_is_refused() {
-    let error = Moderator::new("nowhere", &"".into(), None, Duration::from_secs(5)).unwrap_err();
+    let error = Moderator::new(&at("nowhere")).unwrap_err();
 
     assert!(error.to_string().starts_with("moderation is not set up: the base URL is invalid"), "{error}");
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use agent::Agent;
 use agent::memory::{Memory, MemoryKeeper, PastMessage, Role};
+use serde::Deserialize;
 use store::entries::PastEntry;
 use store::gateways;
 use store::turns::Turn;
@@ -19,9 +20,18 @@ const LONGEST_TEXT: usize = 4;
 pub struct MemorySettings {
     /// Who keeps the history at the deployment's gateway; `None`: it is asked what it is. Users' own gateways always are.
     pub keeper: Option<MemoryKeeper>,
-    /// Entries of the thread that go along at most.
+    /// How much goes along where the thread is the history.
+    pub limits: MemoryLimits,
+}
+
+/// How much of a thread goes along, as the section `[openclaw]` has it.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct MemoryLimits {
+    /// Entries of the thread at most.
+    #[serde(rename = "memory_entries")]
     pub entries: u16,
     /// The size of their texts together.
+    #[serde(rename = "memory_limit_bytes")]
     pub limit_bytes: usize,
 }
 
@@ -86,7 +96,7 @@ fn to_store(keeper: MemoryKeeper) -> gateways::MemoryKeeper {
 
 /// The end of the thread before a turn, the oldest first.
 async fn past(app: &App, turn: &Turn) -> sqlx::Result<Vec<PastMessage>> {
-    let MemorySettings { entries, limit_bytes, .. } = app.settings.memory;
+    let MemoryLimits { entries, limit_bytes } = app.settings.memory.limits;
     let text_bytes = limit_bytes / LONGEST_TEXT;
     // One more than is shown, so that a text that was cut here is seen to be cut.
     let text_chars = i32::try_from(text_bytes).unwrap_or(i32::MAX).saturating_add(1);

@@ -6,7 +6,7 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use sandbox::Sandbox;
 use sandbox::faults::Faults;
 use sandbox::message::SandboxMessage;
-use sandbox::settings::SandboxSettings;
+use sandbox::settings::{SandboxOptions, SandboxSettings};
 use serde_json::Value;
 
 pub(crate) const ACCOUNT_SID: &str = "AC00000000000000000000000000000001";
@@ -26,14 +26,16 @@ pub(crate) struct Account {
 
 pub(crate) fn settings() -> SandboxSettings {
     SandboxSettings {
-        listen: ([127, 0, 0, 1], 0).into(),
+        options: SandboxOptions {
+            listen: ([127, 0, 0, 1], 0).into(),
+            status_delay: Duration::from_millis(5),
+        },
         account_sid: ACCOUNT_SID.to_owned(),
         auth_token: AUTH_TOKEN.into(),
         api_key: Some((API_KEY.to_owned(), API_SECRET.into())),
         whatsapp_number: BUSINESS.to_owned(),
         webhook_url: "http://127.0.0.1:1/nobody".to_owned(),
         journal: None,
-        status_delay: Duration::from_millis(5),
         seed: 1,
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use reqwest::Method;
-use sandbox::settings::SandboxSettings;
+use sandbox::settings::{SandboxOptions, SandboxSettings};
 
 use crate::account::{Account, settings};
 
@@ -73,5 +73,6 @@ async fn what_was_forgotten_stays_forgotten() {
 }
 
 async fn keeping(file: &Path, status_delay: Duration) -> Account {
-    Account::with(SandboxSettings { journal: Some(file.to_owned()), status_delay, ..settings() }).await
+    let options = SandboxOptions { status_delay, ..settings().options };
+    Account::with(SandboxSettings { options, journal: Some(file.to_owned()), ..settings() }).await
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use sandbox::faults::Faults;
-use sandbox::settings::SandboxSettings;
+use sandbox::settings::{SandboxOptions, SandboxSettings};
 use serde_json::Value;
 
 use crate::account::{ACCOUNT_SID, AUTH_TOKEN, Account, BUSINESS, bodies, error, settings};
@@ -56,8 +56,8 @@ async fn a_filter_by_day_finds_what_left_on_that_day() {
 
 #[tokio::test]
 async fn a_message_that_has_not_left_is_found_by_no_day() {
-    let account =
-        Account::with(SandboxSettings { status_delay: Duration::from_secs(3600), ..settings() }).await;
+    let options = SandboxOptions { status_delay: Duration::from_secs(3600), ..settings().options };
+    let account = Account::with(SandboxSettings { options, ..settings() }).await;
     account.create(&[("Body", "hi")]).await;
 
     assert_eq!(bodies(&list(&account, &[]).await), ["hi"]);

@@ -4,7 +4,7 @@ use agent::Agent;
 use agent::allowed_hosts::AllowedHosts;
 use agent::client::{GatewayClient, IDLE_TIMEOUT};
 use agent::memory::MemoryKeeper;
-use agent::target::{Endpoint, Target};
+use agent::target::Endpoint;
 use channel::conversation::memory::MemorySettings;
 use secrecy::ExposeSecret as _;
 
@@ -19,12 +19,10 @@ pub(super) fn agent(keys: &Keys, errors: &mut Vec<String>) -> Option<Agent> {
         }
         return Some(Agent::Echo);
     }
-    let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    let target = Target { endpoint: None, agent_id: some(&given.agent_id), model: some(&given.model) };
     let client = Endpoint::new(&given.base_url, &given.token)
         .and_then(|endpoint| GatewayClient::new(endpoint, IDLE_TIMEOUT));
     match client {
-        Ok(client) => Some(Agent::OpenClaw(client.asking(&target))),
+        Ok(client) => Some(Agent::OpenClaw(client.asking(&given.target))),
         Err(error) => {
             errors.push(format!("OPENCLAW_BASE_URL, OPENCLAW_TOKEN: {error}"));
             None
@@ -46,7 +44,7 @@ pub(super) fn memory(keys: &Keys, errors: &mut Vec<String>) -> Option<MemorySett
             return None;
         }
     };
-    Some(MemorySettings { keeper, entries: given.memory_entries, limit_bytes: given.memory_limit_bytes })
+    Some(MemorySettings { keeper, limits: given.memory_limits })
 }
 
 /// Where users' own gateways may be: where the operator says, and where everybody's is.

@@ -5,10 +5,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use agent::moderation::ModeratorSettings;
+use agent::target::Target;
 use channel::app::{AgentRuns, Backfill, Deliveries, FileLimits, Metering, Sending, Whatsapp};
+use channel::conversation::memory::MemoryLimits;
 use channel::inbound::limits::RateLimits;
 use channel::plans::Plan;
 use channel::pools;
+use sandbox::settings::SandboxOptions;
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -21,7 +25,7 @@ pub struct Keys {
     pub server: ServerKeys,
     pub database: DatabaseKeys,
     pub(crate) twilio: TwilioKeys,
-    pub sandbox: SandboxKeys,
+    pub sandbox: SandboxOptions,
     pub(super) openclaw: OpenClawKeys,
     pub whatsapp: Whatsapp,
     pub(super) plans: PlanKeys,
@@ -100,22 +104,14 @@ pub(crate) struct TwilioKeys {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-#[expect(missing_docs, reason = "config.toml documents every key")]
-pub struct SandboxKeys {
-    pub listen: SocketAddr,
-    #[serde(with = "humantime_serde")]
-    pub status_delay: Duration,
-}
-
-#[derive(Clone, Debug, Deserialize)]
 pub(super) struct OpenClawKeys {
     pub(super) base_url: String,
     pub(super) token: SecretString,
-    pub(super) agent_id: String,
-    pub(super) model: String,
+    #[serde(flatten)]
+    pub(super) target: Target,
     pub(super) memory: String,
-    pub(super) memory_entries: u16,
-    pub(super) memory_limit_bytes: usize,
+    #[serde(flatten)]
+    pub(super) memory_limits: MemoryLimits,
     pub(super) allowed_hosts: Vec<String>,
 }
 
@@ -130,11 +126,8 @@ pub(super) struct PlanKeys {
 pub(super) struct ModerationKeys {
     pub(super) mode: String,
     pub(super) rules: Vec<String>,
-    pub(super) base_url: String,
-    pub(super) token: SecretString,
-    pub(super) model: String,
-    #[serde(with = "humantime_serde")]
-    pub(super) timeout: Duration,
+    #[serde(flatten)]
+    pub(super) moderator: ModeratorSettings,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -1,7 +1,5 @@
 //! Moderation as it is configured: its mode, the operator's rules, and the server that is asked.
 
-use std::time::Duration;
-
 use agent::moderation::Moderator;
 use channel::inbound::moderation::{Mode, Moderation};
 use regex::{RegexBuilder, RegexSet, RegexSetBuilder};
@@ -21,11 +19,8 @@ pub(super) fn read(keys: &Keys, errors: &mut Vec<String>) -> Option<Moderation> 
         }
     };
     let rules = moderation_rules(&given.rules, errors);
-    let model = Some(given.model.clone()).filter(|model| !model.is_empty());
-    let timeout = given.timeout.max(Duration::from_millis(1));
-    let moderator = (!given.base_url.is_empty())
-        .then(|| Moderator::new(&given.base_url, &given.token, model, timeout))
-        .transpose();
+    let server = &given.moderator;
+    let moderator = (!server.base_url.is_empty()).then(|| Moderator::new(server)).transpose();
     if let Err(error) = &moderator {
         errors.push(format!("moderation.base_url, moderation.token: {error}"));
     }
