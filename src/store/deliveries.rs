@@ -51,7 +51,7 @@ text_enum! {
 text_enum! {
     /// What keeps a delivery from being sent, as its reason tells.
     pub enum Obstacle in [] {
-        /// Nobody has a phone, or its link has ended or waits for a new claim.
+        /// The user has no link, or it has ended or waits for a new claim.
         NotLinked = "not_linked",
         /// The person wants no proactive messages.
         OptedOut = "opted_out",
@@ -59,7 +59,7 @@ text_enum! {
         Empty = "empty",
         /// A variable of the template is blank or too long, now that it is filled.
         TemplateVariable = "template_variable",
-        /// It falls into quiet hours, and is not to wait for their end.
+        /// It falls into quiet hours, which it does not wait out.
         QuietHours = "quiet_hours",
         /// The allowance has no room.
         Quota = "quota",

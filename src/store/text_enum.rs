@@ -22,6 +22,8 @@ pub trait TextEnum: Copy + 'static {
     const COLUMNS: &'static [&'static str];
     /// The texts of all variants, in order.
     const TEXTS: &'static [&'static str];
+    /// Each text with a sentence that says what it means.
+    const MEANINGS: &'static [(&'static str, &'static str)];
 }
 
 /// Defines an enum with the text of each variant: `text_enum! { /// Doc. pub enum Name in ["table.column"] { /// Doc. Variant = "text", … } }`.
@@ -46,11 +48,21 @@ macro_rules! text_enum {
                     $(Self::$variant => $text,)+
                 }
             }
+
+            /// What it means, in a sentence.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$variant => concat!($($variant_doc),+).trim_ascii(),)+
+                }
+            }
         }
 
         impl $crate::text_enum::TextEnum for $name {
             const COLUMNS: &'static [&'static str] = &[$($column),*];
             const TEXTS: &'static [&'static str] = &[$($text),+];
+            const MEANINGS: &'static [(&'static str, &'static str)] =
+                &[$(($text, Self::$variant.meaning())),+];
         }
 
         impl std::fmt::Display for $name {
@@ -78,10 +90,7 @@ macro_rules! text_enum {
 
         impl utoipa::PartialSchema for $name {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
-                $crate::text_enum::schema(
-                    concat!($($doc),+),
-                    &[$(($text, concat!($($variant_doc),+))),+],
-                )
+                $crate::text_enum::schema::<Self>(concat!($($doc),+).trim_ascii())
             }
         }
 
@@ -128,11 +137,17 @@ pub(crate) fn unknown<E: TextEnum>(text: &str) -> UnknownText {
 }
 
 /// How the HTTP interface describes an enum: what it says, and each text with what it means.
-pub(crate) fn schema(says: &str, variants: &[(&str, &str)]) -> RefOr<Schema> {
-    let means = variants.iter().map(|(text, doc)| format!("\n- `{text}`: {}", doc.trim()));
+pub(crate) fn schema<E: TextEnum>(says: &str) -> RefOr<Schema> {
     ObjectBuilder::new()
         .schema_type(Type::String)
-        .enum_values(Some(variants.iter().map(|(text, _)| *text)))
-        .description(Some(format!("{}\n{}", says.trim(), means.collect::<String>())))
+        .enum_values(Some(E::TEXTS.iter().copied()))
+        .description(Some(description::<E>(says)))
         .into()
+}
+
+/// A description that lists each text of an enum with what it means.
+#[must_use]
+pub fn description<E: TextEnum>(says: &str) -> String {
+    let means = E::MEANINGS.iter().map(|(text, meaning)| format!("\n- `{text}`: {meaning}"));
+    format!("{says}\n{}", means.collect::<String>())
 }

@@ -67,14 +67,6 @@ pub(super) fn end_of_chunk(obstacle: Obstacle) -> End {
 
 /// An obstacle as an administrator reads it.
 pub(crate) fn told(obstacle: Obstacle) -> String {
-    let why = match obstacle {
-        Obstacle::NotLinked => "its link has ended, or waits for a new claim",
-        Obstacle::OptedOut => "the person wants no proactive messages",
-        Obstacle::Empty => "there is nothing to say",
-        Obstacle::TemplateVariable => "a variable of the template is blank or too long",
-        Obstacle::QuietHours => "it falls into quiet hours, which it does not wait out",
-        Obstacle::Quota => "the allowance has no room",
-        Obstacle::Window => "the person has not written for 24 hours",
-    };
-    format!("{}: {why}", obstacle.as_str())
+    let (first, rest) = obstacle.meaning().trim_end_matches('.').split_at(1);
+    format!("{obstacle}: {}{rest}", first.to_lowercase())
 }

@@ -62,7 +62,7 @@ pub(crate) struct Preview {
     audience_about: Option<i64>,
     /// So many users were looked at, the first ones.
     looked_at: i64,
-    /// Who of them would get no message now, by reason: `not_linked`, `opted_out`, `quota`, `window` and the like.
+    /// Who of them would get no message now, by the `reason` that their delivery would have.
     #[schema(value_type = BTreeMap<String, BlockedUsers>)]
     blocked: BTreeMap<&'static str, BlockedUsers>,
     /// `message`, or `prompt` where the agent speaks.

@@ -13,7 +13,7 @@ use store::chunks::{self, ChunkForm, ChunkState};
 use store::claim_tokens::TokenEnding;
 use store::consents::{ConsentAction, ConsentMethod};
 use store::cursors::Cursor;
-use store::deliveries::{DeliveryState, Purpose};
+use store::deliveries::{DeliveryState, Obstacle, Purpose};
 use store::erasure::ErasurePart;
 use store::gateways::MemoryKeeper;
 use store::in_doubt::AdminVerdict;
@@ -61,6 +61,15 @@ async fn a_text_that_no_enum_has_is_an_error_that_names_the_column_and_the_text(
     let error = chunks::get(&mut tables.pg.acquire().await.unwrap(), chunk).await.unwrap_err().to_string();
 
     assert!(error.contains("channel_chunks.state") && error.contains("\"lost\""), "{error}");
+}
+
+#[test]
+fn the_readme_names_each_obstacle_in_the_order_in_which_they_are_judged() {
+    let readme = include_str!("../../../README.md");
+    let listed = readme.split_once("What stands in its way is its reason").unwrap().1;
+    let listed: Vec<&str> = listed.split('`').skip(1).step_by(2).take(Obstacle::TEXTS.len()).collect();
+
+    assert_eq!(listed, Obstacle::TEXTS);
 }
 
 /// What the enums have, by column.

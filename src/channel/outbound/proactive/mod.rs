@@ -1,5 +1,5 @@
-//! Plans what we say of our own accord: whether it may be said, in which form, and against whose allowance. The first thing that stands in the
-//! way is the delivery's reason, and Twilio is not called: `not_linked`, `opted_out`, `template_variable`, `quiet_hours`, `quota`, `window`.
+//! Plans what we say of our own accord: whether it may be said, in which form, and against whose allowance. The first [`Obstacle`] is the delivery's
+//! reason, and Twilio is not called.
 
 /// What would become of some words.
 pub mod assessment;

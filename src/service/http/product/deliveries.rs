@@ -6,9 +6,11 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
 use store::chunks::ChunkState;
-use store::deliveries::{self, ChunkSummary, Delivery, DeliveryState, Purpose};
+use store::deliveries::{self, ChunkSummary, Delivery, DeliveryState, Obstacle, Purpose};
 use store::ids::DeliveryId;
+use store::text_enum::description;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 use super::Product;
 use crate::http::input;
@@ -24,7 +26,7 @@ pub(super) struct DeliveryView {
     purpose: Purpose,
     /// Where it stands.
     state: DeliveryState,
-    /// Why it ended other than well.
+    #[schema(schema_with = reason_schema)]
     reason: Option<String>,
     expires_at: DateTime<Utc>,
     /// While it waits for the end of quiet hours, or has waited for it: when that is.
@@ -34,6 +36,15 @@ pub(super) struct DeliveryView {
     #[schema(value_type = Option<Uuid>)]
     resent_from: Option<DeliveryId>,
     chunks: Vec<ChunkView>,
+}
+
+/// How the description says what a delivery's `reason` may be.
+pub(super) fn reason_schema() -> Object {
+    let says = description::<Obstacle>(
+        "Why it ended other than well; null: it did not. What stood in its way has one of these words, and anything else is told in a sentence.",
+    );
+    let text_or_null = SchemaType::from_iter([Type::String, Type::Null]);
+    ObjectBuilder::new().schema_type(text_or_null).description(Some(says)).build()
 }
 
 /// One WhatsApp message.

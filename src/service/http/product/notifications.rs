@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use whatsapp_text::text::{Format, WhatsappText};
 
+use super::deliveries::reason_schema;
 use super::{Product, UserPath, known_user};
 use crate::http::input::{self, NO_NUL};
 use crate::http::problem::Problem;
@@ -108,7 +109,7 @@ struct DeliverySummary {
     id: DeliveryId,
     /// `open`, `waiting` or `blocked` at first.
     state: DeliveryState,
-    /// Why it is blocked: `not_linked`, `opted_out`, `quiet_hours`, `quota`, `window` or `template_variable`.
+    #[schema(schema_with = reason_schema)]
     reason: Option<String>,
 }
 
