@@ -12,7 +12,7 @@ use sqlx::PgPool;
 use sqlx::pool::CloseEvent;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
-use crate::connections::Connection;
+use crate::connection::Connection;
 use crate::session_health::{self, Failures, ReleaseState};
 
 /// A connection goes back to the pool this long after it left it, used or not. Direct users of the pool wait no longer

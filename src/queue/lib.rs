@@ -77,6 +77,8 @@ pub mod backoff;
 pub mod bulk;
 /// Ticks for the scheduler.
 pub mod clock;
+/// A borrowed connection.
+pub mod connection;
 /// Connection pools.
 pub mod connections;
 /// Dead jobs that get a successor.

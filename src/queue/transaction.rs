@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::Queue;
-use crate::connections::{Connections, PlainTransaction};
+use crate::connection::PlainTransaction;
+use crate::connections::Connections;
 use crate::enqueue::{self, EnqueueError};
 use crate::job::{Enqueued, NewJob};
 use crate::worker::claimed::AttemptState;

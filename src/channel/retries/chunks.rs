@@ -10,7 +10,8 @@ use super::{Answered, NOT_CLOSED, Result, refused};
 use crate::app::Settings;
 use crate::kinds::SendChunk;
 use crate::outbound::obstacles::{Standing, told};
-use crate::outbound::{proactive, send_jobs};
+use crate::outbound::proactive::reservations;
+use crate::outbound::send_jobs;
 
 /// Plans a delivery that begins with this chunk.
 pub(super) async fn send_again(
@@ -39,7 +40,7 @@ pub(super) async fn send_again(
     let metered = parts.iter().filter(|part| part.meter_proactive).count();
     let mut period_start = None;
     if let Some(user_id) = unsent.user_id.as_deref().filter(|_| metered > 0) {
-        period_start = proactive::reserve_for(tx, settings, user_id, metered).await?;
+        period_start = reservations::reserve_for(tx, settings, user_id, metered).await?;
         if period_start.is_none() {
             return refused(told(Obstacle::Quota));
         }

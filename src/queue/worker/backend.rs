@@ -8,27 +8,21 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use apalis_core::backend::finalize::Ephemeral;
 use apalis_core::backend::{Backend, BackendConfig};
 use apalis_core::task::Task;
 use apalis_core::worker::context::WorkerContext;
-use futures::FutureExt;
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 use tower::layer::util::Identity;
 
 use crate::worker::claim_gap::ClaimGap;
-use crate::worker::claimed::{self, ClaimedJob, JobClaim};
+use crate::worker::claimed::ClaimedJob;
 use crate::worker::completer::Completer;
 use crate::worker::outcome::{AttemptOutcome, Completion};
+use crate::worker::pending_claim::PendingClaim;
 use crate::worker::pool::PoolState;
 use crate::worker::process::WorkerProcess;
-use crate::worker::suspects::SuspectPermit;
-
-/// The pause after a failed claim.
-const CLAIM_PAUSE: Duration = Duration::from_millis(250);
 
 /// Claims of a pool that may be under way at a time: Postgres executes one while the jobs of the other are on their way
 /// here.
@@ -44,24 +38,6 @@ pub(crate) struct PoolBackend {
     /// The last claim got as many jobs as it asked for, so there are probably more.
     last_claim_was_full: bool,
     claim_gap: ClaimGap,
-}
-
-/// A claim on a task of its own.
-struct PendingClaim {
-    jobs: JoinHandle<Vec<ClaimedJob>>,
-    /// The most jobs that it may bring.
-    room: usize,
-}
-
-impl PendingClaim {
-    fn start(room: usize, claim: impl Future<Output = Vec<ClaimedJob>> + Send + 'static) -> Self {
-        Self { jobs: tokio::spawn(claim), room }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Vec<ClaimedJob>> {
-        // A claim that panicked brought no jobs.
-        self.jobs.poll_unpin(cx).map(Result::unwrap_or_default)
-    }
 }
 
 impl PoolBackend {
@@ -116,7 +92,7 @@ impl PoolBackend {
         if self.may_claim(room, free, cx)
             && let Some(request) = self.process.job_claim(&self.pool)
         {
-            self.pending_claims.push(PendingClaim::start(room, claim(request, room)));
+            self.pending_claims.push(PendingClaim::of_jobs(request, room));
             started = true;
         }
         if free == 1 && self.pending_claims.is_empty() {
@@ -152,7 +128,7 @@ impl PoolBackend {
         // If no suspect may start now, the poller sets the flag again.
         let Some(permit) = self.process.suspects.try_acquire() else { return false };
         let Some(request) = self.process.job_claim(&self.pool) else { return false };
-        self.pending_suspect = Some(PendingClaim::start(1, claim_suspect(request, permit)));
+        self.pending_suspect = Some(PendingClaim::of_suspect(request, permit));
         true
     }
 }
@@ -170,92 +146,6 @@ impl Drop for PoolBackend {
                     completer.send(Completion::of(job, AttemptOutcome::HandedBack));
                 }
             });
-        }
-    }
-}
-
-/// One claim of up to `room` jobs. After a full claim, and after a pause also after a failed one, the pool claims
-/// again.
-async fn claim(request: Arc<JobClaim>, room: usize) -> Vec<ClaimedJob> {
-    let answered = {
-        let _claiming = request.pool.claims.read().await;
-        let claiming = async {
-            let _permit = request.process.queue.batch_permit(room).await;
-            claimed::claim(&request, room).await
-        };
-        within_timeout(&request.process, claiming).await
-    };
-    match answered {
-        Some(jobs) => {
-            request.process.remove_in_doubt();
-            if jobs.len() == room {
-                request.pool.wake();
-            }
-            jobs
-        }
-        None => {
-            hand_back_unknown(&request, false).await;
-            request.pool.wake();
-            Vec::new()
-        }
-    }
-}
-
-/// A claim of one suspect. A pool makes one such claim at a time.
-async fn claim_suspect(request: Arc<JobClaim>, permit: SuspectPermit) -> Vec<ClaimedJob> {
-    let answered = {
-        let _claiming = request.pool.claims.read().await;
-        within_timeout(&request.process, claimed::claim_suspect(&request, permit)).await
-    };
-    match answered {
-        Some(claimed) => {
-            request.process.remove_in_doubt();
-            if !claimed.is_empty() {
-                request.pool.wake_for_suspects();
-            }
-            claimed
-        }
-        None => {
-            hand_back_unknown(&request, true).await;
-            Vec::new()
-        }
-    }
-}
-
-/// Hands back the jobs of a claim without an answer, before the pool claims again. The claim may have happened, and
-/// then the lease would hold its jobs for ever. A stop and a lost lease hand back all jobs anyway.
-async fn hand_back_unknown(request: &JobClaim, suspects: bool) {
-    while !request.pool.is_closing() && !request.lease.is_lost() {
-        tokio::time::sleep(CLAIM_PAUSE).await;
-        let _alone = request.pool.claims.write().await;
-        if let Some(returned) =
-            within_timeout(&request.process, claimed::hand_back_unknown(request, suspects)).await
-        {
-            request.process.remove_in_doubt();
-            if returned > 0 {
-                tracing::warn!("Handed back {returned} jobs: the answer to their claim was lost");
-            }
-            // Claims of other pools that were under way have been invalidated and brought no jobs, so all pools look
-            // again.
-            request.process.queue.notifier().wake_all_here();
-            return;
-        }
-    }
-}
-
-async fn within_timeout<T>(
-    process: &WorkerProcess,
-    claim: impl Future<Output = sqlx::Result<T>>,
-) -> Option<T> {
-    match tokio::time::timeout(process.queue.settings().statement_timeout, claim).await {
-        Ok(Ok(claimed)) => Some(claimed),
-        Ok(Err(error)) => {
-            tracing::warn!(error = %error, "Could not claim jobs; trying again");
-            None
-        }
-        Err(_) => {
-            tracing::warn!("Could not claim jobs: the database does not answer; trying again");
-            None
         }
     }
 }

@@ -16,6 +16,7 @@ pub(crate) mod lost_completions;
 pub(crate) mod maintenance;
 pub(crate) mod outcome;
 pub(crate) mod outcome_store;
+pub(crate) mod pending_claim;
 pub(crate) mod poller;
 pub(crate) mod pool;
 pub(crate) mod process;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::connections::Connection;
+use crate::connection::Connection;
 use crate::job::JobId;
 use crate::session_health::ReleaseState;
 use crate::worker::pool::PoolState;

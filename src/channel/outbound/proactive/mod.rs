@@ -9,11 +9,13 @@ pub mod eligibility;
 pub mod putting_off;
 /// The jobs that plan what has waited for the end of quiet hours.
 pub mod quiet_jobs;
+/// What is taken from allowances.
+pub(crate) mod reservations;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use queue::job::NewJob;
 use queue::transaction::Transaction;
-use store::allowances::{self, ReservationWish};
+use store::allowances;
 use store::deliveries::{Delivery, DeliveryState, Obstacle, Purpose};
 use store::ids::{ChunkId, DeliveryId};
 use store::planned_chunks::NewChunk;
@@ -24,6 +26,7 @@ use crate::app::Settings;
 use crate::kinds::SendChunk;
 use crate::outbound::proactive::assessment::Assessment;
 use crate::outbound::proactive::eligibility::{Eligibilities, Eligibility};
+use crate::outbound::proactive::reservations::reserve;
 use crate::outbound::quiet_rule::{QuietRule, QuietVerdict};
 use crate::outbound::send_jobs;
 use crate::write_error::WriteError;
@@ -181,39 +184,6 @@ pub async fn plan_after_wait(
         tx.enqueue_batch(send_jobs(opening, &chunk_ids, None).collect()).await?;
     }
     Ok(())
-}
-
-/// Takes what is needed from the users' allowances; returns who got it. Somebody else may have taken what was left between two looks.
-async fn reserve(
-    tx: &mut Transaction,
-    wished: &[(&Eligibility, &Assessment)],
-) -> sqlx::Result<std::collections::HashSet<String>> {
-    let wishes: Vec<ReservationWish<'_>> = wished
-        .iter()
-        .map(|(eligibility, assessment)| ReservationWish {
-            user_id: &eligibility.user.id,
-            period: eligibility.period,
-            cap: eligibility.allowance.cap,
-            chunks: assessment.chunks.len(),
-        })
-        .collect();
-    allowances::reserve(tx, &wishes).await
-}
-
-/// Takes so many metered chunks from a user's allowance, to send once more what was not sent. Returns the beginning of the period; `None`: there is no
-/// room, or no user. The caller holds the lock of the address.
-pub(crate) async fn reserve_for(
-    tx: &mut Transaction,
-    settings: &Settings,
-    user_id: &str,
-    chunks: usize,
-) -> sqlx::Result<Option<DateTime<Utc>>> {
-    let eligibilities = eligibility::read(tx, settings, &[user_id]).await?;
-    let Some(eligibility) = eligibilities.get(user_id) else { return Ok(None) };
-    let wish =
-        ReservationWish { user_id, period: eligibility.period, cap: eligibility.allowance.cap, chunks };
-    let granted = allowances::reserve(tx, &[wish]).await?;
-    Ok((!granted.is_empty()).then_some(eligibility.period.start))
 }
 
 /// For what a delivery may wait.

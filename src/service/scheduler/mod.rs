@@ -2,15 +2,19 @@
 //! clock alone; a process keeps that clock's time with a stopwatch between two looks, so that its own wall clock may be wrong. The database is
 //! asked when a file has changed, when something is due, and now and then to be sure.
 
-use std::collections::BTreeMap;
+/// Follows the folder.
+mod folder;
+/// What this process has loaded.
+mod loaded;
+
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 use channel::alerts;
 use channel::app::Settings;
-use channel::schedules::schedule_file::{self, DefinitionError, Folder, Schedule};
+use channel::schedules::schedule_file::{DefinitionError, Schedule};
 use channel::schedules::zone_choice::ZoneChoice;
 use channel::schedules::{firing, moments, zones};
 use chrono::{DateTime, Utc};
@@ -21,6 +25,7 @@ use sha2::{Digest as _, Sha256};
 use store::alerts::AlertCause;
 use tokio_util::sync::CancellationToken;
 
+use self::loaded::{Loaded, Watch, of};
 use crate::{own_clock, zone_rules};
 
 /// How often the folder is read again.
@@ -53,36 +58,6 @@ pub(crate) struct Scheduler {
     sure_at: Option<Instant>,
     /// When a wrong clock was last told of.
     clock_told_at: Option<Instant>,
-}
-
-#[derive(Default)]
-struct Loaded {
-    schedules: BTreeMap<String, (Schedule, Option<DateTime<Utc>>)>,
-    watch: Option<Watch>,
-}
-
-/// The database's clock when it was last read.
-#[derive(Clone, Copy)]
-struct Watch {
-    shown: DateTime<Utc>,
-    at: Instant,
-}
-
-impl Watch {
-    fn now(self) -> DateTime<Utc> {
-        self.shown + self.at.elapsed()
-    }
-}
-
-impl Loaded {
-    /// How long nothing falls due; zero if something is.
-    fn idle(&self) -> Duration {
-        let soonest = self.schedules.values().filter_map(|(_, next)| *next).min();
-        match (soonest, self.watch) {
-            (Some(soonest), Some(watch)) => (soonest - watch.now()).to_std().unwrap_or(Duration::ZERO),
-            _ => READ_EVERY,
-        }
-    }
 }
 
 impl Scheduler {
@@ -175,102 +150,9 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Takes in files that are new, changed or gone since this process last looked.
-    async fn load(&mut self) -> anyhow::Result<()> {
-        let folder = self.folder.clone();
-        let (read, is_there) =
-            tokio::task::spawn_blocking(move || (schedule_file::read_folder(&folder), folder.exists()))
-                .await?;
-        let folder = match read {
-            Ok(read) if is_there || of(&self.loaded).schedules.is_empty() => read,
-            // A folder that has gone was not emptied by anybody.
-            Ok(_) => return self.go_on("it is gone").await,
-            Err(error) => return self.go_on(&error.to_string()).await,
-        };
-        if self.unreadable.take().is_some() {
-            tracing::info!("{} can be read again", self.folder.display());
-        }
-        if folder.ignored != self.ignored {
-            folder.ignored_in_words().for_each(|ignored| tracing::info!("{ignored}"));
-            self.ignored.clone_from(&folder.ignored);
-        }
-        let Folder { schedules, errors, .. } = folder;
-        if errors != self.told {
-            for error in &errors {
-                tracing::error!("{error}; the others go on, and so does its last good version");
-            }
-            self.told.clone_from(&errors);
-        }
-        let known: BTreeMap<String, String> = of(&self.loaded)
-            .schedules
-            .iter()
-            .map(|(name, (schedule, _))| (name.clone(), schedule.hash.clone()))
-            .collect();
-        let there = |name: &str| {
-            schedules.iter().any(|schedule| schedule.name == name)
-                || errors.iter().any(|error| error.name == name)
-        };
-        for (name, hash) in known.iter().filter(|(name, _)| !there(name)) {
-            store::schedules::remove(&mut *self.pg.acquire().await?, name, hash).await?;
-            of(&self.loaded).schedules.remove(name);
-            self.sure_at = None;
-            tracing::info!("Schedule {name} is gone");
-        }
-        for schedule in schedules {
-            if known.get(&schedule.name) == Some(&schedule.hash) {
-                continue;
-            }
-            let mut tx = self.queue.begin(&self.pg).await?;
-            let is_new = firing::load(&mut tx, &schedule).await?;
-            tx.commit().await?;
-            if is_new {
-                tracing::info!("Loaded schedule {}: {}", schedule.name, schedule.definition.when());
-            }
-            of(&self.loaded).schedules.insert(schedule.name.clone(), (schedule, None));
-            self.sure_at = None;
-        }
-        Ok(())
-    }
-
-    /// While the folder cannot be read, what was loaded last goes on: by this process, or else by any.
-    async fn go_on(&mut self, why: &str) -> anyhow::Result<()> {
-        if of(&self.loaded).schedules.is_empty() {
-            let rows = store::schedules::all(&mut *self.pg.acquire().await?).await?;
-            for row in rows {
-                let Ok(definition) = serde_json::from_value(row.definition) else { continue };
-                let Ok(schedule) = Schedule::of(&row.name, definition) else { continue };
-                of(&self.loaded).schedules.insert(row.name, (schedule, None));
-                self.sure_at = None;
-            }
-        }
-        if self.unreadable.as_deref() == Some(why) {
-            return Ok(());
-        }
-        let detail = format!(
-            "{} cannot be read: {why}; what was loaded last goes on. Mend the folder or schedules.directory; to stop a schedule, use \
-             `cloudybot schedules disable`",
-            self.folder.display()
-        );
-        let mut tx = self.queue.begin(&self.pg).await?;
-        alerts::raise(&mut tx, &self.settings, AlertCause::SchedulesUnreadable, &detail).await?;
-        tx.commit().await?;
-        self.unreadable = Some(why.to_owned());
-        Ok(())
-    }
-
     /// Fires what is due by the stopwatch, or looks at everything.
     async fn fire(&self, all: bool) -> anyhow::Result<()> {
-        let due: Vec<Schedule> = {
-            let loaded = of(&self.loaded);
-            let now = loaded.watch.map(Watch::now);
-            let is_due = |next: &Option<DateTime<Utc>>| all || *next <= now && next.is_some();
-            loaded
-                .schedules
-                .values()
-                .filter(|(_, next)| is_due(next))
-                .map(|(schedule, _)| schedule.clone())
-                .collect()
-        };
+        let due = of(&self.loaded).due(all);
         for schedule in due {
             let looked_until = self.fire_one(&schedule).await?;
             let next = self.next(&schedule, looked_until).await?;
@@ -313,12 +195,7 @@ impl Scheduler {
 
     /// Says which versions this process has.
     async fn tell(&self) -> anyhow::Result<()> {
-        let hashes: BTreeMap<String, String> = of(&self.loaded)
-            .schedules
-            .iter()
-            .map(|(name, (schedule, _))| (name.clone(), schedule.hash.clone()))
-            .collect();
-        let hashes = serde_json::to_value(hashes)?;
+        let hashes = serde_json::to_value(of(&self.loaded).hashes())?;
         let set_hash: String =
             Sha256::digest(hashes.to_string()).iter().map(|byte| format!("{byte:02x}")).collect();
         let mut conn = self.pg.acquire().await?;
@@ -326,8 +203,4 @@ impl Scheduler {
         store::schedulers::note(&mut conn, &self.process, &set_hash, &hashes, &zone_release).await?;
         Ok(())
     }
-}
-
-fn of(loaded: &Mutex<Loaded>) -> MutexGuard<'_, Loaded> {
-    loaded.lock().unwrap_or_else(PoisonError::into_inner)
 }
