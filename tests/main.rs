@@ -28,6 +28,7 @@ mod erasures;
 mod failover;
 mod firing;
 mod full_disk;
+mod gateways;
 mod hang_ups;
 mod identity;
 mod limits;

@@ -1,7 +1,5 @@
 //! Media fetched from servers on this machine, hostile ones included.
 
-#![expect(clippy::unwrap_used, reason = "a panic in a helper fails its test")]
-
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -12,9 +10,12 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use twilio::account::Account;
-use twilio::client::TwilioClient;
 use twilio::media::{MediaError, MediaLimits};
+
+use crate::server::client;
+
+/// A file that is not there, or not yet.
+mod retries;
 
 const FILE: &str = "/2010-04-01/Accounts/AC1/Messages/MM1/Media/ME1";
 
@@ -107,18 +108,6 @@ async fn one_request() -> (String, tokio::task::JoinHandle<TcpStream>) {
         stream
     });
     (base_url, accepting)
-}
-
-fn client(api_base_url: &str) -> TwilioClient {
-    TwilioClient::new(Account {
-        account_sid: "AC1".to_owned(),
-        auth_token: "secret".into(),
-        api_key: None,
-        api_base_url: api_base_url.parse().unwrap(),
-        connect_timeout: Duration::from_secs(2),
-        request_timeout: Duration::from_secs(5),
-    })
-    .unwrap()
 }
 
 fn limits() -> MediaLimits {
@@ -303,110 +292,4 @@ async fn a_slow_drip_ends_at_the_timeout() {
 
     assert!(matches!(error, MediaError::Failed(_)), "{error}");
     assert!(begun.elapsed() >= Duration::from_millis(300));
-}
-
-#[tokio::test]
-async fn a_file_that_is_not_there_yet_is_asked_for_again_with_credentials() {
-    for status in [404, 429, 500, 503] {
-        let server = Server::start(move |_, before| match before {
-            0 | 1 => StatusCode::from_u16(status).unwrap().into_response(),
-            _ => "a file".into_response(),
-        })
-        .await;
-
-        let media = client(&server.base_url()).fetch_media(&server.file_url(), &patient()).await.unwrap();
-
-        assert_eq!(media.bytes, b"a file");
-        let seen = server.seen.lock().unwrap().clone();
-        assert_eq!(seen.len(), 3);
-        assert!(seen.iter().all(|(path, credentials)| path == FILE && credentials.is_some()));
-    }
-}
-
-#[tokio::test]
-async fn a_file_that_is_missing_behind_the_redirect_is_asked_for_from_the_beginning() {
-    let server = Server::start(|path, before| match (path, before) {
-        (FILE, _) => redirect("/cdn/1"),
-        (_, 1) => StatusCode::NOT_FOUND.into_response(),
-        _ => "a file".into_response(),
-    })
-    .await;
-
-    client(&server.base_url()).fetch_media(&server.file_url(), &patient()).await.unwrap();
-
-    assert_eq!(server.paths(), [FILE, "/cdn/1", FILE, "/cdn/1"]);
-}
-
-#[tokio::test]
-async fn a_file_that_never_comes_is_given_up() {
-    let server = Server::start(|_, _| StatusCode::NOT_FOUND.into_response()).await;
-
-    let limits = MediaLimits { retry_for: Duration::from_millis(50), ..limits() };
-    let error = server.fetch_error(&limits).await;
-
-    let MediaError::Failed(reason) = error else { panic!("{error}") };
-    assert!(reason.contains("404"), "{reason}");
-    assert!(server.paths().len() > 1);
-}
-
-#[tokio::test]
-async fn retries_end_at_the_timeout() {
-    let server = Server::start(|_, _| StatusCode::NOT_FOUND.into_response()).await;
-
-    let limits = MediaLimits {
-        timeout: Duration::from_millis(100),
-        retry_every: Duration::from_secs(60),
-        retry_for: Duration::from_secs(600),
-        ..limits()
-    };
-    let fetched = tokio::time::timeout(Duration::from_secs(50), server.fetch_error(&limits));
-
-    let error = fetched.await.expect("no retry outlasts the timeout");
-    assert!(matches!(error, MediaError::Failed(_)), "{error}");
-}
-
-#[tokio::test]
-async fn wrong_credentials_are_named_and_not_tried_again() {
-    for status in [401, 403] {
-        let server = Server::start(move |_, _| StatusCode::from_u16(status).unwrap().into_response()).await;
-
-        let error = server.fetch_error(&patient()).await;
-
-        let MediaError::Failed(reason) = error else { panic!("{error}") };
-        assert!(reason.contains("credentials") && !reason.contains("secret"), "{reason}");
-        assert_eq!(server.paths(), [FILE]);
-    }
-}
-
-#[tokio::test]
-async fn any_other_answer_is_no_file_and_not_tried_again() {
-    for status in [204, 206, 304, 400, 410] {
-        let server = Server::start(move |_, _| StatusCode::from_u16(status).unwrap().into_response()).await;
-
-        let error = server.fetch_error(&patient()).await;
-
-        assert!(matches!(error, MediaError::Failed(_)), "{status} {error}");
-        assert_eq!(server.paths(), [FILE]);
-    }
-}
-
-#[tokio::test]
-async fn a_connection_that_cannot_be_made_or_breaks_is_a_failure() {
-    let nobody = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        format!("http://{}", listener.local_addr().unwrap())
-    };
-    let (broken, accepting) = one_request().await;
-    tokio::spawn(async move {
-        let half = b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhalf";
-        accepting.await.unwrap().write_all(half).await.unwrap();
-    });
-
-    for base_url in [nobody, broken] {
-        let url = format!("{base_url}{FILE}?Signature=y");
-        let error = client(&base_url).fetch_media(&url, &limits()).await.unwrap_err();
-
-        assert!(matches!(error, MediaError::Failed(_)), "{error}");
-        assert!(!error.to_string().contains("Signature"), "{error}");
-    }
 }

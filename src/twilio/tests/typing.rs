@@ -1,7 +1,5 @@
 //! The typing indicator against a server on this machine.
 
-#![expect(clippy::unwrap_used, reason = "a panic in a helper fails its test")]
-
 use std::time::Duration;
 
 use axum::Router;

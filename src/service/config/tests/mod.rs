@@ -1,3 +1,8 @@
+//! The defaults, a file and the environment over each other, and what is told of what is wrong.
+
+/// Production, and secrets.
+mod production;
+
 use std::time::Duration;
 
 use whatsapp_text::text::Format;
@@ -229,52 +234,6 @@ fn a_public_url_that_twilio_refuses_and_a_key_without_an_id_are_named() {
 }
 
 #[test]
-fn production_lists_everything_it_lacks() {
-    let told =
-        errors(load(&[("CLOUDYBOT_ENV", "production"), ("TWILIO_WEBHOOK_SKIP_SIGNATURE_VALIDATION", "Yes")]));
-
-    let needs = [
-        "DATABASE_URL",
-        "TWILIO_ACCOUNT_SID",
-        "TWILIO_AUTH_TOKEN",
-        "TWILIO_WHATSAPP_NUMBER",
-        "TWILIO_WEBHOOK_PUBLIC_URL",
-        "CLOUDYBOT_API_TOKEN",
-        "CLOUDYBOT_ADMIN_TOKEN",
-        "CLOUDYBOT_SECRET_KEY",
-    ];
-    for name in needs {
-        assert!(told.contains(&format!("production needs {name}")), "{name}: {told:#?}");
-    }
-    assert!(told.iter().any(|error| error.contains("SKIP_SIGNATURE_VALIDATION")), "{told:#?}");
-    assert!(told.iter().any(|error| error.contains("production needs server.private_listen")), "{told:#?}");
-    assert!(told.iter().any(|error| error.contains("production needs an agent")), "{told:#?}");
-    assert_eq!(told.len(), needs.len() + 3);
-}
-
-#[test]
-fn production_starts_with_everything_in_place() {
-    let mut env = CREDENTIALS.to_vec();
-    env.extend([
-        ("CLOUDYBOT_ENV", "production"),
-        ("DATABASE_URL", "postgres://db/x"),
-        ("TWILIO_WEBHOOK_PUBLIC_URL", "https://bot.example.com/webhooks/whatsapp#rc=5&rp=all"),
-        ("CLOUDYBOT__SERVER__LISTEN", "0.0.0.0:8080"),
-        ("CLOUDYBOT__SERVER__PRIVATE_LISTEN", "10.0.0.1:8082"),
-        ("OPENCLAW_BASE_URL", "https://gateway.example.com"),
-        ("OPENCLAW_TOKEN", "of the gateway"),
-        ("CLOUDYBOT_API_TOKEN", "a long one for the product"),
-        ("CLOUDYBOT_ADMIN_TOKEN", "a long one for administrators"),
-        ("CLOUDYBOT_SECRET_KEY", "a long one for all the hashes, short former"),
-    ]);
-
-    let config = load(&env).unwrap();
-
-    assert_eq!(config.environment, Environment::Production);
-    assert!(!config.sandbox);
-}
-
-#[test]
 fn an_operator_changes_and_adds_plans() {
     let file = "[plans]\ndefault = \"Team\"\n[plans.Team]\nwhatsappSends = 50\n[plans.PRO]\nwhatsapp = false";
 
@@ -325,96 +284,6 @@ fn moderation_rules_that_fit_everything_or_are_too_large_together_are_named() {
     assert_eq!(blank, ["moderation.rules, number 2, is blank: nearly every text would fit it"]);
     assert_eq!(large.len(), 1, "{large:?}");
     assert!(large[0].contains("moderation.rules cannot be used together"), "{large:?}");
-}
-
-#[test]
-fn production_wants_tokens_of_its_own() {
-    let mut env = CREDENTIALS.to_vec();
-    env.extend([
-        ("CLOUDYBOT_ENV", "production"),
-        ("DATABASE_URL", "postgres://db/x"),
-        ("TWILIO_WEBHOOK_PUBLIC_URL", "https://bot.example.com/webhooks/whatsapp"),
-        ("CLOUDYBOT__SERVER__PRIVATE_LISTEN", "10.0.0.1:8082"),
-    ]);
-    let base = env.clone();
-    let with = |api, admin| {
-        let tokens = [("CLOUDYBOT_API_TOKEN", api), ("CLOUDYBOT_ADMIN_TOKEN", admin)];
-        errors(load(&[base.clone(), tokens.to_vec()].concat()))
-    };
-
-    assert!(
-        with("development-api-token", "secret")[0].contains("CLOUDYBOT_API_TOKEN is the one of development")
-    );
-    assert!(with("same", "same")[0].contains("are the same"));
-    for name in ["CLOUDYBOT_API_TOKEN has 1 char", "CLOUDYBOT_ADMIN_TOKEN has 1 char"] {
-        assert!(with("a", "b").iter().any(|error| error.contains(name)), "{name}");
-    }
-    env.push(("CLOUDYBOT_SECRET_KEY", "c, the long one that it was before the rotation"));
-    let told = errors(load(&env));
-    assert!(told.iter().any(|error| error.contains("CLOUDYBOT_SECRET_KEY has 1 char")), "{told:#?}");
-}
-
-#[test]
-fn in_development_nobody_else_reaches_a_service_with_known_tokens() {
-    for key in ["LISTEN", "DASHBOARD_LISTEN", "PRIVATE_LISTEN"] {
-        let told = errors(load(&[(&format!("CLOUDYBOT__SERVER__{key}"), "0.0.0.0:8089")]));
-
-        assert!(told[0].contains("listen on 127.0.0.1"), "{key}: {told:?}");
-        let short = [("CLOUDYBOT_API_TOKEN", "a"), ("CLOUDYBOT_ADMIN_TOKEN", "b")];
-        let told =
-            errors(load(&[&short[..], &[(&format!("CLOUDYBOT__SERVER__{key}"), "0.0.0.0:8089")]].concat()));
-        assert!(told[0].contains("it could be guessed"), "{key}: {told:?}");
-    }
-}
-
-#[test]
-fn the_switch_of_the_signature_check_is_read_strictly() {
-    for (text, skips) in [
-        ("true", true),
-        ("1", true),
-        ("YES", true),
-        ("on", true),
-        ("false", false),
-        ("0", false),
-        ("No", false),
-        ("off", false),
-        ("", false),
-    ] {
-        let config = load(&[("TWILIO_WEBHOOK_SKIP_SIGNATURE_VALIDATION", text)]).unwrap();
-        assert_eq!(config.twilio.skip_signature, skips, "{text}");
-    }
-    assert!(load(&[("TWILIO_WEBHOOK_SKIP_SIGNATURE_VALIDATION", "maybe")]).is_err());
-}
-
-#[test]
-fn no_secret_is_shown() {
-    let mut env = CREDENTIALS.to_vec();
-    env.extend([
-        ("DATABASE_URL", "postgres://u:hunter1@db/x"),
-        ("TWILIO_AUTH_TOKEN", "hunter2,hunter3"),
-        ("CLOUDYBOT_API_TOKEN", "hunter4"),
-        ("CLOUDYBOT_ADMIN_TOKEN", "hunter5"),
-        ("CLOUDYBOT_SECRET_KEY", "hunter6"),
-        ("OPENCLAW_BASE_URL", "https://gateway.example.com"),
-        ("OPENCLAW_TOKEN", "hunter7"),
-        ("CLOUDYBOT__MODERATION__BASE_URL", "https://moderator.example.com"),
-        ("CLOUDYBOT__MODERATION__TOKEN", "hunter8"),
-        ("CLOUDYBOT__DATABASE__DIRECT_URL", "postgres://u:hunter9@db/x"),
-        ("CLOUDYBOT__ALERTS__WEBHOOK_URL", "https://hooks.example.com/hunter10"),
-    ]);
-
-    let shown = format!("{:?}", load(&env).unwrap());
-
-    assert!(!shown.contains("hunter"), "{shown}");
-    for wrong in [
-        "[server]\napi_token = \"hunter",
-        "[server]\napi_token = 0hunter",
-        "[openclaw]\ntoken = [\"hunter\"]",
-    ] {
-        let told = errors(load_with(Some(wrong), &[], false));
-
-        assert!(!told.is_empty() && !told[0].contains("hunter"), "{told:?}");
-    }
 }
 
 #[test]

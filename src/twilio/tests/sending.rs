@@ -1,98 +1,19 @@
-//! The REST client against a server on this machine, faults included.
-
-#![expect(clippy::unwrap_used, reason = "a panic in a helper fails its test")]
+//! Messages that are sent, and what each answer proves.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use twilio::account::{Account, ApiKey};
-use twilio::client::{LookupError, TwilioClient};
+use twilio::client::TwilioClient;
 use twilio::errors::ErrorClass;
 use twilio::message::{MessageContent, OutboundMessage};
-use twilio::message_list::ListFilter;
 use twilio::sending::SendError;
 
-/// A request as the server saw it.
-#[derive(Clone, Debug)]
-struct Seen {
-    uri: String,
-    headers: HeaderMap,
-    body: String,
-}
-
-type Answers = Arc<dyn Fn(&str) -> Response + Send + Sync>;
-
-/// A Twilio that answers as it is told and remembers what it was asked.
-struct Server {
-    address: SocketAddr,
-    seen: Arc<Mutex<Vec<Seen>>>,
-}
-
-impl Server {
-    /// `answers` is given the path and query of each request.
-    async fn start(answers: impl Fn(&str) -> Response + Send + Sync + 'static) -> Self {
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let state: (Arc<Mutex<Vec<Seen>>>, Answers) = (seen.clone(), Arc::new(answers));
-        let router = Router::new().fallback(answer).with_state(state);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { address, seen }
-    }
-
-    async fn answering(status: u16, body: &'static str) -> Self {
-        Self::start(move |_| (StatusCode::from_u16(status).unwrap(), body).into_response()).await
-    }
-
-    fn client(&self) -> TwilioClient {
-        client(&format!("http://{}", self.address))
-    }
-
-    fn only_request(&self) -> Seen {
-        let seen = self.seen.lock().unwrap();
-        assert_eq!(seen.len(), 1);
-        seen[0].clone()
-    }
-
-    fn uris(&self) -> Vec<String> {
-        self.seen.lock().unwrap().iter().map(|seen| seen.uri.clone()).collect()
-    }
-}
-
-async fn answer(
-    State((seen, answers)): State<(Arc<Mutex<Vec<Seen>>>, Answers)>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let uri = uri.to_string();
-    let body = String::from_utf8(body.to_vec()).unwrap();
-    seen.lock().unwrap().push(Seen { uri: uri.clone(), headers, body });
-    answers(&uri)
-}
-
-fn client(api_base_url: &str) -> TwilioClient {
-    TwilioClient::new(account(api_base_url)).unwrap()
-}
-
-fn account(api_base_url: &str) -> Account {
-    Account {
-        account_sid: "AC1".to_owned(),
-        auth_token: "secret".into(),
-        api_key: None,
-        api_base_url: api_base_url.parse().unwrap(),
-        connect_timeout: Duration::from_secs(2),
-        request_timeout: Duration::from_secs(5),
-    }
-}
+use crate::server::{Server, account, client};
 
 fn hello<'a>() -> OutboundMessage<'a> {
     OutboundMessage {
@@ -334,9 +255,6 @@ async fn after_the_deadline_nothing_is_sent_at_all() {
     assert_eq!(server.uris(), Vec::<String>::new());
 }
 
-const MESSAGE: &str = r#"{"sid":"SM1","status":"delivered","direction":"outbound-api","body":null,"from":"whatsapp:+14155238886",
-    "to":"whatsapp:+15005550100","date_created":"Mon, 23 Nov 2026 15:04:05 +0000","date_sent":null,"error_code":null}"#;
-
 #[tokio::test]
 async fn with_an_api_key_requests_carry_it_in_place_of_the_auth_token() {
     let server = Server::answering(201, r#"{"sid":"SM1"}"#).await;
@@ -351,127 +269,6 @@ async fn with_an_api_key_requests_carry_it_in_place_of_the_auth_token() {
     assert_eq!(request.uri, "/2010-04-01/Accounts/AC1/Messages.json");
     assert_eq!(request.headers["authorization"], "Basic U0sxOm9mIHRoZSBrZXk=");
     assert!(!shown.contains("of the key") && !shown.contains("secret\""), "{shown}");
-}
-
-#[tokio::test]
-async fn a_list_is_followed_to_its_last_page() {
-    let server = Server::start(|uri| {
-        let last = uri.contains("PageToken=");
-        let next = if last {
-            "null"
-        } else {
-            r#""/2010-04-01/Accounts/AC1/Messages.json?PageSize=1000&PageToken=PA%201""#
-        };
-        format!(r#"{{"messages":[{MESSAGE}],"next_page_uri":{next}}}"#).into_response()
-    })
-    .await;
-    let filter = ListFilter {
-        to: Some("whatsapp:+15005550100"),
-        sent_since: Some("2026-11-23".parse().unwrap()),
-        ..ListFilter::default()
-    };
-
-    let messages = server.client().list_messages(&filter).await.unwrap();
-
-    assert_eq!(messages.len(), 2);
-    let message = messages[0].as_ref().unwrap();
-    assert_eq!(message.body, "");
-    assert_eq!(message.created_at.unwrap().to_rfc3339(), "2026-11-23T15:04:05+00:00");
-    insta::assert_snapshot!(server.uris().join("\n"), @r"
-    /2010-04-01/Accounts/AC1/Messages.json?PageSize=1000&To=whatsapp%3A%2B15005550100&DateSent%3E=2026-11-23
-    /2010-04-01/Accounts/AC1/Messages.json?PageSize=1000&PageToken=PA%201
-    ");
-}
-
-#[tokio::test]
-async fn an_entry_that_cannot_be_used_does_not_hide_the_others() {
-    let server = Server::start(|_| {
-        let bad = r#"{"sid":"SM2","date_created":"soon"},null,{"sid":"SM3","body":"\ud83d"}"#;
-        format!(r#"{{"messages":[{bad},{MESSAGE}],"next_page_uri":null}}"#).into_response()
-    })
-    .await;
-
-    let entries = server.client().list_messages(&ListFilter::default()).await.unwrap();
-
-    let sids: Vec<Result<&str, Option<&str>>> = entries
-        .iter()
-        .map(|entry| entry.as_ref().map(|message| message.sid.as_str()).map_err(|bad| bad.sid.as_deref()))
-        .collect();
-    assert_eq!(sids, [Err(Some("SM2")), Err(None), Ok("SM3"), Ok("SM1")]);
-}
-
-#[tokio::test]
-async fn a_page_of_the_longest_messages_is_read() {
-    let body = "\\u263a".repeat(1600);
-    let entry = format!(r#"{{"sid":"SM1","body":"{body}","from":"whatsapp:+15005550100"}}"#);
-    let page = format!(r#"{{"messages":[{}],"next_page_uri":null}}"#, vec![entry; 1000].join(","));
-    let server = Server::start(move |_| page.clone().into_response()).await;
-
-    let entries = server.client().list_messages(&ListFilter::default()).await.unwrap();
-
-    assert_eq!(entries.len(), 1000);
-}
-
-#[tokio::test]
-async fn a_list_without_an_end_is_cut_and_says_so() {
-    let server =
-        Server::start(|_| r#"{"messages":[],"next_page_uri":"/2010-04-01/again"}"#.into_response()).await;
-
-    let error = server.client().list_messages(&ListFilter::default()).await.unwrap_err();
-
-    assert!(matches!(error, LookupError::Endless), "{error}");
-}
-
-#[tokio::test]
-async fn a_next_page_elsewhere_is_not_fetched() {
-    let server =
-        Server::start(|_| r#"{"messages":[],"next_page_uri":"https://evil.example/x"}"#.into_response())
-            .await;
-
-    server.client().list_messages(&ListFilter::default()).await.unwrap_err();
-
-    assert_eq!(server.uris().len(), 1);
-}
-
-#[tokio::test]
-async fn one_message_is_fetched_or_is_not_there() {
-    let server = Server::start(|uri| match uri.ends_with("/Messages/SM1.json") {
-        true => MESSAGE.into_response(),
-        false => StatusCode::NOT_FOUND.into_response(),
-    })
-    .await;
-
-    let there = server.client().fetch_message("SM1").await.unwrap();
-    let absent = server.client().fetch_message("SM2").await.unwrap();
-
-    assert_eq!(there.unwrap().unwrap().status, "delivered");
-    assert_eq!(absent, None);
-}
-
-#[tokio::test]
-async fn an_answer_without_end_is_not_read() {
-    let server = Server::start(|_| "x".repeat(5 << 20).into_response()).await;
-
-    let error = server.client().fetch_message("SM1").await.unwrap_err();
-
-    assert!(error.to_string().contains("bytes"), "{error}");
-}
-
-#[tokio::test]
-async fn a_file_is_located_by_its_uri_or_else_by_its_id() {
-    let server = Server::start(|_| {
-        r#"{"media_list":[{"sid":"ME1","content_type":null,"uri":"/2010-04-01/Accounts/AC1/Messages/MM1/Media/ME1.json"},
-            {"sid":"ME2","content_type":"image/png","uri":null},{"sid":null},7]}"#
-            .into_response()
-    })
-    .await;
-
-    let files = server.client().list_media("MM1").await.unwrap();
-
-    let base = format!("http://{}/2010-04-01/Accounts/AC1/Messages/MM1/Media", server.address);
-    let urls: Vec<&str> = files.iter().map(|(url, _)| url.as_str()).collect();
-    assert_eq!(urls, [format!("{base}/ME1"), format!("{base}/ME2")]);
-    assert_eq!(files[1].1.content_type, "image/png");
 }
 
 #[tokio::test]
