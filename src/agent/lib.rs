@@ -30,6 +30,8 @@ pub mod moderation;
 mod probe;
 /// What a gateway means by an error.
 mod refusal;
+/// What an answer has said so far.
+mod said_so_far;
 /// What a server says went wrong.
 mod server_error;
 /// Whom a turn is for.
