@@ -46,9 +46,9 @@ pub async fn run(job: PromptUser, app: App, attempt: Attempt) -> Result<(), Fail
         None => {
             let answered = match agent.usable() {
                 Ok(agent) => {
-                    let mut request = request::of_prompt(&app, &agent, &asked.turn, prompt).await?;
                     // The runs before this one may have been of other turns.
-                    request.is_again = asked.runs > 1;
+                    let is_again = asked.runs > 1;
+                    let request = request::of_prompt(&app, &agent, &asked.turn, prompt, is_again).await?;
                     agent.send_to_openclaw(&request).await
                 }
                 Err(error) => Err(error),

@@ -17,6 +17,12 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+#[expect(dead_code, reason = "the agent's own tests use the rest of it")]
+#[path = "../src/agent/tests/session.rs"]
+mod session;
+
+use session::{RunEnd, Session};
+
 /// Runs until it is dropped.
 pub(crate) struct Gateway {
     pub(crate) url: String,
@@ -33,6 +39,8 @@ struct Script {
     /// What it says of its models.
     models: Mutex<(u16, Value)>,
     chats: Mutex<Vec<Chat>>,
+    /// What it keeps of conversations, by their names; `None`: nothing.
+    sessions: Mutex<Option<HashMap<String, Session>>>,
     times: Mutex<HashMap<String, usize>>,
     chat: Answering,
 }
@@ -49,6 +57,8 @@ pub(crate) struct Chat {
     pub(crate) messages: Vec<(String, String)>,
     /// All words of the last message.
     pub(crate) text: String,
+    /// All that the model is told of the person's words, by a gateway that keeps conversations.
+    pub(crate) told: Vec<String>,
     /// Pictures of the last message, as data URIs.
     pub(crate) pictures: Vec<String>,
     pub(crate) channel: Option<String>,
@@ -70,6 +80,8 @@ pub(crate) enum Run {
     NoResponse,
     /// A failed run: after some words, the in-band error.
     InternalError,
+    /// A run whose model answers with `NO_REPLY` alone, as OpenClaw 2026.9 answers it.
+    Silence,
     /// An acting run whose stream cannot take back what it has said.
     Uncorrectable,
     /// 429, to be asked again after so many seconds.
@@ -108,7 +120,14 @@ impl Gateway {
         Self::with([(404, json!({}))], None, chat).await
     }
 
-    /// The same at an address at which nobody was before.
+    /// The same at a gateway that keeps conversations.
+    pub(crate) async fn remembering(chat: impl Fn(&Chat, usize) -> Run + Send + Sync + 'static) -> Self {
+        let gateway = Self::chatting(chat).await;
+        *gateway.script.sessions.lock().unwrap() = Some(HashMap::new());
+        gateway
+    }
+
+    /// Chats at an address at which nobody was before.
     pub(crate) async fn chatting_at(
         address: SocketAddr,
         chat: impl Fn(&Chat, usize) -> Run + Send + Sync + 'static,
@@ -137,6 +156,7 @@ impl Gateway {
             held,
             models: Mutex::new((200, listed(&["openclaw", "openclaw/default"]))),
             chats: Mutex::default(),
+            sessions: Mutex::default(),
             times: Mutex::default(),
             chat: Box::new(chat),
         });
@@ -170,6 +190,27 @@ impl Gateway {
     }
 }
 
+impl Script {
+    /// Does something with the session of a chat, if sessions are kept.
+    fn in_session<T>(&self, chat: &Value, deed: impl FnOnce(&mut Session) -> T) -> Option<T> {
+        let mut sessions = self.sessions.lock().unwrap();
+        let session = sessions.as_mut()?.entry(chat["user"].as_str()?.to_owned()).or_default();
+        Some(deed(session))
+    }
+}
+
+impl Run {
+    /// What a session keeps of it.
+    fn end(&self) -> RunEnd {
+        match self {
+            Self::Say(text, _) => RunEnd::Says(text),
+            Self::Silence => RunEnd::Silence,
+            Self::InternalError => RunEnd::Failure,
+            _ => RunEnd::CutOff,
+        }
+    }
+}
+
 fn listed(models: &[&str]) -> Value {
     let models: Vec<Value> = models.iter().map(|id| json!({ "id": id, "object": "model" })).collect();
     json!({ "object": "list", "data": models })
@@ -187,6 +228,11 @@ async fn answer(State(script): State<Arc<Script>>, uri: Uri, headers: HeaderMap,
     script.asked.lock().unwrap().push((uri.path().to_owned(), body.clone()));
     if uri.path() == "/v1/chat/completions" {
         return complete(&script, &headers, &body).await;
+    }
+    if let Some(session) = body["sessionKey"].as_str()
+        && let Some(sessions) = &mut *script.sessions.lock().unwrap()
+    {
+        return Json(sessions.entry(session.to_owned()).or_default().tool(&body)).into_response();
     }
     if let Some(told) = &script.held {
         told.acquire().await.unwrap().forget();
@@ -216,6 +262,7 @@ async fn complete(script: &Arc<Script>, headers: &HeaderMap, body: &Value) -> Re
         user: body["user"].as_str().unwrap().to_owned(),
         messages: messages.iter().map(message).collect(),
         text: text.to_owned(),
+        told: script.in_session(body, |session| session.begin(text)).unwrap_or_default(),
         pictures: parts.iter().filter_map(picture).collect(),
         channel: header("x-openclaw-message-channel"),
         session_key: header("x-openclaw-session-key"),
@@ -231,6 +278,7 @@ async fn complete(script: &Arc<Script>, headers: &HeaderMap, body: &Value) -> Re
         *times - 1
     };
     let run = (script.chat)(&chat, before);
+    script.in_session(body, |session| session.end(run.end()));
     let number = {
         let mut chats = script.chats.lock().unwrap();
         chats.push(chat);
@@ -270,6 +318,10 @@ async fn complete(script: &Arc<Script>, headers: &HeaderMap, body: &Value) -> Re
         }
         Run::InternalError => {
             streamed([Ok(piece("Let me see. ")), Ok(piece("Error: internal error") + stop)])
+        }
+        Run::Silence => {
+            let error = json!({ "error": { "message": "internal error", "type": "api_error" } });
+            streamed([Ok(format!("data: {error}\n\n")), Ok("data: [DONE]\n\n".to_owned())])
         }
         Run::Uncorrectable => {
             let error =

@@ -49,6 +49,7 @@ mod schedule_administration;
 mod schedulers;
 mod schedules;
 mod sending;
+mod sessions;
 mod signatures;
 mod storm;
 mod time_zones;

@@ -16,9 +16,13 @@ const ENCODED_BYTES: usize = 18 * 1024 * 1024;
 /// Sessions of these names are the gateway's own, and it answers 400.
 const RESERVED: [&str; 3] = ["subagent:", "cron:", "acp:"];
 
-/// Told to a gateway of a second call. Its history may have the same question twice, and what it asked for may have been done in part.
+/// Told to a gateway of a second call, in front of the question. What the question asks for may have been done in part.
 const ONCE_MORE: &str = "The user's message below was sent before, and the answer to it was lost. Answer it now. Whatever you have already \
                          done for it, do not do it again.";
+
+/// Told to a gateway of a second call in place of the question, which its history has.
+pub(crate) const REMINDER: &str = "[This is no new message. The answer to my last message above did not reach me. Please give me that answer now. Whatever you \
+                                   have already done for it, do not do it again.]";
 
 /// Told to a server without a history of a second call. It stands before the question: the chat templates of some models take no system message.
 const SENT_BEFORE: &str = "[The following was sent before, and the answer to it was lost. What has already been done for it must not be done again.]";
@@ -35,12 +39,31 @@ pub(crate) enum AnswerForm {
     Whole,
 }
 
+/// How often a turn was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Never.
+    New,
+    /// Before.
+    Again,
+    /// Before, and the gateway's history has the question.
+    AgainAndKept,
+}
+
 /// The body, with as much of the turn's past as `memory` has.
-pub(crate) fn body(turn: &TurnRequest, memory: &Memory, target: &Target, form: AnswerForm) -> Value {
-    let is_again = turn.is_again || form == AnswerForm::Whole;
+pub(crate) fn body(
+    turn: &TurnRequest,
+    memory: &Memory,
+    target: &Target,
+    form: AnswerForm,
+    asked: Asked,
+) -> Value {
     let messages = match memory {
-        Memory::Gateway => turn_alone(&turn.parts, is_again),
-        Memory::Thread(past) => with_past(past, &turn.parts, is_again),
+        Memory::Gateway if asked == Asked::AgainAndKept => {
+            vec![json!({ "role": Role::Person.as_str(), "content": REMINDER })]
+        }
+        Memory::Gateway => turn_alone(&turn.parts, asked != Asked::New),
+        Memory::Thread(past) => with_past(past, &turn.parts, asked != Asked::New),
     };
     json!({
         "model": model(target),
@@ -126,6 +149,13 @@ pub(crate) fn session_key(conversation_id: &str, target: &Target) -> String {
         Some(agent_id) => format!("agent:{}:{session}", agent_id.trim()),
         None => session,
     }
+}
+
+/// The words of the question, as a gateway keeps them.
+pub(crate) fn question(parts: &[TurnPart]) -> String {
+    let content = content(parts);
+    let text = content.as_str().or_else(|| content[0]["text"].as_str());
+    text.unwrap_or_default().to_owned()
 }
 
 /// A plain text where there is no image, since not every server knows parts.

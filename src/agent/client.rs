@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::dns::Resolve;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
@@ -13,12 +13,10 @@ use url::Url;
 
 use crate::allowed_hosts::{self, AllowedHosts, AllowedHostsResolver, SystemResolver};
 use crate::browser::{self, BrowserStop};
+use crate::chat;
 use crate::error::{AgentError, Trouble};
-use crate::memory::Memory;
 use crate::moderation::{self, Judgement};
 use crate::target::{Endpoint, Target};
-use crate::turn::{AgentAnswer, TurnRequest};
-use crate::{chat, completion, refusal};
 
 /// How long a stream may be silent, unless the operator says otherwise. A gateway's own watchdog gives a silent model up to 300 s.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
@@ -158,59 +156,8 @@ impl GatewayClient {
         ["openclaw"].into_iter().chain(choices.into_iter().flatten()).collect::<Vec<_>>().join("/")
     }
 
-    /// Runs a turn. A model that takes no request of this length is asked again with less of what was said before: it has refused, so nothing
-    /// has begun.
-    pub(crate) async fn complete(&self, turn: &TurnRequest) -> Result<AgentAnswer, AgentError> {
-        let mut memory = turn.memory.clone();
-        loop {
-            let answered = self.complete_with(turn, &memory).await;
-            match (answered, memory.shorter()) {
-                (Err(AgentError::TooLong(reason)), Some(shorter)) => {
-                    tracing::warn!(
-                        conversation = turn.conversation_id,
-                        "Asking again with less of the conversation; lower openclaw.memory_limit_bytes: {}",
-                        AgentError::TooLong(reason).without_quotes(&turn.words())
-                    );
-                    memory = shorter;
-                }
-                (answered, _) => return answered,
-            }
-        }
-    }
-
-    /// A stream that could not be corrected is asked for again as a whole, once: the agent has acted, and must not do so a third time.
-    async fn complete_with(&self, turn: &TurnRequest, memory: &Memory) -> Result<AgentAnswer, AgentError> {
-        match self.ask(turn, memory, chat::AnswerForm::Stream).await {
-            Err(AgentError::Corrected(reason)) if turn.is_again => Err(AgentError::GaveUp(reason)),
-            Err(AgentError::Corrected(reason)) => {
-                tracing::info!(
-                    conversation = turn.conversation_id,
-                    "Asking again without a stream: {reason}"
-                );
-                let whole = self.ask(turn, memory, chat::AnswerForm::Whole).await;
-                whole.map_err(|error| AgentError::GaveUp(error.to_string()))
-            }
-            answered => answered,
-        }
-    }
-
-    async fn ask(
-        &self,
-        turn: &TurnRequest,
-        memory: &Memory,
-        form: chat::AnswerForm,
-    ) -> Result<AgentAnswer, AgentError> {
-        let headers = chat::headers(turn, &self.target)?;
-        let body = chat::body(turn, memory, &self.target, form);
-        let began = Instant::now();
-        let response = self.post(self.endpoint.chat(), headers, &body).await?;
-        let answered = if response.status().is_success() {
-            tracing::debug!(gateway = %self.endpoint, conversation = turn.conversation_id, "The agent is at work");
-            completion::read(response, &self.endpoint, self.idle_timeout).await
-        } else {
-            Err(refusal::of(response, &self.endpoint, &refusal::OF_A_TURN).await)
-        };
-        answered.map_err(|error| error.after(began.elapsed()))
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        self.idle_timeout
     }
 
     /// Has a text judged.

@@ -86,7 +86,7 @@ mod tests {
             memory: Memory::Gateway,
             channel: Channel::Whatsapp,
             parts: parts.iter().map(|text| TurnPart::Text((*text).to_owned())).collect(),
-            is_again: false,
+            asked_before: None,
             timeout: Duration::from_secs(5),
         };
         Ok(Agent::Echo.send_to_openclaw(&turn).await?.reply)
@@ -107,7 +107,7 @@ mod tests {
             memory: Memory::Gateway,
             channel: Channel::Dashboard,
             parts,
-            is_again: false,
+            asked_before: None,
             timeout: Duration::from_secs(5),
         };
 

@@ -6,6 +6,8 @@ pub mod allowed_hosts;
 mod answer_body;
 /// The end of an agent's browser session.
 pub mod browser;
+/// The calls that a turn makes.
+mod calls;
 /// The request of a turn, as OpenAI has it.
 mod chat;
 /// The client of an OpenClaw gateway.
@@ -34,6 +36,8 @@ mod refusal;
 mod said_so_far;
 /// What a server says went wrong.
 mod server_error;
+/// What a gateway's session has of a turn.
+mod session_history;
 /// Whom a turn is for.
 pub mod target;
 /// What is asked and answered.

@@ -118,7 +118,7 @@ pub(crate) fn in_band(server_error: &ServerError, endpoint: &Endpoint) -> AgentE
         AgentError::Permanent(reason)
     } else {
         // OpenClaw says "internal error" of a model that will say nothing but `NO_REPLY`, and also, after a restart, of a run that it takes up
-        // again by itself. The words are the same, and only the second one passes.
+        // again by itself. The words are the same, and only the second one passes: the session tells them apart.
         AgentError::Transient(reason)
     }
 }

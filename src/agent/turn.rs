@@ -17,8 +17,8 @@ pub struct TurnRequest {
     pub memory: Memory,
     /// What the person said, in order.
     pub parts: Vec<TurnPart>,
-    /// Whether the agent was asked the same before, and may have begun.
-    pub is_again: bool,
+    /// How long ago the agent was first asked the same, and may have begun; `None`: it was not.
+    pub asked_before: Option<Duration>,
     /// When the run is given up.
     pub timeout: Duration,
 }
@@ -97,6 +97,11 @@ pub struct AgentAnswer {
 }
 
 impl AgentAnswer {
+    /// Silence that the agent chose.
+    pub(crate) fn silence() -> Self {
+        Self { reply: Reply::Silent, withheld: [WithheldKind::Silence].into_iter().collect() }
+    }
+
     /// What an agent's text means. Where only a token of silence is left of it, it is silence.
     ///
     /// # Errors

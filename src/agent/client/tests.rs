@@ -9,7 +9,8 @@ use reqwest::dns::{Addrs, Name, Resolving};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::turn::{Channel, TurnPart};
+use crate::memory::Memory;
+use crate::turn::{Channel, TurnPart, TurnRequest};
 
 /// What each name leads to.
 struct Names(HashMap<&'static str, Vec<&'static str>>);
@@ -40,7 +41,7 @@ async fn ask(allowed: &[&str], host: &str, port: u16) -> AgentError {
         memory: Memory::Gateway,
         channel: Channel::Dashboard,
         parts: vec![TurnPart::Text("hi".to_owned())],
-        is_again: false,
+        asked_before: None,
         timeout: Duration::from_secs(10),
     };
     gateways.client(endpoint).complete(&turn).await.unwrap_err()

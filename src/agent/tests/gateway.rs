@@ -88,9 +88,12 @@ impl Gateway {
         self.agent().send_to_openclaw(&turn(text)).await
     }
 
-    /// How many requests came.
+    /// How many requests came, without those about what its session has.
     pub(crate) fn times_asked(&self) -> usize {
-        self.asked.lock().unwrap().len()
+        let asked = self.asked.lock().unwrap();
+        let about_session =
+            |asked: &&Asked| asked.body["tool"].as_str().is_some_and(|tool| tool.starts_with("sessions_"));
+        asked.len() - asked.iter().filter(about_session).count()
     }
 
     /// The last request.
@@ -117,7 +120,7 @@ pub(crate) fn turn(text: &str) -> TurnRequest {
         memory: Memory::Gateway,
         channel: Channel::Whatsapp,
         parts: vec![TurnPart::Text(text.to_owned())],
-        is_again: false,
+        asked_before: None,
         timeout: Duration::from_secs(20),
     }
 }

@@ -12,4 +12,6 @@ mod moderation;
 mod refusals;
 mod requests;
 mod servers;
+mod session;
+mod sessions;
 mod streams;

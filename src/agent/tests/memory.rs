@@ -1,5 +1,7 @@
 //! What an agent without a history of its own is told.
 
+use std::time::Duration;
+
 use agent::error::AgentErrorClass;
 use agent::memory::{Memory, MemoryKeeper, PastMessage, Role};
 use agent::turn::{TurnPart, TurnRequest};
@@ -63,7 +65,10 @@ async fn what_was_said_before_goes_along_by_turns_and_begins_and_ends_with_the_p
 #[tokio::test]
 async fn a_turn_that_is_asked_again_brings_its_question_once_and_no_system_message() {
     let gateway = Gateway::answering(|| completion("Hello.")).await;
-    let turn = TurnRequest { is_again: true, ..turn_with(vec![person("Tea?"), assistant("Yes.")]) };
+    let turn = TurnRequest {
+        asked_before: Some(Duration::from_secs(10)),
+        ..turn_with(vec![person("Tea?"), assistant("Yes.")])
+    };
 
     gateway.agent().send_to_openclaw(&turn).await.unwrap();
 

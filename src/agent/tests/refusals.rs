@@ -170,7 +170,7 @@ async fn a_stream_that_cannot_be_corrected_is_asked_for_as_a_whole_and_never_a_t
     })
     .await;
     let failing = Gateway::answering(move || packets(&[problem, DONE])).await;
-    let again = agent::turn::TurnRequest { is_again: true, ..turn("hi") };
+    let again = agent::turn::TurnRequest { asked_before: Some(Duration::from_secs(10)), ..turn("hi") };
 
     assert_eq!(crate::gateway::text(answering.ask("hi").await), "Goodbye.");
     assert_eq!(failing.ask("hi").await.unwrap_err().class(), AgentErrorClass::GaveUp);

@@ -56,7 +56,7 @@ async fn an_image_travels_as_a_data_uri() {
 #[tokio::test]
 async fn a_turn_that_is_asked_again_says_so() {
     let gateway = Gateway::answering(|| completion("Hello.")).await;
-    let turn = TurnRequest { is_again: true, ..turn("hi") };
+    let turn = TurnRequest { asked_before: Some(Duration::from_secs(10)), ..turn("hi") };
 
     gateway.agent().send_to_openclaw(&turn).await.unwrap();
 

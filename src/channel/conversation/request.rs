@@ -1,6 +1,7 @@
 //! What a turn tells the agent: everything that people said, as words and pictures.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use agent::Agent;
 use agent::turn::{Channel, TurnPart, TurnRequest};
@@ -26,21 +27,36 @@ pub async fn build(app: &App, agent: &Agent, turn: &Turn, messages: &[Said]) -> 
         memory,
         channel: if is_whatsapp { Channel::Whatsapp } else { Channel::Dashboard },
         parts: messages.iter().flat_map(|said| parts(said, &mut fetched, &replied_to)).collect(),
-        is_again: turn.calls > 1,
+        asked_before: asked_before(app, turn, turn.calls > 1).await?,
         timeout: app.settings.agent.timeout,
     })
 }
 
-/// What the agent is asked by a schedule.
-pub async fn of_prompt(app: &App, agent: &Agent, turn: &Turn, prompt: String) -> sqlx::Result<TurnRequest> {
+/// What the agent is asked by a schedule. `is_again`: it was asked before, perhaps in another turn.
+pub async fn of_prompt(
+    app: &App,
+    agent: &Agent,
+    turn: &Turn,
+    prompt: String,
+    is_again: bool,
+) -> sqlx::Result<TurnRequest> {
     Ok(TurnRequest {
         conversation_id: session_key(app, turn.conversation_id),
         memory: memory::of(app, agent, turn).await?,
         channel: Channel::Whatsapp,
         parts: vec![TurnPart::Text(prompt)],
-        is_again: turn.calls > 1,
+        asked_before: asked_before(app, turn, is_again).await?,
         timeout: app.settings.agent.timeout,
     })
+}
+
+/// How long ago the agent was first asked in this turn, if it was asked before.
+async fn asked_before(app: &App, turn: &Turn, is_again: bool) -> sqlx::Result<Option<Duration>> {
+    if !is_again {
+        return Ok(None);
+    }
+    let now = store::clock::now(&mut *app.pg.acquire().await?).await?;
+    Ok(Some((now - turn.started_at).to_std().unwrap_or_default()))
 }
 
 /// What the agent calls a conversation. Other deployments may have the same gateway, and a conversation of the same number.
