@@ -17,11 +17,17 @@ class Model:
     def __init__(self):
         self.calls = []
         self.gate = threading.Event()
+        self.is_filtering = threading.Event()
         self.refusals = {"#refuse": 10**6, "#refuse-once": 1}
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"model": self}))
         server.daemon_threads = True
         self.url = f"http://127.0.0.1:{server.server_port}/v1"
         threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def told(self, greeting, words):
+        """How often each model call of a session saw these words from a person. The session is known by what it began with."""
+        views = ["\n".join(of_person(body)) for body in self.calls]
+        return [view.count(words) for view in views if greeting in view]
 
     def asked(self, marker):
         """How often it was asked by a session in which a person has written this."""
@@ -52,7 +58,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             if tag == "#gate":
                 self.model.gate.wait()
-            self.stream(reply(body, tag), "length" if tag == "#cut" else "stop")
+            if tag == "#filter" and self.model.is_filtering.is_set():
+                self.stream("", "content_filter")
+            else:
+                self.stream(reply(body, tag), "length" if tag == "#cut" else "stop")
 
     def give(self, status, problem, headers=()):
         data = json.dumps({"error": problem}).encode()
@@ -97,16 +106,19 @@ def reply(body, tag):
     return "Fine."
 
 
-def texts(body):
-    """What the person wrote, message by message. The gateway adds messages of its own in the person's name."""
-    found = []
+def of_person(body):
+    """What was said in the person's name, message by message. The gateway adds messages of its own."""
     for message in body["messages"]:
         content = message["content"]
         if isinstance(content, list):
             content = "\n".join(part.get("text", "") for part in content)
-        if message["role"] == "user" and re.search("#[a-z]", content):
-            found.append(content)
-    return found
+        if message["role"] == "user":
+            yield content
+
+
+def texts(body):
+    """What the person wrote, message by message."""
+    return [content for content in of_person(body) if re.search("#[a-z]", content)]
 
 
 def tag(body):

@@ -81,19 +81,35 @@ def browser(table, people):
 
 def silence(table, people, stub):
     person = people.person()
+    greet(person, "Hello before the silence. #say")
     person.write("Silent, please. #silent")
-    got = person.wait_for(1)
-    asked = stub.asked("Silent, please.")
-    table.row("G5", "the model answers NO_REPLY alone", got, [*people.alerts(), *person.errors()], [
-        (asked > 0 and "NO_REPLY" not in "".join(got), "nobody reads NO_REPLY"),
-        (apologies(got) <= 1 and len(got) <= 2, "one apology at most"),
+    until(120, "the turn ended", lambda: len(person.turns()) > 1 and person.is_quiet())
+    got, asked, turn = person.got()[1:], stub.asked("Silent, please."), person.turns()[0]
+    table.row("G5", "the model answers NO_REPLY alone", got, [*people.alerts(), *person.errors(), f"the turn is {turn['state']}"], [
+        (got == [], "the person gets nothing, and no apology"),
+        (turn["state"] == "silent", "the turn is silent"),
+        (asked == 2, "the gateway asks its model twice, in one run"),
     ], asked)
+    next_message(table, person, stub, "a turn of NO_REPLY", "Hello before the silence.", "Silent, please.")
 
 
-def times_told(stub, question, later):
-    """How often the history that came with a later message has a question."""
-    told = [body for body in stub.calls if any(later in text for text in model.texts(body))][-1]
-    return "\n".join(model.texts(told)).count(question)
+def greet(person, greeting):
+    """By its first message the model's calls of a session are known."""
+    person.write(greeting)
+    person.wait_for(1)
+
+
+def next_message(table, person, stub, what, greeting, question):
+    """What the model sees in a turn that was tried again, and in the next one."""
+    before = len(person.got())
+    person.write("And then? #say")
+    later = person.wait_for(before + 1, 200)[before:]
+    # The first call was about the greeting alone.
+    told = stub.told(greeting, question)[1:]
+    table.row("G7", f"the next message after {what}", [*later, f"told the question: {told}"], [], [
+        (later == ["Fine."], "the next message is answered"),
+        (len(told) > 1 and set(told) == {1}, "in each call of the turn and of the next one the model is told the question once"),
+    ])
 
 
 def own_agent(table, people, stub):
@@ -169,8 +185,7 @@ def killed_while_idle(table, people, shared, stub):
 
 def killed_in_a_turn(table, people, shared, stub):
     person = people.person()
-    person.write("Hello. #say")
-    person.wait_for(1)
+    greet(person, "Hello before the gateway's end. #say")
     stub.gate.clear()
     person.write("Take your time. #gate")
     until(60, "the model was asked", lambda: stub.asked("Take your time.") == 1)
@@ -179,18 +194,44 @@ def killed_in_a_turn(table, people, shared, stub):
     shared.start()
     got = person.wait_for(2, 300)
     asked = stub.asked("Take your time.")
-    errors = person.errors()
-    person.write("And then? #say")
-    later = person.wait_for(len(got) + 1, 200)[len(got):]
-    questions = times_told(stub, "Take your time.", "And then?")
-    table.row("G7", "the message after a turn that the gateway and we have tried again", later, [], [
-        (1 <= questions <= 2, f"the history has the question once for each of both, not {questions} times"),
-    ])
-    table.row("G2", "kill -9 of the gateway in a turn; it starts again", got[1:], [*people.alerts(), *errors], [
+    table.row("G2", "kill -9 of the gateway in a turn; it starts again", got[1:], [*people.alerts(), *person.errors()], [
         (got == ["Fine."] * 2, "the answer, and no apology"),
         (asked <= 3, "the model is asked three times at most: before, by the gateway's own recovery, by us"),
-        (later == ["Fine."], "the next message is answered"),
     ], asked)
+    next_message(table, person, stub, "kill -9 of the gateway in a turn", "Hello before the gateway's end.", "Take your time.")
+
+
+def service_killed_in_a_turn(table, people, stub):
+    person = people.person()
+    greet(person, "Hello before our end. #say")
+    stub.gate.clear()
+    person.write("Do not hurry. #gate")
+    until(60, "the model was asked", lambda: stub.asked("Do not hurry.") == 1)
+    people.kill()
+    stub.gate.set()
+    people.start()
+    got = person.wait_for(2, 300)
+    asked = stub.asked("Do not hurry.")
+    table.row("crash", "kill -9 of the service in a turn; it starts again", got[1:], [*people.alerts(), *person.errors()], [
+        (got == ["Fine."] * 2, "the answer, once, and no apology"),
+        (asked == 2, "the model is asked twice"),
+    ], asked)
+    next_message(table, person, stub, "kill -9 of the service in a turn", "Hello before our end.", "Do not hurry.")
+
+
+def failed_and_well_again(table, people, stub):
+    """The gateway tells this failure at once, so the turn is tried again."""
+    person = people.person()
+    greet(person, "Hello before the filter. #say")
+    stub.is_filtering.set()
+    person.write("Say it. #filter")
+    until(120, "a run failed", lambda: person.errors())
+    stub.is_filtering.clear()
+    got = person.wait_for(2, 200)
+    table.row("G7", "a run fails, and the next one does not", got[1:], [*people.alerts(), *person.errors()], [
+        (got == ["Fine."] * 2, "the answer, once, and no apology"),
+    ], stub.asked("Say it."))
+    next_message(table, person, stub, "a run that failed", "Hello before the filter.", "Say it.")
 
 
 def set_up_wrong(table, people, case, done, words, break_it, mend_it):

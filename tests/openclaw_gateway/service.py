@@ -115,6 +115,11 @@ class Service:
                 self.process.wait()
             self.process = None
 
+    def kill(self):
+        """As a crash, or the machine's lack of memory."""
+        self.process.kill()
+        self.process.wait()
+
     def v1(self, method, path, body=None):
         return self.call(method, "/v1" + path, body, API_TOKEN)
 
