@@ -22,10 +22,13 @@ CREATE TYPE queue.phase AS ENUM ('held', 'scheduled', 'parked', 'due');
 CREATE TABLE queue.workers (
     id          BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- never used twice: a process that lost its lease comes back under a new id
     name        TEXT NOT NULL,                             -- host and process id, for people
+    version     TEXT,                                      -- of the program, for people; NULL: not told
     started_at  TIMESTAMPTZ NOT NULL DEFAULT now(),        -- when it claimed for the first time
+    renewed_at  TIMESTAMPTZ NOT NULL DEFAULT now(),        -- the last heartbeat: when the lease was last renewed
     lease_until TIMESTAMPTZ NOT NULL,                      -- renewed while the process lives; once past, another process hands its jobs back
     calls_from  BIGINT NOT NULL DEFAULT 0,                 -- a claim with a lower number comes too late: nobody waits for its answer
-    kinds       TEXT[]                                     -- what this process can run; NULL: everything
+    kinds       TEXT[],                                    -- what this process can run; NULL: everything
+    pools       JSONB NOT NULL DEFAULT '{}'                -- the pools it serves, each with how many of its jobs run at a time
 );
 
 -- What the end of a kind's jobs leads to; written by every process that registers the kind.
@@ -50,6 +53,7 @@ CREATE TABLE queue.pauses (
     name      TEXT NOT NULL,                               -- of the pool or kind
     paused_at TIMESTAMPTZ NOT NULL DEFAULT now(),          -- since when
     paused_by TEXT NOT NULL,                               -- who
+    reason    TEXT,                                        -- why; NULL: not told
     PRIMARY KEY (scope, name)
 );
 
@@ -98,6 +102,8 @@ CREATE INDEX jobs_parked ON queue.jobs (kind) WHERE phase = 'parked';
 -- What was parked as a suspect; there is next to none.
 CREATE INDEX jobs_parked_suspect ON queue.jobs (kind) WHERE phase = 'parked' AND suspicion > 0;
 CREATE INDEX jobs_to_stop ON queue.jobs (id) WHERE cancel_asked;
+-- Jobs that have failed and are tried again: a few among all.
+CREATE INDEX jobs_failing ON queue.jobs (id) WHERE attempt > 0;
 -- One job of a lane at most is anything but held: the running mark of the lane, kept by the database itself.
 CREATE UNIQUE INDEX jobs_lane_head ON queue.jobs (lane) WHERE lane IS NOT NULL AND phase <> 'held';
 CREATE INDEX jobs_lane_held ON queue.jobs (lane, priority DESC, id) WHERE phase = 'held';
@@ -142,8 +148,12 @@ CREATE TABLE queue.dead (
     unique_key   TEXT,                                     -- as in queue.jobs
     traceparent  TEXT,                                     -- as in queue.jobs
     reason       TEXT NOT NULL,                            -- the last error, for people
+    failure_group TEXT NOT NULL,                           -- of jobs of this kind whose errors have one shape; a trigger sets it
     payload      JSONB NOT NULL                            -- as in queue.jobs
 );
+-- Groups are counted, and their jobs acted on, in the order of their numbers; the times of their first and last death are told.
+CREATE INDEX dead_group ON queue.dead (failure_group, id);
+CREATE INDEX dead_group_times ON queue.dead (failure_group, finished_at);
 -- A successor that is made for what a lane's job was about puts that job away.
 CREATE INDEX dead_lane ON queue.dead (lane) WHERE lane IS NOT NULL;
 
@@ -165,8 +175,8 @@ CREATE TABLE queue.audit (
     id      BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- in order of acting
     at      TIMESTAMPTZ NOT NULL DEFAULT now(),            -- when
     actor   TEXT NOT NULL,                                 -- who: a user of the command line, or the administrator's interface
-    action  TEXT NOT NULL,                                 -- retry, cancel, pause, resume
-    target  TEXT NOT NULL,                                 -- the job, or the scope and name, in words
+    action  TEXT NOT NULL,                                 -- retry, cancel, pause, resume; enable, disable of a schedule
+    target  TEXT NOT NULL,                                 -- the job, or the scope and name, or the schedule, in words
     outcome TEXT NOT NULL                                  -- what came of it
 );
 

@@ -30,6 +30,9 @@ CREATE TABLE channel_users (
 );
 -- An audience of a plan is read in pages, in the order of the users.
 CREATE INDEX channel_users_plan ON channel_users (plan, id);
+-- An administrator looks for the beginning of an id or of a name, byte by byte.
+CREATE INDEX channel_users_id_begins ON channel_users (id text_pattern_ops);
+CREATE INDEX channel_users_name_begins ON channel_users (lower(attributes ->> 'name') text_pattern_ops);
 -- An audience whose users have zones of their own is read zone by zone, in the order of the users.
 CREATE INDEX channel_users_timezone ON channel_users (timezone, id);
 

@@ -540,6 +540,34 @@ BEGIN
     FROM queue.kinds k WHERE k.kind = ended.kind AND k.on_end_kind IS NOT NULL;
 END $$;
 
+-- An error without what differs from one job to the next, so that errors of one cause read alike: addresses on the web, ids, quoted words, numbers and
+-- moments give way to a sign each. Of a long error the beginning tells.
+CREATE OR REPLACE FUNCTION queue.error_shape(error TEXT) RETURNS TEXT LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT left(btrim(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(
+        left(error, 1000),
+        '[a-z][a-z0-9+.-]*://[^\s"''`<>,;)\]}]+', '<url>', 'gi'),
+        '"[^"\n]*"|`[^`\n]*`|''[^''\n]*''(?![[:alnum:]])', '<text>', 'g'),
+        '\m[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\M', '<id>', 'gi'),
+        -- Twilio's ids, hashes and tokens: a run of ten with a digit in it.
+        '\m(?=[[:alpha:]_]*[0-9])(?=[[:alnum:]_]{10})[[:alnum:]_]*[[:alpha:]][[:alnum:]_]*\M', '<id>', 'g'),
+        '[0-9]+(?:[.,:/-]?[0-9]+)*', '#', 'g'),
+        '\s+', ' ', 'g')), 200)
+$$;
+
+-- Names the group of a dead job: twelve hexadecimal digits from its kind and the shape of its error.
+CREATE OR REPLACE FUNCTION queue.failure_group(kind TEXT, error TEXT) RETURNS TEXT LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT left(md5(kind || E'\n' || queue.error_shape(error)), 12)
+$$;
+
+CREATE OR REPLACE FUNCTION queue.group_failure() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.failure_group := queue.failure_group(NEW.kind, NEW.reason);
+    RETURN NEW;
+END $$;
+
+CREATE OR REPLACE TRIGGER group_failure BEFORE INSERT OR UPDATE OF kind, reason ON queue.dead
+    FOR EACH ROW EXECUTE FUNCTION queue.group_failure();
+
 -- Moves a job that gave up to the dead ones, with its follow-up, and lets its lane go on. The caller holds the row's lock.
 CREATE OR REPLACE FUNCTION queue.bury(job_id BIGINT, reason TEXT) RETURNS VOID LANGUAGE plpgsql
 SET jit = off SET enable_seqscan = off AS $$

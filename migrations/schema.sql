@@ -598,6 +598,8 @@ CREATE TABLE channel_users (
     CHECK ((quiet_from <> quiet_to)),
     PRIMARY KEY (id)
 );
+CREATE INDEX channel_users_id_begins ON channel_users USING btree (id text_pattern_ops);
+CREATE INDEX channel_users_name_begins ON channel_users USING btree (lower((attributes ->> 'name'::text)) text_pattern_ops);
 CREATE INDEX channel_users_plan ON channel_users USING btree (plan, id);
 CREATE INDEX channel_users_timezone ON channel_users USING btree (timezone, id);
 
@@ -638,10 +640,14 @@ CREATE TABLE queue.dead (
     unique_key TEXT,
     traceparent TEXT,
     reason TEXT NOT NULL,
+    failure_group TEXT NOT NULL,
     payload JSONB NOT NULL,
     PRIMARY KEY (id)
 );
+CREATE INDEX dead_group ON queue.dead USING btree (failure_group, id);
+CREATE INDEX dead_group_times ON queue.dead USING btree (failure_group, finished_at);
 CREATE INDEX dead_lane ON queue.dead USING btree (lane) WHERE (lane IS NOT NULL);
+CREATE TRIGGER group_failure BEFORE INSERT OR UPDATE OF kind, reason ON queue.dead FOR EACH ROW EXECUTE FUNCTION queue.group_failure();
 
 CREATE TABLE queue.finished (
     id BIGINT NOT NULL,
@@ -711,6 +717,7 @@ CREATE TABLE queue.jobs (
     PRIMARY KEY (id)
 ) WITH (fillfactor=45, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_cost_delay=0);
 CREATE INDEX jobs_due ON queue.jobs USING btree (pool, priority DESC, id) WHERE ((phase = 'due'::queue.phase) AND (suspicion = 0));
+CREATE INDEX jobs_failing ON queue.jobs USING btree (id) WHERE (attempt > 0);
 CREATE INDEX jobs_lane_held ON queue.jobs USING btree (lane, priority DESC, id) WHERE (phase = 'held'::queue.phase);
 CREATE INDEX jobs_parked ON queue.jobs USING btree (kind) WHERE (phase = 'parked'::queue.phase);
 CREATE INDEX jobs_parked_suspect ON queue.jobs USING btree (kind) WHERE ((phase = 'parked'::queue.phase) AND (suspicion > 0));
@@ -735,6 +742,7 @@ CREATE TABLE queue.pauses (
     name TEXT NOT NULL,
     paused_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now(),
     paused_by TEXT NOT NULL,
+    reason TEXT,
     CHECK ((scope = ANY (ARRAY['pool'::text, 'kind'::text]))),
     PRIMARY KEY (scope, name)
 );
@@ -752,10 +760,13 @@ CREATE TABLE queue.unknown_kinds (
 CREATE TABLE queue.workers (
     id BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY,
     name TEXT NOT NULL,
+    version TEXT,
     started_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now(),
+    renewed_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now(),
     lease_until TIMESTAMP WITH TIME ZONE NOT NULL,
     calls_from BIGINT NOT NULL DEFAULT 0,
     kinds TEXT[],
+    pools JSONB NOT NULL DEFAULT '{}'::jsonb,
     PRIMARY KEY (id)
 );
 
@@ -859,12 +870,15 @@ CREATE TABLE whatsapp_sends (
 -- CREATE FUNCTION queue.drop_history(partition text) RETURNS integer LANGUAGE plpgsql SET lock_timeout=200ms
 -- CREATE FUNCTION queue.end_cancelled(job_id bigint, why text) RETURNS void LANGUAGE plpgsql SET jit=off SET enable_seqscan=off
 -- CREATE FUNCTION queue.enqueue(kinds text[], pools text[], payloads jsonb[], priorities smallint[], run_ats timestamp with time zone[], lanes text[], unique_keys text[], max_attempts smallint[], traceparents text[]) RETURNS bigint[] LANGUAGE plpgsql SET jit=off SET enable_seqscan=off SET enable_nestloop=off SET enable_mergejoin=off SET plan_cache_mode=force_generic_plan
+-- CREATE FUNCTION queue.error_shape(error text) RETURNS text LANGUAGE sql
+-- CREATE FUNCTION queue.failure_group(kind text, error text) RETURNS text LANGUAGE sql
 -- CREATE FUNCTION queue.find_strays() RETURNS integer LANGUAGE plpgsql SET jit=off SET enable_seqscan=off
 -- CREATE FUNCTION queue.finish(job_ids bigint[], claims bigint[], patient boolean, OUT ended bigint[], OUT woken_pools text[], OUT locked bigint[]) RETURNS record LANGUAGE plpgsql SET jit=off SET enable_seqscan=off SET enable_hashjoin=off SET enable_mergejoin=off SET enable_bitmapscan=off SET plan_cache_mode=force_generic_plan
 -- CREATE FUNCTION queue.finish_at(places tid[], job_ids bigint[], claims bigint[], of_claims bigint[]) RETURNS void LANGUAGE plpgsql SET jit=off SET enable_seqscan=off SET enable_hashjoin=off SET enable_mergejoin=off SET enable_bitmapscan=off SET plan_cache_mode=force_generic_plan
 -- CREATE FUNCTION queue.finish_free(job_ids bigint[], claims bigint[]) RETURNS void LANGUAGE plpgsql SET jit=off SET enable_seqscan=off SET enable_hashjoin=off SET enable_mergejoin=off SET enable_bitmapscan=off SET plan_cache_mode=force_generic_plan
 -- CREATE FUNCTION queue.finish_one(job_id bigint, fence bigint, OUT is_ended boolean, OUT woken_pools text[]) RETURNS record LANGUAGE plpgsql SET enable_seqscan=off
 -- CREATE FUNCTION queue.follow_up(ended queue.jobs, ended_as text, reason text) RETURNS void LANGUAGE plpgsql
+-- CREATE FUNCTION queue.group_failure() RETURNS trigger LANGUAGE plpgsql
 -- CREATE FUNCTION queue.hand_back_forgotten(job_ids bigint[], claims bigint[]) RETURNS integer LANGUAGE plpgsql
 -- CREATE FUNCTION queue.hand_back_unknown(for_worker bigint, from_pool text, suspects boolean, known bigint[], fences bigint[], call bigint) RETURNS integer LANGUAGE plpgsql SET jit=off SET enable_seqscan=off
 -- CREATE FUNCTION queue.heal_lanes() RETURNS text[] LANGUAGE plpgsql SET jit=off SET enable_seqscan=off SET enable_hashjoin=off SET enable_mergejoin=off SET enable_bitmapscan=off SET plan_cache_mode=force_custom_plan

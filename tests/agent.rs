@@ -271,11 +271,11 @@ async fn check_tells_of_a_gateway_that_would_take_no_turn() {
     assert!(reached.contains("ok     agent"), "{reached}");
     assert!(gateway.chats().is_empty(), "nobody's turn is run for it");
     assert!(
-        !accepted && refused.contains("WRONG  agent") && refused.contains("check the agent's token"),
+        !accepted && refused.contains("NOW    agent") && refused.contains("check the agent's token"),
         "{refused}"
     );
     assert!(
-        !well && unreached.contains("WRONG  agent") && unreached.contains("check OPENCLAW_BASE_URL"),
+        !well && unreached.contains("NOW    agent") && unreached.contains("check OPENCLAW_BASE_URL"),
         "{unreached}"
     );
 }

@@ -51,6 +51,7 @@ mod schedules;
 mod sending;
 mod sessions;
 mod signatures;
+mod status;
 mod storm;
 mod time_zones;
 mod turn_budget;

@@ -37,7 +37,7 @@ async fn a_start_that_lost_the_key_is_refused_and_told_how_to_rotate() {
 
     let said = app.refused(&[(KEY, "another")]).await;
     let (checked, check) = app.command_with(&[(KEY, "another")], &["check"]).await;
-    let (erased, _) = app.command_with(&[(KEY, "another")], &["users", "erase", "alice"]).await;
+    let (erased, _) = app.command_with(&[(KEY, "another")], &["users", "erase", "alice", "--yes"]).await;
 
     for said in [&said, &check] {
         assert!(said.contains("3 opt-outs, 7 consents and 1 sealed tokens hang on the key"), "{said}");

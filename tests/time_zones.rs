@@ -66,7 +66,7 @@ async fn the_newer_time_zone_rules_count_and_are_shown() {
     let warning = rules["warnings"][0].as_str().unwrap();
     assert!(warning.contains("2025b, older than the compiled-in"), "{warning}");
     assert!(text.contains(&format!("\nwarning: {warning}\n")), "{text}");
-    assert!(check.contains(&format!("\nwarn   {warning}\n")), "{check}");
+    assert!(check.contains(&format!("note   time zones       {warning}\n")), "{check}");
     let log = app.logged();
     assert!(log.contains(&format!("Time zones by tzdata {compiled}, compiled in; ")), "{log}");
     assert!(log.contains("Time zones: the machine's time zone rules in"), "{log}");

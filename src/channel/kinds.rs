@@ -15,6 +15,28 @@ use crate::pools;
 /// What follows a job that gave up closes what somebody waits for, and nothing follows it in turn. So it is tried for hours.
 const FOLLOW_UP_ATTEMPTS: u16 = 25;
 
+/// All kinds.
+pub const ALL: [&str; 18] = [
+    ReceiveMessage::KIND,
+    CloseMessage::KIND,
+    Answer::KIND,
+    Apologise::KIND,
+    EndBrowserSession::KIND,
+    ApologiseInThread::KIND,
+    SendChunk::KIND,
+    CloseChunk::KIND,
+    PlanWaiting::KIND,
+    PlanQuiet::KIND,
+    ProbeSender::KIND,
+    RunDuty::KIND,
+    CloseSlot::KIND,
+    PromptUser::KIND,
+    ClosePrompt::KIND,
+    PostAlert::KIND,
+    Upkeep::KIND,
+    ErasePeople::KIND,
+];
+
 // Inbound.
 
 /// Decides what an inbound message means.

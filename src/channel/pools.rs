@@ -13,5 +13,8 @@ pub const PROACTIVE: &str = "proactive";
 /// Schedules, alerts and what must be looked after.
 pub const UPKEEP: &str = "upkeep";
 
+/// All of them, in the order in which a message passes through them.
+pub const ALL: [&str; 6] = [INBOUND, CONVERSATION, PROMPTS, REPLIES, PROACTIVE, UPKEEP];
+
 /// The pools that call Twilio to send.
 pub const SENDING: [&str; 2] = [REPLIES, PROACTIVE];

@@ -24,10 +24,12 @@ pub enum ActionResult {
     PutAway,
     /// It is not cancelled: it is neither live nor dead.
     NotLive,
+    /// There is no job of this number, or not any more.
+    NoSuchJob,
 }
 
 impl ActionResult {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Retried,
         Self::NotDead,
         Self::KeyTaken,
@@ -35,6 +37,7 @@ impl ActionResult {
         Self::AskedToStop,
         Self::PutAway,
         Self::NotLive,
+        Self::NoSuchJob,
     ];
 
     /// Its words in the database, for people and in JSON.
@@ -48,7 +51,16 @@ impl ActionResult {
             Self::AskedToStop => "asked to stop",
             Self::PutAway => "put away",
             Self::NotLive => "not live",
+            Self::NoSuchJob => "no such job",
         }
+    }
+}
+
+impl ActionResult {
+    /// Whether anything was done.
+    #[must_use]
+    pub const fn is_done(self) -> bool {
+        matches!(self, Self::Retried | Self::Cancelled | Self::AskedToStop | Self::PutAway)
     }
 }
 

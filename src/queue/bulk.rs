@@ -52,7 +52,8 @@ impl Queue {
     /// so, for a cancel. A cancel that names no kind leaves out the kinds on which others rely
     /// ([`crate::job::Job::KEPT`]), and follow-ups.
     pub async fn bulk(&self, action: JobAction, filter: JobCriteria) -> sqlx::Result<Bulk> {
-        let of_dead = action == JobAction::Retry || filter.state == Some(JobState::Dead);
+        let of_dead =
+            action == JobAction::Retry || filter.state == Some(JobState::Dead) || filter.group.is_some();
         let extra_condition = if of_dead || filter.kind.is_some() { "" } else { KEPT };
         let until = sqlx::query_scalar("SELECT last_value FROM queue.job_ids")
             .fetch_one(&mut *self.pool().acquire().await?)

@@ -173,9 +173,25 @@ impl Connections {
             let can = "SELECT current_setting('transaction_read_only') = 'off'";
             return self.run(async |conn| sqlx::query_scalar(can).fetch_one(conn).await).await;
         };
-        self.run(async |conn| sqlx::query("SELECT queue.write_on_trial()").execute(conn).await).await?;
+        self.write_on_trial().await?;
         self.failures.note_write(failures);
         Ok(true)
+    }
+
+    /// Whether the database takes writes, by a row that is written on trial. False: it is read-only; whatever else keeps it from taking writes is the
+    /// error.
+    pub async fn try_to_write(&self) -> sqlx::Result<bool> {
+        let can = "SELECT current_setting('transaction_read_only') = 'off'";
+        let can: bool = self.run(async |conn| sqlx::query_scalar(can).fetch_one(conn).await).await?;
+        if can {
+            self.write_on_trial().await?;
+        }
+        Ok(can)
+    }
+
+    async fn write_on_trial(&self) -> sqlx::Result<()> {
+        self.run(async |conn| sqlx::query("SELECT queue.write_on_trial()").execute(conn).await).await?;
+        Ok(())
     }
 
     /// The pool behind it, for migrations and for settings.

@@ -25,6 +25,8 @@ pub struct JobCriteria {
     pub pool: Option<String>,
     /// One lane.
     pub lane: Option<String>,
+    /// One group of failures; only dead jobs have one.
+    pub group: Option<String>,
     /// Enqueued at this moment or later.
     pub since: Option<DateTime<Utc>>,
     /// Enqueued before this moment.
@@ -240,9 +242,15 @@ impl Queue {
                             .await?
                     }
                 };
-                let name = if action == JobAction::Retry { "retry" } else { "cancel" };
-                note(&mut tx, actor, name, &format!("job {id}"), &outcome).await?;
                 let outcome = outcome.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+                let outcome = match outcome {
+                    ActionResult::NotDead | ActionResult::NotLive if !is_remembered(&mut tx, *id).await? => {
+                        ActionResult::NoSuchJob
+                    }
+                    outcome => outcome,
+                };
+                let name = if action == JobAction::Retry { "retry" } else { "cancel" };
+                note(&mut tx, actor, name, &format!("job {id}"), outcome.as_str()).await?;
                 outcomes.push(ActionOutcome { id: *id, outcome });
             }
             tx.commit().await?;
@@ -252,9 +260,15 @@ impl Queue {
     }
 
     /// Pauses a pool or a kind for all processes: running jobs go on, no others start. False: it was paused already.
-    pub async fn pause(&self, scope: Scope, name: &str, actor: &str) -> sqlx::Result<bool> {
+    pub async fn pause(
+        &self,
+        scope: Scope,
+        name: &str,
+        actor: &str,
+        reason: Option<&str>,
+    ) -> sqlx::Result<bool> {
         let mut tx = self.pool().begin().await?;
-        let changed = pauses::pause(&mut tx, scope, name, actor).await?;
+        let changed = pauses::pause(&mut tx, scope, name, actor, reason).await?;
         if !changed {
             note(&mut tx, actor, "pause", &format!("{} {name}", scope.as_str()), "was paused").await?;
         }
@@ -279,7 +293,27 @@ impl Queue {
     }
 }
 
-pub(crate) async fn note(
+/// Whether there is a job of this number, however it stands.
+pub async fn is_remembered(conn: &mut PgConnection, id: JobId) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM queue.jobs WHERE id = $1) OR EXISTS (SELECT FROM queue.dead WHERE id = $1)
+             OR EXISTS (SELECT FROM queue.finished WHERE id = $1)",
+    )
+    .bind(id)
+    .fetch_one(conn)
+    .await
+}
+
+/// When the live job with this unique key is due; `None`: there is no such job.
+pub async fn due_at(conn: &mut PgConnection, unique_key: &str) -> sqlx::Result<Option<DateTime<Utc>>> {
+    sqlx::query_scalar("SELECT run_at FROM queue.jobs WHERE unique_key = $1")
+        .bind(unique_key)
+        .fetch_optional(conn)
+        .await
+}
+
+/// Records what an administrator did, in the caller's transaction.
+pub async fn note(
     conn: &mut PgConnection,
     actor: &str,
     action: &str,

@@ -31,6 +31,7 @@ impl JobTable {
     /// The tables that may hold a match.
     pub(crate) fn of(filter: &JobCriteria) -> Vec<Self> {
         match filter.state {
+            _ if filter.group.is_some() => vec![Self::Dead],
             None => vec![Self::Live, Self::Finished, Self::Dead],
             Some(JobState::Done | JobState::Cancelled) => vec![Self::Finished],
             Some(JobState::Dead) => vec![Self::Dead],
@@ -148,7 +149,13 @@ fn narrow(
     if let Some(state) = filter.state {
         query.push(table.state(state));
     }
-    for (column, value) in [("kind", &filter.kind), ("pool", &filter.pool), ("lane", &filter.lane)] {
+    let texts = [
+        ("kind", &filter.kind),
+        ("pool", &filter.pool),
+        ("lane", &filter.lane),
+        ("failure_group", &filter.group),
+    ];
+    for (column, value) in texts {
         if let Some(value) = value {
             query.push(" AND ").push(column).push(" = ").push_bind(value.clone());
         }

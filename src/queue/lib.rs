@@ -71,8 +71,12 @@ pub mod action_result;
 pub mod attempt;
 /// How attempts end.
 pub mod attempt_end;
+/// What is due, by pool.
+pub mod backlog;
 /// The wait between attempts.
 pub mod backoff;
+/// Numbers that are counted up to a limit.
+pub mod bounded_count;
 /// One action on many jobs.
 pub mod bulk;
 /// Ticks for the scheduler.
@@ -87,6 +91,8 @@ pub mod dead_jobs;
 pub mod enqueue;
 /// The ways in which a handler fails.
 pub mod failure;
+/// Dead and failing jobs by what went wrong.
+pub mod failure_groups;
 /// Listing, showing and changing jobs.
 pub mod inspection;
 /// Jobs and their kinds.
@@ -97,6 +103,8 @@ pub mod job_state;
 pub mod pauses;
 /// Finds a pooler between us and the database.
 pub mod pooler;
+/// The processes that work.
+pub mod processes;
 /// Health of database sessions.
 pub mod session_health;
 /// Times and sizes.

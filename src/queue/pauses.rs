@@ -1,14 +1,17 @@
 //! Pauses: of a paused pool or kind no job starts, in any process.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
 
+use crate::backlog;
 use crate::inspection;
 use crate::transaction::Transaction;
 
 /// What a pause applies to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// All jobs of a pool.
@@ -18,7 +21,9 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub(crate) const fn as_str(self) -> &'static str {
+    /// Its word in the database and in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pool => "pool",
             Self::Kind => "kind",
@@ -40,8 +45,7 @@ impl TryFrom<String> for Scope {
 }
 
 /// A pool or a kind that is paused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Pause {
     /// What is paused.
     #[sqlx(try_from = "String")]
@@ -52,16 +56,25 @@ pub struct Pause {
     pub paused_at: DateTime<Utc>,
     /// By whom.
     pub paused_by: String,
+    /// Why; `None`: not told.
+    pub reason: Option<String>,
 }
 
 /// Pauses a pool or a kind in the caller's transaction. False: it was paused already.
-pub async fn pause(conn: &mut PgConnection, scope: Scope, name: &str, actor: &str) -> sqlx::Result<bool> {
+pub async fn pause(
+    conn: &mut PgConnection,
+    scope: Scope,
+    name: &str,
+    actor: &str,
+    reason: Option<&str>,
+) -> sqlx::Result<bool> {
     let done = sqlx::query(
-        "INSERT INTO queue.pauses (scope, name, paused_by) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        "INSERT INTO queue.pauses (scope, name, paused_by, reason) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
     )
     .bind(scope.as_str())
     .bind(name)
     .bind(actor)
+    .bind(reason)
     .execute(&mut *conn)
     .await?;
     let changed = done.rows_affected() == 1;
@@ -89,7 +102,24 @@ pub async fn lift_own(tx: &mut Transaction, pools: &[&str], actor: &str) -> sqlx
 
 /// Everything that is paused.
 pub async fn all(conn: &mut PgConnection) -> sqlx::Result<Vec<Pause>> {
-    sqlx::query_as("SELECT scope, name, paused_at, paused_by FROM queue.pauses ORDER BY scope, name")
+    sqlx::query_as("SELECT scope, name, paused_at, paused_by, reason FROM queue.pauses ORDER BY scope, name")
         .fetch_all(conn)
         .await
+}
+
+/// The pools or kinds that are known: those that a process has registered, and those of live jobs that wait for one.
+pub async fn known(conn: &mut PgConnection, scope: Scope) -> sqlx::Result<BTreeSet<String>> {
+    let names: Vec<String> = match scope {
+        Scope::Pool => {
+            let served = "SELECT DISTINCT pool FROM queue.workers, jsonb_object_keys(pools) AS pool";
+            let served: Vec<String> = sqlx::query_scalar(served).fetch_all(&mut *conn).await?;
+            backlog::pools(conn).await?.into_iter().chain(served).collect()
+        }
+        Scope::Kind => {
+            sqlx::query_scalar("SELECT kind FROM queue.kinds UNION SELECT kind FROM queue.unknown_kinds")
+                .fetch_all(conn)
+                .await?
+        }
+    };
+    Ok(names.into_iter().collect())
 }

@@ -17,7 +17,7 @@ use crate::worker::backend::PoolBackend;
 use crate::worker::completer::Completer;
 use crate::worker::dispatch::Dispatch;
 use crate::worker::pool::PoolState;
-use crate::worker::process::WorkerProcess;
+use crate::worker::process::{Abilities, WorkerProcess};
 use crate::worker::{listener, maintenance, poller};
 
 /// Collects pools and kinds; nothing runs before [`Workers::start`].
@@ -26,12 +26,20 @@ pub struct Workers<App> {
     app: App,
     registry: Registry,
     pools: Vec<Arc<PoolState>>,
+    version: Option<&'static str>,
 }
 
 impl<App: Clone + Send + Sync + 'static> Workers<App> {
     /// No pools and no kinds yet. Every handler gets a clone of `app`.
     pub fn new(queue: &Queue, app: App) -> Self {
-        Self { queue: queue.clone(), app, registry: Registry::default(), pools: Vec::new() }
+        Self { queue: queue.clone(), app, registry: Registry::default(), pools: Vec::new(), version: None }
+    }
+
+    /// Says which version of the program this is, for people who look at the processes.
+    #[must_use]
+    pub fn version(mut self, version: &'static str) -> Self {
+        self.version = Some(version);
+        self
     }
 
     /// Serves a pool: at most `concurrency` of its jobs run at a time in this process, each for `timeout` at most.
@@ -67,7 +75,7 @@ impl<App: Clone + Send + Sync + 'static> Workers<App> {
         let mut conn = self.queue.pool().acquire().await?;
         self.registry.publish(&mut conn).await?;
         drop(conn);
-        let process = WorkerProcess::new(self.queue.clone(), process_name(), self.registry.names());
+        let process = WorkerProcess::new(self.queue.clone(), process_name(), self.abilities());
         process.register().await;
         let (completer, completing) = Completer::start(self.queue.clone());
         for pool in &self.pools {
@@ -101,6 +109,11 @@ impl<App: Clone + Send + Sync + 'static> Workers<App> {
 }
 
 impl<App> Workers<App> {
+    fn abilities(&self) -> Abilities {
+        let pools = self.pools.iter().map(|pool| (pool.name.clone(), pool.concurrency)).collect();
+        Abilities { version: self.version, kinds: self.registry.names(), pools }
+    }
+
     /// Every registered kind has a pool and its follow-up: otherwise its jobs would wait for ever.
     fn check(&self) -> Result<(), StartError> {
         for (kind, pool) in self.registry.pools() {

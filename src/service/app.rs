@@ -65,6 +65,7 @@ impl Service {
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         let keys = &config.keys;
         let database = Database::open(config).await?;
+        database.wait_for_answer(PATIENT_DATABASE_TIMEOUT).await?;
         database.check_path(PATIENT_DATABASE_TIMEOUT).await?;
         let handlers = database.pool(keys.database.worker_connections, PATIENT_DATABASE_TIMEOUT);
         store::requirements::check(handlers.raw()).await?;
@@ -249,7 +250,7 @@ pub(crate) fn settings(config: &Config, address: SocketAddr, secret_keys: Secret
 }
 
 async fn start_workers(config: &Config, queue: &Queue, app: App) -> anyhow::Result<RunningWorkers> {
-    let mut workers = Workers::new(queue, app);
+    let mut workers = Workers::new(queue, app).version(env!("CARGO_PKG_VERSION"));
     for (name, pool) in config.keys.pools.named() {
         workers = workers.pool(name, pool.concurrency, pool.timeout);
     }

@@ -1,7 +1,8 @@
 //! The database: the one that is given, or a private cluster, and the connections of each part.
 
+use std::io;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use private_postgres::cluster::{ClusterSettings, PrivatePostgres};
@@ -9,11 +10,76 @@ use queue::connections::{self, Connections};
 use queue::pooler::{self, PoolerError, Route};
 use queue::session_health::Failures;
 use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgConnection, PgPool};
 use store::migrations::MigrationError;
 
 use crate::config::Config;
+
+/// Whoever waits at a terminal waits so long for a connection.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A database that cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Away {
+    /// Nobody listens there.
+    #[error("the database at {0} cannot be reached: {1}")]
+    Unreachable(String, io::Error),
+    /// Its server takes us for nobody, or has no such database.
+    #[error("the database at {0} refuses us: {1}")]
+    Refused(String, String),
+    /// It says nothing.
+    #[error("the database at {0} does not answer within {1:?}")]
+    Mute(String, Duration),
+    /// Something else.
+    #[error("the database at {0} cannot be asked: {1}")]
+    Other(String, sqlx::Error),
+}
+
+impl Away {
+    /// What helps.
+    pub(crate) const fn remedy(&self) -> &'static str {
+        match self {
+            Self::Unreachable(..) | Self::Mute(..) => {
+                "look whether its server runs, and whether DATABASE_URL names its address"
+            }
+            Self::Refused(..) => "look at the user, the password and the database that DATABASE_URL names",
+            Self::Other(..) => "look at DATABASE_URL, and at the log of its server",
+        }
+    }
+}
+
+/// Connects once, and says why where that fails.
+pub(crate) async fn reach(options: &PgConnectOptions, patience: Duration) -> Result<(), Away> {
+    let place = place(options);
+    let connected = tokio::time::timeout(patience, PgConnection::connect_with(options)).await;
+    match connected {
+        Ok(Ok(connection)) => {
+            // Whether it says goodbye is its own affair.
+            let _ = tokio::time::timeout(patience, connection.close()).await;
+            Ok(())
+        }
+        Ok(Err(sqlx::Error::Io(error))) => Err(Away::Unreachable(place, error)),
+        // It starts up, or has no room: that passes.
+        Ok(Err(sqlx::Error::Database(error)))
+            if matches!(error.code().as_deref(), Some("57P03" | "53300")) =>
+        {
+            Err(Away::Other(place, sqlx::Error::Database(error)))
+        }
+        Ok(Err(sqlx::Error::Database(error))) => Err(Away::Refused(place, error.message().to_owned())),
+        Ok(Err(error)) => Err(Away::Other(place, error)),
+        Err(_) => Err(Away::Mute(place, patience)),
+    }
+}
+
+/// Where a database is, without its password.
+fn place(options: &PgConnectOptions) -> String {
+    let database = options.get_database().unwrap_or_else(|| options.get_username());
+    match options.get_socket() {
+        Some(socket) => format!("{}, database {database}", socket.display()),
+        None => format!("{}:{}, database {database}", options.get_host(), options.get_port()),
+    }
+}
 
 /// An open database.
 pub(crate) struct Database {
@@ -41,6 +107,61 @@ impl Database {
         let direct = Some(&keys.direct_url).filter(|url| !url.expose_secret().is_empty());
         let direct = direct.map(|url| self::options("database.direct_url", url)).transpose()?;
         Ok(Self { options, direct, failures: Failures::default(), private })
+    }
+
+    /// Opens the database for a command that looks at or changes what is there: it makes no private cluster.
+    pub(crate) async fn open_existing(config: &Config) -> anyhow::Result<Self> {
+        if !Self::is_there(config) {
+            let folder = &config.keys.database.data_directory;
+            let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+            anyhow::bail!(
+                "there is no database here: DATABASE_URL is not set, and {} has no private one; run the command in the folder of the service, or set \
+                 DATABASE_URL (`cloudybot run` makes a private database)",
+                folder.display()
+            );
+        }
+        Self::open(config).await
+    }
+
+    /// The same, once it has answered: whoever waits at a terminal is told why not within seconds.
+    pub(crate) async fn open_answering(config: &Config) -> anyhow::Result<Self> {
+        let database = Self::open_existing(config).await?;
+        if let Err(away) = database.reach(COMMAND_PATIENCE).await {
+            let remedy = away.remedy();
+            return Err(anyhow::Error::new(away).context(format!("the database cannot be asked: {remedy}")));
+        }
+        Ok(database)
+    }
+
+    /// Connects once, and says why where that fails.
+    pub(crate) async fn reach(&self, patience: Duration) -> Result<(), Away> {
+        reach(&self.options, patience).await
+    }
+
+    /// Waits for a database that is away, as at the start of a machine, and says at once what it waits for.
+    pub(crate) async fn wait_for_answer(&self, patience: Duration) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        let mut is_told = false;
+        while let Err(away) = self.reach(COMMAND_PATIENCE).await {
+            // A wrong password does not become right.
+            if begun.elapsed() >= patience || matches!(away, Away::Refused(..)) {
+                let remedy = away.remedy();
+                return Err(
+                    anyhow::Error::new(away).context(format!("the database cannot be used: {remedy}"))
+                );
+            }
+            if !is_told {
+                tracing::warn!("Waiting for the database, for {} s at most: {away}", patience.as_secs());
+                is_told = true;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        Ok(())
+    }
+
+    /// Where it is, for people.
+    pub(crate) fn place(&self) -> String {
+        place(&self.options)
     }
 
     /// Whether there is one, so that opening it makes none.

@@ -23,6 +23,7 @@ mod scheduler;
 mod schedules;
 mod sender;
 mod serving;
+mod status;
 mod turn_retries;
 mod verdicts;
 mod zone_rules;

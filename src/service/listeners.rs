@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 
-use anyhow::Context as _;
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -95,7 +94,15 @@ impl Listeners {
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+    TcpListener::bind(address).await.map_err(|error| {
+        let remedy = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                "; another process listens there: end it, or say another address by --listen or in server.*listen"
+            }
+            _ => "",
+        };
+        anyhow::anyhow!("cannot listen on {address}: {error}{remedy}")
+    })
 }
 
 async fn bind_if_given(address: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>> {

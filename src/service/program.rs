@@ -1,6 +1,7 @@
 //! The program: the command line, from its words to its exit code.
 
 use std::future::Future;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use channel::schedules::zones;
@@ -9,25 +10,31 @@ use secrecy::ExposeSecret as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::Service;
-use crate::check::Report;
 use crate::commands::command_line::{Command, CommandLine};
-use crate::commands::{chunks, jobs, keys, turns, users};
+use crate::commands::{chunks, jobs, keys, status, turns, users, workers};
 use crate::config::{Config, Environment};
 use crate::database::Database;
-use crate::{check, log, schedules};
+use crate::{log, schedules};
 
 /// Runs the command line; an error is for a person.
-pub async fn run() -> anyhow::Result<()> {
+pub async fn run() -> anyhow::Result<ExitCode> {
     let line = CommandLine::parse();
     let mut env: Vec<(String, String)> = std::env::vars().collect();
     env.extend(line.options.listen.map(|address| ("CLOUDYBOT__SERVER__LISTEN".to_owned(), address)));
-    let config = Config::load(line.options.config.as_deref(), env, line.options.sandbox)?;
+    let config = match Config::load(line.options.config.as_deref(), env, line.options.sandbox) {
+        Ok(config) => config,
+        Err(error) => return status::without_configuration(line.command.as_ref(), error.into()),
+    };
     let _logging = log::start(&config.keys.log)?;
     // Before anything reads a definition.
     zones::choose(&config.keys.schedules.zoneinfo);
     match line.command.unwrap_or(Command::Run) {
         Command::Run => serve(&config).await,
-        Command::Check { every_allowance } => report(&config, every_allowance).await,
+        Command::Status { json } => return status::status(&config, json).await,
+        Command::Check { every_allowance, json } => {
+            return status::check(&config, every_allowance, json).await;
+        }
+        Command::Workers { json } => workers::run(&config, json).await,
         Command::Migrate => migrate(&config).await,
         Command::Schedules { command, json } => schedules::command::run(&config, command, json).await,
         Command::Turns { command, json } => turns::run(&config, command, json).await,
@@ -35,7 +42,8 @@ pub async fn run() -> anyhow::Result<()> {
         Command::Users { command, json } => users::run(&config, command, json).await,
         Command::Keys { command, json } => keys::run(&config, command, json).await,
         Command::Jobs { command, json } => jobs::run(&config, command, json).await,
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
@@ -118,26 +126,11 @@ fn greet(config: &Config, service: &Service) {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the report is what was asked for")]
-async fn report(config: &Config, every_allowance: bool) -> anyhow::Result<()> {
-    let Report { findings, warnings } = check::run(config, every_allowance).await;
-    for finding in &findings {
-        match &finding.result {
-            Ok(good) => println!("ok     {:<16} {good}", finding.what),
-            Err(bad) => println!("WRONG  {:<16} {bad}", finding.what),
-        }
-    }
-    for warning in warnings {
-        println!("warn   {warning}");
-    }
-    anyhow::ensure!(findings.iter().all(|finding| finding.result.is_ok()), "something is wrong; see above");
-    Ok(())
-}
-
 #[expect(clippy::print_stdout, reason = "this is for the person at the terminal")]
 async fn migrate(config: &Config) -> anyhow::Result<()> {
     let database = Database::open(config).await?;
     let patience = Duration::from_secs(30);
+    database.wait_for_answer(patience).await?;
     database.check_path(patience).await?;
     let pg = database.pool(1, patience);
     store::requirements::check(pg.raw()).await?;

@@ -67,6 +67,8 @@ pub mod migrations;
 pub mod notices;
 /// Who wants no proactive messages.
 pub mod opt_outs;
+/// What an operator is told first.
+pub mod overview;
 /// Billing periods.
 pub mod periods;
 /// Chunks on their way into their table.
@@ -117,6 +119,8 @@ pub mod twilio_statuses;
 pub mod unusable_entries;
 /// Gateways that users have of their own.
 pub mod user_agents;
+/// Users as an administrator looks for them.
+pub mod user_search;
 /// CloudyBot's accounts.
 pub mod users;
 /// What answers held that is not for a person.

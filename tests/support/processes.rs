@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{ACCOUNT_SID, ADMIN_TOKEN, API_TOKEN, AUTH_TOKEN, NUMBER, PATIENCE, TestApp};
@@ -144,6 +144,19 @@ impl TestApp {
 
     /// The same with keys of its own.
     pub(crate) async fn command_with(&self, env: &[(&str, &str)], arguments: &[&str]) -> (bool, String) {
+        let output = self.output(env, arguments).await;
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(said).unwrap())
+    }
+
+    /// The same with its exit code, and the answer alone where there is one.
+    pub(crate) async fn exit_code(&self, env: &[(&str, &str)], arguments: &[&str]) -> (Option<i32>, String) {
+        let output = self.output(env, arguments).await;
+        let said = if output.stdout.is_empty() { output.stderr } else { output.stdout };
+        (output.status.code(), String::from_utf8(said).unwrap())
+    }
+
+    async fn output(&self, env: &[(&str, &str)], arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cloudybot"));
         command
             .args(arguments)
@@ -151,9 +164,7 @@ impl TestApp {
             .env("CLOUDYBOT__SCHEDULES__DIRECTORY", self.schedules.path())
             .env("CLOUDYBOT_SECRET_KEY", "of the hashes")
             .envs(env.iter().copied());
-        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        (output.status.success(), String::from_utf8(said).unwrap())
+        tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
     }
 
     /// Everything that the program has logged; nothing with `SHOW_LOGS`, which sends it to the terminal.

@@ -2,3 +2,14 @@
 //!
 //! A question is a function that takes connections and gives a view: a type that is JSON for programs (camelCase, RFC 3339) and is described for
 //! `/openapi.json`. What a view says to a person, it says in words of its own (`cause`, `remedy`); the command line only lays them out.
+
+/// What was found by looking.
+pub mod findings;
+/// What is paused.
+pub mod pauses;
+/// The processes that work.
+pub mod processes;
+/// What needs a person first.
+pub mod status;
+/// Looking for users.
+pub mod users;

@@ -26,7 +26,7 @@ const AT_MOST: TimeDelta = TimeDelta::hours(24);
 const OVERLAP: TimeDelta = TimeDelta::minutes(15);
 
 /// A round that ends this late behind the last one that did its work is told to administrators.
-const TOLD_AFTER: TimeDelta = TimeDelta::minutes(30);
+pub(crate) const TOLD_AFTER: TimeDelta = TimeDelta::minutes(30);
 
 /// Which messages a round is about.
 struct Span {

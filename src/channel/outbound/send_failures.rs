@@ -130,6 +130,6 @@ async fn hold_back(
 ) -> Result<Failure, Failure> {
     store::send_attempts::return_to_planned(tx, chunk.id, send_attempt, Unsent::NotSent, reason).await?;
     alerts::raise(tx, &app.settings, AlertCause::SenderRefused, reason).await?;
-    sender::hold_back(tx, every).await?;
+    sender::hold_back(tx, every, reason).await?;
     Ok(Failure::Snooze(Duration::from_secs(1)))
 }

@@ -19,12 +19,13 @@ use crate::{alerts, pools};
 pub const ACTOR: &str = "the sender's probe";
 
 /// At most one probe lives.
-const KEY: &str = "probe_sender";
+pub(crate) const KEY: &str = "probe_sender";
 
-/// Pauses the pools that send, in the caller's transaction, with a probe that tries a chunk after this time.
-pub(crate) async fn hold_back(tx: &mut Transaction, every: Duration) -> Result<(), WriteError> {
+/// Pauses the pools that send for this reason, in the caller's transaction, with a probe that tries a chunk after this time.
+pub(crate) async fn hold_back(tx: &mut Transaction, every: Duration, reason: &str) -> Result<(), WriteError> {
+    let reason = outside::words::without_phone_numbers(reason);
     for pool in pools::SENDING {
-        pauses::pause(tx, Scope::Pool, pool, ACTOR).await?;
+        pauses::pause(tx, Scope::Pool, pool, ACTOR, Some(&reason)).await?;
     }
     let every_secs = every.as_secs().max(1);
     let pause =

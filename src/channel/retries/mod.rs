@@ -16,7 +16,7 @@ use queue::Queue;
 use queue::action_result::ActionResult;
 use queue::connections::Connections;
 use queue::dead_jobs::{self, DeadJob};
-use queue::inspection::JobAction;
+use queue::inspection::{self, JobAction};
 use queue::job::{Job, JobId};
 use queue::transaction::Transaction;
 use serde::de::DeserializeOwned;
@@ -63,7 +63,10 @@ pub async fn retry(
     let dead = dead_jobs::lock(&mut tx, id).await?;
     let kind = dead.as_ref().map(|dead| dead.kind.clone());
     let answer = match dead {
-        None => Answered::Refused("it is not dead".to_owned()),
+        None if inspection::is_remembered(&mut tx, id).await? => {
+            Answered::Refused("it is not dead".to_owned())
+        }
+        None => Answered::Refused("there is no such job, or not any more".to_owned()),
         Some(dead) => match successor(&mut tx, settings, &dead).await? {
             Some(answer) => answer,
             None => {

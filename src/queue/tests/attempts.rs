@@ -52,7 +52,7 @@ async fn a_failing_job_backs_off_and_is_dead_when_its_attempts_are_used_up() {
 async fn a_follow_up_is_tried_as_often_as_its_own_kind_says() {
     let bench = Bench::new().await;
     let workers = bench.work(4).await;
-    bench.queue.pause(Scope::Kind, AfterAct::KIND, "tester").await.unwrap();
+    bench.queue.pause(Scope::Kind, AfterAct::KIND, "tester", None).await.unwrap();
 
     bench.queue.enqueue(&Act::new("bad", Deed::Abort)).await.unwrap();
 

@@ -221,7 +221,7 @@ impl History {
         let (scope, name) =
             if self.rng.random_bool(0.5) { (Scope::Pool, "fates") } else { (Scope::Kind, "fate") };
         if self.rng.random_bool(0.5) {
-            self.bench.queue.pause(scope, name, "chance").await.unwrap();
+            self.bench.queue.pause(scope, name, "chance", None).await.unwrap();
         } else {
             self.bench.queue.resume(scope, name, "chance").await.unwrap();
         }

@@ -152,8 +152,8 @@ async fn a_paused_pool_and_a_paused_kind_wait_and_go_on() {
     let workers = bench.work(4).await;
 
     for (scope, name) in [(Scope::Pool, "test"), (Scope::Kind, "act")] {
-        assert!(bench.queue.pause(scope, name, "tester").await.unwrap());
-        assert!(!bench.queue.pause(scope, name, "tester").await.unwrap());
+        assert!(bench.queue.pause(scope, name, "tester", None).await.unwrap());
+        assert!(!bench.queue.pause(scope, name, "tester", None).await.unwrap());
         let before = bench.record.all().len();
         for n in 0..3 {
             bench.queue.enqueue(&Act::new(format!("{name} {n}"), Deed::Succeed)).await.unwrap();
@@ -175,7 +175,7 @@ async fn a_paused_pool_and_a_paused_kind_wait_and_go_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_claim_finds_what_is_due_behind_jobs_of_a_paused_kind() {
     let bench = Bench::new().await;
-    bench.queue.pause(Scope::Kind, "paused", "tester").await.unwrap();
+    bench.queue.pause(Scope::Kind, "paused", "tester", None).await.unwrap();
     sqlx::raw_sql(
         "INSERT INTO queue.workers (name, lease_until) VALUES ('test', now() + interval '1 hour');
          INSERT INTO queue.jobs (max_attempts, state, kind, pool, payload)

@@ -8,10 +8,12 @@
 mod support;
 
 mod attempts;
+mod backlog;
 mod completions;
 mod connections;
 mod durability;
 mod enqueueing;
+mod failure_groups;
 mod histories;
 mod history;
 mod idle_connections;

@@ -125,12 +125,16 @@ mod tests {
     use crate::worker::claimed::{ClaimedJob, ClaimedRow, JobClaim};
     use crate::worker::lease::Lease;
     use crate::worker::pool::PoolState;
-    use crate::worker::process::WorkerProcess;
+    use crate::worker::process::{Abilities, WorkerProcess};
 
     fn done(id: i64, lease: &Arc<Lease>) -> Completion {
         let pg = PgPoolOptions::new().connect_lazy("postgres://nowhere").unwrap();
         let request = Arc::new(JobClaim {
-            process: WorkerProcess::new(Queue::open(pg, QueueSettings::default()), "this".into(), Vec::new()),
+            process: WorkerProcess::new(
+                Queue::open(pg, QueueSettings::default()),
+                "this".into(),
+                Abilities::default(),
+            ),
             pool: Arc::new(PoolState::new("test".into(), 9, Duration::from_secs(9))),
             lease: lease.clone(),
             number: 1,

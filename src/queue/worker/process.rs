@@ -1,10 +1,11 @@
 //! This process as a worker: its row, and the lease that all its claims stand on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use sqlx::types::Json;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -22,8 +23,7 @@ pub(crate) struct WorkerProcess {
     pub(crate) suspects: Arc<Suspects>,
     /// Host and process id, for people.
     name: String,
-    /// The kinds that this process can run. Jobs of other kinds are parked for other processes.
-    kinds: Vec<&'static str>,
+    abilities: Abilities,
     lease_state: Mutex<LeaseState>,
     /// The jobs that this process owns, by number and fence.
     jobs: Mutex<HashMap<(JobId, i64), Arc<AttemptState>>>,
@@ -35,20 +35,31 @@ pub(crate) struct WorkerProcess {
     lost_connection: Notify,
 }
 
+/// What a process can do, as its row says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Abilities {
+    /// The program's version, for people.
+    pub(crate) version: Option<&'static str>,
+    /// The kinds that it can run. Jobs of other kinds are parked for other processes.
+    pub(crate) kinds: Vec<&'static str>,
+    /// The pools that it serves, each with how many of its jobs run at a time.
+    pub(crate) pools: BTreeMap<String, usize>,
+}
+
 struct LeaseState {
     lease: Option<Arc<Lease>>,
     renewed_at: Instant,
 }
 
 impl WorkerProcess {
-    pub(crate) fn new(queue: Queue, name: String, kinds: Vec<&'static str>) -> Arc<Self> {
+    pub(crate) fn new(queue: Queue, name: String, abilities: Abilities) -> Arc<Self> {
         let suspects = Suspects::new(queue.settings().suspect_stagger);
         let lease_state = LeaseState { lease: None, renewed_at: Instant::now() };
         Arc::new(Self {
             queue,
             suspects,
             name,
-            kinds,
+            abilities,
             lease_state: Mutex::new(lease_state),
             jobs: Mutex::default(),
             claims_made: AtomicI64::new(0),
@@ -141,10 +152,15 @@ impl WorkerProcess {
     pub(crate) async fn register(&self) -> Duration {
         let settings = self.queue.settings();
         let asked_at = Instant::now();
-        let joined = sqlx::query_scalar("INSERT INTO queue.workers (name, lease_until, kinds) VALUES ($1, now() + make_interval(secs => $2), $3) RETURNING id")
-            .bind(&self.name)
-            .bind(settings.lease.as_secs_f64())
-            .bind(&self.kinds);
+        let Abilities { version, kinds, pools } = &self.abilities;
+        let joined = sqlx::query_scalar(
+            "INSERT INTO queue.workers (name, lease_until, kinds, version, pools) VALUES ($1, now() + make_interval(secs => $2), $3, $4, $5) RETURNING id",
+        )
+        .bind(&self.name)
+        .bind(settings.lease.as_secs_f64())
+        .bind(kinds)
+        .bind(version)
+        .bind(Json(pools));
         let joined = self.queue.pool().run(async |conn| joined.fetch_one(conn).await);
         match tokio::time::timeout(settings.statement_timeout, joined).await {
             Ok(Ok(worker_id)) => {
@@ -165,7 +181,7 @@ impl WorkerProcess {
         let settings = self.queue.settings();
         let asked_at = Instant::now();
         let renewed =
-            sqlx::query("UPDATE queue.workers SET lease_until = now() + make_interval(secs => $2) WHERE id = $1 AND name = $3 AND lease_until > now()")
+            sqlx::query("UPDATE queue.workers SET lease_until = now() + make_interval(secs => $2), renewed_at = now() WHERE id = $1 AND name = $3 AND lease_until > now()")
                 .bind(lease.worker_id)
                 .bind(settings.lease.as_secs_f64())
                 .bind(&self.name);
@@ -224,7 +240,7 @@ impl WorkerProcess {
 impl WorkerProcess {
     /// A process that has registered, and knows no kinds.
     pub(crate) fn with_lease(queue: Queue, lease: Lease) -> Arc<Self> {
-        let process = Self::new(queue, "this".into(), Vec::new());
+        let process = Self::new(queue, "this".into(), Abilities::default());
         lock(&process.lease_state).lease = Some(Arc::new(lease));
         process
     }

@@ -12,6 +12,7 @@ use queue::inspection::{ActionOutcome, JobAction, JobCriteria};
 use queue::job::JobId;
 
 use super::jobs::{FilterArgs, UNANSWERED};
+use super::output::confirm;
 use crate::retries::{self, Retried};
 
 /// One job, or all that fit a filter.
@@ -66,10 +67,15 @@ impl Chosen {
         }
     }
 
-    /// Ends them, or asks them to stop.
-    pub(crate) async fn cancel(&self, queue: &Queue, actor: &str) -> anyhow::Result<Vec<ActionOutcome>> {
+    /// Ends them, or asks them to stop. All that fit a filter only after a yes.
+    pub(crate) async fn cancel(
+        &self,
+        queue: &Queue,
+        actor: &str,
+        yes: bool,
+    ) -> anyhow::Result<Vec<ActionOutcome>> {
         if let Some(filter) = self.filter()? {
-            return cancel_fitting(queue, filter, self.step, actor).await;
+            return cancel_fitting(queue, filter, self.step, actor, yes).await;
         }
         let mut outcomes = Vec::new();
         for id in &self.ids {
@@ -85,10 +91,14 @@ async fn cancel_fitting(
     filter: JobCriteria,
     step: i64,
     actor: &str,
+    yes: bool,
 ) -> anyhow::Result<Vec<ActionOutcome>> {
     let mut bulk = queue.bulk(JobAction::Cancel, filter).await.context(UNANSWERED)?;
     bulk.make_steps_of(step);
     let all = queue.rest(&bulk).await.context(UNANSWERED)?;
+    if all > 0 {
+        confirm(&format!("{all} jobs fit, and none that is cancelled comes back."), yes)?;
+    }
     let mut outcomes = Vec::new();
     loop {
         let step = queue.step(&mut bulk, actor).await.context(UNANSWERED)?;

@@ -37,7 +37,7 @@ pub(crate) enum VerdictArg {
 
 /// Does what was asked; prints lines, or JSON for a program.
 pub(crate) async fn run(config: &Config, command: ChunksCommand, as_json: bool) -> anyhow::Result<()> {
-    let database = Database::open(config).await?;
+    let database = Database::open_answering(config).await?;
     let pg = database.pool(2, Duration::from_secs(10));
     match command {
         ChunksCommand::InDoubt => {

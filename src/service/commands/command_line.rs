@@ -38,11 +38,34 @@ pub(crate) struct Options {
 pub(crate) enum Command {
     /// Run the service (what it does without a command)
     Run,
-    /// Say what is wrong with configuration, database and Twilio, and how to mend it
+    /// Say what needs a person first, and what helps
+    ///
+    /// The most urgent stands first: NOW, people are not served; SOON, a while later will do; note, nobody must act; ok. It asks the database alone.
+    /// Exit code: 0, nothing needs a person; 1, something does; 2, that cannot be told, since the database is away or the configuration is wrong.
+    #[command(verbatim_doc_comment)]
+    Status {
+        /// JSON for a program instead of lines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what is wrong with configuration, database, agent and Twilio, and how to mend it
+    ///
+    /// It tells what `status` tells, and also looks at the configuration and the database's rights, and asks the agent and Twilio.
+    /// Exit code: 0, nothing needs a person; 1, something does; 2, that cannot be told, since the database is away or the configuration is wrong.
+    #[command(verbatim_doc_comment)]
     Check {
         /// Recompute every allowance from its ledger, however many there are
         #[arg(long)]
         every_allowance: bool,
+        /// JSON for a program instead of lines
+        #[arg(long)]
+        json: bool,
+    },
+    /// The processes that work: where, since when, which pools they serve
+    Workers {
+        /// JSON for a program instead of a table
+        #[arg(long)]
+        json: bool,
     },
     /// Bring the database up to date and end
     Migrate,

@@ -1,13 +1,16 @@
 //! `cloudybot jobs …`: the queue, for an administrator at a terminal.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use channel::administration::pauses::{self, PauseView};
 use channel::app::Settings;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 use queue::Queue;
 use queue::connections::Connections;
+use queue::failure_groups::{self, FailureGroup};
 use queue::inspection::{ActionOutcome, JobCount, JobCriteria, JobDetail, JobSummary};
 use queue::job::JobId;
 use queue::pauses::Scope;
@@ -38,11 +41,31 @@ pub(crate) enum JobsCommand {
     /// Try dead jobs again: each does its work once more, or says why not
     Retry(Chosen),
     /// End waiting jobs, ask running ones to stop, put dead ones away
-    Cancel(Chosen),
+    Cancel {
+        #[command(flatten)]
+        chosen: Chosen,
+        /// Do not ask before all that fit a filter are cancelled
+        #[arg(long)]
+        yes: bool,
+    },
     /// How many jobs stand where
     Stats,
+    /// Dead jobs by what went wrong: errors that differ in numbers, ids and quotes alone are one group
+    Groups {
+        /// Jobs that have failed and are tried again, instead of dead ones
+        #[arg(long)]
+        live: bool,
+    },
     /// Begin nothing new of a pool or a kind, in all processes
-    Pause(Paused),
+    Pause {
+        #[command(flatten)]
+        paused: Paused,
+        /// Why, for whoever looks
+        #[arg(long, value_name = "WORDS")]
+        reason: Option<String>,
+    },
+    /// What is paused: since when, by whom, why
+    Pauses,
     /// Let a pool or a kind go on; a sender that was held back is tried out at once
     Resume(Paused),
     /// Try out now whether Twilio takes what we send, while sending is paused because it did not
@@ -77,6 +100,9 @@ pub(crate) struct FilterArgs {
     /// A lane
     #[arg(long)]
     lane: Option<String>,
+    /// A group of dead jobs, as `jobs groups` names it
+    #[arg(long)]
+    group: Option<String>,
     /// Enqueued at this moment or later, 2026-11-23T15:00:00Z
     #[arg(long, value_name = "TIME")]
     since: Option<DateTime<Utc>>,
@@ -90,13 +116,13 @@ pub(crate) struct FilterArgs {
 
 impl FilterArgs {
     pub(crate) fn filter(&self) -> anyhow::Result<JobCriteria> {
-        let Self { state, kind, pool, lane, since, until, before } = self.clone();
+        let Self { state, kind, pool, lane, group, since, until, before } = self.clone();
         let state = state.map(|state| state.parse()).transpose().context("--state")?;
-        Ok(JobCriteria { state, kind, pool, lane, since, until, before })
+        Ok(JobCriteria { state, kind, pool, lane, group, since, until, before })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        let texts = [&self.state, &self.kind, &self.pool, &self.lane];
+        let texts = [&self.state, &self.kind, &self.pool, &self.lane, &self.group];
         texts.iter().all(|text| text.is_none())
             && self.since.is_none()
             && self.until.is_none()
@@ -106,7 +132,7 @@ impl FilterArgs {
 
 /// Does what was asked; prints tables, or JSON for a program.
 pub(crate) async fn run(config: &Config, command: JobsCommand, as_json: bool) -> anyhow::Result<()> {
-    let database = Database::open(config).await?;
+    let database = Database::open_answering(config).await?;
     let pg = database.pool(2, Duration::from_secs(10));
     let queue = Queue::open(pg.clone(), config.keys.queue.clone());
     let answer = answer(config, &queue, &pg, command, as_json).await;
@@ -149,13 +175,32 @@ async fn answer(
             anyhow::ensure!(!retries.refused_all(), "nothing was retried");
             Ok(())
         }
-        JobsCommand::Cancel(chosen) => report(as_json, &chosen.cancel(queue, actor).await?),
+        JobsCommand::Cancel { chosen, yes } => report(as_json, &chosen.cancel(queue, actor, yes).await?),
         JobsCommand::Stats => {
             let counts = queue.stats().await.context(UNANSWERED)?;
             print(as_json, &counts, || table(&STATS_HEAD, counts.iter().map(stats_row)))
         }
-        JobsCommand::Pause(paused) => {
-            let changed = queue.pause(paused.scope(), &paused.name, actor).await.context(UNANSWERED)?;
+        JobsCommand::Groups { live } => {
+            let mut conn = pg.acquire().await.context(UNANSWERED)?;
+            let groups = match live {
+                true => failure_groups::of_live(&mut conn).await,
+                false => failure_groups::of_dead(&mut conn).await,
+            };
+            let groups = groups.context(UNANSWERED)?;
+            print(as_json, &groups, || table(&GROUPS_HEAD, groups.iter().map(group_row)))
+        }
+        JobsCommand::Pauses => {
+            let pauses = pauses::all(&mut *pg.acquire().await?).await.context(UNANSWERED)?;
+            print(as_json, &pauses, || {
+                if pauses.is_empty() {
+                    return "nothing is paused\n".to_owned();
+                }
+                table(&PAUSES_HEAD, pauses.iter().map(pause_row))
+            })
+        }
+        JobsCommand::Pause { paused, reason } => {
+            let changed =
+                pauses::pause(queue, pg, paused.scope(), &paused.name, actor, reason.as_deref()).await?;
             print(as_json, &changed, || {
                 if changed { "paused\n".to_owned() } else { "was paused already\n".to_owned() }
             })
@@ -202,14 +247,26 @@ fn report(as_json: bool, outcomes: &[ActionOutcome]) -> anyhow::Result<()> {
         if outcomes.is_empty() {
             return "no job fits\n".to_owned();
         }
-        table(
-            &["JOB", "OUTCOME"],
-            outcomes.iter().map(|outcome| vec![outcome.id.to_string(), outcome.outcome.to_string()]),
-        )
-    })
+        let rows = outcomes.iter().map(|outcome| vec![outcome.id.to_string(), outcome.outcome.to_string()]);
+        format!("{}\n{}\n", table(&["JOB", "OUTCOME"], rows), counted(outcomes))
+    })?;
+    let nothing = !outcomes.is_empty() && !outcomes.iter().any(|outcome| outcome.outcome.is_done());
+    anyhow::ensure!(!nothing, "nothing was cancelled");
+    Ok(())
+}
+
+/// How many came to what.
+fn counted(outcomes: &[ActionOutcome]) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for outcome in outcomes {
+        *counts.entry(outcome.outcome.as_str()).or_default() += 1;
+    }
+    counts.iter().map(|(outcome, number)| format!("{number} {outcome}")).collect::<Vec<_>>().join(", ")
 }
 
 const LIST_HEAD: [&str; 8] = ["JOB", "STATE", "KIND", "POOL", "LANE", "FAILED", "CREATED", "REASON"];
+const GROUPS_HEAD: [&str; 7] = ["GROUP", "KIND", "JOBS", "FIRST", "LAST", "EXAMPLE", "WHAT WENT WRONG"];
+const PAUSES_HEAD: [&str; 6] = ["SCOPE", "NAME", "SINCE", "BY", "NEXT PROBE", "WHY"];
 const STATS_HEAD: [&str; 6] = ["POOL", "KIND", "STATE", "JOBS", "OLDEST", ""];
 
 fn list_row(job: &JobSummary) -> Vec<String> {
@@ -222,6 +279,29 @@ fn list_row(job: &JobSummary) -> Vec<String> {
         job.failed_attempts.to_string(),
         moment(job.created_at),
         job.reason.clone().unwrap_or_default().chars().take(60).collect(),
+    ]
+}
+
+fn group_row(group: &FailureGroup) -> Vec<String> {
+    vec![
+        group.group.clone(),
+        group.kind.clone(),
+        group.jobs.to_string(),
+        moment(group.first),
+        moment(group.last),
+        group.example.to_string(),
+        group.shape.chars().take(100).collect(),
+    ]
+}
+
+fn pause_row(pause: &PauseView) -> Vec<String> {
+    vec![
+        pause.scope.as_str().to_owned(),
+        pause.name.clone(),
+        moment(pause.since),
+        pause.by.clone(),
+        pause.next_probe_at.map(moment).unwrap_or_default(),
+        pause.reason.clone().unwrap_or_default(),
     ]
 }
 

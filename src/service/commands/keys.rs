@@ -26,7 +26,7 @@ pub(crate) enum KeysCommand {
 
 /// Does what was asked; prints lines, or JSON for a program.
 pub(crate) async fn run(config: &Config, command: KeysCommand, as_json: bool) -> anyhow::Result<()> {
-    let database = Database::open(config).await?;
+    let database = Database::open_answering(config).await?;
     let pg = database.pool(1, Duration::from_secs(10));
     let mut conn = pg.acquire().await.context(UNANSWERED)?;
     let keys = app::present_keys(config, &mut conn).await?.context("CLOUDYBOT_SECRET_KEY is not set")?;

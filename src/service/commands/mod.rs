@@ -11,9 +11,15 @@ pub(crate) mod chunks;
 pub(crate) mod jobs;
 /// `cloudybot keys`.
 pub(crate) mod keys;
+/// JSON in the order of its struct.
+pub(crate) mod ordered;
 /// How answers are written.
 pub(crate) mod output;
+/// `cloudybot status` and `cloudybot check`.
+pub(crate) mod status;
 /// `cloudybot turns`.
 pub(crate) mod turns;
 /// `cloudybot users`.
 pub(crate) mod users;
+/// `cloudybot workers`.
+pub(crate) mod workers;

@@ -1,10 +1,11 @@
 //! How a command writes its answer: a table or lines for a person, JSON for a program.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
-use serde_json::Value;
+
+use super::ordered::Ordered;
 
 /// Why a command has no answer.
 pub(crate) const UNANSWERED: &str = "the database cannot be asked; `cloudybot check` says why";
@@ -29,24 +30,23 @@ pub(crate) fn print(
 
 /// Writes the answer, a line for each value.
 pub(crate) fn print_lines(as_json: bool, answer: &impl Serialize) -> anyhow::Result<()> {
-    let value = serde_json::to_value(answer)?;
-    print(as_json, &value, || lines(&value, ""))
+    let answer = Ordered::of(answer)?;
+    print(as_json, &answer, || answer.lines(""))
 }
 
-/// A line for each value, named by its path.
-pub(crate) fn lines(value: &Value, path: &str) -> String {
-    let join = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-    match value {
-        Value::Object(fields) => fields.iter().map(|(name, value)| lines(value, &join(name))).collect(),
-        Value::Array(items) => {
-            (1..).zip(items).map(|(number, item): (u32, _)| lines(item, &join(&number.to_string()))).collect()
-        }
-        Value::String(text) => format!("{path:<30} {text}\n"),
-        Value::Null => format!("{path:<30} -\n"),
-        other => format!("{path:<30} {other}\n"),
+/// Asks the person at the terminal before something is done that cannot be undone. Without a terminal only `--yes` says yes.
+pub(crate) fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
+    if yes {
+        return Ok(());
     }
+    anyhow::ensure!(std::io::stdin().is_terminal(), "{question} Nothing was done: say --yes if it is meant");
+    write!(std::io::stderr(), "{question} [y/N] ")?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    let answer = answer.trim().to_lowercase();
+    anyhow::ensure!(["y", "yes"].contains(&answer.as_str()), "nothing was done");
+    Ok(())
 }
-
 /// A moment in RFC 3339, in UTC and whole seconds.
 pub(crate) fn moment(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)

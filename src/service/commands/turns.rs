@@ -36,7 +36,7 @@ pub(crate) async fn run(config: &Config, command: TurnsCommand, as_json: bool) -
     if !dry_run && !force {
         config.agent.check().await.context("the agent takes no turns yet; --force asks it all the same")?;
     }
-    let database = Database::open(config).await?;
+    let database = Database::open_answering(config).await?;
     let pg = database.pool(2, Duration::from_secs(10));
     let settings = app::settings(config, config.keys.server.listen, app::secret_keys(config, &pg).await?);
     let queue = Queue::open(pg.clone(), config.keys.queue.clone());

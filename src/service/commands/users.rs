@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use channel::administration::users::{self as search, ListedUserView, WantedUsers};
 use channel::app::Settings;
 use channel::erasure;
 use channel::inbound::changed_ids::{self, IdDecisions};
@@ -10,11 +11,12 @@ use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use queue::Queue;
 use queue::connections::Connections;
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::PgConnection;
 use store::users::User;
 
-use super::output::{UNANSWERED, print_lines};
+use super::ordered::Ordered;
+use super::output::{UNANSWERED, confirm, moment, print, print_lines, table};
 use crate::app;
 use crate::config::Config;
 use crate::database::Database;
@@ -26,6 +28,28 @@ pub(crate) enum UsersCommand {
     Show {
         /// CloudyBot's id
         user: String,
+    },
+    /// Users, by the beginning of the id, by plan, by name or by number
+    #[command(group(clap::ArgGroup::new("by")))]
+    List {
+        /// Whose id begins with this
+        #[arg(long, group = "by", value_name = "BEGINNING")]
+        id: Option<String>,
+        /// Of this plan
+        #[arg(long, group = "by")]
+        plan: Option<String>,
+        /// Whose attribute `name` begins with this, in small or large letters; the first ones alone
+        #[arg(long, group = "by", value_name = "BEGINNING")]
+        name: Option<String>,
+        /// Whose phone has this number or opaque id, in any spelling
+        #[arg(long, group = "by")]
+        phone: Option<String>,
+        /// How many at most
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=1000))]
+        limit: i64,
+        /// Behind this id: the next page
+        #[arg(long, value_name = "ID", default_value = "")]
+        after: String,
     },
     /// Put a user on another plan
     SetPlan {
@@ -45,6 +69,9 @@ pub(crate) enum UsersCommand {
     Erase {
         /// CloudyBot's id
         user: String,
+        /// Do not ask before
+        #[arg(long)]
+        yes: bool,
     },
     /// Say whether the sender has moved to another business portfolio, which changes everybody's WhatsApp id
     #[command(group(clap::ArgGroup::new("decision").required(true)))]
@@ -60,10 +87,16 @@ pub(crate) enum UsersCommand {
 
 /// Does what was asked; prints lines, or JSON for a program.
 pub(crate) async fn run(config: &Config, command: UsersCommand, as_json: bool) -> anyhow::Result<()> {
-    let database = Database::open(config).await?;
+    let database = Database::open_answering(config).await?;
     let pg = database.pool(1, Duration::from_secs(10));
     let settings = app::settings(config, config.keys.server.listen, app::secret_keys(config, &pg).await?);
     let answer = match command {
+        UsersCommand::List { id, plan, name, phone, limit, after } => {
+            let wanted = WantedUsers { id, plan, name, phone };
+            let mut conn = pg.acquire().await.context(UNANSWERED)?;
+            let found = search::list(&mut conn, wanted, &after, limit).await?;
+            return print(as_json, &found, || table(&LIST_HEAD, found.users.iter().map(list_row)));
+        }
         UsersCommand::Show { user } => show(&pg, &settings, &user).await?,
         UsersCommand::SetPlan { user, plan } => {
             let plan = users::plan_name(&settings, &plan).map_err(|problem| anyhow::anyhow!("{problem}"))?;
@@ -73,26 +106,41 @@ pub(crate) async fn run(config: &Config, command: UsersCommand, as_json: bool) -
             let zone = users::zone_name(&zone).map_err(|problem| anyhow::anyhow!("{problem}"))?;
             change(&pg, &settings, &user, |user| user.timezone = Some(zone)).await?
         }
-        UsersCommand::Erase { user } => {
+        UsersCommand::Erase { user, yes } => {
+            known(&mut *pg.acquire().await.context(UNANSWERED)?, &user).await?;
+            confirm(&format!("Nothing brings back what user {user} said and was told."), yes)?;
             erase(&pg, &Queue::open(pg.clone(), config.keys.queue.clone()), &settings, &user).await?
         }
         UsersCommand::TrustNewIds { since: Some(since), .. } => {
-            decided(&changed_ids::trust(&pg, &settings, since).await.context(UNANSWERED)?)
+            decided(&changed_ids::trust(&pg, &settings, since).await.context(UNANSWERED)?)?
         }
         UsersCommand::TrustNewIds { since: None, .. } => decided(
             &changed_ids::refuse(&pg)
                 .await
                 .context(UNANSWERED)?
                 .context("nothing to refuse: no sender that seems to have moved waits for a decision")?,
-        ),
+        )?,
     };
     print_lines(as_json, &answer)
 }
 
-async fn show(pg: &Connections, settings: &Settings, id: &str) -> anyhow::Result<Value> {
+const LIST_HEAD: [&str; 6] = ["USER", "PLAN", "NAME", "PHONE", "SILENT", "SINCE"];
+
+fn list_row(user: &ListedUserView) -> Vec<String> {
+    vec![
+        user.user.clone(),
+        user.plan.clone(),
+        user.name.clone().unwrap_or_default(),
+        if user.linked { "linked".to_owned() } else { String::new() },
+        if user.paused { "paused".to_owned() } else { String::new() },
+        moment(user.created_at),
+    ]
+}
+
+async fn show(pg: &Connections, settings: &Settings, id: &str) -> anyhow::Result<Ordered> {
     let mut conn = pg.acquire().await.context(UNANSWERED)?;
     let user = known(&mut conn, id).await?;
-    Ok(serde_json::to_value(user_view::view(&mut conn, settings, user).await?)?)
+    Ok(Ordered::of(&user_view::view(&mut conn, settings, user).await?)?)
 }
 
 /// Changes a user under its lock: the product may change it at the same time.
@@ -101,18 +149,18 @@ async fn change(
     settings: &Settings,
     id: &str,
     change: impl FnOnce(&mut User),
-) -> anyhow::Result<Value> {
+) -> anyhow::Result<Ordered> {
     let mut tx = pg.begin().await.context(UNANSWERED)?;
     let user = store::users::lock(&mut tx, id).await.context(UNANSWERED)?;
     let mut user = user.with_context(|| unknown(id))?;
     change(&mut user);
     store::users::update(&mut tx, &user).await?;
-    let answer = serde_json::to_value(user_view::view(&mut tx, settings, user).await?)?;
+    let answer = Ordered::of(&user_view::view(&mut tx, settings, user).await?)?;
     tx.commit().await.context(UNANSWERED)?;
     Ok(answer)
 }
 
-async fn erase(pg: &Connections, queue: &Queue, settings: &Settings, id: &str) -> anyhow::Result<Value> {
+async fn erase(pg: &Connections, queue: &Queue, settings: &Settings, id: &str) -> anyhow::Result<Ordered> {
     let mut tx = queue.begin(pg).await.context(UNANSWERED)?;
     known(&mut tx, id).await?;
     store::erasure::begin(&mut tx, &settings.secret_keys, id).await?;
@@ -120,7 +168,7 @@ async fn erase(pg: &Connections, queue: &Queue, settings: &Settings, id: &str) -
     // Whatever ends this program, a running service goes on with it.
     while erasure::page_of(pg, id).await.context(UNANSWERED)? {}
     queue.flush_notifications().await;
-    Ok(json!({ "user": id, "erased": true }))
+    Ok(Ordered::of(&json!({ "user": id, "erased": true }))?)
 }
 
 async fn known(conn: &mut PgConnection, id: &str) -> anyhow::Result<User> {
@@ -132,12 +180,13 @@ fn unknown(id: &str) -> String {
     format!("user {id:?} is not known here")
 }
 
-fn decided(decided: &IdDecisions) -> Value {
+fn decided(decided: &IdDecisions) -> anyhow::Result<Ordered> {
     let IdDecisions { proven_again, confirmed, held_back, claimed_meanwhile } = decided;
-    json!({
+    let answer = json!({
         "provenAgain": proven_again,
         "confirmed": confirmed,
         "heldBack": held_back,
         "claimedMeanwhile": claimed_meanwhile,
-    })
+    });
+    Ok(Ordered::of(&answer)?)
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use queue::connections::Connections;
 use queue::workers::Pulse;
 
@@ -16,6 +17,20 @@ pub(crate) struct Health {
     pub(crate) pg: Connections,
     pub(crate) pulse: Pulse,
     pub(crate) lease: Duration,
+}
+
+/// What this is, for whoever opens the address. Twilio, which would send a person what it reads here, is told nothing.
+pub(crate) async fn root(headers: HeaderMap) -> Response {
+    if headers.contains_key("x-twilio-signature") {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let what = serde_json::json!({
+        "service": "CloudyBot's WhatsApp channel",
+        "version": env!("CARGO_PKG_VERSION"),
+        "description": "/openapi.json",
+        "health": ["/healthz", "/readyz"],
+    });
+    axum::Json(what).into_response()
 }
 
 /// 200 while the workers keep their lease. A lost one comes back by itself when the database does, so a process is only called

@@ -80,7 +80,11 @@ pub(crate) fn webhooks(receiver: Receiver, body_limit_bytes: usize) -> Router {
 
 /// Operators' routes.
 pub(crate) fn health(health: health::Health) -> Router {
-    Router::new().route("/healthz", get(health::live)).route("/readyz", get(health::ready)).with_state(health)
+    Router::new()
+        .route("/", get(health::root))
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+        .with_state(health)
 }
 
 /// A refusal in a word; Twilio shows it in its debugger. A refusal may be plain text; a success never, since Twilio would send that to the

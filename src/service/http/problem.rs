@@ -2,8 +2,11 @@
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use channel::administration::pauses::PauseError;
+use channel::administration::users::UserSearchError;
 use channel::schedules::firing::FireError;
 use channel::write_error::WriteError;
+use queue::enqueue::EnqueueError;
 use serde::Serialize;
 
 use crate::schedules::files::FileError;
@@ -99,10 +102,45 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
     }
 
-    /// 503: the database is away. Logged here, since no caller can do more about it.
-    pub(crate) fn unavailable(error: &sqlx::Error) -> Self {
+    /// 503: the database is away or takes no writes; 500: it refuses our statement, which is an error of ours. Logged here, since no caller can do
+    /// more about it.
+    pub(crate) fn of_database(error: &sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(|error| error.code());
+        let Some(code) = code else {
+            let is_away = matches!(
+                error,
+                sqlx::Error::Io(_)
+                    | sqlx::Error::Tls(_)
+                    | sqlx::Error::PoolTimedOut
+                    | sqlx::Error::PoolClosed
+                    | sqlx::Error::WorkerCrashed
+                    | sqlx::Error::Protocol(_)
+            );
+            return if is_away {
+                Self::unavailable(error, "the database does not answer; try again")
+            } else {
+                Self::ours(error)
+            };
+        };
+        // Of the classes of SQLSTATE: connection, resources, an operator's stop, the system; and read-only, deadlock, serialization.
+        match &*code {
+            "25006" => Self::unavailable(error, "the database is read-only; try again"),
+            "53100" => Self::unavailable(error, "the database's disk is full; try again"),
+            code if ["08", "40", "53", "55", "57", "58"].iter().any(|class| code.starts_with(class)) => {
+                Self::unavailable(error, "the database cannot do it now; try again")
+            }
+            _ => Self::ours(error),
+        }
+    }
+
+    fn unavailable(error: &sqlx::Error, detail: &str) -> Self {
         tracing::error!(error = %error, "A request was not answered, the database said: {error}");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the database does not answer; try again")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    }
+
+    fn ours(error: &sqlx::Error) -> Self {
+        tracing::error!(error = %error, "A request failed by an error of ours, the database said: {error}");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "an error of the service itself; its log tells more")
     }
 }
 
@@ -114,7 +152,7 @@ impl std::fmt::Display for Problem {
 
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
-        Self::unavailable(&error)
+        Self::of_database(&error)
     }
 }
 
@@ -122,7 +160,27 @@ impl From<WriteError> for Problem {
     fn from(error: WriteError) -> Self {
         match error {
             WriteError::Database(error) => error.into(),
-            WriteError::Enqueue(error) => Self::unavailable(&sqlx::Error::Protocol(error.to_string())),
+            WriteError::Enqueue(EnqueueError::Database(error)) => error.into(),
+            WriteError::Enqueue(error) => Self::ours(&sqlx::Error::Protocol(error.to_string())),
+        }
+    }
+}
+
+impl From<PauseError> for Problem {
+    fn from(error: PauseError) -> Self {
+        let detail = error.to_string();
+        match error {
+            PauseError::Unknown { known, .. } => Self { known, ..Self::not_found(detail) },
+            PauseError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<UserSearchError> for Problem {
+    fn from(error: UserSearchError) -> Self {
+        match error {
+            UserSearchError::Several | UserSearchError::Phone(_) => Self::invalid(error.to_string()),
+            UserSearchError::Database(error) => error.into(),
         }
     }
 }

@@ -69,7 +69,7 @@ pub(crate) async fn run(config: &Config, command: SchedulesCommand, as_json: boo
     if let SchedulesCommand::Check = command {
         return check(config, as_json).await;
     }
-    let database = Database::open(config).await?;
+    let database = Database::open_answering(config).await?;
     let pg = database.pool(2, Duration::from_secs(10));
     match command {
         SchedulesCommand::Check => {}

@@ -47,7 +47,7 @@ impl LoadedVersion {
 
 /// What decides whether a schedule fires.
 #[derive(Debug)]
-pub(super) struct Condition {
+pub(crate) struct Condition {
     /// `None`: its definition cannot be read.
     pub(super) present: Option<Schedule>,
     /// The moments at which it falls due next, if it is on.
@@ -55,12 +55,14 @@ pub(super) struct Condition {
     /// What each running scheduler has.
     pub(super) processes: BTreeMap<String, LoadedVersion>,
     /// Why it does not fire; `None`: it does.
-    pub(super) why_off: Option<String>,
+    pub(crate) why_off: Option<String>,
+    /// Neither its file nor a switch has it off, and it falls due: if it does not fire, that is not meant.
+    pub(crate) should_fire: bool,
 }
 
 impl Condition {
     /// Of a schedule, beside what the running schedulers say that they have.
-    pub(super) async fn read(
+    pub(crate) async fn read(
         conn: &mut PgConnection,
         row: &ScheduleRow,
         schedulers: &[SchedulerRow],
@@ -81,7 +83,10 @@ impl Condition {
         let processes: BTreeMap<String, LoadedVersion> = schedulers.iter().map(version).collect();
         let why_off = why_off(row, present.as_ref(), !next.is_empty(), &processes);
         let is_on = row.enabled && present.as_ref().is_some_and(|schedule| schedule.definition.enabled);
-        Ok(Self { present, next: if is_on { next } else { Vec::new() }, processes, why_off })
+        let is_meant_off = !row.enabled
+            || present.as_ref().is_some_and(|schedule| !schedule.definition.enabled || next.is_empty());
+        let should_fire = !is_meant_off;
+        Ok(Self { should_fire, present, next: if is_on { next } else { Vec::new() }, processes, why_off })
     }
 }
 

@@ -194,7 +194,7 @@ pub(crate) async fn list(
     let schedulers = store::schedulers::alive(conn).await?;
     let mut listed = Vec::new();
     for row in rows {
-        let Condition { present, next, processes, why_off } =
+        let Condition { present, next, processes, why_off, .. } =
             Condition::read(conn, &row, &schedulers).await?;
         let number = i64::try_from(SLOTS).unwrap_or(i64::MAX);
         let last = store::slots::last(conn, &row.name, number, users).await?;

@@ -21,6 +21,7 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use whatsapp_text::text::{Format, WhatsappText};
 
 use super::upcoming::{Upcoming, upcoming};
+use crate::commands::ordered::Ordered;
 
 /// Users that are looked up at once.
 const PAGE: i64 = 1000;
@@ -246,10 +247,10 @@ fn render(
 impl Preview {
     /// For people.
     pub(crate) fn shown(&self) -> serde_json::Result<String> {
-        let mut value = serde_json::to_value(self)?;
+        let mut value = Ordered::of(self)?;
         let with_zone = self.next.iter().any(|next| next.zone() != self.next[0].zone());
         let sentences: Vec<String> = self.next.iter().map(|next| next.sentence(with_zone)).collect();
-        value["next"] = sentences.into();
-        Ok(crate::commands::output::lines(&value, ""))
+        value.replace("next", Ordered::of(&sentences)?);
+        Ok(value.lines(""))
     }
 }

@@ -3,6 +3,7 @@
 use channel::schedules::firing::{self, FireError};
 use queue::Queue;
 use queue::connections::Connections;
+use queue::inspection;
 use serde::Serialize;
 use sqlx::PgConnection;
 use store::ids::SlotId;
@@ -105,6 +106,8 @@ pub(crate) async fn switch(
     let row = lock(&mut tx, name).await?;
     let schedulers = store::schedulers::alive(&mut tx).await?;
     let condition = Condition::read(&mut tx, &row, &schedulers).await?;
+    let (action, outcome) = if enabled { ("enable", "switched on") } else { ("disable", "switched off") };
+    inspection::note(&mut tx, actor, action, &format!("schedule {name}"), outcome).await?;
     tx.commit().await?;
     let still_off = |why: String| match enabled {
         true => format!("switched on by command, yet {why}, so it stays off"),

@@ -36,6 +36,9 @@ pub(super) struct BulkRequest {
     /// A lane.
     #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00]*$")]
     lane: Option<String>,
+    /// A group of dead jobs, as `/admin/api/jobs/groups` names it.
+    #[schema(min_length = 12, max_length = 12, pattern = "^[0-9a-f]*$")]
+    group: Option<String>,
     /// Enqueued at this moment or later.
     since: Option<DateTime<Utc>>,
     /// Enqueued before this moment.
@@ -51,10 +54,10 @@ pub(super) struct BulkRequest {
 impl BulkRequest {
     /// Begins it. An empty body by mistake must not mean everything.
     async fn begin(self, queue: &Queue, action: JobAction) -> Result<BulkInTime, Problem> {
-        let Self { state, kind, pool, lane, since, until, after, limit } = self;
-        let filter = JobFilter { state, kind, pool, lane, since, until };
+        let Self { state, kind, pool, lane, group, since, until, after, limit } = self;
+        let filter = JobFilter { state, kind, pool, lane, group, since, until };
         if filter.is_empty() {
-            return Err(Problem::invalid("say which jobs: state, kind, pool, lane, since or until"));
+            return Err(Problem::invalid("say which jobs: state, kind, pool, lane, group, since or until"));
         }
         let bulk = queue.bulk(action, filter.filter(None)?).await?;
         let bulk = bulk.behind(after.unwrap_or(JobId(0)));

@@ -2,7 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
+use channel::administration::pauses;
 use chrono::{DateTime, Utc};
+use queue::action_result::ActionResult;
+use queue::failure_groups::{self, FailureGroup};
 use queue::inspection::{ActionOutcome, JobAction, JobCount, JobCriteria, JobDetail, JobSummary};
 use queue::job::JobId;
 use queue::job_state::{JobState, UnknownState};
@@ -27,6 +30,8 @@ pub(super) struct JobFilter {
     pub(super) pool: Option<String>,
     /// A lane.
     pub(super) lane: Option<String>,
+    /// A group of dead jobs.
+    pub(super) group: Option<String>,
     /// Enqueued at this moment or later.
     pub(super) since: Option<DateTime<Utc>>,
     /// Enqueued before this moment.
@@ -35,20 +40,21 @@ pub(super) struct JobFilter {
 
 impl JobFilter {
     pub(super) fn filter(self, before: Option<JobId>) -> Result<JobCriteria, Problem> {
-        let Self { state, kind, pool, lane, since, until } = self;
+        let Self { state, kind, pool, lane, group, since, until } = self;
         let state = state.map(|state| state.parse()).transpose();
         let state = state.map_err(|error: UnknownState| Problem::invalid(format!("state: {error}")))?;
-        Ok(JobCriteria { state, kind, pool, lane, since, until, before })
+        Ok(JobCriteria { state, kind, pool, lane, group, since, until, before })
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        let texts = [&self.state, &self.kind, &self.pool, &self.lane];
+        let texts = [&self.state, &self.kind, &self.pool, &self.lane, &self.group];
         texts.iter().all(|text| text.is_none()) && self.since.is_none() && self.until.is_none()
     }
 }
 
 /// Which page of a list.
 #[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
     /// How many at most.
@@ -71,6 +77,9 @@ pub(super) struct ListQuery {
     /// A lane.
     #[param(min_length = 1, max_length = 200)]
     lane: Option<String>,
+    /// A group of dead jobs, as `/admin/api/jobs/groups` names it.
+    #[param(min_length = 12, max_length = 12)]
+    group: Option<String>,
     /// Enqueued at this moment or later.
     since: Option<DateTime<Utc>>,
     /// Enqueued before this moment.
@@ -96,8 +105,8 @@ pub(super) async fn list(
     State(admin): State<Admin>,
     input::Query(query): input::Query<ListQuery>,
 ) -> Result<Json<JobList>, Problem> {
-    let ListQuery { limit, before, state, kind, pool, lane, since, until } = query;
-    let filter = JobFilter { state, kind, pool, lane, since, until }.filter(before)?;
+    let ListQuery { limit, before, state, kind, pool, lane, group, since, until } = query;
+    let filter = JobFilter { state, kind, pool, lane, group, since, until }.filter(before)?;
     let jobs = admin.queue.list(&filter, limit).await?;
     let full = i64::try_from(jobs.len()).is_ok_and(|found| found == limit);
     let next = jobs.last().filter(|_| full).map(|job| job.id);
@@ -116,6 +125,38 @@ pub(super) async fn stats(State(admin): State<Admin>) -> Result<Json<JobStats>, 
     Ok(Json(JobStats { counts: admin.queue.stats().await? }))
 }
 
+/// Which failures are grouped.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct GroupsQuery {
+    /// Jobs that have failed and are tried again, instead of dead ones.
+    #[serde(default)]
+    live: bool,
+}
+
+/// Failures by what went wrong.
+#[derive(Serialize, ToSchema)]
+pub(super) struct GroupList {
+    /// The largest group first.
+    groups: Vec<FailureGroup>,
+}
+
+/// Dead jobs by what went wrong: errors that differ in numbers, ids, addresses and quoted words alone are one group.
+#[utoipa::path(get, path = "/groups", operation_id = "jobGroups", tag = "jobs", params(GroupsQuery), responses((status = 200, body = GroupList)))]
+pub(super) async fn groups(
+    State(admin): State<Admin>,
+    input::Query(GroupsQuery { live }): input::Query<GroupsQuery>,
+) -> Result<Json<GroupList>, Problem> {
+    let mut conn = admin.pg.acquire().await?;
+    let groups = if live {
+        failure_groups::of_live(&mut conn).await?
+    } else {
+        failure_groups::of_dead(&mut conn).await?
+    };
+    Ok(Json(GroupList { groups }))
+}
+
 /// One job with everything that is known of it.
 #[utoipa::path(get, path = "/{id}", operation_id = "showJob", tag = "jobs", params(("id" = i64, Path, minimum = 1, description = "The job's number")), responses((status = 200, body = JobDetail), (status = 404, description = "There is no such job, or not any more.")))]
 pub(super) async fn show(
@@ -123,7 +164,11 @@ pub(super) async fn show(
     input::Path(id): input::Path<JobId>,
 ) -> Result<Json<JobDetail>, Problem> {
     let job = admin.queue.show(id).await?;
-    job.map(Json).ok_or_else(|| Problem::not_found(format!("job {id} is not remembered")))
+    job.map(Json).ok_or_else(|| no_such_job(id))
+}
+
+fn no_such_job(id: JobId) -> Problem {
+    Problem::not_found(format!("job {id} is not remembered"))
 }
 
 /// Tries a dead job again: what it was about gets a successor, or the reason why not is told.
@@ -139,18 +184,36 @@ pub(super) async fn retry(
 }
 
 /// Ends a waiting job, asks a running one to stop, puts a dead one away.
-#[utoipa::path(post, path = "/{id}/cancel", operation_id = "cancelJob", tag = "jobs", params(("id" = i64, Path, minimum = 1, description = "The job's number")), responses((status = 200, body = ActionOutcome)))]
+#[utoipa::path(post, path = "/{id}/cancel", operation_id = "cancelJob", tag = "jobs", params(("id" = i64, Path, minimum = 1, description = "The job's number")), responses((status = 200, body = ActionOutcome), (status = 404, description = "There is no such job, or not any more.")))]
 pub(super) async fn cancel(
     State(admin): State<Admin>,
     input::Path(id): input::Path<JobId>,
 ) -> Result<Json<ActionOutcome>, Problem> {
-    Ok(Json(admin.queue.act_on(JobAction::Cancel, id, ACTOR).await?))
+    let outcome = admin.queue.act_on(JobAction::Cancel, id, ACTOR).await?;
+    match outcome.outcome {
+        ActionResult::NoSuchJob => Err(no_such_job(id)),
+        _ => Ok(Json(outcome)),
+    }
 }
 
-/// What is paused or goes on.
+/// What is to be paused.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct PauseRequest {
+    /// What the name is of.
+    scope: PauseScope,
+    /// Of a pool or kind that there is.
+    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00]*$")]
+    name: String,
+    /// Why, for whoever looks.
+    #[schema(min_length = 1, max_length = 1000, pattern = r"^[^\x00]*$")]
+    reason: Option<String>,
+}
+
+/// What goes on.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct ResumeRequest {
     /// What the name is of.
     scope: PauseScope,
     /// Of the pool or the kind.
@@ -184,20 +247,22 @@ pub(super) struct Changed {
 }
 
 /// Begins nothing new of a pool or a kind, in all processes.
-#[utoipa::path(post, path = "/pause", operation_id = "pauseJobs", tag = "jobs", request_body = PauseRequest, responses((status = 200, body = Changed)))]
+#[utoipa::path(post, path = "/pause", operation_id = "pauseJobs", tag = "jobs", request_body = PauseRequest, responses((status = 200, body = Changed), (status = 404, description = "There is no such pool or kind; `known` are those that there are.")))]
 pub(super) async fn pause(
     State(admin): State<Admin>,
     input::Json(request): input::Json<PauseRequest>,
 ) -> Result<Json<Changed>, Problem> {
-    let changed = admin.queue.pause(request.scope.into(), &request.name, ACTOR).await?;
+    let PauseRequest { scope, name, reason } = request;
+    let Admin { pg, queue, .. } = &admin;
+    let changed = pauses::pause(queue, pg, scope.into(), &name, ACTOR, reason.as_deref()).await?;
     Ok(Json(Changed { changed }))
 }
 
 /// Lets a pool or a kind go on. A sender that was held back is tried out at once.
-#[utoipa::path(post, path = "/resume", operation_id = "resumeJobs", tag = "jobs", request_body = PauseRequest, responses((status = 200, body = Resumed)))]
+#[utoipa::path(post, path = "/resume", operation_id = "resumeJobs", tag = "jobs", request_body = ResumeRequest, responses((status = 200, body = Resumed)))]
 pub(super) async fn resume(
     State(admin): State<Admin>,
-    input::Json(request): input::Json<PauseRequest>,
+    input::Json(request): input::Json<ResumeRequest>,
 ) -> Result<Json<Resumed>, Problem> {
     let Admin { pg, queue, settings, .. } = &admin;
     let scope = request.scope.into();

@@ -5,9 +5,11 @@ mod bulk;
 mod chunks;
 mod jobs;
 mod schedules;
+mod status;
 mod turn_retries;
 mod turns;
 mod unusable_entries;
+mod users;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -42,6 +44,7 @@ pub(crate) fn routes(admin: Admin, token: BearerToken) -> serde_json::Result<Ope
     let jobs = OpenApiRouter::new()
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::stats))
+        .routes(routes!(jobs::groups))
         .routes(routes!(bulk::retry_fitting))
         .routes(routes!(bulk::cancel_fitting))
         .routes(routes!(jobs::pause))
@@ -60,6 +63,11 @@ pub(crate) fn routes(admin: Admin, token: BearerToken) -> serde_json::Result<Ope
     let routes = OpenApiRouter::new()
         .nest("/jobs", jobs)
         .nest("/schedules", schedules)
+        .routes(routes!(status::status))
+        .routes(routes!(users::list))
+        .routes(routes!(users::show))
+        .routes(routes!(status::workers))
+        .routes(routes!(status::pauses))
         .routes(routes!(alerts::list))
         .routes(routes!(alerts::acknowledge))
         .routes(routes!(turns::turns))

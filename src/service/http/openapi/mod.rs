@@ -37,6 +37,7 @@ pub(crate) const BODY_LIMIT_BYTES: usize = 64 * 1024;
         (name = "users", description = "CloudyBot's accounts, their phones and their plans"),
         (name = "chat", description = "The dashboard's chat: the same thread and agent as on WhatsApp"),
         (name = "deliveries", description = "What is sent of the product's own accord"),
+        (name = "status", description = "What needs a person first, who works, what is paused"),
         (name = "jobs", description = "The queue"),
         (name = "schedules", description = "Operators' cron duties"),
         (name = "alerts", description = "What a person must look at"),

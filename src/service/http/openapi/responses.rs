@@ -21,7 +21,7 @@ struct SharedRefusal {
     of: fn(&Operation) -> bool,
 }
 
-const SHARED: [SharedRefusal; 7] = [
+const SHARED: [SharedRefusal; 8] = [
     SharedRefusal {
         status: "400",
         name: "Unreadable",
@@ -57,6 +57,12 @@ const SHARED: [SharedRefusal; 7] = [
         name: "Invalid",
         description: "A parameter or a field of the body can be read and makes no sense; the detail names it.",
         of: |operation| operation.request_body.is_some() || operation.parameters.is_some(),
+    },
+    SharedRefusal {
+        status: "500",
+        name: "ServiceError",
+        description: "An error of the service itself; its log tells more.",
+        of: |_| true,
     },
     SharedRefusal {
         status: "503",

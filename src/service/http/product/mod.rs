@@ -60,14 +60,14 @@ pub(crate) fn routes(product: Product, token: BearerToken) -> serde_json::Result
 /// Which user a path is about.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
-struct UserPath {
+pub(crate) struct UserPath {
     /// CloudyBot's id: 1 to 200 characters, and no control characters.
     #[param(
         min_length = 1,
         max_length = 200,
         pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0][^\x00-\x1f\x7f-\x9f]*$"
     )]
-    user: String,
+    pub(crate) user: String,
 }
 
 /// CloudyBot's ids are opaque; what cannot be one is a mistake of the caller's.

@@ -1,0 +1,75 @@
+//! What became of what was sent, and what is to be sent.
+
+use queue::bounded_count::BoundedCount;
+use sqlx::PgConnection;
+use store::chunks::ChunkState;
+use store::overview::{self, SentLately, Waiting};
+
+use super::{Finding, Subject, Urgency};
+
+/// From this share of messages on that did not arrive a person is needed.
+const TOO_MANY_PERCENT: i64 = 5;
+
+pub(super) async fn look(conn: &mut PgConnection) -> sqlx::Result<Vec<Finding>> {
+    Ok(vec![in_doubt(overview::in_doubt(conn).await?), undelivered(&overview::sent_lately(conn).await?)])
+}
+
+fn in_doubt(waiting: Waiting) -> Finding {
+    let sends = BoundedCount::of(waiting.number);
+    if sends.is_none() {
+        return Finding::fine(Subject::InDoubt, "no send");
+    }
+    let text = format!("{}: nobody knows whether Twilio has it", sends.of_what("send"));
+    Finding::of(Urgency::Soon, Subject::InDoubt, text, "cloudybot chunks in-doubt").since(waiting.since)
+}
+
+fn undelivered(sent: &[SentLately]) -> Finding {
+    let number = |is: &dyn Fn(&SentLately) -> bool| -> i64 {
+        sent.iter().filter(|one| is(one)).map(|one| one.number).sum()
+    };
+    let all = number(&|_| true);
+    let failed = number(&|one| matches!(one.state, ChunkState::Failed | ChunkState::Expired));
+    if failed == 0 {
+        return Finding::fine(Subject::Undelivered, format!("none of {all} messages of the last hour"));
+    }
+    let causes: Vec<String> = sent
+        .iter()
+        .filter_map(|one| match (one.state, one.error_code) {
+            (ChunkState::Failed, Some(code)) => Some(format!("{} by Twilio's error {code}", one.number)),
+            (ChunkState::Failed, None) => Some(format!("{} without a code of Twilio's", one.number)),
+            (ChunkState::Expired, _) => Some(format!("{} not sent in time", one.number)),
+            _ => None,
+        })
+        .take(5)
+        .collect();
+    let percent = failed * 100 / all.max(1);
+    let urgency = if percent >= TOO_MANY_PERCENT { Urgency::Soon } else { Urgency::Note };
+    let text = format!("{failed} of {all} messages of the last hour ({percent} %): {}", causes.join(", "));
+    Finding::of(
+        urgency,
+        Subject::Undelivered,
+        text,
+        "cloudybot jobs list --kind send_chunk; https://www.twilio.com/docs/api/errors names the codes",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_that_did_not_arrive_needs_a_person_and_a_few_are_worth_knowing() {
+        let sent = |state, error_code, number| SentLately { state, error_code, number };
+        let delivered = |number| sent(ChunkState::Delivered, None, number);
+        let failed = |number| sent(ChunkState::Failed, Some(63024), number);
+
+        let (none, few, many) = (
+            undelivered(&[delivered(9)]),
+            undelivered(&[delivered(99), failed(1)]),
+            undelivered(&[delivered(90), failed(10)]),
+        );
+
+        assert_eq!((none.urgency, few.urgency, many.urgency), (Urgency::Fine, Urgency::Note, Urgency::Soon));
+        assert_eq!(many.text, "10 of 100 messages of the last hour (10 %): 10 by Twilio's error 63024");
+    }
+}

@@ -1,0 +1,122 @@
+//! What people notice or would: an agent that does not answer, alerts, messages that were not fetched, erasures, ids.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+use queue::bounded_count::BoundedCount;
+use sqlx::PgConnection;
+use store::alerts::{Alert, AlertCause};
+use store::overview;
+
+use super::{Finding, Subject, Urgency};
+use crate::inbound::{backfill, changed_ids};
+
+/// A gateway that restarts is no news before this.
+const NEWS_AFTER: TimeDelta = TimeDelta::seconds(30);
+
+pub(super) async fn look(conn: &mut PgConnection) -> sqlx::Result<Vec<Finding>> {
+    let mut findings = agent(conn).await?;
+    findings.extend(alerts(&store::alerts::open(conn).await?));
+    findings.extend(slots(conn).await?);
+    findings.push(fetched(conn).await?);
+    findings.extend(erasures(conn).await?);
+    findings.push(moved_sender(conn).await?);
+    Ok(findings)
+}
+
+/// What turns tell of agents. A user's own agent is the user's to mend.
+async fn agent(conn: &mut PgConnection) -> sqlx::Result<Vec<Finding>> {
+    let mut findings: Vec<Finding> = overview::outages(conn)
+        .await?
+        .into_iter()
+        .map(|outage| {
+            let urgency =
+                if outage.agent.contains(" of conversation ") { Urgency::Note } else { Urgency::Now };
+            let text = format!("the agent {} answers nobody ({})", outage.agent, outage.trouble);
+            let remedy = "`cloudybot check` asks it now; when it works again, `cloudybot turns retry --since TIME` answers what was not answered";
+            Finding::of(urgency, Subject::Agent, text, remedy).since(outage.opened_at)
+        })
+        .collect();
+    let asked_again = overview::asked_again(conn).await?;
+    if let Some(since) = asked_again.since {
+        let is_news = store::clock::now(conn).await? - since > NEWS_AFTER;
+        let turns = BoundedCount::of(asked_again.number).of_what("turn");
+        let text = format!("the agent has failed, and is asked again for {turns}");
+        let urgency = if is_news { Urgency::Now } else { Urgency::Note };
+        findings.push(Finding::of(urgency, Subject::Agent, text, "cloudybot check asks it now").since(since));
+    }
+    if findings.is_empty() {
+        findings.push(Finding::fine(Subject::Agent, "no turn waits for it to come back"));
+    }
+    Ok(findings)
+}
+
+/// Alerts by cause.
+fn alerts(open: &[Alert]) -> Vec<Finding> {
+    let mut by_cause: BTreeMap<&str, Vec<&Alert>> = BTreeMap::new();
+    for alert in open {
+        by_cause.entry(alert.cause.as_str()).or_default().push(alert);
+    }
+    if by_cause.is_empty() {
+        return vec![Finding::fine(Subject::Alerts, "none is open")];
+    }
+    by_cause
+        .into_iter()
+        .map(|(cause, alerts)| {
+            let (newest, number) = (alerts[0], alerts.len());
+            let urgency = if newest.cause == AlertCause::DoubleSend { Urgency::Now } else { Urgency::Soon };
+            let text = format!("{cause}, {number} open; {}: {}", newest.id, newest.detail);
+            let remedy = format!("mend it, then acknowledge alert {}", newest.id);
+            let since = alerts.iter().map(|alert| alert.opened_at).min();
+            Finding::of(urgency, Subject::Alerts, text, remedy).since(since)
+        })
+        .collect()
+}
+
+async fn slots(conn: &mut PgConnection) -> sqlx::Result<Vec<Finding>> {
+    let late = overview::late_slots(conn).await?;
+    let finding = |slot: overview::LateSlot| {
+        let text = format!("a slot of {} is still at work", slot.schedule);
+        let remedy = "`cloudybot schedules list` and `cloudybot status` tell what it waits for";
+        Finding::of(Urgency::Soon, Subject::Schedules, text, remedy).since(slot.fired_at)
+    };
+    Ok(late.into_iter().map(finding).collect())
+}
+
+async fn fetched(conn: &mut PgConnection) -> sqlx::Result<Finding> {
+    let until = overview::backfilled_until(conn).await?;
+    let Some(until) = until else { return Ok(Finding::fine(Subject::Backfill, "has not begun")) };
+    if store::clock::now(conn).await? - until <= backfill::TOLD_AFTER {
+        return Ok(Finding::fine(Subject::Backfill, "Twilio's list of messages has been read"));
+    }
+    let text = "messages whose webhook never came are not fetched; what is older than a day is lost";
+    Ok(Finding::of(
+        Urgency::Soon,
+        Subject::Backfill,
+        text,
+        "cloudybot check asks Twilio; cloudybot jobs list --kind upkeep",
+    )
+    .since(until))
+}
+
+async fn erasures(conn: &mut PgConnection) -> sqlx::Result<Option<Finding>> {
+    let late = overview::late_erasures(conn).await?;
+    let parts = BoundedCount::of(late.number);
+    Ok((!parts.is_none()).then(|| {
+        let text = format!("{} of erased people should be empty", parts.of_what("part"));
+        Finding::of(Urgency::Soon, Subject::Erasures, text, "cloudybot jobs list --kind erase_people")
+            .since(late.since)
+    }))
+}
+
+async fn moved_sender(conn: &mut PgConnection) -> sqlx::Result<Finding> {
+    let Some(moved) = store::changed_ids::undecided(conn).await? else {
+        return Ok(Finding::fine(Subject::WhatsappIds, "no move of the sender waits for a decision"));
+    };
+    let all = moved.held + moved.let_through;
+    let text = format!(
+        "the numbers of {all} linked people came with other WhatsApp ids ({} links are held back)",
+        moved.held
+    );
+    Ok(Finding::of(Urgency::Now, Subject::WhatsappIds, text, changed_ids::REMEDY).since(moved.since))
+}

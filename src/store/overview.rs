@@ -1,0 +1,121 @@
+//! What an operator is told first: how much is in doubt, undelivered, late or waiting. Each number is counted up to a limit, so that an answer takes as
+//! long with a million rows as with none.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use crate::agent_outages::AgentTrouble;
+use crate::chunks::ChunkState;
+use crate::cursors::Cursor;
+
+/// Rows that wait, and since when the oldest does.
+#[derive(Clone, Copy, Debug, PartialEq, sqlx::FromRow)]
+pub struct Waiting {
+    /// How many: 10,001 stands for more than 10,000.
+    pub number: i64,
+    /// The oldest of those that were counted; `None`: there is none.
+    pub since: Option<DateTime<Utc>>,
+}
+
+/// Sends in doubt whose deadline is past.
+pub async fn in_doubt(conn: &mut PgConnection) -> sqlx::Result<Waiting> {
+    sqlx::query_as(
+        "SELECT count(*) AS number, min(since) AS since
+         FROM (SELECT c.updated_at AS since FROM channel_chunks c
+               WHERE c.state IN ('sending', 'unknown') AND (c.state = 'unknown' OR c.deadline_at < now()) LIMIT 10001) AS found",
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// What became of messages that were planned within the last hour.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct SentLately {
+    /// How far they are.
+    pub state: ChunkState,
+    /// Twilio's, of those that failed.
+    pub error_code: Option<i32>,
+    /// How many.
+    pub number: i64,
+}
+
+/// What became of the messages of the last hour, of the newest 2,000 deliveries at most.
+pub async fn sent_lately(conn: &mut PgConnection) -> sqlx::Result<Vec<SentLately>> {
+    sqlx::query_as(
+        "SELECT c.state, CASE WHEN c.state = 'failed' THEN c.error_code END AS error_code, count(*) AS number
+         FROM (SELECT id, created_at FROM channel_deliveries ORDER BY id DESC LIMIT 2000) AS d JOIN channel_chunks c ON c.delivery_id = d.id
+         WHERE d.created_at > now() - interval '1 hour' AND c.state IN ('accepted', 'sent', 'delivered', 'read', 'failed', 'expired')
+         GROUP BY 1, 2 ORDER BY number DESC",
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// An agent that answers nobody.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct OpenOutage {
+    /// A gateway and an agent's name; of a user's own gateway also the conversation.
+    pub agent: String,
+    /// What was wrong at first.
+    pub trouble: AgentTrouble,
+    /// When the first turn had failed.
+    pub opened_at: DateTime<Utc>,
+    /// When the latest one had.
+    pub failed_at: DateTime<Utc>,
+}
+
+/// The outages that last, the longest first, 200 at most. One in which nothing has failed for a day had ended.
+pub async fn outages(conn: &mut PgConnection) -> sqlx::Result<Vec<OpenOutage>> {
+    sqlx::query_as(
+        "SELECT agent, trouble, opened_at, failed_at FROM channel_agent_outages
+         WHERE closed_at IS NULL AND failed_at > now() - interval '1 day' ORDER BY opened_at LIMIT 200",
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Turns whose call of the agent has failed and that are asked again.
+pub async fn asked_again(conn: &mut PgConnection) -> sqlx::Result<Waiting> {
+    sqlx::query_as(
+        "SELECT count(*) AS number, min(since) AS since
+         FROM (SELECT started_at AS since FROM channel_turns WHERE state = 'running' AND ask_again_at IS NOT NULL LIMIT 10001) AS found",
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// A slot that has been at work for long.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct LateSlot {
+    /// Of which schedule.
+    pub schedule: String,
+    /// When it was fired.
+    pub fired_at: DateTime<Utc>,
+}
+
+/// Slots that have been at work for more than an hour, the oldest first, 20 at most.
+pub async fn late_slots(conn: &mut PgConnection) -> sqlx::Result<Vec<LateSlot>> {
+    sqlx::query_as(
+        "SELECT schedule, fired_at FROM channel_slots WHERE state = 'open' AND fired_at < now() - interval '1 hour' ORDER BY fired_at LIMIT 20",
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Parts of erasures that should have been emptied an hour ago.
+pub async fn late_erasures(conn: &mut PgConnection) -> sqlx::Result<Waiting> {
+    sqlx::query_as(
+        "SELECT count(*) AS number, min(due_at) AS since
+         FROM (SELECT due_at FROM channel_erasures WHERE due_at < now() - interval '1 hour' LIMIT 10001) AS found",
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// How far Twilio's list of inbound messages has been read; `None`: never.
+pub async fn backfilled_until(conn: &mut PgConnection) -> sqlx::Result<Option<DateTime<Utc>>> {
+    sqlx::query_scalar("SELECT moment FROM channel_cursors WHERE name = $1")
+        .bind(Cursor::Backfill)
+        .fetch_optional(conn)
+        .await
+}
