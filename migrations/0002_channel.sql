@@ -422,8 +422,9 @@ CREATE TABLE channel_deliveries (
 CREATE INDEX channel_deliveries_of_address ON channel_deliveries (address_id, id);
 CREATE INDEX channel_deliveries_of_user ON channel_deliveries (user_id, id) WHERE user_id IS NOT NULL;
 CREATE INDEX channel_deliveries_open ON channel_deliveries (address_id) WHERE state = 'open';
--- What has waited longest is found where it stands, whatever waits behind it: the probe of a sender in trouble tries it, upkeep ends it.
-CREATE INDEX channel_deliveries_open_since ON channel_deliveries (created_at) WHERE state = 'open';
+-- Administrators look for what did not end well, by its state. What has waited longest is found here, too, whatever waits behind it: the probe of a sender
+-- in trouble tries it.
+CREATE INDEX channel_deliveries_unusual ON channel_deliveries (state, id) WHERE state NOT IN ('sent', 'delivered');
 CREATE INDEX channel_deliveries_waiting_until ON channel_deliveries (expires_at) WHERE state = 'waiting';
 CREATE INDEX channel_deliveries_waiting_for_time ON channel_deliveries (waits_until, id) WHERE state = 'waiting' AND NOT waits_for_inbound;
 CREATE INDEX channel_deliveries_link ON channel_deliveries (link_id) WHERE state = 'open';
@@ -461,6 +462,8 @@ CREATE TABLE channel_chunks (
 );
 -- Sends in doubt, which each round of the upkeep and an administrator look at.
 CREATE INDEX channel_chunks_in_doubt ON channel_chunks (id) WHERE state IN ('sending', 'unknown');
+-- Administrators look for what Twilio refused, by its code.
+CREATE INDEX channel_chunks_error ON channel_chunks (error_code, delivery_id) WHERE error_code IS NOT NULL;
 -- What has no final state is looked up in Twilio's list after a while, a few times.
 CREATE INDEX channel_chunks_unsettled ON channel_chunks (status_look_ups, accepted_at) WHERE state IN ('accepted', 'sent') AND sid IS NOT NULL;
 

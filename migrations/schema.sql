@@ -135,6 +135,7 @@ CREATE TABLE channel_chunks (
     UNIQUE (delivery_id, index),
     UNIQUE (sid)
 );
+CREATE INDEX channel_chunks_error ON channel_chunks USING btree (error_code, delivery_id) WHERE (error_code IS NOT NULL);
 CREATE INDEX channel_chunks_in_doubt ON channel_chunks USING btree (id) WHERE (state = ANY (ARRAY['sending'::text, 'unknown'::text]));
 CREATE INDEX channel_chunks_unsettled ON channel_chunks USING btree (status_look_ups, accepted_at) WHERE ((state = ANY (ARRAY['accepted'::text, 'sent'::text])) AND (sid IS NOT NULL));
 CREATE TRIGGER whatsapp_meter_state AFTER UPDATE OF state ON channel_chunks FOR EACH ROW WHEN (((new.metering IS NOT NULL) AND (old.state IS DISTINCT FROM new.state))) EXECUTE FUNCTION whatsapp_meter_state();
@@ -225,7 +226,7 @@ CREATE INDEX channel_deliveries_link ON channel_deliveries USING btree (link_id)
 CREATE INDEX channel_deliveries_of_address ON channel_deliveries USING btree (address_id, id);
 CREATE INDEX channel_deliveries_of_user ON channel_deliveries USING btree (user_id, id) WHERE (user_id IS NOT NULL);
 CREATE INDEX channel_deliveries_open ON channel_deliveries USING btree (address_id) WHERE (state = 'open'::text);
-CREATE INDEX channel_deliveries_open_since ON channel_deliveries USING btree (created_at) WHERE (state = 'open'::text);
+CREATE INDEX channel_deliveries_unusual ON channel_deliveries USING btree (state, id) WHERE (state <> ALL (ARRAY['sent'::text, 'delivered'::text]));
 CREATE INDEX channel_deliveries_waiting ON channel_deliveries USING btree (user_id, created_at) WHERE (state = 'waiting'::text);
 CREATE INDEX channel_deliveries_waiting_for_time ON channel_deliveries USING btree (waits_until, id) WHERE ((state = 'waiting'::text) AND (NOT waits_for_inbound));
 CREATE INDEX channel_deliveries_waiting_until ON channel_deliveries USING btree (expires_at) WHERE (state = 'waiting'::text);

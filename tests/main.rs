@@ -31,6 +31,7 @@ mod full_disk;
 mod gateways;
 mod hang_ups;
 mod identity;
+mod inspection;
 mod limits;
 mod long_list;
 mod markdown;

@@ -312,7 +312,7 @@ pub async fn due_at(conn: &mut PgConnection, unique_key: &str) -> sqlx::Result<O
         .await
 }
 
-/// Records what an administrator did, in the caller's transaction.
+/// Keeps what an administrator did. The caller's transaction has it together with the deed.
 pub async fn note(
     conn: &mut PgConnection,
     actor: &str,

@@ -99,6 +99,8 @@ pub mod inspection;
 pub mod job;
 /// States of jobs, for people.
 pub mod job_state;
+/// The jobs that were about something, for people.
+pub mod job_stories;
 /// Paused pools and kinds.
 pub mod pauses;
 /// Finds a pooler between us and the database.

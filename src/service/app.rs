@@ -85,11 +85,12 @@ impl Service {
             .as_ref()
             .map_or(Ok(config.twilio.account.api_base_url.clone()), |sandbox| sandbox.base_url().parse())?;
         let settings = Arc::new(settings(config, address, secret_keys(config, &handlers).await?));
+        let twilio = client(config, api_base_url)?;
         let app = App::new(Parts {
             pg: handlers.clone(),
             queue: queue.clone(),
             deployment: deployment(&handlers).await?,
-            twilio: client(config, api_base_url)?,
+            twilio: twilio.clone(),
             agent: config.agent.clone(),
             gateways: Gateways::new(config.agent_hosts.clone(), IDLE_TIMEOUT)?,
             settings: settings.clone(),
@@ -103,7 +104,7 @@ impl Service {
         let routes = Routes {
             webhooks: http::webhooks(receiver, keys.server.body_limit_bytes),
             health: http::health(health),
-            private: api(config, &database, settings.clone(), stop_serving.clone())?,
+            private: api(config, &database, settings.clone(), twilio, stop_serving.clone())?,
         };
         let every = keys.backfill.every;
         tokio::spawn(keep_up(queue.clone(), every, stop_serving.clone()));
@@ -181,6 +182,12 @@ async fn start_sandbox(config: &Config, service: SocketAddr) -> anyhow::Result<S
         seed: 1,
     };
     Ok(Sandbox::start(settings).await?)
+}
+
+/// The client for a command: it asks the sandbox of the service that runs, where there is one.
+pub(crate) fn client_of(config: &Config) -> anyhow::Result<TwilioClient> {
+    let sandbox = config.sandbox.then(|| format!("http://{}", config.keys.sandbox.listen).parse());
+    client(config, sandbox.transpose()?.unwrap_or_else(|| config.twilio.account.api_base_url.clone()))
 }
 
 fn client(config: &Config, api_base_url: Url) -> anyhow::Result<TwilioClient> {
@@ -262,6 +269,7 @@ fn api(
     config: &Config,
     database: &Database,
     settings: Arc<Settings>,
+    twilio: TwilioClient,
     stop: CancellationToken,
 ) -> serde_json::Result<Router> {
     let pg = database.pool(config.keys.database.api_connections, API_DATABASE_TIMEOUT);
@@ -272,6 +280,7 @@ fn api(
         queue: queue.clone(),
         settings: settings.clone(),
         agent: config.agent.clone(),
+        twilio,
         schedules: config.keys.schedules.directory.as_path().into(),
     };
     let product = Product { pg, queue, settings, threads };

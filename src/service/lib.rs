@@ -25,5 +25,4 @@ mod sender;
 mod serving;
 mod status;
 mod turn_retries;
-mod verdicts;
 mod zone_rules;

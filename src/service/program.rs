@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::Service;
 use crate::commands::command_line::{Command, CommandLine};
-use crate::commands::{chunks, jobs, keys, status, turns, users, workers};
+use crate::commands::{chunks, deliveries, jobs, keys, messages, status, turns, users, workers};
 use crate::config::{Config, Environment};
 use crate::database::Database;
 use crate::{log, schedules};
@@ -37,6 +37,9 @@ pub async fn run() -> anyhow::Result<ExitCode> {
         Command::Workers { json } => workers::run(&config, json).await,
         Command::Migrate => migrate(&config).await,
         Command::Schedules { command, json } => schedules::command::run(&config, command, json).await,
+        Command::Deliveries { command, json } => deliveries::run(&config, command, json).await,
+        Command::Messages { command, json } => messages::run(&config, command, json).await,
+        Command::Story { of, json } => messages::tell_story(&config, &of, json).await,
         Command::Turns { command, json } => turns::run(&config, command, json).await,
         Command::Chunks { command, json } => chunks::run(&config, command, json).await,
         Command::Users { command, json } => users::run(&config, command, json).await,

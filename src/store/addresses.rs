@@ -145,6 +145,14 @@ pub async fn lock(conn: &mut PgConnection, id: AddressId) -> sqlx::Result<Addres
     }
 }
 
+/// An address as it stands, without its lock.
+pub async fn get(conn: &mut PgConnection, id: AddressId) -> sqlx::Result<Address> {
+    sqlx::query_as("SELECT id, last_inbound_at FROM channel_addresses WHERE id = $1")
+        .bind(id)
+        .fetch_one(conn)
+        .await
+}
+
 /// Locks the address that the user of a conversation is linked to, as [`lock`] does; nothing where there is none.
 pub async fn lock_of_conversation(
     conn: &mut PgConnection,
@@ -175,6 +183,16 @@ pub async fn names(conn: &mut PgConnection, id: AddressId) -> sqlx::Result<Vec<N
         "SELECT alias, coalesce(canonical, alias) AS canonical FROM channel_address_aliases WHERE address_id = $1 ORDER BY last_seen_at DESC",
     )
     .bind(id)
+    .fetch_all(conn)
+    .await
+}
+
+/// The people who have a name of this canonical spelling.
+pub async fn by_canonical(conn: &mut PgConnection, canonical: &str) -> sqlx::Result<Vec<AddressId>> {
+    sqlx::query_scalar(
+        "SELECT DISTINCT address_id FROM channel_address_aliases WHERE coalesce(canonical, alias) = $1",
+    )
+    .bind(canonical)
     .fetch_all(conn)
     .await
 }

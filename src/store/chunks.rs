@@ -229,7 +229,7 @@ pub async fn longest_waiting(conn: &mut PgConnection) -> sqlx::Result<Option<Chu
                AND NOT EXISTS (SELECT FROM channel_chunks before WHERE before.delivery_id = d.id AND before.index < c.index AND before.state = 'sending')
              ORDER BY c.index LIMIT 1) AS next
          WHERE d.state = 'open' AND d.expires_at > now()
-         ORDER BY d.created_at LIMIT 1",
+         ORDER BY d.state, d.id LIMIT 1",
     )
     .fetch_optional(conn)
     .await

@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use crate::chunks::ChunkState;
+use crate::chunks::{ChunkForm, ChunkState};
+use crate::deliveries::Purpose;
 use crate::ids::{AddressId, ChunkId, DeliveryId};
 use crate::send_attempts::{self, SendOutcome};
 use crate::text_enum::text_enum;
@@ -17,14 +18,34 @@ pub struct Doubt {
     pub delivery_id: DeliveryId,
     /// Its place in the delivery, from 0.
     pub index: i32,
+    /// Parts behind it that wait.
+    pub waiting: i64,
     /// `Sending` or `Unknown`.
     pub state: ChunkState,
-    /// Attempts to send it.
-    pub attempt: i32,
+    /// What Twilio was given.
+    pub form: ChunkForm,
+    /// Why it is sent.
+    pub purpose: Purpose,
+    /// Whose; `None`: nobody's, or the user was erased.
+    pub user_id: Option<String>,
     /// The alias that the last attempt wrote to.
     pub sent_to: Option<String>,
+    /// What was sent; `None`: a template, or it was erased.
+    pub text: Option<String>,
+    /// The template that was sent.
+    pub content_sid: Option<String>,
     /// What is known.
     pub error_message: Option<String>,
+    /// Since when nobody knows: the beginning of the last attempt.
+    pub since: Option<DateTime<Utc>>,
+    /// The request of the last attempt is given up then.
+    pub deadline_at: Option<DateTime<Utc>>,
+    /// When a first list of Twilio's did not have it.
+    pub first_miss_at: Option<DateTime<Utc>>,
+    /// What is not sent by then is not sent any more.
+    pub expires_at: DateTime<Utc>,
+    /// The database's clock now.
+    pub now: DateTime<Utc>,
 }
 
 text_enum! {
@@ -74,12 +95,16 @@ pub async fn rivals(
     .await
 }
 
-/// Sends in doubt whose deadline is past, the oldest first, at most 200.
+/// Sends in doubt, the oldest first, at most 200: those that nobody knows about, and those whose deadline is past, since their process may have died.
 pub async fn open(conn: &mut PgConnection) -> sqlx::Result<Vec<Doubt>> {
     sqlx::query_as(
-        "SELECT c.id, c.delivery_id, c.index, c.state, c.attempt, c.sent_to, coalesce(c.error_message, a.error_message) AS error_message
-         FROM channel_chunks c LEFT JOIN channel_send_attempts a ON a.chunk_id = c.id AND a.attempt = c.attempt
-         WHERE c.state IN ('sending', 'unknown') AND (c.state = 'unknown' OR c.deadline_at < now()) ORDER BY c.id LIMIT 200",
+        "SELECT c.id, c.delivery_id, c.index, (SELECT count(*) FROM channel_chunks n WHERE n.delivery_id = c.delivery_id AND n.state = 'planned') AS waiting,
+                c.state, c.form, d.purpose, coalesce(d.user_id, t.user_id) AS user_id, c.sent_to, CASE WHEN c.form = 'text' THEN nullif(c.body, '') END AS text,
+                CASE WHEN c.form = 'template' THEN d.content_sid END AS content_sid, coalesce(c.error_message, a.error_message) AS error_message,
+                a.started_at AS since, c.deadline_at, a.first_miss_at, d.expires_at, clock_timestamp() AS now
+         FROM channel_chunks c JOIN channel_deliveries d ON d.id = c.delivery_id LEFT JOIN channel_conversations t ON t.id = d.conversation_id
+         LEFT JOIN channel_send_attempts a ON a.chunk_id = c.id AND a.attempt = c.attempt
+         WHERE c.state IN ('sending', 'unknown') AND (c.state = 'unknown' OR c.deadline_at < now() OR a.outcome = 'in_doubt') ORDER BY c.id LIMIT 200",
     )
     .fetch_all(conn)
     .await

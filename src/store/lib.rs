@@ -39,6 +39,10 @@ pub mod cursors;
 pub mod dashboard_messages;
 /// Logical outbound messages.
 pub mod deliveries;
+/// Deliveries for administrators.
+pub mod delivery_records;
+/// Which deliveries an administrator means.
+pub mod delivery_search;
 /// A name that tells this database from others.
 pub mod deployment;
 /// A conversation as its user sees it.
@@ -59,6 +63,8 @@ pub mod keys_in_use;
 pub mod links;
 /// Two rows that prove to be one person.
 pub mod merging;
+/// What people wrote, for administrators.
+pub mod message_records;
 /// What people wrote.
 pub mod messages;
 /// Makes the tables.

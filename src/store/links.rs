@@ -101,6 +101,29 @@ pub async fn proven_of_address(conn: &mut PgConnection, address_id: AddressId) -
     Ok(of_address(conn, address_id).await?.filter(|link| link.unproven_since.is_none()))
 }
 
+/// The phones that a user has or had.
+pub async fn addresses_of_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Vec<AddressId>> {
+    sqlx::query_scalar("SELECT DISTINCT address_id FROM channel_links WHERE user_id = $1")
+        .bind(user_id)
+        .fetch_all(conn)
+        .await
+}
+
+/// The user who has one of these phones, or had it last.
+pub async fn latest_user_of(
+    conn: &mut PgConnection,
+    address_ids: &[AddressId],
+) -> sqlx::Result<Option<String>> {
+    let links: Vec<(String, bool, Option<DateTime<Utc>>, LinkId)> = sqlx::query_as(
+        "SELECT user_id, ended_at IS NULL, ended_at, id FROM channel_links WHERE address_id = ANY ($1) AND user_id IS NOT NULL",
+    )
+    .bind(address_ids)
+    .fetch_all(conn)
+    .await?;
+    let latest = links.into_iter().max_by_key(|(_, holds, ended_at, id)| (*holds, *ended_at, *id));
+    Ok(latest.map(|(user_id, ..)| user_id))
+}
+
 /// The link of an address, which may be unproven.
 pub async fn of_address(conn: &mut PgConnection, address_id: AddressId) -> sqlx::Result<Option<Link>> {
     sqlx::query_as("SELECT id, user_id, address_id, linked_at, unproven_since FROM channel_links WHERE address_id = $1 AND ended_at IS NULL")

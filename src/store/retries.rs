@@ -151,6 +151,17 @@ pub async fn failed_in_outages(
     .await
 }
 
+/// A failed turn by its number; `None`: it has not failed, or there is none.
+pub async fn failed_turn(conn: &mut PgConnection, id: TurnId) -> sqlx::Result<Option<FailedTurn>> {
+    sqlx::query_as(
+        "SELECT t.id, t.conversation_id, c.user_id, t.finished_at FROM channel_turns t JOIN channel_conversations c ON c.id = t.conversation_id
+         WHERE t.id = $1 AND t.state = 'failed'",
+    )
+    .bind(id)
+    .fetch_optional(conn)
+    .await
+}
+
 /// The turn that answers a failed one's messages once more.
 pub async fn successor_of_turn(
     conn: &mut PgConnection,

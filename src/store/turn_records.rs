@@ -1,11 +1,12 @@
-//! Turns and messages for administrators: calls of the agent and their results, without anybody's words.
+//! Turns for administrators: calls of the agent and their results, without anybody's words.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
 use crate::apologies::NoApology;
-use crate::ids::{MessageId, TurnId};
-use crate::messages::{ChannelName, MessageOutcome};
+use crate::clock;
+use crate::ids::{ConversationId, MessageId, TurnId};
+use crate::messages::ChannelName;
 use crate::turns::TurnState;
 use crate::withheld::WithheldKind;
 
@@ -40,6 +41,10 @@ pub struct TurnRecord {
     pub told_at: Option<DateTime<Utc>>,
     /// Until when the agent is left alone, while the turn runs.
     pub ask_again_at: Option<DateTime<Utc>>,
+    /// The failed turn whose messages it answers.
+    pub retry_of: Option<TurnId>,
+    /// The turn that answers its messages once more.
+    pub retried_as: Option<TurnId>,
     /// The messages it answers.
     pub message_ids: Vec<MessageId>,
 }
@@ -63,35 +68,46 @@ pub struct CallRecord {
 
 /// Which of them; what is `None` does not narrow.
 #[derive(Clone, Debug)]
-pub struct RecordFilter<'a, S> {
-    /// This user's.
-    pub user_id: Option<&'a str>,
+pub struct RecordFilter<S> {
+    /// In this thread.
+    pub conversation: Option<ConversationId>,
     /// In this state.
     pub state: Option<S>,
+    /// Begun or received at this moment or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Begun or received before this moment.
+    pub until: Option<DateTime<Utc>>,
     /// Of a lower number.
     pub before: Option<i64>,
     /// So many at most.
     pub limit: i64,
 }
 
-/// How far a message is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MessageState {
-    /// It has no outcome.
-    Waiting,
-    /// It has this one.
-    Ended(MessageOutcome),
-}
-
 /// Turns, the newest first.
 pub async fn turns(
     conn: &mut PgConnection,
-    filter: &RecordFilter<'_, TurnState>,
+    filter: &RecordFilter<TurnState>,
 ) -> sqlx::Result<Vec<TurnRecord>> {
-    let ids = turn_ids(conn, filter).await?;
+    let range = NumberRange {
+        low: match filter.since {
+            Some(since) => first_turn_at(conn, since - AMISS).await?,
+            None => 0,
+        },
+        high: match filter.until {
+            Some(until) => first_turn_at(conn, until + AMISS).await?,
+            None => i64::MAX,
+        },
+    };
+    let ids = turn_ids(conn, filter, range).await?;
+    turns_by_id(conn, &ids).await
+}
+
+/// These turns, the newest first.
+pub async fn turns_by_id(conn: &mut PgConnection, ids: &[TurnId]) -> sqlx::Result<Vec<TurnRecord>> {
     sqlx::query_as(
         "SELECT t.id, c.user_id, t.channel, t.state, t.agent, s.schedule, t.started_at, t.finished_at, t.withheld, t.error, t.no_apology,
-                t.calls AS runs, t.told_at, CASE WHEN t.state = 'running' THEN t.ask_again_at END AS ask_again_at,
+                t.calls AS runs, t.told_at, CASE WHEN t.state = 'running' THEN t.ask_again_at END AS ask_again_at, t.retry_of,
+                (SELECT r.id FROM channel_turns r WHERE r.retry_of = t.id) AS retried_as,
                 ARRAY(SELECT m.id FROM channel_messages m WHERE m.turn_id = t.id ORDER BY m.id) AS message_ids
          FROM channel_turns t JOIN channel_conversations c ON c.id = t.conversation_id LEFT JOIN channel_slots s ON s.id = t.slot_id
          WHERE t.id = ANY ($1) ORDER BY t.id DESC",
@@ -101,58 +117,100 @@ pub async fn turns(
     .await
 }
 
+/// Rows are numbered in the order of their times, but for transactions side by side and a clock that is set: by so much a search by time is amiss.
+pub(crate) const AMISS: TimeDelta = TimeDelta::minutes(1);
+
+/// Numbers that may belong to the times that are asked for: from `low` on, below `high`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NumberRange {
+    pub(crate) low: i64,
+    pub(crate) high: i64,
+}
+
+/// The number of the first turn that began at a moment or later, by halves: turns are numbered in that order, and no index has their times.
+async fn first_turn_at(conn: &mut PgConnection, moment: DateTime<Utc>) -> sqlx::Result<i64> {
+    let first: Option<i64> = sqlx::query_scalar(
+        "WITH RECURSIVE search (low, high) AS (
+             SELECT (SELECT min(id) FROM channel_turns), (SELECT max(id) FROM channel_turns) + 1
+             UNION ALL
+             SELECT CASE WHEN p.started_at < $1 THEN p.id + 1 ELSE s.low END, CASE WHEN p.started_at < $1 THEN s.high ELSE s.low + (s.high - s.low) / 2 END
+             FROM search s LEFT JOIN LATERAL (
+                 SELECT id, started_at FROM channel_turns WHERE id >= s.low + (s.high - s.low) / 2 AND id < s.high ORDER BY id LIMIT 1) AS p ON TRUE
+             WHERE s.low < s.high)
+         SELECT low FROM search WHERE low >= high LIMIT 1",
+    )
+    .bind(moment)
+    .fetch_optional(conn)
+    .await?;
+    Ok(first.unwrap_or(0))
+}
+
 /// Which turns. Each filter has its own statement, which one index answers in order; with a combined statement
 /// Postgres reads the whole table for some filters.
 async fn turn_ids(
     conn: &mut PgConnection,
-    filter: &RecordFilter<'_, TurnState>,
+    filter: &RecordFilter<TurnState>,
+    range: NumberRange,
 ) -> sqlx::Result<Vec<TurnId>> {
-    let question = match (filter.user_id, filter.state) {
-        (None, None) => "SELECT id FROM channel_turns WHERE id < $1 ORDER BY id DESC LIMIT $2",
+    let question = match (filter.conversation, filter.state) {
+        (None, None) => {
+            "SELECT id FROM channel_turns WHERE id < $1 AND id >= $3 AND started_at >= $4 AND started_at < $5 ORDER BY id DESC LIMIT $2"
+        }
         // What ends as most do is found among the newest.
         (None, Some(TurnState::Replied)) => {
-            "SELECT id FROM channel_turns WHERE state = 'replied' AND id < $1 ORDER BY id DESC LIMIT $2"
+            "SELECT id FROM channel_turns WHERE state = 'replied' AND id < $1 AND id >= $3 AND started_at >= $4 AND started_at < $5 ORDER BY id DESC LIMIT $2"
         }
         (None, Some(TurnState::Running)) => {
-            "SELECT id FROM channel_turns WHERE state = 'running' AND id + 0 < $1 ORDER BY id + 0 DESC LIMIT $2"
+            "SELECT id FROM channel_turns WHERE state = 'running' AND id + 0 < $1 AND id + 0 >= $3 AND started_at >= $4 AND started_at < $5
+             ORDER BY id + 0 DESC LIMIT $2"
         }
         (None, Some(_)) => {
-            "SELECT id FROM channel_turns WHERE state = $3 AND state IN ('failed', 'silent') AND id < $1 ORDER BY id DESC LIMIT $2"
+            "SELECT id FROM channel_turns WHERE state = $6 AND state IN ('failed', 'silent') AND id < $1 AND id >= $3 AND started_at >= $4 AND started_at < $5
+             ORDER BY id DESC LIMIT $2"
         }
         (Some(_), None) => {
-            "SELECT id FROM channel_turns WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $3) AND id < $1
+            "SELECT id FROM channel_turns WHERE conversation_id = $6 AND id < $1 AND id >= $3 AND started_at >= $4 AND started_at < $5
              ORDER BY conversation_id DESC, id DESC LIMIT $2"
         }
         (Some(_), Some(TurnState::Replied)) => {
-            "SELECT id FROM channel_turns WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $3) AND state = 'replied' AND id < $1
+            "SELECT id FROM channel_turns WHERE conversation_id = $6 AND state = 'replied' AND id < $1 AND id >= $3 AND started_at >= $4 AND started_at < $5
              ORDER BY conversation_id DESC, id DESC LIMIT $2"
         }
         (Some(_), Some(TurnState::Running)) => {
-            "SELECT id FROM channel_turns WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $3) AND state = 'running' AND id + 0 < $1
+            "SELECT id FROM channel_turns WHERE conversation_id = $6 AND state = 'running' AND id + 0 < $1 AND id + 0 >= $3 AND started_at >= $4 AND started_at < $5
              ORDER BY id + 0 DESC LIMIT $2"
         }
         (Some(_), Some(_)) => {
-            "SELECT id FROM channel_turns WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $3)
-               AND state = $4 AND state IN ('failed', 'silent') AND id < $1 ORDER BY conversation_id DESC, state DESC, id DESC LIMIT $2"
+            "SELECT id FROM channel_turns WHERE conversation_id = $6 AND state = $7 AND state IN ('failed', 'silent') AND id < $1 AND id >= $3
+               AND started_at >= $4 AND started_at < $5 ORDER BY conversation_id DESC, state DESC, id DESC LIMIT $2"
         }
     };
     let state = filter.state.filter(|state| !matches!(state, TurnState::Replied | TurnState::Running));
-    ids(conn, question, filter, state.map(TurnState::as_str)).await
+    ids(conn, question, filter, range, state.map(TurnState::as_str)).await
 }
 
-/// Asks for ids; `$1` and `$2` are the page, then comes the user, then the state, as far as the question does not name them itself.
+/// Asks for ids; `$1` to `$5` are the page and the times, then comes the thread, then the state, as far as the question does not name them itself.
 async fn ids<S, I>(
     conn: &mut PgConnection,
     question: &'static str,
-    filter: &RecordFilter<'_, S>,
+    filter: &RecordFilter<S>,
+    range: NumberRange,
     state: Option<&str>,
 ) -> sqlx::Result<Vec<I>>
 where
     I: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
 {
-    let mut ids = sqlx::query_scalar(question).bind(filter.before.unwrap_or(i64::MAX)).bind(filter.limit);
-    for narrower in filter.user_id.iter().chain(&state) {
-        ids = ids.bind(*narrower);
+    let mut ids = sqlx::query_scalar(question)
+        .bind(filter.before.unwrap_or(i64::MAX).min(range.high))
+        .bind(filter.limit)
+        .bind(range.low)
+        .bind(filter.since.unwrap_or(DateTime::UNIX_EPOCH))
+        .bind(filter.until.unwrap_or(clock::FAR_OFF));
+    if let Some(conversation) = filter.conversation {
+        ids = ids.bind(conversation);
+    }
+    if let Some(state) = state {
+        ids = ids.bind(state);
     }
     ids.fetch_all(conn).await
 }
@@ -165,101 +223,4 @@ pub async fn calls(conn: &mut PgConnection, turn_ids: &[TurnId]) -> sqlx::Result
     .bind(turn_ids)
     .fetch_all(conn)
     .await
-}
-
-/// A message that somebody wrote.
-#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
-pub struct MessageRecord {
-    /// Its number.
-    pub id: MessageId,
-    /// Twilio's id, or the dashboard's.
-    pub sid: String,
-    /// Where it was written.
-    pub channel: ChannelName,
-    /// Whose conversation it is in; `None`: in none, or the user was erased.
-    pub user_id: Option<String>,
-    /// The phone as it was last spelled; `None`: written in the dashboard, or erased.
-    pub address: Option<String>,
-    /// When it reached us.
-    pub received_at: DateTime<Utc>,
-    /// Its webhook never came; Twilio's list had it.
-    pub backfilled: bool,
-    /// The turn that has it.
-    pub turn_id: Option<TurnId>,
-    /// How it ended; `None`: it has not.
-    pub outcome: Option<MessageOutcome>,
-    /// Why.
-    pub outcome_reason: Option<String>,
-}
-
-/// Messages, the newest first.
-pub async fn messages(
-    conn: &mut PgConnection,
-    filter: &RecordFilter<'_, MessageState>,
-) -> sqlx::Result<Vec<MessageRecord>> {
-    let ids = message_ids(conn, filter).await?;
-    sqlx::query_as(
-        "SELECT m.id, m.sid, m.channel, c.user_id,
-                (SELECT a.alias FROM channel_address_aliases a WHERE a.address_id = m.address_id ORDER BY a.last_seen_at DESC LIMIT 1) AS address,
-                m.received_at, m.backfilled, m.turn_id, m.outcome, m.outcome_reason
-         FROM channel_messages m LEFT JOIN channel_conversations c ON c.id = m.conversation_id
-         WHERE m.id = ANY ($1) ORDER BY m.id DESC",
-    )
-    .bind(ids)
-    .fetch_all(conn)
-    .await
-}
-
-/// How most messages end.
-const ANSWERED: MessageState = MessageState::Ended(MessageOutcome::Answered);
-
-/// Which messages; each filter has a statement of its own, as for turns. A message without an outcome is in no turn, or in one that runs.
-async fn message_ids(
-    conn: &mut PgConnection,
-    filter: &RecordFilter<'_, MessageState>,
-) -> sqlx::Result<Vec<MessageId>> {
-    let question = match (filter.user_id, filter.state) {
-        (None, None) => "SELECT id FROM channel_messages WHERE id < $1 ORDER BY id DESC LIMIT $2",
-        (None, Some(ANSWERED)) => {
-            "SELECT id FROM channel_messages WHERE outcome = 'answered' AND id < $1 ORDER BY id DESC LIMIT $2"
-        }
-        (None, Some(MessageState::Waiting)) => {
-            "SELECT id FROM (
-                 SELECT id FROM channel_messages WHERE turn_id IS NULL AND outcome IS NULL
-                 UNION ALL
-                 SELECT m.id FROM channel_turns t CROSS JOIN LATERAL (SELECT id, outcome FROM channel_messages WHERE turn_id = t.id OFFSET 0) AS m
-                 WHERE t.state = 'running' AND m.outcome IS NULL) AS waiting
-             WHERE id < $1 ORDER BY id DESC LIMIT $2"
-        }
-        (None, Some(_)) => {
-            "SELECT id FROM channel_messages WHERE outcome = $3 AND outcome <> 'answered' AND id < $1 ORDER BY id DESC LIMIT $2"
-        }
-        (Some(_), None) => {
-            "SELECT id FROM channel_messages WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $3) AND id < $1
-             ORDER BY conversation_id DESC, id DESC LIMIT $2"
-        }
-        (Some(_), Some(ANSWERED)) => {
-            "SELECT id FROM channel_messages WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $3) AND outcome = 'answered'
-               AND id < $1 ORDER BY conversation_id DESC, id DESC LIMIT $2"
-        }
-        (Some(_), Some(MessageState::Waiting)) => {
-            "SELECT id FROM (
-                 SELECT id FROM channel_messages
-                 WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $3) AND turn_id IS NULL AND outcome IS NULL
-                 UNION ALL
-                 SELECT m.id FROM channel_turns t CROSS JOIN LATERAL (SELECT id, outcome FROM channel_messages WHERE turn_id = t.id OFFSET 0) AS m
-                 WHERE t.conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $3) AND t.state = 'running' AND m.outcome IS NULL
-             ) AS waiting
-             WHERE id < $1 ORDER BY id DESC LIMIT $2"
-        }
-        (Some(_), Some(_)) => {
-            "SELECT id FROM channel_messages WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $3)
-               AND outcome = $4 AND outcome <> 'answered' AND id < $1 ORDER BY conversation_id DESC, outcome DESC, id DESC LIMIT $2"
-        }
-    };
-    let outcome = match filter.state {
-        None | Some(ANSWERED | MessageState::Waiting) => None,
-        Some(MessageState::Ended(outcome)) => Some(outcome.as_str()),
-    };
-    ids(conn, question, filter, outcome).await
 }

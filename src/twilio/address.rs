@@ -88,6 +88,24 @@ pub fn sender(number: &str) -> Option<String> {
     valid.then(|| format!("whatsapp:+{digits}"))
 }
 
+/// An address as a person writes it, `+1 (500) 555-0100`, `0015005550100`, `whatsapp:+1500…` or an opaque id `US.…`, as Twilio spells it.
+///
+/// `None`: it is neither a number with its country's code nor an opaque id.
+#[must_use]
+pub fn as_written(text: &str) -> Option<String> {
+    let bare = text.trim();
+    let bare = bare.strip_prefix("whatsapp:").unwrap_or(bare);
+    if let Some((country, id)) = bare.split_once('.')
+        && country.len() == 2
+        && country.bytes().all(|b| b.is_ascii_alphabetic())
+        && !id.is_empty()
+    {
+        return Some(format!("whatsapp:{}.{id}", country.to_ascii_uppercase()));
+    }
+    let digits: String = bare.chars().filter(|c| !" -.()/\u{a0}".contains(*c)).collect();
+    sender(digits.strip_prefix("00").unwrap_or(&digits))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +145,19 @@ mod tests {
         assert!(is_another_person("whatsapp:US.a", "whatsapp:US.b"));
         for same in [number, "whatsapp:+525512345678", "whatsapp:MX.a", ""] {
             assert!(!is_another_person(number, same), "{same}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_understood_however_a_person_writes_it() {
+        for written in
+            ["+1 (500) 555-0100", "0015005550100", " whatsapp:+15005550100", "15005550100", "+1.500.555.0100"]
+        {
+            assert_eq!(as_written(written).as_deref(), Some("whatsapp:+15005550100"), "{written}");
+        }
+        assert_eq!(as_written("us.Ab1").as_deref(), Some("whatsapp:US.Ab1"));
+        for wrong in ["", "alice", "0500 5550100", "+1500x", "US."] {
+            assert_eq!(as_written(wrong), None, "{wrong}");
         }
     }
 

@@ -74,6 +74,12 @@ pub fn class_of(code: i32) -> Option<ErrorClass> {
     TABLE.iter().find(|(_, codes)| codes.contains(&code)).map(|(class, _)| *class)
 }
 
+/// Every code with a meaning of its own.
+#[cfg(test)]
+pub(crate) fn codes() -> impl Iterator<Item = i32> {
+    TABLE.iter().flat_map(|(_, codes)| codes.iter().copied())
+}
+
 /// The class of an HTTP answer that is no success. Where the code is unknown or absent, the status decides: 429 was not processed, a
 /// 5xx may have been, and so may what a proxy gave up on (408); a redirect and the like come of a wrong base URL; anything else was
 /// refused for what it says.

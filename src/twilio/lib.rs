@@ -9,6 +9,8 @@ pub mod address;
 pub mod client;
 /// What Twilio's error codes mean.
 pub mod errors;
+/// Twilio's error codes in words.
+pub mod explanations;
 /// The webhook of an inbound message.
 pub mod inbound;
 /// Twilio's lists, entry by entry.

@@ -72,6 +72,20 @@ impl UnverifiedRequest {
 }
 
 impl VerifiedForm {
+    /// A form that was verified when it came, as [`Self::to_json`] kept it.
+    #[must_use]
+    pub fn of_kept(params: &Value) -> Self {
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let mut pairs = Vec::new();
+        for (name, value) in params.as_object().into_iter().flatten() {
+            match value {
+                Value::Array(values) => pairs.extend(values.iter().map(|value| (name.clone(), text(value)))),
+                value => pairs.push((name.clone(), text(value))),
+            }
+        }
+        Self { pairs }
+    }
+
     /// The value of a parameter; the first, should it repeat.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {

@@ -13,3 +13,17 @@ pub mod processes;
 pub mod status;
 /// Looking for users.
 pub mod users;
+/// What left, and what did not.
+pub mod deliveries;
+/// What became of what was said, in short.
+pub mod fate;
+/// Sends of which nobody knows whether they arrived.
+pub mod in_doubt;
+/// What people wrote.
+pub mod messages;
+/// Whom an administrator means.
+pub mod people;
+/// What happened with a message.
+pub mod story;
+/// Runs of the agent.
+pub mod turns;

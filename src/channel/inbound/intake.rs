@@ -64,6 +64,27 @@ pub async fn take_in(
     if let Some(user) = waiting_user {
         tx.enqueue(plan_waiting_job(user, address_id)).await?;
     }
+    obey(tx, settings, message, Stored { id, address_id, written_at }).await?;
+    Ok(TakenIn::New(id))
+}
+
+/// A message that has its row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stored {
+    pub id: MessageId,
+    /// Who wrote it; the caller holds the lock.
+    pub address_id: AddressId,
+    pub written_at: DateTime<Utc>,
+}
+
+/// Obeys a keyword, or enqueues the job that decides about the message. A keyword that is older than the latest changes nothing.
+pub(super) async fn obey(
+    tx: &mut Transaction,
+    settings: &Settings,
+    message: &InboundMessage,
+    stored: Stored,
+) -> Result<(), WriteError> {
+    let Stored { id, address_id, written_at } = stored;
     // Where the account's own opt-out handling is on, Twilio has understood the word, perhaps in another language, and has answered it.
     let answered = message.opt_out_type.is_some();
     let command = match (&message.opt_out_type, PersonCommand::of(message, &settings.whatsapp)) {
@@ -72,14 +93,14 @@ pub async fn take_in(
         (Some(OptOutType::Start), _) => PersonCommand::Start,
         (Some(OptOutType::Help), _) => {
             store::messages::end(tx, id, MessageOutcome::Keyword, "Twilio answered it as HELP").await?;
-            return Ok(TakenIn::New(id));
+            return Ok(());
         }
         // What the word said is not known, so our own list decides; without a keyword of ours, Twilio's answer was the answer.
         (Some(OptOutType::Other(_)), command @ (PersonCommand::Stop(_) | PersonCommand::Start)) => command,
         (Some(OptOutType::Other(understood)), _) => {
             let reason = format!("Twilio answered it as {understood}");
             store::messages::end(tx, id, MessageOutcome::Keyword, &reason).await?;
-            return Ok(TakenIn::New(id));
+            return Ok(());
         }
         (None, command) => command,
     };
@@ -88,18 +109,18 @@ pub async fn take_in(
     let lane = match command {
         PersonCommand::Stop(word) => {
             keywords::stop(tx, settings, written, word).await?;
-            return Ok(TakenIn::New(id));
+            return Ok(());
         }
         PersonCommand::Start => {
             keywords::start(tx, settings, written).await?;
-            return Ok(TakenIn::New(id));
+            return Ok(());
         }
         // Whoever wants the browser stopped does not wait behind what moderation still looks at.
         PersonCommand::EndBrowserSession => lanes::browser(address_id),
         PersonCommand::Claim(_) | PersonCommand::Text => lanes::inbound(address_id),
     };
     tx.enqueue(NewJob::of(&ReceiveMessage { message: id }).lane(lane)).await?;
-    Ok(TakenIn::New(id))
+    Ok(())
 }
 
 /// The names of who wrote a message, the one to write to first: a number with the opaque id beside it if there is one, or an opaque id.

@@ -20,3 +20,5 @@ mod keywords;
 pub mod limits;
 /// What may be said to the agent.
 pub mod moderation;
+/// A stored webhook that is taken in anew.
+pub(crate) mod replay;

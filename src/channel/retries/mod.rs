@@ -5,10 +5,14 @@
 
 /// A chunk that was not sent.
 mod chunks;
+/// A delivery that was not sent as a whole, by its own id.
+pub mod deliveries;
 /// What was to be said at a slot.
 mod duties;
 /// A message that nobody decided about, or that was not answered.
 mod messages;
+/// A message that has neither an outcome nor a job.
+pub mod replays;
 /// Turns that failed in an outage of their agent.
 pub mod turns;
 

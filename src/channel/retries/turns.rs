@@ -4,6 +4,7 @@ use queue::connections::Connections;
 use queue::job::Job as _;
 use queue::transaction::Transaction;
 use queue::{Queue, dead_jobs};
+use store::ids::TurnId;
 use store::retries::{self, FailedTurn};
 use store::turns::TurnState;
 
@@ -20,6 +21,25 @@ pub struct Wish<'a> {
     pub actor: &'a str,
     /// To find out what would come of it: nothing is kept.
     pub is_dry: bool,
+}
+
+/// Has the messages of one failed turn answered once more. `None`: there is no such turn.
+pub async fn retry_one(
+    queue: &Queue,
+    pg: &Connections,
+    settings: &Settings,
+    id: TurnId,
+    wish: Wish<'_>,
+) -> Result<Option<Answered>> {
+    let (turn, failed) = {
+        let mut conn = pg.acquire().await?;
+        (store::turns::get(&mut conn, id).await?, retries::failed_turn(&mut conn, id).await?)
+    };
+    match (turn, failed) {
+        (None, _) => Ok(None),
+        (Some(turn), None) => refused(format!("it has not failed: it is {}", turn.state)).map(Some),
+        (Some(_), Some(failed)) => answer_again(queue, pg, settings, &failed, wish).await.map(Some),
+    }
 }
 
 /// Enqueues the answer to a failed turn's messages, behind those that were enqueued before in its conversation. The dead jobs that it was about go to the

@@ -1,23 +1,30 @@
 //! `cloudybot chunks …`: sends of which nobody knows whether they arrived, for an administrator at a terminal.
 
-use channel::outbound::in_doubt;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use channel::administration;
+use channel::administration::in_doubt::InDoubt;
+use channel::outbound::in_doubt;
 use clap::{Subcommand, ValueEnum};
 use queue::Queue;
 use store::ids::ChunkId;
 use store::in_doubt::AdminVerdict;
 
-use super::output::{UNANSWERED, actor, print};
+use super::output::{UNANSWERED, actor, moment, print};
+use crate::app;
 use crate::config::Config;
 use crate::database::Database;
-use crate::verdicts;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ChunksCommand {
-    /// Sends in doubt, the oldest first
-    InDoubt,
+    /// Sends in doubt, the oldest first: to whom, what, what has been tried, and what each verdict would do
+    InDoubt {
+        /// Also ask Twilio's list about each of them, at this moment; it changes no state
+        #[arg(long)]
+        ask_twilio: bool,
+    },
     /// Say what became of a send in doubt
     Verdict {
         /// The chunk's number
@@ -40,23 +47,21 @@ pub(crate) async fn run(config: &Config, command: ChunksCommand, as_json: bool) 
     let database = Database::open_answering(config).await?;
     let pg = database.pool(2, Duration::from_secs(10));
     match command {
-        ChunksCommand::InDoubt => {
-            let chunks = verdicts::in_doubt(&mut *pg.acquire().await.context(UNANSWERED)?).await?;
+        ChunksCommand::InDoubt { ask_twilio } => {
+            let settings =
+                app::settings(config, config.keys.server.listen, app::secret_keys(config, &pg).await?);
+            let mut chunks =
+                administration::in_doubt::list(&mut *pg.acquire().await.context(UNANSWERED)?, &settings)
+                    .await?;
+            if ask_twilio {
+                let twilio = app::client_of(config)?;
+                administration::in_doubt::ask_twilio(&twilio, &pg, &settings, &mut chunks).await?;
+            }
             print(as_json, &chunks, || {
                 if chunks.is_empty() {
-                    return "nothing is in doubt
-"
-                    .to_owned();
+                    return "nothing is in doubt\n".to_owned();
                 }
-                chunks
-                    .iter()
-                    .map(|chunk| {
-                        format!(
-                            "{chunk}
-"
-                        )
-                    })
-                    .collect()
+                chunks.iter().map(block).collect()
             })?;
         }
         ChunksCommand::Verdict { chunk, verdict } => {
@@ -73,13 +78,46 @@ pub(crate) async fn run(config: &Config, command: ChunksCommand, as_json: bool) 
                 })?;
             queue.flush_notifications().await;
             let answer = serde_json::json!({ "chunk": chunk, "delivery": state });
-            print(as_json, &answer, || {
-                format!(
-                    "chunk {chunk}: noted; its delivery is {state}
-"
-                )
-            })?;
+            print(as_json, &answer, || format!("chunk {chunk}: noted; its delivery is {state}\n"))?;
         }
     }
     Ok(())
+}
+
+fn block(doubt: &InDoubt) -> String {
+    let mut text = format!(
+        "chunk {}: {}, part {} of {} {}\n",
+        doubt.chunk,
+        doubt.state,
+        doubt.index + 1,
+        doubt.purpose,
+        doubt.delivery
+    );
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "  {name:<14} {value}");
+    };
+    line("user", doubt.user.as_deref().unwrap_or("-"));
+    line("number", doubt.number.as_deref().unwrap_or("-"));
+    line("text", doubt.text.as_deref().or(doubt.template.as_deref()).unwrap_or("-"));
+    line("since", &doubt.since.map_or_else(|| "-".to_owned(), moment));
+    line("until", &doubt.until.map_or_else(|| "a person or a callback decides".to_owned(), moment));
+    line("reason", doubt.reason.as_deref().unwrap_or("its process died while it was being sent"));
+    for attempt in &doubt.send_attempts {
+        let outcome = attempt.outcome.map_or("no answer", |outcome| outcome.as_str());
+        line("attempt", &format!("{} at {}: {outcome}", attempt.attempt, moment(attempt.started_at)));
+    }
+    for tried in &doubt.tried {
+        line("tried", tried);
+    }
+    if let Some(twilio) = &doubt.twilio {
+        line("Twilio", &twilio.says);
+        for candidate in &twilio.candidates {
+            let at = candidate.created_at.map_or_else(|| "-".to_owned(), moment);
+            let sid = candidate.sid.as_deref().unwrap_or("-");
+            line("", &format!("{sid} {} at {at}: {}", candidate.status, candidate.fits));
+        }
+    }
+    line("if arrived", &doubt.verdicts.arrived);
+    line("if send-again", &doubt.verdicts.send_again);
+    text
 }

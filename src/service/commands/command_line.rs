@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::chunks::ChunksCommand;
+use super::deliveries::DeliveriesCommand;
 use super::jobs::JobsCommand;
 use super::keys::KeysCommand;
+use super::messages::MessagesCommand;
 use super::turns::TurnsCommand;
 use super::users::UsersCommand;
 use crate::schedules::command::SchedulesCommand;
@@ -85,7 +87,31 @@ pub(crate) enum Command {
         #[arg(long, global = true)]
         json: bool,
     },
-    /// Have answered after all what the agent did not answer
+    /// See what left and what did not, and send it anew
+    Deliveries {
+        #[command(subcommand)]
+        command: DeliveriesCommand,
+        /// JSON for a program instead of a table
+        #[arg(long, global = true)]
+        json: bool,
+    },
+    /// See what people wrote and what became of it
+    Messages {
+        #[command(subcommand)]
+        command: MessagesCommand,
+        /// JSON for a program instead of a table
+        #[arg(long, global = true)]
+        json: bool,
+    },
+    /// Tell what happened, from the webhook to Twilio's last word about the answer, and why somebody got nothing
+    Story {
+        /// A message's number or SID, a delivery's id or its SID, turn:12 or chunk:12
+        of: String,
+        /// JSON for a program instead of lines
+        #[arg(long)]
+        json: bool,
+    },
+    /// See the agent's runs, and have answered after all what it did not answer
     Turns {
         #[command(subcommand)]
         command: TurnsCommand,

@@ -7,12 +7,16 @@ pub(crate) mod command_line;
 mod chosen_jobs;
 /// `cloudybot chunks`.
 pub(crate) mod chunks;
+/// `cloudybot deliveries`.
+pub(crate) mod deliveries;
 /// `cloudybot jobs`.
 pub(crate) mod jobs;
 /// `cloudybot keys`.
 pub(crate) mod keys;
 /// JSON in the order of its struct.
 pub(crate) mod ordered;
+/// `cloudybot messages` and `cloudybot story`.
+pub(crate) mod messages;
 /// How answers are written.
 pub(crate) mod output;
 /// `cloudybot status` and `cloudybot check`.

@@ -1,14 +1,19 @@
-//! `cloudybot turns …`: what people asked while their agent answered nobody, for an administrator at a terminal.
+//! `cloudybot turns …`: the agent's runs, and what people asked while their agent answered nobody, for an administrator at a terminal.
 
 use std::time::Duration;
 
 use anyhow::Context as _;
+use channel::administration::turns::{self, TurnFilter, TurnView};
+use channel::retries;
 use channel::retries::turns::Wish;
 use chrono::{DateTime, Utc};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use queue::Queue;
+use store::ids::TurnId;
+use store::turns::TurnState;
 
-use super::output::{UNANSWERED, actor, print};
+use super::deliveries::{next, tell};
+use super::output::{UNANSWERED, actor, moment, print, print_lines, table};
 use crate::app;
 use crate::config::Config;
 use crate::database::Database;
@@ -16,11 +21,21 @@ use crate::turn_retries::{self, ChosenTurns, RetriedTurns};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TurnsCommand {
-    /// Answer after all what an agent did not answer in an outage: each question once, in each conversation in order
+    /// The agent's newest runs, and what became of the replies
+    List(TurnArgs),
+    /// One run of the agent with its calls
+    Show {
+        /// The turn's number
+        id: i64,
+    },
+    /// Answer after all what an agent did not answer in an outage: each question once, in each conversation in order. Or one failed turn
     Retry {
+        /// One turn, by its number
+        #[arg(conflicts_with_all = ["since", "dry_run"], required_unless_present = "since")]
+        id: Option<i64>,
         /// Turns that failed at this moment or later, 2026-11-29T12:00:00Z
         #[arg(long, value_name = "TIME")]
-        since: DateTime<Utc>,
+        since: Option<DateTime<Utc>>,
         /// Only say what would be done
         #[arg(long)]
         dry_run: bool,
@@ -30,12 +45,111 @@ pub(crate) enum TurnsCommand {
     },
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct TurnArgs {
+    /// Of this user
+    #[arg(long)]
+    user: Option<String>,
+    /// Of the user who has this number, in any spelling with its country's code, or had it last
+    #[arg(long, conflicts_with = "user")]
+    number: Option<String>,
+    /// running, replied, silent or failed
+    #[arg(long)]
+    state: Option<TurnState>,
+    /// Begun at this moment or later, 2026-11-29T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<DateTime<Utc>>,
+    /// Begun before this moment
+    #[arg(long, value_name = "TIME")]
+    until: Option<DateTime<Utc>>,
+    /// Of a lower number than this; the next page of a list
+    #[arg(long, value_name = "TURN")]
+    before: Option<i64>,
+    /// How many at most
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=500))]
+    limit: i64,
+}
+
 /// Does what was asked; prints a table, or JSON for a program.
 pub(crate) async fn run(config: &Config, command: TurnsCommand, as_json: bool) -> anyhow::Result<()> {
-    let TurnsCommand::Retry { since, dry_run, force } = command;
-    if !dry_run && !force {
-        config.agent.check().await.context("the agent takes no turns yet; --force asks it all the same")?;
+    match command {
+        TurnsCommand::List(args) => list(config, args, as_json).await,
+        TurnsCommand::Show { id } => show(config, TurnId(id), as_json).await,
+        TurnsCommand::Retry { id: Some(id), force, .. } => {
+            check(config, force).await?;
+            retry_one(config, TurnId(id), as_json).await
+        }
+        TurnsCommand::Retry { since, dry_run, force, .. } => {
+            check(config, dry_run || force).await?;
+            let since = since.context("say which: a turn's number, or --since")?;
+            retry_all(config, since, dry_run, as_json).await
+        }
     }
+}
+
+async fn check(config: &Config, force: bool) -> anyhow::Result<()> {
+    if force {
+        return Ok(());
+    }
+    config.agent.check().await.context("the agent takes no turns yet; --force asks it all the same")
+}
+
+async fn list(config: &Config, args: TurnArgs, as_json: bool) -> anyhow::Result<()> {
+    let TurnArgs { user, number, state, since, until, before, limit } = args;
+    let filter = TurnFilter { user, number, state, since, until, before };
+    let database = Database::open_answering(config).await?;
+    let pg = database.pool(2, Duration::from_secs(10));
+    let list = turns::list(&mut *pg.acquire().await.context(UNANSWERED)?, &filter, limit).await?;
+    print(as_json, &list, || {
+        let text = table(&HEAD, list.turns.iter().map(row));
+        text + &next(list.next.map(|id| id.to_string()), list.turns.len(), limit)
+    })
+}
+
+const HEAD: [&str; 8] = ["TURN", "BEGAN", "USER", "STATE", "CALLS", "TOOK", "ANSWER", "ERROR"];
+
+fn row(turn: &TurnView) -> Vec<String> {
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let answer = turn.delivery.as_ref().map(|delivery| match &delivery.error {
+        Some(error) => format!("{} ({})", delivery.state, error.code),
+        None => delivery.state.to_string(),
+    });
+    vec![
+        turn.id.to_string(),
+        moment(turn.started_at),
+        or_dash(turn.user.clone()),
+        turn.state.to_string(),
+        turn.runs.to_string(),
+        or_dash(turn.latency_ms.map(|ms| format!("{ms} ms"))),
+        or_dash(answer),
+        or_dash(turn.error.clone()),
+    ]
+}
+
+async fn show(config: &Config, id: TurnId, as_json: bool) -> anyhow::Result<()> {
+    let database = Database::open_answering(config).await?;
+    let pg = database.pool(2, Duration::from_secs(10));
+    let shown = turns::show(&mut *pg.acquire().await.context(UNANSWERED)?, id).await.context(UNANSWERED)?;
+    print_lines(as_json, &shown.with_context(|| format!("there is no turn {id}"))?)
+}
+
+async fn retry_one(config: &Config, id: TurnId, as_json: bool) -> anyhow::Result<()> {
+    let database = Database::open_answering(config).await?;
+    let pg = database.pool(2, Duration::from_secs(10));
+    let settings = app::settings(config, config.keys.server.listen, app::secret_keys(config, &pg).await?);
+    let queue = Queue::open(pg.clone(), config.keys.queue.clone());
+    let wish = Wish { actor: &actor(), is_dry: false };
+    let answered = retries::turns::retry_one(&queue, &pg, &settings, id, wish).await?;
+    queue.flush_notifications().await;
+    tell(as_json, answered.with_context(|| format!("there is no turn {id}"))?)
+}
+
+async fn retry_all(
+    config: &Config,
+    since: DateTime<Utc>,
+    dry_run: bool,
+    as_json: bool,
+) -> anyhow::Result<()> {
     let database = Database::open_answering(config).await?;
     let pg = database.pool(2, Duration::from_secs(10));
     let settings = app::settings(config, config.keys.server.listen, app::secret_keys(config, &pg).await?);

@@ -4,6 +4,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use channel::administration::pauses::PauseError;
 use channel::administration::users::UserSearchError;
+use channel::administration::deliveries::ListError;
 use channel::schedules::firing::FireError;
 use channel::write_error::WriteError;
 use queue::enqueue::EnqueueError;
@@ -181,6 +182,15 @@ impl From<UserSearchError> for Problem {
         match error {
             UserSearchError::Several | UserSearchError::Phone(_) => Self::invalid(error.to_string()),
             UserSearchError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<ListError> for Problem {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::Person(error) => Self::invalid(error.to_string()),
+            ListError::Database(error) => error.into(),
         }
     }
 }

@@ -12,6 +12,7 @@ mod erasures;
 mod identity;
 mod literals;
 mod migrating;
+mod pages;
 mod plans;
 mod proofs;
 mod races;

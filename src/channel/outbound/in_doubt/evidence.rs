@@ -50,6 +50,48 @@ pub(super) enum ListVerdict {
     Unproven(&'static str),
 }
 
+/// A message of Twilio's list that is the chunk, or may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Twilio's id; `None`: it cannot be read.
+    pub sid: Option<String>,
+    /// What became of it, in Twilio's word.
+    pub status: String,
+    /// When Twilio took it in.
+    pub created_at: Option<DateTime<Utc>>,
+    /// How it fits.
+    pub fits: &'static str,
+}
+
+/// The messages of a list that are the chunk, or may be, each once.
+pub(super) fn candidates(sought: &Sought<'_>, listed: &[Entry], owned: &HashSet<String>) -> Vec<Candidate> {
+    let shows_bodies = shows_bodies(listed);
+    let mut candidates: Vec<Candidate> = Vec::new();
+    for entry in listed {
+        let fits = match weigh(sought, entry, owned, shows_bodies) {
+            Weight::Other => continue,
+            Weight::Exact(..) => "it has the same words, to the same person, in the same time",
+            Weight::ByTime(..) => "it went to the same person in the same time; its words cannot be compared",
+            Weight::Unclear(reason) => reason,
+        };
+        let candidate = match entry {
+            Ok(message) => Candidate {
+                sid: Some(message.sid.clone()),
+                status: message.status.clone(),
+                created_at: message.created_at,
+                fits,
+            },
+            Err(unusable) => {
+                Candidate { sid: unusable.sid.clone(), status: String::new(), created_at: None, fits }
+            }
+        };
+        if !candidates.contains(&candidate) {
+            candidates.push(candidate);
+        }
+    }
+    candidates
+}
+
 /// What an entry may be.
 enum Weight<'a> {
     /// Certainly not the chunk.
@@ -63,16 +105,13 @@ enum Weight<'a> {
 }
 
 /// Judges a list. `owned`: the SIDs of other chunks.
-pub(crate) fn judge(
+pub(super) fn judge(
     sought: &Sought<'_>,
     listed: &[Entry],
     owned: &HashSet<String>,
     rivals: &[Rival],
 ) -> ListVerdict {
-    let shows_bodies = listed
-        .iter()
-        .flatten()
-        .any(|message| !message.is_inbound() && message.media == 0 && !message.body.is_empty());
+    let shows_bodies = shows_bodies(listed);
     let mut exact = Vec::new();
     let mut by_time: Vec<(&ListedMessage, DateTime<Utc>)> = Vec::new();
     let mut unclear = None;
@@ -104,6 +143,14 @@ pub(crate) fn judge(
         [_] => ListVerdict::Unproven("the one message that fits may be another chunk's in doubt"),
         _ => ListVerdict::Unproven("several messages fit, and nothing tells them apart"),
     }
+}
+
+/// Whether the account's lists have texts: its redaction may remove them.
+fn shows_bodies(listed: &[Entry]) -> bool {
+    listed
+        .iter()
+        .flatten()
+        .any(|message| !message.is_inbound() && message.media == 0 && !message.body.is_empty())
 }
 
 fn weigh<'a>(

@@ -5,7 +5,7 @@
 //! can prove is left to a callback or a person.
 
 /// What Twilio's list says of a send in doubt.
-mod evidence;
+pub mod evidence;
 
 use std::time::Duration;
 
@@ -22,11 +22,11 @@ use store::ids::ChunkId;
 use store::in_doubt::AdminVerdict;
 use store::send_attempts::Unsent;
 use twilio::address::spellings;
-use twilio::client::LookupError;
+use twilio::client::{LookupError, TwilioClient};
 use twilio::listed::Entry;
 use twilio::message_list::ListFilter;
 
-use self::evidence::{ListVerdict, Rival, Sought};
+use self::evidence::{Candidate, ListVerdict, Rival, Sought};
 use crate::alerts;
 use crate::app::{App, Settings};
 use crate::lanes;
@@ -169,9 +169,39 @@ async fn find(
     started_at: DateTime<Utc>,
     until: DateTime<Utc>,
 ) -> Result<ListVerdict, Failure> {
+    let (verdict, _) = look(&app.twilio, &app.pg, &app.settings, chunk, started_at, until).await.map_err(
+        |error| match error {
+            LookError::List(error) => unlisted(error),
+            LookError::Database(error) => error.into(),
+        },
+    )?;
+    Ok(verdict)
+}
+
+/// Why nothing is known of what Twilio has.
+#[derive(Debug, thiserror::Error)]
+pub enum LookError {
+    /// Twilio did not tell.
+    #[error("Twilio's list could not be read: {0}")]
+    List(#[from] LookupError),
+    /// Our database does not answer.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Looks at Twilio's list, and changes nothing. A connection is taken when the list is there.
+async fn look(
+    twilio: &TwilioClient,
+    pg: &Connections,
+    settings: &Settings,
+    chunk: &Chunk,
+    started_at: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<(ListVerdict, Vec<Candidate>), LookError> {
     let to = chunk.sent_to.as_deref().unwrap_or_default();
-    let listed = list(app, to, started_at).await?;
-    let mut conn = app.pg.acquire().await?;
+    let from = &settings.whatsapp_number;
+    let listed = list(twilio, from, to, started_at).await?;
+    let mut conn = pg.acquire().await?;
     let sids: Vec<String> = listed.iter().filter_map(|entry| Some(sid(entry)?.to_owned())).collect();
     let owned = store::send_attempts::owned_sids(&mut conn, &sids).await?.into_iter().collect();
     let rivals: Vec<Rival> = store::in_doubt::rivals(&mut conn, chunk.id, chunk.address_id)
@@ -180,27 +210,64 @@ async fn find(
         .map(|(body, started_at)| Rival { body, started_at })
         .collect();
     let is_text = chunk.content_sid.is_none();
-    let from = &app.settings.whatsapp_number;
     let sought = Sought { body: is_text.then_some(chunk.body.as_str()), to, from, started_at, until };
-    Ok(match evidence::judge(&sought, &listed, &owned, &rivals) {
+    let verdict = match evidence::judge(&sought, &listed, &owned, &rivals) {
         ListVerdict::Missed if !evidence::can_miss(to) => {
             ListVerdict::Unproven("a list of an opaque id proves no miss")
         }
         verdict => verdict,
-    })
+    };
+    Ok((verdict, evidence::candidates(&sought, &listed, &owned)))
+}
+
+/// What Twilio's list says now of a send in doubt, for a person who is to judge it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListLook {
+    /// In words.
+    pub says: String,
+    /// Messages that are the chunk, or may be.
+    pub candidates: Vec<Candidate>,
+}
+
+/// Asks Twilio's list about a send in doubt, by the rules that decide about it, and leaves its state alone. `None`: it has never been sent.
+pub async fn ask_twilio(
+    twilio: &TwilioClient,
+    pg: &Connections,
+    settings: &Settings,
+    chunk: &Chunk,
+) -> Result<Option<ListLook>, LookError> {
+    let (Some(started_at), Some(deadline_at)) = (chunk.attempt_started_at, chunk.deadline_at) else {
+        return Ok(None);
+    };
+    let earliest = deadline_at + settings.sending.in_doubt_grace;
+    let (verdict, candidates) = look(twilio, pg, settings, chunk, started_at, earliest).await?;
+    let says = match verdict {
+        ListVerdict::Found(sid) => format!("Twilio has it, as {sid}"),
+        ListVerdict::Missed if chunk.now < earliest => {
+            format!("Twilio does not have it yet; until {earliest:?} it may still take it in")
+        }
+        ListVerdict::Missed => "Twilio does not have it".to_owned(),
+        ListVerdict::Unproven(reason) => format!("the list proves nothing: {reason}"),
+    };
+    Ok(Some(ListLook { says, candidates }))
 }
 
 /// Everything that Twilio has from us to this address around the attempt, in each spelling of both numbers.
-async fn list(app: &App, to: &str, started_at: DateTime<Utc>) -> Result<Vec<Entry>, Failure> {
+async fn list(
+    twilio: &TwilioClient,
+    from: &str,
+    to: &str,
+    started_at: DateTime<Utc>,
+) -> Result<Vec<Entry>, LookupError> {
     let day = (started_at - chrono::TimeDelta::days(1)).date_naive();
     let mut listed = Vec::new();
-    for from in spellings(&app.settings.whatsapp_number) {
+    for from in spellings(from) {
         for to in spellings(to) {
             let filter = ListFilter { to: Some(&to), from: Some(&from), ..ListFilter::default() };
             let of_the_days = ListFilter { sent_since: Some(day), ..filter.clone() };
-            listed.extend(app.twilio.list_messages(&of_the_days).await.map_err(unlisted)?);
+            listed.extend(twilio.list_messages(&of_the_days).await?);
             let newest = ListFilter { at_most: Some(NEWEST), ..filter };
-            listed.extend(app.twilio.list_messages(&newest).await.map_err(unlisted)?);
+            listed.extend(twilio.list_messages(&newest).await?);
         }
     }
     Ok(listed)

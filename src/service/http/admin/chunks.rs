@@ -2,17 +2,18 @@
 
 use axum::Json;
 use axum::extract::State;
+use channel::administration;
+use channel::administration::in_doubt::InDoubt;
 use channel::outbound::in_doubt;
 use serde::{Deserialize, Serialize};
 use store::deliveries::DeliveryState;
 use store::ids::ChunkId;
 use store::in_doubt::AdminVerdict;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{ACTOR, Admin};
 use crate::http::input;
 use crate::http::problem::Problem;
-use crate::verdicts::{self, InDoubt};
 
 /// Everything in doubt.
 #[derive(Serialize, ToSchema)]
@@ -20,10 +21,28 @@ pub(super) struct InDoubtList {
     chunks: Vec<InDoubt>,
 }
 
-/// Sends in doubt, the oldest first, at most 200.
-#[utoipa::path(get, path = "/chunks/in-doubt", operation_id = "listInDoubt", tag = "chunks", responses((status = 200, body = InDoubtList)))]
-pub(super) async fn in_doubt(State(admin): State<Admin>) -> Result<Json<InDoubtList>, Problem> {
-    let chunks = verdicts::in_doubt(&mut *admin.pg.acquire().await?).await?;
+/// How the list is made.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub(super) struct InDoubtQuery {
+    /// Also ask Twilio's list about each of them, at this moment, which takes some time and changes no state.
+    #[serde(default)]
+    #[param(default = false)]
+    ask_twilio: bool,
+}
+
+/// Sends in doubt, the oldest first, at most 200, with all that a person needs to judge one: whole numbers and texts are in it, to ask the person.
+#[utoipa::path(get, path = "/chunks/in-doubt", operation_id = "listInDoubt", tag = "chunks", params(InDoubtQuery), responses((status = 200, body = InDoubtList)))]
+pub(super) async fn in_doubt(
+    State(admin): State<Admin>,
+    input::Query(query): input::Query<InDoubtQuery>,
+) -> Result<Json<InDoubtList>, Problem> {
+    let Admin { pg, settings, twilio, .. } = &admin;
+    let mut chunks = administration::in_doubt::list(&mut *pg.acquire().await?, settings).await?;
+    if query.ask_twilio {
+        administration::in_doubt::ask_twilio(twilio, pg, settings, &mut chunks).await?;
+    }
     Ok(Json(InDoubtList { chunks }))
 }
 

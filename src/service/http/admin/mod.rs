@@ -3,7 +3,9 @@
 mod alerts;
 mod bulk;
 mod chunks;
+mod deliveries;
 mod jobs;
+mod messages;
 mod schedules;
 mod status;
 mod turn_retries;
@@ -18,6 +20,7 @@ use ::channel::app::Settings;
 use agent::Agent;
 use queue::Queue;
 use queue::connections::Connections;
+use twilio::client::TwilioClient;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -32,6 +35,8 @@ pub(crate) struct Admin {
     pub(crate) settings: Arc<Settings>,
     /// Who is asked before turns are tried again.
     pub(crate) agent: Agent,
+    /// Whose list is asked about sends in doubt.
+    pub(crate) twilio: TwilioClient,
     /// The folder of the schedules' files.
     pub(crate) schedules: Arc<Path>,
 }
@@ -70,9 +75,16 @@ pub(crate) fn routes(admin: Admin, token: BearerToken) -> serde_json::Result<Ope
         .routes(routes!(status::pauses))
         .routes(routes!(alerts::list))
         .routes(routes!(alerts::acknowledge))
-        .routes(routes!(turns::turns))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::show))
+        .routes(routes!(deliveries::resend))
+        .routes(routes!(turns::list))
         .routes(routes!(turn_retries::retry))
-        .routes(routes!(turns::messages))
+        .routes(routes!(turns::show))
+        .routes(routes!(turns::retry))
+        .routes(routes!(messages::list))
+        .routes(routes!(messages::tell))
+        .routes(routes!(messages::replay))
         .routes(routes!(unusable_entries::list))
         .routes(routes!(chunks::in_doubt))
         .routes(routes!(chunks::give_verdict))

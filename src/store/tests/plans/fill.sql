@@ -67,10 +67,11 @@ FROM said;
 INSERT INTO channel_deliveries (id, user_id, purpose, text, state, expires_at, waits_for_inbound)
 SELECT gen_random_uuid(), format('user-%s', n), 'notification', 'words', 'waiting', now() + interval '1 day', TRUE FROM size, generate_series(2, people, 50) n;
 INSERT INTO channel_chunks (id, delivery_id, index, body, source_start, source_end, meter_proactive, has_footer, metering, state, attempt, deadline_at, sid, accepted_at,
-                            updated_at)
+                            updated_at, error_code)
 OVERRIDING SYSTEM VALUE
 SELECT id, delivery, 0, 'words', 0, 5, purpose <> 'reply', purpose <> 'reply', CASE WHEN purpose <> 'reply' THEN 'used' END, chunk, 1, at,
-       CASE WHEN chunk NOT IN ('sending', 'planned', 'unknown') THEN format('SM%s', md5('chunk' || id)) END, at, at
+       CASE WHEN chunk NOT IN ('sending', 'planned', 'unknown') THEN format('SM%s', md5('chunk' || id)) END, at, at,
+       CASE WHEN chunk = 'failed' THEN (ARRAY[63024, 63016, 21211])[1 + id % 3] END
 FROM said;
 INSERT INTO channel_send_attempts (chunk_id, attempt, started_at, deadline_at, outcome) SELECT id, 1, at, at, 'accepted' FROM said;
 INSERT INTO channel_status_callbacks (chunk_id, attempt, sid, status, params, received_at)

@@ -1,0 +1,232 @@
+//! `cloudybot deliveries …`: what left, and what did not, for an administrator at a terminal.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use channel::administration::deliveries::{
+    self, DeliveryDetail, DeliveryFilter, OutboundView, TwilioErrorView, UNDELIVERED, UNDELIVERED_TEXT,
+};
+use channel::retries::{self, Answered};
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand};
+use queue::Queue;
+use store::deliveries::{DeliveryState, Purpose};
+use store::ids::DeliveryId;
+use uuid::Uuid;
+
+use super::output::{UNANSWERED, actor, moment, print, table};
+use crate::app;
+use crate::config::Config;
+use crate::database::Database;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeliveriesCommand {
+    /// The newest deliveries, and what the codes of those that failed mean
+    List(DeliveryArgs),
+    /// One delivery: its parts, each attempt to send one, what Twilio reported
+    Show {
+        /// The delivery's id
+        id: Uuid,
+    },
+    /// Send anew what a delivery did not, by a delivery of its own, under all checks
+    Resend {
+        /// The delivery's id
+        id: Uuid,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeliveryArgs {
+    /// Of this user
+    #[arg(long)]
+    user: Option<String>,
+    /// To this number, in any spelling with its country's code
+    #[arg(long, conflicts_with = "user")]
+    number: Option<String>,
+    /// waiting, open, sent, delivered, failed, cancelled, blocked, expired or unknown; or undelivered: failed, expired and unknown
+    #[arg(long, value_parser = states)]
+    state: Option<States>,
+    /// The reason begins like this, quota say
+    #[arg(long)]
+    reason: Option<String>,
+    /// reply, notice, notification or scheduled
+    #[arg(long)]
+    purpose: Option<Purpose>,
+    /// A part of it has this error code of Twilio's
+    #[arg(long, value_name = "CODE")]
+    error_code: Option<i32>,
+    /// Planned at this moment or later, 2026-11-29T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<DateTime<Utc>>,
+    /// Planned before this moment
+    #[arg(long, value_name = "TIME")]
+    until: Option<DateTime<Utc>>,
+    /// Older than this delivery; the next page of a list
+    #[arg(long, value_name = "DELIVERY")]
+    before: Option<Uuid>,
+    /// How many at most
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=500))]
+    limit: i64,
+}
+
+/// One state, or several under one word.
+#[derive(Clone, Debug)]
+struct States(Vec<DeliveryState>);
+
+fn states(text: &str) -> Result<States, String> {
+    if text == UNDELIVERED_TEXT {
+        return Ok(States(UNDELIVERED.to_vec()));
+    }
+    let state: Result<DeliveryState, _> = text.parse();
+    state.map(|state| States(vec![state])).map_err(|error| format!("{error}, {UNDELIVERED_TEXT}"))
+}
+
+impl From<DeliveryArgs> for DeliveryFilter {
+    fn from(args: DeliveryArgs) -> Self {
+        Self {
+            user: args.user,
+            number: args.number,
+            states: args.state.map(|States(states)| states).unwrap_or_default(),
+            reason: args.reason,
+            purpose: args.purpose,
+            error_code: args.error_code,
+            since: args.since,
+            until: args.until,
+            before: args.before.map(DeliveryId),
+        }
+    }
+}
+
+/// Does what was asked; prints a table, or JSON for a program.
+pub(crate) async fn run(config: &Config, command: DeliveriesCommand, as_json: bool) -> anyhow::Result<()> {
+    let database = Database::open_answering(config).await?;
+    let pg = database.pool(2, Duration::from_secs(10));
+    match command {
+        DeliveriesCommand::List(args) => {
+            let limit = args.limit;
+            let mut conn = pg.acquire().await.context(UNANSWERED)?;
+            let list = deliveries::list(&mut conn, &args.into(), limit).await?;
+            print(as_json, &list, || {
+                let mut text = table(&HEAD, list.deliveries.iter().map(row));
+                text += &meanings(&list.deliveries);
+                text + &next(list.next.map(|id| id.to_string()), list.deliveries.len(), limit)
+            })
+        }
+        DeliveriesCommand::Show { id } => {
+            let mut conn = pg.acquire().await.context(UNANSWERED)?;
+            let shown = deliveries::show(&mut conn, DeliveryId(id)).await.context(UNANSWERED)?;
+            let shown = shown.with_context(|| format!("there is no delivery {id}"))?;
+            print(as_json, &shown, || detail(&shown))
+        }
+        DeliveriesCommand::Resend { id } => {
+            let settings =
+                app::settings(config, config.keys.server.listen, app::secret_keys(config, &pg).await?);
+            let queue = Queue::open(pg.clone(), config.keys.queue.clone());
+            let answered =
+                retries::deliveries::resend(&queue, &pg, &settings, DeliveryId(id), &actor()).await?;
+            queue.flush_notifications().await;
+            tell(as_json, answered.with_context(|| format!("there is no delivery {id}"))?)
+        }
+    }
+}
+
+/// Says what was done; what was refused is an error.
+pub(super) fn tell(as_json: bool, answered: Answered) -> anyhow::Result<()> {
+    match answered {
+        Answered::Retried(done) => {
+            print(as_json, &serde_json::json!({ "done": done }), || format!("done: {done}\n"))
+        }
+        Answered::Refused(reason) => anyhow::bail!("refused: {reason}"),
+    }
+}
+
+/// How a list goes on.
+pub(super) fn next(next: Option<String>, shown: usize, limit: i64) -> String {
+    match next {
+        None => String::new(),
+        Some(next) if i64::try_from(shown).is_ok_and(|shown| shown < limit) => {
+            format!("Among the newest 100,000 no more fit; older ones: --before {next}\n")
+        }
+        Some(next) => format!("The next page: --before {next}\n"),
+    }
+}
+
+const HEAD: [&str; 8] = ["DELIVERY", "PLANNED", "USER", "TO", "PURPOSE", "STATE", "CODE", "REASON"];
+
+fn row(delivery: &OutboundView) -> Vec<String> {
+    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    vec![
+        delivery.id.to_string(),
+        moment(delivery.created_at),
+        or_dash(&delivery.user),
+        or_dash(&delivery.to),
+        delivery.purpose.to_string(),
+        delivery.state.to_string(),
+        delivery.error().map_or_else(|| "-".to_owned(), |error| error.code.to_string()),
+        or_dash(&delivery.reason),
+    ]
+}
+
+/// What the codes of a list mean, each once.
+fn meanings(deliveries: &[OutboundView]) -> String {
+    let mut errors: Vec<&TwilioErrorView> = deliveries.iter().filter_map(OutboundView::error).collect();
+    errors.sort_by_key(|error| error.code);
+    errors.dedup_by_key(|error| error.code);
+    errors.iter().map(|error| format!("{}: {} {}\n", error.code, error.cause, error.remedy)).collect()
+}
+
+fn detail(shown: &DeliveryDetail) -> String {
+    let OutboundView { id, user, to, purpose, state, reason, turn, message, schedule, .. } = &shown.delivery;
+    let mut text = String::new();
+    let mut line = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            let _ = writeln!(text, "{name:<12} {value}");
+        }
+    };
+    let delivery = &shown.delivery;
+    line("delivery", Some(id.to_string()));
+    line("user", user.clone());
+    line("to", to.clone());
+    line("purpose", Some(purpose.to_string()));
+    line("state", Some(state.to_string()));
+    line("reason", reason.clone());
+    line("turn", turn.map(|turn| turn.to_string()));
+    line("message", message.map(|message| message.to_string()));
+    line("schedule", schedule.clone());
+    line("resent from", delivery.resent_from.map(|id| id.to_string()));
+    line("resent as", delivery.resent_as.map(|id| id.to_string()));
+    line("planned", Some(moment(delivery.created_at)));
+    line("waits until", delivery.waits_until.map(moment));
+    line("expires", Some(moment(delivery.expires_at)));
+    line("closed", delivery.closed_at.map(moment));
+    for chunk in &delivery.chunks {
+        let flags = format!("meterProactive {}, proactive {}", chunk.meter_proactive, chunk.proactive);
+        let sid = chunk.sid.as_deref().unwrap_or("no SID");
+        line(
+            "part",
+            Some(format!("{} (chunk {}): {}, {sid}, {flags}", chunk.index + 1, chunk.id, chunk.state)),
+        );
+        line("", chunk.reason.clone());
+        line(
+            "",
+            chunk.error.as_ref().map(|error| format!("{}: {} {}", error.code, error.cause, error.remedy)),
+        );
+    }
+    for attempt in &shown.send_attempts {
+        let outcome =
+            attempt.outcome.map_or_else(|| "under way, or its process died".to_owned(), |is| is.to_string());
+        let reason = attempt.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let at = moment(attempt.started_at);
+        line(
+            "attempt",
+            Some(format!("{at}  chunk {} attempt {}: {outcome}{reason}", attempt.chunk, attempt.attempt)),
+        );
+    }
+    for callback in &shown.callbacks {
+        let code = callback.error.as_ref().map(|error| format!(" {}", error.code)).unwrap_or_default();
+        let at = moment(callback.received_at);
+        line("callback", Some(format!("{at}  chunk {}: {}{code}", callback.chunk, callback.status)));
+    }
+    text
+}
