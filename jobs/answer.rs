@@ -62,7 +62,7 @@ async fn store(
     let mut tx = app.begin().await?;
     store::addresses::lock_of_conversation(&mut tx, turn.conversation_id).await?;
     store::conversations::lock(&mut tx, turn.conversation_id).await?;
-    agent_health::note_answer(&mut tx, identity).await?;
+    agent_health::note_answer(app, &mut tx, identity).await?;
     withheld::note(&mut tx, turn.id, &answer.withheld).await?;
     match answer.reply {
         Reply::Text(text) => {

@@ -17,6 +17,7 @@
 //! quiet hours end ─► plan_quiet ─► send_chunk
 //! every few minutes ─► upkeep ─► receive_message, where the webhook never came
 //! erasure ─► erase_people                    alert ─► post_alert
+//! a delivery changes, a person agrees or takes it back ─► post_callback
 //! ```
 //!
 //! What each kind carries, where it runs and how often it is tried is in `channel/kinds.rs`. To add a job: a payload of ids with its [`Job`]
@@ -50,6 +51,8 @@ pub mod plan_quiet;
 pub mod plan_waiting;
 /// Tells the operator of an alert.
 pub mod post_alert;
+/// Tells the product what has happened.
+pub mod post_callback;
 /// Holds a sender back that Twilio refuses.
 pub mod probe_sender;
 /// Has the agent say something to a user at a slot.
@@ -85,6 +88,7 @@ pub fn register(workers: Workers<App>) -> Workers<App> {
         .register(close_prompt::run)
         .register(close_slot::run)
         .register(post_alert::run)
+        .register(post_callback::run)
         .register(upkeep::run)
         .register(erase_people::run)
         .register(close_chunk::run)

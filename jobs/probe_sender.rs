@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use channel::alerts;
 use channel::app::App;
 use channel::kinds::ProbeSender;
 use channel::outbound::sender;
@@ -15,6 +16,7 @@ use channel::pools;
 use queue::attempt::Attempt;
 use queue::failure::Failure;
 use queue::pauses;
+use store::alerts::AlertCause;
 
 /// Runs a job of this kind.
 pub async fn run(job: ProbeSender, app: App, attempt: Attempt) -> Result<(), Failure> {
@@ -33,6 +35,7 @@ pub async fn run(job: ProbeSender, app: App, attempt: Attempt) -> Result<(), Fai
     // With the job's end: whoever is refused from here on pauses anew, and finds no probe that is about to end.
     let mut tx = app.begin().await?;
     pauses::lift_own(&mut tx, &pools::SENDING, sender::ACTOR).await?;
+    alerts::close(&mut tx, &app.settings, &[AlertCause::SenderRefused]).await?;
     attempt.complete(&mut tx).await?;
     tx.commit().await?;
     tracing::info!("The sender is well again");

@@ -94,7 +94,7 @@ async fn store(
 ) -> Result<(), Failure> {
     let Asked { slot, definition, turn, identity, .. } = asked;
     let mut tx = lock(job, app, turn).await?;
-    agent_health::note_answer(&mut tx, identity).await?;
+    agent_health::note_answer(app, &mut tx, identity).await?;
     withheld::note(&mut tx, turn.id, &answer.withheld).await?;
     match answer.reply {
         Reply::Text(text) => {

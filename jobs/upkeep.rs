@@ -1,5 +1,6 @@
 //! What must be looked after every few minutes, by one process of all: messages whose webhook never came, sends whose callbacks were lost or that
-//! stay in doubt, deliveries that waited too long, a pause without a probe, jobs that nobody knows, what hangs on a former secret key, and erasures.
+//! stay in doubt, deliveries that waited too long, a pause without a probe, what hangs on a former secret key, erasures, and alerts: what has begun, goes
+//! on or is over.
 //!
 //! Enqueued by every process at its start and every few minutes, once for all by its key. Enqueues what an inbound message enqueues, the
 //! `send_chunk`s that a status gives leave to go on, `plan_quiet`, `probe_sender`, `erase_people` and `post_alert`. It may run twice: everything it does is
@@ -7,13 +8,13 @@
 
 use std::time::Duration;
 
+use channel::alerts::watch;
 use channel::app::App;
 use channel::erasure;
 use channel::inbound::backfill;
 use channel::kinds::Upkeep;
 use channel::outbound::proactive::quiet_jobs;
 use channel::outbound::{in_doubt, sender, status_look_ups};
-use channel::unknown_kinds;
 use queue::attempt::Attempt;
 use queue::failure::Failure;
 
@@ -27,9 +28,10 @@ pub async fn run(_: Upkeep, app: App, _: Attempt) -> Result<(), Failure> {
         erase(&app).await,
         plan_left_over(&app).await,
         sender::look_after(&app).await,
-        unknown_kinds::tell(&app).await,
         // After an outage of callbacks it may take all the time that a round has.
         status_look_ups::run(&app).await,
+        // Last of all, so that it sees what the others have mended.
+        watch::round(&app).await,
     ];
     for failure in done.into_iter().filter_map(Result::err) {
         tracing::warn!("The next round of the upkeep will try again: {failure:?}");

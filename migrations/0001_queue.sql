@@ -156,6 +156,8 @@ CREATE INDEX dead_group ON queue.dead (failure_group, id);
 CREATE INDEX dead_group_times ON queue.dead (failure_group, finished_at);
 -- A successor that is made for what a lane's job was about puts that job away.
 CREATE INDEX dead_lane ON queue.dead (lane) WHERE lane IS NOT NULL;
+-- An alert tells of the latest ones.
+CREATE INDEX dead_finished ON queue.dead (finished_at);
 
 -- Every attempt that did not simply succeed; the successful one is the row in queue.finished.
 CREATE TABLE queue.attempts (

@@ -467,6 +467,9 @@ CREATE INDEX channel_chunks_error ON channel_chunks (error_code, delivery_id) WH
 -- What has no final state is looked up in Twilio's list after a while, a few times.
 CREATE INDEX channel_chunks_unsettled ON channel_chunks (status_look_ups, accepted_at) WHERE state IN ('accepted', 'sent') AND sid IS NOT NULL;
 
+-- How many messages failed of late.
+CREATE INDEX channel_chunks_failed ON channel_chunks (updated_at) WHERE state = 'failed';
+
 -- Each failed chunk has one successor at most.
 ALTER TABLE channel_deliveries ADD FOREIGN KEY (resent_from) REFERENCES channel_chunks (id);
 CREATE UNIQUE INDEX channel_deliveries_resent_from ON channel_deliveries (resent_from) WHERE resent_from IS NOT NULL;
@@ -572,23 +575,35 @@ CREATE INDEX whatsapp_send_ledger_user ON whatsapp_send_ledger (user_id, period_
 
 -- -------- Looking after it --------
 
--- What a person must look at. One row per cause and hour, until somebody acknowledges it or what it tells of is seen to be over.
+-- What a person must look at: one row per cause while it goes on. A cause that comes back soon after its end goes on in the same row.
 CREATE TABLE channel_alerts (
     id              BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- what an administrator acknowledges
     cause           TEXT NOT NULL CHECK (cause IN (        -- what happened
-        'double_send', 'unknown_send', 'send_in_doubt', 'sender_refused', 'template', 'pause_without_probe', 'sender_moved', 'unusable_entry',
-        'backfill_behind', 'schedule_disabled', 'schedules_unreadable', 'unknown_kind', 'clock', 'agent_token', 'agent_endpoint', 'agent_name',
-        'agent_unreachable', 'agent_locked_out', 'agent_busy', 'agent_provider', 'agent_setup', 'agent_failing')),
+        'double_send', 'unknown_send', 'send_in_doubt', 'sender_refused', 'template', 'pause_without_probe', 'long_pause', 'undelivered',
+        'callbacks_failing', 'dead_jobs', 'sender_moved', 'unusable_entry', 'backfill_behind', 'schedule_disabled', 'schedules_unreadable', 'slots_late', 'time_zones', 'secret_key',
+        'unknown_kind', 'clock', 'agent_token', 'agent_endpoint', 'agent_name', 'agent_unreachable', 'agent_locked_out', 'agent_busy', 'agent_provider',
+        'agent_setup', 'agent_failing', 'database_away', 'database_read_only', 'database_refuses')),
     detail          TEXT NOT NULL,                         -- of the latest time
-    times           INTEGER NOT NULL DEFAULT 1,            -- how often it was raised within the hour
+    times           INTEGER NOT NULL DEFAULT 1,            -- how often it was raised
     opened_at       TIMESTAMPTZ NOT NULL DEFAULT now(),    -- the first time
     last_seen_at    TIMESTAMPTZ NOT NULL DEFAULT now(),    -- the latest time
-    acknowledged_at TIMESTAMPTZ,                           -- when a person had looked; NULL until then
-    closed_at       TIMESTAMPTZ                            -- when it was seen to be over; NULL: it is not, or nothing would show it
+    told_at         TIMESTAMPTZ,                           -- when it was last told to the log and the operator's service; NULL: not yet
+    tell_at         TIMESTAMPTZ NOT NULL DEFAULT now(),    -- not told again before
+    tellings        INTEGER NOT NULL DEFAULT 0,            -- how often it was told, its end included; part of each post's id
+    told_open       BOOLEAN NOT NULL DEFAULT FALSE,        -- it was last told that it goes on, so its end is told, too
+    acknowledged_at TIMESTAMPTZ,                           -- when a person had looked, so that it is not told again; NULL until then
+    closed_at       TIMESTAMPTZ                            -- when it was seen to be over; NULL: it goes on, or nobody has looked at what happened
 );
-CREATE INDEX channel_alerts_cause ON channel_alerts (cause, opened_at DESC);
--- An agent that answers closes what was told of it.
-CREATE INDEX channel_alerts_of_agents ON channel_alerts (cause) WHERE closed_at IS NULL AND cause LIKE 'agent%';
+CREATE UNIQUE INDEX channel_alerts_open ON channel_alerts (cause) WHERE closed_at IS NULL;
+CREATE INDEX channel_alerts_cause ON channel_alerts (cause, id DESC);
+
+-- The product is told of changes. No row: nobody is.
+CREATE TABLE channel_callbacks (
+    is_only      BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (is_only), -- there is one row
+    kind         TEXT NOT NULL,                            -- of the jobs that tell it
+    pool         TEXT NOT NULL,                            -- where they run
+    max_attempts SMALLINT NOT NULL                         -- how often they are tried
+);
 
 -- How far periodic work has come.
 CREATE TABLE channel_cursors (

@@ -1261,3 +1261,54 @@ CREATE OR REPLACE TRIGGER whatsapp_meter_state AFTER UPDATE OF state ON channel_
     FOR EACH ROW WHEN (NEW.metering IS NOT NULL AND OLD.state IS DISTINCT FROM NEW.state) EXECUTE FUNCTION whatsapp_meter_state();
 CREATE OR REPLACE TRIGGER whatsapp_withdraw_credit AFTER UPDATE OF state ON channel_chunks
     FOR EACH ROW WHEN (NEW.metering = 'credited' AND OLD.state = 'failed' AND NEW.state <> 'failed') EXECUTE FUNCTION whatsapp_withdraw_credit();
+
+-- -------- What the product is told --------
+
+-- Enqueues what the product is told, in the transaction of the change and in a lane of what it is about. The callers have looked whether anybody is told.
+CREATE OR REPLACE FUNCTION channel_tell_product(about TEXT, content JSONB) RETURNS VOID LANGUAGE sql AS $$
+    SELECT queue.enqueue(ARRAY[c.kind], ARRAY[c.pool], ARRAY[content], ARRAY[0::SMALLINT], ARRAY[NULL::TIMESTAMPTZ], ARRAY['callback:' || about],
+                         ARRAY[NULL::TEXT], ARRAY[c.max_attempts], ARRAY[NULL::TEXT])
+    FROM channel_callbacks c
+$$;
+
+-- A delivery comes to a state. What is planned at once is told by the answer to the request, or by what becomes of it.
+CREATE OR REPLACE FUNCTION channel_tell_delivery() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM channel_callbacks) THEN
+        PERFORM channel_tell_product('delivery:' || NEW.id, jsonb_build_object('delivery', NEW.id, 'state', NEW.state));
+        -- Nobody may have reported the delivery before the reading.
+        IF NEW.state = 'delivered' AND NOT EXISTS (SELECT FROM channel_chunks c WHERE c.delivery_id = NEW.id AND c.state <> 'read') THEN
+            PERFORM channel_tell_product('delivery:' || NEW.id, jsonb_build_object('delivery', NEW.id, 'state', 'read'));
+        END IF;
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- A person has seen a chunk; told when it was the last one of a delivery that is known to have arrived.
+CREATE OR REPLACE FUNCTION channel_tell_read() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM channel_callbacks)
+       AND EXISTS (SELECT FROM channel_deliveries d WHERE d.id = NEW.delivery_id AND d.state = 'delivered')
+       AND NOT EXISTS (SELECT FROM channel_chunks c WHERE c.delivery_id = NEW.delivery_id AND c.state <> 'read') THEN
+        PERFORM channel_tell_product('delivery:' || NEW.delivery_id, jsonb_build_object('delivery', NEW.delivery_id, 'state', 'read'));
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- A user agreed to something or took it back.
+CREATE OR REPLACE FUNCTION channel_tell_consent() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM channel_callbacks) THEN
+        PERFORM channel_tell_product('user:' || NEW.user_id, jsonb_build_object('consent', NEW.id));
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE TRIGGER channel_tell_delivery AFTER UPDATE OF state ON channel_deliveries
+    FOR EACH ROW WHEN (OLD.state IS DISTINCT FROM NEW.state AND num_nonnulls(NEW.user_id, NEW.conversation_id) > 0) EXECUTE FUNCTION channel_tell_delivery();
+CREATE OR REPLACE TRIGGER channel_tell_new_delivery AFTER INSERT ON channel_deliveries
+    FOR EACH ROW WHEN (NEW.state <> 'open' AND NEW.user_id IS NOT NULL) EXECUTE FUNCTION channel_tell_delivery();
+CREATE OR REPLACE TRIGGER channel_tell_read AFTER UPDATE OF state ON channel_chunks
+    FOR EACH ROW WHEN (NEW.state = 'read' AND OLD.state <> 'read') EXECUTE FUNCTION channel_tell_read();
+CREATE OR REPLACE TRIGGER channel_tell_consent AFTER INSERT ON whatsapp_consents
+    FOR EACH ROW EXECUTE FUNCTION channel_tell_consent();

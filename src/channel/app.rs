@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent::allowed_hosts::AllowedHosts;
-use alert_webhook::AlertWebhook;
+use outgoing_webhook::OutgoingWebhook;
 use queue::Queue;
 use queue::connections::Connections;
 use queue::transaction::Transaction;
@@ -13,6 +13,7 @@ use serde::Deserialize;
 use store::secret_keys::SecretKeys;
 use whatsapp_text::text::Format;
 
+use crate::alerts::settings::AlertSettings;
 use crate::conversation::memory::MemorySettings;
 use crate::conversation::unsaved_replies::UnsavedReplies;
 use crate::durations;
@@ -65,8 +66,12 @@ pub struct Settings {
     pub backfill: Backfill,
     /// `[metering]`
     pub metering: Metering,
+    /// What is worth an alert.
+    pub alerts: AlertSettings,
     /// Who is told of alerts.
-    pub alert_webhook: Option<AlertWebhook>,
+    pub alert_webhook: Option<OutgoingWebhook>,
+    /// Who is told what becomes of deliveries: the product.
+    pub callback_webhook: Option<OutgoingWebhook>,
     /// What users may do.
     pub plans: Plans,
     /// How fast they may write.

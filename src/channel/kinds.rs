@@ -8,8 +8,9 @@ use std::time::Duration;
 use queue::backoff::Backoff;
 use queue::job::{Ended, FollowUp, Job};
 use serde::{Deserialize, Serialize};
-use store::ids::{ChunkId, ConversationId, MessageId, SlotId, TurnId};
+use store::ids::{ChunkId, ConversationId, DeliveryId, MessageId, SlotId, TurnId};
 
+use crate::alerts::post::Telling;
 use crate::pools;
 
 /// What follows a job that gave up closes what somebody waits for, and nothing follows it in turn. So it is tried for hours.
@@ -264,6 +265,12 @@ impl Job for ClosePrompt {
 pub struct PostAlert {
     /// `channel_alerts.id`.
     pub alert: i64,
+    /// What is told of it.
+    #[serde(default)]
+    pub telling: Telling,
+    /// Which telling of it this is.
+    #[serde(default)]
+    pub number: i32,
 }
 
 impl Job for PostAlert {
@@ -271,6 +278,32 @@ impl Job for PostAlert {
     const POOL: &'static str = pools::UPKEEP;
     const MAX_ATTEMPTS: u16 = 12;
     const BACKOFF: Backoff = Backoff::exponential(Duration::from_secs(2), Duration::from_secs(600));
+}
+
+/// Tells the product what has happened. Triggers of the database write the payload.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum PostCallback {
+    /// To a delivery.
+    Delivery {
+        /// `channel_deliveries.id`.
+        delivery: DeliveryId,
+        /// The state that it came to, or `read`.
+        state: String,
+    },
+    /// With a user's consent.
+    Consent {
+        /// `whatsapp_consents.id`.
+        consent: i64,
+    },
+}
+
+impl Job for PostCallback {
+    const KIND: &'static str = "post_callback";
+    const POOL: &'static str = pools::CALLBACKS;
+    /// A day.
+    const MAX_ATTEMPTS: u16 = 58;
+    const BACKOFF: Backoff = Backoff::exponential(Duration::from_secs(2), Duration::from_secs(1800));
 }
 
 /// Looks after what must be looked after every few minutes.

@@ -44,6 +44,12 @@ pub fn schedule(name: &str, zone: &str) -> String {
     format!("schedule:{name}:{zone}")
 }
 
+/// What is told of one alert is told in order.
+#[must_use]
+pub fn alert(id: i64) -> String {
+    format!("alert:{id}")
+}
+
 /// By this key a status callback wakes the job of a chunk that waits for it.
 #[must_use]
 pub fn chunk_key(chunk_id: ChunkId) -> String {

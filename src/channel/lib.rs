@@ -29,6 +29,8 @@ pub mod administration;
 pub mod alerts;
 /// How many metered messages a user may still be sent.
 pub mod allowance;
+/// What the product is told.
+pub mod callbacks;
 /// Durations as operators write them.
 pub mod durations;
 /// Erasing a person.

@@ -14,7 +14,9 @@ pub const PROACTIVE: &str = "proactive";
 pub const UPKEEP: &str = "upkeep";
 
 /// All of them, in the order in which a message passes through them.
-pub const ALL: [&str; 6] = [INBOUND, CONVERSATION, PROMPTS, REPLIES, PROACTIVE, UPKEEP];
+pub const ALL: [&str; 7] = [INBOUND, CONVERSATION, PROMPTS, REPLIES, PROACTIVE, UPKEEP, CALLBACKS];
+/// What the product is told: a product that is away holds up nothing else.
+pub const CALLBACKS: &str = "callbacks";
 
 /// The pools that call Twilio to send.
 pub const SENDING: [&str; 2] = [REPLIES, PROACTIVE];

@@ -2,6 +2,7 @@
 //! a job back as it was ([`crate::inspection::JobAction::Retry`]), which does nothing where the job's follow-up has closed
 //! its subject.
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
@@ -17,6 +18,27 @@ pub struct DeadJob {
     pub kind: String,
     /// Its payload.
     pub payload: Value,
+}
+
+/// Jobs of a kind that gave up.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct DeadOfKind {
+    /// The kind.
+    pub kind: String,
+    /// How many of the latest thousand deaths.
+    pub jobs: i64,
+    /// When the latest of them died.
+    pub latest: DateTime<Utc>,
+}
+
+/// The latest thousand jobs that gave up, by kind.
+pub async fn latest(conn: &mut PgConnection) -> sqlx::Result<Vec<DeadOfKind>> {
+    sqlx::query_as(
+        "SELECT kind, count(*) AS jobs, max(finished_at) AS latest FROM (SELECT kind, finished_at FROM queue.dead ORDER BY finished_at DESC LIMIT 1000) AS d
+         GROUP BY kind ORDER BY count(*) DESC, kind",
+    )
+    .fetch_all(conn)
+    .await
 }
 
 /// Reads a dead job and locks it until the caller's transaction ends, so that of two concurrent retries the second

@@ -28,12 +28,14 @@ pub(crate) async fn inject(
     body: Bytes,
 ) -> Response {
     let Some(given) = fields(&headers, &body) else {
-        return (
-            StatusCode::BAD_REQUEST,
-            Json(json!({"error": "send a form or a JSON object of texts, for example From and Body"})),
-        )
-            .into_response();
+        return refused("send a form or a JSON object of texts, for example From and Body");
     };
+    let from = given.iter().find(|(name, _)| name == "From").map(|(_, from)| whatsapp_address(from));
+    if from.is_some_and(|from| !is_person(&from)) {
+        return refused(
+            "From is nobody on WhatsApp: a number like +15005550100, or the id of a person who hides the number, like US.13491208655302741918",
+        );
+    }
     match write(&sandbox, &given).await {
         Err(error) => ApiError::from(error).into_response(),
         Ok(WrittenMessage { sid, webhook: None }) => {
@@ -47,6 +49,10 @@ pub(crate) async fn inject(
             (StatusCode::BAD_GATEWAY, Json(json!({"sid": sid, "webhook": {"error": reason}}))).into_response()
         }
     }
+}
+
+fn refused(why: &str) -> Response {
+    (StatusCode::BAD_REQUEST, Json(json!({ "error": why }))).into_response()
 }
 
 /// A message that a person wrote.
@@ -182,6 +188,19 @@ fn whatsapp_address(given: &str) -> String {
     let name = given.strip_prefix("whatsapp:").unwrap_or(given).replace([' ', '+'], "");
     let is_number = !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit());
     format!("whatsapp:{}{name}", if is_number { "+" } else { "" })
+}
+
+/// A number, or a country's two letters, a dot, and an id.
+fn is_person(address: &str) -> bool {
+    let name = address.trim_start_matches("whatsapp:");
+    let is_id = |(country, id): (&str, &str)| {
+        country.len() == 2
+            && country.bytes().all(|b| b.is_ascii_uppercase())
+            && !id.is_empty()
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.')
+    };
+    let is_number = |digits: &str| (2..=15).contains(&digits.len()) && !digits.starts_with('0');
+    name.strip_prefix('+').is_some_and(is_number) || name.split_once('.').is_some_and(is_id)
 }
 
 fn value<'a>(params: &'a [(String, String)], name: &str) -> &'a str {

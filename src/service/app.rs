@@ -7,13 +7,14 @@ use std::time::Duration;
 use agent::client::{Gateways, IDLE_TIMEOUT};
 use anyhow::Context as _;
 use axum::Router;
+use channel::alerts::database::DatabaseWatch;
 use channel::app::{App, Parts, Settings};
 use channel::inbound::batcher::Batcher;
-use channel::kinds::Upkeep;
+use channel::kinds::{PostCallback, Upkeep};
 use channel::lanes;
 use queue::Queue;
 use queue::connections::Connections;
-use queue::job::NewJob;
+use queue::job::{Job as _, NewJob};
 use queue::workers::{RunningWorkers, Workers};
 use rand::Rng as _;
 use rand::distr::Alphanumeric;
@@ -86,6 +87,7 @@ impl Service {
             .map_or(Ok(config.twilio.account.api_base_url.clone()), |sandbox| sandbox.base_url().parse())?;
         let settings = Arc::new(settings(config, address, secret_keys(config, &handlers).await?));
         let twilio = client(config, api_base_url)?;
+        switch_callbacks(&handlers, &settings).await?;
         let app = App::new(Parts {
             pg: handlers.clone(),
             queue: queue.clone(),
@@ -99,6 +101,7 @@ impl Service {
         let receiver = receiver(config, &queue, &database, settings.clone());
         // Of its own: whether the handlers are all busy is another question.
         let readiness = database.pool(1, health::READY_TIMEOUT);
+        let watch = DatabaseWatch::new(readiness.clone(), queue.clone(), settings.clone());
         let health = Health { pg: readiness, pulse: workers.pulse(), lease: keys.queue.lease };
         let stop_serving = CancellationToken::new();
         let routes = Routes {
@@ -115,6 +118,7 @@ impl Service {
             settings.clone(),
         );
         tokio::spawn(scheduler.run(stop_serving.clone()));
+        tokio::spawn(watch.run(stop_serving.clone()));
         let serving = listeners.serve(config, routes, stop_serving.clone());
         if let Some(sandbox) = sandbox.as_ref().filter(|_| config.welcomes) {
             demo_user::welcome(&handlers, &settings, sandbox).await?;
@@ -195,6 +199,16 @@ fn client(config: &Config, api_base_url: Url) -> anyhow::Result<TwilioClient> {
     TwilioClient::new(account).context("no HTTP client can be made on this machine")
 }
 
+/// What the product is told is enqueued by the database, if anybody is to be told.
+async fn switch_callbacks(pg: &Connections, settings: &Settings) -> sqlx::Result<()> {
+    let mut conn = pg.acquire().await?;
+    if settings.callback_webhook.is_none() {
+        return store::callbacks::switch_off(&mut conn).await;
+    }
+    let attempts = i16::try_from(PostCallback::MAX_ATTEMPTS).unwrap_or(i16::MAX);
+    store::callbacks::switch_on(&mut conn, PostCallback::KIND, PostCallback::POOL, attempts).await
+}
+
 /// The random name of this deployment, made at the first start.
 async fn deployment(pg: &Connections) -> anyhow::Result<String> {
     let fresh = format!("{:016x}", rand::rng().random::<u64>());
@@ -251,7 +265,9 @@ pub(crate) fn settings(config: &Config, address: SocketAddr, secret_keys: Secret
         limits: keys.limits,
         moderation: config.moderation.clone(),
         agent_hosts: config.agent_hosts.clone(),
+        alerts: keys.alerts.settings.clone(),
         alert_webhook: config.alert_webhook.clone(),
+        callback_webhook: config.callback_webhook.clone(),
         secret_keys,
     }
 }

@@ -18,6 +18,7 @@ mod demo_user;
 mod http;
 mod log;
 mod own_clock;
+mod process_alerts;
 mod retries;
 mod scheduler;
 mod schedules;

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::Service;
 use crate::commands::command_line::{Command, CommandLine};
-use crate::commands::{chunks, deliveries, jobs, keys, messages, status, turns, users, workers};
+use crate::commands::{alerts, chunks, deliveries, jobs, keys, messages, status, turns, users, workers};
 use crate::config::{Config, Environment};
 use crate::database::Database;
 use crate::{log, schedules};
@@ -42,6 +42,7 @@ pub async fn run() -> anyhow::Result<ExitCode> {
         Command::Story { of, json } => messages::tell_story(&config, &of, json).await,
         Command::Turns { command, json } => turns::run(&config, command, json).await,
         Command::Chunks { command, json } => chunks::run(&config, command, json).await,
+        Command::Alerts { command, json } => alerts::run(&config, command, json).await,
         Command::Users { command, json } => users::run(&config, command, json).await,
         Command::Keys { command, json } => keys::run(&config, command, json).await,
         Command::Jobs { command, json } => jobs::run(&config, command, json).await,

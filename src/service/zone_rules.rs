@@ -13,6 +13,8 @@ pub(crate) struct ZoneReport {
     /// The release of each running scheduler.
     processes: BTreeMap<String, String>,
     pub(crate) warnings: Vec<String>,
+    /// Those of them by which a slot may fall due at a wrong moment.
+    pub(crate) wrong_moments: Vec<String>,
 }
 
 /// The time zone rules, for a program.
@@ -57,8 +59,9 @@ impl ZoneReport {
                  process again, or a slot may happen at two moments"
             )
         });
-        let warnings = rules.warnings(Some(now)).into_iter().chain(other).collect();
-        Ok(Self { rules, processes, warnings })
+        let wrong_moments: Vec<String> = rules.old_age(now).into_iter().chain(other).collect();
+        let warnings = rules.older_machine().into_iter().chain(wrong_moments.iter().cloned()).collect();
+        Ok(Self { rules, processes, warnings, wrong_moments })
     }
 
     /// For a program.

@@ -68,15 +68,20 @@ pub async fn open(conn: &mut PgConnection, agent: &str, trouble: AgentTrouble) -
     .await
 }
 
-/// An agent has answered: its outage is over, and so is what these alerts tell of. Whether there was anything to end.
-pub async fn end(conn: &mut PgConnection, agent: &str, alerts: &[AlertCause]) -> sqlx::Result<bool> {
-    sqlx::query_scalar(
-        "WITH ended AS (
-             UPDATE channel_agent_outages SET closed_at = clock_timestamp() WHERE agent = $1 AND closed_at IS NULL RETURNING id
-         ), closed AS (
-             UPDATE channel_alerts SET closed_at = clock_timestamp() WHERE cause = ANY ($2) AND cause LIKE 'agent%' AND closed_at IS NULL RETURNING id
-         )
-         SELECT EXISTS (SELECT FROM ended) OR EXISTS (SELECT FROM closed)",
+/// What the answer of an agent ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Ended {
+    /// There was an outage.
+    pub outage: bool,
+    /// One of its alerts is open, which the caller closes.
+    pub alerts: bool,
+}
+
+/// An agent has answered: its outage is over, and so is what these alerts tell of.
+pub async fn end(conn: &mut PgConnection, agent: &str, alerts: &[AlertCause]) -> sqlx::Result<Ended> {
+    sqlx::query_as(
+        "WITH ended AS (UPDATE channel_agent_outages SET closed_at = clock_timestamp() WHERE agent = $1 AND closed_at IS NULL RETURNING id)
+         SELECT EXISTS (SELECT FROM ended) AS outage, EXISTS (SELECT FROM channel_alerts WHERE cause = ANY ($2) AND closed_at IS NULL) AS alerts",
     )
     .bind(agent)
     .bind(alerts)

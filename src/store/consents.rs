@@ -106,3 +106,24 @@ pub async fn of_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Vec
     .fetch_all(conn)
     .await
 }
+
+/// What a user did.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Deed {
+    /// Who.
+    pub user_id: String,
+    /// How.
+    pub method: ConsentMethod,
+    /// What.
+    pub action: ConsentAction,
+    /// When.
+    pub created_at: DateTime<Utc>,
+}
+
+/// What a user did, by the row's number.
+pub async fn deed(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Deed>> {
+    sqlx::query_as("SELECT user_id, method, action, created_at FROM whatsapp_consents WHERE id = $1")
+        .bind(id)
+        .fetch_optional(conn)
+        .await
+}

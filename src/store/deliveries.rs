@@ -166,6 +166,28 @@ pub async fn get(conn: &mut PgConnection, id: DeliveryId) -> sqlx::Result<Option
     .await
 }
 
+/// Where these deliveries stand, and why those that ended other than well did.
+pub async fn states(
+    conn: &mut PgConnection,
+    ids: &[DeliveryId],
+) -> sqlx::Result<Vec<(DeliveryId, DeliveryState, Option<String>)>> {
+    sqlx::query_as("SELECT id, state, reason FROM channel_deliveries WHERE id = ANY ($1)")
+        .bind(ids)
+        .fetch_all(conn)
+        .await
+}
+
+/// Whose a delivery is; `None`: nobody's, since its person is no user.
+pub async fn user_of(conn: &mut PgConnection, id: DeliveryId) -> sqlx::Result<Option<String>> {
+    let user = sqlx::query_scalar(
+        "SELECT coalesce(d.user_id, (SELECT c.user_id FROM channel_conversations c WHERE c.id = d.conversation_id)) FROM channel_deliveries d WHERE d.id = $1",
+    )
+    .bind(id)
+    .fetch_optional(conn)
+    .await?;
+    Ok(user.flatten())
+}
+
 /// A chunk as the product sees it.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct ChunkSummary {

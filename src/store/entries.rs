@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use crate::ids::ConversationId;
+use crate::deliveries::DeliveryState;
+use crate::ids::{ConversationId, DeliveryId};
 use crate::messages::ChannelName;
 use crate::turns::Turn;
 
@@ -24,8 +25,27 @@ pub struct ThreadEntry {
     pub params: Option<serde_json::Value>,
     /// The schedule that made the assistant speak.
     pub schedule: Option<String>,
+    /// The delivery that carries it to the person's phone; `None`: nothing does.
+    pub delivery_id: Option<DeliveryId>,
+    /// Where that delivery stands.
+    pub delivery_state: Option<DeliveryState>,
+    /// Why it ended other than well.
+    pub delivery_reason: Option<String>,
     /// When.
     pub at: DateTime<Utc>,
+}
+
+/// Where the delivery of an entry stands.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct EntryDelivery {
+    /// The entry's number.
+    pub number: i64,
+    /// The delivery that carries it.
+    pub id: DeliveryId,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// Why it ended other than well.
+    pub reason: Option<String>,
 }
 
 /// Something that was said before a turn.
@@ -48,16 +68,60 @@ pub async fn after(
     limit: i64,
 ) -> sqlx::Result<Vec<ThreadEntry>> {
     sqlx::query_as(
-        "SELECT e.number, e.message_id IS NOT NULL AS by_person, coalesce(m.channel, t.channel) AS channel, coalesce(m.body, t.reply) AS text, m.params, s.schedule, e.at
+        "SELECT e.number, e.message_id IS NOT NULL AS by_person, coalesce(m.channel, t.channel) AS channel, coalesce(m.body, t.reply) AS text, m.params, s.schedule,
+                d.id AS delivery_id, d.state AS delivery_state, d.reason AS delivery_reason, e.at
          FROM (SELECT number, message_id, turn_id, at FROM channel_entries
                WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $1) AND number > $2 ORDER BY number LIMIT $3) e
          LEFT JOIN channel_messages m ON m.id = e.message_id LEFT JOIN channel_turns t ON t.id = e.turn_id LEFT JOIN channel_slots s ON s.id = t.slot_id
+         LEFT JOIN channel_deliveries d ON d.id = coalesce(
+             (SELECT r.id FROM channel_deliveries r WHERE r.turn_id = t.id),
+             (SELECT u.delivery_id FROM channel_slot_users u WHERE u.slot_id = t.slot_id AND u.user_id = $1))
          ORDER BY e.number",
     )
     .bind(user_id)
     .bind(number)
     .bind(limit)
     .fetch_all(conn)
+    .await
+}
+
+/// Where the deliveries of the last entries up to this number stand, in order.
+pub async fn deliveries_until(
+    conn: &mut PgConnection,
+    user_id: &str,
+    number: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<EntryDelivery>> {
+    sqlx::query_as(
+        "SELECT e.number, d.id, d.state, d.reason
+         FROM (SELECT number, turn_id FROM channel_entries
+               WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $1) AND number <= $2 ORDER BY number DESC LIMIT $3) e
+         JOIN channel_turns t ON t.id = e.turn_id
+         JOIN channel_deliveries d ON d.id = coalesce(
+             (SELECT r.id FROM channel_deliveries r WHERE r.turn_id = t.id),
+             (SELECT u.delivery_id FROM channel_slot_users u WHERE u.slot_id = t.slot_id AND u.user_id = $1))
+         ORDER BY e.number",
+    )
+    .bind(user_id)
+    .bind(number)
+    .bind(limit)
+    .fetch_all(conn)
+    .await
+}
+
+/// The number of the entry of a message, if it is among the last thousand of its conversation.
+pub async fn number_of(
+    conn: &mut PgConnection,
+    conversation_id: ConversationId,
+    sid: &str,
+) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar(
+        "SELECT e.number FROM (SELECT number, message_id FROM channel_entries WHERE conversation_id = $1 ORDER BY number DESC LIMIT 1000) e
+         WHERE e.message_id = (SELECT id FROM channel_messages WHERE sid = $2 AND conversation_id = $1)",
+    )
+    .bind(conversation_id)
+    .bind(sid)
+    .fetch_optional(conn)
     .await
 }
 
@@ -108,9 +172,11 @@ pub async fn texts_of_sids(
     Ok(texts.into_iter().collect())
 }
 
-/// The number of the last entry of each of these users' conversations.
+/// The number of the last entry of each of these users' conversations. Who is no user any more is left out.
 pub async fn lengths(conn: &mut PgConnection, user_ids: &[String]) -> sqlx::Result<Vec<(String, i64)>> {
-    sqlx::query_as("SELECT user_id, entries FROM channel_conversations WHERE user_id = ANY ($1)")
+    sqlx::query_as(
+        "SELECT u.id, coalesce((SELECT c.entries FROM channel_conversations c WHERE c.user_id = u.id), 0) FROM channel_users u WHERE u.id = ANY ($1)",
+    )
         .bind(user_ids)
         .fetch_all(conn)
         .await

@@ -110,6 +110,27 @@ pub async fn open(conn: &mut PgConnection) -> sqlx::Result<Vec<Doubt>> {
     .await
 }
 
+/// Sends in doubt of which nothing has been found out.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Overdue {
+    /// How many, of the first thousand.
+    pub chunks: i64,
+    /// When the oldest of them was last tried.
+    pub since: Option<DateTime<Utc>>,
+}
+
+/// Sends that nobody has cleared up though their deadline was so many seconds ago. The first condition is the partial index's.
+pub async fn overdue(conn: &mut PgConnection, for_secs: f64) -> sqlx::Result<Overdue> {
+    sqlx::query_as(
+        "SELECT count(*) AS chunks, min(deadline_at) AS since
+         FROM (SELECT c.deadline_at FROM channel_chunks c
+               WHERE c.state IN ('sending', 'unknown') AND c.state = 'sending' AND c.deadline_at < now() - make_interval(secs => $1) LIMIT 1000) AS late",
+    )
+    .bind(for_secs)
+    .fetch_one(conn)
+    .await
+}
+
 /// Applies an administrator's verdict to a chunk in doubt. False: the chunk is not in doubt. The caller holds the
 /// chunk's lock.
 pub async fn give_verdict(conn: &mut PgConnection, id: ChunkId, verdict: AdminVerdict) -> sqlx::Result<bool> {

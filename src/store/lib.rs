@@ -21,6 +21,8 @@ pub mod arrivals;
 pub mod attachments;
 /// The users of a slot, and their zones.
 pub mod audiences;
+/// Whether the product is told of changes.
+pub mod callbacks;
 /// Numbers that came with another opaque id.
 pub mod changed_ids;
 /// Parts of deliveries, each one Twilio message.
@@ -121,6 +123,8 @@ pub mod turn_records;
 pub mod turns;
 /// What becomes of messages that Twilio has accepted.
 pub mod twilio_statuses;
+/// Messages that came to nothing of late.
+pub mod undelivered;
 /// Entries of Twilio's list that nobody could take in.
 pub mod unusable_entries;
 /// Gateways that users have of their own.

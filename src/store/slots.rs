@@ -269,3 +269,26 @@ pub async fn last(
     .fetch_all(conn)
     .await
 }
+
+/// A schedule whose slots are not worked off.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct LateSlots {
+    /// The schedule.
+    pub schedule: String,
+    /// How many of its slots.
+    pub slots: i64,
+    /// When the oldest of them fell due.
+    pub since: DateTime<Utc>,
+}
+
+/// Schedules with slots that were fired so many seconds ago and whose audience is not dealt with, at most 20.
+pub async fn late(conn: &mut PgConnection, for_secs: f64) -> sqlx::Result<Vec<LateSlots>> {
+    sqlx::query_as(
+        "SELECT schedule, count(*) AS slots, min(moment) AS since FROM channel_slots
+         WHERE state = 'open' AND audience_done_at IS NULL AND fired_at < now() - make_interval(secs => $1)
+         GROUP BY schedule ORDER BY schedule LIMIT 20",
+    )
+    .bind(for_secs)
+    .fetch_all(conn)
+    .await
+}

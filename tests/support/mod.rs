@@ -2,6 +2,7 @@
 
 pub(crate) mod description;
 pub(crate) mod forwarder;
+pub(crate) mod listener;
 pub(crate) mod processes;
 pub(crate) mod requests;
 

@@ -27,3 +27,5 @@ pub mod people;
 pub mod story;
 /// Runs of the agent.
 pub mod turns;
+/// What a person must look at.
+pub mod alerts;

@@ -142,11 +142,15 @@ pub async fn note_failure(
 }
 
 /// The agent has answered.
-pub async fn note_answer(tx: &mut Transaction, agent: &AgentIdentity) -> sqlx::Result<()> {
+pub async fn note_answer(app: &App, tx: &mut Transaction, agent: &AgentIdentity) -> Result<(), WriteError> {
     let Some(name) = &agent.name else { return Ok(()) };
     let over: Vec<AlertCause> =
         ALL.into_iter().filter(|trouble| agent.alerts_of(*trouble)).map(AgentTrouble::alert).collect();
-    if agent_outages::end(tx, name, &over).await? {
+    let ended = agent_outages::end(tx, name, &over).await?;
+    if ended.alerts {
+        alerts::close(tx, &app.settings, &over).await?;
+    }
+    if ended.outage {
         tracing::info!(agent = name, "The agent answers again: {name}");
     }
     Ok(())

@@ -66,7 +66,8 @@ pub async fn look_after(app: &App) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn is_held_back(conn: &mut PgConnection) -> sqlx::Result<bool> {
+/// Whether Twilio refuses the sender, so that it is held back.
+pub async fn is_held_back(conn: &mut PgConnection) -> sqlx::Result<bool> {
     let pauses = pauses::all(conn).await?;
     Ok(pauses.iter().any(|pause| pause.paused_by == ACTOR))
 }

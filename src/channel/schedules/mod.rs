@@ -1,4 +1,4 @@
-//! Schedules: what an operator writes into `schedules/`, and when it falls due. `audience`, `duty`, `ending` and `firing` work on the database; the
+//! Schedules: what an operator writes into `schedules/`, and when it falls due. `audience`, `duty`, `ending`, `firing` and `lateness` work on the database; the
 //! others are pure.
 
 /// The users of a slot, page by page.
@@ -17,6 +17,8 @@ pub mod except_item;
 pub mod excepted_days;
 /// Makes the slots of what has fallen due.
 pub mod firing;
+/// What is late.
+pub mod lateness;
 /// Times as clocks on the wall show them.
 pub mod local_time;
 /// The moments at which a schedule falls due.

@@ -41,6 +41,21 @@ async fn a_number_is_understood_however_it_was_written() {
 }
 
 #[tokio::test]
+async fn who_is_nobody_on_whatsapp_writes_nothing() {
+    let account = Account::open().await;
+
+    for from in ["hello", "", "whatsapp:hello", "+0123456789", "1234567890123456", "usa.ab12", "US."] {
+        let answer = account.inject(&[("From", from), ("Body", "Hello")]).await;
+
+        assert!(
+            answer["error"].as_str().is_some_and(|why| why.contains("a number like +15005550100")),
+            "{from}: {answer}"
+        );
+    }
+    assert_eq!(account.sandbox.messages().len(), 0);
+}
+
+#[tokio::test]
 async fn a_person_who_hides_the_number_has_an_id_and_no_number() {
     let account = Account::open().await;
     let mut receiver = Receiver::start(&[]).await;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::alerts::AlertsCommand;
 use super::chunks::ChunksCommand;
 use super::deliveries::DeliveriesCommand;
 use super::jobs::JobsCommand;
@@ -123,6 +124,14 @@ pub(crate) enum Command {
     Chunks {
         #[command(subcommand)]
         command: ChunksCommand,
+        /// JSON for a program instead of lines
+        #[arg(long, global = true)]
+        json: bool,
+    },
+    /// See what a person must look at and what helps, and say that somebody has looked
+    Alerts {
+        #[command(subcommand)]
+        command: AlertsCommand,
         /// JSON for a program instead of lines
         #[arg(long, global = true)]
         json: bool,

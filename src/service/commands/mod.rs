@@ -3,6 +3,8 @@
 /// The words.
 pub(crate) mod command_line;
 
+/// `cloudybot alerts`.
+pub(crate) mod alerts;
 /// Jobs by number or by a filter.
 mod chosen_jobs;
 /// `cloudybot chunks`.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use agent::moderation::ModeratorSettings;
 use agent::target::Target;
+use channel::alerts::settings::AlertSettings;
 use channel::app::{AgentRuns, Backfill, Deliveries, FileLimits, Metering, Sending, Whatsapp};
 use channel::conversation::memory::MemoryLimits;
 use channel::inbound::limits::RateLimits;
@@ -37,7 +38,8 @@ pub struct Keys {
     pub schedules: Schedules,
     pub metering: Metering,
     pub backfill: Backfill,
-    pub(super) alerts: AlertsKeys,
+    pub(crate) alerts: AlertsKeys,
+    pub(super) callbacks: CallbackKeys,
     pub queue: queue::settings::QueueSettings,
     pub pools: Pools,
     pub log: LogKeys,
@@ -138,8 +140,17 @@ pub struct Schedules {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct AlertsKeys {
+pub(crate) struct AlertsKeys {
     pub(super) webhook_url: SecretString,
+    pub(super) webhook_secret: SecretString,
+    #[serde(flatten)]
+    pub(crate) settings: AlertSettings,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct CallbackKeys {
+    pub(super) url: SecretString,
+    pub(super) secret: SecretString,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -151,12 +162,13 @@ pub struct Pools {
     pub replies: Pool,
     pub proactive: Pool,
     pub upkeep: Pool,
+    pub callbacks: Pool,
 }
 
 impl Pools {
     /// Every pool with its name.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, &Pool); 6] {
+    pub fn named(&self) -> [(&'static str, &Pool); 7] {
         [
             (pools::INBOUND, &self.inbound),
             (pools::CONVERSATION, &self.conversation),
@@ -164,6 +176,7 @@ impl Pools {
             (pools::REPLIES, &self.replies),
             (pools::PROACTIVE, &self.proactive),
             (pools::UPKEEP, &self.upkeep),
+            (pools::CALLBACKS, &self.callbacks),
         ]
     }
 }

@@ -19,10 +19,10 @@ mod twilio_access;
 use std::path::Path;
 
 use agent::allowed_hosts::AllowedHosts;
-use alert_webhook::AlertWebhook;
 use channel::conversation::memory::MemorySettings;
 use channel::inbound::moderation::Moderation;
 use channel::plans::Plans;
+use outgoing_webhook::OutgoingWebhook;
 use secrecy::{ExposeSecret as _, SecretString};
 use store::secret_keys::SecretKeys;
 use twilio::account::Account;
@@ -70,7 +70,9 @@ pub struct Config {
     /// What users may say to the agent.
     pub moderation: Moderation,
     /// Who is told of alerts.
-    pub alert_webhook: Option<AlertWebhook>,
+    pub alert_webhook: Option<OutgoingWebhook>,
+    /// Who is told what becomes of deliveries.
+    pub callback_webhook: Option<OutgoingWebhook>,
     /// The hosts under which people and programs reach us, besides our addresses.
     pub hosts: Vec<String>,
     /// What keys the hashes; `None`: the database keeps one, in development.
@@ -123,6 +125,7 @@ impl Config {
         let memory = agents::memory(&keys, &mut errors);
         let moderation = moderation::read(&keys, &mut errors);
         let alert_webhook = rules::alert_webhook(&keys, &mut errors);
+        let callback_webhook = rules::callback_webhook(&keys, &mut errors);
         let hosts = rules::origin_hosts(&keys, &mut errors);
         let secret_keys = SecretKeys::parse(&keys.server.secret_key);
         rules::contradictions(&keys, &mut errors);
@@ -141,6 +144,7 @@ impl Config {
                     plans,
                     moderation,
                     alert_webhook,
+                    callback_webhook,
                     hosts,
                     secret_keys,
                     sandbox,

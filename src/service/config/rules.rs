@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 
-use alert_webhook::AlertWebhook;
 use channel::plans::Plans;
 use channel::pools;
-use secrecy::ExposeSecret as _;
+use outgoing_webhook::OutgoingWebhook;
+use outgoing_webhook::signing_secret::SigningSecret;
+use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::keys::Keys;
@@ -24,12 +25,42 @@ pub(super) fn plans(keys: &Keys, errors: &mut Vec<String>) -> Option<Plans> {
 }
 
 /// Who is told of alerts.
-pub(super) fn alert_webhook(keys: &Keys, errors: &mut Vec<String>) -> Option<AlertWebhook> {
-    let url = keys.alerts.webhook_url.expose_secret();
+pub(super) fn alert_webhook(keys: &Keys, errors: &mut Vec<String>) -> Option<OutgoingWebhook> {
+    let alerts = &keys.alerts;
+    webhook(
+        &alerts.webhook_url,
+        ("alerts.webhook_url", "alerts.webhook_secret"),
+        &alerts.webhook_secret,
+        errors,
+    )
+}
+
+/// Who is told what becomes of deliveries: the product, which must be able to tell our posts from others'.
+pub(super) fn callback_webhook(keys: &Keys, errors: &mut Vec<String>) -> Option<OutgoingWebhook> {
+    let callbacks = &keys.callbacks;
+    if !callbacks.url.expose_secret().is_empty() && callbacks.secret.expose_secret().is_empty() {
+        errors.push(
+            "callbacks.url needs callbacks.secret, which signs what is posted: openssl rand -base64 32"
+                .to_owned(),
+        );
+    }
+    webhook(&callbacks.url, ("callbacks.url", "callbacks.secret"), &callbacks.secret, errors)
+}
+
+/// A service that the operator names by these keys.
+fn webhook(
+    url: &SecretString,
+    (url_key, secret_key): (&str, &str),
+    secret: &SecretString,
+    errors: &mut Vec<String>,
+) -> Option<OutgoingWebhook> {
+    let url = url.expose_secret();
+    let secret =
+        SigningSecret::parse(secret).map_err(|error| errors.push(format!("{secret_key}: {error}"))).ok()?;
     if url.is_empty() {
         return None;
     }
-    AlertWebhook::new(url).map_err(|error| errors.push(format!("alerts.webhook_url: {error}"))).ok()
+    OutgoingWebhook::new(url, secret).map_err(|error| errors.push(format!("{url_key}: {error}"))).ok()
 }
 
 /// Values that no deployment can have.
@@ -50,6 +81,8 @@ pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
         ("agent.timeout", keys.agent.timeout),
         ("agent.turn_budget", keys.agent.turn_budget),
         ("backfill.every", keys.backfill.every),
+        ("alerts.repeat_every", keys.alerts.settings.repeat_every),
+        ("alerts.undelivered_within", keys.alerts.settings.undelivered_within),
         ("queue.renew", keys.queue.renew),
         ("queue.poll", keys.queue.poll),
     ] {

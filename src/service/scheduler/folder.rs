@@ -9,6 +9,14 @@ use super::Scheduler;
 use super::loaded::of;
 
 impl Scheduler {
+    pub(super) fn unreadable_in_words(&self, why: &str) -> String {
+        format!(
+            "{} cannot be read: {why}; what was loaded last goes on. Mend the folder or schedules.directory; to stop a schedule, use \
+             `cloudybot schedules disable`",
+            self.folder.display()
+        )
+    }
+
     /// Takes in files that are new, changed or gone since this process last looked.
     pub(super) async fn load(&mut self) -> anyhow::Result<()> {
         let folder = self.folder.clone();
@@ -76,11 +84,7 @@ impl Scheduler {
         if self.unreadable.as_deref() == Some(why) {
             return Ok(());
         }
-        let detail = format!(
-            "{} cannot be read: {why}; what was loaded last goes on. Mend the folder or schedules.directory; to stop a schedule, use \
-             `cloudybot schedules disable`",
-            self.folder.display()
-        );
+        let detail = format!("process {}: {}", self.process, self.unreadable_in_words(why));
         let mut tx = self.queue.begin(&self.pg).await?;
         alerts::raise(&mut tx, &self.settings, AlertCause::SchedulesUnreadable, &detail).await?;
         tx.commit().await?;

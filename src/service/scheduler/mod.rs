@@ -26,16 +26,13 @@ use store::alerts::AlertCause;
 use tokio_util::sync::CancellationToken;
 
 use self::loaded::{Loaded, Watch, of};
-use crate::{own_clock, zone_rules};
+use crate::{process_alerts, zone_rules};
 
 /// How often the folder is read again.
 const READ_EVERY: Duration = Duration::from_secs(2);
 
 /// How often everything is looked at though nothing seems due, and the database's clock is read again.
 const SURE_EVERY: Duration = Duration::from_secs(30);
-
-/// How often a clock that stays wrong is told of.
-const CLOCK_TOLD_EVERY: Duration = Duration::from_secs(1800);
 
 /// When something is due by the stopwatch and not yet by the database's clock.
 const AGAIN: Duration = Duration::from_millis(5);
@@ -56,8 +53,6 @@ pub(crate) struct Scheduler {
     unreadable: Option<String>,
     read_at: Option<Instant>,
     sure_at: Option<Instant>,
-    /// When a wrong clock was last told of.
-    clock_told_at: Option<Instant>,
 }
 
 impl Scheduler {
@@ -75,7 +70,6 @@ impl Scheduler {
             unreadable: None,
             read_at: None,
             sure_at: None,
-            clock_told_at: None,
         }
     }
 
@@ -116,6 +110,7 @@ impl Scheduler {
             let sure = self.sure_at.is_none_or(|at| at.elapsed() >= SURE_EVERY);
             if sure {
                 self.read_clock().await?;
+                self.hold_alerts().await?;
                 self.tell().await?;
             }
             self.fire(sure).await?;
@@ -132,20 +127,27 @@ impl Scheduler {
 
     async fn read_clock(&mut self) -> anyhow::Result<()> {
         let mut conn = self.pg.acquire().await?;
-        let (shown, lead) = own_clock::read(&mut conn).await?;
+        let shown = store::clock::now(&mut conn).await?;
         if of(&self.loaded).watch.is_none() {
             zone_rules::log(&mut conn).await?;
         }
         of(&self.loaded).watch = Some(Watch { shown, at: Instant::now() });
-        drop(conn);
-        if !lead.is_too_large() {
-            self.clock_told_at = None;
-        } else if self.clock_told_at.is_none_or(|at| at.elapsed() >= CLOCK_TOLD_EVERY) {
+        Ok(())
+    }
+
+    /// What is wrong with this process is told as long as it is, and over when no process says so any more.
+    async fn hold_alerts(&self) -> anyhow::Result<()> {
+        let mut found = process_alerts::found(&self.pg, &self.settings).await?;
+        found.extend(
+            self.unreadable
+                .as_ref()
+                .map(|why| (AlertCause::SchedulesUnreadable, self.unreadable_in_words(why))),
+        );
+        for (cause, detail) in found {
             let mut tx = self.queue.begin(&self.pg).await?;
-            let detail = format!("process {}: {lead}", self.process);
-            alerts::raise(&mut tx, &self.settings, AlertCause::Clock, &detail).await?;
+            alerts::hold(&mut tx, &self.settings, cause, &format!("process {}: {detail}", self.process))
+                .await?;
             tx.commit().await?;
-            self.clock_told_at = Some(Instant::now());
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ async fn an_agent_has_one_outage_at_a_time_and_its_next_answer_ends_it() {
 
     assert_eq!((first, same), (OutageId(1), OutageId(1)));
     assert!(other != first && second != first);
-    assert_eq!((ended, nothing), (true, false));
+    assert_eq!((ended.outage, nothing.outage), (true, false));
     let lasting: i64 =
         sqlx::query_scalar("SELECT count(*) FROM channel_agent_outages WHERE closed_at IS NULL")
             .fetch_one(&tables.pg)
@@ -59,19 +59,25 @@ async fn an_outage_in_which_nothing_fails_for_a_day_has_ended() {
 async fn an_alert_that_is_over_comes_back_within_the_hour_and_has_to_be_looked_at_again() {
     let tables = Tables::new().await;
     let mut conn = tables.pg.acquire().await.unwrap();
-    let id = alerts::raise(&mut conn, AlertCause::AgentToken, "first").await.unwrap().unwrap();
-    alerts::raise(&mut conn, AlertCause::Clock, "another").await.unwrap().unwrap();
+    let raise = async |conn: &mut sqlx::PgConnection, cause, detail| {
+        alerts::raise(conn, cause, detail, 3600.0, false).await.unwrap()
+    };
+    let id = raise(&mut conn, AlertCause::AgentToken, "first").await.id;
+    raise(&mut conn, AlertCause::Clock, "another").await;
+    alerts::tell(&mut conn, id, 3600.0).await.unwrap();
     alerts::acknowledge(&mut conn, id).await.unwrap();
 
     let ended = agent_outages::end(&mut conn, "one", &[AlertCause::AgentToken]).await.unwrap();
+    let closed = alerts::close(&mut conn, &[AlertCause::AgentToken], 600.0).await.unwrap();
     let open: Vec<AlertCause> =
         alerts::open(&mut conn).await.unwrap().iter().map(|alert| alert.cause).collect();
-    let again = alerts::raise(&mut conn, AlertCause::AgentToken, "second").await.unwrap();
+    let again = raise(&mut conn, AlertCause::AgentToken, "second").await;
     let alert = alerts::get(&mut conn, id).await.unwrap().unwrap();
 
-    assert!(ended);
+    assert!(ended.alerts && !ended.outage);
+    assert!(closed.iter().all(|closed| closed.id == id && closed.is_news), "{closed:?}");
     assert_eq!(open, [AlertCause::Clock], "what is not of an agent stays");
-    assert_eq!(again, None);
+    assert_eq!((again.id, again.is_news), (id, false), "it was told a moment ago");
     assert_eq!((alert.times, alert.detail.as_str()), (2, "second"));
     assert_eq!((alert.acknowledged_at, alert.closed_at), (None, None));
 }

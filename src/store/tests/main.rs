@@ -329,15 +329,24 @@ async fn a_failure_in_the_middle_cancels_the_rest_of_its_delivery() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_alert_is_new_once_an_hour() {
+async fn an_alert_that_was_over_for_an_hour_is_another_one_when_it_comes_back() {
     let tables = Tables::new().await;
     let mut conn = tables.pg.acquire().await.unwrap();
 
-    assert!(alerts::raise(&mut conn, AlertCause::Clock, "first").await.unwrap().is_some());
-    assert_eq!(alerts::raise(&mut conn, AlertCause::Clock, "second").await.unwrap(), None);
-    sqlx::query("UPDATE channel_alerts SET opened_at = now() - interval '61 minutes'")
-        .execute(&tables.pg)
-        .await
-        .unwrap();
-    assert!(alerts::raise(&mut conn, AlertCause::Clock, "third").await.unwrap().is_some());
+    let mut raised = Vec::new();
+    for over_since in ["now()", "now() - interval '59 minutes'", "now() - interval '61 minutes'"] {
+        raised.push(alerts::raise(&mut conn, AlertCause::Clock, "wrong", 3600.0, false).await.unwrap());
+        raised.push(alerts::raise(&mut conn, AlertCause::Clock, "wrong", 3600.0, false).await.unwrap());
+        alerts::close(&mut conn, &[AlertCause::Clock], 600.0).await.unwrap();
+        let close = format!("UPDATE channel_alerts SET closed_at = {over_since}, tell_at = {over_since}");
+        sqlx::query(sqlx::AssertSqlSafe(close)).execute(&tables.pg).await.unwrap();
+    }
+    raised.push(alerts::raise(&mut conn, AlertCause::Clock, "wrong", 3600.0, false).await.unwrap());
+
+    let ids: Vec<i64> = raised.iter().map(|raised| raised.id).collect();
+    let (same, other) = (ids[0], *ids.last().unwrap());
+    assert_eq!(ids, [same, same, same, same, same, same, other]);
+    assert_ne!(same, other);
+    let news: Vec<bool> = raised.iter().map(|raised| raised.is_news).collect();
+    assert_eq!(news, [true, false, true, false, true, false, true], "what comes back is told");
 }

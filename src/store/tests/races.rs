@@ -85,13 +85,13 @@ async fn an_alert_is_new_once_per_cause_though_many_raise_it() {
         async move {
             let cause = if number % 2 == 0 { AlertCause::Clock } else { AlertCause::Template };
             let mut tx = pg.begin().await.unwrap();
-            let new = alerts::raise(&mut tx, cause, "detail").await.unwrap();
+            let new = alerts::raise(&mut tx, cause, "detail", 3600.0, false).await.unwrap();
             tx.commit().await.unwrap();
             new
         }
     });
 
-    assert_eq!(new.await.into_iter().flatten().count(), 2);
+    assert_eq!(new.await.into_iter().filter(|raised| raised.is_news).count(), 2);
     let times: Vec<i32> =
         sqlx::query_scalar("SELECT times FROM channel_alerts").fetch_all(&tables.pg).await.unwrap();
     assert_eq!(times, [10, 10]);

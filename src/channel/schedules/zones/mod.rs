@@ -109,22 +109,31 @@ impl ZoneRules {
     /// What a person should mend, and how; by the database's clock, where it is known.
     #[must_use]
     pub fn warnings(&self, now: Option<DateTime<Utc>>) -> Vec<String> {
-        let older = self.machine().filter(|machine| self.compiled.is_newer_than(machine)).map(|machine| {
-            format!(
-                "the machine's time zone rules in {} are tzdata {machine}, older than the compiled-in {}, which count here: upgrade the machine's \
-                 package tzdata for all other programs",
-                self.folder.display(),
-                self.compiled
-            )
-        });
+        self.older_machine().into_iter().chain(now.and_then(|now| self.old_age(now))).collect()
+    }
+
+    /// The machine's rules are older than the compiled-in ones: what a person should mend for other programs.
+    #[must_use]
+    pub fn older_machine(&self) -> Option<String> {
+        let machine = self.machine().filter(|machine| self.compiled.is_newer_than(machine))?;
+        Some(format!(
+            "the machine's time zone rules in {} are tzdata {machine}, older than the compiled-in {}, which count here: upgrade the machine's \
+             package tzdata for all other programs",
+            self.folder.display(),
+            self.compiled
+        ))
+    }
+
+    /// The rules in use are too old by the database's clock, and what helps.
+    #[must_use]
+    pub fn old_age(&self, now: DateTime<Utc>) -> Option<String> {
         let in_use = self.release();
-        let old = now.filter(|now| in_use.is_over_a_year_old(*now)).map(|_| {
+        in_use.is_over_a_year_old(now).then(|| {
             format!(
                 "the time zone rules in use, tzdata {in_use}, are over a year old: upgrade the machine's package tzdata, or this program, and \
                  start it again"
             )
-        });
-        older.into_iter().chain(old).collect()
+        })
     }
 }
 

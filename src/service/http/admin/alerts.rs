@@ -3,57 +3,79 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use channel::administration::alerts::{self, AlertFilter, AlertList, AlertView};
 use chrono::{DateTime, Utc};
-use serde::Serialize;
-use store::alerts::{Alert, AlertCause};
-use utoipa::ToSchema;
+use serde::Deserialize;
+use store::alerts::{AlertCause, AlertState};
+use store::text_enum::UnknownText;
+use utoipa::IntoParams;
 
 use super::Admin;
 use crate::http::input;
 use crate::http::problem::Problem;
 
-/// What nobody has acknowledged, and what is not over by itself.
-#[derive(Serialize, ToSchema)]
-pub(super) struct AlertList {
-    alerts: Vec<AlertView>,
+/// Which alerts.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AlertsQuery {
+    /// Where they stand.
+    #[param(inline, value_type = Option<AlertState>)]
+    state: Option<String>,
+    /// Also those that wait for nobody; without it and without `state`, those that wait for a person.
+    #[serde(default)]
+    #[param(default = false)]
+    all: bool,
+    /// One cause.
+    #[param(inline, value_type = Option<AlertCause>)]
+    cause: Option<String>,
+    /// Seen at this moment or later.
+    since: Option<DateTime<Utc>>,
+    /// Of a lower number than this: `next` of the page before.
+    #[param(minimum = 0)]
+    before: Option<i64>,
+    /// How many at most.
+    #[serde(default = "usual_limit")]
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    limit: i64,
 }
 
-/// An alert.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct AlertView {
-    id: i64,
-    /// What happened.
-    cause: AlertCause,
-    /// What happened the latest time.
-    detail: String,
-    /// How often it was raised within its hour.
-    times: i32,
-    opened_at: DateTime<Utc>,
-    last_seen_at: DateTime<Utc>,
+fn usual_limit() -> i64 {
+    50
 }
 
-impl From<Alert> for AlertView {
-    fn from(alert: Alert) -> Self {
-        let Alert { id, cause, detail, times, opened_at, last_seen_at, .. } = alert;
-        Self { id, cause, detail, times, opened_at, last_seen_at }
-    }
+/// What waits for a person, or all that fits, the newest first.
+#[utoipa::path(get, path = "/alerts", operation_id = "listAlerts", tag = "alerts", params(AlertsQuery), responses((status = 200, body = AlertList)))]
+pub(super) async fn list(
+    State(admin): State<Admin>,
+    input::Query(query): input::Query<AlertsQuery>,
+) -> Result<Json<AlertList>, Problem> {
+    let AlertsQuery { state, all, cause, since, before, limit } = query;
+    let state = state.map(|state| state.parse()).transpose();
+    let state = state.map_err(|error: UnknownText| Problem::invalid(format!("state: {error}")))?;
+    let cause = cause.map(|cause| cause.parse()).transpose();
+    let cause = cause.map_err(|error: UnknownText| Problem::invalid(format!("cause: {error}")))?;
+    let state = state.or((!all).then_some(AlertState::Open));
+    let filter = AlertFilter { state, cause, since, before };
+    Ok(Json(alerts::list(&mut *admin.pg.acquire().await?, filter, limit).await?))
 }
 
-/// What nobody has acknowledged and what is not over, the newest first.
-#[utoipa::path(get, path = "/alerts", operation_id = "listAlerts", tag = "alerts", responses((status = 200, body = AlertList)))]
-pub(super) async fn list(State(admin): State<Admin>) -> Result<Json<AlertList>, Problem> {
-    let alerts = store::alerts::open(&mut *admin.pg.acquire().await?).await?;
-    Ok(Json(AlertList { alerts: alerts.into_iter().map(AlertView::from).collect() }))
+/// An alert with its remedy.
+#[utoipa::path(get, path = "/alerts/{id}", operation_id = "getAlert", tag = "alerts", params(("id" = i64, Path, minimum = 1, description = "The alert's number")), responses((status = 200, body = AlertView), (status = 404, description = "There is no such alert.")))]
+pub(super) async fn show(
+    State(admin): State<Admin>,
+    input::Path(id): input::Path<i64>,
+) -> Result<Json<AlertView>, Problem> {
+    let found = alerts::show(&mut *admin.pg.acquire().await?, id).await?;
+    found.map(Json).ok_or_else(|| Problem::not_found(format!("no alert {id}")))
 }
 
-/// Says that somebody has looked.
-#[utoipa::path(post, path = "/alerts/{id}/acknowledge", operation_id = "acknowledgeAlert", tag = "alerts", params(("id" = i64, Path, minimum = 1, description = "The alert's number")), responses((status = 204, description = "It is not listed any more, once it is over."), (status = 404, description = "No such alert waits for somebody to look.")))]
+/// Says that somebody has looked: it is not told again. What only waited for that is over.
+#[utoipa::path(post, path = "/alerts/{id}/acknowledge", operation_id = "acknowledgeAlert", tag = "alerts", params(("id" = i64, Path, minimum = 1, description = "The alert's number")), responses((status = 204, description = "It waits for nobody any more."), (status = 404, description = "No such alert waits for somebody to look.")))]
 pub(super) async fn acknowledge(
     State(admin): State<Admin>,
     input::Path(id): input::Path<i64>,
 ) -> Result<StatusCode, Problem> {
-    if store::alerts::acknowledge(&mut *admin.pg.acquire().await?, id).await? {
+    if alerts::acknowledge(&admin.queue, &admin.pg, &admin.settings, id).await? {
         return Ok(StatusCode::NO_CONTENT);
     }
     Err(Problem::not_found(format!("no alert {id} waits for somebody to look")))

@@ -74,6 +74,7 @@ pub(crate) fn routes(admin: Admin, token: BearerToken) -> serde_json::Result<Ope
         .routes(routes!(status::workers))
         .routes(routes!(status::pauses))
         .routes(routes!(alerts::list))
+        .routes(routes!(alerts::show))
         .routes(routes!(alerts::acknowledge))
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::show))

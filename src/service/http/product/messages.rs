@@ -1,7 +1,5 @@
 //! `/v1/users/{user}/messages` and `events`: the dashboard's chat. It is the same thread and the same agent as on WhatsApp.
 
-use std::collections::VecDeque;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -11,12 +9,14 @@ use channel::texts;
 use chrono::{DateTime, Utc};
 use futures::Stream;
 use serde::{Deserialize, Serialize};
-use store::entries::{self, ThreadEntry};
+use store::deliveries::DeliveryState;
+use store::entries::{self, EntryDelivery, ThreadEntry};
+use store::ids::DeliveryId;
 use store::messages::ChannelName;
-use tokio::sync::watch;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::thread_stream::{StreamEvent, ThreadStream};
 use super::{Product, UserPath, known_user, notifications};
 use crate::http::input;
 use crate::http::problem::Problem;
@@ -33,6 +33,8 @@ pub(super) struct MessageRequest {
 /// That it was taken in; the answer comes into the thread.
 #[derive(Serialize, ToSchema)]
 pub(super) struct MessageAccepted {
+    /// Its number in the thread, behind which the answer comes; null: it was taken in long before.
+    id: Option<i64>,
     /// The same request with the same `Idempotency-Key` had been taken in before.
     duplicate: bool,
 }
@@ -53,7 +55,35 @@ pub(super) struct EntryView {
     failed: bool,
     /// The schedule that made the assistant speak.
     schedule: Option<String>,
+    /// What carries it to the person's phone; null: nothing does.
+    delivery: Option<EntryDeliveryView>,
     at: DateTime<Utc>,
+}
+
+/// The delivery of an entry; `GET /v1/deliveries/{id}` shows all of it.
+#[derive(Serialize, ToSchema)]
+struct EntryDeliveryView {
+    #[schema(value_type = Uuid)]
+    id: DeliveryId,
+    /// Where it stands.
+    state: DeliveryState,
+    /// Why it ended other than well.
+    reason: Option<String>,
+}
+
+/// That the delivery of an entry has come to another state.
+#[derive(Serialize)]
+struct DeliveryChange {
+    /// The entry.
+    number: i64,
+    delivery: EntryDeliveryView,
+}
+
+impl From<EntryDelivery> for DeliveryChange {
+    fn from(delivery: EntryDelivery) -> Self {
+        let EntryDelivery { number, id, state, reason } = delivery;
+        Self { number, delivery: EntryDeliveryView { id, state, reason } }
+    }
 }
 
 /// Who said something.
@@ -78,6 +108,11 @@ impl From<ThreadEntry> for EntryView {
                 (text, _) => text.unwrap_or_else(|| texts::APOLOGY.to_owned()),
             },
             schedule: entry.schedule,
+            delivery: entry.delivery_id.zip(entry.delivery_state).map(|(id, state)| EntryDeliveryView {
+                id,
+                state,
+                reason: entry.delivery_reason,
+            }),
             at: entry.at,
         }
     }
@@ -139,8 +174,9 @@ pub(super) async fn write(
     {
         return Err(Problem::invalid("Idempotency-Key: it was used for another message"));
     }
+    let id = entries::number_of(&mut tx, conversation, &sid).await?;
     tx.commit().await?;
-    Ok((StatusCode::ACCEPTED, Json(MessageAccepted { duplicate: new.is_none() })))
+    Ok((StatusCode::ACCEPTED, Json(MessageAccepted { id, duplicate: new.is_none() })))
 }
 
 /// The thread, whatever channel was used.
@@ -165,9 +201,10 @@ pub(super) struct EventsQuery {
     after: Option<i64>,
 }
 
-/// The thread as it grows: an event `message` for each entry, whose id is the entry's number, so that a client that lost the connection goes on
-/// where it stopped.
-#[utoipa::path(get, path = "/users/{user}/events", operation_id = "watchMessages", tag = "chat", params(UserPath, ("Last-Event-ID" = Option<i64>, Header, minimum = 0, description = "The last number that was seen"), EventsQuery), responses((status = 200, content_type = "text/event-stream", body = String, description = "Server-sent events. The data of each is an entry of the thread as JSON, an `EntryView`."), (status = 404, description = "There is no such user.")))]
+/// The thread as it grows: an event `message` for each entry, and an event `delivery` for each change of a delivery's state. The id of an event is the
+/// number of the last entry, so that a client that lost the connection goes on where it stopped; it is told first how the deliveries of the fifty entries
+/// before that stand, so it misses no change. A state may be left out when the next one follows within the same second.
+#[utoipa::path(get, path = "/users/{user}/events", operation_id = "watchMessages", tag = "chat", params(UserPath, ("Last-Event-ID" = Option<i64>, Header, minimum = 0, description = "The last number that was seen"), EventsQuery), responses((status = 200, content_type = "text/event-stream", body = String, description = "Server-sent events. The data is JSON: of an event `message` an entry of the thread, an `EntryView`; of an event `delivery` the `number` of an entry and its `delivery`, an `EntryDeliveryView`. The stream ends when the user is erased."), (status = 404, description = "There is no such user.")))]
 pub(super) async fn events(
     State(product): State<Product>,
     input::Path(UserPath { user }): input::Path<UserPath>,
@@ -181,64 +218,17 @@ pub(super) async fn events(
         })
         .transpose()?;
     let user = known_user(&mut *product.pg.acquire().await?, &user).await?;
-    let watched = Watched {
-        // Before the first look, so that nothing falls between.
-        grown: product.threads.watch(&user.id),
-        user_id: user.id,
-        seen: last_seen.or(query.after).unwrap_or(0),
-        unsent: VecDeque::new(),
-        product,
-    };
+    let watched = ThreadStream::new(product, user.id, last_seen.or(query.after).unwrap_or(0));
     let stream = futures::stream::unfold(watched, async |mut watched| {
-        let entry = watched.next().await?;
-        let number = entry.number.to_string();
-        let event = Event::default().id(number).event("message").json_data(EntryView::from(entry));
+        let event = watched.next().await?;
+        let numbered = Event::default().id(watched.seen.to_string());
+        let event = match event {
+            StreamEvent::Entry(entry) => numbered.event("message").json_data(EntryView::from(entry)),
+            StreamEvent::Delivery(delivery) => {
+                numbered.event("delivery").json_data(DeliveryChange::from(delivery))
+            }
+        };
         Some((event, watched))
     });
     Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
-}
-
-/// A stream's place in a thread. One that lies behind the thread's end has seen what the database has forgotten since, as after a failover to a
-/// standby that lagged, and goes on from the end: what comes next gets the same numbers again.
-struct Watched {
-    product: Product,
-    user_id: String,
-    grown: watch::Receiver<i64>,
-    seen: i64,
-    unsent: VecDeque<ThreadEntry>,
-}
-
-impl Watched {
-    /// The next entry; `None`: the process stops, and the client comes back to another one.
-    async fn next(&mut self) -> Option<ThreadEntry> {
-        loop {
-            if let Some(entry) = self.unsent.pop_front() {
-                self.seen = entry.number;
-                return Some(entry);
-            }
-            self.grown.mark_unchanged();
-            match self.look().await {
-                Ok(entries) if !entries.is_empty() => self.unsent = entries.into(),
-                Ok(_) => {
-                    self.product
-                        .threads
-                        .stop()
-                        .clone()
-                        .run_until_cancelled(self.grown.changed())
-                        .await?
-                        .ok()?;
-                    self.seen = self.seen.min(*self.grown.borrow());
-                }
-                Err(error) => {
-                    tracing::debug!("A stream could not be read and ends: {error}");
-                    return None;
-                }
-            }
-        }
-    }
-
-    async fn look(&self) -> sqlx::Result<Vec<ThreadEntry>> {
-        let mut conn = self.product.pg.acquire().await?;
-        entries::after(&mut conn, &self.user_id, self.seen, 100).await
-    }
 }

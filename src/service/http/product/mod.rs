@@ -7,6 +7,7 @@ mod deliveries;
 mod messages;
 mod notifications;
 mod plans;
+mod thread_stream;
 pub(crate) mod threads;
 mod usage;
 mod user_request;

@@ -95,7 +95,7 @@ SELECT 1990 + slot, format('user-%s', n), CASE WHEN n % 100 = 0 THEN 'blocked' W
        ('00000000-0000-7000-8000-' || lpad(to_hex(n % messages + 1), 12, '0'))::UUID
 FROM size, generate_series(1, people) n, generate_series(1, 10) slot
 WHERE n % 5 = slot % 5;
-INSERT INTO channel_alerts (cause, detail, acknowledged_at) SELECT 'unknown_send', 'some', CASE WHEN n % 10 > 0 THEN now() END FROM size, generate_series(1, people / 20) n;
+INSERT INTO channel_alerts (cause, detail, acknowledged_at, closed_at) SELECT 'unknown_send', 'some', CASE WHEN n % 10 > 0 THEN now() END, CASE WHEN n > 1 THEN now() END FROM size, generate_series(1, people / 20) n;
 INSERT INTO channel_unusable_entries (sid, reason, taken_in_at) SELECT format('SM3%s', n), 'some', CASE WHEN n % 10 > 0 THEN now() END FROM size, generate_series(1, people / 20) n;
 INSERT INTO channel_changed_ids (link_id, newcomer_id, seen_at, state)
 SELECT n, n + 1, now() - n * interval '1 hour', CASE WHEN n % 10 = 0 THEN 'let_through' WHEN n % 2 = 0 THEN 'trusted' ELSE 'held' END FROM generate_series(1, 2000) n;

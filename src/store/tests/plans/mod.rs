@@ -22,7 +22,8 @@ const PAGE: f64 = 2_000.0;
 const MOST_COST: f64 = 15_000.0;
 
 /// Tables of which nobody expects more than some hundred rows.
-const SMALL: [&str; 18] = [
+const SMALL: [&str; 19] = [
+    "channel_callbacks",
     "channel_functions",
     "channel_sender_moves",
     "channel_deployment",
@@ -44,7 +45,7 @@ const SMALL: [&str; 18] = [
 ];
 
 /// What a person asks now and then and what has to read a lot for its answer, by how it begins and why.
-const ASKED_SELDOM: [(&str, &str); 7] = [
+const ASKED_SELDOM: [(&str, &str); 8] = [
     ("WITH uses AS ( SELECT hashed_by", "counts what hangs on each key, for `check`"),
     (
         "SELECT alias, coalesce(canonical, alias) FROM channel_address_aliases WHERE alias NOT LIKE",
@@ -55,6 +56,10 @@ const ASKED_SELDOM: [(&str, &str); 7] = [
     (
         "SELECT s.moment, s.fired_at, s.zone, s.manual, s.is_test, s.state, s.reason, count(u.user_id)",
         "counts what a slot came to for as many users as are asked for, for `schedules list`",
+    ),
+    (
+        "WITH newest AS ( SELECT chunk_id, status, received_at",
+        "counts what became of the latest messages, where so many failed that there may be an alert",
     ),
     (
         "SELECT id, state, kind, pool, lane, failed_attempts",
