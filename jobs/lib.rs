@@ -15,6 +15,7 @@
 //!                │                           └─ gives up ─► close_prompt
 //!                └─ gives up ─► close_slot
 //! quiet hours end ─► plan_quiet ─► send_chunk
+//! a place is free ─► plan_room ──► send_chunk
 //! every few minutes ─► upkeep ─► receive_message, where the webhook never came
 //! erasure ─► erase_people                    alert ─► post_alert
 //! a delivery changes, a person agrees or takes it back ─► post_callback
@@ -47,6 +48,8 @@ pub mod end_browser_session;
 pub mod erase_people;
 /// Plans what has waited for the end of quiet hours.
 pub mod plan_quiet;
+/// Plans what has waited for a place among the people of a day.
+pub mod plan_room;
 /// Plans what has waited for a person's next message.
 pub mod plan_waiting;
 /// Tells the operator of an alert.
@@ -82,6 +85,7 @@ pub fn register(workers: Workers<App>) -> Workers<App> {
         .register(send_chunk::run)
         .register(plan_waiting::run)
         .register(plan_quiet::run)
+        .register(plan_room::run)
         .register(probe_sender::run)
         .register(run_duty::run)
         .register(prompt_user::run)

@@ -9,7 +9,7 @@ use channel::app::App;
 use channel::conversation::{browser_session, debounce};
 use channel::inbound::commands::PersonCommand;
 use channel::inbound::moderation::ModerationVerdict;
-use channel::inbound::{admission, claims};
+use channel::inbound::{admission, claims, human};
 use channel::kinds::ReceiveMessage;
 use channel::texts;
 use queue::attempt::Attempt;
@@ -23,7 +23,7 @@ pub async fn run(job: ReceiveMessage, app: App, attempt: Attempt) -> Result<(), 
     let Some(message) = waiting(&mut *app.pg.acquire().await?, job.message).await? else {
         return Ok(());
     };
-    let command = PersonCommand::of_stored(&message.body, &message.params, &app.settings.whatsapp);
+    let command = PersonCommand::of_stored(&message.body, &message.params, app.settings.words());
     // What needs somebody else's answer is asked before anything is locked.
     let browser = match command {
         PersonCommand::EndBrowserSession => stop_browser(&app, &message).await?,
@@ -79,6 +79,10 @@ async fn decide(
     if matches!(command, PersonCommand::Claim(_)) {
         // Also a refused one: it may still be worth something, or nearly be one that is.
         store::redactions::of_claim(tx, message.id).await?;
+    }
+    if *command == PersonCommand::Human {
+        human::lead_to_person(app, tx, message).await?;
+        return Ok(Decision::Yes);
     }
     if admission::is_late(tx, message).await? {
         return Ok(Decision::Yes);

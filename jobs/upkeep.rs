@@ -1,20 +1,21 @@
 //! What must be looked after every few minutes, by one process of all: messages whose webhook never came, sends whose callbacks were lost or that
-//! stay in doubt, deliveries that waited too long, a pause without a probe, what hangs on a former secret key, erasures, and alerts: what has begun, goes
-//! on or is over.
+//! stay in doubt, deliveries that waited too long, what was sent in the month, what WhatsApp says of templates, a pause without a probe, what hangs on a
+//! former secret key, erasures, and alerts: what has begun, goes on or is over.
 //!
 //! Enqueued by every process at its start and every few minutes, once for all by its key. Enqueues what an inbound message enqueues, the
-//! `send_chunk`s that a status gives leave to go on, `plan_quiet`, `probe_sender`, `erase_people` and `post_alert`. It may run twice: everything it does is
-//! looked up first. What fails is left to the next round.
+//! `send_chunk`s that a status gives leave to go on, `plan_quiet`, `plan_room`, `probe_sender`, `erase_people` and `post_alert`. It may run twice:
+//! everything it does is looked up first. What fails is left to the next round.
 
 use std::time::Duration;
 
 use channel::alerts::watch;
 use channel::app::App;
+use channel::costs;
 use channel::erasure;
 use channel::inbound::backfill;
 use channel::kinds::Upkeep;
-use channel::outbound::proactive::quiet_jobs;
-use channel::outbound::{in_doubt, sender, status_look_ups};
+use channel::outbound::proactive::{quiet_jobs, room};
+use channel::outbound::{in_doubt, sender, status_look_ups, template_changes};
 use queue::attempt::Attempt;
 use queue::failure::Failure;
 
@@ -28,6 +29,8 @@ pub async fn run(_: Upkeep, app: App, _: Attempt) -> Result<(), Failure> {
         erase(&app).await,
         plan_left_over(&app).await,
         sender::look_after(&app).await,
+        costs::look_after(&app).await,
+        template_changes::look_after(&app).await,
         // After an outage of callbacks it may take all the time that a round has.
         status_look_ups::run(&app).await,
         // Last of all, so that it sees what the others have mended.
@@ -49,10 +52,11 @@ async fn hash_anew(app: &App) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What waits for the end of quiet hours is not forgotten with a job that was lost.
+/// What waits for the end of quiet hours, or for a place, is not forgotten with a job that was lost.
 async fn plan_left_over(app: &App) -> Result<(), Failure> {
     let mut tx = app.begin().await?;
     quiet_jobs::look_after(&mut tx).await?;
+    room::look_after(&mut tx).await?;
     Ok(tx.commit().await?)
 }
 

@@ -130,7 +130,7 @@ CREATE TABLE channel_claim_tokens (
     created_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- when it was handed out
     expires_at TIMESTAMPTZ NOT NULL,                       -- worth nothing from then on
     ended_at   TIMESTAMPTZ,                                -- when it was used up or voided
-    ending     TEXT CHECK (ending IN ('redeemed', 'voided', 'number_linked_elsewhere', 'plan')), -- how
+    ending     TEXT CHECK (ending IN ('redeemed', 'voided', 'number_linked_elsewhere', 'plan', 'country')), -- how
     CHECK ((ended_at IS NULL) = (ending IS NULL))
 );
 -- A new token voids the one before it.
@@ -326,8 +326,8 @@ CREATE TABLE channel_messages (
     turn_id         BIGINT REFERENCES channel_turns (id),  -- the turn that has it
     outcome         TEXT CHECK (outcome IN (               -- how it ended; NULL while it has not
         'answered', 'silent', 'failed',                    -- by a turn
-        'keyword', 'claim', 'browser',                     -- it was for the channel itself
-        'not_linked', 'plan', 'paused', 'disabled', 'rate_limited', 'moderated', 'late', 'erased')), -- the agent did not see it, and why
+        'keyword', 'claim', 'browser', 'human',                     -- it was for the channel itself
+        'not_linked', 'country', 'plan', 'paused', 'disabled', 'rate_limited', 'moderated', 'late', 'erased')), -- the agent did not see it, and why
     outcome_reason  TEXT,                                  -- why it was not answered
     outcome_at      TIMESTAMPTZ,                           -- when it ended
     retried_at      TIMESTAMPTZ,                           -- when its outcome `failed` gave way to another try by hand
@@ -377,7 +377,7 @@ CREATE INDEX channel_claim_tries_address ON channel_claim_tries (address_id, tri
 -- When a person was last told something that must not be told at every message.
 CREATE TABLE channel_notices (
     address_id BIGINT NOT NULL REFERENCES channel_addresses (id), -- who
-    about      TEXT NOT NULL CHECK (about IN ('linking', 'plan', 'rate')), -- what
+    about      TEXT NOT NULL CHECK (about IN ('linking', 'plan', 'country', 'human', 'rate')), -- what
     told_at    TIMESTAMPTZ NOT NULL,                       -- when
     PRIMARY KEY (address_id, about)
 );
@@ -407,16 +407,17 @@ CREATE TABLE channel_deliveries (
     content_sid       TEXT,                                -- the approved template for when the 24-hour window is closed
     content_variables JSONB,                               -- its variables
     waits_for_inbound BOOLEAN NOT NULL DEFAULT FALSE,      -- planned only when the person writes again
+    waits_for_room    BOOLEAN NOT NULL DEFAULT FALSE,      -- planned only when it has a place among the people of a day
     waits_until       TIMESTAMPTZ,                         -- planned only then, when quiet hours end; NULL: it has never waited for that
     quiet_rule        JSONB,                               -- what quiet hours mean for it: its schedule's, wait or skip, how long it lasts from their end; NULL: nothing
-    state             TEXT NOT NULL DEFAULT 'open' CHECK (state IN -- follows the chunks; waiting: for the person's next message or the end of quiet hours, with no job and no reservation
+    state             TEXT NOT NULL DEFAULT 'open' CHECK (state IN -- follows the chunks; waiting: for the person's next message, the end of quiet hours or a place, with no job and no reservation
         ('waiting', 'open', 'sent', 'delivered', 'failed', 'cancelled', 'blocked', 'expired', 'unknown')),
     reason            TEXT,                                -- why it ended other than well
     expires_at        TIMESTAMPTZ NOT NULL,                -- what is not sent by then is not sent any more
     created_at        TIMESTAMPTZ NOT NULL DEFAULT now(),  -- when it was planned
     closed_at         TIMESTAMPTZ,                         -- when nothing was left to send
     CHECK ((state IN ('open', 'waiting')) = (closed_at IS NULL)),
-    CHECK ((state = 'waiting') <= (waits_for_inbound OR waits_until IS NOT NULL))
+    CHECK ((state = 'waiting') <= (waits_for_inbound OR waits_for_room OR waits_until IS NOT NULL))
 );
 -- Deliveries of a person or a user are read in the order of their ids, which is that of their planning.
 CREATE INDEX channel_deliveries_of_address ON channel_deliveries (address_id, id);
@@ -427,6 +428,8 @@ CREATE INDEX channel_deliveries_open ON channel_deliveries (address_id) WHERE st
 CREATE INDEX channel_deliveries_unusual ON channel_deliveries (state, id) WHERE state NOT IN ('sent', 'delivered');
 CREATE INDEX channel_deliveries_waiting_until ON channel_deliveries (expires_at) WHERE state = 'waiting';
 CREATE INDEX channel_deliveries_waiting_for_time ON channel_deliveries (waits_until, id) WHERE state = 'waiting' AND NOT waits_for_inbound;
+-- Those that wait for a place get one in the order of their planning.
+CREATE INDEX channel_deliveries_waiting_for_room ON channel_deliveries (id) WHERE state = 'waiting' AND waits_for_room;
 CREATE INDEX channel_deliveries_link ON channel_deliveries (link_id) WHERE state = 'open';
 CREATE INDEX channel_deliveries_waiting ON channel_deliveries (user_id, created_at) WHERE state = 'waiting';
 
@@ -541,6 +544,16 @@ CREATE TABLE channel_idempotency_keys (
     PRIMARY KEY (user_id, key)
 );
 
+-- The people to whom a conversation was opened within 24 hours: as many places as whatsapp.people_per_day says. A transaction takes places that no other
+-- one has locked, so the limit holds and nobody waits for it.
+CREATE TABLE channel_people_places (
+    place      INTEGER PRIMARY KEY,                        -- from 1; those above the limit are given to nobody
+    address_id BIGINT,                                     -- who has it, or had it last; NULL: nobody yet
+    taken_at   TIMESTAMPTZ NOT NULL DEFAULT '-infinity'    -- when the person was planned for or sent to last; 24 hours later the place is free
+);
+CREATE INDEX channel_people_places_taken ON channel_people_places (taken_at);
+CREATE INDEX channel_people_places_address ON channel_people_places (address_id, taken_at);
+
 -- The sender's pace over all processes: the next free moment of each stream.
 CREATE TABLE channel_sender_pace (
     stream  TEXT PRIMARY KEY CHECK (stream IN ('all', 'proactive')), -- all that the sender says, or what it says of our own accord
@@ -573,16 +586,46 @@ CREATE TABLE whatsapp_send_ledger (
 );
 CREATE INDEX whatsapp_send_ledger_user ON whatsapp_send_ledger (user_id, period_start);
 
+-- What WhatsApp said last of the templates that schedules name. It judges them anew at any time.
+CREATE TABLE channel_templates (
+    content_sid TEXT PRIMARY KEY,                          -- Twilio's id
+    category    TEXT,                                      -- marketing, utility or authentication, in Twilio's word; NULL: none is known
+    status      TEXT,                                      -- approved, paused and the like, in Twilio's word; missing: the account does not have it; NULL: Twilio did not say
+    asked_at    TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- when Twilio was asked last; a day later it is asked again
+    seen_at     TIMESTAMPTZ                                -- when it answered last; NULL: never
+);
+
+-- What each user was sent, by what WhatsApp charges for. A message counts when its SID is stored.
+CREATE TABLE channel_sent_days (
+    user_id TEXT NOT NULL,                                 -- to whom; no reference, since it outlives the user
+    day     DATE NOT NULL,                                 -- in UTC
+    kind    TEXT NOT NULL CHECK (kind IN (                 -- of message
+        'reply', 'notice', 'metered', 'marketing_template', 'utility_template', 'authentication_template', 'template')),
+    number  INTEGER NOT NULL,                              -- how many
+    PRIMARY KEY (user_id, day, kind)
+);
+
+-- What everybody was sent, also people without a user. Of the rows of a month and kind each transaction changes one, so that few wait for each other.
+CREATE TABLE channel_sent_months (
+    month  DATE NOT NULL,                                  -- its first day, in UTC
+    kind   TEXT NOT NULL CHECK (kind IN (                  -- of message
+        'reply', 'notice', 'metered', 'marketing_template', 'utility_template', 'authentication_template', 'template')),
+    shard  SMALLINT NOT NULL,                              -- from 0 to 63, by the chunk
+    number BIGINT NOT NULL,                                -- how many
+    PRIMARY KEY (month, kind, shard)
+) WITH (fillfactor = 50); -- as channel_conversations
+
 -- -------- Looking after it --------
 
 -- What a person must look at: one row per cause while it goes on. A cause that comes back soon after its end goes on in the same row.
 CREATE TABLE channel_alerts (
     id              BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- what an administrator acknowledges
     cause           TEXT NOT NULL CHECK (cause IN (        -- what happened
-        'double_send', 'unknown_send', 'send_in_doubt', 'sender_refused', 'template', 'pause_without_probe', 'long_pause', 'undelivered',
-        'callbacks_failing', 'dead_jobs', 'sender_moved', 'unusable_entry', 'backfill_behind', 'schedule_disabled', 'schedules_unreadable', 'slots_late', 'time_zones', 'secret_key',
-        'unknown_kind', 'clock', 'agent_token', 'agent_endpoint', 'agent_name', 'agent_unreachable', 'agent_locked_out', 'agent_busy', 'agent_provider',
-        'agent_setup', 'agent_failing', 'database_away', 'database_read_only', 'database_refuses')),
+        'double_send', 'unknown_send', 'send_in_doubt', 'sender_refused', 'template', 'template_changed', 'pause_without_probe', 'long_pause',
+        'undelivered', 'callbacks_failing', 'dead_jobs', 'sender_moved', 'unusable_entry', 'backfill_behind', 'human_wanted', 'monthly_cap_near',
+        'monthly_cap_reached', 'schedule_disabled', 'schedules_unreadable', 'slots_late', 'time_zones', 'secret_key', 'unknown_kind', 'clock',
+        'agent_token', 'agent_endpoint', 'agent_name', 'agent_unreachable', 'agent_locked_out', 'agent_busy', 'agent_provider', 'agent_setup',
+        'agent_failing', 'database_away', 'database_read_only', 'database_refuses')),
     detail          TEXT NOT NULL,                         -- of the latest time
     times           INTEGER NOT NULL DEFAULT 1,            -- how often it was raised
     opened_at       TIMESTAMPTZ NOT NULL DEFAULT now(),    -- the first time

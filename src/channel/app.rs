@@ -14,9 +14,11 @@ use store::secret_keys::SecretKeys;
 use whatsapp_text::text::Format;
 
 use crate::alerts::settings::AlertSettings;
+use crate::compliance::Compliance;
 use crate::conversation::memory::MemorySettings;
 use crate::conversation::unsaved_replies::UnsavedReplies;
 use crate::durations;
+use crate::inbound::human::Human;
 use crate::inbound::limits::RateLimits;
 use crate::inbound::moderation::Moderation;
 use crate::plans::Plans;
@@ -64,6 +66,12 @@ pub struct Settings {
     pub sending: Sending,
     /// `[backfill]`
     pub backfill: Backfill,
+    /// `[human]`
+    pub human: Human,
+    /// `[compliance]`
+    pub compliance: Compliance,
+    /// `[costs]`
+    pub costs: Costs,
     /// `[metering]`
     pub metering: Metering,
     /// What is worth an alert.
@@ -123,6 +131,8 @@ pub struct FileLimits {
 pub struct Whatsapp {
     /// Free text is sent only within 24 hours of the person's last message, which is WhatsApp's rule.
     pub enforce_window: bool,
+    /// How many people a conversation may be opened to within 24 hours; 0: any number.
+    pub people_per_day: u32,
     /// While a turn runs, people see that their message was read and that the assistant is typing.
     pub typing_indicator: bool,
     /// Whether the channel is open at all.
@@ -203,6 +213,13 @@ pub struct Backfill {
     /// The interval at which Twilio's list is searched.
     #[serde(with = "humantime_serde")]
     pub every: Duration,
+}
+
+/// What messages may cost.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Costs {
+    /// Replies and notices of a month beyond which an alert tells; 0: none does.
+    pub monthly_cap: u32,
 }
 
 /// How the allowance is counted.

@@ -185,6 +185,15 @@ impl Job for PlanQuiet {
     const POOL: &'static str = pools::PROACTIVE;
 }
 
+/// Plans what has waited for a place among the people of a day.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct PlanRoom {}
+
+impl Job for PlanRoom {
+    const KIND: &'static str = "plan_room";
+    const POOL: &'static str = pools::PROACTIVE;
+}
+
 /// Finds out when a sender that Twilio refuses is well again.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ProbeSender {

@@ -8,7 +8,7 @@ pub fn inbound(address_id: AddressId) -> String {
     format!("inbound:{address_id}")
 }
 
-/// Browser phrases of one person, beside what they say to the agent.
+/// Browser phrases of one person and calls for somebody to talk to, beside what they say to the agent.
 #[must_use]
 pub fn browser(address_id: AddressId) -> String {
     format!("browser:{address_id}")
@@ -64,6 +64,9 @@ pub fn quiet_key(end: chrono::DateTime<chrono::Utc>) -> String {
 
 /// … and one for what those left over.
 pub const QUIET_LEFT_OVER_KEY: &str = "quiet:left-over";
+
+/// At most one `plan_room` lives.
+pub const ROOM_KEY: &str = "room";
 
 /// At most one `upkeep` lives.
 pub const UPKEEP_KEY: &str = "upkeep";

@@ -31,6 +31,10 @@ pub mod alerts;
 pub mod allowance;
 /// What the product is told.
 pub mod callbacks;
+/// In which countries the assistant may talk to people.
+pub mod compliance;
+/// What messages cost.
+pub mod costs;
 /// Durations as operators write them.
 pub mod durations;
 /// Erasing a person.

@@ -20,6 +20,10 @@ pub const LINK_HINT: &str = "This number isn't linked to a CloudyBot account yet
 /// Tells a user whose plan has no WhatsApp, at most once a day.
 pub const PLAN_HINT: &str = "Your CloudyBot plan doesn't include WhatsApp. You can still chat in your dashboard, or change your plan there.";
 
+/// Tells a person of a country where the assistant may not talk to people, at most once a day.
+pub const COUNTRY_HINT: &str =
+    "I can't chat on WhatsApp in your country. You can still chat in your CloudyBot dashboard.";
+
 /// Tells a sender who is too fast, once for each window.
 pub const TOO_FAST: &str = "You're writing faster than I can answer, so I skipped some messages. Please wait a minute and try again.";
 

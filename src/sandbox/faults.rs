@@ -85,6 +85,25 @@ pub struct Faults {
     pub media_list_error: f64,
     /// A typing indicator is answered 500 and not shown.
     pub typing_error: f64,
+    /// What WhatsApp says of the templates of these SIDs; `null`: the account does not have it. Of any other SID it says that it approved the template
+    /// as utility.
+    pub approvals: BTreeMap<String, Option<Approval>>,
+    /// The account's webhook Rules, as they are given. No fault, but on request all the same.
+    pub webhook_rules: Vec<serde_json::Value>,
+    /// The account's webhook Settings, likewise.
+    pub webhook_settings: Vec<serde_json::Value>,
+    /// The Content API and the API of webhook Rules and Settings are answered with this status, as for keys that may not ask them.
+    pub configuration_status: Option<u16>,
+}
+
+/// What WhatsApp says of a template, in Twilio's words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// `UTILITY`, `MARKETING` or `AUTHENTICATION`.
+    pub category: String,
+    /// `approved`, `rejected`, `paused` and the like.
+    pub status: String,
 }
 
 /// Why a set of faults makes no sense.
@@ -94,8 +113,8 @@ pub enum FaultsError {
     #[error("{0} is a probability: set it from 0 to 1")]
     Probability(&'static str),
     /// A refusal that is no refusal.
-    #[error("refuse_status must be an error's status, from 400 to 599, and not {0}")]
-    RefuseStatus(u16),
+    #[error("{0} must be an error's status, from 400 to 599, and not {1}")]
+    ErrorStatus(&'static str, u16),
     /// A redirect to nowhere.
     #[error("media_redirect must be a URL, and not {0:?}")]
     MediaRedirect(String),
@@ -130,8 +149,12 @@ impl Faults {
         if let Some((name, _)) = probabilities.iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
             return Err(FaultsError::Probability(name));
         }
-        if let Some(status) = self.refuse_status.filter(|status| !(400..=599).contains(status)) {
-            return Err(FaultsError::RefuseStatus(status));
+        for (name, status) in
+            [("refuse_status", self.refuse_status), ("configuration_status", self.configuration_status)]
+        {
+            if let Some(status) = status.filter(|status| !(400..=599).contains(status)) {
+                return Err(FaultsError::ErrorStatus(name, status));
+            }
         }
         match &self.media_redirect {
             Some(url) if Url::parse(url).is_err() => Err(FaultsError::MediaRedirect(url.clone())),

@@ -14,6 +14,7 @@ pub mod settings;
 mod api_error;
 mod cdn;
 mod clock;
+mod configuration;
 mod control;
 mod create;
 mod inbound;

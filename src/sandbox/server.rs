@@ -16,7 +16,7 @@ use tower::ServiceExt as _;
 
 use crate::api_error::ApiError;
 use crate::state::SandboxState;
-use crate::{cdn, control, create, inbound, list, media, resource, typing};
+use crate::{cdn, configuration, control, create, inbound, list, media, resource, typing};
 
 /// Put into a response's extensions, it closes the connection instead.
 #[derive(Clone)]
@@ -93,7 +93,10 @@ fn router(sandbox: Arc<SandboxState>) -> Router {
         .route("/Messages/{message}/Feedback.json", post(resource::feedback))
         .layer(axum::middleware::from_fn_with_state(sandbox.clone(), resource::authenticate))
         .layer(axum::middleware::map_response(twilio_headers));
-    let indicators = Router::new()
+    let products = Router::new()
+        .route("/v1/Content/{sid}/ApprovalRequests", get(configuration::approval))
+        .route("/v1/Webhooks/Rules", get(configuration::rules))
+        .route("/v1/Webhooks/Settings", get(configuration::settings))
         .route("/v3/Indicators/Typing.json", post(typing::show))
         .layer(axum::middleware::map_response(twilio_headers));
     let media = Router::new()
@@ -107,7 +110,7 @@ fn router(sandbox: Arc<SandboxState>) -> Router {
         .layer(axum::middleware::map_response(browser_headers));
     Router::new()
         .nest("/2010-04-01/Accounts/{account}", account)
-        .merge(indicators)
+        .merge(products)
         .merge(media)
         .route("/sandbox/cdn/{link}", get(cdn::file))
         .merge(control)

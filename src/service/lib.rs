@@ -13,6 +13,7 @@ pub mod public_url;
 
 mod check;
 mod commands;
+mod compliance;
 mod database;
 mod demo_user;
 mod http;
@@ -26,4 +27,5 @@ mod sender;
 mod serving;
 mod status;
 mod turn_retries;
+mod twilio_configuration;
 mod zone_rules;

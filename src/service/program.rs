@@ -11,10 +11,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::Service;
 use crate::commands::command_line::{Command, CommandLine};
-use crate::commands::{alerts, chunks, deliveries, jobs, keys, messages, status, turns, users, workers};
+use crate::commands::{alerts, chunks, deliveries, jobs, keys, messages, stats, status, turns, users, workers};
 use crate::config::{Config, Environment};
 use crate::database::Database;
-use crate::{log, schedules};
+use crate::{compliance, log, schedules};
 
 /// Runs the command line; an error is for a person.
 pub async fn run() -> anyhow::Result<ExitCode> {
@@ -44,6 +44,7 @@ pub async fn run() -> anyhow::Result<ExitCode> {
         Command::Chunks { command, json } => chunks::run(&config, command, json).await,
         Command::Alerts { command, json } => alerts::run(&config, command, json).await,
         Command::Users { command, json } => users::run(&config, command, json).await,
+        Command::Stats { command, json } => stats::run(&config, command, json).await,
         Command::Keys { command, json } => keys::run(&config, command, json).await,
         Command::Jobs { command, json } => jobs::run(&config, command, json).await,
     }?;
@@ -91,6 +92,10 @@ fn greet(config: &Config, service: &Service) {
     let addresses = service.addresses();
     let address = addresses.public;
     tracing::info!("Listening on {address}");
+    for finding in compliance::findings(config) {
+        let remedy = finding.remedy.as_deref().unwrap_or_default();
+        tracing::warn!("{}; {remedy}", finding.text);
+    }
     if let Some(private) = addresses.private {
         tracing::info!("Listening on {private} for programs and administrators");
     }

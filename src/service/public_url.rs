@@ -114,10 +114,16 @@ impl PublicUrl {
         candidates
     }
 
+    /// Where messages arrive.
+    #[must_use]
+    pub fn webhook_url(&self) -> String {
+        format!("{}{}", self.origin, self.webhook_path())
+    }
+
     /// Where Twilio reports statuses.
     #[must_use]
     pub fn status_callback_url(&self) -> String {
-        format!("{}{}/status", self.origin, self.webhook_path())
+        self.webhook_url() + "/status"
     }
 
     /// The path under which the webhook is where nothing else is known.

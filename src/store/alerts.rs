@@ -18,6 +18,8 @@ text_enum! {
         SenderRefused = "sender_refused",
         /// WhatsApp refuses a template.
         Template = "template",
+        /// WhatsApp judges a template in another way than before.
+        TemplateChanged = "template_changed",
         /// A pool stands still and nothing tries whether it may go on.
         PauseWithoutProbe = "pause_without_probe",
         /// Somebody has paused a pool or a kind of jobs and has let it stand for long.
@@ -34,6 +36,12 @@ text_enum! {
         UnusableEntry = "unusable_entry",
         /// Twilio's list of inbound messages could not be read for long.
         BackfillBehind = "backfill_behind",
+        /// Somebody asks for a person.
+        HumanWanted = "human_wanted",
+        /// Most of what may be sent in a month without a meter was sent.
+        MonthlyCapNear = "monthly_cap_near",
+        /// All of it was.
+        MonthlyCapReached = "monthly_cap_reached",
         /// A schedule failed too often and was switched off.
         ScheduleDisabled = "schedule_disabled",
         /// A process cannot read its schedules.
@@ -257,6 +265,16 @@ pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Alert>
     )
     .bind(id)
     .fetch_optional(conn)
+    .await
+}
+
+/// Whether an alert of this cause was raised in the running month, in UTC.
+pub async fn was_raised_this_month(conn: &mut PgConnection, cause: AlertCause) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM channel_alerts WHERE cause = $1 AND opened_at >= date_trunc('month', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC')",
+    )
+    .bind(cause)
+    .fetch_one(conn)
     .await
 }
 

@@ -47,7 +47,7 @@ pub async fn insert(conn: &mut PgConnection, message: NewMessage<'_>) -> sqlx::R
          SELECT new.id, new.written_at,
                 (SELECT l.user_id FROM channel_links l
                  WHERE l.address_id = $2 AND l.ended_at IS NULL
-                   AND EXISTS (SELECT FROM channel_deliveries d WHERE d.user_id = l.user_id AND d.state = 'waiting' AND d.waits_for_inbound))
+                   AND EXISTS (SELECT FROM channel_deliveries d WHERE d.user_id = l.user_id AND d.state = 'waiting' AND (d.waits_for_inbound OR d.waits_for_room)))
          FROM new",
     )
     .bind(message.sid)

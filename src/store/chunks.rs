@@ -80,6 +80,8 @@ pub struct Chunk {
     pub attempt_started_at: Option<DateTime<Utc>>,
     /// The link under which it is sent has ended.
     pub link_ended: bool,
+    /// It is the channel's own word about a message, and no answer of the assistant.
+    pub is_notice: bool,
     /// Its delivery is of our own accord: an opt-out stops it.
     pub of_own_accord: bool,
     /// The template that is sent; `None`: its body is sent.
@@ -101,6 +103,7 @@ pub async fn get(conn: &mut PgConnection, id: ChunkId) -> sqlx::Result<Option<Ch
     sqlx::query_as(
         "SELECT c.id, c.delivery_id, d.address_id, c.index, c.body, c.meter_proactive, c.has_footer, c.state, c.attempt, c.sent_to, c.deadline_at,
                 a.started_at AS attempt_started_at, (l.ended_at IS NOT NULL OR l.unproven_since IS NOT NULL) AS link_ended,
+                d.purpose = 'notice' AS is_notice,
                 d.purpose IN ('notification', 'scheduled') AS of_own_accord, CASE WHEN c.form = 'template' THEN d.content_sid END AS content_sid,
                 CASE WHEN c.form = 'template' THEN d.content_variables END AS content_variables, c.send_at,
                 d.quiet_rule IS NOT NULL AS has_quiet_rule, d.expires_at, clock_timestamp() AS now

@@ -28,6 +28,8 @@ text_enum! {
         NumberLinkedElsewhere = "number_linked_elsewhere",
         /// The user's plan has no WhatsApp.
         Plan = "plan",
+        /// The assistant may not talk to people of the phone's country.
+        Country = "country",
     }
 }
 

@@ -53,6 +53,8 @@ text_enum! {
     pub enum Obstacle in [] {
         /// The user has no link, or it has ended or waits for a new claim.
         NotLinked = "not_linked",
+        /// The assistant may not talk to people of the person's country.
+        Country = "country",
         /// The person wants no proactive messages.
         OptedOut = "opted_out",
         /// There is nothing to say.

@@ -77,6 +77,8 @@ pub mod notices;
 pub mod opt_outs;
 /// What an operator is told first.
 pub mod overview;
+/// The people to whom a conversation was opened within a day.
+pub mod people_per_day;
 /// Billing periods.
 pub mod periods;
 /// Chunks on their way into their table.
@@ -107,6 +109,8 @@ pub mod secret_keys;
 pub mod send_attempts;
 /// The pace of everything that is sent.
 pub mod sender_pace;
+/// What was sent, by what it costs.
+pub mod sent_messages;
 /// What slots came to for their users.
 pub mod slot_users;
 /// Moments at which schedules fell due.
@@ -115,6 +119,8 @@ pub mod slots;
 pub mod statement_settings;
 /// Status callbacks from Twilio.
 pub mod status_callbacks;
+/// What WhatsApp says of templates.
+pub mod templates;
 /// States, reasons and outcomes.
 pub mod text_enum;
 /// Turns and messages as administrators look at them.

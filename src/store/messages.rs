@@ -108,8 +108,12 @@ text_enum! {
         Claim = "claim",
         /// It was about the browser session.
         Browser = "browser",
+        /// It asked for a person.
+        Human = "human",
         /// Its writer is no user.
         NotLinked = "not_linked",
+        /// The assistant may not talk to people of the writer's country.
+        Country = "country",
         /// The user's plan has no WhatsApp.
         Plan = "plan",
         /// The user's assistant is paused.

@@ -13,6 +13,10 @@ text_enum! {
         Linking = "linking",
         /// The plan has no WhatsApp.
         Plan = "plan",
+        /// The assistant may not talk to people of their country.
+        Country = "country",
+        /// Where a person is found.
+        Human = "human",
         /// There were too many messages.
         Rate = "rate",
     }

@@ -37,6 +37,8 @@ pub enum Beginning<'a> {
     Open(Opening<'a>),
     /// It waits for the person's next message.
     Waiting,
+    /// It waits for a place among the people of a day.
+    WaitingForRoom,
     /// It waits for the end of quiet hours, and expires so much later.
     WaitingUntil {
         /// Their end.
@@ -56,7 +58,7 @@ impl Beginning<'_> {
     pub fn state(&self) -> DeliveryState {
         match self {
             Self::Open(_) => DeliveryState::Open,
-            Self::Waiting | Self::WaitingUntil { .. } => DeliveryState::Waiting,
+            Self::Waiting | Self::WaitingForRoom | Self::WaitingUntil { .. } => DeliveryState::Waiting,
             Self::Expired => DeliveryState::Expired,
             Self::Blocked(_) => DeliveryState::Blocked,
         }
@@ -66,7 +68,7 @@ impl Beginning<'_> {
     #[must_use]
     pub fn reason(&self) -> Option<&'static str> {
         match self {
-            Self::Open(_) | Self::Waiting | Self::WaitingUntil { .. } => None,
+            Self::Open(_) | Self::Waiting | Self::WaitingForRoom | Self::WaitingUntil { .. } => None,
             Self::Expired => Some("its time was over before it was planned"),
             Self::Blocked(obstacle) => Some(obstacle.as_str()),
         }
@@ -94,15 +96,15 @@ pub async fn create(conn: &mut PgConnection, new: &[NewProactive<'_>]) -> sqlx::
     }
     sqlx::query(
         "INSERT INTO channel_deliveries
-             (id, user_id, address_id, link_id, period_start, purpose, text, content_sid, content_variables, expires_at, state, reason, waits_for_inbound, waits_until,
-              quiet_rule, closed_at)
+             (id, user_id, address_id, link_id, period_start, purpose, text, content_sid, content_variables, expires_at, state, reason, waits_for_inbound,
+              waits_for_room, waits_until, quiet_rule, closed_at)
          SELECT id, user_id, address_id, link_id, period_start, purpose, text, content_sid, content_variables, expires_at, state, reason,
-                state = 'waiting' AND waits_until IS NULL, waits_until, quiet_rule,
+                state = 'waiting' AND waits_until IS NULL AND NOT waits_for_room, waits_for_room, waits_until, quiet_rule,
                 CASE WHEN state NOT IN ('open', 'waiting') THEN clock_timestamp() END
          FROM unnest($1::UUID[], $2::TEXT[], $3::BIGINT[], $4::BIGINT[], $5::TIMESTAMPTZ[], $6::TEXT[], $7::TEXT[], $8::TEXT[], $9::JSONB[], $10::TIMESTAMPTZ[],
-                     $11::TEXT[], $12::TEXT[], $13::TIMESTAMPTZ[], $14::JSONB[])
+                     $11::TEXT[], $12::TEXT[], $13::TIMESTAMPTZ[], $14::JSONB[], $15::BOOLEAN[])
              AS new (id, user_id, address_id, link_id, period_start, purpose, text, content_sid, content_variables, expires_at, state, reason, waits_until,
-                     quiet_rule)",
+                     quiet_rule, waits_for_room)",
     )
     .bind(&rows.ids)
     .bind(&rows.users)
@@ -118,6 +120,7 @@ pub async fn create(conn: &mut PgConnection, new: &[NewProactive<'_>]) -> sqlx::
     .bind(&rows.reasons)
     .bind(&rows.waits_until)
     .bind(&rows.quiet_rules)
+    .bind(&rows.waits_for_room)
     .execute(&mut *conn)
     .await?;
     let chunks: Vec<_> = new.iter().map(|delivery| (delivery.id, chunks_of(&delivery.beginning))).collect();
@@ -148,6 +151,7 @@ struct Rows<'a> {
     reasons: Vec<Option<&'static str>>,
     waits_until: Vec<Option<DateTime<Utc>>>,
     quiet_rules: Vec<Option<&'a Value>>,
+    waits_for_room: Vec<bool>,
 }
 
 impl<'a> Rows<'a> {
@@ -174,6 +178,7 @@ impl<'a> Rows<'a> {
         self.reasons.push(delivery.beginning.reason());
         self.waits_until.push(waits_until);
         self.quiet_rules.push(delivery.quiet_rule.as_ref());
+        self.waits_for_room.push(matches!(delivery.beginning, Beginning::WaitingForRoom));
     }
 }
 
@@ -189,6 +194,10 @@ pub async fn settle_waiting(
             wait_for_inbound(conn, id).await?;
             Ok(Vec::new())
         }
+        Beginning::WaitingForRoom => {
+            wait_for_room(conn, id).await?;
+            Ok(Vec::new())
+        }
         Beginning::WaitingUntil { end, expires_at } => {
             wait_on(conn, id, *end, *expires_at).await?;
             Ok(Vec::new())
@@ -199,7 +208,8 @@ pub async fn settle_waiting(
         }
         Beginning::Open(opening) => {
             sqlx::query(
-                "UPDATE channel_deliveries SET state = 'open', address_id = $2, link_id = $3, period_start = $4, waits_for_inbound = FALSE
+                "UPDATE channel_deliveries SET state = 'open', address_id = $2, link_id = $3, period_start = $4, waits_for_inbound = FALSE,
+                     waits_for_room = FALSE
                  WHERE id = $1 AND state = 'waiting'",
             )
             .bind(id)
@@ -213,9 +223,20 @@ pub async fn settle_waiting(
     }
 }
 
-/// What has waited for the end of quiet hours waits for the person's next message.
+/// What has waited for something else waits for a place among the people of a day.
+async fn wait_for_room(conn: &mut PgConnection, id: DeliveryId) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE channel_deliveries SET waits_for_room = TRUE, waits_for_inbound = FALSE, waits_until = NULL WHERE id = $1 AND state = 'waiting'",
+    )
+    .bind(id)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// What has waited for something else waits for the person's next message.
 async fn wait_for_inbound(conn: &mut PgConnection, id: DeliveryId) -> sqlx::Result<()> {
-    sqlx::query("UPDATE channel_deliveries SET waits_for_inbound = TRUE WHERE id = $1 AND state = 'waiting'")
+    sqlx::query("UPDATE channel_deliveries SET waits_for_inbound = TRUE, waits_for_room = FALSE WHERE id = $1 AND state = 'waiting'")
         .bind(id)
         .execute(conn)
         .await?;
@@ -230,7 +251,7 @@ async fn wait_on(
     expires_at: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     sqlx::query(
-        "UPDATE channel_deliveries SET waits_for_inbound = FALSE, waits_until = $2, expires_at = $3 WHERE id = $1 AND state = 'waiting'",
+        "UPDATE channel_deliveries SET waits_for_inbound = FALSE, waits_for_room = FALSE, waits_until = $2, expires_at = $3 WHERE id = $1 AND state = 'waiting'",
     )
     .bind(id)
     .bind(end)
@@ -248,7 +269,7 @@ pub async fn end_waiting(
     reason: &str,
 ) -> sqlx::Result<bool> {
     let done = sqlx::query(
-        "UPDATE channel_deliveries SET state = $2, reason = $3, closed_at = clock_timestamp(), waits_for_inbound = FALSE WHERE id = $1 AND state = 'waiting'",
+        "UPDATE channel_deliveries SET state = $2, reason = $3, closed_at = clock_timestamp(), waits_for_inbound = FALSE, waits_for_room = FALSE WHERE id = $1 AND state = 'waiting'",
     )
     .bind(id)
     .bind(state)
@@ -265,7 +286,7 @@ pub(crate) async fn block_waiting(
     obstacle: Obstacle,
 ) -> sqlx::Result<()> {
     sqlx::query(
-        "UPDATE channel_deliveries SET state = 'blocked', reason = $2, closed_at = clock_timestamp(), waits_for_inbound = FALSE
+        "UPDATE channel_deliveries SET state = 'blocked', reason = $2, closed_at = clock_timestamp(), waits_for_inbound = FALSE, waits_for_room = FALSE
          WHERE user_id = $1 AND state = 'waiting'",
     )
     .bind(user_id)
@@ -283,8 +304,8 @@ pub async fn expire_waiting(conn: &mut PgConnection) -> sqlx::Result<usize> {
     let mut expired = 0;
     loop {
         let ended: Vec<DeliveryId> = sqlx::query_scalar(
-            "UPDATE channel_deliveries SET state = 'expired', closed_at = clock_timestamp(), waits_for_inbound = FALSE,
-                 reason = CASE WHEN waits_for_inbound THEN 'the person did not write in time' ELSE 'it was not planned in time after the quiet hours' END
+            "UPDATE channel_deliveries SET state = 'expired', closed_at = clock_timestamp(), waits_for_inbound = FALSE, waits_for_room = FALSE,
+                 reason = CASE WHEN waits_for_inbound THEN 'the person did not write in time' WHEN waits_for_room THEN 'whatsapp.people_per_day had no room in time' ELSE 'it was not planned in time after the quiet hours' END
              WHERE id = ANY (ARRAY(SELECT id FROM channel_deliveries WHERE state = 'waiting' AND expires_at <= now() ORDER BY expires_at LIMIT 500
                                    FOR UPDATE SKIP LOCKED)) RETURNING id",
         )
@@ -297,12 +318,12 @@ pub async fn expire_waiting(conn: &mut PgConnection) -> sqlx::Result<usize> {
     }
 }
 
-/// What waits for a user's next message, the oldest first, locked.
+/// What waits for a user's next message, or for a place that such a message makes needless, the oldest first, locked.
 pub async fn lock_waiting(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Vec<Delivery>> {
     sqlx::query_as(
         "SELECT id, user_id, address_id, purpose, text, content_sid, content_variables, state, reason, expires_at, waits_for_inbound, waits_until, quiet_rule,
                 created_at, (SELECT c.delivery_id FROM channel_chunks c WHERE c.id = resent_from) AS resent_from
-         FROM channel_deliveries WHERE user_id = $1 AND state = 'waiting' AND waits_for_inbound ORDER BY created_at, id FOR UPDATE",
+         FROM channel_deliveries WHERE user_id = $1 AND state = 'waiting' AND (waits_for_inbound OR waits_for_room) ORDER BY created_at, id FOR UPDATE",
     )
     .bind(user_id)
     .fetch_all(conn)

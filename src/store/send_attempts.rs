@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::ids::ChunkId;
+use crate::sent_messages;
 use crate::text_enum::text_enum;
 
 text_enum! {
@@ -124,12 +125,16 @@ pub async fn store_sid(
     match known {
         Some(first_sid) if first_sid == sid => return Ok(SidOutcome::Already),
         Some(first_sid) => {
-            sqlx::query("INSERT INTO channel_double_sends (sid, chunk_id, first_sid) VALUES ($1, $2, $3) ON CONFLICT (sid) DO NOTHING")
+            let kept = sqlx::query("INSERT INTO channel_double_sends (sid, chunk_id, first_sid) VALUES ($1, $2, $3) ON CONFLICT (sid) DO NOTHING")
                 .bind(sid)
                 .bind(id)
                 .bind(&first_sid)
-                .execute(conn)
+                .execute(&mut *conn)
                 .await?;
+            if kept.rows_affected() == 1 {
+                // It is charged, too.
+                sent_messages::count(conn, id).await?;
+            }
             return Ok(SidOutcome::DoubleSend { first_sid });
         }
         None => {}
@@ -141,8 +146,9 @@ pub async fn store_sid(
     )
     .bind(id)
     .bind(sid)
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
+    sent_messages::count(conn, id).await?;
     Ok(SidOutcome::Stored)
 }
 

@@ -102,7 +102,7 @@ impl TwilioClient {
         Ok(located.collect())
     }
 
-    async fn look_up<T: DeserializeOwned>(&self, url: &Url) -> Result<T, LookupError> {
+    pub(crate) async fn look_up<T: DeserializeOwned>(&self, url: &Url) -> Result<T, LookupError> {
         self.look_up_within(url, ANSWER_LIMIT_BYTES).await
     }
 

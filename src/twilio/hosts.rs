@@ -16,6 +16,20 @@ pub(crate) fn behind_api(url: &Url) -> Option<&str> {
     (is_https(url) && is_place).then_some(behind)
 }
 
+/// Where another product of Twilio's is: on a host of its own, `messaging.twilio.com` for `api.twilio.com`, and in the same place for an account that
+/// lives elsewhere, `messaging.dublin.ie1.twilio.com` for `api.dublin.ie1.twilio.com`, as Twilio's libraries make their hosts. Another server that
+/// speaks the same has it beside everything else.
+pub(crate) fn product_url(api_base_url: &Url, product: &str, path: &str) -> Url {
+    let mut url = api_base_url.clone();
+    if let Some(behind) = behind_api(api_base_url) {
+        url.set_host(Some(&format!("{product}{behind}")))
+            .expect("a host of Twilio's with another first label");
+    }
+    url.set_path(&format!("{}{path}", api_base_url.path().trim_end_matches('/')));
+    url.set_query(None);
+    url
+}
+
 /// Whether Twilio keeps files there, or sends those on who ask for one. Nobody else can have a host with these names.
 pub(crate) fn keeps_files(url: &Url) -> bool {
     let Some(Host::Domain(host)) = url.host() else { return false };
@@ -70,6 +84,27 @@ mod tests {
 
         for (url, behind) in cases {
             assert_eq!(behind_api(&url.parse().unwrap()), behind, "{url}");
+        }
+    }
+
+    #[test]
+    fn twilio_has_a_product_on_a_host_of_its_own_and_a_stand_in_has_it_beside_the_rest() {
+        let cases = [
+            ("https://api.twilio.com", "https://messaging.twilio.com/v3/Indicators/Typing.json"),
+            ("https://api.ie1.twilio.com/", "https://messaging.ie1.twilio.com/v3/Indicators/Typing.json"),
+            (
+                "https://api.dublin.ie1.twilio.com",
+                "https://messaging.dublin.ie1.twilio.com/v3/Indicators/Typing.json",
+            ),
+            ("http://127.0.0.1:8081", "http://127.0.0.1:8081/v3/Indicators/Typing.json"),
+            ("https://gateway.example/twilio/?x", "https://gateway.example/twilio/v3/Indicators/Typing.json"),
+            ("https://api.twilio.com.example", "https://api.twilio.com.example/v3/Indicators/Typing.json"),
+        ];
+
+        for (api_base_url, url) in cases {
+            let found =
+                product_url(&api_base_url.parse().unwrap(), "messaging", "/v3/Indicators/Typing.json");
+            assert_eq!(found.as_str(), url);
         }
     }
 

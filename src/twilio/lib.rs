@@ -5,8 +5,12 @@
 pub mod account;
 /// Who Twilio says something is from and to.
 pub mod address;
+/// What WhatsApp says of a template.
+pub mod approval;
 /// The REST client.
 pub mod client;
+/// The country of an address.
+pub mod country;
 /// What Twilio's error codes mean.
 pub mod errors;
 /// Twilio's error codes in words.
@@ -34,6 +38,10 @@ pub mod webhook;
 /// Keys of the account that webhooks may be signed with.
 pub mod webhook_keys;
 
+/// How Twilio delivers the webhooks of a URL.
+pub mod webhook_rules;
+
+mod calling_codes;
 mod hosts;
 mod media_url;
 mod public_address;

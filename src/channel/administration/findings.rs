@@ -56,6 +56,12 @@ pub enum Subject {
     Twilio,
     /// Where Twilio's webhooks arrive.
     Webhooks,
+    /// Rules at Twilio that change how it calls our webhooks.
+    WebhookRules,
+    /// What WhatsApp says of the templates that schedules name.
+    Templates,
+    /// What WhatsApp's terms ask of a deployment.
+    Compliance,
     /// The agent.
     Agent,
     /// Paused pools and kinds.
@@ -101,6 +107,9 @@ impl Subject {
             Self::Sender => "sender",
             Self::Twilio => "twilio",
             Self::Webhooks => "webhook address",
+            Self::WebhookRules => "webhook rules",
+            Self::Templates => "templates",
+            Self::Compliance => "compliance",
             Self::Agent => "agent",
             Self::Pauses => "pauses",
             Self::DeadJobs => "dead jobs",

@@ -29,3 +29,5 @@ pub mod story;
 pub mod turns;
 /// What a person must look at.
 pub mod alerts;
+/// What was sent month by month.
+pub mod message_stats;

@@ -73,6 +73,30 @@ pub fn meaning(cause: AlertCause) -> Meaning {
             "when no message with a template has been refused for four hours",
             Ending::Unseen(Duration::from_secs(4 * 3600)),
         ),
+        AlertCause::TemplateChanged => (
+            "WhatsApp judges a template in another way than before: its category or its status has changed.",
+            "look at the template in Twilio's console; marketing costs more and does not reach everybody, and what is not approved is not sent",
+            LOOKED_AT,
+            Ending::WhenLookedAt,
+        ),
+        AlertCause::HumanWanted => (
+            "Somebody has asked for a person and was told where to find one.",
+            "`/admin/api/messages?state=human` lists who; answer there where `[human]` sends people",
+            LOOKED_AT,
+            Ending::WhenLookedAt,
+        ),
+        AlertCause::MonthlyCapNear => (
+            "Four fifths of `costs.monthly_cap` were sent in this month; nothing is held back.",
+            "`cloudybot stats messages` tells by kind; raise `costs.monthly_cap`, or look for who writes so much",
+            LOOKED_AT,
+            Ending::WhenLookedAt,
+        ),
+        AlertCause::MonthlyCapReached => (
+            "As many replies and notices as `costs.monthly_cap` says were sent in this month; nothing is held back.",
+            "`cloudybot stats messages` tells by kind; raise `costs.monthly_cap`, or look for who writes so much",
+            LOOKED_AT,
+            Ending::WhenLookedAt,
+        ),
         AlertCause::PauseWithoutProbe => (
             "Sending was paused and nothing was left to try it out; the upkeep has brought the probe back.",
             "`cloudybot jobs probe` tries it out at once",

@@ -62,11 +62,11 @@ pub(super) async fn pause(
         Some((address_id, id)) => store::arrivals::arrived_since(conn, address_id, id).await?,
         None => Vec::new(),
     };
-    let whatsapp = &app.settings.whatsapp;
+    let words = app.settings.words();
     // What is for the channel itself is no part of what is being written.
     arrived.retain(|arrival| {
         arrival.decided_at.is_some()
-            || PersonCommand::of_stored(&arrival.body, &arrival.params, whatsapp) == PersonCommand::Text
+            || PersonCommand::of_stored(&arrival.body, &arrival.params, words) == PersonCommand::Text
     });
     let decision = app.settings.moderation.time_limit() + DECISION;
     // The database's clock wrote when they came; this machine's own may be wrong.

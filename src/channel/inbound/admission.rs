@@ -1,4 +1,4 @@
-//! Who may talk to the agent: the writer's user, plan and pace, in this order. The first that stands in the way is the message's outcome.
+//! Who may talk to the agent: the writer's user, country, plan and pace, in this order. The first that stands in the way is the message's outcome.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use store::notices::NoticeKind;
 
 use super::limits::WINDOW;
 use crate::app::App;
+use crate::compliance::NOT_LISTED;
 use crate::outbound::notices::{self, Notice};
 use crate::texts;
 
@@ -32,13 +33,19 @@ pub async fn is_late(tx: &mut Transaction, message: &Message) -> Result<bool, Fa
 /// Whom a message is from, if they may use the channel. `None`: they may not, and the message has its outcome.
 pub async fn user(app: &App, tx: &mut Transaction, message: &Message) -> Result<Option<Link>, Failure> {
     let Some(link) = links::proven_of_address(tx, message.address_id).await? else {
-        stranger(app, tx, message).await?;
+        // A hint how to link the number would lead to a refusal.
+        if is_in_listed_country(app, tx, message).await? {
+            stranger(app, tx, message).await?;
+        }
         return Ok(None);
     };
     let plan = store::users::get(tx, &link.user_id).await?.map(|user| (user.plan, user.paused));
     let (plan, paused) = plan.unwrap_or_default();
     if !app.settings.whatsapp.enabled {
         store::messages::end(tx, message.id, MessageOutcome::Disabled, "whatsapp.enabled is false").await?;
+        return Ok(None);
+    }
+    if !is_in_listed_country(app, tx, message).await? {
         return Ok(None);
     }
     if !app.settings.plans.of(&plan).whatsapp {
@@ -55,6 +62,18 @@ pub async fn user(app: &App, tx: &mut Transaction, message: &Message) -> Result<
         return Ok(None);
     }
     Ok(Some(link))
+}
+
+/// Whether the assistant may talk to the writer's country. False: the message has its outcome.
+async fn is_in_listed_country(app: &App, tx: &mut Transaction, message: &Message) -> Result<bool, Failure> {
+    if app.settings.compliance.allows(&store::addresses::names(tx, message.address_id).await?) {
+        return Ok(true);
+    }
+    if due(tx, message, NoticeKind::Country, DAY).await? {
+        tell(app, tx, message, texts::COUNTRY_HINT).await?;
+    }
+    store::messages::end(tx, message.id, MessageOutcome::Country, NOT_LISTED).await?;
+    Ok(false)
 }
 
 /// Whether a user's message may reach the agent now. False: it has its outcome.
@@ -99,7 +118,7 @@ async fn stranger(app: &App, tx: &mut Transaction, message: &Message) -> Result<
     Ok(())
 }
 
-async fn due(
+pub(super) async fn due(
     tx: &mut Transaction,
     message: &Message,
     about: NoticeKind,

@@ -64,7 +64,7 @@ impl Batcher {
         params: serde_json::Value,
     ) -> Option<TakenIn> {
         if message.opt_out_type.is_some()
-            || PersonCommand::of(message, &settings.whatsapp) != PersonCommand::Text
+            || PersonCommand::of(message, settings.words()) != PersonCommand::Text
         {
             return None;
         }

@@ -97,6 +97,10 @@ async fn claim(
         store::claim_tokens::end(tx, live.id, TokenEnding::Plan).await?;
         return Ok(Redemption::Refused("refused: the user's plan has no WhatsApp"));
     }
+    if !app.settings.compliance.allows(&store::addresses::names(tx, address_id).await?) {
+        store::claim_tokens::end(tx, live.id, TokenEnding::Country).await?;
+        return Ok(Redemption::Refused("refused: the phone's country is not in compliance.countries"));
+    }
     let held = links::of_address(tx, address_id).await?;
     let elsewhere = held.as_ref().filter(|link| link.user_id != live.user_id);
     if elsewhere.is_some() && !live.replaces {

@@ -87,7 +87,7 @@ pub(super) async fn obey(
     let Stored { id, address_id, written_at } = stored;
     // Where the account's own opt-out handling is on, Twilio has understood the word, perhaps in another language, and has answered it.
     let answered = message.opt_out_type.is_some();
-    let command = match (&message.opt_out_type, PersonCommand::of(message, &settings.whatsapp)) {
+    let command = match (&message.opt_out_type, PersonCommand::of(message, settings.words())) {
         (Some(OptOutType::Stop), PersonCommand::Stop(word)) => PersonCommand::Stop(word),
         (Some(OptOutType::Stop), _) => PersonCommand::Stop(Keyword::Stop.as_str()),
         (Some(OptOutType::Start), _) => PersonCommand::Start,
@@ -115,8 +115,8 @@ pub(super) async fn obey(
             keywords::start(tx, settings, written).await?;
             return Ok(());
         }
-        // Whoever wants the browser stopped does not wait behind what moderation still looks at.
-        PersonCommand::EndBrowserSession => lanes::browser(address_id),
+        // Whoever wants the browser stopped, or a person, does not wait behind what moderation still looks at.
+        PersonCommand::EndBrowserSession | PersonCommand::Human => lanes::browser(address_id),
         PersonCommand::Claim(_) | PersonCommand::Text => lanes::inbound(address_id),
     };
     tx.enqueue(NewJob::of(&ReceiveMessage { message: id }).lane(lane)).await?;

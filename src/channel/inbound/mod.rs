@@ -12,6 +12,8 @@ pub mod changed_ids;
 pub mod claims;
 /// What a message says to the channel itself.
 pub mod commands;
+/// The way to a person.
+pub mod human;
 /// Takes a message in, in the webhook's own transaction.
 pub mod intake;
 /// STOP and START.

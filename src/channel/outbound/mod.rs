@@ -28,3 +28,5 @@ pub mod status;
 pub mod status_look_ups;
 /// What an approved template must look like.
 pub mod template;
+/// What WhatsApp says of templates from day to day.
+pub mod template_changes;

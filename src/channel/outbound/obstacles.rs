@@ -1,6 +1,6 @@
-//! What stands in the way of words to a person. Link, STOP, the words themselves with quiet hours and their allowance, and the window are judged in this
-//! order when a delivery is planned. Right before each attempt to send a chunk, and when an administrator has one sent again, the words are known to be
-//! right: link, STOP and window are judged.
+//! What stands in the way of words to a person. Link, country, STOP, the words themselves with quiet hours and their allowance, and the window are judged in
+//! this order when a delivery is planned. Right before each attempt to send a chunk, and when an administrator has one sent again, the words are known to be
+//! right: link, country, STOP and window are judged.
 
 use sqlx::PgConnection;
 use store::addresses::{Address, Name};
@@ -14,6 +14,8 @@ use crate::app::Settings;
 pub(crate) struct Standing {
     /// There is a link that holds, and a name to write to.
     pub(crate) is_linked: bool,
+    /// The assistant may talk to the person's country, or the channel itself speaks.
+    pub(crate) country_is_listed: bool,
     /// The person wants no proactive messages, and this would be one.
     pub(crate) is_opted_out: bool,
     /// WhatsApp lets free text through.
@@ -32,8 +34,9 @@ impl Standing {
     ) -> sqlx::Result<Self> {
         let is_asked = is_linked && chunk.of_own_accord;
         let is_opted_out = is_asked && store::opt_outs::exists(conn, &settings.secret_keys, names).await?;
+        let country_is_listed = chunk.is_notice || settings.compliance.allows(names);
         let window_is_open = settings.window_is_open(address.last_inbound_at, chunk.now);
-        Ok(Self { is_linked, is_opted_out, window_is_open })
+        Ok(Self { is_linked, country_is_listed, is_opted_out, window_is_open })
     }
 
     /// The first obstacle, `of_words` among them: what is wrong with the words, or that their allowance has no room. `None`: they may be sent.
@@ -44,6 +47,9 @@ impl Standing {
     ) -> Option<Obstacle> {
         if !self.is_linked {
             return Some(Obstacle::NotLinked);
+        }
+        if !self.country_is_listed {
+            return Some(Obstacle::Country);
         }
         if self.is_opted_out {
             return Some(Obstacle::OptedOut);
@@ -57,6 +63,7 @@ pub(super) fn end_of_chunk(obstacle: Obstacle) -> End {
     match obstacle {
         Obstacle::OptedOut => End::Cancelled,
         Obstacle::NotLinked
+        | Obstacle::Country
         | Obstacle::Empty
         | Obstacle::TemplateVariable
         | Obstacle::QuietHours

@@ -18,6 +18,7 @@ use twilio::message::{MessageContent, OutboundMessage};
 use twilio::sending::SendError;
 
 use super::obstacles::{self, Standing};
+use super::proactive::room;
 use super::send_failures::{self, FailedSend};
 use super::{acceptance, proactive};
 use crate::app::App;
@@ -133,7 +134,12 @@ async fn begin(app: &App, chunk: &Chunk) -> Result<Option<(SendAttempt, String)>
         Standing::for_chunk(&mut tx, &app.settings, &locked, &address, &names, to.is_some()).await?;
     let (end, reason) = match (to, standing.obstacle(locked.content_sid.is_some(), || None)) {
         _ if locked.now >= locked.expires_at => (End::Expired, "it was not sent in time"),
-        (Some(to), None) => return mark(app, tx, chunk, to.alias.clone()).await,
+        (Some(to), None) => {
+            if locked.content_sid.is_some() && !room::hold(&mut tx, &app.settings, address.id).await? {
+                return Err(Failure::Snooze(room::LOOK_AGAIN));
+            }
+            return mark(app, tx, chunk, to.alias.clone()).await;
+        }
         (_, obstacle) => {
             let obstacle = obstacle.unwrap_or(Obstacle::NotLinked);
             (obstacles::end_of_chunk(obstacle), obstacle.as_str())

@@ -91,7 +91,7 @@ pub async fn say<'a>(
         due_at: Some(slot.moment),
         not_before: spread(slot, definition, &user.id),
     });
-    let planned = proactive::plan_all(tx, eligibilities, requests.collect()).await?;
+    let planned = proactive::plan_all(tx, settings, eligibilities, requests.collect()).await?;
     Ok(said
         .iter()
         .zip(planned)

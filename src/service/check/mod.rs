@@ -6,19 +6,23 @@ mod configuration;
 mod database;
 mod keys;
 mod twilio;
+mod twilio_configuration;
 
 use channel::administration::findings::{Finding, Subject, Urgency};
 use channel::administration::status::Status;
 
+use crate::compliance;
 use crate::config::Config;
 
 /// Looks at everything; the configuration itself is valid, or nobody would get here.
 pub(crate) async fn run(config: &Config, every_allowance: bool) -> Status {
     let mut findings = vec![configuration::valid(config), configuration::webhook_address(config)];
-    let (of_database, agent, twilio) = futures::future::join3(
+    let (of_database, agent, twilio, templates, rules) = futures::future::join5(
         database::look(config, every_allowance),
         agent::ask(config),
         twilio::ask(config),
+        twilio_configuration::templates(config),
+        twilio_configuration::webhook_rules(config),
     )
     .await;
     let (of_database, pools) = of_database;
@@ -26,6 +30,7 @@ pub(crate) async fn run(config: &Config, every_allowance: bool) -> Status {
     // What turns tell of the agent stands beside what it answers now.
     findings.retain(|finding| finding.subject != Subject::Agent || finding.urgency != Urgency::Fine);
     findings.extend([agent, twilio]);
+    findings.extend([templates, rules, compliance::findings(config)].into_iter().flatten());
     Status::of(findings, pools)
 }
 

@@ -10,6 +10,7 @@ use super::deliveries::DeliveriesCommand;
 use super::jobs::JobsCommand;
 use super::keys::KeysCommand;
 use super::messages::MessagesCommand;
+use super::stats::StatsCommand;
 use super::turns::TurnsCommand;
 use super::users::UsersCommand;
 use crate::schedules::command::SchedulesCommand;
@@ -141,6 +142,14 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: UsersCommand,
         /// JSON for a program instead of lines
+        #[arg(long, global = true)]
+        json: bool,
+    },
+    /// See figures
+    Stats {
+        #[command(subcommand)]
+        command: StatsCommand,
+        /// JSON for a program instead of a table
         #[arg(long, global = true)]
         json: bool,
     },

@@ -23,6 +23,8 @@ pub(crate) mod messages;
 pub(crate) mod output;
 /// `cloudybot status` and `cloudybot check`.
 pub(crate) mod status;
+/// `cloudybot stats`.
+pub(crate) mod stats;
 /// `cloudybot turns`.
 pub(crate) mod turns;
 /// `cloudybot users`.

@@ -8,8 +8,10 @@ use std::time::Duration;
 use agent::moderation::ModeratorSettings;
 use agent::target::Target;
 use channel::alerts::settings::AlertSettings;
-use channel::app::{AgentRuns, Backfill, Deliveries, FileLimits, Metering, Sending, Whatsapp};
+use channel::app::{AgentRuns, Backfill, Costs, Deliveries, FileLimits, Metering, Sending, Whatsapp};
+use channel::compliance::Compliance;
 use channel::conversation::memory::MemoryLimits;
+use channel::inbound::human::Human;
 use channel::inbound::limits::RateLimits;
 use channel::plans::Plan;
 use channel::pools;
@@ -36,6 +38,9 @@ pub struct Keys {
     pub media: FileLimits,
     pub deliveries: Deliveries,
     pub schedules: Schedules,
+    pub human: Human,
+    pub compliance: Compliance,
+    pub costs: Costs,
     pub metering: Metering,
     pub backfill: Backfill,
     pub(crate) alerts: AlertsKeys,

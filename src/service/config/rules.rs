@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use channel::compliance::AiProvider;
 use channel::plans::Plans;
 use channel::pools;
 use outgoing_webhook::OutgoingWebhook;
@@ -90,6 +91,10 @@ pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
     }
     must(keys.queue.renew <= keys.queue.lease / 3, "queue.renew must be at most a third of queue.lease");
     must(keys.queue.crash_limit > 0, "queue.crash_limit must be at least 1");
+    must(
+        keys.compliance.ai_provider != AiProvider::ListedCountries || !keys.compliance.countries.is_empty(),
+        "compliance.countries is empty: with ai_provider = \"listed_countries\" nobody could be talked to",
+    );
     must(keys.agent.attempts > 0, "agent.attempts must be at least 1");
     must(keys.media.size_limit_bytes > 0, "media.size_limit_bytes must be at least 1");
     must(
@@ -120,6 +125,8 @@ pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
         must(connections > 0, &format!("server.{name} must be at least 1"));
     }
     must(keys.server.client.head_limit_bytes >= 8192, "server.head_limit_bytes must be at least 8192");
+    let problem = keys.human.problem();
+    must(problem.is_none(), &problem.unwrap_or_default());
     let addresses: Vec<SocketAddr> = addresses(keys).map(|(_, address)| address).collect();
     for (place, address) in addresses.iter().enumerate() {
         must(

@@ -66,6 +66,8 @@ pub(crate) struct Preview {
     /// Who of them would get no message now, by the `reason` that their delivery would have.
     #[schema(value_type = BTreeMap<String, BlockedUsers>)]
     blocked: BTreeMap<&'static str, BlockedUsers>,
+    /// How long its templates would take, by `whatsapp.people_per_day`; null: there is no such limit, or nobody would get the template.
+    pace: Option<Pace>,
     /// `message`, or `prompt` where the agent speaks.
     #[schema(schema_with = content_schema)]
     content: &'static str,
@@ -88,6 +90,31 @@ fn format_schema() -> Object {
 pub(super) fn words(words: &[&str], says: &str) -> Object {
     let object = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words.iter().copied()));
     object.description(Some(says)).build()
+}
+
+/// How long the templates of a schedule take while a day has room for so many people.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Pace {
+    /// Who would get the template now, of those who were looked at.
+    people: u64,
+    /// `whatsapp.people_per_day`
+    per_day: u32,
+    /// From the first one to the last, if nobody else takes the room. What has expired by then is not sent.
+    days: u64,
+}
+
+impl Pace {
+    fn of(people: u64, per_day: u32) -> Option<Self> {
+        let days = people.checked_div(u64::from(per_day))? + u64::from(people % u64::from(per_day) > 0);
+        (people > 0).then_some(Self { people, per_day, days })
+    }
+
+    fn sentence(&self) -> String {
+        let Self { people, per_day, days } = self;
+        let days = if *days == 1 { "a day".to_owned() } else { format!("{days} days") };
+        format!("{people} people, {per_day} a day: takes {days}")
+    }
 }
 
 /// Users who would get nothing for one reason.
@@ -170,6 +197,7 @@ pub(crate) async fn preview(
         audience_about: about,
         looked_at: seen.users,
         blocked: seen.blocked,
+        pace: Pace::of(seen.openings, settings.whatsapp.people_per_day),
         content: if definition.content.message.is_some() { "message" } else { "prompt" },
         format: definition.content.format(settings.agent.format),
         rendered: seen.rendered,
@@ -183,6 +211,8 @@ struct Seen<'a> {
     moment: chrono::DateTime<chrono::Utc>,
     users: i64,
     blocked: BTreeMap<&'static str, BlockedUsers>,
+    /// Who would get the template.
+    openings: u64,
     rendered: Option<Rendered>,
 }
 
@@ -195,6 +225,7 @@ impl<'a> Seen<'a> {
             moment: next.first().map_or(now, |moment| moment.at),
             users: 0,
             blocked: BTreeMap::new(),
+            openings: 0,
             rendered: None,
         }
     }
@@ -221,6 +252,7 @@ impl<'a> Seen<'a> {
                 blocked.count += 1;
                 blocked.users.extend((blocked.users.len() < NAMED).then(|| id.to_owned()));
             }
+            self.openings += u64::from(assessment.blocked.is_none() && assessment.as_template);
             if self.rendered.is_none() && !assessment.chunks.is_empty() {
                 self.rendered = Some(render(id, definition, prompt, variables, assessment));
             }
@@ -251,6 +283,25 @@ impl Preview {
         let with_zone = self.next.iter().any(|next| next.zone() != self.next[0].zone());
         let sentences: Vec<String> = self.next.iter().map(|next| next.sentence(with_zone)).collect();
         value.replace("next", Ordered::of(&sentences)?);
+        value.replace("pace", Ordered::of(&self.pace.as_ref().map(Pace::sentence))?);
         Ok(value.lines(""))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_audience_takes_as_many_days_as_its_people_need() {
+        for (people, per_day, told) in [
+            (12_000, 250, Some("12000 people, 250 a day: takes 48 days")),
+            (12_001, 250, Some("12001 people, 250 a day: takes 49 days")),
+            (3, 250, Some("3 people, 250 a day: takes a day")),
+            (0, 250, None),
+            (5, 0, None),
+        ] {
+            assert_eq!(Pace::of(people, per_day).map(|pace| pace.sentence()).as_deref(), told);
+        }
     }
 }

@@ -13,6 +13,7 @@ mod identity;
 mod literals;
 mod migrating;
 mod pages;
+mod people_per_day;
 mod plans;
 mod proofs;
 mod races;

@@ -23,6 +23,7 @@ use store::notices::NoticeKind;
 use store::rate_buckets::BucketPrefix;
 use store::send_attempts::SendOutcome;
 use store::sender_pace::SendStream;
+use store::sent_messages::SentKind;
 use store::slot_users::PartOutcome;
 use store::slots::SlotState;
 use store::text_enum::TextEnum;
@@ -98,6 +99,7 @@ fn defined() -> Texts {
     add::<NoticeKind>(&mut texts);
     add::<PartOutcome>(&mut texts);
     add::<Purpose>(&mut texts);
+    add::<SentKind>(&mut texts);
     add::<SendStream>(&mut texts);
     add::<SlotState>(&mut texts);
     add::<TokenEnding>(&mut texts);

@@ -17,7 +17,7 @@ use unicode_properties::{
     EmojiStatus, GeneralCategory, GeneralCategoryGroup, UnicodeEmoji as _, UnicodeGeneralCategory as _,
 };
 
-use crate::app::Whatsapp;
+use crate::app::Settings;
 use crate::conversation::message_text;
 
 /// What a message says to the channel.
@@ -29,10 +29,34 @@ pub enum PersonCommand {
     Start,
     /// The browser session shall end.
     EndBrowserSession,
+    /// The writer wants to talk to a person.
+    Human,
     /// The phone proves whose it is.
     Claim(ClaimToken),
     /// Nothing: it is for the agent.
     Text,
+}
+
+/// Which words count, as far as the operator decides.
+#[derive(Clone, Copy, Debug)]
+pub struct Words<'a> {
+    /// REVOKE and OPTOUT are STOP.
+    pub revoke_and_optout: bool,
+    /// These ask for a person; each is spelled as [`bare`] spells it.
+    pub human: &'a [String],
+}
+
+impl Words<'_> {
+    /// Those that always count.
+    pub(super) const FIXED: Words<'static> = Words { revoke_and_optout: false, human: &[] };
+}
+
+impl Settings {
+    /// Which words count.
+    #[must_use]
+    pub fn words(&self) -> Words<'_> {
+        Words { revoke_and_optout: self.whatsapp.revoke_and_optout, human: self.human.words() }
+    }
 }
 
 /// The words that opt out; the last ones only where the operator wants it.
@@ -50,24 +74,24 @@ const BROWSER_PHRASES: [&str; 3] = ["STOP BROWSER", "BROWSER STOP", "STOP SESSIO
 impl PersonCommand {
     /// Reads a message that arrives.
     #[must_use]
-    pub fn of(message: &InboundMessage, whatsapp: &Whatsapp) -> Self {
-        Self::read(message.payload.as_deref().unwrap_or(&message.body), whatsapp.revoke_and_optout)
+    pub fn of(message: &InboundMessage, words: Words<'_>) -> Self {
+        Self::read(message.payload.as_deref().unwrap_or(&message.body), words)
     }
 
     /// Reads a stored message, whose parameters are as Twilio sent them.
     #[must_use]
-    pub fn of_stored(body: &str, params: &Value, whatsapp: &Whatsapp) -> Self {
+    pub fn of_stored(body: &str, params: &Value, words: Words<'_>) -> Self {
         let payload = PAYLOADS
             .into_iter()
             .find_map(|name| message_text::field(params, name).filter(|payload| !payload.trim().is_empty()));
-        Self::read(payload.unwrap_or(body), whatsapp.revoke_and_optout)
+        Self::read(payload.unwrap_or(body), words)
     }
 
     /// Reads what somebody wrote in the dashboard, where nothing but browser phrases and STOP are commands. Words that answer a question as well
     /// (CANCEL, END, QUIT) are for the agent.
     #[must_use]
     pub fn of_dashboard(text: &str) -> Self {
-        match Self::read(text, false) {
+        match Self::read(text, Words::FIXED) {
             command @ (Self::EndBrowserSession | Self::Stop("STOP" | "STOPALL" | "UNSUBSCRIBE")) => command,
             _ => Self::Text,
         }
@@ -75,26 +99,35 @@ impl PersonCommand {
 
     /// Reads what somebody wrote, or what is behind the button that was pressed: a "Cancel" that belongs to the agent's question has a payload
     /// of the agent's.
-    fn read(said: &str, revoke_and_optout: bool) -> Self {
-        let plain = plain(said);
-        let said = plain.trim_end_matches(is_around).trim_start_matches(|c: char| is_around(c) && c != '/');
-        let stop_words = if revoke_and_optout { &STOP_WORDS[..] } else { &STOP_WORDS[..USUAL_STOP_WORDS] };
+    pub(super) fn read(said: &str, words: Words<'_>) -> Self {
+        let said = bare(said);
+        let stop_words =
+            if words.revoke_and_optout { &STOP_WORDS[..] } else { &STOP_WORDS[..USUAL_STOP_WORDS] };
         if let Some(word) = stop_words.iter().copied().find(|word| *word == said) {
             return Self::Stop(word);
         }
         if said == START_WORD {
             return Self::Start;
         }
-        if BROWSER_PHRASES.contains(&said) {
+        if BROWSER_PHRASES.contains(&said.as_str()) {
             return Self::EndBrowserSession;
         }
-        ClaimToken::read(said).map_or(Self::Text, Self::Claim)
+        if words.human.contains(&said) {
+            return Self::Human;
+        }
+        ClaimToken::read(&said).map_or(Self::Text, Self::Claim)
     }
 }
 
 /// A message as it is read: compatibility forms resolved, and nothing invisible.
 pub fn visible(body: &str) -> impl Iterator<Item = char> {
     body.nfkc().filter(|c| !is_invisible(*c))
+}
+
+/// A message as it is compared with words: in one spelling, and without what stands around it.
+pub(super) fn bare(said: &str) -> String {
+    let plain = plain(said);
+    plain.trim_end_matches(is_around).trim_start_matches(|c: char| is_around(c) && c != '/').to_owned()
 }
 
 /// A message in one spelling: what is visible, in capitals, with single spaces and none around.

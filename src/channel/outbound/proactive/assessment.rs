@@ -73,6 +73,7 @@ pub fn of(
     };
     let standing = Standing {
         is_linked: true,
+        country_is_listed: eligibility.country_is_listed,
         is_opted_out: eligibility.opted_out,
         window_is_open: eligibility.window_is_open,
     };
@@ -122,6 +123,7 @@ mod tests {
             period: user.anchor.period(now),
             user,
             phone: Some(phone),
+            country_is_listed: true,
             opted_out: false,
             window_is_open: true,
             allowance: Allowance { cap: 10, usage: Usage { used: 4, reserved: 5, credited: 2 } },
@@ -140,6 +142,7 @@ mod tests {
             window_is_open: false,
             ..eligibility()
         };
+        let unlisted = Eligibility { country_is_listed: false, ..opted_out.clone() };
         let unlinked = Eligibility { phone: None, opted_out: true, ..eligibility() };
         let (good, blank) = (json!({ "1": "Alice" }), json!({ "1": "" }));
         for (eligibility, text, template, blocked) in [
@@ -151,6 +154,7 @@ mod tests {
             (Some(&closed), "hi", Some(&blank), Some(Obstacle::TemplateVariable)),
             (Some(&open), "hi", Some(&blank), None),
             (Some(&opted_out), "hi", Some(&blank), Some(Obstacle::OptedOut)),
+            (Some(&unlisted), "hi", Some(&good), Some(Obstacle::Country)),
             (Some(&unlinked), "hi", Some(&good), Some(Obstacle::NotLinked)),
             (None, "hi", Some(&good), Some(Obstacle::NotLinked)),
         ] {

@@ -19,6 +19,8 @@ pub struct Eligibility {
     pub user: User,
     /// The phone; `None`: not linked.
     pub phone: Option<Phone>,
+    /// The assistant may talk to people of the user's country.
+    pub(super) country_is_listed: bool,
     /// Wants no proactive messages.
     pub opted_out: bool,
     /// WhatsApp lets free text through.
@@ -55,6 +57,7 @@ pub async fn read(
         let eligibility = Eligibility {
             user: known.user.clone(),
             phone: known.phone.clone(),
+            country_is_listed: settings.compliance.allows(people[place]),
             opted_out: opted_out.contains(&place),
             window_is_open: settings.window_is_open(last_inbound_at, known.read_at),
             period: known.user.anchor.period(known.read_at),

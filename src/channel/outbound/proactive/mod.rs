@@ -11,13 +11,16 @@ pub mod putting_off;
 pub mod quiet_jobs;
 /// What is taken from allowances.
 pub(crate) mod reservations;
+/// How many people a conversation may be opened to.
+pub mod room;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use queue::job::NewJob;
 use queue::transaction::Transaction;
 use store::allowances;
 use store::deliveries::{Delivery, DeliveryState, Obstacle, Purpose};
-use store::ids::{ChunkId, DeliveryId};
+use store::ids::{AddressId, ChunkId, DeliveryId};
+use store::people_per_day::Queue;
 use store::planned_chunks::NewChunk;
 use store::proactive_deliveries::{self, Beginning, NewProactive, Opening};
 use whatsapp_text::text::WhatsappText;
@@ -27,6 +30,7 @@ use crate::kinds::SendChunk;
 use crate::outbound::proactive::assessment::Assessment;
 use crate::outbound::proactive::eligibility::{Eligibilities, Eligibility};
 use crate::outbound::proactive::reservations::reserve;
+use crate::outbound::proactive::room::Room;
 use crate::outbound::quiet_rule::{QuietRule, QuietVerdict};
 use crate::outbound::send_jobs;
 use crate::write_error::WriteError;
@@ -65,6 +69,15 @@ pub struct Planned {
     pub reason: Option<&'static str>,
 }
 
+/// What became of a delivery that waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It is planned, has ended, or waits for something else.
+    Planned,
+    /// It waits for a place among the people of a day.
+    NoRoom,
+}
+
 /// Plans a delivery in the caller's transaction, all of it or nothing.
 pub async fn plan(
     tx: &mut Transaction,
@@ -74,13 +87,14 @@ pub async fn plan(
     let users = [request.user_id];
     store::links::lock_of_users(tx, &users).await?;
     let eligibilities = eligibility::read(tx, settings, &users).await?;
-    Ok(plan_all(tx, &eligibilities, vec![request]).await?.remove(0))
+    Ok(plan_all(tx, settings, &eligibilities, vec![request]).await?.remove(0))
 }
 
 /// Plans deliveries to different users. The caller has locked their addresses before it read the eligibilities: whatever is decided about somebody
 /// is decided under their lock.
 pub async fn plan_all(
     tx: &mut Transaction,
+    settings: &Settings,
     eligibilities: &Eligibilities,
     requests: Vec<Request<'_>>,
 ) -> Result<Vec<Planned>, WriteError> {
@@ -105,6 +119,9 @@ pub async fn plan_all(
         .filter(|(request, assessment)| assessment.may_be_sent_now() && !is_over(request))
         .filter_map(|(request, assessment)| Some((eligibilities.get(request.user_id)?, assessment)))
         .collect();
+    let openings: Vec<AddressId> = wished.iter().filter_map(|wish| opens_to(*wish)).collect();
+    let room = Room::take(tx, settings, &openings, Queue::Behind).await?;
+    let wished: Vec<_> = wished.into_iter().filter(|wish| has_room(&room, *wish)).collect();
     let granted = reserve(tx, &wished).await?;
     let new: Vec<NewProactive<'_>> = requests
         .iter()
@@ -122,7 +139,7 @@ pub async fn plan_all(
             } else {
                 let granted = granted.contains(request.user_id);
                 let waits = Waits { for_inbound: request.waits_for_inbound, quiet: request.quiet };
-                begin(eligibilities.get(request.user_id), assessment, granted, &waits)
+                begin(eligibilities.get(request.user_id), assessment, granted, &waits, &room)
             },
         })
         .collect();
@@ -139,19 +156,22 @@ pub async fn plan_all(
     allowances::note_reserved(tx, &reserved).await?;
     tx.enqueue_batch(jobs).await?;
     quiet_jobs::enqueue_all(tx, &new).await?;
+    if new.iter().any(|new| matches!(new.beginning, Beginning::WaitingForRoom)) {
+        room::enqueue(tx).await?;
+    }
     Ok(new
         .iter()
         .map(|new| Planned { id: new.id, state: new.beginning.state(), reason: new.beginning.reason() })
         .collect())
 }
 
-/// Plans a delivery that has waited for the person's message, which has come, or for quiet hours, which have ended. The caller holds the locks of address
+/// Plans a delivery that has waited for the person's message, which has come, for quiet hours, which have ended, or for a place. The caller holds the locks of address
 /// and delivery.
 pub async fn plan_after_wait(
     tx: &mut Transaction,
     settings: &Settings,
     delivery: &Delivery,
-) -> Result<(), WriteError> {
+) -> Result<Settled, WriteError> {
     let user_id = delivery.user_id.as_deref().unwrap_or_default();
     let eligibilities = eligibility::read(tx, settings, &[user_id]).await?;
     let eligibility = eligibilities.get(user_id);
@@ -162,7 +182,7 @@ pub async fn plan_after_wait(
             "it was not planned in time after the quiet hours"
         };
         proactive_deliveries::end_waiting(tx, delivery.id, DeliveryState::Expired, reason).await?;
-        return Ok(());
+        return Ok(Settled::Planned);
     }
     // It was converted when it began to wait.
     let text = WhatsappText::as_written(delivery.text.as_str());
@@ -170,11 +190,16 @@ pub async fn plan_after_wait(
     let rule = rule_of(delivery);
     let assessment =
         assessment::of(eligibility, &text, variables, quiet_verdict(rule.as_ref(), eligibility, None));
-    let wished: Vec<_> = eligibility.map(|eligibility| (eligibility, &assessment)).into_iter().collect();
-    let granted = assessment.may_be_sent_now() && !reserve(tx, &wished).await?.is_empty();
+    let wish =
+        eligibility.map(|eligibility| (eligibility, &assessment)).filter(|_| assessment.may_be_sent_now());
+    // What waits has its turn.
+    let openings: Vec<AddressId> = wish.and_then(opens_to).into_iter().collect();
+    let room = Room::take(tx, settings, &openings, Queue::Ahead).await?;
+    let wished: Vec<_> = wish.filter(|wish| has_room(&room, *wish)).into_iter().collect();
+    let granted = !reserve(tx, &wished).await?.is_empty();
     let for_inbound = delivery.waits_for_inbound || rule.as_ref().is_some_and(|rule| rule.waits_for_inbound);
     let waits = Waits { for_inbound, quiet: rule.as_ref() };
-    let beginning = begin(eligibility, &assessment, granted, &waits);
+    let beginning = begin(eligibility, &assessment, granted, &waits, &room);
     if let Beginning::WaitingUntil { end, .. } = beginning {
         quiet_jobs::enqueue(tx, end).await?;
     }
@@ -183,7 +208,21 @@ pub async fn plan_after_wait(
         allowances::note_reserved(tx, &[(user_id, opening.period_start, &chunk_ids)]).await?;
         tx.enqueue_batch(send_jobs(opening, &chunk_ids, None).collect()).await?;
     }
-    Ok(())
+    if !matches!(beginning, Beginning::WaitingForRoom) {
+        return Ok(Settled::Planned);
+    }
+    room::enqueue(tx).await?;
+    Ok(Settled::NoRoom)
+}
+
+/// To whom a delivery would open a conversation; `None`: it would not, since it is no template.
+fn opens_to((eligibility, assessment): (&Eligibility, &Assessment)) -> Option<AddressId> {
+    let phone = eligibility.phone.as_ref().filter(|_| assessment.as_template)?;
+    Some(phone.address_id)
+}
+
+fn has_room(room: &Room, wish: (&Eligibility, &Assessment)) -> bool {
+    opens_to(wish).is_none_or(|address_id| room.has(address_id))
 }
 
 /// For what a delivery may wait.
@@ -200,6 +239,7 @@ fn begin<'a>(
     assessment: &'a Assessment,
     granted: bool,
     waits: &Waits<'_>,
+    room: &Room,
 ) -> Beginning<'a> {
     if let Some((end, rule)) = assessment.waits_until.zip(waits.quiet) {
         return Beginning::WaitingUntil { end, expires_at: rule.expires_at(end) };
@@ -209,6 +249,9 @@ fn begin<'a>(
         (Some(Obstacle::Window), _) if waits.for_inbound => Beginning::Waiting,
         (Some(obstacle), _) => Beginning::Blocked(obstacle),
         (None, None) => Beginning::Blocked(Obstacle::NotLinked),
+        (None, Some((eligibility, _))) if !has_room(room, (eligibility, assessment)) => {
+            Beginning::WaitingForRoom
+        }
         (None, Some(_)) if !granted => Beginning::Blocked(Obstacle::Quota),
         (None, Some((eligibility, phone))) => Beginning::Open(Opening {
             address_id: phone.address_id,

@@ -322,3 +322,14 @@ fn where_users_own_gateways_may_be_is_read_and_the_operators_own_is_among_it() {
     assert!(!is_allowed("http://127.0.0.1:8080"));
     assert!(told[0].starts_with("openclaw.allowed_hosts: \"http://x\""), "{told:?}");
 }
+
+#[test]
+fn a_country_that_is_none_and_an_empty_list_are_named() {
+    let listed = ("CLOUDYBOT__COMPLIANCE__AI_PROVIDER", "listed_countries");
+
+    let told = errors(load(&[("CLOUDYBOT__COMPLIANCE__COUNTRIES", "[\"BR\", \"Brazil\"]")]));
+    assert!(told[0].contains("\"Brazil\" is no country"), "{told:?}");
+    let told = errors(load(&[listed, ("CLOUDYBOT__COMPLIANCE__COUNTRIES", "[]")]));
+    assert!(told[0].contains("compliance.countries is empty"), "{told:?}");
+    assert_eq!(load(&[listed]).unwrap().keys.compliance.countries.len(), 31);
+}

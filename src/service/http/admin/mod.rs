@@ -8,6 +8,7 @@ mod jobs;
 mod messages;
 mod schedules;
 mod status;
+mod stats;
 mod turn_retries;
 mod turns;
 mod unusable_entries;
@@ -80,6 +81,7 @@ pub(crate) fn routes(admin: Admin, token: BearerToken) -> serde_json::Result<Ope
         .routes(routes!(deliveries::show))
         .routes(routes!(deliveries::resend))
         .routes(routes!(turns::list))
+        .routes(routes!(stats::messages))
         .routes(routes!(turn_retries::retry))
         .routes(routes!(turns::show))
         .routes(routes!(turns::retry))

@@ -40,6 +40,7 @@ pub(crate) const BODY_LIMIT_BYTES: usize = 64 * 1024;
         (name = "status", description = "What needs a person first, who works, what is paused"),
         (name = "jobs", description = "The queue"),
         (name = "schedules", description = "Operators' cron duties"),
+        (name = "stats", description = "Figures"),
         (name = "alerts", description = "What a person must look at"),
         (name = "turns", description = "Runs of the agent, and the messages that they answer"),
         (name = "messages", description = "Messages that could not be taken in"),

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use channel::administration::message_stats::SentView;
 use channel::allowance::Allowance;
 use channel::app::Settings;
 use chrono::{DateTime, Utc};
@@ -20,6 +21,8 @@ use crate::http::problem::Problem;
 pub(crate) struct UsageView {
     plan: String,
     whatsapp_sends: SendsView,
+    /// All messages to the user in this period that Twilio accepted, metered or not, by what WhatsApp charges for.
+    messages: SentView,
     period: PeriodView,
 }
 
@@ -65,6 +68,7 @@ pub(super) async fn view(
     let period = user.anchor.period(store::clock::now(conn).await?);
     let usage = store::allowances::usage(conn, &user.id, period).await?;
     let allowance = Allowance::of(settings, user, usage);
+    let sent = store::sent_messages::of_user(conn, &user.id, period).await?;
     Ok(UsageView {
         plan: settings.plans.of(&user.plan).name.clone(),
         whatsapp_sends: SendsView {
@@ -74,6 +78,7 @@ pub(super) async fn view(
             cap: allowance.cap,
             remaining: allowance.remaining(),
         },
+        messages: SentView::from(&sent),
         period: PeriodView { start: period.start, end: period.end },
     })
 }

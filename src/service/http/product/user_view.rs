@@ -104,6 +104,8 @@ enum ClaimStanding {
     NumberLinkedElsewhere,
     /// The user's plan has no WhatsApp.
     Plan,
+    /// The assistant may not talk to people of the phone's country.
+    Country,
 }
 
 impl From<LatestToken> for ClaimStanding {
@@ -115,6 +117,7 @@ impl From<LatestToken> for ClaimStanding {
             Some(TokenEnding::Voided) => Self::Voided,
             Some(TokenEnding::NumberLinkedElsewhere) => Self::NumberLinkedElsewhere,
             Some(TokenEnding::Plan) => Self::Plan,
+            Some(TokenEnding::Country) => Self::Country,
         }
     }
 }
@@ -156,8 +159,15 @@ pub(crate) async fn view(conn: &mut PgConnection, settings: &Settings, user: Use
         }
     };
     let claim = store::claim_tokens::latest(conn, &user.id).await?.map(|token| {
-        let remedy = (token.ending == Some(TokenEnding::NumberLinkedElsewhere))
-            .then_some("the phone is linked to another user; a claim with \"replace\": true moves it");
+        let remedy = match token.ending {
+            Some(TokenEnding::NumberLinkedElsewhere) => {
+                Some("the phone is linked to another user; a claim with \"replace\": true moves it")
+            }
+            Some(TokenEnding::Country) => {
+                Some("claim a phone of a country where the assistant may talk to people on WhatsApp")
+            }
+            _ => None,
+        };
         ClaimState { expires_at: token.expires_at, remedy, state: token.into() }
     });
     let consents = store::consents::of_user(conn, &user.id).await?;

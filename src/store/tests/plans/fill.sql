@@ -86,6 +86,14 @@ INSERT INTO channel_idempotency_keys (user_id, key, body_hash, delivery_id) SELE
 INSERT INTO channel_attachments (message_id, index, content_type, state) SELECT id, 0, 'image/png', 'shown' FROM said WHERE id % 20 = 0;
 INSERT INTO channel_claim_tries (message_id, address_id) SELECT id, person FROM said WHERE id % 20 = 0;
 
+INSERT INTO channel_sent_days (user_id, day, kind, number)
+SELECT format('user-%s', n), current_date - ago, kind, 3 FROM size, generate_series(1, people) n, generate_series(1, 3) ago, unnest(ARRAY['reply', 'metered']) kind;
+INSERT INTO channel_sent_months (month, kind, shard, number)
+SELECT date_trunc('month', current_date - ago * interval '1 month'), kind, shard, 1000
+FROM generate_series(0, 11) ago, unnest(ARRAY['reply', 'notice', 'metered', 'template']) kind, generate_series(0, 63) shard;
+INSERT INTO channel_people_places (place, address_id, taken_at)
+SELECT n, n, now() - n % 100 * interval '15 minutes' FROM size, generate_series(1, people / 2) n;
+
 -- A schedule that speaks to everybody once a day.
 INSERT INTO channel_schedules (name, hash, definition) VALUES ('daily', 'none', '{}');
 INSERT INTO channel_slots (id, schedule, moment, definition, state, finished_at) OVERRIDING SYSTEM VALUE

@@ -11,7 +11,7 @@ use super::*;
 use bodies::{BROWSER, STARTS, STOPS, TEXTS, TOKENS};
 
 fn read(body: &str) -> PersonCommand {
-    PersonCommand::read(body, false)
+    PersonCommand::read(body, Words::FIXED)
 }
 
 #[test]
@@ -36,15 +36,16 @@ fn every_body_means_what_the_table_says() {
 
 #[test]
 fn revoke_and_optout_count_where_the_operator_wants_it() {
+    let words = Words { revoke_and_optout: true, ..Words::FIXED };
     for body in ["REVOKE", "revoke.", "\"OptOut\"", "optout 🛑"] {
         assert_eq!(read(body), PersonCommand::Text, "{body:?}");
         assert!(
-            matches!(PersonCommand::read(body, true), PersonCommand::Stop("REVOKE" | "OPTOUT")),
+            matches!(PersonCommand::read(body, words), PersonCommand::Stop("REVOKE" | "OPTOUT")),
             "{body:?}"
         );
     }
     for body in ["opt out", "revoke it", "I revoke"] {
-        assert_eq!(PersonCommand::read(body, true), PersonCommand::Text, "{body:?}");
+        assert_eq!(PersonCommand::read(body, words), PersonCommand::Text, "{body:?}");
     }
 }
 
@@ -63,8 +64,6 @@ fn in_the_dashboard_browser_phrases_and_stop_are_commands_and_nothing_else() {
 
 #[test]
 fn a_button_and_a_row_count_by_what_is_behind_them() {
-    let whatsapp =
-        Whatsapp { enforce_window: true, typing_indicator: true, enabled: true, revoke_and_optout: false };
     for (body, params, command) in [
         ("No more", json!({ "ButtonText": "No more", "ButtonPayload": "STOP" }), PersonCommand::Stop("STOP")),
         ("No more", json!({ "ButtonText": "No more", "ButtonPayload": "stop" }), PersonCommand::Stop("STOP")),
@@ -97,7 +96,7 @@ fn a_button_and_a_row_count_by_what_is_behind_them() {
             media: 0,
         };
 
-        assert_eq!(PersonCommand::of(&message, &whatsapp), command, "{params}");
-        assert_eq!(PersonCommand::of_stored(body, &params, &whatsapp), command, "{params}");
+        assert_eq!(PersonCommand::of(&message, Words::FIXED), command, "{params}");
+        assert_eq!(PersonCommand::of_stored(body, &params, Words::FIXED), command, "{params}");
     }
 }
