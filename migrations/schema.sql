@@ -63,13 +63,17 @@ CREATE TABLE channel_alerts (
     times INTEGER NOT NULL DEFAULT 1,
     opened_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now(),
     last_seen_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now(),
+    told_at TIMESTAMP WITH TIME ZONE,
+    tell_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now(),
+    tellings INTEGER NOT NULL DEFAULT 0,
+    told_open BOOLEAN NOT NULL DEFAULT false,
     acknowledged_at TIMESTAMP WITH TIME ZONE,
     closed_at TIMESTAMP WITH TIME ZONE,
-    CHECK ((cause = ANY (ARRAY['double_send'::text, 'unknown_send'::text, 'send_in_doubt'::text, 'sender_refused'::text, 'template'::text, 'pause_without_probe'::text, 'sender_moved'::text, 'unusable_entry'::text, 'backfill_behind'::text, 'schedule_disabled'::text, 'schedules_unreadable'::text, 'unknown_kind'::text, 'clock'::text, 'agent_token'::text, 'agent_endpoint'::text, 'agent_name'::text, 'agent_unreachable'::text, 'agent_locked_out'::text, 'agent_busy'::text, 'agent_provider'::text, 'agent_setup'::text, 'agent_failing'::text]))),
+    CHECK ((cause = ANY (ARRAY['double_send'::text, 'unknown_send'::text, 'send_in_doubt'::text, 'sender_refused'::text, 'template'::text, 'pause_without_probe'::text, 'long_pause'::text, 'undelivered'::text, 'callbacks_failing'::text, 'dead_jobs'::text, 'sender_moved'::text, 'unusable_entry'::text, 'backfill_behind'::text, 'schedule_disabled'::text, 'schedules_unreadable'::text, 'slots_late'::text, 'time_zones'::text, 'secret_key'::text, 'unknown_kind'::text, 'clock'::text, 'agent_token'::text, 'agent_endpoint'::text, 'agent_name'::text, 'agent_unreachable'::text, 'agent_locked_out'::text, 'agent_busy'::text, 'agent_provider'::text, 'agent_setup'::text, 'agent_failing'::text, 'database_away'::text, 'database_read_only'::text, 'database_refuses'::text]))),
     PRIMARY KEY (id)
 );
-CREATE INDEX channel_alerts_cause ON channel_alerts USING btree (cause, opened_at DESC);
-CREATE INDEX channel_alerts_of_agents ON channel_alerts USING btree (cause) WHERE ((closed_at IS NULL) AND (cause ~~ 'agent%'::text));
+CREATE INDEX channel_alerts_cause ON channel_alerts USING btree (cause, id DESC);
+CREATE UNIQUE INDEX channel_alerts_open ON channel_alerts USING btree (cause) WHERE (closed_at IS NULL);
 
 CREATE TABLE channel_attachments (
     message_id BIGINT NOT NULL,
@@ -83,6 +87,15 @@ CREATE TABLE channel_attachments (
     CHECK ((state = ANY (ARRAY['shown'::text, 'named'::text, 'refused'::text, 'failed'::text]))),
     FOREIGN KEY (message_id) REFERENCES channel_messages(id),
     PRIMARY KEY (message_id, index)
+);
+
+CREATE TABLE channel_callbacks (
+    is_only BOOLEAN NOT NULL DEFAULT true,
+    kind TEXT NOT NULL,
+    pool TEXT NOT NULL,
+    max_attempts SMALLINT NOT NULL,
+    CHECK (is_only),
+    PRIMARY KEY (is_only)
 );
 
 CREATE TABLE channel_changed_ids (
@@ -136,8 +149,10 @@ CREATE TABLE channel_chunks (
     UNIQUE (sid)
 );
 CREATE INDEX channel_chunks_error ON channel_chunks USING btree (error_code, delivery_id) WHERE (error_code IS NOT NULL);
+CREATE INDEX channel_chunks_failed ON channel_chunks USING btree (updated_at) WHERE (state = 'failed'::text);
 CREATE INDEX channel_chunks_in_doubt ON channel_chunks USING btree (id) WHERE (state = ANY (ARRAY['sending'::text, 'unknown'::text]));
 CREATE INDEX channel_chunks_unsettled ON channel_chunks USING btree (status_look_ups, accepted_at) WHERE ((state = ANY (ARRAY['accepted'::text, 'sent'::text])) AND (sid IS NOT NULL));
+CREATE TRIGGER channel_tell_read AFTER UPDATE OF state ON channel_chunks FOR EACH ROW WHEN (((new.state = 'read'::text) AND (old.state <> 'read'::text))) EXECUTE FUNCTION channel_tell_read();
 CREATE TRIGGER whatsapp_meter_state AFTER UPDATE OF state ON channel_chunks FOR EACH ROW WHEN (((new.metering IS NOT NULL) AND (old.state IS DISTINCT FROM new.state))) EXECUTE FUNCTION whatsapp_meter_state();
 CREATE TRIGGER whatsapp_withdraw_credit AFTER UPDATE OF state ON channel_chunks FOR EACH ROW WHEN (((new.metering = 'credited'::text) AND (old.state = 'failed'::text) AND (new.state <> 'failed'::text))) EXECUTE FUNCTION whatsapp_withdraw_credit();
 
@@ -231,6 +246,8 @@ CREATE INDEX channel_deliveries_waiting ON channel_deliveries USING btree (user_
 CREATE INDEX channel_deliveries_waiting_for_time ON channel_deliveries USING btree (waits_until, id) WHERE ((state = 'waiting'::text) AND (NOT waits_for_inbound));
 CREATE INDEX channel_deliveries_waiting_until ON channel_deliveries USING btree (expires_at) WHERE (state = 'waiting'::text);
 CREATE UNIQUE INDEX channel_deliveries_resent_from ON channel_deliveries USING btree (resent_from) WHERE (resent_from IS NOT NULL);
+CREATE TRIGGER channel_tell_delivery AFTER UPDATE OF state ON channel_deliveries FOR EACH ROW WHEN (((old.state IS DISTINCT FROM new.state) AND (num_nonnulls(new.user_id, new.conversation_id) > 0))) EXECUTE FUNCTION channel_tell_delivery();
+CREATE TRIGGER channel_tell_new_delivery AFTER INSERT ON channel_deliveries FOR EACH ROW WHEN (((new.state <> 'open'::text) AND (new.user_id IS NOT NULL))) EXECUTE FUNCTION channel_tell_delivery();
 
 CREATE TABLE channel_deployment (
     is_only BOOLEAN NOT NULL DEFAULT true,
@@ -645,6 +662,7 @@ CREATE TABLE queue.dead (
     payload JSONB NOT NULL,
     PRIMARY KEY (id)
 );
+CREATE INDEX dead_finished ON queue.dead USING btree (finished_at);
 CREATE INDEX dead_group ON queue.dead USING btree (failure_group, id);
 CREATE INDEX dead_group_times ON queue.dead USING btree (failure_group, finished_at);
 CREATE INDEX dead_lane ON queue.dead USING btree (lane) WHERE (lane IS NOT NULL);
@@ -789,6 +807,7 @@ CREATE TABLE whatsapp_consents (
 );
 CREATE INDEX whatsapp_consents_hashed_by ON whatsapp_consents USING btree (hashed_by, id);
 CREATE INDEX whatsapp_consents_user ON whatsapp_consents USING btree (user_id, id);
+CREATE TRIGGER channel_tell_consent AFTER INSERT ON whatsapp_consents FOR EACH ROW EXECUTE FUNCTION channel_tell_consent();
 
 CREATE TABLE whatsapp_proactive_opt_outs (
     phone_hash BYTEA NOT NULL,
@@ -858,6 +877,10 @@ CREATE TABLE whatsapp_sends (
 -- CREATE FUNCTION channel_note_turn() RETURNS trigger LANGUAGE plpgsql
 -- CREATE FUNCTION channel_note_turns() RETURNS trigger LANGUAGE plpgsql SET jit=off SET enable_seqscan=off
 -- CREATE FUNCTION channel_take_in(places integer[], aliases text[], canonical_names text[], sids text[], bodies text[], all_params jsonb[]) RETURNS TABLE(place integer, address_id bigint, message_id bigint, written_at timestamp with time zone, waiting_user text) LANGUAGE plpgsql SET jit=off SET enable_seqscan=off SET enable_hashjoin=off SET enable_mergejoin=off SET plan_cache_mode=force_generic_plan
+-- CREATE FUNCTION channel_tell_consent() RETURNS trigger LANGUAGE plpgsql
+-- CREATE FUNCTION channel_tell_delivery() RETURNS trigger LANGUAGE plpgsql
+-- CREATE FUNCTION channel_tell_product(about text, content jsonb) RETURNS void LANGUAGE sql
+-- CREATE FUNCTION channel_tell_read() RETURNS trigger LANGUAGE plpgsql
 -- CREATE FUNCTION whatsapp_meter(metered channel_chunks, event text) RETURNS void LANGUAGE plpgsql SET jit=off SET enable_seqscan=off
 -- CREATE FUNCTION whatsapp_meter_state() RETURNS trigger LANGUAGE plpgsql
 -- CREATE FUNCTION whatsapp_reserve(users text[], starts timestamp with time zone[], numbers integer[], caps bigint[]) RETURNS SETOF text LANGUAGE plpgsql SET enable_seqscan=off SET plan_cache_mode=force_generic_plan

@@ -14,7 +14,7 @@ pub const PROACTIVE: &str = "proactive";
 pub const UPKEEP: &str = "upkeep";
 
 /// All of them, in the order in which a message passes through them.
-pub const ALL: [&str; 7] = [INBOUND, CONVERSATION, PROMPTS, REPLIES, PROACTIVE, UPKEEP, CALLBACKS];
+pub const ALL: [&str; 7] = [INBOUND, CONVERSATION, PROMPTS, REPLIES, PROACTIVE, CALLBACKS, UPKEEP];
 /// What the product is told: a product that is away holds up nothing else.
 pub const CALLBACKS: &str = "callbacks";
 

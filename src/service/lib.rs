@@ -27,5 +27,4 @@ mod sender;
 mod serving;
 mod status;
 mod turn_retries;
-mod twilio_configuration;
 mod zone_rules;

@@ -11,7 +11,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::Service;
 use crate::commands::command_line::{Command, CommandLine};
-use crate::commands::{alerts, chunks, deliveries, jobs, keys, messages, stats, status, turns, users, workers};
+use crate::commands::{
+    alerts, chunks, deliveries, jobs, keys, messages, stats, status, turns, users, workers,
+};
 use crate::config::{Config, Environment};
 use crate::database::Database;
 use crate::{compliance, log, schedules};

@@ -27,6 +27,12 @@ pub struct Meaning {
     pub(super) ending: Ending,
 }
 
+/// Whether it is about something else each time it is raised, so that nobody has looked at it yet.
+pub(super) fn each_is_news(cause: AlertCause) -> bool {
+    meaning(cause).ending == Ending::WhenLookedAt
+        || matches!(cause, AlertCause::DeadJobs | AlertCause::SendInDoubt | AlertCause::ScheduleDisabled)
+}
+
 /// What happened does not go on.
 const LOOKED_AT: &str = "when somebody acknowledges it, or after a day in which it has not happened again";
 

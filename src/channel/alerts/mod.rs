@@ -38,7 +38,7 @@ pub async fn raise(
 ) -> Result<(), WriteError> {
     let detail = &outside::words::without_phone_numbers(detail);
     let comes_back_within = settings.alerts.repeat_every.as_secs_f64();
-    let lifts_acknowledgement = causes::meaning(cause).ending == Ending::WhenLookedAt;
+    let lifts_acknowledgement = causes::each_is_news(cause);
     let raised = store::alerts::raise(tx, cause, detail, comes_back_within, lifts_acknowledgement).await?;
     if raised.is_news {
         tell(tx, settings, raised.id, Telling::Raised).await?;

@@ -43,8 +43,8 @@ async fn unfired(
     let schedule = definition.and_then(|definition| Schedule::of(&row.name, definition).ok());
     let Some(schedule) = schedule.filter(|schedule| schedule.definition.enabled) else { return Ok(None) };
     let mut first: Option<DateTime<Utc>> = None;
-    for place in firing::places(conn, &schedule).await? {
-        let next = moments::next(&schedule.timing, place.zone, row.fired_until, 1);
+    for due_zone in firing::due_zones(conn, &schedule).await? {
+        let next = moments::next(&schedule.timing, due_zone.zone, row.fired_until, 1);
         let due = next.first().map(|moment| moment.at).filter(|moment| *moment < until);
         first = first.into_iter().chain(due).min();
     }

@@ -22,7 +22,9 @@ fn client(config: &Config) -> Option<TwilioClient> {
 
 /// What WhatsApp says of the templates that schedules name.
 pub(super) async fn templates(config: &Config) -> Vec<Finding> {
-    let Some(client) = client(config) else { return not_looked_at(Subject::Templates, "Twilio is the built-in sandbox") };
+    let Some(client) = client(config) else {
+        return not_looked_at(Subject::Templates, "Twilio is the built-in sandbox");
+    };
     let Ok(folder) = schedule_file::read_folder(&config.keys.schedules.directory) else {
         return not_looked_at(Subject::Templates, "the schedules cannot be read");
     };
@@ -53,7 +55,10 @@ pub(super) async fn templates(config: &Config) -> Vec<Finding> {
                 ));
             }
             Ok(None) => {
-                bad.push((format!("{of} is not known to the account"), "look for its SID in Twilio's console"));
+                bad.push((
+                    format!("{of} is not known to the account"),
+                    "look for its SID in Twilio's console",
+                ));
             }
             Err(error) => return not_looked_at(Subject::Templates, error),
         }
@@ -61,9 +66,9 @@ pub(super) async fn templates(config: &Config) -> Vec<Finding> {
     if good.is_empty() && bad.is_empty() && warnings.is_empty() {
         return vec![Finding::fine(Subject::Templates, "schedules name none")];
     }
-    let bad = bad.into_iter().map(|(text, remedy): (String, &str)| {
-        Finding::of(Urgency::Soon, Subject::Templates, text, remedy)
-    });
+    let bad = bad
+        .into_iter()
+        .map(|(text, remedy): (String, &str)| Finding::of(Urgency::Soon, Subject::Templates, text, remedy));
     let noted = warnings.into_iter().map(|text| {
         Finding::of(Urgency::Note, Subject::Templates, text, "word the template anew, or reckon with it")
     });
@@ -74,16 +79,21 @@ pub(super) async fn templates(config: &Config) -> Vec<Finding> {
 
 /// Whether a webhook Rule of the account takes the retries of our URLs away.
 pub(super) async fn webhook_rules(config: &Config) -> Vec<Finding> {
-    let Some(client) = client(config) else { return not_looked_at(Subject::WebhookRules, "Twilio is the built-in sandbox") };
+    let Some(client) = client(config) else {
+        return not_looked_at(Subject::WebhookRules, "Twilio is the built-in sandbox");
+    };
     let Some(public_url) = &config.twilio.public_url else {
         return not_looked_at(Subject::WebhookRules, "TWILIO_WEBHOOK_PUBLIC_URL is not set");
     };
     let rules = match client.fetch_webhook_rules().await {
         Ok(rules) => rules,
         Err(error @ LookupError::Refused { status: 401 | 403 | 404, .. }) => {
-            return not_looked_at(Subject::WebhookRules, format!(
-                "{error}; an account or a key without Twilio's webhooks API has no Rules that we could see"
-            ));
+            return not_looked_at(
+                Subject::WebhookRules,
+                format!(
+                    "{error}; an account or a key without Twilio's webhooks API has no Rules that we could see"
+                ),
+            );
         }
         Err(error) => return not_looked_at(Subject::WebhookRules, error),
     };

@@ -15,16 +15,16 @@ pub(crate) mod deliveries;
 pub(crate) mod jobs;
 /// `cloudybot keys`.
 pub(crate) mod keys;
-/// JSON in the order of its struct.
-pub(crate) mod ordered;
 /// `cloudybot messages` and `cloudybot story`.
 pub(crate) mod messages;
+/// JSON in the order of its struct.
+pub(crate) mod ordered;
 /// How answers are written.
 pub(crate) mod output;
-/// `cloudybot status` and `cloudybot check`.
-pub(crate) mod status;
 /// `cloudybot stats`.
 pub(crate) mod stats;
+/// `cloudybot status` and `cloudybot check`.
+pub(crate) mod status;
 /// `cloudybot turns`.
 pub(crate) mod turns;
 /// `cloudybot users`.

@@ -2,9 +2,9 @@
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use channel::administration::deliveries::ListError;
 use channel::administration::pauses::PauseError;
 use channel::administration::users::UserSearchError;
-use channel::administration::deliveries::ListError;
 use channel::schedules::firing::FireError;
 use channel::write_error::WriteError;
 use queue::enqueue::EnqueueError;

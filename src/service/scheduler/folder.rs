@@ -9,14 +9,6 @@ use super::Scheduler;
 use super::loaded::of;
 
 impl Scheduler {
-    pub(super) fn unreadable_in_words(&self, why: &str) -> String {
-        format!(
-            "{} cannot be read: {why}; what was loaded last goes on. Mend the folder or schedules.directory; to stop a schedule, use \
-             `cloudybot schedules disable`",
-            self.folder.display()
-        )
-    }
-
     /// Takes in files that are new, changed or gone since this process last looked.
     pub(super) async fn load(&mut self) -> anyhow::Result<()> {
         let folder = self.folder.clone();
@@ -68,6 +60,14 @@ impl Scheduler {
             self.sure_at = None;
         }
         Ok(())
+    }
+
+    pub(super) fn unreadable_in_words(&self, why: &str) -> String {
+        format!(
+            "{} cannot be read: {why}; what was loaded last goes on. Mend the folder or schedules.directory; to stop a schedule, use \
+             `cloudybot schedules disable`",
+            self.folder.display()
+        )
     }
 
     /// While the folder cannot be read, what was loaded last goes on: by this process, or else by any.

@@ -16,7 +16,9 @@ const NEWS_AFTER: TimeDelta = TimeDelta::seconds(30);
 
 pub(super) async fn look(conn: &mut PgConnection) -> sqlx::Result<Vec<Finding>> {
     let mut findings = agent(conn).await?;
-    findings.extend(alerts(&store::alerts::open(conn).await?));
+    let open = store::alerts::open(conn).await?;
+    let unseen: Vec<Alert> = open.into_iter().filter(|alert| alert.acknowledged_at.is_none()).collect();
+    findings.extend(alerts(&unseen));
     findings.extend(slots(conn).await?);
     findings.push(fetched(conn).await?);
     findings.extend(erasures(conn).await?);
