@@ -69,7 +69,7 @@ CREATE TABLE channel_alerts (
     told_open BOOLEAN NOT NULL DEFAULT false,
     acknowledged_at TIMESTAMP WITH TIME ZONE,
     closed_at TIMESTAMP WITH TIME ZONE,
-    CHECK ((cause = ANY (ARRAY['double_send'::text, 'unknown_send'::text, 'send_in_doubt'::text, 'sender_refused'::text, 'template'::text, 'pause_without_probe'::text, 'long_pause'::text, 'undelivered'::text, 'callbacks_failing'::text, 'dead_jobs'::text, 'sender_moved'::text, 'unusable_entry'::text, 'backfill_behind'::text, 'schedule_disabled'::text, 'schedules_unreadable'::text, 'slots_late'::text, 'time_zones'::text, 'secret_key'::text, 'unknown_kind'::text, 'clock'::text, 'agent_token'::text, 'agent_endpoint'::text, 'agent_name'::text, 'agent_unreachable'::text, 'agent_locked_out'::text, 'agent_busy'::text, 'agent_provider'::text, 'agent_setup'::text, 'agent_failing'::text, 'database_away'::text, 'database_read_only'::text, 'database_refuses'::text]))),
+    CHECK ((cause = ANY (ARRAY['double_send'::text, 'unknown_send'::text, 'send_in_doubt'::text, 'sender_refused'::text, 'template'::text, 'template_changed'::text, 'pause_without_probe'::text, 'long_pause'::text, 'undelivered'::text, 'callbacks_failing'::text, 'dead_jobs'::text, 'sender_moved'::text, 'unusable_entry'::text, 'backfill_behind'::text, 'human_wanted'::text, 'monthly_cap_near'::text, 'monthly_cap_reached'::text, 'schedule_disabled'::text, 'schedules_unreadable'::text, 'slots_late'::text, 'time_zones'::text, 'secret_key'::text, 'unknown_kind'::text, 'clock'::text, 'agent_token'::text, 'agent_endpoint'::text, 'agent_name'::text, 'agent_unreachable'::text, 'agent_locked_out'::text, 'agent_busy'::text, 'agent_provider'::text, 'agent_setup'::text, 'agent_failing'::text, 'database_away'::text, 'database_read_only'::text, 'database_refuses'::text]))),
     PRIMARY KEY (id)
 );
 CREATE INDEX channel_alerts_cause ON channel_alerts USING btree (cause, id DESC);
@@ -166,7 +166,7 @@ CREATE TABLE channel_claim_tokens (
     ended_at TIMESTAMP WITH TIME ZONE,
     ending TEXT,
     CHECK (((ended_at IS NULL) = (ending IS NULL))),
-    CHECK ((ending = ANY (ARRAY['redeemed'::text, 'voided'::text, 'number_linked_elsewhere'::text, 'plan'::text]))),
+    CHECK ((ending = ANY (ARRAY['redeemed'::text, 'voided'::text, 'number_linked_elsewhere'::text, 'plan'::text, 'country'::text]))),
     FOREIGN KEY (user_id) REFERENCES channel_users(id),
     PRIMARY KEY (id),
     UNIQUE (token_hash)
@@ -216,6 +216,7 @@ CREATE TABLE channel_deliveries (
     content_sid TEXT,
     content_variables JSONB,
     waits_for_inbound BOOLEAN NOT NULL DEFAULT false,
+    waits_for_room BOOLEAN NOT NULL DEFAULT false,
     waits_until TIMESTAMP WITH TIME ZONE,
     quiet_rule JSONB,
     state TEXT NOT NULL DEFAULT 'open'::text,
@@ -223,7 +224,7 @@ CREATE TABLE channel_deliveries (
     expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
     created_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now(),
     closed_at TIMESTAMP WITH TIME ZONE,
-    CHECK (((state = 'waiting'::text) <= (waits_for_inbound OR (waits_until IS NOT NULL)))),
+    CHECK (((state = 'waiting'::text) <= (waits_for_inbound OR waits_for_room OR (waits_until IS NOT NULL)))),
     CHECK (((state = ANY (ARRAY['open'::text, 'waiting'::text])) = (closed_at IS NULL))),
     CHECK ((purpose = ANY (ARRAY['reply'::text, 'notice'::text, 'notification'::text, 'scheduled'::text]))),
     CHECK ((state = ANY (ARRAY['waiting'::text, 'open'::text, 'sent'::text, 'delivered'::text, 'failed'::text, 'cancelled'::text, 'blocked'::text, 'expired'::text, 'unknown'::text]))),
@@ -243,6 +244,7 @@ CREATE INDEX channel_deliveries_of_user ON channel_deliveries USING btree (user_
 CREATE INDEX channel_deliveries_open ON channel_deliveries USING btree (address_id) WHERE (state = 'open'::text);
 CREATE INDEX channel_deliveries_unusual ON channel_deliveries USING btree (state, id) WHERE (state <> ALL (ARRAY['sent'::text, 'delivered'::text]));
 CREATE INDEX channel_deliveries_waiting ON channel_deliveries USING btree (user_id, created_at) WHERE (state = 'waiting'::text);
+CREATE INDEX channel_deliveries_waiting_for_room ON channel_deliveries USING btree (id) WHERE ((state = 'waiting'::text) AND waits_for_room);
 CREATE INDEX channel_deliveries_waiting_for_time ON channel_deliveries USING btree (waits_until, id) WHERE ((state = 'waiting'::text) AND (NOT waits_for_inbound));
 CREATE INDEX channel_deliveries_waiting_until ON channel_deliveries USING btree (expires_at) WHERE (state = 'waiting'::text);
 CREATE UNIQUE INDEX channel_deliveries_resent_from ON channel_deliveries USING btree (resent_from) WHERE (resent_from IS NOT NULL);
@@ -359,7 +361,7 @@ CREATE TABLE channel_messages (
     CHECK (((channel = 'whatsapp'::text) = (address_id IS NOT NULL))),
     CHECK (((outcome IS NULL) = (outcome_at IS NULL))),
     CHECK ((channel = ANY (ARRAY['whatsapp'::text, 'dashboard'::text]))),
-    CHECK ((outcome = ANY (ARRAY['answered'::text, 'silent'::text, 'failed'::text, 'keyword'::text, 'claim'::text, 'browser'::text, 'not_linked'::text, 'plan'::text, 'paused'::text, 'disabled'::text, 'rate_limited'::text, 'moderated'::text, 'late'::text, 'erased'::text]))),
+    CHECK ((outcome = ANY (ARRAY['answered'::text, 'silent'::text, 'failed'::text, 'keyword'::text, 'claim'::text, 'browser'::text, 'human'::text, 'not_linked'::text, 'country'::text, 'plan'::text, 'paused'::text, 'disabled'::text, 'rate_limited'::text, 'moderated'::text, 'late'::text, 'erased'::text]))),
     FOREIGN KEY (address_id) REFERENCES channel_addresses(id),
     FOREIGN KEY (conversation_id) REFERENCES channel_conversations(id),
     FOREIGN KEY (turn_id) REFERENCES channel_turns(id),
@@ -379,10 +381,19 @@ CREATE TABLE channel_notices (
     address_id BIGINT NOT NULL,
     about TEXT NOT NULL,
     told_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    CHECK ((about = ANY (ARRAY['linking'::text, 'plan'::text, 'rate'::text]))),
+    CHECK ((about = ANY (ARRAY['linking'::text, 'plan'::text, 'country'::text, 'human'::text, 'rate'::text]))),
     FOREIGN KEY (address_id) REFERENCES channel_addresses(id),
     PRIMARY KEY (address_id, about)
 );
+
+CREATE TABLE channel_people_places (
+    place INTEGER NOT NULL,
+    address_id BIGINT,
+    taken_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT '-infinity'::timestamp with time zone,
+    PRIMARY KEY (place)
+);
+CREATE INDEX channel_people_places_address ON channel_people_places USING btree (address_id, taken_at);
+CREATE INDEX channel_people_places_taken ON channel_people_places USING btree (taken_at);
 
 CREATE TABLE channel_rate_buckets (
     name TEXT NOT NULL,
@@ -463,6 +474,24 @@ CREATE TABLE channel_sender_pace (
     PRIMARY KEY (stream)
 );
 
+CREATE TABLE channel_sent_days (
+    user_id TEXT NOT NULL,
+    day DATE NOT NULL,
+    kind TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    CHECK ((kind = ANY (ARRAY['reply'::text, 'notice'::text, 'metered'::text, 'marketing_template'::text, 'utility_template'::text, 'authentication_template'::text, 'template'::text]))),
+    PRIMARY KEY (user_id, day, kind)
+);
+
+CREATE TABLE channel_sent_months (
+    month DATE NOT NULL,
+    kind TEXT NOT NULL,
+    shard SMALLINT NOT NULL,
+    number BIGINT NOT NULL,
+    CHECK ((kind = ANY (ARRAY['reply'::text, 'notice'::text, 'metered'::text, 'marketing_template'::text, 'utility_template'::text, 'authentication_template'::text, 'template'::text]))),
+    PRIMARY KEY (month, kind, shard)
+) WITH (fillfactor=50);
+
 CREATE TABLE channel_slot_users (
     slot_id BIGINT NOT NULL,
     user_id TEXT NOT NULL,
@@ -525,6 +554,15 @@ CREATE TABLE channel_status_callbacks (
 );
 CREATE INDEX channel_status_callbacks_chunk ON channel_status_callbacks USING btree (chunk_id) WHERE (chunk_id IS NOT NULL);
 CREATE INDEX channel_status_callbacks_sid ON channel_status_callbacks USING btree (sid);
+
+CREATE TABLE channel_templates (
+    content_sid TEXT NOT NULL,
+    category TEXT,
+    status TEXT,
+    asked_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(),
+    seen_at TIMESTAMP WITH TIME ZONE,
+    PRIMARY KEY (content_sid)
+);
 
 CREATE TABLE channel_turns (
     id BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY,
