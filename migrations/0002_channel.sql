@@ -262,6 +262,8 @@ CREATE TABLE channel_agent_outages (
     closed_at TIMESTAMPTZ                                  -- when the agent answered again, or was not asked any more; NULL: it has done neither
 );
 CREATE UNIQUE INDEX channel_agent_outages_open ON channel_agent_outages (agent) WHERE closed_at IS NULL;
+-- An administrator sees the longest first.
+CREATE INDEX channel_agent_outages_open_since ON channel_agent_outages (opened_at) WHERE closed_at IS NULL;
 
 -- One run of the agent over all messages that were unanswered when it began.
 CREATE TABLE channel_turns (

@@ -1272,7 +1272,7 @@ CREATE OR REPLACE FUNCTION channel_tell_product(about TEXT, content JSONB) RETUR
 $$;
 
 -- A delivery comes to a state. What is planned at once is told by the answer to the request, or by what becomes of it.
-CREATE OR REPLACE FUNCTION channel_tell_delivery() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION channel_tell_delivery() RETURNS TRIGGER LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
     IF EXISTS (SELECT FROM channel_callbacks) THEN
         PERFORM channel_tell_product('delivery:' || NEW.id, jsonb_build_object('delivery', NEW.id, 'state', NEW.state));
@@ -1285,7 +1285,7 @@ BEGIN
 END $$;
 
 -- A person has seen a chunk; told when it was the last one of a delivery that is known to have arrived.
-CREATE OR REPLACE FUNCTION channel_tell_read() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION channel_tell_read() RETURNS TRIGGER LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
     IF EXISTS (SELECT FROM channel_callbacks)
        AND EXISTS (SELECT FROM channel_deliveries d WHERE d.id = NEW.delivery_id AND d.state = 'delivered')
@@ -1296,7 +1296,7 @@ BEGIN
 END $$;
 
 -- A user agreed to something or took it back.
-CREATE OR REPLACE FUNCTION channel_tell_consent() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION channel_tell_consent() RETURNS TRIGGER LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
     IF EXISTS (SELECT FROM channel_callbacks) THEN
         PERFORM channel_tell_product('user:' || NEW.user_id, jsonb_build_object('consent', NEW.id));

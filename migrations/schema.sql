@@ -54,6 +54,7 @@ CREATE TABLE channel_agent_outages (
     CHECK ((trouble = ANY (ARRAY['token'::text, 'endpoint'::text, 'name'::text, 'unreachable'::text, 'locked_out'::text, 'busy'::text, 'provider'::text, 'setup'::text, 'failing'::text]))),
     PRIMARY KEY (id)
 );
+CREATE INDEX channel_agent_outages_open_since ON channel_agent_outages USING btree (opened_at) WHERE (closed_at IS NULL);
 CREATE UNIQUE INDEX channel_agent_outages_open ON channel_agent_outages USING btree (agent) WHERE (closed_at IS NULL);
 
 CREATE TABLE channel_alerts (
@@ -915,10 +916,10 @@ CREATE TABLE whatsapp_sends (
 -- CREATE FUNCTION channel_note_turn() RETURNS trigger LANGUAGE plpgsql
 -- CREATE FUNCTION channel_note_turns() RETURNS trigger LANGUAGE plpgsql SET jit=off SET enable_seqscan=off
 -- CREATE FUNCTION channel_take_in(places integer[], aliases text[], canonical_names text[], sids text[], bodies text[], all_params jsonb[]) RETURNS TABLE(place integer, address_id bigint, message_id bigint, written_at timestamp with time zone, waiting_user text) LANGUAGE plpgsql SET jit=off SET enable_seqscan=off SET enable_hashjoin=off SET enable_mergejoin=off SET plan_cache_mode=force_generic_plan
--- CREATE FUNCTION channel_tell_consent() RETURNS trigger LANGUAGE plpgsql
--- CREATE FUNCTION channel_tell_delivery() RETURNS trigger LANGUAGE plpgsql
+-- CREATE FUNCTION channel_tell_consent() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan=off
+-- CREATE FUNCTION channel_tell_delivery() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan=off
 -- CREATE FUNCTION channel_tell_product(about text, content jsonb) RETURNS void LANGUAGE sql
--- CREATE FUNCTION channel_tell_read() RETURNS trigger LANGUAGE plpgsql
+-- CREATE FUNCTION channel_tell_read() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan=off
 -- CREATE FUNCTION whatsapp_meter(metered channel_chunks, event text) RETURNS void LANGUAGE plpgsql SET jit=off SET enable_seqscan=off
 -- CREATE FUNCTION whatsapp_meter_state() RETURNS trigger LANGUAGE plpgsql
 -- CREATE FUNCTION whatsapp_reserve(users text[], starts timestamp with time zone[], numbers integer[], caps bigint[]) RETURNS SETOF text LANGUAGE plpgsql SET enable_seqscan=off SET plan_cache_mode=force_generic_plan

@@ -271,7 +271,8 @@ pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Alert>
 /// Whether an alert of this cause was raised in the running month, in UTC.
 pub async fn was_raised_this_month(conn: &mut PgConnection, cause: AlertCause) -> sqlx::Result<bool> {
     sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM channel_alerts WHERE cause = $1 AND opened_at >= date_trunc('month', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC')",
+        "SELECT coalesce((SELECT opened_at >= date_trunc('month', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
+                          FROM channel_alerts WHERE cause = $1 ORDER BY cause DESC, id DESC LIMIT 1), FALSE)",
     )
     .bind(cause)
     .fetch_one(conn)

@@ -85,7 +85,7 @@ pub async fn after(
     .await
 }
 
-/// Where the deliveries of the last entries up to this number stand, in order.
+/// Where the deliveries of the last entries up to this number stand, in order. Numbers have no gaps.
 pub async fn deliveries_until(
     conn: &mut PgConnection,
     user_id: &str,
@@ -95,7 +95,7 @@ pub async fn deliveries_until(
     sqlx::query_as(
         "SELECT e.number, d.id, d.state, d.reason
          FROM (SELECT number, turn_id FROM channel_entries
-               WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $1) AND number <= $2 ORDER BY number DESC LIMIT $3) e
+               WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $1) AND number <= $2 AND number > $2 - $3) e
          JOIN channel_turns t ON t.id = e.turn_id
          JOIN channel_deliveries d ON d.id = coalesce(
              (SELECT r.id FROM channel_deliveries r WHERE r.turn_id = t.id),
@@ -116,8 +116,9 @@ pub async fn number_of(
     sid: &str,
 ) -> sqlx::Result<Option<i64>> {
     sqlx::query_scalar(
-        "SELECT e.number FROM (SELECT number, message_id FROM channel_entries WHERE conversation_id = $1 ORDER BY number DESC LIMIT 1000) e
-         WHERE e.message_id = (SELECT id FROM channel_messages WHERE sid = $2 AND conversation_id = $1)",
+        "SELECT number FROM channel_entries
+         WHERE conversation_id = $1 AND number > (SELECT entries - 1000 FROM channel_conversations WHERE id = $1)
+           AND message_id = (SELECT id FROM channel_messages WHERE sid = $2 AND conversation_id = $1)",
     )
     .bind(conversation_id)
     .bind(sid)

@@ -22,15 +22,13 @@ pub struct ListedUser {
 
 /// Users by id, after this one.
 pub async fn all(conn: &mut PgConnection, after: &str, limit: i64) -> sqlx::Result<Vec<ListedUser>> {
-    sqlx::query_as(
-        "SELECT u.id, u.plan, u.attributes ->> 'name' AS name, u.paused, u.created_at,
-                EXISTS (SELECT FROM channel_links l WHERE l.user_id = u.id AND l.ended_at IS NULL) AS is_linked
-         FROM channel_users u WHERE u.id > $1 ORDER BY u.id LIMIT $2",
-    )
-    .bind(after)
-    .bind(limit)
-    .fetch_all(conn)
-    .await
+    let ids: Vec<String> =
+        sqlx::query_scalar("SELECT id FROM channel_users WHERE id > $1 ORDER BY id LIMIT $2")
+            .bind(after)
+            .bind(limit)
+            .fetch_all(&mut *conn)
+            .await?;
+    listed(conn, &ids).await
 }
 
 /// The users of a plan by id, after this one.
@@ -40,14 +38,24 @@ pub async fn of_plan(
     after: &str,
     limit: i64,
 ) -> sqlx::Result<Vec<ListedUser>> {
+    let ids: Vec<String> =
+        sqlx::query_scalar("SELECT id FROM channel_users WHERE plan = $1 AND id > $2 ORDER BY id LIMIT $3")
+            .bind(plan)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(&mut *conn)
+            .await?;
+    listed(conn, &ids).await
+}
+
+/// These users by id. Their ids are found first: of how many a page has, Postgres knows nothing when it makes a plan for all pages.
+async fn listed(conn: &mut PgConnection, ids: &[String]) -> sqlx::Result<Vec<ListedUser>> {
     sqlx::query_as(
         "SELECT u.id, u.plan, u.attributes ->> 'name' AS name, u.paused, u.created_at,
                 EXISTS (SELECT FROM channel_links l WHERE l.user_id = u.id AND l.ended_at IS NULL) AS is_linked
-         FROM channel_users u WHERE u.plan = $1 AND u.id > $2 ORDER BY u.id LIMIT $3",
+         FROM channel_users u WHERE u.id = ANY ($1) ORDER BY u.id",
     )
-    .bind(plan)
-    .bind(after)
-    .bind(limit)
+    .bind(ids)
     .fetch_all(conn)
     .await
 }

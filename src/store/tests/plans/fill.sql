@@ -120,8 +120,9 @@ INSERT INTO queue.finished (id, created_at, claimed_at, finished_at, worker_id, 
 SELECT -n, now() - n * interval '1 second', now(), now(), 1, n, 1, 0, n % 1000 = 0, (ARRAY['send_chunk', 'answer', 'receive_message'])[1 + n % 3], 'replies',
        format('lane %s', n % 1000), '{}'
 FROM size, generate_series(1, jobs * 5) n;
-INSERT INTO queue.dead (id, created_at, attempt, max_attempts, crashes, priority, kind, pool, reason, payload)
-SELECT -n * 7, now(), 5, 5, 0, 0, 'send_chunk', 'replies', 'no', '{}' FROM size, generate_series(1, jobs / 20) n;
+INSERT INTO queue.dead (id, created_at, attempt, max_attempts, crashes, priority, kind, pool, reason, failure_group, payload)
+SELECT -n * 7, now(), 5, 5, 0, 0, 'send_chunk', 'replies', reason, queue.failure_group('send_chunk', reason), '{}'
+FROM size, generate_series(1, jobs / 20) n, LATERAL (SELECT (ARRAY['no', 'refused', 'away'])[1 + n % 3] AS reason) AS why;
 INSERT INTO queue.attempts (job_id, attempt, outcome) SELECT -n, 1, 'snoozed' FROM size, generate_series(1, jobs) n;
 INSERT INTO queue.audit (actor, action, target, outcome) SELECT 'somebody', 'cancel', format('job %s', n), 'cancelled' FROM size, generate_series(1, jobs / 10) n;
 

@@ -29,7 +29,7 @@ const BEFOREHAND: &str = "
     UPDATE channel_chunks SET metering = 'reserved' WHERE id = 22";
 
 /// Every way into the functions.
-const CALLS: [&str; 43] = [
+const CALLS: [&str; 44] = [
     "SELECT queue.prepare_history(3)",
     "CREATE TABLE queue.finished_20200101 PARTITION OF queue.finished FOR VALUES FROM ('2020-01-01 00:00Z') TO ('2020-01-02 00:00Z');
      SELECT queue.drop_history('finished_20200101')",
@@ -78,6 +78,11 @@ const CALLS: [&str; 43] = [
     "UPDATE channel_turns SET state = 'replied', reply = 'words', finished_at = now() WHERE id = (SELECT max(id) FROM channel_turns)",
     "UPDATE channel_chunks SET state = 'sent' WHERE id = 22",
     "UPDATE channel_chunks SET state = 'failed', metering = 'credited' WHERE id = 22; UPDATE channel_chunks SET state = 'delivered' WHERE id = 22",
+    "INSERT INTO channel_callbacks (kind, pool, max_attempts) VALUES ('post_callback', 'callbacks', 5) ON CONFLICT DO NOTHING;
+     UPDATE channel_deliveries SET state = 'failed' WHERE id = (SELECT delivery_id FROM channel_chunks WHERE id = 22);
+     UPDATE channel_chunks SET state = 'read' WHERE id = 23;
+     INSERT INTO whatsapp_consents (hashed_by, user_id, phone, phone_hash, method, action, text, version)
+     VALUES ('key', 'user-22', '+15000000022', sha256('22'), 'inbound_stop', 'revoked', 'STOP', '1')",
     "SELECT whatsapp_reserve(array_agg(format('user-%s', n)), array_agg(date_trunc('month', now())), array_agg(1), array_agg(100::BIGINT)) FROM generate_series(1, 500) n",
 ];
 

@@ -46,7 +46,11 @@ const SMALL: [&str; 20] = [
 ];
 
 /// What a person asks now and then and what has to read a lot for its answer, by how it begins and why.
-const ASKED_SELDOM: [(&str, &str); 8] = [
+const ASKED_SELDOM: [(&str, &str); 9] = [
+    (
+        "WITH RECURSIVE found AS ( (SELECT failure_group",
+        "counts the dead jobs of each cause, 10,000 of each at most",
+    ),
     ("WITH uses AS ( SELECT hashed_by", "counts what hangs on each key, for `check`"),
     (
         "SELECT alias, coalesce(canonical, alias) FROM channel_address_aliases WHERE alias NOT LIKE",
