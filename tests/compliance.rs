@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::{ACCOUNT_SID, AUTH_TOKEN, NUMBER, PERSON, TestApp, processes};
 
-const BRAZILIAN: &str = "whatsapp:+5511987654321";
+const BRAZILIAN: &str = "whatsapp:+551132654321";
 const HIDDEN_BRAZILIAN: &str = "whatsapp:BR.abc0123456789";
 
 /// A general-purpose assistant that may talk to people in Brazil.

@@ -212,7 +212,9 @@ async fn bodies_beyond_their_description_are_refused_by_name() {
                 .iter()
                 .filter(|(_, schema)| has_type(schema, "string") && schema["format"].is_null())
                 .map(|(field, schema)| {
-                    (field.clone(), schema["enum"].get(0).cloned().unwrap_or_else(|| json!("x")))
+                    let shortest = schema["minLength"].as_u64().unwrap_or(1).max(1);
+                    let text = json!("a".repeat(shortest as usize));
+                    (field.clone(), schema["enum"].get(0).cloned().unwrap_or(text))
                 })
                 .collect::<serde_json::Map<_, _>>()
                 .into();

@@ -102,8 +102,9 @@ impl Facts {
             steps.push(step(StoryPart::Chunk, callback.chunk_id, callback.received_at, None, what));
         }
         if let Some(at) = delivery.closed_at {
-            let reason = delivery.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            let what = format!("nothing is left to send; {}{reason}", delivery.state);
+            // Its state may be of later: a message that was sent can still fail.
+            let reason = delivery.reason.as_deref().map(|reason| format!("; {reason}")).unwrap_or_default();
+            let what = format!("nothing is left to send{reason}");
             steps.push(step(part, delivery.id, at, None, what));
         }
         steps

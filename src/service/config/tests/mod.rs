@@ -78,7 +78,7 @@ fn whatever_is_wrong_is_told_at_once_and_by_name() {
     let expected = [
         "agent.attempts is a text \"three\"; it must be a whole number",
         "agent.debonce is not known; known here are attempts, debounce, debounce_cap, format, tell_after, timeout, turn_budget",
-        "nonsense is not known; known here are agent, alerts, backfill, database, ",
+        "nonsense is not known; known here are agent, alerts, backfill, callbacks, ",
         "CLOUDYBOT__QUEUE__CRASH_LIMIT is \"soon\"; it must be a whole number",
         "CLOUDYBOT__QUEUE__LEES_MS: queue.lees_ms is not known; known here are crash_limit, ",
         "CLOUDYBOT_ENV is \"prod\"; it must be \"development\" or \"production\"",
