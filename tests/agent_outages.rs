@@ -66,7 +66,7 @@ async fn a_person_reads_one_apology_in_an_outage_and_another_in_the_next() {
     assert_eq!(app.text(outages).await, "failing is over, failing lasts");
     let again = alerts(&app).await;
     assert_eq!(again[0]["id"], first_alerts[0]["id"], "within the hour it is the same alert: {again:?}");
-    assert_eq!(app.logged().matches("Alert 1, agent_failing").count(), 1);
+    assert_eq!(app.logged().matches("Alert 1, agent_failing: ").count(), 1);
     let (_, thread) =
         app.product(Method::GET, "/users/whatsapp%3A%2B15005550100/messages", Value::Null).await;
     let number = thread["messages"].as_array().unwrap().len();

@@ -31,7 +31,9 @@ pub async fn replay(
     let Some(seen) = message_records::messages(&mut tx, &[id]).await?.pop() else { return Ok(None) };
     // In the order of all locks; what was seen may have changed meanwhile.
     match (seen.address_id, seen.conversation_id) {
-        (Some(address), _) => drop(store::addresses::lock(&mut tx, address).await?),
+        (Some(address), _) => {
+            store::addresses::lock(&mut tx, address).await?;
+        }
         (None, Some(conversation)) => store::addresses::lock_of_conversation(&mut tx, conversation).await?,
         (None, None) => {}
     }

@@ -56,7 +56,7 @@ async fn a_process_says_what_it_is_and_what_it_can_do() {
     let first = all[0].renewed_at;
     bench
         .until("there is another heartbeat", || async {
-            processes::all(&mut *bench.pg.acquire().await.unwrap()).await.unwrap()[0].renewed_at > first
+            processes::all(&mut bench.pg.acquire().await.unwrap()).await.unwrap()[0].renewed_at > first
         })
         .await;
     running.stop(std::time::Duration::from_secs(1)).await.unwrap();
