@@ -153,6 +153,15 @@ async fn a_product_that_is_away_is_told_afterwards_under_the_same_ids_and_in_ord
     let refused =
         async || listener.posts().iter().any(|post| !post.taken && post.body["delivery"]["id"] == id);
     app.until("the product refuses", refused).await;
+    // What is in doubt when the process dies would be another story.
+    app.until("the message is delivered", async || {
+        app.count(
+            "SELECT count(*) FROM channel_deliveries WHERE state = 'delivered' AND purpose = 'notification'",
+        )
+        .await
+            == Some(1)
+    })
+    .await;
 
     app.kill();
     app.launch().await;

@@ -106,7 +106,8 @@ struct Pace {
 
 impl Pace {
     fn of(people: u64, per_day: u32) -> Option<Self> {
-        let days = people.checked_div(u64::from(per_day))? + u64::from(!people.is_multiple_of(u64::from(per_day)));
+        let days =
+            people.checked_div(u64::from(per_day))? + u64::from(!people.is_multiple_of(u64::from(per_day)));
         (people > 0).then_some(Self { people, per_day, days })
     }
 
