@@ -38,7 +38,8 @@ pub async fn run(_: PlanQuiet, app: App, _: Attempt) -> Result<(), Failure> {
 /// Plans one, in a transaction of its own: a crash loses nothing, and nobody's phone is locked for long.
 async fn plan(app: &App, due: &DueDelivery) -> Result<(), Failure> {
     let mut tx = app.begin().await?;
-    store::links::lock_of_users(&mut tx, &[&due.user_id]).await?;
+    let users: Vec<_> = due.user_id.iter().collect();
+    store::links::lock_of_users(&mut tx, &users).await?;
     if let Some(delivery) = quiet_deliveries::lock_due(&mut tx, due.id).await? {
         proactive::plan_after_wait(&mut tx, &app.settings, &delivery).await?;
     }

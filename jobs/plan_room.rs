@@ -43,7 +43,8 @@ pub async fn run(_: PlanRoom, app: App, _: Attempt) -> Result<(), Failure> {
 /// Plans one, in a transaction of its own: a crash loses nothing, and nobody's phone is locked for long.
 async fn plan(app: &App, due: &DueDelivery) -> Result<Settled, Failure> {
     let mut tx = app.begin().await?;
-    store::links::lock_of_users(&mut tx, &[&due.user_id]).await?;
+    let users: Vec<_> = due.user_id.iter().collect();
+    store::links::lock_of_users(&mut tx, &users).await?;
     let settled = match people_per_day::lock_waiting(&mut tx, due.id).await? {
         Some(delivery) => proactive::plan_after_wait(&mut tx, &app.settings, &delivery).await?,
         None => Settled::Planned,

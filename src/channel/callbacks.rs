@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use store::chunks::ChunkState;
 use store::consents::{ConsentAction, ConsentMethod, Deed};
 use store::deliveries::{ChunkSummary, DeliveryState, Purpose};
-use store::ids::DeliveryId;
+use store::ids::{DeliveryId, UserId};
 
 use crate::app::Settings;
 use crate::kinds::PostCallback;
@@ -73,7 +73,7 @@ impl Serialize for DeliveryNews {
 #[serde(rename_all = "camelCase")]
 struct DeliveryReport {
     id: DeliveryId,
-    user: String,
+    user: UserId,
     purpose: Purpose,
     state: DeliveryState,
     reason: Option<String>,
@@ -108,7 +108,7 @@ impl From<ChunkSummary> for ChunkReport {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ConsentReport {
-    user: String,
+    user: UserId,
     action: ConsentAction,
     method: ConsentMethod,
     at: DateTime<Utc>,

@@ -4,6 +4,7 @@ use queue::connections::Connections;
 use queue::job::NewJob;
 use queue::transaction::Transaction;
 use store::erasure;
+use store::ids::UserId;
 
 use crate::kinds::ErasePeople;
 use crate::write_error::WriteError;
@@ -12,7 +13,7 @@ use crate::write_error::WriteError;
 const KEY: &str = "erase_people";
 
 /// Empties a page of this user's. False: nothing is left, or the job is at it.
-pub async fn page_of(pg: &Connections, user_id: &str) -> sqlx::Result<bool> {
+pub async fn page_of(pg: &Connections, user_id: &UserId) -> sqlx::Result<bool> {
     let mut tx = pg.begin().await?;
     let emptied = erasure::empty_page(&mut tx, Some(user_id)).await?;
     tx.commit().await?;

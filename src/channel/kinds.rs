@@ -8,7 +8,7 @@ use std::time::Duration;
 use queue::backoff::Backoff;
 use queue::job::{Ended, FollowUp, Job};
 use serde::{Deserialize, Serialize};
-use store::ids::{ChunkId, ConversationId, DeliveryId, MessageId, SlotId, TurnId};
+use store::ids::{ChunkId, ConversationId, DeliveryId, MessageId, SlotId, TurnId, UserId};
 
 use crate::alerts::post::Telling;
 use crate::pools;
@@ -168,7 +168,7 @@ impl Job for CloseChunk {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PlanWaiting {
     /// `channel_users.id` of the user whose deliveries wait.
-    pub user: String,
+    pub user: UserId,
 }
 
 impl Job for PlanWaiting {
@@ -241,7 +241,7 @@ pub struct PromptUser {
     /// `channel_slots.id`.
     pub slot: SlotId,
     /// `channel_users.id`.
-    pub user: String,
+    pub user: UserId,
     /// An administrator's retry, which the end of the slot does not stop.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,

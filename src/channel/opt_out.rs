@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 use store::addresses::Keyword;
 use store::consents::{ConsentAction, ConsentMethod, NewConsent};
-use store::ids::AddressId;
+use store::ids::{AddressId, UserId};
 use store::opt_outs::OptedOutBy;
 use store::secret_keys::SecretKeys;
 
@@ -34,7 +34,7 @@ pub async fn opt_out(
 ) -> sqlx::Result<bool> {
     let names = store::addresses::names(conn, address_id).await?;
     let link = store::links::of_address(conn, address_id).await?;
-    let user_id = link.as_ref().map(|link| link.user_id.as_str());
+    let user_id = link.as_ref().map(|link| &link.user_id);
     let (by, method, text, message_sid) = match by {
         OptOut::Keyword { word, message_sid } => {
             (OptedOutBy::Keyword(word), ConsentMethod::InboundStop, word.to_owned(), Some(message_sid))
@@ -93,7 +93,7 @@ pub async fn opt_in_by_claim(
     conn: &mut PgConnection,
     keys: &SecretKeys,
     address_id: AddressId,
-    user_id: &str,
+    user_id: &UserId,
     message_sid: &str,
 ) -> sqlx::Result<()> {
     let names = store::addresses::names(conn, address_id).await?;

@@ -12,7 +12,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use queue::Queue;
 use queue::connections::Connections;
 use serde::Serialize;
-use store::ids::TurnId;
+use store::ids::{TurnId, UserId};
 use store::retries::FailedTurn;
 use utoipa::ToSchema;
 
@@ -68,7 +68,8 @@ pub(crate) struct RetriedTurn {
     #[schema(value_type = i64)]
     turn: TurnId,
     /// Whose it is; null: the user was erased.
-    user: Option<String>,
+    #[schema(value_type = Option<String>)]
+    user: Option<UserId>,
     /// When its agent had failed.
     failed_at: DateTime<Utc>,
     /// Whether it will be answered.
@@ -177,7 +178,7 @@ impl fmt::Display for RetriedTurns {
         }
         let rows = self.turns.iter().map(|turn| {
             let failed_at = turn.failed_at.to_rfc3339_opts(SecondsFormat::Secs, true);
-            let user = turn.user.clone().unwrap_or_else(|| "-".to_owned());
+            let user = turn.user.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
             let detail = turn.detail.clone().unwrap_or_default();
             vec![turn.turn.to_string(), user, failed_at, turn.outcome.as_str().to_owned(), detail]
         });

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use crate::ids::ChunkId;
+use crate::ids::{ChunkId, UserId};
 use crate::periods::Period;
 
 /// What became of an allowance.
@@ -20,7 +20,7 @@ pub struct Usage {
 }
 
 /// What a user has used of a period.
-pub async fn usage(conn: &mut PgConnection, user_id: &str, period: Period) -> sqlx::Result<Usage> {
+pub async fn usage(conn: &mut PgConnection, user_id: &UserId, period: Period) -> sqlx::Result<Usage> {
     let usage = sqlx::query_as(
         "SELECT used, reserved, credited FROM whatsapp_sends WHERE user_id = $1 AND period_start = $2",
     )
@@ -34,11 +34,11 @@ pub async fn usage(conn: &mut PgConnection, user_id: &str, period: Period) -> sq
 /// What these users have used of these periods; those who have used nothing are left out.
 pub async fn usages(
     conn: &mut PgConnection,
-    periods: &[(&str, Period)],
-) -> sqlx::Result<HashMap<String, Usage>> {
-    let users: Vec<&str> = periods.iter().map(|(user_id, _)| *user_id).collect();
+    periods: &[(&UserId, Period)],
+) -> sqlx::Result<HashMap<UserId, Usage>> {
+    let users: Vec<&UserId> = periods.iter().map(|(user_id, _)| *user_id).collect();
     let starts: Vec<DateTime<Utc>> = periods.iter().map(|(_, period)| period.start).collect();
-    let rows: Vec<(String, i32, i32, i32)> = sqlx::query_as(
+    let rows: Vec<(UserId, i32, i32, i32)> = sqlx::query_as(
         "SELECT asked.user_id, s.used, s.reserved, s.credited FROM unnest($1::TEXT[], $2::TIMESTAMPTZ[]) AS asked (user_id, period_start)
          CROSS JOIN LATERAL (SELECT used, reserved, credited FROM whatsapp_sends s
                              WHERE s.user_id = asked.user_id AND s.period_start = asked.period_start OFFSET 0) AS s",
@@ -57,7 +57,7 @@ pub async fn usages(
 #[derive(Clone, Copy, Debug)]
 pub struct ReservationWish<'a> {
     /// Whose.
-    pub user_id: &'a str,
+    pub user_id: &'a UserId,
     /// Of which period.
     pub period: Period,
     /// All that may be sent in it.
@@ -72,8 +72,8 @@ pub struct ReservationWish<'a> {
 pub async fn reserve(
     conn: &mut PgConnection,
     wishes: &[ReservationWish<'_>],
-) -> sqlx::Result<HashSet<String>> {
-    let mut granted: HashSet<String> = reserve_first(conn, wishes).await?.into_iter().collect();
+) -> sqlx::Result<HashSet<UserId>> {
+    let mut granted: HashSet<UserId> = reserve_first(conn, wishes).await?.into_iter().collect();
     let left: Vec<ReservationWish<'_>> =
         wishes.iter().filter(|wish| !granted.contains(wish.user_id)).copied().collect();
     if !left.is_empty() {
@@ -83,7 +83,7 @@ pub async fn reserve(
 }
 
 /// Of allowances that nothing was reserved in yet.
-async fn reserve_first(conn: &mut PgConnection, wishes: &[ReservationWish<'_>]) -> sqlx::Result<Vec<String>> {
+async fn reserve_first(conn: &mut PgConnection, wishes: &[ReservationWish<'_>]) -> sqlx::Result<Vec<UserId>> {
     let columns = WishColumns::of(wishes);
     sqlx::query_scalar(
         "INSERT INTO whatsapp_sends (user_id, period_start, period_end, reserved)
@@ -101,7 +101,7 @@ async fn reserve_first(conn: &mut PgConnection, wishes: &[ReservationWish<'_>]) 
 }
 
 /// Of allowances that there are.
-async fn reserve_more(conn: &mut PgConnection, wishes: &[ReservationWish<'_>]) -> sqlx::Result<Vec<String>> {
+async fn reserve_more(conn: &mut PgConnection, wishes: &[ReservationWish<'_>]) -> sqlx::Result<Vec<UserId>> {
     let columns = WishColumns::of(wishes);
     sqlx::query_scalar("SELECT whatsapp_reserve($1, $2, $3, $4)")
         .bind(&columns.users)
@@ -114,7 +114,7 @@ async fn reserve_more(conn: &mut PgConnection, wishes: &[ReservationWish<'_>]) -
 
 /// Wishes as one array for each column.
 struct WishColumns<'a> {
-    users: Vec<&'a str>,
+    users: Vec<&'a UserId>,
     starts: Vec<DateTime<Utc>>,
     ends: Vec<DateTime<Utc>>,
     numbers: Vec<i32>,
@@ -136,7 +136,7 @@ impl<'a> WishColumns<'a> {
 /// Writes into the ledger that these chunks were reserved, by user and period.
 pub async fn note_reserved(
     conn: &mut PgConnection,
-    reserved: &[(&str, DateTime<Utc>, &[ChunkId])],
+    reserved: &[(&UserId, DateTime<Utc>, &[ChunkId])],
 ) -> sqlx::Result<()> {
     let (mut users, mut starts, mut ids) = (Vec::new(), Vec::new(), Vec::new());
     for (user_id, period_start, chunk_ids) in reserved {
@@ -171,7 +171,7 @@ pub async fn credit(conn: &mut PgConnection, chunk_id: ChunkId) -> sqlx::Result<
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drift {
     /// Whose.
-    pub user_id: String,
+    pub user_id: UserId,
     /// Which counters, as they are and as they should be.
     pub detail: String,
 }
@@ -196,7 +196,7 @@ pub async fn audit(conn: &mut PgConnection, at_most: i64) -> sqlx::Result<Audit>
             .await?;
     #[expect(clippy::cast_precision_loss, reason = "a share of a hundred need not be exact")]
     let percent = if all <= at_most { 100.0 } else { 100.0 * at_most as f64 / all as f64 };
-    let looked_at: Vec<(String, Option<String>)> = sqlx::query_as(
+    let looked_at: Vec<(UserId, Option<String>)> = sqlx::query_as(
         "SELECT s.user_id, CASE WHEN (s.used, s.reserved, s.credited) IS DISTINCT FROM (t.used, t.reserved, t.credited)
                     THEN format('used %s, reserved %s, credited %s; the ledger says %s, %s, %s', s.used, s.reserved, s.credited, t.used, t.reserved, t.credited) END
          FROM whatsapp_sends s TABLESAMPLE SYSTEM ($1) CROSS JOIN LATERAL (

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::addresses::Name;
-use crate::ids::{AddressId, MessageId};
+use crate::ids::{AddressId, MessageId, UserId};
 
 /// A message as it comes from a verified webhook.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub enum Inserted {
         /// When the person wrote it, as far as Twilio tells.
         written_at: DateTime<Utc>,
         /// The writer as a user who has deliveries that wait for such a message.
-        waiting_user: Option<String>,
+        waiting_user: Option<UserId>,
     },
     /// It was taken in before; nothing changed.
     Duplicate,
@@ -39,7 +39,7 @@ pub enum Inserted {
 
 /// Stores a message unless it is known.
 pub async fn insert(conn: &mut PgConnection, message: NewMessage<'_>) -> sqlx::Result<Inserted> {
-    let new: Option<(MessageId, DateTime<Utc>, Option<String>)> = sqlx::query_as(
+    let new: Option<(MessageId, DateTime<Utc>, Option<UserId>)> = sqlx::query_as(
         "WITH new AS (
              INSERT INTO channel_messages (sid, address_id, body, params, written_at, backfilled)
              VALUES ($1, $2, $3, $4, coalesce($5, clock_timestamp()), $5 IS NOT NULL)
@@ -106,7 +106,7 @@ pub async fn insert_together(
     let sids: Vec<&str> = arrived.iter().map(|message| message.sid).collect();
     let bodies: Vec<&str> = arrived.iter().map(|message| message.body).collect();
     let params: Vec<&serde_json::Value> = arrived.iter().map(|message| message.params).collect();
-    type Row = (i32, AddressId, Option<MessageId>, Option<DateTime<Utc>>, Option<String>);
+    type Row = (i32, AddressId, Option<MessageId>, Option<DateTime<Utc>>, Option<UserId>);
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT place, address_id, message_id, written_at, waiting_user FROM channel_take_in($1, $2, $3, $4, $5, $6)",
     )

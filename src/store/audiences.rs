@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use crate::ids::SlotId;
+use crate::ids::{SlotId, UserId};
 
 /// Who is written to.
 #[derive(Clone, Copy, Debug)]
@@ -11,16 +11,16 @@ pub struct Audience<'a> {
     /// Of whom it consists …
     pub who: Who<'a>,
     /// … but for these users.
-    pub except: &'a [String],
+    pub except: &'a [UserId],
 }
 
 /// Of whom an audience consists.
 #[derive(Clone, Copy, Debug)]
 pub enum Who<'a> {
     /// One user.
-    User(&'a str),
+    User(&'a UserId),
     /// These users.
-    Users(&'a [String]),
+    Users(&'a [UserId]),
     /// Everybody on this plan.
     Plan(&'a str),
     /// Everybody who has a phone.
@@ -72,13 +72,13 @@ pub async fn page(
     conn: &mut PgConnection,
     audience: &Audience<'_>,
     part: Option<&ZonePart>,
-    after: Option<&str>,
+    after: Option<&UserId>,
     number: i64,
-) -> sqlx::Result<Vec<String>> {
-    let page = PageBounds { after: after.unwrap_or_default(), except: audience.except, number };
+) -> sqlx::Result<Vec<UserId>> {
+    let page = PageBounds { after: text_of(after), except: audience.except, number };
     match audience.who {
         Who::User(user) => named(conn, &[user], part, &page).await,
-        Who::Users(users) => named(conn, users, part, &page).await,
+        Who::Users(users) => named(conn, &users.iter().collect::<Vec<_>>(), part, &page).await,
         Who::Plan(plan) => match part {
             None => on_plan(conn, plan, &page).await,
             Some(part) => {
@@ -102,10 +102,15 @@ pub async fn page(
     }
 }
 
+/// The text behind which the next users stand; the empty one is before everybody.
+fn text_of(after: Option<&UserId>) -> &str {
+    after.map_or("", UserId::as_str)
+}
+
 /// Which users of an audience are looked for.
 struct PageBounds<'a> {
     after: &'a str,
-    except: &'a [String],
+    except: &'a [UserId],
     number: i64,
 }
 
@@ -117,14 +122,13 @@ impl ZonePart {
 }
 
 /// There are not so many that they could not be read at once.
-async fn named<T: AsRef<str>>(
+async fn named(
     conn: &mut PgConnection,
-    users: &[T],
+    users: &[&UserId],
     part: Option<&ZonePart>,
     page: &PageBounds<'_>,
-) -> sqlx::Result<Vec<String>> {
-    let users: Vec<&str> = users.iter().map(AsRef::as_ref).collect();
-    let mut found: Vec<String> = sqlx::query_scalar(
+) -> sqlx::Result<Vec<UserId>> {
+    let mut found: Vec<UserId> = sqlx::query_scalar(
         "SELECT id FROM channel_users
          WHERE id > $1 AND id = ANY ($2) AND id <> ALL ($3) AND ($4::TEXT[] IS NULL OR timezone = ANY ($4) OR $5 AND timezone IS NULL) ORDER BY id",
     )
@@ -139,7 +143,7 @@ async fn named<T: AsRef<str>>(
     Ok(found)
 }
 
-async fn on_plan(conn: &mut PgConnection, plan: &str, page: &PageBounds<'_>) -> sqlx::Result<Vec<String>> {
+async fn on_plan(conn: &mut PgConnection, plan: &str, page: &PageBounds<'_>) -> sqlx::Result<Vec<UserId>> {
     sqlx::query_scalar(
         "SELECT id FROM channel_users WHERE id > $1 AND plan = lower($4) AND id <> ALL ($3) ORDER BY id LIMIT $2",
     )
@@ -151,7 +155,7 @@ async fn on_plan(conn: &mut PgConnection, plan: &str, page: &PageBounds<'_>) -> 
     .await
 }
 
-async fn everyone(conn: &mut PgConnection, page: &PageBounds<'_>) -> sqlx::Result<Vec<String>> {
+async fn everyone(conn: &mut PgConnection, page: &PageBounds<'_>) -> sqlx::Result<Vec<UserId>> {
     sqlx::query_scalar(
         "SELECT user_id FROM channel_links WHERE user_id > $1 AND ended_at IS NULL AND unproven_since IS NULL AND user_id <> ALL ($3)
          ORDER BY user_id LIMIT $2",
@@ -168,12 +172,18 @@ async fn everyone_in_zone(
     conn: &mut PgConnection,
     zone: Option<&str>,
     page: &PageBounds<'_>,
-) -> sqlx::Result<Vec<String>> {
+) -> sqlx::Result<Vec<UserId>> {
     let most = usize::try_from(page.number).unwrap_or(usize::MAX);
-    let (mut found, mut after) = (Vec::new(), page.after.to_owned());
+    let (mut found, mut last) = (Vec::new(), None);
     loop {
-        let living_there = living_in_zone(conn, zone, None, &PageBounds { after: &after, ..*page }).await?;
-        let linked: Vec<String> = sqlx::query_scalar(
+        let living_there = living_in_zone(
+            conn,
+            zone,
+            None,
+            &PageBounds { after: last.as_ref().map_or(page.after, UserId::as_str), ..*page },
+        )
+        .await?;
+        let linked: Vec<UserId> = sqlx::query_scalar(
             "SELECT user_id FROM channel_links WHERE user_id = ANY ($1) AND ended_at IS NULL AND unproven_since IS NULL ORDER BY user_id",
         )
         .bind(&living_there)
@@ -181,9 +191,10 @@ async fn everyone_in_zone(
         .await?;
         found.extend(linked);
         let is_full = living_there.len() >= most;
-        let last = living_there.into_iter().last().filter(|_| is_full && found.len() < most);
-        let Some(last) = last else { break };
-        after = last;
+        last = living_there.into_iter().last().filter(|_| is_full && found.len() < most);
+        if last.is_none() {
+            break;
+        }
     }
     found.truncate(most);
     Ok(found)
@@ -195,7 +206,7 @@ async fn living_in_zone(
     zone: Option<&str>,
     plan: Option<&str>,
     page: &PageBounds<'_>,
-) -> sqlx::Result<Vec<String>> {
+) -> sqlx::Result<Vec<UserId>> {
     let users = match zone {
         Some(zone) => sqlx::query_scalar(
             "SELECT id FROM channel_users
@@ -221,9 +232,9 @@ async fn living_in_zone(
 /// The first users of pages of several zones, in the order of the database, which is not that of bytes.
 async fn merged(
     conn: &mut PgConnection,
-    mut pages: Vec<Vec<String>>,
+    mut pages: Vec<Vec<UserId>>,
     number: i64,
-) -> sqlx::Result<Vec<String>> {
+) -> sqlx::Result<Vec<UserId>> {
     if let [page] = &mut pages[..] {
         return Ok(std::mem::take(page));
     }
@@ -235,17 +246,21 @@ async fn merged(
 }
 
 /// Whether a slot is open and nobody behind this user has been dealt with.
-pub async fn is_still_before(conn: &mut PgConnection, id: SlotId, after: Option<&str>) -> sqlx::Result<bool> {
+pub async fn is_still_before(
+    conn: &mut PgConnection,
+    id: SlotId,
+    after: Option<&UserId>,
+) -> sqlx::Result<bool> {
     sqlx::query_scalar("SELECT EXISTS (SELECT FROM channel_slots WHERE id = $1 AND state = 'open' AND coalesce(last_user, '') <= $2)")
         .bind(id)
-        .bind(after.unwrap_or_default())
+        .bind(text_of(after))
         .fetch_one(conn)
         .await
 }
 
 /// Locks the page of an audience that ends with this user until the caller's transaction ends: another run at the
 /// same page waits.
-pub async fn take_page(conn: &mut PgConnection, id: SlotId, last_user: &str) -> sqlx::Result<()> {
+pub async fn take_page(conn: &mut PgConnection, id: SlotId, last_user: &UserId) -> sqlx::Result<()> {
     sqlx::query(
         "SELECT pg_advisory_xact_lock(hashtextextended(format('page %s %s', $1::BIGINT, $2::TEXT), 0))",
     )
@@ -257,7 +272,7 @@ pub async fn take_page(conn: &mut PgConnection, id: SlotId, last_user: &str) -> 
 }
 
 /// Waits until whoever has the page that ends with this user has committed or given up.
-pub async fn wait_for_page(conn: &mut PgConnection, id: SlotId, last_user: &str) -> sqlx::Result<()> {
+pub async fn wait_for_page(conn: &mut PgConnection, id: SlotId, last_user: &UserId) -> sqlx::Result<()> {
     sqlx::query("SELECT pg_advisory_xact_lock_shared(hashtextextended(format('page %s %s', $1::BIGINT, $2::TEXT), 0))")
         .bind(id)
         .bind(last_user)

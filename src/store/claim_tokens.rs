@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use crate::ids::{AddressId, MessageId};
+use crate::ids::{AddressId, MessageId, UserId};
 use crate::text_enum::text_enum;
 
 /// A token that is worth something.
@@ -12,7 +12,7 @@ pub struct LiveToken {
     /// Its number.
     pub id: i64,
     /// For whom.
-    pub user_id: String,
+    pub user_id: UserId,
     /// May take the number from another user, or the user from another phone.
     pub replaces: bool,
 }
@@ -49,7 +49,7 @@ pub struct LatestToken {
 /// could not be voided.
 pub async fn create(
     conn: &mut PgConnection,
-    user_id: &str,
+    user_id: &UserId,
     token_hash: &[u8],
     replaces: bool,
     lifetime_secs: f64,
@@ -73,7 +73,7 @@ pub async fn create(
 }
 
 /// Until the caller's transaction ends no other transaction creates a token for this user.
-async fn keep_others_from_creating(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<()> {
+async fn keep_others_from_creating(conn: &mut PgConnection, user_id: &UserId) -> sqlx::Result<()> {
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('claim token ' || $1, 0))")
         .bind(user_id)
         .execute(conn)
@@ -83,7 +83,7 @@ async fn keep_others_from_creating(conn: &mut PgConnection, user_id: &str) -> sq
 
 /// Locks all tokens of a user and keeps others from creating one until the caller's transaction ends. A token created
 /// in between would be locked by others after the user row, in the wrong order.
-pub(crate) async fn lock_all(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<()> {
+pub(crate) async fn lock_all(conn: &mut PgConnection, user_id: &UserId) -> sqlx::Result<()> {
     keep_others_from_creating(conn, user_id).await?;
     sqlx::query("SELECT FROM channel_claim_tokens WHERE user_id = $1 ORDER BY id FOR UPDATE")
         .bind(user_id)
@@ -131,7 +131,7 @@ pub async fn end(conn: &mut PgConnection, id: i64, how: TokenEnding) -> sqlx::Re
 }
 
 /// The latest token of a user.
-pub async fn latest(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Option<LatestToken>> {
+pub async fn latest(conn: &mut PgConnection, user_id: &UserId) -> sqlx::Result<Option<LatestToken>> {
     sqlx::query_as(
         "SELECT expires_at, ending, expires_at <= clock_timestamp() AS expired FROM channel_claim_tokens WHERE user_id = $1 ORDER BY id DESC LIMIT 1",
     )

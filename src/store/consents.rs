@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::addresses::Name;
+use crate::ids::UserId;
 use crate::secret_keys::{SecretKeys, Sort};
 use crate::text_enum::text_enum;
 
@@ -37,7 +38,7 @@ text_enum! {
 #[derive(Debug)]
 pub struct NewConsent<'a> {
     /// Whose.
-    pub user_id: &'a str,
+    pub user_id: &'a UserId,
     /// Every name of the person.
     pub names: &'a [Name],
     /// How.
@@ -98,7 +99,7 @@ pub async fn insert(conn: &mut PgConnection, keys: &SecretKeys, consent: NewCons
 }
 
 /// Everything a user agreed to and took back, in order.
-pub async fn of_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Vec<Consent>> {
+pub async fn of_user(conn: &mut PgConnection, user_id: &UserId) -> sqlx::Result<Vec<Consent>> {
     sqlx::query_as(
         "SELECT phone, method, action, text, version, message_sid, created_at FROM whatsapp_consents WHERE user_id = $1 ORDER BY id",
     )
@@ -111,7 +112,7 @@ pub async fn of_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Vec
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Deed {
     /// Who.
-    pub user_id: String,
+    pub user_id: UserId,
     /// How.
     pub method: ConsentMethod,
     /// What.

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use sqlx::PgConnection;
 
-use crate::ids::ConversationId;
+use crate::ids::{ConversationId, UserId};
 
 /// The conversation of a user, made if there is none.
-pub async fn of_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<ConversationId> {
+pub async fn of_user(conn: &mut PgConnection, user_id: &UserId) -> sqlx::Result<ConversationId> {
     sqlx::query("INSERT INTO channel_conversations (user_id) VALUES ($1) ON CONFLICT (user_id) DO NOTHING")
         .bind(user_id)
         .execute(&mut *conn)
@@ -19,7 +19,7 @@ pub async fn of_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Con
 }
 
 /// The conversation of a user, if there is one.
-pub async fn find(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Option<ConversationId>> {
+pub async fn find(conn: &mut PgConnection, user_id: &UserId) -> sqlx::Result<Option<ConversationId>> {
     sqlx::query_scalar("SELECT id FROM channel_conversations WHERE user_id = $1")
         .bind(user_id)
         .fetch_optional(conn)
@@ -31,8 +31,8 @@ pub async fn find(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Option
 /// empty.
 pub async fn of_users(
     conn: &mut PgConnection,
-    user_ids: &[&str],
-) -> sqlx::Result<HashMap<String, ConversationId>> {
+    user_ids: &[&UserId],
+) -> sqlx::Result<HashMap<UserId, ConversationId>> {
     sqlx::query(
         "INSERT INTO channel_conversations (user_id) SELECT new.user_id FROM unnest($1::TEXT[]) AS new (user_id)
          LEFT JOIN LATERAL (SELECT c.id FROM channel_conversations c WHERE c.user_id = new.user_id OFFSET 0) AS known ON TRUE
@@ -41,7 +41,7 @@ pub async fn of_users(
     .bind(user_ids)
     .execute(&mut *conn)
     .await?;
-    let rows: Vec<(String, ConversationId)> = sqlx::query_as(
+    let rows: Vec<(UserId, ConversationId)> = sqlx::query_as(
         "SELECT user_id, id FROM channel_conversations WHERE user_id = ANY ($1) ORDER BY id + 0 FOR NO KEY UPDATE",
     )
     .bind(user_ids)
@@ -51,8 +51,8 @@ pub async fn of_users(
 }
 
 /// Whose a conversation is; `None`: the user was erased.
-pub async fn user_of(conn: &mut PgConnection, id: ConversationId) -> sqlx::Result<Option<String>> {
-    let user: Option<Option<String>> =
+pub async fn user_of(conn: &mut PgConnection, id: ConversationId) -> sqlx::Result<Option<UserId>> {
+    let user: Option<Option<UserId>> =
         sqlx::query_scalar("SELECT user_id FROM channel_conversations WHERE id = $1")
             .bind(id)
             .fetch_optional(conn)

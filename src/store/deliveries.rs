@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::chunks::{ChunkState, End};
-use crate::ids::{AddressId, ChunkId, ConversationId, DeliveryId, LinkId, MessageId, TurnId};
+use crate::ids::{AddressId, ChunkId, ConversationId, DeliveryId, LinkId, MessageId, TurnId, UserId};
 use crate::planned_chunks::{self, NewChunk};
 use crate::proactive_deliveries;
 use crate::text_enum::text_enum;
@@ -127,7 +127,7 @@ pub struct Delivery {
     /// Its id.
     pub id: DeliveryId,
     /// Whose allowance it takes; `None`: nobody's.
-    pub user_id: Option<String>,
+    pub user_id: Option<UserId>,
     /// To whom; `None`: nobody was there.
     pub address_id: Option<AddressId>,
     /// Why.
@@ -180,7 +180,7 @@ pub async fn states(
 }
 
 /// Whose a delivery is; `None`: nobody's, since its person is no user.
-pub async fn user_of(conn: &mut PgConnection, id: DeliveryId) -> sqlx::Result<Option<String>> {
+pub async fn user_of(conn: &mut PgConnection, id: DeliveryId) -> sqlx::Result<Option<UserId>> {
     let user = sqlx::query_scalar(
         "SELECT coalesce(d.user_id, (SELECT c.user_id FROM channel_conversations c WHERE c.id = d.conversation_id)) FROM channel_deliveries d WHERE d.id = $1",
     )

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 
 use crate::chunks::{ChunkForm, ChunkState};
 use crate::deliveries::{DeliveryState, Purpose};
-use crate::ids::{AddressId, ChunkId, DeliveryId, MessageId, TurnId};
+use crate::ids::{AddressId, ChunkId, DeliveryId, MessageId, TurnId, UserId};
 use crate::in_doubt::AdminVerdict;
 use crate::send_attempts::SendOutcome;
 
@@ -15,7 +15,7 @@ pub struct DeliveryRecord {
     /// Its id.
     pub id: DeliveryId,
     /// Whose allowance it takes, or in whose conversation it was said; `None`: nobody's.
-    pub user_id: Option<String>,
+    pub user_id: Option<UserId>,
     /// The phone as it was last spelled; `None`: there is none, or it was erased.
     pub address: Option<String>,
     /// Why it is sent.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::deliveries::{DeliveryState, Purpose};
-use crate::ids::{AddressId, ConversationId, DeliveryId};
+use crate::ids::{AddressId, ConversationId, DeliveryId, UserId};
 use crate::text_enum::TextEnum as _;
 
 /// Rows of an index that a page looks at.
@@ -47,7 +47,7 @@ pub enum WhoseDeliveries<'a> {
     /// A user's: what counts against the allowance, and what was said in the conversation, to each phone that the user had.
     User {
         /// WhoseDeliveries.
-        id: &'a str,
+        id: &'a UserId,
         /// The user's thread, if there is one.
         conversation: Option<ConversationId>,
         /// The phones.
@@ -72,7 +72,7 @@ enum Walk<'a> {
     Everything,
     Code(i32),
     State(DeliveryState),
-    User(&'a str),
+    User(&'a UserId),
     Thread(AddressId, ConversationId),
     Person(AddressId),
 }

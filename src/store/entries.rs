@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::deliveries::DeliveryState;
-use crate::ids::{ConversationId, DeliveryId};
+use crate::ids::{ConversationId, DeliveryId, UserId};
 use crate::messages::ChannelName;
 use crate::turns::Turn;
 
@@ -63,7 +63,7 @@ pub struct PastEntry {
 /// conversation is a subquery: otherwise Postgres reads and sorts the rest of the thread for each page.
 pub async fn after(
     conn: &mut PgConnection,
-    user_id: &str,
+    user_id: &UserId,
     number: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<ThreadEntry>> {
@@ -88,7 +88,7 @@ pub async fn after(
 /// Where the deliveries of the last entries up to this number stand, in order. Numbers have no gaps.
 pub async fn deliveries_until(
     conn: &mut PgConnection,
-    user_id: &str,
+    user_id: &UserId,
     number: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<EntryDelivery>> {
@@ -174,7 +174,7 @@ pub async fn texts_of_sids(
 }
 
 /// The number of the last entry of each of these users' conversations. Who is no user any more is left out.
-pub async fn lengths(conn: &mut PgConnection, user_ids: &[String]) -> sqlx::Result<Vec<(String, i64)>> {
+pub async fn lengths(conn: &mut PgConnection, user_ids: &[UserId]) -> sqlx::Result<Vec<(UserId, i64)>> {
     sqlx::query_as(
         "SELECT u.id, coalesce((SELECT c.entries FROM channel_conversations c WHERE c.user_id = u.id), 0) FROM channel_users u WHERE u.id = ANY ($1)",
     )

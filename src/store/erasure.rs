@@ -7,7 +7,7 @@
 
 use sqlx::PgConnection;
 
-use crate::ids::{AddressId, DeliveryId};
+use crate::ids::{AddressId, DeliveryId, UserId};
 use crate::links::{self, LinkEnding};
 use crate::secret_keys::SecretKeys;
 use crate::text_enum::text_enum;
@@ -32,7 +32,7 @@ text_enum! {
 }
 
 /// Forgets a user, and notes what is to be emptied with [`empty_page`]. False: there is none.
-pub async fn begin(conn: &mut PgConnection, keys: &SecretKeys, user_id: &str) -> sqlx::Result<bool> {
+pub async fn begin(conn: &mut PgConnection, keys: &SecretKeys, user_id: &UserId) -> sqlx::Result<bool> {
     let address_ids: Vec<AddressId> = sqlx::query_scalar(
         "SELECT p.address_id FROM (
              SELECT l.address_id FROM channel_links l WHERE l.user_id = $1
@@ -115,7 +115,7 @@ const FORGET_USER: [&str; 8] = [
 #[derive(sqlx::FromRow)]
 struct PartToEmpty {
     id: i64,
-    user_id: String,
+    user_id: UserId,
     part: ErasurePart,
     subject: Option<i64>,
     next_id: i64,
@@ -123,7 +123,11 @@ struct PartToEmpty {
 }
 
 /// The parts of a user's erasure of one sort, locked.
-async fn parts(conn: &mut PgConnection, user_id: &str, part: ErasurePart) -> sqlx::Result<Vec<PartToEmpty>> {
+async fn parts(
+    conn: &mut PgConnection,
+    user_id: &UserId,
+    part: ErasurePart,
+) -> sqlx::Result<Vec<PartToEmpty>> {
     sqlx::query_as(
         "SELECT id, user_id, part, subject, next_id, next_delivery FROM channel_erasures WHERE user_id = $1 AND part = $2 ORDER BY id FOR UPDATE",
     )
@@ -135,7 +139,7 @@ async fn parts(conn: &mut PgConnection, user_id: &str, part: ErasurePart) -> sql
 
 /// Empties the next due page of an erasure, of this user or of any. False: nothing is due, or other processes have it
 /// locked. The caller commits after each page.
-pub async fn empty_page(conn: &mut PgConnection, user_id: Option<&str>) -> sqlx::Result<bool> {
+pub async fn empty_page(conn: &mut PgConnection, user_id: Option<&UserId>) -> sqlx::Result<bool> {
     let part: Option<PartToEmpty> = sqlx::query_as(
         "SELECT id, user_id, part, subject, next_id, next_delivery FROM channel_erasures
          WHERE due_at <= clock_timestamp() AND user_id = coalesce($1, user_id) ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED",
@@ -149,7 +153,7 @@ pub async fn empty_page(conn: &mut PgConnection, user_id: Option<&str>) -> sqlx:
 }
 
 /// Whether an erasure has pages that are due. Chunks in doubt are due later.
-pub async fn is_due(conn: &mut PgConnection, user_id: Option<&str>) -> sqlx::Result<bool> {
+pub async fn is_due(conn: &mut PgConnection, user_id: Option<&UserId>) -> sqlx::Result<bool> {
     sqlx::query_scalar(
         "SELECT EXISTS (SELECT FROM channel_erasures WHERE due_at <= clock_timestamp() AND user_id = coalesce($1, user_id))",
     )

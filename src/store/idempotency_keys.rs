@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use crate::ids::DeliveryId;
+use crate::ids::{DeliveryId, UserId};
 
 /// What a key stands for.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
@@ -14,7 +14,7 @@ pub struct KeptRequest {
 }
 
 /// What a key stands for, if it was used within a day. Concurrent requests with one key are serialised.
-pub async fn find(conn: &mut PgConnection, user_id: &str, key: &str) -> sqlx::Result<Option<KeptRequest>> {
+pub async fn find(conn: &mut PgConnection, user_id: &UserId, key: &str) -> sqlx::Result<Option<KeptRequest>> {
     sqlx::query(
         "SELECT pg_advisory_xact_lock(hashtextextended(concat('idempotency ', $1::TEXT, ' ', $2::TEXT), 0))",
     )
@@ -39,7 +39,7 @@ pub async fn find(conn: &mut PgConnection, user_id: &str, key: &str) -> sqlx::Re
 /// Keeps what came of a request.
 pub async fn keep(
     conn: &mut PgConnection,
-    user_id: &str,
+    user_id: &UserId,
     key: &str,
     body_hash: &[u8],
     delivery_id: DeliveryId,

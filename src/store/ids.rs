@@ -1,7 +1,8 @@
 //! Ids of rows. Each table has an id type of its own, so that the compiler tells them apart. In JSON and in the
-//! database they are plain numbers and UUIDs.
+//! database they are plain numbers, UUIDs and texts.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -21,6 +22,73 @@ macro_rules! ids {
             }
         }
     )+};
+}
+
+/// Defines ids that are texts, with the error of a text that is none:
+/// `text_ids! { /// Doc. Name where is_name, /// Doc. else Error("what it has to be"); … }`.
+macro_rules! text_ids {
+    ($($(#[$meta:meta])* $name:ident where $rule:ident, $(#[$error_meta:meta])* else $error:ident($says:literal);)+) => {$(
+        $(#[$meta])*
+        ///
+        /// Every text that comes from outside is parsed. A text that comes from the database was parsed before it was stored.
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, sqlx::Type)]
+        #[serde(try_from = "String")]
+        #[sqlx(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The id as a text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        $(#[$error_meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+        #[error($says)]
+        pub struct $error;
+
+        impl TryFrom<String> for $name {
+            type Error = $error;
+
+            fn try_from(text: String) -> Result<Self, $error> {
+                if $rule(&text) { Ok(Self(text)) } else { Err($error) }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = $error;
+
+            fn from_str(text: &str) -> Result<Self, $error> {
+                text.to_owned().try_into()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        /// As the text in quotes.
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    )+};
+}
+
+text_ids! {
+    /// `channel_users.id`: CloudyBot's id of an account, opaque.
+    UserId where is_user_id,
+    /// A text that is the id of no account.
+    else InvalidUserId("an id has 1 to 200 characters, and no control characters");
+}
+
+fn is_user_id(text: &str) -> bool {
+    text.chars().count() <= 200 && !text.trim().is_empty() && !text.chars().any(char::is_control)
 }
 
 ids! {
@@ -49,5 +117,26 @@ impl DeliveryId {
     #[must_use]
     pub fn generate() -> Self {
         Self(Uuid::now_v7())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_users_id_is_any_text_that_can_be_seen_of_at_most_200_characters() {
+        for right in ["alice", "ä", " a ", "user of 7", "\u{2028}a", &"é".repeat(200)] {
+            let id: UserId = right.parse().unwrap();
+
+            assert_eq!((id.as_str(), id.to_string().as_str()), (right, right));
+            assert_eq!(serde_json::to_value(&id).unwrap(), right);
+            assert_eq!(serde_json::from_value::<UserId>(right.into()).unwrap(), id);
+        }
+        for wrong in ["", " ", "\u{a0}", "a\0", "a\n", "a\u{85}", &"é".repeat(201)] {
+            assert_eq!(wrong.parse::<UserId>(), Err(InvalidUserId), "{wrong:?}");
+            let told = serde_json::from_value::<UserId>(wrong.into()).unwrap_err().to_string();
+            assert_eq!(told, "an id has 1 to 200 characters, and no control characters", "{wrong:?}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 
 use crate::chunks::{ChunkForm, ChunkState};
 use crate::deliveries::Purpose;
-use crate::ids::{AddressId, ChunkId, DeliveryId};
+use crate::ids::{AddressId, ChunkId, DeliveryId, UserId};
 use crate::send_attempts::{self, SendOutcome};
 use crate::text_enum::text_enum;
 
@@ -27,7 +27,7 @@ pub struct Doubt {
     /// Why it is sent.
     pub purpose: Purpose,
     /// Whose; `None`: nobody's, or the user was erased.
-    pub user_id: Option<String>,
+    pub user_id: Option<UserId>,
     /// The alias that the last attempt wrote to.
     pub sent_to: Option<String>,
     /// What was sent; `None`: a template, or it was erased.

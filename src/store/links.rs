@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use crate::chunks::End;
 use crate::consents::{self, ConsentAction, ConsentMethod, NewConsent};
 use crate::deliveries::Obstacle;
-use crate::ids::{AddressId, ConversationId, LinkId};
+use crate::ids::{AddressId, ConversationId, LinkId, UserId};
 use crate::secret_keys::SecretKeys;
 use crate::text_enum::text_enum;
 use crate::{addresses, deliveries, proactive_deliveries};
@@ -19,7 +19,7 @@ pub struct Link {
     /// Its number.
     pub id: LinkId,
     /// Whose.
-    pub user_id: String,
+    pub user_id: UserId,
     /// Which person on WhatsApp.
     pub address_id: AddressId,
     /// Since when.
@@ -55,7 +55,7 @@ pub async fn get(conn: &mut PgConnection, id: LinkId) -> sqlx::Result<Link> {
 }
 
 /// The link of a user, which may be unproven.
-pub async fn of_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Option<Link>> {
+pub async fn of_user(conn: &mut PgConnection, user_id: &UserId) -> sqlx::Result<Option<Link>> {
     sqlx::query_as("SELECT id, user_id, address_id, linked_at, unproven_since FROM channel_links WHERE user_id = $1 AND ended_at IS NULL")
         .bind(user_id)
         .fetch_optional(conn)
@@ -63,7 +63,7 @@ pub async fn of_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Opt
 }
 
 /// The link of a user, with its address locked until the caller's transaction ends.
-pub async fn lock_of_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Option<Link>> {
+pub async fn lock_of_user(conn: &mut PgConnection, user_id: &UserId) -> sqlx::Result<Option<Link>> {
     let Some(seen) = of_user(conn, user_id).await? else { return Ok(None) };
     let address = addresses::lock(conn, seen.address_id).await?;
     // It may have ended, or its address may have been merged, while we waited.
@@ -72,7 +72,7 @@ pub async fn lock_of_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Resul
 
 /// Locks the addresses of many users until the caller's transaction ends, in the order of their ids, so that two
 /// callers cannot deadlock.
-pub async fn lock_of_users(conn: &mut PgConnection, user_ids: &[&str]) -> sqlx::Result<()> {
+pub async fn lock_of_users(conn: &mut PgConnection, user_ids: &[&UserId]) -> sqlx::Result<()> {
     loop {
         let locked: HashSet<AddressId> = sqlx::query_scalar(
             "SELECT id FROM channel_addresses WHERE id IN (SELECT address_id FROM channel_links WHERE user_id = ANY ($1) AND ended_at IS NULL)
@@ -102,7 +102,7 @@ pub async fn proven_of_address(conn: &mut PgConnection, address_id: AddressId) -
 }
 
 /// The phones that a user has or had.
-pub async fn addresses_of_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Vec<AddressId>> {
+pub async fn addresses_of_user(conn: &mut PgConnection, user_id: &UserId) -> sqlx::Result<Vec<AddressId>> {
     sqlx::query_scalar("SELECT DISTINCT address_id FROM channel_links WHERE user_id = $1")
         .bind(user_id)
         .fetch_all(conn)
@@ -113,8 +113,8 @@ pub async fn addresses_of_user(conn: &mut PgConnection, user_id: &str) -> sqlx::
 pub async fn latest_user_of(
     conn: &mut PgConnection,
     address_ids: &[AddressId],
-) -> sqlx::Result<Option<String>> {
-    let links: Vec<(String, bool, Option<DateTime<Utc>>, LinkId)> = sqlx::query_as(
+) -> sqlx::Result<Option<UserId>> {
+    let links: Vec<(UserId, bool, Option<DateTime<Utc>>, LinkId)> = sqlx::query_as(
         "SELECT user_id, ended_at IS NULL, ended_at, id FROM channel_links WHERE address_id = ANY ($1) AND user_id IS NOT NULL",
     )
     .bind(address_ids)
@@ -148,7 +148,11 @@ pub async fn latest_of_conversation(
 }
 
 /// Links a user and an address that have no link. The caller holds the address's lock.
-pub async fn create(conn: &mut PgConnection, user_id: &str, address_id: AddressId) -> sqlx::Result<LinkId> {
+pub async fn create(
+    conn: &mut PgConnection,
+    user_id: &UserId,
+    address_id: AddressId,
+) -> sqlx::Result<LinkId> {
     sqlx::query_scalar("INSERT INTO channel_links (user_id, address_id) VALUES ($1, $2) RETURNING id")
         .bind(user_id)
         .bind(address_id)

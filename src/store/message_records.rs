@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 
 use crate::clock;
 use crate::delivery_search::LOOKED_AT;
-use crate::ids::{AddressId, ConversationId, MessageId, TurnId};
+use crate::ids::{AddressId, ConversationId, MessageId, TurnId, UserId};
 use crate::messages::{ChannelName, MessageOutcome};
 use crate::turn_records::{AMISS, NumberRange};
 
@@ -74,7 +74,7 @@ pub struct MessageRecord {
     /// The thread that it is in.
     pub conversation_id: Option<ConversationId>,
     /// Whose conversation it is in; `None`: in none, or the user was erased.
-    pub user_id: Option<String>,
+    pub user_id: Option<UserId>,
     /// The phone as it was last spelled; `None`: written in the dashboard, or erased.
     pub address: Option<String>,
     /// When the person wrote it, as far as Twilio tells.

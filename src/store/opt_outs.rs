@@ -9,6 +9,7 @@ use sqlx::PgConnection;
 
 use crate::addresses::Name;
 use crate::consents::{ConsentMethod, principal};
+use crate::ids::UserId;
 use crate::secret_keys::{SecretKeys, Sort};
 
 /// Who said that a person wants no proactive messages.
@@ -37,7 +38,7 @@ pub async fn put(
     conn: &mut PgConnection,
     keys: &SecretKeys,
     names: &[Name],
-    user_id: Option<&str>,
+    user_id: Option<&UserId>,
     by: OptedOutBy<'_>,
 ) -> sqlx::Result<bool> {
     let Some(name) = principal(names) else { return Ok(false) };
@@ -115,7 +116,7 @@ pub async fn among(
 }
 
 /// Whether a user without a phone opted out with the last one.
-pub async fn exists_for_user(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<bool> {
+pub async fn exists_for_user(conn: &mut PgConnection, user_id: &UserId) -> sqlx::Result<bool> {
     sqlx::query_scalar("SELECT EXISTS (SELECT FROM whatsapp_proactive_opt_outs WHERE user_id = $1)")
         .bind(user_id)
         .fetch_one(conn)

@@ -133,7 +133,7 @@ pub async fn next_free_secs(conn: &mut PgConnection) -> sqlx::Result<f64> {
 /// Deliveries that wait for a place, those that were planned first.
 pub async fn waiting(conn: &mut PgConnection, number: i64) -> sqlx::Result<Vec<DueDelivery>> {
     sqlx::query_as(
-        "SELECT id, coalesce(user_id, '') AS user_id FROM channel_deliveries WHERE state = 'waiting' AND waits_for_room ORDER BY id LIMIT $1",
+        "SELECT id, user_id FROM channel_deliveries WHERE state = 'waiting' AND waits_for_room ORDER BY id LIMIT $1",
     )
     .bind(number)
     .fetch_all(conn)

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 
 use crate::deliveries::{Delivery, DeliveryState, Obstacle, Purpose};
-use crate::ids::{AddressId, ChunkId, DeliveryId, LinkId};
+use crate::ids::{AddressId, ChunkId, DeliveryId, LinkId, UserId};
 use crate::planned_chunks::{self, NewChunk};
 
 /// A delivery of our own accord with what was decided about it.
@@ -15,7 +15,7 @@ pub struct NewProactive<'a> {
     /// Its id, a new UUID v7.
     pub id: DeliveryId,
     /// To whom, and whose allowance it takes.
-    pub user_id: &'a str,
+    pub user_id: &'a UserId,
     /// Why.
     pub purpose: Purpose,
     /// What is said, with WhatsApp's signs.
@@ -138,7 +138,7 @@ fn chunks_of<'a>(beginning: &'a Beginning<'a>) -> &'a [NewChunk<'a>] {
 #[derive(Default)]
 struct Rows<'a> {
     ids: Vec<DeliveryId>,
-    users: Vec<&'a str>,
+    users: Vec<&'a UserId>,
     addresses: Vec<Option<AddressId>>,
     links: Vec<Option<LinkId>>,
     periods: Vec<Option<DateTime<Utc>>>,
@@ -282,7 +282,7 @@ pub async fn end_waiting(
 /// Blocks what waits for a user to write, whose number is somebody else's now.
 pub(crate) async fn block_waiting(
     conn: &mut PgConnection,
-    user_id: &str,
+    user_id: &UserId,
     obstacle: Obstacle,
 ) -> sqlx::Result<()> {
     sqlx::query(
@@ -319,7 +319,7 @@ pub async fn expire_waiting(conn: &mut PgConnection) -> sqlx::Result<usize> {
 }
 
 /// What waits for a user's next message, or for a place that such a message makes needless, the oldest first, locked.
-pub async fn lock_waiting(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Vec<Delivery>> {
+pub async fn lock_waiting(conn: &mut PgConnection, user_id: &UserId) -> sqlx::Result<Vec<Delivery>> {
     sqlx::query_as(
         "SELECT id, user_id, address_id, purpose, text, content_sid, content_variables, state, reason, expires_at, waits_for_inbound, waits_until, quiet_rule,
                 created_at, (SELECT c.delivery_id FROM channel_chunks c WHERE c.id = resent_from) AS resent_from

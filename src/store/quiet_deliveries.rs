@@ -4,21 +4,21 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::deliveries::Delivery;
-use crate::ids::DeliveryId;
+use crate::ids::{DeliveryId, UserId};
 
 /// A delivery whose quiet hours have ended.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct DueDelivery {
     /// Its id.
     pub id: DeliveryId,
-    /// For whom.
-    pub user_id: String,
+    /// For whom; `None`: nobody any more.
+    pub user_id: Option<UserId>,
 }
 
 /// Deliveries whose quiet hours have ended, those that ended first.
 pub async fn due(conn: &mut PgConnection, number: i64) -> sqlx::Result<Vec<DueDelivery>> {
     sqlx::query_as(
-        "SELECT id, coalesce(user_id, '') AS user_id FROM channel_deliveries
+        "SELECT id, user_id FROM channel_deliveries
          WHERE state = 'waiting' AND NOT waits_for_inbound AND waits_until <= now() ORDER BY waits_until, id LIMIT $1",
     )
     .bind(number)

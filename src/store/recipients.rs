@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::addresses::Name;
-use crate::ids::{AddressId, LinkId};
+use crate::ids::{AddressId, LinkId, UserId};
 use crate::users::{User, UserRow};
 
 /// A user, and the phone if there is one.
@@ -61,7 +61,7 @@ impl From<RecipientRow> for Recipient {
 }
 
 /// What is known of these users, by their ids; unknown ones are left out.
-pub async fn of_users(conn: &mut PgConnection, ids: &[&str]) -> sqlx::Result<HashMap<String, Recipient>> {
+pub async fn of_users(conn: &mut PgConnection, ids: &[&UserId]) -> sqlx::Result<HashMap<UserId, Recipient>> {
     // A row for each name: most have one, and are spared an array of one.
     let mut rows: Vec<RecipientRow> = sqlx::query_as(
         "SELECT u.id, u.plan, u.anchor_day, u.anchor_since, u.former_anchor_day, u.paused, u.timezone, u.quiet_from, u.quiet_to, u.attributes, u.created_at,

@@ -3,6 +3,7 @@
 
 use sqlx::PgConnection;
 
+use crate::ids::UserId;
 use crate::secret_keys::{Sealed, SecretKeys, Sort};
 
 /// Whether any row was hashed with another key than the newest: a few index lookups for each table.
@@ -153,7 +154,7 @@ async fn consents(conn: &mut PgConnection, keys: &SecretKeys) -> sqlx::Result<u6
 async fn tokens(conn: &mut PgConnection, keys: &SecretKeys) -> sqlx::Result<u64> {
     let (mut rows, mut after) = (0, String::new());
     loop {
-        let page: Vec<(String, Vec<u8>)> = sqlx::query_as(
+        let page: Vec<(UserId, Vec<u8>)> = sqlx::query_as(
             "SELECT user_id, token FROM channel_user_agents
              WHERE token IS NOT NULL AND sealed_by <> $1 AND user_id > $2 ORDER BY user_id LIMIT 500",
         )
@@ -162,11 +163,11 @@ async fn tokens(conn: &mut PgConnection, keys: &SecretKeys) -> sqlx::Result<u64>
         .fetch_all(&mut *conn)
         .await?;
         let Some((last, _)) = page.last() else { return Ok(rows) };
-        after.clone_from(last);
+        last.as_str().clone_into(&mut after);
         let (mut users, mut former, mut sealed) = (Vec::new(), Vec::new(), Vec::new());
         for (user, token) in page {
-            let Some(secret) = keys.open(Sealed::AgentToken, &user, &token) else { continue };
-            sealed.push(keys.seal(Sealed::AgentToken, &user, &secret));
+            let Some(secret) = keys.open(Sealed::AgentToken, user.as_str(), &token) else { continue };
+            sealed.push(keys.seal(Sealed::AgentToken, user.as_str(), &secret));
             users.push(user);
             former.push(token);
         }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::chunks::ChunkState;
-use crate::ids::{AddressId, ChunkId, ConversationId, DeliveryId, MessageId, SlotId, TurnId};
+use crate::ids::{AddressId, ChunkId, ConversationId, DeliveryId, MessageId, SlotId, TurnId, UserId};
 use crate::messages::MessageOutcome;
 use crate::slot_users::PartOutcome;
 use crate::turns::TurnState;
@@ -17,7 +17,7 @@ pub struct UnsentDelivery {
     /// Its id.
     pub id: DeliveryId,
     /// Whose allowance it takes; `None`: nobody's.
-    pub user_id: Option<String>,
+    pub user_id: Option<UserId>,
     /// What was to be said, with WhatsApp's signs; empty once it is erased.
     pub text: String,
     /// The delivery that begins anew with the chunk that was asked for, if there is one.
@@ -125,7 +125,7 @@ pub struct FailedTurn {
     /// Its thread.
     pub conversation_id: ConversationId,
     /// Whose; `None`: the user was erased.
-    pub user_id: Option<String>,
+    pub user_id: Option<UserId>,
     /// When it failed.
     pub finished_at: DateTime<Utc>,
 }
@@ -240,7 +240,7 @@ pub async fn rest_of_slot(conn: &mut PgConnection, slot_id: SlotId) -> sqlx::Res
 pub async fn continue_slot(
     conn: &mut PgConnection,
     slot_id: SlotId,
-) -> sqlx::Result<Option<(SlotId, Vec<String>)>> {
+) -> sqlx::Result<Option<(SlotId, Vec<UserId>)>> {
     let new: Option<SlotId> = sqlx::query_scalar(
         "INSERT INTO channel_slots (schedule, zone, moment, local_time, definition, manual, is_test, state, last_user, retry_of)
          SELECT schedule, zone, moment + interval '1 microsecond', local_time, definition, manual, is_test, 'open', last_user, id FROM channel_slots WHERE id = $1 AND state = 'failed'
@@ -251,7 +251,7 @@ pub async fn continue_slot(
     .await?;
     let Some(new) = new else { return Ok(None) };
     // Whom the agent is at work for comes to an end by itself.
-    let left: Vec<String> = sqlx::query_scalar(
+    let left: Vec<UserId> = sqlx::query_scalar(
         "UPDATE channel_slot_users u SET outcome = 'agent_failed', reason = 'its slot failed before the agent was asked'
          WHERE u.slot_id = $1 AND u.outcome = 'asked'
            AND NOT EXISTS (SELECT FROM channel_conversations c JOIN channel_turns t ON t.conversation_id = c.id
@@ -273,7 +273,7 @@ pub async fn continue_slot(
 pub async fn part_of(
     conn: &mut PgConnection,
     slot_id: SlotId,
-    user_id: &str,
+    user_id: &UserId,
 ) -> sqlx::Result<Option<PartOutcome>> {
     sqlx::query_scalar("SELECT outcome FROM channel_slot_users WHERE slot_id = $1 AND user_id = $2")
         .bind(slot_id)
@@ -283,7 +283,7 @@ pub async fn part_of(
 }
 
 /// Gives a user's part of a slot to the agent once more. False: the agent has not failed for this user.
-pub async fn ask_again(conn: &mut PgConnection, slot_id: SlotId, user_id: &str) -> sqlx::Result<bool> {
+pub async fn ask_again(conn: &mut PgConnection, slot_id: SlotId, user_id: &UserId) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "UPDATE channel_slot_users SET outcome = 'asked', reason = NULL, times_given = times_given + 1, runs = 0
          WHERE slot_id = $1 AND user_id = $2 AND outcome = 'agent_failed'",

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 use sqlx::PgConnection;
 
-use crate::ids::ChunkId;
+use crate::ids::{ChunkId, UserId};
 use crate::periods::Period;
 use crate::text_enum::text_enum;
 
@@ -84,7 +84,7 @@ pub(crate) async fn count(conn: &mut PgConnection, id: ChunkId) -> sqlx::Result<
 }
 
 /// What a user was sent in a billing period.
-pub async fn of_user(conn: &mut PgConnection, user_id: &str, period: Period) -> sqlx::Result<SentCounts> {
+pub async fn of_user(conn: &mut PgConnection, user_id: &UserId, period: Period) -> sqlx::Result<SentCounts> {
     // Periods begin and end at midnight in UTC.
     let rows: Vec<(SentKind, i64)> = sqlx::query_as(
         "SELECT kind, sum(number)::BIGINT FROM channel_sent_days WHERE user_id = $1 AND day >= $2 AND day < $3 GROUP BY kind",

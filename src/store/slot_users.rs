@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use crate::ids::{DeliveryId, SlotId};
+use crate::ids::{DeliveryId, SlotId, UserId};
 use crate::slots::Slot;
 use crate::text_enum::text_enum;
 
@@ -26,7 +26,7 @@ text_enum! {
 #[derive(Clone, Debug)]
 pub struct UserPart<'a> {
     /// Whose.
-    pub user_id: &'a str,
+    pub user_id: &'a UserId,
     /// What it came to so far.
     pub outcome: PartOutcome,
     /// Why it came to nothing.
@@ -38,7 +38,7 @@ pub struct UserPart<'a> {
 /// Notes users as dealt with, each once for ever. Where users go by zones of their own, each also once for the slot's time on their clocks: the error
 /// of a user who was dealt with meanwhile, in another zone, is that of a unique index.
 pub async fn add_users(conn: &mut PgConnection, slot: &Slot, parts: &[UserPart<'_>]) -> sqlx::Result<()> {
-    let users: Vec<&str> = parts.iter().map(|part| part.user_id).collect();
+    let users: Vec<&UserId> = parts.iter().map(|part| part.user_id).collect();
     let outcomes: Vec<PartOutcome> = parts.iter().map(|part| part.outcome).collect();
     let reasons: Vec<Option<&str>> = parts.iter().map(|part| part.reason).collect();
     let deliveries: Vec<Option<DeliveryId>> = parts.iter().map(|part| part.delivery_id).collect();
@@ -63,8 +63,8 @@ pub async fn add_users(conn: &mut PgConnection, slot: &Slot, parts: &[UserPart<'
 pub async fn dealt_with_elsewhere(
     conn: &mut PgConnection,
     slot: &Slot,
-    users: &[String],
-) -> sqlx::Result<Vec<String>> {
+    users: &[UserId],
+) -> sqlx::Result<Vec<UserId>> {
     if slot.local_time.is_none() {
         return Ok(Vec::new());
     }
@@ -81,7 +81,11 @@ pub async fn dealt_with_elsewhere(
 }
 
 /// The calls of the agent that were counted for a user of a slot for whom it is to be asked, or being asked; `None`: this part has ended.
-pub async fn runs_of_asked(conn: &mut PgConnection, id: SlotId, user_id: &str) -> sqlx::Result<Option<i32>> {
+pub async fn runs_of_asked(
+    conn: &mut PgConnection,
+    id: SlotId,
+    user_id: &UserId,
+) -> sqlx::Result<Option<i32>> {
     sqlx::query_scalar(
         "SELECT runs FROM channel_slot_users WHERE slot_id = $1 AND user_id = $2 AND outcome = 'asked'",
     )
@@ -95,7 +99,7 @@ pub async fn runs_of_asked(conn: &mut PgConnection, id: SlotId, user_id: &str) -
 pub async fn count_run(
     conn: &mut PgConnection,
     id: SlotId,
-    user_id: &str,
+    user_id: &UserId,
     given_back: bool,
 ) -> sqlx::Result<()> {
     sqlx::query(

@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use crate::ids::SlotId;
+use crate::ids::{SlotId, UserId};
 use crate::text_enum::text_enum;
 
 text_enum! {
@@ -43,7 +43,7 @@ pub struct Slot {
     /// Why it was skipped or failed.
     pub reason: Option<String>,
     /// The last one of the audience that was dealt with.
-    pub last_user: Option<String>,
+    pub last_user: Option<UserId>,
 }
 
 text_enum! {
@@ -169,8 +169,8 @@ pub async fn lock(conn: &mut PgConnection, id: SlotId) -> sqlx::Result<Option<Sl
 pub async fn advance(
     conn: &mut PgConnection,
     id: SlotId,
-    from: Option<&str>,
-    to: Option<&str>,
+    from: Option<&UserId>,
+    to: Option<&UserId>,
 ) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "UPDATE channel_slots SET last_user = $3 WHERE id = $1 AND state = 'open' AND last_user IS NOT DISTINCT FROM $2",

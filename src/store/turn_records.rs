@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 
 use crate::apologies::NoApology;
 use crate::clock;
-use crate::ids::{ConversationId, MessageId, TurnId};
+use crate::ids::{ConversationId, MessageId, TurnId, UserId};
 use crate::messages::ChannelName;
 use crate::turns::TurnState;
 use crate::withheld::WithheldKind;
@@ -16,7 +16,7 @@ pub struct TurnRecord {
     /// Its number.
     pub id: TurnId,
     /// Whose conversation; `None`: the user was erased.
-    pub user_id: Option<String>,
+    pub user_id: Option<UserId>,
     /// Where it is answered.
     pub channel: ChannelName,
     /// How far it is.

@@ -2,6 +2,8 @@
 
 use sqlx::PgConnection;
 
+use crate::ids::UserId;
+
 /// What is a user's own; the rest is the deployment's.
 #[derive(Clone, Default, PartialEq, Eq, sqlx::FromRow)]
 pub struct UserAgent {
@@ -18,7 +20,7 @@ pub struct UserAgent {
 }
 
 /// What a user has; `None`: nothing.
-pub async fn get(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Option<UserAgent>> {
+pub async fn get(conn: &mut PgConnection, user_id: &UserId) -> sqlx::Result<Option<UserAgent>> {
     sqlx::query_as(
         "SELECT base_url, token, sealed_by, agent_id, model FROM channel_user_agents WHERE user_id = $1",
     )
@@ -29,7 +31,7 @@ pub async fn get(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<Option<
 
 /// Whether a user's agent is behind the deployment's gateway, and another user's is, too. Each side of the user is looked at in order, so that the first one
 /// who has no gateway ends the look.
-pub async fn shares_gateway(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<bool> {
+pub async fn shares_gateway(conn: &mut PgConnection, user_id: &UserId) -> sqlx::Result<bool> {
     sqlx::query_scalar(
         "SELECT NOT EXISTS (SELECT FROM channel_user_agents WHERE user_id = $1 AND base_url IS NOT NULL) AND coalesce(
              (SELECT u.id FROM channel_users u
@@ -43,7 +45,7 @@ pub async fn shares_gateway(conn: &mut PgConnection, user_id: &str) -> sqlx::Res
 }
 
 /// Gives a user these, in place of what there was.
-pub async fn put(conn: &mut PgConnection, user_id: &str, agent: &UserAgent) -> sqlx::Result<()> {
+pub async fn put(conn: &mut PgConnection, user_id: &UserId, agent: &UserAgent) -> sqlx::Result<()> {
     sqlx::query(
         "INSERT INTO channel_user_agents (user_id, base_url, token, agent_id, model, sealed_by) VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (user_id) DO UPDATE SET base_url = EXCLUDED.base_url, token = EXCLUDED.token, agent_id = EXCLUDED.agent_id, model = EXCLUDED.model, sealed_by = EXCLUDED.sealed_by,
@@ -61,7 +63,7 @@ pub async fn put(conn: &mut PgConnection, user_id: &str, agent: &UserAgent) -> s
 }
 
 /// Leaves a user the deployment's agent.
-pub async fn delete(conn: &mut PgConnection, user_id: &str) -> sqlx::Result<()> {
+pub async fn delete(conn: &mut PgConnection, user_id: &UserId) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM channel_user_agents WHERE user_id = $1").bind(user_id).execute(conn).await?;
     Ok(())
 }

@@ -3,11 +3,13 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::ids::UserId;
+
 /// A user of a list.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct ListedUser {
     /// CloudyBot's id.
-    pub id: String,
+    pub id: UserId,
     /// Its plan.
     pub plan: String,
     /// The attribute `name`; `None`: the product has told none.
@@ -21,10 +23,14 @@ pub struct ListedUser {
 }
 
 /// Users by id, after this one.
-pub async fn all(conn: &mut PgConnection, after: &str, limit: i64) -> sqlx::Result<Vec<ListedUser>> {
-    let ids: Vec<String> =
+pub async fn all(
+    conn: &mut PgConnection,
+    after: Option<&UserId>,
+    limit: i64,
+) -> sqlx::Result<Vec<ListedUser>> {
+    let ids: Vec<UserId> =
         sqlx::query_scalar("SELECT id FROM channel_users WHERE id > $1 ORDER BY id LIMIT $2")
-            .bind(after)
+            .bind(after.map_or("", UserId::as_str))
             .bind(limit)
             .fetch_all(&mut *conn)
             .await?;
@@ -35,13 +41,13 @@ pub async fn all(conn: &mut PgConnection, after: &str, limit: i64) -> sqlx::Resu
 pub async fn of_plan(
     conn: &mut PgConnection,
     plan: &str,
-    after: &str,
+    after: Option<&UserId>,
     limit: i64,
 ) -> sqlx::Result<Vec<ListedUser>> {
-    let ids: Vec<String> =
+    let ids: Vec<UserId> =
         sqlx::query_scalar("SELECT id FROM channel_users WHERE plan = $1 AND id > $2 ORDER BY id LIMIT $3")
             .bind(plan)
-            .bind(after)
+            .bind(after.map_or("", UserId::as_str))
             .bind(limit)
             .fetch_all(&mut *conn)
             .await?;
@@ -49,7 +55,7 @@ pub async fn of_plan(
 }
 
 /// These users by id. Their ids are found first: of how many a page has, Postgres knows nothing when it makes a plan for all pages.
-async fn listed(conn: &mut PgConnection, ids: &[String]) -> sqlx::Result<Vec<ListedUser>> {
+async fn listed(conn: &mut PgConnection, ids: &[UserId]) -> sqlx::Result<Vec<ListedUser>> {
     sqlx::query_as(
         "SELECT u.id, u.plan, u.attributes ->> 'name' AS name, u.paused, u.created_at,
                 EXISTS (SELECT FROM channel_links l WHERE l.user_id = u.id AND l.ended_at IS NULL) AS is_linked
@@ -69,7 +75,7 @@ fn behind(beginning: &str) -> String {
 pub async fn by_id(
     conn: &mut PgConnection,
     beginning: &str,
-    after: &str,
+    after: Option<&UserId>,
     limit: i64,
 ) -> sqlx::Result<Vec<ListedUser>> {
     sqlx::query_as(
@@ -79,7 +85,7 @@ pub async fn by_id(
     )
     .bind(beginning)
     .bind(behind(beginning))
-    .bind(after)
+    .bind(after.map_or("", UserId::as_str))
     .bind(limit)
     .fetch_all(conn)
     .await

@@ -6,13 +6,14 @@ use chrono::{DateTime, NaiveTime, Utc};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
+use crate::ids::UserId;
 use crate::periods::Anchor;
 
 /// An account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     /// CloudyBot's id.
-    pub id: String,
+    pub id: UserId,
     /// Its plan, as the configuration spells it.
     pub plan: String,
     /// When its billing periods begin.
@@ -31,7 +32,7 @@ pub struct User {
 
 #[derive(sqlx::FromRow)]
 pub(crate) struct UserRow {
-    pub(crate) id: String,
+    pub(crate) id: UserId,
     plan: String,
     anchor_day: Option<i16>,
     anchor_since: Option<DateTime<Utc>>,
@@ -66,7 +67,7 @@ impl From<UserRow> for User {
 }
 
 /// A user by its id.
-pub async fn get(conn: &mut PgConnection, id: &str) -> sqlx::Result<Option<User>> {
+pub async fn get(conn: &mut PgConnection, id: &UserId) -> sqlx::Result<Option<User>> {
     let row: Option<UserRow> = sqlx::query_as(
         "SELECT id, plan, anchor_day, anchor_since, former_anchor_day, paused, timezone, quiet_from, quiet_to, attributes, created_at
          FROM channel_users WHERE id = $1",
@@ -78,7 +79,7 @@ pub async fn get(conn: &mut PgConnection, id: &str) -> sqlx::Result<Option<User>
 }
 
 /// The same, locked until the caller's transaction ends.
-pub async fn lock(conn: &mut PgConnection, id: &str) -> sqlx::Result<Option<User>> {
+pub async fn lock(conn: &mut PgConnection, id: &UserId) -> sqlx::Result<Option<User>> {
     let row: Option<UserRow> = sqlx::query_as(
         "SELECT id, plan, anchor_day, anchor_since, former_anchor_day, paused, timezone, quiet_from, quiet_to, attributes, created_at
          FROM channel_users WHERE id = $1 FOR NO KEY UPDATE",
@@ -90,7 +91,7 @@ pub async fn lock(conn: &mut PgConnection, id: &str) -> sqlx::Result<Option<User
 }
 
 /// Finds or creates a user, and locks it until the caller's transaction ends. True: it is new.
-pub async fn create_or_lock(conn: &mut PgConnection, id: &str, plan: &str) -> sqlx::Result<(User, bool)> {
+pub async fn create_or_lock(conn: &mut PgConnection, id: &UserId, plan: &str) -> sqlx::Result<(User, bool)> {
     loop {
         let made = sqlx::query("INSERT INTO channel_users (id, plan) VALUES ($1, $2) ON CONFLICT DO NOTHING")
             .bind(id)
@@ -127,7 +128,7 @@ pub async fn update(conn: &mut PgConnection, user: &User) -> sqlx::Result<()> {
 }
 
 /// Whether there are users besides this one.
-pub async fn are_others(conn: &mut PgConnection, id: &str) -> sqlx::Result<bool> {
+pub async fn are_others(conn: &mut PgConnection, id: &UserId) -> sqlx::Result<bool> {
     sqlx::query_scalar("SELECT (SELECT id FROM channel_users WHERE id <> $1 ORDER BY id LIMIT 1) IS NOT NULL")
         .bind(id)
         .fetch_one(conn)
@@ -135,7 +136,7 @@ pub async fn are_others(conn: &mut PgConnection, id: &str) -> sqlx::Result<bool>
 }
 
 /// Which of these users there are not.
-pub async fn unknown(conn: &mut PgConnection, ids: &[&String]) -> sqlx::Result<Vec<String>> {
+pub async fn unknown(conn: &mut PgConnection, ids: &[&UserId]) -> sqlx::Result<Vec<UserId>> {
     sqlx::query_scalar(
         "SELECT named.id FROM unnest($1::TEXT[]) AS named (id) WHERE NOT EXISTS (SELECT FROM channel_users u WHERE u.id = named.id)",
     )

@@ -7,7 +7,7 @@ use store::chunks::{ChunkForm, ChunkState};
 use store::deliveries::{DeliveryState, Purpose};
 use store::delivery_records::{self, CallbackRecord, ChunkRecord, DeliveryRecord, SendAttemptRecord};
 use store::delivery_search::{self, DeliverySearch};
-use store::ids::{ChunkId, DeliveryId, MessageId, TurnId};
+use store::ids::{ChunkId, DeliveryId, MessageId, TurnId, UserId};
 use store::in_doubt::AdminVerdict;
 use store::send_attempts::SendOutcome;
 use twilio::explanations::{Explanation, explain};
@@ -26,7 +26,7 @@ pub const UNDELIVERED_TEXT: &str = "undelivered";
 #[derive(Clone, Debug, Default)]
 pub struct DeliveryFilter {
     /// Of this user.
-    pub user: Option<String>,
+    pub user: Option<UserId>,
     /// To this number, in any spelling.
     pub number: Option<String>,
     /// In one of these states.
@@ -65,7 +65,8 @@ pub struct OutboundView {
     #[schema(value_type = Uuid)]
     pub id: DeliveryId,
     /// Whose; null: nobody's, or the user was erased.
-    pub user: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub user: Option<UserId>,
     /// To which number, without its middle; null: there is none any more.
     pub to: Option<String>,
     /// Why it is sent.
@@ -306,7 +307,7 @@ pub async fn list(
     filter: &DeliveryFilter,
     limit: i64,
 ) -> Result<DeliveryList, ListError> {
-    let whose = people::whose_deliveries(conn, filter.user.as_deref(), filter.number.as_deref()).await?;
+    let whose = people::whose_deliveries(conn, filter.user.as_ref(), filter.number.as_deref()).await?;
     let search = DeliverySearch {
         whose,
         states: filter.states.clone(),

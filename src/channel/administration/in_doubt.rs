@@ -13,7 +13,7 @@ use sqlx::PgConnection;
 use store::chunks::{Chunk, ChunkForm, ChunkState};
 use store::deliveries::Purpose;
 use store::delivery_records;
-use store::ids::{ChunkId, DeliveryId};
+use store::ids::{ChunkId, DeliveryId, UserId};
 use store::in_doubt::Doubt;
 use twilio::client::TwilioClient;
 use utoipa::ToSchema;
@@ -42,7 +42,8 @@ pub struct InDoubt {
     /// Why it is sent.
     pub purpose: Purpose,
     /// Whose; null: nobody's, or the user was erased.
-    pub user: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub user: Option<UserId>,
     /// The whole number, or opaque id, that it was sent to; null: it was erased.
     pub number: Option<String>,
     /// What was sent; null: a template, or it was erased.

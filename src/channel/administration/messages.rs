@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use store::attachments::{Attachment, AttachmentState};
 use store::delivery_records;
-use store::ids::{DeliveryId, MessageId, TurnId};
+use store::ids::{DeliveryId, MessageId, TurnId, UserId};
 use store::message_records::{self, MessageRecord, MessageSearch, MessageState, WAITING, WrittenBy};
 use store::messages::{ChannelName, MessageOutcome};
 use store::text_enum::TextEnum as _;
@@ -19,7 +19,7 @@ use super::people::{self, Writers};
 #[derive(Clone, Debug, Default)]
 pub struct MessageFilter {
     /// In the thread of this user.
-    pub user: Option<String>,
+    pub user: Option<UserId>,
     /// From this number, in any spelling, linked or not.
     pub number: Option<String>,
     /// How far they are.
@@ -70,7 +70,8 @@ pub struct MessageView {
     /// Where it was written.
     pub channel: ChannelName,
     /// null: it is in nobody's conversation.
-    pub user: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub user: Option<UserId>,
     /// Its writer's number without its middle; null: it was written in the dashboard.
     pub from: Option<String>,
     pub received_at: DateTime<Utc>,
@@ -117,7 +118,7 @@ pub async fn list(
     filter: &MessageFilter,
     limit: i64,
 ) -> Result<MessageList, ListError> {
-    let writers = match people::writers(conn, filter.user.as_deref(), filter.number.as_deref()).await? {
+    let writers = match people::writers(conn, filter.user.as_ref(), filter.number.as_deref()).await? {
         Writers::All => vec![WrittenBy::Anybody],
         Writers::Thread(conversation) => vec![WrittenBy::Thread(conversation)],
         Writers::People(addresses) => addresses.into_iter().map(WrittenBy::Person).collect(),

@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 use store::delivery_search::WhoseDeliveries;
-use store::ids::{AddressId, ConversationId};
+use store::ids::{AddressId, ConversationId, UserId};
 
 use super::deliveries::ListError;
 
@@ -22,7 +22,7 @@ pub enum UnknownPerson {
 /// WhoseDeliveries deliveries are asked for. Nobody of this name or number: an empty list.
 pub(super) async fn whose_deliveries<'a>(
     conn: &mut PgConnection,
-    user: Option<&'a str>,
+    user: Option<&'a UserId>,
     number: Option<&str>,
 ) -> Result<Option<WhoseDeliveries<'a>>, ListError> {
     match (user, number) {
@@ -59,7 +59,7 @@ pub(super) enum Writers {
 /// WhoseDeliveries messages are asked for.
 pub(super) async fn writers(
     conn: &mut PgConnection,
-    user: Option<&str>,
+    user: Option<&UserId>,
     number: Option<&str>,
 ) -> Result<Writers, ListError> {
     match (user, number) {
@@ -75,7 +75,7 @@ pub(super) async fn writers(
 /// The thread that turns are asked for of: of a number, its user's, or its last user's.
 pub(super) async fn thread(
     conn: &mut PgConnection,
-    user: Option<&str>,
+    user: Option<&UserId>,
     number: Option<&str>,
 ) -> Result<Writers, ListError> {
     let writers = writers(conn, user, number).await?;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use store::apologies::NoApology;
 use store::delivery_records;
-use store::ids::{DeliveryId, MessageId, TurnId};
+use store::ids::{DeliveryId, MessageId, TurnId, UserId};
 use store::messages::ChannelName;
 use store::turn_records::{self, CallRecord, RecordFilter, TurnRecord};
 use store::turns::TurnState;
@@ -20,7 +20,7 @@ use super::people::{self, Writers};
 #[derive(Clone, Debug, Default)]
 pub struct TurnFilter {
     /// Of this user.
-    pub user: Option<String>,
+    pub user: Option<UserId>,
     /// Of the user who has this number, in any spelling, or had it last.
     pub number: Option<String>,
     /// In this state.
@@ -50,7 +50,8 @@ pub struct TurnView {
     #[schema(value_type = i64)]
     pub id: TurnId,
     /// null: the user was erased.
-    pub user: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub user: Option<UserId>,
     /// Where it is answered.
     pub channel: ChannelName,
     /// How far it is.
@@ -122,7 +123,7 @@ fn took_ms(started_at: DateTime<Utc>, ended_at: Option<DateTime<Utc>>) -> Option
 
 /// The newest turns that fit.
 pub async fn list(conn: &mut PgConnection, filter: &TurnFilter, limit: i64) -> Result<TurnList, ListError> {
-    let conversation = match people::thread(conn, filter.user.as_deref(), filter.number.as_deref()).await? {
+    let conversation = match people::thread(conn, filter.user.as_ref(), filter.number.as_deref()).await? {
         Writers::Thread(conversation) => Some(conversation),
         Writers::All => None,
         Writers::People(_) | Writers::Nobody => return Ok(TurnList { turns: Vec::new(), next: None }),

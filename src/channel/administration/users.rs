@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
+use store::ids::UserId;
 use store::user_search::{self, ListedUser};
 use utoipa::ToSchema;
 
@@ -26,7 +27,8 @@ pub struct UserPage {
     /// By id; where a name is looked for, by name.
     pub users: Vec<ListedUserView>,
     /// `after` of the next page; null: there is none.
-    pub next: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub next: Option<UserId>,
 }
 
 /// A user of a list.
@@ -34,7 +36,8 @@ pub struct UserPage {
 #[serde(rename_all = "camelCase")]
 pub struct ListedUserView {
     /// CloudyBot's id.
-    pub user: String,
+    #[schema(value_type = String)]
+    pub user: UserId,
     /// The plan.
     pub plan: String,
     /// What the product calls the user; null: it has told no name.
@@ -72,7 +75,7 @@ pub enum UserSearchError {
 pub async fn list(
     conn: &mut PgConnection,
     wanted: WantedUsers,
-    after: &str,
+    after: Option<&UserId>,
     limit: i64,
 ) -> Result<UserPage, UserSearchError> {
     let (found, has_pages) = match wanted {

@@ -4,7 +4,7 @@ use agent::Agent;
 use agent::error::AgentError;
 use agent::target::{Endpoint, Target};
 use sqlx::PgConnection;
-use store::ids::ConversationId;
+use store::ids::{ConversationId, UserId};
 use store::secret_keys::{Sealed, SecretKeys};
 use store::user_agents::{self, UserAgent};
 
@@ -41,7 +41,11 @@ impl UsersAgent {
 }
 
 /// The agent of a user. A user who is gone has the deployment's.
-pub async fn of_user(app: &App, conn: &mut PgConnection, user_id: Option<&str>) -> sqlx::Result<UsersAgent> {
+pub async fn of_user(
+    app: &App,
+    conn: &mut PgConnection,
+    user_id: Option<&UserId>,
+) -> sqlx::Result<UsersAgent> {
     let deployments = || UsersAgent { agent: Ok(app.agent.clone()), whose: Whose::Deployment };
     let Some(user_id) = user_id else { return Ok(deployments()) };
     let Some(own) = user_agents::get(conn, user_id).await? else { return Ok(deployments()) };
@@ -50,10 +54,10 @@ pub async fn of_user(app: &App, conn: &mut PgConnection, user_id: Option<&str>) 
     Ok(UsersAgent { agent: target.map(|own| app.agent.asking(&own, &app.gateways)), whose })
 }
 
-fn target(keys: &SecretKeys, user_id: &str, own: UserAgent) -> Result<Target, AgentError> {
+fn target(keys: &SecretKeys, user_id: &UserId, own: UserAgent) -> Result<Target, AgentError> {
     let token = own.token.map(|token| {
         let lost = "the token of the user's own gateway cannot be opened: put the former key back behind the comma in CLOUDYBOT_SECRET_KEY, or set the token anew";
-        keys.open(Sealed::AgentToken, user_id, &token).ok_or_else(|| AgentError::Configuration(lost.to_owned()))
+        keys.open(Sealed::AgentToken, user_id.as_str(), &token).ok_or_else(|| AgentError::Configuration(lost.to_owned()))
     });
     let token = token.transpose()?.unwrap_or_else(|| "".into());
     let endpoint = own.base_url.map(|base_url| Endpoint::new(&base_url, &token)).transpose()?;

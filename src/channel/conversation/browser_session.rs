@@ -3,7 +3,7 @@
 use agent::browser::BrowserStop;
 use agent::error::AgentErrorClass;
 use queue::failure::Failure;
-use store::ids::ConversationId;
+use store::ids::{ConversationId, UserId};
 use store::user_agents;
 
 use super::{agents, request};
@@ -13,7 +13,7 @@ use crate::texts;
 /// Ends the browser session of a user's conversation and returns what to tell the user. Asked twice with one `idempotency_key`, it acts once.
 pub async fn end(
     app: &App,
-    user_id: &str,
+    user_id: &UserId,
     conversation: ConversationId,
     idempotency_key: &str,
 ) -> Result<&'static str, Failure> {

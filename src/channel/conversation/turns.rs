@@ -48,7 +48,7 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<OpenedTurn>, Failure
     store::addresses::lock_of_conversation(&mut tx, job.conversation).await?;
     store::conversations::lock(&mut tx, job.conversation).await?;
     let user = store::conversations::user_of(&mut tx, job.conversation).await?;
-    let agent = agents::of_user(app, &mut tx, user.as_deref()).await?;
+    let agent = agents::of_user(app, &mut tx, user.as_ref()).await?;
     let identity = agent.identity(job.conversation);
     let running = store::turns::running(&mut tx, job.conversation).await?;
     if let Some(turn) = running.as_ref().filter(|turn| turn.slot_id.is_some()) {

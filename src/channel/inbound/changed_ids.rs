@@ -50,7 +50,7 @@ pub async fn decide<'a>(
             ChangeState::Held => links::hold_back(tx, link).await?,
         }
         tracing::warn!(
-            user.id = link.user_id,
+            user.id = link.user_id.as_str(),
             "The number of user {} came with another WhatsApp id: the link waits for a new claim",
             link.user_id
         );

@@ -8,6 +8,7 @@ use queue::failure::Failure;
 use queue::transaction::Transaction;
 use sqlx::PgConnection;
 use store::claim_tokens::TokenEnding;
+use store::ids::UserId;
 use store::links::{self, LinkEnding};
 use store::messages::{Message, MessageOutcome};
 use store::secret_keys::Sort;
@@ -28,7 +29,7 @@ const WRONG_TRIES: i64 = 5;
 pub async fn create(
     conn: &mut PgConnection,
     settings: &Settings,
-    user_id: &str,
+    user_id: &UserId,
     replaces: bool,
 ) -> sqlx::Result<Option<(ClaimToken, chrono::DateTime<chrono::Utc>)>> {
     let token = ClaimToken::generate(&mut rand::rng());
@@ -134,7 +135,7 @@ async fn claim(
     store::messages::end(tx, message.id, MessageOutcome::Claim, "linked").await?;
     tracing::info!(
         message.id = message.id.0,
-        user.id = live.user_id,
+        user.id = live.user_id.as_str(),
         "Linked the writer of message {}",
         message.id
     );

@@ -6,7 +6,7 @@ use queue::job::NewJob;
 use queue::transaction::Transaction;
 use store::addresses::{self, Keyword, Name, Writer};
 use store::arrivals::{Inserted, NewMessage};
-use store::ids::{AddressId, MessageId};
+use store::ids::{AddressId, MessageId, UserId};
 use store::messages::MessageOutcome;
 use twilio::inbound::{InboundMessage, OptOutType};
 
@@ -144,6 +144,6 @@ async fn writer(tx: &mut Transaction, settings: &Settings, names: &[Name]) -> Re
 }
 
 /// The job that plans what waited for this user to write.
-pub fn plan_waiting_job(user: String, address_id: AddressId) -> NewJob {
+pub fn plan_waiting_job(user: UserId, address_id: AddressId) -> NewJob {
     NewJob::of(&PlanWaiting { user }).lane(lanes::proactive(address_id))
 }

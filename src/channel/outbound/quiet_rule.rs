@@ -92,7 +92,7 @@ mod tests {
 
     fn user(timezone: Option<&str>, quiet: Option<(&str, &str)>) -> User {
         User {
-            id: "alice".to_owned(),
+            id: "alice".parse().unwrap(),
             plan: "pro".to_owned(),
             anchor: Anchor::default(),
             paused: false,

@@ -39,7 +39,7 @@ pub(super) async fn send_again(
     }
     let metered = parts.iter().filter(|part| part.meter_proactive).count();
     let mut period_start = None;
-    if let Some(user_id) = unsent.user_id.as_deref().filter(|_| metered > 0) {
+    if let Some(user_id) = unsent.user_id.as_ref().filter(|_| metered > 0) {
         period_start = reservations::reserve_for(tx, settings, user_id, metered).await?;
         if period_start.is_none() {
             return refused(told(Obstacle::Quota));
@@ -50,7 +50,7 @@ pub(super) async fn send_again(
     let resent =
         Resent { id, chunk_id, address_id: address.id, text: text.unwrap_or_default(), period_start };
     let chunk_ids = retries::resend(tx, &resent).await?;
-    if let (Some(start), Some(user_id)) = (period_start, unsent.user_id.as_deref()) {
+    if let (Some(start), Some(user_id)) = (period_start, unsent.user_id.as_ref()) {
         let reserved: Vec<ChunkId> = chunk_ids
             .iter()
             .zip(&parts)

@@ -10,7 +10,7 @@ use queue::job::NewJob;
 use queue::transaction::Transaction;
 use store::audiences::{self, ZonePart};
 use store::deliveries::Obstacle;
-use store::ids::{ConversationId, SlotId};
+use store::ids::{ConversationId, SlotId, UserId};
 use store::slot_users::{self, PartOutcome, UserPart};
 use store::slots::{self, Slot, SlotState};
 use store::users::User;
@@ -44,17 +44,17 @@ pub struct AudienceRun<'a> {
 pub struct AudiencePage {
     tx: Transaction,
     /// The last user of the page before.
-    after: Option<String>,
+    after: Option<UserId>,
     /// The last one of those found, for the next page.
-    last_user: Option<String>,
-    users: Vec<String>,
+    last_user: Option<UserId>,
+    users: Vec<UserId>,
     pub is_last: bool,
     /// The slot had come further when the page was taken: nothing is done.
     is_stale: bool,
     /// What counts for those who are there.
     eligibilities: Eligibilities,
     /// Their threads.
-    conversations: HashMap<String, ConversationId>,
+    conversations: HashMap<UserId, ConversationId>,
 }
 
 /// Pages are taken one after the other, planned some at a time, and kept one after the other: each only where the slot stands at its beginning, so each
@@ -87,11 +87,11 @@ impl<'a> AudienceRun<'a> {
     }
 
     /// Locks the next users behind this one, and reads what counts for them.
-    async fn take(&self, after: Option<String>) -> Result<AudiencePage, Failure> {
+    async fn take(&self, after: Option<UserId>) -> Result<AudiencePage, Failure> {
         let mut tx = self.app.begin().await?;
         store::statement_settings::find_by_index(&mut tx).await?;
         let audience = self.definition.audience.as_stored();
-        let found = audiences::page(&mut tx, &audience, self.part.as_ref(), after.as_deref(), PAGE).await?;
+        let found = audiences::page(&mut tx, &audience, self.part.as_ref(), after.as_ref(), PAGE).await?;
         let is_last = i64::try_from(found.len()).is_ok_and(|found| found < PAGE);
         let last_user = found.last().cloned();
         if let Some(last_user) = &last_user {
@@ -100,7 +100,7 @@ impl<'a> AudienceRun<'a> {
         let mut users = found;
         let elsewhere = slot_users::dealt_with_elsewhere(&mut tx, &self.slot, &users).await?;
         users.retain(|user| !elsewhere.contains(user));
-        let ids: Vec<&str> = users.iter().map(String::as_str).collect();
+        let ids: Vec<&UserId> = users.iter().collect();
         let (mut eligibilities, mut conversations) = (Eligibilities::new(), HashMap::new());
         store::links::lock_of_users(&mut tx, &ids).await?;
         let is_dropped_when_quiet =
@@ -108,10 +108,10 @@ impl<'a> AudienceRun<'a> {
         if (self.definition.content.message.is_some() || is_dropped_when_quiet) && !users.is_empty() {
             eligibilities = eligibility::read(&mut tx, &self.app.settings, &ids).await?;
             // A user who was erased meanwhile is left out.
-            let known: Vec<&str> = ids.into_iter().filter(|id| eligibilities.contains_key(*id)).collect();
+            let known: Vec<&UserId> = ids.into_iter().filter(|id| eligibilities.contains_key(*id)).collect();
             conversations = store::conversations::of_users(&mut tx, &known).await?;
         }
-        let is_stale = !audiences::is_still_before(&mut tx, self.slot.id, after.as_deref()).await?;
+        let is_stale = !audiences::is_still_before(&mut tx, self.slot.id, after.as_ref()).await?;
         Ok(AudiencePage { tx, after, last_user, users, is_last, is_stale, eligibilities, conversations })
     }
 
@@ -137,12 +137,12 @@ impl<'a> AudienceRun<'a> {
             return Ok(());
         }
         let AudiencePage { tx, users, eligibilities, .. } = page;
-        let is_quiet = |user: &String| {
+        let is_quiet = |user: &UserId| {
             let leaves_at = spread(&self.slot, &self.definition, user).unwrap_or(self.slot.moment);
             let verdict = quiet_verdict(Some(&rule), eligibilities.get(user), Some(leaves_at));
             verdict == QuietVerdict::Skip
         };
-        let (dropped, left): (Vec<String>, Vec<String>) = users.drain(..).partition(is_quiet);
+        let (dropped, left): (Vec<UserId>, Vec<UserId>) = users.drain(..).partition(is_quiet);
         let parts: Vec<UserPart<'_>> = dropped
             .iter()
             .map(|user_id| UserPart {
@@ -187,15 +187,15 @@ impl<'a> AudienceRun<'a> {
         page.tx.enqueue_batch(jobs.collect()).await?;
         let asked =
             |user_id| UserPart { user_id, outcome: PartOutcome::Asked, reason: None, delivery_id: None };
-        let parts: Vec<UserPart<'_>> = page.users.iter().map(|user| asked(user.as_str())).collect();
+        let parts: Vec<UserPart<'_>> = page.users.iter().map(asked).collect();
         slot_users::add_users(&mut page.tx, &self.slot, &parts).await?;
         Ok(())
     }
 
     /// Commits a page. False: it is not the next one, and nothing of it stays.
     pub async fn keep(&self, mut page: AudiencePage, attempt: &Attempt) -> Result<bool, Failure> {
-        let (tx, after) = (&mut page.tx, page.after.as_deref());
-        let last_user = page.last_user.as_deref().or(after);
+        let (tx, after) = (&mut page.tx, page.after.as_ref());
+        let last_user = page.last_user.as_ref().or(after);
         if page.is_stale || !slots::advance(tx, self.slot.id, after, last_user).await? {
             return Ok(false);
         }
@@ -213,7 +213,7 @@ impl<'a> AudienceRun<'a> {
     fn failed(&self, nobody: bool) -> Option<String> {
         let audience = &self.definition.audience;
         // Somebody who lives elsewhere by now is not unknown.
-        let unknown_user = audience.user.as_deref().filter(|_| nobody && self.part.is_none());
+        let unknown_user = audience.user.as_ref().filter(|_| nobody && self.part.is_none());
         let unknown_plan =
             audience.plan.as_deref().filter(|plan| self.app.settings.plans.find(plan).is_none());
         unknown_user

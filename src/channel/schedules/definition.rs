@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use store::audiences::{self, Who};
+use store::ids::UserId;
 use whatsapp_text::text::Format;
 
 use super::except_item::ExceptItem;
@@ -123,11 +124,11 @@ pub enum Overlap {
 #[serde(deny_unknown_fields)]
 pub struct AudienceKey {
     /// One user.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "user_id")]
+    pub user: Option<UserId>,
     /// These users.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub users: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "listed_ids")]
+    pub users: Option<Vec<UserId>>,
     /// Everybody on a plan; who has no phone is blocked with that reason, and has the words in the dashboard.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
@@ -135,8 +136,24 @@ pub struct AudienceKey {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub everyone: bool,
     /// With `plan` or `everyone`: all but these.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub except_users: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "user_ids")]
+    pub except_users: Vec<UserId>,
+}
+
+fn user_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<UserId>, D::Error> {
+    Option::<String>::deserialize(deserializer)?.map(parsed_id).transpose()
+}
+
+fn listed_ids<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<UserId>>, D::Error> {
+    user_ids(deserializer).map(Some)
+}
+
+fn user_ids<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<UserId>, D::Error> {
+    Vec::<String>::deserialize(deserializer)?.into_iter().map(parsed_id).collect()
+}
+
+fn parsed_id<E: serde::de::Error>(text: String) -> Result<UserId, E> {
+    text.parse().map_err(|wrong| E::custom(format!("[audience] {text:?} is no user's id: {wrong}")))
 }
 
 impl AudienceKey {

@@ -8,6 +8,7 @@ use queue::failure::Failure;
 use queue::transaction::Transaction;
 use serde_json::{Map, Value};
 use store::deliveries::{DeliveryState, Purpose};
+use store::ids::UserId;
 use store::slot_users::{PartOutcome, UserPart};
 use store::slots::Slot;
 use store::users::User;
@@ -28,7 +29,7 @@ pub fn filled(moment: DateTime<Utc>, definition: &Definition, user: &User, text:
     let (date, time, weekday) =
         (local.format("%F").to_string(), local.format("%H:%M").to_string(), local.format("%A").to_string());
     let values = PlaceholderValues {
-        user_id: &user.id,
+        user_id: user.id.as_str(),
         user_plan: &user.plan,
         attributes: &user.attributes,
         slot_date: &date,
@@ -114,7 +115,7 @@ pub fn expires_at(slot: &Slot, definition: &Definition) -> DateTime<Utc> {
 }
 
 /// Where in the window a user's message stands: always the same for the same slot and user.
-pub(super) fn spread(slot: &Slot, definition: &Definition, user_id: &str) -> Option<DateTime<Utc>> {
+pub(super) fn spread(slot: &Slot, definition: &Definition, user_id: &UserId) -> Option<DateTime<Utc>> {
     let within = u64::try_from(definition.jitter.as_millis()).ok().filter(|millis| *millis > 0)?;
     let mut hasher = DefaultHasher::new();
     (slot.id, user_id).hash(&mut hasher);

@@ -12,7 +12,7 @@ use queue::transaction::Transaction;
 use serde_json::Value;
 use sqlx::PgConnection;
 use store::audiences::{self, Who, ZonePart};
-use store::ids::SlotId;
+use store::ids::{SlotId, UserId};
 use store::schedules::ScheduleRow;
 use store::slots::{self, NewSlot, SkipReason, SlotBeginning, SlotOrigin};
 
@@ -254,10 +254,10 @@ pub async fn fire_now(tx: &mut Transaction, row: &ScheduleRow) -> Result<Option<
 pub async fn fire_test(
     tx: &mut Transaction,
     row: &ScheduleRow,
-    user: &str,
+    user: &UserId,
 ) -> Result<Option<SlotId>, FireError> {
     let mut definition: Definition = serde_json::from_value(row.definition.clone())?;
-    definition.audience = AudienceKey { user: Some(user.to_owned()), ..AudienceKey::default() };
+    definition.audience = AudienceKey { user: Some(user.clone()), ..AudienceKey::default() };
     let definition = serde_json::to_value(definition)?;
     open(tx, &by_hand(row, &definition, SlotOrigin::Test)).await
 }

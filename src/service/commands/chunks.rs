@@ -9,7 +9,7 @@ use channel::administration::in_doubt::InDoubt;
 use channel::outbound::in_doubt;
 use clap::{Subcommand, ValueEnum};
 use queue::Queue;
-use store::ids::ChunkId;
+use store::ids::{ChunkId, UserId};
 use store::in_doubt::AdminVerdict;
 
 use super::output::{UNANSWERED, actor, moment, print};
@@ -96,7 +96,7 @@ fn block(doubt: &InDoubt) -> String {
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "  {name:<14} {value}");
     };
-    line("user", doubt.user.as_deref().unwrap_or("-"));
+    line("user", doubt.user.as_ref().map_or("-", UserId::as_str));
     line("number", doubt.number.as_deref().unwrap_or("-"));
     line("text", doubt.text.as_deref().or(doubt.template.as_deref()).unwrap_or("-"));
     line("since", &doubt.since.map_or_else(|| "-".to_owned(), moment));

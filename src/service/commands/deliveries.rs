@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use queue::Queue;
 use store::deliveries::{DeliveryState, Purpose};
-use store::ids::DeliveryId;
+use store::ids::{DeliveryId, UserId};
 use uuid::Uuid;
 
 use super::output::{UNANSWERED, actor, moment, print, table};
@@ -40,7 +40,7 @@ pub(crate) enum DeliveriesCommand {
 pub(crate) struct DeliveryArgs {
     /// Of this user
     #[arg(long)]
-    user: Option<String>,
+    user: Option<UserId>,
     /// To this number, in any spelling with its country's code
     #[arg(long, conflicts_with = "user")]
     number: Option<String>,
@@ -159,7 +159,7 @@ fn row(delivery: &OutboundView) -> Vec<String> {
     vec![
         delivery.id.to_string(),
         moment(delivery.created_at),
-        or_dash(&delivery.user),
+        delivery.user.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
         or_dash(&delivery.to),
         delivery.purpose.to_string(),
         delivery.state.to_string(),
@@ -186,7 +186,7 @@ fn detail(shown: &DeliveryDetail) -> String {
     };
     let delivery = &shown.delivery;
     line("delivery", Some(id.to_string()));
-    line("user", user.clone());
+    line("user", user.as_ref().map(ToString::to_string));
     line("to", to.clone());
     line("purpose", Some(purpose.to_string()));
     line("state", Some(state.to_string()));

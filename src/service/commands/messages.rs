@@ -9,7 +9,7 @@ use channel::retries;
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, Subcommand};
 use queue::Queue;
-use store::ids::MessageId;
+use store::ids::{MessageId, UserId};
 use store::message_records::MessageState;
 
 use super::deliveries::{next, tell};
@@ -33,7 +33,7 @@ pub(crate) enum MessagesCommand {
 pub(crate) struct MessageArgs {
     /// In the thread of this user
     #[arg(long)]
-    user: Option<String>,
+    user: Option<UserId>,
     /// From this number, in any spelling with its country's code, linked or not
     #[arg(long, conflicts_with = "user")]
     number: Option<String>,
@@ -96,7 +96,7 @@ fn row(message: &MessageView) -> Vec<String> {
     vec![
         message.id.to_string(),
         moment(message.received_at),
-        or_dash(message.user.clone()),
+        or_dash(message.user.as_ref().map(ToString::to_string)),
         or_dash(message.from.clone()),
         message.outcome.map_or("waiting", |outcome| outcome.as_str()).to_owned(),
         or_dash(message.turn.map(|turn| turn.to_string())),

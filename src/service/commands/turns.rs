@@ -9,7 +9,7 @@ use channel::retries::turns::Wish;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use queue::Queue;
-use store::ids::TurnId;
+use store::ids::{TurnId, UserId};
 use store::turns::TurnState;
 
 use super::deliveries::{next, tell};
@@ -49,7 +49,7 @@ pub(crate) enum TurnsCommand {
 pub(crate) struct TurnArgs {
     /// Of this user
     #[arg(long)]
-    user: Option<String>,
+    user: Option<UserId>,
     /// Of the user who has this number, in any spelling with its country's code, or had it last
     #[arg(long, conflicts_with = "user")]
     number: Option<String>,
@@ -117,7 +117,7 @@ fn row(turn: &TurnView) -> Vec<String> {
     vec![
         turn.id.to_string(),
         moment(turn.started_at),
-        or_dash(turn.user.clone()),
+        or_dash(turn.user.as_ref().map(ToString::to_string)),
         turn.state.to_string(),
         turn.runs.to_string(),
         or_dash(turn.latency_ms.map(|ms| format!("{ms} ms"))),

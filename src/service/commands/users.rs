@@ -13,6 +13,7 @@ use queue::Queue;
 use queue::connections::Connections;
 use serde_json::json;
 use sqlx::PgConnection;
+use store::ids::UserId;
 use store::users::User;
 
 use super::ordered::Ordered;
@@ -27,7 +28,7 @@ pub(crate) enum UsersCommand {
     /// All that is known of a user
     Show {
         /// CloudyBot's id
-        user: String,
+        user: UserId,
     },
     /// Users, by the beginning of the id, by plan, by name or by number
     #[command(group(clap::ArgGroup::new("by")))]
@@ -48,27 +49,27 @@ pub(crate) enum UsersCommand {
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=1000))]
         limit: i64,
         /// Behind this id: the next page
-        #[arg(long, value_name = "ID", default_value = "")]
-        after: String,
+        #[arg(long, value_name = "ID")]
+        after: Option<UserId>,
     },
     /// Put a user on another plan
     SetPlan {
         /// CloudyBot's id
-        user: String,
+        user: UserId,
         /// A plan of the configuration, in any case
         plan: String,
     },
     /// Say in which time zone a user lives
     SetTimezone {
         /// CloudyBot's id
-        user: String,
+        user: UserId,
         /// An IANA zone, like Europe/Berlin
         zone: String,
     },
     /// Forget a user: bodies and numbers go, a keyed hash stays as the proof of an opt-out
     Erase {
         /// CloudyBot's id
-        user: String,
+        user: UserId,
         /// Do not ask before
         #[arg(long)]
         yes: bool,
@@ -94,7 +95,7 @@ pub(crate) async fn run(config: &Config, command: UsersCommand, as_json: bool) -
         UsersCommand::List { id, plan, name, phone, limit, after } => {
             let wanted = WantedUsers { id, plan, name, phone };
             let mut conn = pg.acquire().await.context(UNANSWERED)?;
-            let found = search::list(&mut conn, wanted, &after, limit).await?;
+            let found = search::list(&mut conn, wanted, after.as_ref(), limit).await?;
             return print(as_json, &found, || table(&LIST_HEAD, found.users.iter().map(list_row)));
         }
         UsersCommand::Show { user } => show(&pg, &settings, &user).await?,
@@ -128,7 +129,7 @@ const LIST_HEAD: [&str; 6] = ["USER", "PLAN", "NAME", "PHONE", "SILENT", "SINCE"
 
 fn list_row(user: &ListedUserView) -> Vec<String> {
     vec![
-        user.user.clone(),
+        user.user.to_string(),
         user.plan.clone(),
         user.name.clone().unwrap_or_default(),
         if user.linked { "linked".to_owned() } else { String::new() },
@@ -137,7 +138,7 @@ fn list_row(user: &ListedUserView) -> Vec<String> {
     ]
 }
 
-async fn show(pg: &Connections, settings: &Settings, id: &str) -> anyhow::Result<Ordered> {
+async fn show(pg: &Connections, settings: &Settings, id: &UserId) -> anyhow::Result<Ordered> {
     let mut conn = pg.acquire().await.context(UNANSWERED)?;
     let user = known(&mut conn, id).await?;
     Ok(Ordered::of(&user_view::view(&mut conn, settings, user).await?)?)
@@ -147,7 +148,7 @@ async fn show(pg: &Connections, settings: &Settings, id: &str) -> anyhow::Result
 async fn change(
     pg: &Connections,
     settings: &Settings,
-    id: &str,
+    id: &UserId,
     change: impl FnOnce(&mut User),
 ) -> anyhow::Result<Ordered> {
     let mut tx = pg.begin().await.context(UNANSWERED)?;
@@ -160,7 +161,7 @@ async fn change(
     Ok(answer)
 }
 
-async fn erase(pg: &Connections, queue: &Queue, settings: &Settings, id: &str) -> anyhow::Result<Ordered> {
+async fn erase(pg: &Connections, queue: &Queue, settings: &Settings, id: &UserId) -> anyhow::Result<Ordered> {
     let mut tx = queue.begin(pg).await.context(UNANSWERED)?;
     known(&mut tx, id).await?;
     store::erasure::begin(&mut tx, &settings.secret_keys, id).await?;
@@ -171,12 +172,12 @@ async fn erase(pg: &Connections, queue: &Queue, settings: &Settings, id: &str) -
     Ok(Ordered::of(&json!({ "user": id, "erased": true }))?)
 }
 
-async fn known(conn: &mut PgConnection, id: &str) -> anyhow::Result<User> {
+async fn known(conn: &mut PgConnection, id: &UserId) -> anyhow::Result<User> {
     let user = store::users::get(conn, id).await.context(UNANSWERED)?;
     user.with_context(|| unknown(id))
 }
 
-fn unknown(id: &str) -> String {
+fn unknown(id: &UserId) -> String {
     format!("user {id:?} is not known here")
 }
 

@@ -9,6 +9,7 @@ use channel::schedules::firing::FireError;
 use channel::write_error::WriteError;
 use queue::enqueue::EnqueueError;
 use serde::Serialize;
+use store::ids::InvalidUserId;
 
 use crate::schedules::files::FileError;
 use crate::schedules::switching::SwitchError;
@@ -148,6 +149,12 @@ impl Problem {
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.detail)
+    }
+}
+
+impl From<InvalidUserId> for Problem {
+    fn from(wrong: InvalidUserId) -> Self {
+        Self::invalid(format!("user: {wrong}"))
     }
 }
 

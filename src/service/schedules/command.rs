@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use queue::Queue;
 use queue::connections::Connections;
+use store::ids::UserId;
 
 use super::files::Files;
 use super::{findings, listing, preview, switching};
@@ -47,7 +48,7 @@ pub(crate) enum SchedulesCommand {
         name: String,
         /// CloudyBot's id of the user
         #[arg(long)]
-        user: String,
+        user: UserId,
     },
     /// Let a schedule fire again; what fell due meanwhile is not made good
     Enable {

@@ -12,6 +12,7 @@ use channel::schedules::timing::Recurrence;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
+use store::ids::UserId;
 use utoipa::ToSchema;
 use whatsapp_text::text::WhatsappText;
 
@@ -71,15 +72,13 @@ impl Findings {
         conn: &mut PgConnection,
         schedules: &[Schedule],
     ) -> sqlx::Result<()> {
-        let named: BTreeSet<&String> =
+        let named: BTreeSet<&UserId> =
             schedules.iter().flat_map(|schedule| users(&schedule.definition)).collect();
-        let named: Vec<&String> = named.into_iter().collect();
-        let unknown: BTreeSet<String> = store::users::unknown(conn, &named).await?.into_iter().collect();
+        let named: Vec<&UserId> = named.into_iter().collect();
+        let unknown: BTreeSet<UserId> = store::users::unknown(conn, &named).await?.into_iter().collect();
         for schedule in schedules {
-            let strangers: Vec<&str> = users(&schedule.definition)
-                .filter(|user| unknown.contains(*user))
-                .map(String::as_str)
-                .collect();
+            let strangers: Vec<&UserId> =
+                users(&schedule.definition).filter(|user| unknown.contains(*user)).collect();
             if let Some((first, others)) = strangers.split_first() {
                 let others =
                     if others.is_empty() { String::new() } else { format!(", nor {} others", others.len()) };
@@ -97,7 +96,7 @@ pub(crate) fn files(number: usize) -> String {
 }
 
 /// The users that a file names.
-fn users(definition: &Definition) -> impl Iterator<Item = &String> {
+fn users(definition: &Definition) -> impl Iterator<Item = &UserId> {
     let audience = &definition.audience;
     audience.user.iter().chain(audience.users.iter().flatten()).chain(&audience.except_users)
 }

@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgConnection;
 use store::audiences;
+use store::ids::UserId;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use whatsapp_text::text::{Format, WhatsappText};
@@ -124,14 +125,16 @@ struct BlockedUsers {
     /// How many.
     count: u64,
     /// Some of them.
-    users: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    users: Vec<UserId>,
 }
 
 /// What somebody would get.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 struct Rendered {
     /// The user.
-    r#for: String,
+    #[schema(value_type = String)]
+    r#for: UserId,
     /// What the agent is asked; nobody knows its answer before. Left out of a message.
     #[serde(skip_serializing_if = "Option::is_none")]
     prompt: Option<String>,
@@ -168,10 +171,10 @@ pub(crate) async fn preview(
     let due_zones = firing::due_zones(conn, schedule).await?;
     let mut seen = Seen::new(settings, schedule, now);
     let mut left = users;
-    let mut last_user: Option<String> = None;
+    let mut last_user: Option<UserId> = None;
     loop {
         let most = left.min(PAGE);
-        let page = audiences::page(conn, &audience, None, last_user.as_deref(), most).await?;
+        let page = audiences::page(conn, &audience, None, last_user.as_ref(), most).await?;
         left -= most;
         seen.look_at(conn, &page).await?;
         let is_full = i64::try_from(page.len()).is_ok_and(|found| found == most);
@@ -180,7 +183,7 @@ pub(crate) async fn preview(
             break;
         }
     }
-    let is_all = match (left, last_user.as_deref()) {
+    let is_all = match (left, last_user.as_ref()) {
         (0, Some(last)) => audiences::page(conn, &audience, None, Some(last), 1).await?.is_empty(),
         _ => true,
     };
@@ -231,11 +234,11 @@ impl<'a> Seen<'a> {
         }
     }
 
-    async fn look_at(&mut self, conn: &mut PgConnection, page: &[String]) -> sqlx::Result<()> {
+    async fn look_at(&mut self, conn: &mut PgConnection, page: &[UserId]) -> sqlx::Result<()> {
         let (settings, definition) = (self.settings, self.definition);
         let content = &definition.content;
         let words = content.message.as_deref().or(content.prompt.as_deref()).unwrap_or_default();
-        let ids: Vec<&str> = page.iter().map(String::as_str).collect();
+        let ids: Vec<&UserId> = page.iter().collect();
         let eligibilities = proactive::eligibility::read(conn, settings, &ids).await?;
         for id in ids {
             let Some(eligibility) = eligibilities.get(id) else { continue };
@@ -251,7 +254,7 @@ impl<'a> Seen<'a> {
             if let Some(reason) = assessment.blocked {
                 let blocked = self.blocked.entry(reason.as_str()).or_default();
                 blocked.count += 1;
-                blocked.users.extend((blocked.users.len() < NAMED).then(|| id.to_owned()));
+                blocked.users.extend((blocked.users.len() < NAMED).then(|| id.clone()));
             }
             self.openings += u64::from(assessment.blocked.is_none() && assessment.as_template);
             if self.rendered.is_none() && !assessment.chunks.is_empty() {
@@ -263,7 +266,7 @@ impl<'a> Seen<'a> {
 }
 
 fn render(
-    id: &str,
+    id: &UserId,
     definition: &Definition,
     prompt: Option<String>,
     variables: Option<Value>,
@@ -274,7 +277,7 @@ fn render(
         template.map(|template| RenderedTemplate { content_sid: template.content_sid.clone(), variables });
     let are_known = prompt.is_none() && !assessment.as_template;
     let bodies = || assessment.chunks.into_iter().map(|chunk| chunk.body).collect();
-    Rendered { r#for: id.to_owned(), prompt, chunks: are_known.then(bodies), template }
+    Rendered { r#for: id.clone(), prompt, chunks: are_known.then(bodies), template }
 }
 
 impl Preview {

@@ -6,7 +6,7 @@ use queue::connections::Connections;
 use queue::inspection;
 use serde::Serialize;
 use sqlx::PgConnection;
-use store::ids::SlotId;
+use store::ids::{SlotId, UserId};
 use store::schedules::ScheduleRow;
 use utoipa::ToSchema;
 
@@ -21,7 +21,7 @@ pub(crate) enum SwitchError {
     Unknown { name: String, known: Vec<String> },
     /// Nobody can be tried with.
     #[error("there is no user {0:?}")]
-    NoUser(String),
+    NoUser(UserId),
     /// The slot could not be made.
     #[error(transparent)]
     Fire(#[from] FireError),
@@ -46,7 +46,8 @@ pub(crate) struct Tested {
     /// The schedule.
     tested: String,
     /// With whom.
-    user: String,
+    #[schema(value_type = String)]
+    user: UserId,
     /// The slot's number; null: it was fired at this very moment already.
     #[schema(value_type = Option<i64>)]
     slot: Option<SlotId>,
@@ -78,16 +79,16 @@ pub(crate) async fn test(
     queue: &Queue,
     pg: &Connections,
     name: &str,
-    user: &str,
+    user: &UserId,
 ) -> Result<Tested, SwitchError> {
     let mut tx = queue.begin(pg).await?;
     let row = lock(&mut tx, name).await?;
     if store::users::get(&mut tx, user).await?.is_none() {
-        return Err(SwitchError::NoUser(user.to_owned()));
+        return Err(SwitchError::NoUser(user.clone()));
     }
     let slot = firing::fire_test(&mut tx, &row, user).await?;
     tx.commit().await?;
-    Ok(Tested { tested: name.to_owned(), user: user.to_owned(), slot })
+    Ok(Tested { tested: name.to_owned(), user: user.clone(), slot })
 }
 
 /// Switches a schedule on or off, whatever its file says, and tells whether it fires now.

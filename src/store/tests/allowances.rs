@@ -18,7 +18,7 @@ use store::send_attempts::{self, Unsent};
 use store::twilio_statuses;
 use tokio::task::JoinSet;
 
-use crate::{PERSON, SCHEMA, Tables, conversation, find};
+use crate::{PERSON, SCHEMA, Tables, conversation, find, user_id, user_of};
 
 const CAP: u32 = 6;
 
@@ -37,7 +37,7 @@ async fn reserved(
     number: usize,
     period: Period,
 ) -> Option<Vec<ChunkId>> {
-    let user = format!("user of {address}");
+    let user = user_of(address);
     let wish = ReservationWish { user_id: &user, period, cap: CAP, chunks: number };
     if allowances::reserve(conn, &[wish]).await.unwrap().is_empty() {
         return None;
@@ -91,7 +91,7 @@ async fn no_number_of_workers_passes_the_cap() {
 
     assert_eq!(tries.join_all().await.into_iter().sum::<usize>(), CAP as usize);
     let mut conn = tables.pg.acquire().await.unwrap();
-    let usage = allowances::usage(&mut conn, &format!("user of {}", who.0), period).await.unwrap();
+    let usage = allowances::usage(&mut conn, &user_of(who.0), period).await.unwrap();
     assert_eq!((usage.used, usage.reserved), (0, 6));
 }
 
@@ -105,21 +105,22 @@ async fn an_allowance_that_many_begin_at_once_without_a_lock_is_not_passed() {
             let pg = tables.pg.clone();
             async move {
                 let (few, many) = (1 + number % 3, CAP as usize + 1);
+                let (lucky, greedy) = (user_id("few"), user_id("too many"));
                 let wish = |user_id, chunks| ReservationWish { user_id, period, cap: CAP, chunks };
                 let mut tx = pg.begin().await.unwrap();
                 let granted =
-                    allowances::reserve(&mut tx, &[wish("few", few), wish("too many", many)]).await.unwrap();
+                    allowances::reserve(&mut tx, &[wish(&lucky, few), wish(&greedy, many)]).await.unwrap();
                 tx.commit().await.unwrap();
-                assert!(!granted.contains("too many"));
-                if granted.contains("few") { few } else { 0 }
+                assert!(!granted.contains(&greedy));
+                if granted.contains(&lucky) { few } else { 0 }
             }
         })
         .collect();
 
     assert_eq!(tries.join_all().await.into_iter().sum::<usize>(), CAP as usize);
     let mut conn = tables.pg.acquire().await.unwrap();
-    assert_eq!(allowances::usage(&mut conn, "few", period).await.unwrap().reserved, 6);
-    assert_eq!(allowances::usage(&mut conn, "too many", period).await.unwrap(), Usage::default());
+    assert_eq!(allowances::usage(&mut conn, &user_id("few"), period).await.unwrap().reserved, 6);
+    assert_eq!(allowances::usage(&mut conn, &user_id("too many"), period).await.unwrap(), Usage::default());
 }
 
 /// How far a state is, where one leads to another; a proof is never taken back.
@@ -139,7 +140,7 @@ async fn whatever_happens_to_a_chunk_its_proof_stands_and_the_counters_are_right
     let mut conn = tables.pg.acquire().await.unwrap();
     let who = person(&mut conn).await;
     let period = Anchor::default().period(Utc::now());
-    let user = format!("user of {}", who.0);
+    let user = user_of(who.0);
     let seed: u64 = rand::random();
     let mut rng = StdRng::seed_from_u64(seed);
     let mut sids = 0;

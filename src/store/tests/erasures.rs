@@ -4,7 +4,7 @@ use sqlx::Acquire as _;
 use store::{erasure, links, users};
 
 use super::identity::keys;
-use super::{PERSON, Tables, find};
+use super::{PERSON, Tables, find, user_id, user_of};
 
 /// A conversation with replies of so many words each way, and callbacks; the last chunk may have reached Twilio.
 const LONG_THREAD: &str = "
@@ -34,7 +34,7 @@ const LEFT: &str = "SELECT (SELECT count(*) FROM channel_messages WHERE concat(b
 async fn a_long_thread_is_emptied_page_by_page_and_what_is_in_doubt_once_it_is_settled() {
     let tables = Tables::new().await;
     let (address, conversation) = tables.person().await;
-    let user = format!("user of {address}");
+    let user = user_of(address);
     let mut conn = tables.pg.acquire().await.unwrap();
     for statement in [LONG_THREAD].into_iter().chain(REPLIES) {
         let statement = sqlx::query(statement).bind(address).bind(conversation).bind(1200_i64);
@@ -84,7 +84,7 @@ async fn a_long_thread_is_emptied_page_by_page_and_what_is_in_doubt_once_it_is_s
 async fn what_is_said_to_a_later_user_of_the_same_id_stays() {
     let tables = Tables::new().await;
     let (address, _) = tables.person().await;
-    let user = format!("user of {address}");
+    let user = user_of(address);
     let mut conn = tables.pg.acquire().await.unwrap();
     assert!(erasure::begin(&mut conn, &keys(), &user).await.unwrap());
     let new = "INSERT INTO channel_deliveries (id, user_id, purpose, text, state, reason, closed_at, expires_at)
@@ -107,20 +107,21 @@ async fn what_is_said_to_a_later_user_of_the_same_id_stays() {
 async fn a_user_who_is_made_while_being_erased_is_new() {
     let tables = Tables::new().await;
     let mut erasing = tables.pg.begin().await.unwrap();
-    users::create_or_lock(&mut erasing, "alice", "pro").await.unwrap();
+    users::create_or_lock(&mut erasing, &user_id("alice"), "pro").await.unwrap();
     erasing.commit().await.unwrap();
     let mut erasing = tables.pg.begin().await.unwrap();
-    users::lock(&mut erasing, "alice").await.unwrap().unwrap();
+    users::lock(&mut erasing, &user_id("alice")).await.unwrap().unwrap();
 
     let pg = tables.pg.clone();
-    let making =
-        tokio::spawn(async move { users::create_or_lock(&mut *pg.acquire().await?, "alice", "free").await });
+    let making = tokio::spawn(async move {
+        users::create_or_lock(&mut *pg.acquire().await?, &user_id("alice"), "free").await
+    });
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     while sqlx::query_scalar::<_, i64>(waits).fetch_one(&tables.pg).await.unwrap() == 0 {
         assert!(!making.is_finished());
         tokio::task::yield_now().await;
     }
-    assert!(erasure::begin(&mut erasing, &keys(), "alice").await.unwrap());
+    assert!(erasure::begin(&mut erasing, &keys(), &user_id("alice")).await.unwrap());
     erasing.commit().await.unwrap();
 
     let (user, new) = making.await.unwrap().unwrap();

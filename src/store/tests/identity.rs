@@ -16,7 +16,7 @@ use store::secret_keys::SecretKeys;
 use store::{consents, conversations, deliveries, erasure, merging, planned_chunks, users};
 use tokio::task::JoinSet;
 
-use crate::{PERSON, Tables, find};
+use crate::{PERSON, Tables, find, user_id};
 
 const HIDDEN: &str = "whatsapp:US.abc";
 
@@ -27,8 +27,8 @@ pub(crate) fn keys() -> SecretKeys {
 /// A user with a link to the person of this name; the address.
 async fn linked(conn: &mut PgConnection, user: &str, name: &str) -> AddressId {
     let address = find(conn, &[name]).await.unwrap().address.id;
-    users::create_or_lock(conn, user, "pro").await.unwrap();
-    links::create(conn, user, address).await.unwrap();
+    users::create_or_lock(conn, &user_id(user), "pro").await.unwrap();
+    links::create(conn, &user_id(user), address).await.unwrap();
     address
 }
 
@@ -59,7 +59,7 @@ async fn two_rows_that_prove_to_be_one_person_become_one() {
 
     assert_eq!(one, number, "the older row stands for both");
     assert_eq!(addresses::lock(&mut tx, hidden).await.unwrap().id, one);
-    assert_eq!(links::of_user(&mut tx, "alice").await.unwrap().unwrap().address_id, one);
+    assert_eq!(links::of_user(&mut tx, &user_id("alice")).await.unwrap().unwrap().address_id, one);
     assert_eq!(messages::get(&mut tx, id).await.unwrap().unwrap().address_id, one);
     assert_eq!(names(&mut tx, one).await.len(), 2);
     assert_eq!(find(&mut tx, &[HIDDEN]).await.unwrap().address.id, one);
@@ -74,9 +74,9 @@ async fn of_two_links_that_prove_to_be_one_persons_the_later_claim_holds() {
 
     let one = brought_together(&mut tx).await;
 
-    assert_eq!(links::of_address(&mut tx, one).await.unwrap().unwrap().user_id, "latter");
-    assert_eq!(links::of_user(&mut tx, "former").await.unwrap(), None);
-    let told = consents::of_user(&mut tx, "former").await.unwrap();
+    assert_eq!(links::of_address(&mut tx, one).await.unwrap().unwrap().user_id, user_id("latter"));
+    assert_eq!(links::of_user(&mut tx, &user_id("former")).await.unwrap(), None);
+    let told = consents::of_user(&mut tx, &user_id("former")).await.unwrap();
     assert_eq!((told[0].action.as_str(), told[0].text.as_str()), ("revoked", "merged"));
 }
 
@@ -122,17 +122,21 @@ async fn a_number_has_one_user_and_a_user_one_number() {
     let tables = Tables::new().await;
     let mut conn = tables.pg.acquire().await.unwrap();
     let address = linked(&mut conn, "alice", PERSON).await;
-    users::create_or_lock(&mut conn, "bob", "pro").await.unwrap();
+    users::create_or_lock(&mut conn, &user_id("bob"), "pro").await.unwrap();
 
-    assert!(links::create(&mut conn, "bob", address).await.is_err());
+    assert!(links::create(&mut conn, &user_id("bob"), address).await.is_err());
     let other = find(&mut conn, &[HIDDEN]).await.unwrap().address.id;
-    assert!(links::create(&mut conn, "alice", other).await.is_err());
+    assert!(links::create(&mut conn, &user_id("alice"), other).await.is_err());
 
-    let link = links::of_user(&mut conn, "alice").await.unwrap().unwrap();
+    let link = links::of_user(&mut conn, &user_id("alice")).await.unwrap().unwrap();
     links::end(&mut conn, &keys(), &link, LinkEnding::Unlinked).await.unwrap();
     links::end(&mut conn, &keys(), &link, LinkEnding::Unlinked).await.unwrap();
-    assert_eq!(consents::of_user(&mut conn, "alice").await.unwrap().len(), 1, "ended once, told once");
-    links::create(&mut conn, "bob", address).await.unwrap();
+    assert_eq!(
+        consents::of_user(&mut conn, &user_id("alice")).await.unwrap().len(),
+        1,
+        "ended once, told once"
+    );
+    links::create(&mut conn, &user_id("bob"), address).await.unwrap();
 }
 
 #[tokio::test]
@@ -140,7 +144,7 @@ async fn what_waits_for_a_link_that_ends_is_cancelled() {
     let tables = Tables::new().await;
     let mut conn = tables.pg.acquire().await.unwrap();
     let address = linked(&mut conn, "alice", PERSON).await;
-    let link = links::of_user(&mut conn, "alice").await.unwrap().unwrap();
+    let link = links::of_user(&mut conn, &user_id("alice")).await.unwrap().unwrap();
     let chunk = || planned_chunks::NewChunk {
         body: "hi",
         source: 0..2,
@@ -177,9 +181,9 @@ async fn what_waits_for_a_link_that_ends_is_cancelled() {
 async fn of_many_phones_that_send_one_token_one_gets_it() {
     let tables = Tables::new().await;
     let mut conn = tables.pg.acquire().await.unwrap();
-    users::create_or_lock(&mut conn, "alice", "pro").await.unwrap();
-    claim_tokens::create(&mut conn, "alice", b"voided", false, 900.0).await.unwrap();
-    claim_tokens::create(&mut conn, "alice", b"hash", false, 900.0).await.unwrap();
+    users::create_or_lock(&mut conn, &user_id("alice"), "pro").await.unwrap();
+    claim_tokens::create(&mut conn, &user_id("alice"), b"voided", false, 900.0).await.unwrap();
+    claim_tokens::create(&mut conn, &user_id("alice"), b"hash", false, 900.0).await.unwrap();
 
     let tries: JoinSet<bool> = (0..20)
         .map(|_| {
@@ -198,20 +202,20 @@ async fn of_many_phones_that_send_one_token_one_gets_it() {
 
     assert_eq!(tries.join_all().await.into_iter().filter(|got| *got).count(), 1);
     assert_eq!(claim_tokens::lock_live(&mut conn, &[b"voided".to_vec()], Utc::now()).await.unwrap(), None);
-    let latest = claim_tokens::latest(&mut conn, "alice").await.unwrap().unwrap();
+    let latest = claim_tokens::latest(&mut conn, &user_id("alice")).await.unwrap().unwrap();
     assert_eq!(latest.ending, Some(TokenEnding::Redeemed));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_tokens_that_are_handed_out_at_once_the_last_one_counts_and_none_is_refused() {
     let tables = Tables::new().await;
-    users::create_or_lock(&mut tables.pg.acquire().await.unwrap(), "alice", "pro").await.unwrap();
+    users::create_or_lock(&mut tables.pg.acquire().await.unwrap(), &user_id("alice"), "pro").await.unwrap();
 
     let hand_out = |number: u8| {
         let pg = tables.pg.clone();
         async move {
             let mut tx = pg.begin().await.unwrap();
-            let made = claim_tokens::create(&mut tx, "alice", &[number], false, 900.0).await;
+            let made = claim_tokens::create(&mut tx, &user_id("alice"), &[number], false, 900.0).await;
             tx.commit().await.unwrap();
             made.map(|_| ())
         }
@@ -233,8 +237,9 @@ async fn of_many_tokens_that_are_handed_out_at_once_the_last_one_counts_and_none
 async fn a_token_counts_by_the_time_it_was_sent() {
     let tables = Tables::new().await;
     let mut conn = tables.pg.acquire().await.unwrap();
-    users::create_or_lock(&mut conn, "alice", "pro").await.unwrap();
-    let expires = claim_tokens::create(&mut conn, "alice", b"hash", false, 900.0).await.unwrap().unwrap();
+    users::create_or_lock(&mut conn, &user_id("alice"), "pro").await.unwrap();
+    let expires =
+        claim_tokens::create(&mut conn, &user_id("alice"), b"hash", false, 900.0).await.unwrap().unwrap();
     let hashes = [b"hash".to_vec()];
 
     let in_time = claim_tokens::lock_live(&mut conn, &hashes, expires - TimeDelta::seconds(1)).await.unwrap();

@@ -32,7 +32,7 @@ use store::alerts::AlertCause;
 use store::arrivals::{self, Inserted, NewMessage};
 use store::chunks::{self, End};
 use store::deliveries::{self, NewDelivery, Purpose};
-use store::ids::{AddressId, ChunkId, ConversationId, MessageId};
+use store::ids::{AddressId, ChunkId, ConversationId, MessageId, UserId};
 use store::messages::{self, MessageOutcome};
 use store::migrations;
 use store::planned_chunks::NewChunk;
@@ -53,9 +53,18 @@ async fn find(conn: &mut PgConnection, names: &[&str]) -> sqlx::Result<FoundAddr
     }
 }
 
+fn user_id(id: &str) -> UserId {
+    id.parse().unwrap()
+}
+
+/// The one user who has this address.
+fn user_of(address_id: AddressId) -> UserId {
+    user_id(&format!("user of {address_id}"))
+}
+
 /// The conversation of the one user who has this address.
 async fn conversation(conn: &mut PgConnection, address_id: AddressId) -> ConversationId {
-    let user = format!("user of {address_id}");
+    let user = user_of(address_id);
     users::create_or_lock(conn, &user, "pro").await.unwrap();
     if links::of_user(conn, &user).await.unwrap().is_none() {
         links::create(conn, &user, address_id).await.unwrap();

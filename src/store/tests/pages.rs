@@ -4,7 +4,7 @@ use store::deliveries::DeliveryState;
 use store::delivery_search::{self, DeliveryPage, DeliverySearch, LOOKED_AT, WhoseDeliveries};
 use store::ids::DeliveryId;
 
-use crate::Tables;
+use crate::{Tables, user_id};
 
 /// The id of the delivery that was planned as this one.
 fn id(number: i64) -> DeliveryId {
@@ -25,7 +25,8 @@ async fn a_page_that_finds_little_among_the_newest_says_where_the_next_one_goes_
     .execute(&mut *conn)
     .await
     .unwrap();
-    let whose = || Some(WhoseDeliveries::User { id: "alice", conversation: None, addresses: Vec::new() });
+    let alice = user_id("alice");
+    let whose = || Some(WhoseDeliveries::User { id: &alice, conversation: None, addresses: Vec::new() });
     let of_alice = |before| DeliverySearch {
         whose: whose(),
         states: vec![DeliveryState::Blocked],

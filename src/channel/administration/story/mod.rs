@@ -13,7 +13,7 @@ use queue::job_stories::{self, About, AttemptStory, JobStory};
 use serde::Serialize;
 use sqlx::PgConnection;
 use store::delivery_records::{self, CallbackRecord, SendAttemptRecord};
-use store::ids::{ChunkId, DeliveryId, MessageId, TurnId};
+use store::ids::{ChunkId, DeliveryId, MessageId, TurnId, UserId};
 use store::message_records::{self, MessageRecord};
 use utoipa::ToSchema;
 
@@ -32,7 +32,8 @@ pub struct Story {
     /// What helps, where something does.
     pub remedy: Option<String>,
     /// Whose; null: nobody's, or the user was erased.
-    pub user: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub user: Option<UserId>,
     /// The messages that it begins with.
     #[schema(value_type = Vec<i64>)]
     pub messages: Vec<MessageId>,

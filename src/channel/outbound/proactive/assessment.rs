@@ -104,7 +104,7 @@ mod tests {
     fn eligibility() -> Eligibility {
         let now = DateTime::UNIX_EPOCH;
         let user = User {
-            id: "alice".to_owned(),
+            id: "alice".parse().unwrap(),
             plan: "pro".to_owned(),
             anchor: Anchor::default(),
             paused: false,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use store::allowances;
+use store::ids::UserId;
 use store::periods::Period;
 use store::recipients::Phone;
 use store::users::User;
@@ -34,13 +35,13 @@ pub struct Eligibility {
 }
 
 /// Eligibilities by the users' ids; an unknown user has none.
-pub type Eligibilities = HashMap<String, Eligibility>;
+pub type Eligibilities = HashMap<UserId, Eligibility>;
 
 /// Reads what counts for these users now. What is decided upon it holds only under the locks of their addresses.
 pub async fn read(
     conn: &mut PgConnection,
     settings: &Settings,
-    user_ids: &[&str],
+    user_ids: &[&UserId],
 ) -> sqlx::Result<Eligibilities> {
     let known: Vec<store::recipients::Recipient> =
         store::recipients::of_users(conn, user_ids).await?.into_values().collect();
@@ -49,8 +50,8 @@ pub async fn read(
         .map(|known| known.phone.as_ref().map(|phone| phone.names.as_slice()).unwrap_or_default())
         .collect();
     let opted_out = store::opt_outs::among(conn, &settings.secret_keys, &people).await?;
-    let periods: Vec<(&str, Period)> =
-        known.iter().map(|known| (known.user.id.as_str(), known.user.anchor.period(known.read_at))).collect();
+    let periods: Vec<(&UserId, Period)> =
+        known.iter().map(|known| (&known.user.id, known.user.anchor.period(known.read_at))).collect();
     let mut usages = allowances::usages(conn, &periods).await?;
     let eligibilities = known.iter().enumerate().map(|(place, known)| {
         let last_inbound_at = known.phone.as_ref().and_then(|phone| phone.last_inbound_at);

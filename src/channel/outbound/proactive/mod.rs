@@ -19,7 +19,7 @@ use queue::job::NewJob;
 use queue::transaction::Transaction;
 use store::allowances;
 use store::deliveries::{Delivery, DeliveryState, Obstacle, Purpose};
-use store::ids::{AddressId, ChunkId, DeliveryId};
+use store::ids::{AddressId, ChunkId, DeliveryId, UserId};
 use store::people_per_day::Queue;
 use store::planned_chunks::NewChunk;
 use store::proactive_deliveries::{self, Beginning, NewProactive, Opening};
@@ -39,7 +39,7 @@ use crate::write_error::WriteError;
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
     /// To whom.
-    pub user_id: &'a str,
+    pub user_id: &'a UserId,
     /// Why.
     pub purpose: Purpose,
     /// The words; not blank.
@@ -151,7 +151,7 @@ pub async fn plan_all(
             reserved.push((new.user_id, opening.period_start, chunk_ids.as_slice()));
             jobs.extend(send_jobs(opening, chunk_ids, request.not_before));
         }
-        tracing::debug!(delivery.id = %new.id, user.id = new.user_id, reason = new.beginning.reason(), "Delivery {} is {}", new.id, new.beginning.state());
+        tracing::debug!(delivery.id = %new.id, user.id = new.user_id.as_str(), reason = new.beginning.reason(), "Delivery {} is {}", new.id, new.beginning.state());
     }
     allowances::note_reserved(tx, &reserved).await?;
     tx.enqueue_batch(jobs).await?;
@@ -172,9 +172,9 @@ pub async fn plan_after_wait(
     settings: &Settings,
     delivery: &Delivery,
 ) -> Result<Settled, WriteError> {
-    let user_id = delivery.user_id.as_deref().unwrap_or_default();
-    let eligibilities = eligibility::read(tx, settings, &[user_id]).await?;
-    let eligibility = eligibilities.get(user_id);
+    let users: Vec<&UserId> = delivery.user_id.iter().collect();
+    let eligibilities = eligibility::read(tx, settings, &users).await?;
+    let eligibility = delivery.user_id.as_ref().and_then(|user_id| eligibilities.get(user_id));
     if eligibility.is_some_and(|eligibility| delivery.expires_at <= eligibility.read_at) {
         let reason = if delivery.waits_for_inbound {
             "the person did not write in time"
@@ -204,7 +204,7 @@ pub async fn plan_after_wait(
         quiet_jobs::enqueue(tx, end).await?;
     }
     let chunk_ids = proactive_deliveries::settle_waiting(tx, delivery.id, &beginning).await?;
-    if let Beginning::Open(opening) = &beginning {
+    if let (Beginning::Open(opening), Some(user_id)) = (&beginning, &delivery.user_id) {
         allowances::note_reserved(tx, &[(user_id, opening.period_start, &chunk_ids)]).await?;
         tx.enqueue_batch(send_jobs(opening, &chunk_ids, None).collect()).await?;
     }

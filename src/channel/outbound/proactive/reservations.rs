@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use queue::transaction::Transaction;
 use store::allowances::{self, ReservationWish};
+use store::ids::UserId;
 
 use crate::app::Settings;
 use crate::outbound::proactive::assessment::Assessment;
@@ -14,7 +15,7 @@ use crate::outbound::proactive::eligibility::{self, Eligibility};
 pub(super) async fn reserve(
     tx: &mut Transaction,
     wished: &[(&Eligibility, &Assessment)],
-) -> sqlx::Result<HashSet<String>> {
+) -> sqlx::Result<HashSet<UserId>> {
     let wishes: Vec<ReservationWish<'_>> = wished
         .iter()
         .map(|(eligibility, assessment)| ReservationWish {
@@ -32,7 +33,7 @@ pub(super) async fn reserve(
 pub(crate) async fn reserve_for(
     tx: &mut Transaction,
     settings: &Settings,
-    user_id: &str,
+    user_id: &UserId,
     chunks: usize,
 ) -> sqlx::Result<Option<DateTime<Utc>>> {
     let eligibilities = eligibility::read(tx, settings, &[user_id]).await?;

@@ -83,6 +83,7 @@ impl Schedule {
     pub fn parse(name: &str, text: &str, folder: &Path) -> Result<Self, Vec<DefinitionError>> {
         let mut read = reading::read(text);
         let mut wrong: Vec<(Option<usize>, String)> = read.wrong;
+        let is_whole = wrong.is_empty();
         if let Some(definition) = &mut read.definition {
             match except_item::resolved(&definition.except, folder) {
                 Ok(days) => definition.except = days,
@@ -97,7 +98,8 @@ impl Schedule {
             Some(Ok(schedule)) => Some(schedule),
             Some(Err(of_meaning)) => {
                 let line = |wrong: &Wrong| reading::line_of(text, wrong.key);
-                wrong.extend(of_meaning.into_iter().map(|wrong| (line(&wrong), wrong.reason)));
+                let of_meaning = of_meaning.into_iter().filter(|wrong| is_whole || !wrong.names_nobody);
+                wrong.extend(of_meaning.map(|wrong| (line(&wrong), wrong.reason)));
                 None
             }
             None => None,

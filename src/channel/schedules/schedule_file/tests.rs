@@ -239,7 +239,12 @@ fn an_audience_may_be_a_list_or_leave_some_out() {
     for (wrong, told) in [
         ("users = []", "line 3: [audience] users names nobody"),
         ("users = [\"a\", \"b\", \"a\"]", "line 3: [audience] \"a\" is there twice"),
-        ("users = [\" \"]", "a user's id is blank"),
+        (
+            "users = [\" \"]",
+            "line 3: [audience] \" \" is no user's id: an id has 1 to 200 characters, and no",
+        ),
+        ("user = \"a\\u0007\"", "line 3: [audience] \"a\\u{7}\" is no user's id"),
+        ("everyone = true\nexcept_users = [\"a\", \"\"]", "line 4: [audience] \"\" is no user's id"),
         (
             "users = [\"a\"]\nexcept_users = [\"a\"]",
             "line 4: [audience] except_users goes with plan or everyone",

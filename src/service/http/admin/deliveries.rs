@@ -7,7 +7,7 @@ use channel::retries;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use store::deliveries::{DeliveryState, Purpose};
-use store::ids::DeliveryId;
+use store::ids::{DeliveryId, UserId};
 use store::text_enum::TextEnum as _;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
@@ -83,6 +83,7 @@ pub(super) async fn list(
     };
     let purpose = purpose.map(|purpose| purpose.parse::<Purpose>()).transpose();
     let purpose = purpose.map_err(|error| Problem::invalid(format!("purpose: {error}")))?;
+    let user = user.map(UserId::try_from).transpose()?;
     let filter = DeliveryFilter { user, number, states, reason, purpose, error_code, since, until, before };
     let mut conn = admin.pg.acquire().await?;
     Ok(Json(deliveries::list(&mut conn, &filter, limit).await?))

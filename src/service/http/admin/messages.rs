@@ -6,7 +6,7 @@ use channel::administration::messages::{self, MessageFilter, MessageList};
 use channel::administration::story::{self, Story, StorySubject};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use store::ids::MessageId;
+use store::ids::{MessageId, UserId};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
@@ -68,6 +68,7 @@ pub(super) async fn list(
             Problem::invalid(format!("state: {state:?} is none; the states are {known}"))
         })
     });
+    let user = user.map(UserId::try_from).transpose()?;
     let filter = MessageFilter { user, number, state: state.transpose()?, since, until, before };
     Ok(Json(messages::list(&mut *admin.pg.acquire().await?, &filter, limit).await?))
 }

@@ -127,7 +127,7 @@ pub(super) async fn test(
     input::Path(SchedulePath { name }): input::Path<SchedulePath>,
     input::Json(TestRequest { user }): input::Json<TestRequest>,
 ) -> Result<Json<Tested>, Problem> {
-    Ok(Json(switching::test(&admin.queue, &admin.pg, &name, &user).await?))
+    Ok(Json(switching::test(&admin.queue, &admin.pg, &name, &user.try_into()?).await?))
 }
 
 /// Lets a schedule fire again; what fell due meanwhile is not made good. `enabled` says whether it does now, `disabledWhy` what else keeps it from firing.

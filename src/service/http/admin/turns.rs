@@ -6,7 +6,7 @@ use channel::administration::turns::{self, TurnFilter, TurnList, TurnView};
 use channel::retries::turns::Wish;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use store::ids::TurnId;
+use store::ids::{TurnId, UserId};
 use store::turns::TurnState;
 use utoipa::IntoParams;
 
@@ -55,6 +55,7 @@ pub(super) async fn list(
     let TurnQuery { user, number, state, since, until, before, limit } = query;
     let state = state.map(|state| state.parse::<TurnState>()).transpose();
     let state = state.map_err(|error| Problem::invalid(format!("state: {error}")))?;
+    let user = user.map(UserId::try_from).transpose()?;
     let filter = TurnFilter { user, number, state, since, until, before };
     Ok(Json(turns::list(&mut *admin.pg.acquire().await?, &filter, limit).await?))
 }

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use channel::administration::users::{self, UserPage, WantedUsers};
 use serde::Deserialize;
+use store::ids::UserId;
 use utoipa::IntoParams;
 
 use super::Admin;
@@ -50,15 +51,17 @@ pub(super) async fn list(
 ) -> Result<Json<UserPage>, Problem> {
     let UsersQuery { limit, after, id, plan, name, phone } = query;
     let wanted = WantedUsers { id, plan, name, phone };
+    let after = after.map(UserId::try_from).transpose();
+    let after = after.map_err(|wrong| Problem::invalid(format!("after: {wrong}")))?;
     let mut conn = admin.pg.acquire().await?;
-    Ok(Json(users::list(&mut conn, wanted, after.as_deref().unwrap_or_default(), limit).await?))
+    Ok(Json(users::list(&mut conn, wanted, after.as_ref(), limit).await?))
 }
 
 /// All we know of a user, as the product sees it.
 #[utoipa::path(get, path = "/users/{user}", operation_id = "showUser", tag = "users", params(UserPath), responses((status = 200, body = UserView), (status = 404, description = "There is no such user.")))]
 pub(super) async fn show(
     State(admin): State<Admin>,
-    input::Path(UserPath { user: id }): input::Path<UserPath>,
+    UserPath { user: id }: UserPath,
 ) -> Result<Json<UserView>, Problem> {
     let mut conn = admin.pg.acquire().await?;
     let user = store::users::get(&mut conn, &id).await?;

@@ -5,6 +5,7 @@ use channel::app::Settings;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
+use store::ids::UserId;
 use store::secret_keys::Sealed;
 use store::user_agents::{self, UserAgent};
 use utoipa::ToSchema;
@@ -51,7 +52,7 @@ impl From<UserAgent> for AgentView {
 pub(super) async fn put(
     conn: &mut PgConnection,
     settings: &Settings,
-    user_id: &str,
+    user_id: &UserId,
     request: Option<AgentRequest>,
 ) -> Result<(), Problem> {
     let Some(request) = request else { return Ok(user_agents::delete(conn, user_id).await?) };
@@ -76,7 +77,9 @@ pub(super) async fn put(
     let former = user_agents::get(conn, user_id).await?.unwrap_or_default();
     let keys = &settings.secret_keys;
     let (token, sealed_by) = match token {
-        Some(token) => (Some(keys.seal(Sealed::AgentToken, user_id, &token)), Some(keys.fingerprint())),
+        Some(token) => {
+            (Some(keys.seal(Sealed::AgentToken, user_id.as_str(), &token)), Some(keys.fingerprint()))
+        }
         // Another gateway never gets to see it.
         None => {
             let same = former.base_url.as_ref().and_then(|base_url| Endpoint::new(base_url, &"".into()).ok());

@@ -43,7 +43,7 @@ pub(super) struct ClaimView {
 #[utoipa::path(post, path = "/users/{user}/whatsapp/claims", operation_id = "claimWhatsapp", tag = "users", params(UserPath), request_body = Option<ClaimRequest>, responses((status = 201, body = ClaimView), (status = 403, description = "WhatsApp is closed for everybody (`disabled`), or not part of the user's plan (`plan`)."), (status = 404, description = "There is no such user."), (status = 409, description = "The phone that sent the last token is linked to another user (`number_linked_elsewhere`); say whether to replace that.")))]
 pub(super) async fn create(
     State(product): State<Product>,
-    input::Path(UserPath { user }): input::Path<UserPath>,
+    UserPath { user }: UserPath,
     input::OptionalJson(request): input::OptionalJson<ClaimRequest>,
 ) -> Result<(StatusCode, Json<ClaimView>), Problem> {
     let settings = &product.settings;
@@ -78,7 +78,7 @@ pub(super) async fn create(
 #[utoipa::path(delete, path = "/users/{user}/whatsapp", operation_id = "unlinkWhatsapp", tag = "users", params(UserPath), responses((status = 204, description = "No phone is linked any more."), (status = 404, description = "There is no such user.")))]
 pub(super) async fn unlink(
     State(product): State<Product>,
-    input::Path(UserPath { user }): input::Path<UserPath>,
+    UserPath { user }: UserPath,
 ) -> Result<StatusCode, Problem> {
     let mut tx = product.pg.begin().await?;
     let user = known_user(&mut tx, &user).await?;

@@ -147,7 +147,7 @@ fn usual_limit() -> i64 {
 #[utoipa::path(post, path = "/users/{user}/messages", operation_id = "writeMessage", tag = "chat", params(UserPath, ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[ -~]*$", description = "Makes a second request harmless")), request_body = MessageRequest, responses((status = 202, body = MessageAccepted), (status = 404, description = "There is no such user."), (status = 409, description = "The user's assistant is paused (`paused`).")))]
 pub(super) async fn write(
     State(product): State<Product>,
-    input::Path(UserPath { user }): input::Path<UserPath>,
+    UserPath { user }: UserPath,
     headers: HeaderMap,
     input::Json(request): input::Json<MessageRequest>,
 ) -> Result<(StatusCode, Json<MessageAccepted>), Problem> {
@@ -183,7 +183,7 @@ pub(super) async fn write(
 #[utoipa::path(get, path = "/users/{user}/messages", operation_id = "listMessages", tag = "chat", params(UserPath, ThreadQuery), responses((status = 200, body = Thread), (status = 404, description = "There is no such user.")))]
 pub(super) async fn list(
     State(product): State<Product>,
-    input::Path(UserPath { user }): input::Path<UserPath>,
+    UserPath { user }: UserPath,
     input::Query(query): input::Query<ThreadQuery>,
 ) -> Result<Json<Thread>, Problem> {
     let mut conn = product.pg.acquire().await?;
@@ -207,7 +207,7 @@ pub(super) struct EventsQuery {
 #[utoipa::path(get, path = "/users/{user}/events", operation_id = "watchMessages", tag = "chat", params(UserPath, ("Last-Event-ID" = Option<i64>, Header, minimum = 0, description = "The last number that was seen"), EventsQuery), responses((status = 200, content_type = "text/event-stream", body = String, description = "Server-sent events. The data is JSON: of an event `message` an entry of the thread, an `EntryView`; of an event `delivery` the `number` of an entry and its `delivery`, an `EntryDeliveryView`. The stream ends when the user is erased."), (status = 404, description = "There is no such user.")))]
 pub(super) async fn events(
     State(product): State<Product>,
-    input::Path(UserPath { user }): input::Path<UserPath>,
+    UserPath { user }: UserPath,
     input::Query(query): input::Query<EventsQuery>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, axum::Error>>>, Problem> {

@@ -16,17 +16,20 @@ pub(crate) mod users;
 
 use std::sync::Arc;
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use channel::app::Settings;
 use queue::Queue;
 use queue::connections::Connections;
-use serde::Deserialize;
 use sqlx::PgConnection;
+use store::ids::UserId;
 use store::users::User;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::bearer::BearerToken;
+use super::input;
 use super::openapi;
 use super::problem::Problem;
 
@@ -59,28 +62,30 @@ pub(crate) fn routes(product: Product, token: BearerToken) -> serde_json::Result
 }
 
 /// Which user a path is about.
-#[derive(Deserialize, IntoParams)]
+#[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(crate) struct UserPath {
     /// CloudyBot's id: 1 to 200 characters, and no control characters.
     #[param(
+        value_type = String,
         min_length = 1,
         max_length = 200,
         pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0][^\x00-\x1f\x7f-\x9f]*$"
     )]
-    pub(crate) user: String,
+    pub(crate) user: UserId,
 }
 
-/// CloudyBot's ids are opaque; what cannot be one is a mistake of the caller's.
-fn user_id(id: &str) -> Result<&str, Problem> {
-    if id.chars().count() > 200 || id.trim().is_empty() || id.chars().any(char::is_control) {
-        return Err(Problem::invalid("user: an id has 1 to 200 characters, and no control characters"));
+impl<S: Send + Sync> FromRequestParts<S> for UserPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let input::Path(text) = input::Path::<String>::from_request_parts(parts, state).await?;
+        Ok(Self { user: text.try_into()? })
     }
-    Ok(id)
 }
 
-async fn known_user(conn: &mut PgConnection, id: &str) -> Result<User, Problem> {
-    let user = store::users::get(conn, user_id(id)?).await?;
+async fn known_user(conn: &mut PgConnection, id: &UserId) -> Result<User, Problem> {
+    let user = store::users::get(conn, id).await?;
     user.ok_or_else(no_such_user)
 }
 

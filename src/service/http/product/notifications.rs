@@ -119,7 +119,7 @@ const LONGEST_TEXT: usize = 20_000;
 #[utoipa::path(post, path = "/users/{user}/notifications", operation_id = "notifyUser", tag = "deliveries", params(UserPath, ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[ -~]*$", description = "Makes a second request harmless")), request_body = NotificationRequest, responses((status = 202, body = NotificationView), (status = 404, description = "There is no such user.")))]
 pub(super) async fn create(
     State(product): State<Product>,
-    input::Path(UserPath { user }): input::Path<UserPath>,
+    UserPath { user }: UserPath,
     headers: HeaderMap,
     input::Json(request): input::Json<NotificationRequest>,
 ) -> Result<(StatusCode, Json<NotificationView>), Problem> {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use store::deliveries::DeliveryState;
 use store::entries::{self, EntryDelivery, ThreadEntry};
-use store::ids::DeliveryId;
+use store::ids::{DeliveryId, UserId};
 use tokio::sync::watch;
 
 use super::Product;
@@ -28,7 +28,7 @@ pub(super) enum StreamEvent {
 /// standby that lagged, and goes on from the end: what comes next gets the same numbers again.
 pub(super) struct ThreadStream {
     product: Product,
-    user_id: String,
+    user_id: UserId,
     news: watch::Receiver<News>,
     /// The last entry that was told.
     pub(super) seen: i64,
@@ -40,7 +40,7 @@ pub(super) struct ThreadStream {
 
 impl ThreadStream {
     /// A stream that goes on behind an entry.
-    pub(super) fn new(product: Product, user_id: String, seen: i64) -> Self {
+    pub(super) fn new(product: Product, user_id: UserId, seen: i64) -> Self {
         // Before the first look, so that nothing falls between.
         let news = product.threads.watch(&user_id);
         let (unsent, told) = (VecDeque::new(), VecDeque::new());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use queue::connections::Connections;
 use store::deliveries::DeliveryState;
-use store::ids::DeliveryId;
+use store::ids::{DeliveryId, UserId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +17,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 /// The threads that are watched, by their users; clones are the same thing.
 #[derive(Clone)]
 pub(crate) struct Threads {
-    watched: Arc<Mutex<HashMap<String, Watched>>>,
+    watched: Arc<Mutex<HashMap<UserId, Watched>>>,
     stop: CancellationToken,
 }
 
@@ -60,12 +60,12 @@ impl Threads {
     }
 
     /// What is new in a user's thread. It ends when the user is erased.
-    pub(super) fn watch(&self, user_id: &str) -> watch::Receiver<News> {
-        self.lock().entry(user_id.to_owned()).or_default().news.subscribe()
+    pub(super) fn watch(&self, user_id: &UserId) -> watch::Receiver<News> {
+        self.lock().entry(user_id.clone()).or_default().news.subscribe()
     }
 
     /// Has a delivery of a watched thread looked at until it is settled: a stream has told it in this state.
-    pub(super) fn follow(&self, user_id: &str, id: DeliveryId, told: DeliveryState) {
+    pub(super) fn follow(&self, user_id: &UserId, id: DeliveryId, told: DeliveryState) {
         if let Some(watched) = self.lock().get_mut(user_id) {
             if is_settled(told) {
                 watched.followed.remove(&id);
@@ -81,12 +81,12 @@ impl Threads {
         &self.stop
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Watched>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<UserId, Watched>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn look(&self, pg: &Connections) -> sqlx::Result<()> {
-        let (users, deliveries): (Vec<String>, Vec<DeliveryId>) = {
+        let (users, deliveries): (Vec<UserId>, Vec<DeliveryId>) = {
             let mut watched = self.lock();
             watched.retain(|_, thread| thread.news.receiver_count() > 0);
             let followed = watched.values().flat_map(|thread| thread.followed.keys().copied()).collect();
@@ -96,7 +96,7 @@ impl Threads {
             return Ok(());
         }
         let mut conn = pg.acquire().await?;
-        let lengths: HashMap<String, i64> =
+        let lengths: HashMap<UserId, i64> =
             store::entries::lengths(&mut conn, &users).await?.into_iter().collect();
         let states = if deliveries.is_empty() {
             Vec::new()

@@ -12,7 +12,6 @@ use store::users::User;
 use utoipa::ToSchema;
 
 use super::{Product, UserPath, known_user};
-use crate::http::input;
 use crate::http::problem::Problem;
 
 /// What a user has used of the running billing period.
@@ -52,7 +51,7 @@ struct PeriodView {
 #[utoipa::path(get, path = "/users/{user}/usage", operation_id = "getUsage", tag = "users", params(UserPath), responses((status = 200, body = UsageView), (status = 404, description = "There is no such user.")))]
 pub(super) async fn get(
     State(product): State<Product>,
-    input::Path(UserPath { user: id }): input::Path<UserPath>,
+    UserPath { user: id }: UserPath,
 ) -> Result<Json<UsageView>, Problem> {
     let mut conn = product.pg.acquire().await?;
     let user = known_user(&mut conn, &id).await?;

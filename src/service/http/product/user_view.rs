@@ -8,6 +8,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use store::claim_tokens::{LatestToken, TokenEnding};
 use store::consents::{Consent, ConsentAction, ConsentMethod};
+use store::ids::UserId;
 use store::links::Link;
 use store::users::User;
 use utoipa::ToSchema;
@@ -19,7 +20,8 @@ use super::usage::{self, UsageView};
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UserView {
-    user: String,
+    #[schema(value_type = String)]
+    user: UserId,
     plan: String,
     /// On which day billing periods begin; null: calendar months.
     period_anchor: Option<u32>,

@@ -12,7 +12,7 @@ use store::deliveries::Obstacle;
 
 use super::user_request::{PeriodAnchor, UserRequest};
 use super::user_view::{UserView, view};
-use super::{Product, UserPath, agents, known_user, user_id};
+use super::{Product, UserPath, agents, known_user};
 use crate::http::input;
 use crate::http::problem::Problem;
 
@@ -23,13 +23,12 @@ const PAGES_AT_ONCE: u32 = 20;
 #[utoipa::path(put, path = "/users/{user}", operation_id = "putUser", tag = "users", params(UserPath), request_body = Option<UserRequest>, responses((status = 200, body = UserView), (status = 201, body = UserView, description = "The user is new.")))]
 pub(super) async fn put(
     State(product): State<Product>,
-    input::Path(UserPath { user: id }): input::Path<UserPath>,
+    UserPath { user: id }: UserPath,
     input::OptionalJson(request): input::OptionalJson<UserRequest>,
 ) -> Result<(StatusCode, Json<UserView>), Problem> {
     let settings = &product.settings;
     let mut tx = product.pg.begin().await?;
-    let (mut user, new) =
-        store::users::create_or_lock(&mut tx, user_id(&id)?, &settings.plans.default().name).await?;
+    let (mut user, new) = store::users::create_or_lock(&mut tx, &id, &settings.plans.default().name).await?;
     if let Some(plan) = &request.plan {
         user.plan = plan_name(settings, plan)?;
     }
@@ -84,7 +83,7 @@ pub(crate) fn zone_name(name: &str) -> Result<String, Problem> {
 #[utoipa::path(get, path = "/users/{user}", operation_id = "getUser", tag = "users", params(UserPath), responses((status = 200, body = UserView), (status = 404, description = "There is no such user.")))]
 pub(super) async fn get(
     State(product): State<Product>,
-    input::Path(UserPath { user: id }): input::Path<UserPath>,
+    UserPath { user: id }: UserPath,
 ) -> Result<Json<UserView>, Problem> {
     let mut conn = product.pg.acquire().await?;
     let user = known_user(&mut conn, &id).await?;
@@ -95,13 +94,13 @@ pub(super) async fn get(
 #[utoipa::path(delete, path = "/users/{user}", operation_id = "eraseUser", tag = "users", params(UserPath), responses((status = 204, description = "Nothing is left"), (status = 202, description = "The user is unknown from now on; a long thread is still being emptied, which goes on by itself"), (status = 404, description = "There is no such user.")))]
 pub(super) async fn erase(
     State(product): State<Product>,
-    input::Path(UserPath { user: id }): input::Path<UserPath>,
+    UserPath { user: id }: UserPath,
 ) -> Result<StatusCode, Problem> {
     let mut tx = product.queue.begin(&product.pg).await?;
     let user = known_user(&mut tx, &id).await?;
     store::erasure::begin(&mut tx, &product.settings.secret_keys, &user.id).await?;
     tx.commit().await?;
-    tracing::info!(user.id = user.id, "Erased a user");
+    tracing::info!(user.id = user.id.as_str(), "Erased a user");
     // Most people are done with in a few pages. The rest is the job's, which the upkeep enqueues if this process dies here.
     for _ in 0..PAGES_AT_ONCE {
         if !erasure::page_of(&product.pg, &user.id).await? {
@@ -121,7 +120,7 @@ pub(super) async fn erase(
 #[utoipa::path(put, path = "/users/{user}/opt-out", operation_id = "optOutUser", tag = "users", params(UserPath), responses((status = 204, description = "The user is opted out."), (status = 404, description = "There is no such user."), (status = 409, description = "The user has no phone that could be opted out (`not_linked`).")))]
 pub(super) async fn opt_out(
     State(product): State<Product>,
-    input::Path(UserPath { user: id }): input::Path<UserPath>,
+    UserPath { user: id }: UserPath,
 ) -> Result<StatusCode, Problem> {
     let keys = &product.settings.secret_keys;
     let mut tx = product.pg.begin().await?;
