@@ -1135,7 +1135,7 @@ BEGIN
                (SELECT l.user_id FROM channel_links l
                 -- "IS TRUE" keeps this from becoming a join, which may begin at the wrong end.
                 WHERE l.address_id = k.address_id AND l.ended_at IS NULL AND k.new_id IS NOT NULL
-                  AND (EXISTS (SELECT FROM channel_deliveries d WHERE d.user_id = l.user_id AND d.state = 'waiting' AND d.waits_for_inbound)) IS TRUE)
+                  AND (EXISTS (SELECT FROM channel_deliveries d WHERE d.user_id = l.user_id AND d.state = 'waiting' AND (d.waits_for_inbound OR d.waits_for_room))) IS TRUE)
         FROM (SELECT u.place, u.address_id, new_ids[array_position(new_places, u.place)] AS new_id
               FROM unnest(known, writers) AS u (place, address_id)) AS k;
 END $$;

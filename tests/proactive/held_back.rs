@@ -73,9 +73,9 @@ async fn a_probe_that_is_asked_for_comes_now() {
     let (well, told) = app.command(&["jobs", "probe"]).await;
 
     assert!(well && told.contains("tried out now"), "{told}");
-    assert!(checked.contains("WRONG  jobs") && checked.contains("`cloudybot jobs probe`"), "{checked}");
+    assert!(checked.contains("NOW    sender") && checked.contains("`cloudybot jobs probe`"), "{checked}");
     goes_on(&app, 1).await;
-    assert!(app.command(&["check"]).await.1.contains("ok     jobs"));
+    assert!(app.command(&["check"]).await.1.contains("ok     sender"));
     assert_eq!(app.admin(Method::POST, "/jobs/probe", Value::Null).await, (200, json!({ "probing": false })));
 }
 
