@@ -1,7 +1,7 @@
 //! Which deliveries an administrator means: the newest that fit, page by page.
 //!
 //! Each way to look for them is a statement that walks one index from its newest end. What that index does not know is judged row by row, among the
-//! newest [`LOOKED_AT`] alone; where these were not enough, the page says where the next one goes on. So no page takes long, and none hides anything.
+//! newest `LOOKED_AT` alone; where these were not enough, the page says where the next one goes on. So no page takes long, and none hides anything.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;

@@ -121,7 +121,7 @@ pub async fn by_sid(conn: &mut PgConnection, sid: &str) -> sqlx::Result<Option<M
 /// A page of numbers, the newest first, and where the walk ended before its index did.
 pub type MessagePage = (Vec<MessageId>, Option<MessageId>);
 
-/// The numbers of messages that fit, the newest first. With a person and a state, the person's newest [`LOOKED_AT`] messages are looked at.
+/// The numbers of messages that fit, the newest first. With a person and a state, the person's newest `LOOKED_AT` messages are looked at.
 pub async fn page(conn: &mut PgConnection, search: &MessageSearch) -> sqlx::Result<MessagePage> {
     let range = NumberRange {
         low: match search.since {

@@ -2,8 +2,8 @@
 //!
 //! While a cause goes on it has one row, which is told when it begins and every `alerts.repeat_every` until somebody acknowledges it, by an
 //! `error!` line and a post to the operator's webhook. Its end is told once. One that comes back soon goes on in its row. What a cause means, what
-//! helps and how it ends stands in [`causes`]; the upkeep looks which ones have begun ([`watch`]) and which are over ([`ends`]). While the database
-//! takes no row, a process tells of that from memory ([`database`]).
+//! helps and how it ends stands in `causes`; the upkeep looks which ones have begun (`watch`) and which are over (`ends`). While the database
+//! takes no row, a process tells of that from memory (`database`).
 
 /// What each cause means.
 pub mod causes;

@@ -42,7 +42,7 @@ pub enum PersonCommand {
 pub struct Words<'a> {
     /// REVOKE and OPTOUT are STOP.
     pub revoke_and_optout: bool,
-    /// These ask for a person; each is spelled as [`bare`] spells it.
+    /// These ask for a person; each is spelled as `bare` spells it.
     pub human: &'a [String],
 }
 

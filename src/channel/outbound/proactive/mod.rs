@@ -1,4 +1,4 @@
-//! Plans what we say of our own accord: whether it may be said, in which form, and against whose allowance. The first [`Obstacle`] is the delivery's
+//! Plans what we say of our own accord: whether it may be said, in which form, and against whose allowance. The first `Obstacle` is the delivery's
 //! reason, and Twilio is not called.
 
 /// What would become of some words.
