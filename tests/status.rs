@@ -61,7 +61,7 @@ async fn where_all_is_well_nothing_needs_a_person() {
     assert_eq!((&told["needsPerson"], &over_http["needsPerson"]), (&json!(false), &json!(false)));
     let pools: Vec<&str> =
         told["pools"].as_array().unwrap().iter().map(|pool| pool["pool"].as_str().unwrap()).collect();
-    assert_eq!(pools, ["inbound", "conversation", "prompts", "replies", "proactive", "upkeep"]);
+    assert_eq!(pools, ["inbound", "conversation", "prompts", "replies", "proactive", "callbacks", "upkeep"]);
     assert!(told["pools"].as_array().unwrap().iter().all(|pool| pool["processes"] == 1), "{told}");
 }
 

@@ -86,7 +86,7 @@ async fn the_newer_time_zone_rules_count_and_are_shown() {
         warning.contains(&format!("fires schedules by tzdata {compiled}, this one has 2099a")),
         "{warning}"
     );
-    assert!(check.contains(&format!("\nwarn   {warning}\n")), "{check}");
+    assert!(check.contains(&format!("note   time zones       {warning}\n")), "{check}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
