@@ -43,6 +43,7 @@ mod memory;
 mod moderation;
 mod nul;
 mod opaque_ids;
+mod operators;
 mod optouts;
 mod outages;
 mod people_per_day;

@@ -2,16 +2,20 @@
 //! transaction of each change (`channel_tell_product` in `migrations/functions.sql`), so that no change is forgotten whoever makes it, and each has a
 //! lane of its delivery or user, so that it arrives in order.
 
+use std::str::FromStr;
+
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sqlx::PgConnection;
 use store::chunks::ChunkState;
 use store::consents::{ConsentAction, ConsentMethod, Deed};
-use store::deliveries::{ChunkSummary, DeliveryState, Purpose};
+use store::deliveries::DeliveryState;
 use store::ids::{DeliveryId, UserId};
+use store::text_enum::UnknownText;
 
 use crate::app::Settings;
 use crate::kinds::PostCallback;
+use crate::outbound::delivery_view::{self, DeliveryView};
 
 /// What is posted.
 #[derive(Debug, Serialize)]
@@ -53,55 +57,35 @@ pub enum DeliveryNews {
     Read,
 }
 
-impl DeliveryNews {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::State(state) => state.as_str(),
-            Self::Read => ChunkState::Read.as_str(),
-        }
+impl FromStr for DeliveryNews {
+    type Err = UnknownText;
+
+    fn from_str(text: &str) -> Result<Self, UnknownText> {
+        if text == ChunkState::Read.as_str() { Ok(Self::Read) } else { text.parse().map(Self::State) }
     }
 }
 
 impl Serialize for DeliveryNews {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(match self {
+            Self::State(state) => state.as_str(),
+            Self::Read => ChunkState::Read.as_str(),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for DeliveryNews {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
 /// A delivery as `GET /v1/deliveries/{id}` shows it, with its user.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 struct DeliveryReport {
-    id: DeliveryId,
     user: UserId,
-    purpose: Purpose,
-    state: DeliveryState,
-    reason: Option<String>,
-    expires_at: DateTime<Utc>,
-    waits_until: Option<DateTime<Utc>>,
-    created_at: DateTime<Utc>,
-    resent_from: Option<DeliveryId>,
-    chunks: Vec<ChunkReport>,
-}
-
-/// One WhatsApp message.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ChunkReport {
-    index: i32,
-    state: ChunkState,
-    sid: Option<String>,
-    error_code: Option<i32>,
-    meter_proactive: bool,
-    #[serde(rename = "proactive")]
-    has_footer: bool,
-}
-
-impl From<ChunkSummary> for ChunkReport {
-    fn from(chunk: ChunkSummary) -> Self {
-        let ChunkSummary { index, state, sid, error_code, meter_proactive, has_footer, .. } = chunk;
-        Self { index, state, sid, error_code, meter_proactive, has_footer }
-    }
+    #[serde(flatten)]
+    delivery: DeliveryView,
 }
 
 /// What a user agreed to or took back, and what holds now.
@@ -128,12 +112,8 @@ pub async fn post(
 ) -> sqlx::Result<Option<CallbackPost>> {
     let event = match job {
         PostCallback::Delivery { delivery, state } => {
-            let state = match state.parse() {
-                Ok(state) => DeliveryNews::State(state),
-                Err(_) => DeliveryNews::Read,
-            };
             let report = delivery_report(conn, *delivery).await?;
-            report.map(|delivery| Event::Delivery { state, delivery })
+            report.map(|delivery| Event::Delivery { state: *state, delivery })
         }
         PostCallback::Consent { consent } => {
             consent_report(conn, settings, *consent).await?.map(|consent| Event::Consent { consent })
@@ -145,19 +125,7 @@ pub async fn post(
 async fn delivery_report(conn: &mut PgConnection, id: DeliveryId) -> sqlx::Result<Option<DeliveryReport>> {
     let Some(delivery) = store::deliveries::get(conn, id).await? else { return Ok(None) };
     let Some(user) = store::deliveries::user_of(conn, id).await? else { return Ok(None) };
-    let chunks = store::deliveries::chunks(conn, id).await?;
-    Ok(Some(DeliveryReport {
-        id,
-        user,
-        purpose: delivery.purpose,
-        state: delivery.state,
-        reason: delivery.reason,
-        expires_at: delivery.expires_at,
-        waits_until: delivery.waits_until,
-        created_at: delivery.created_at,
-        resent_from: delivery.resent_from,
-        chunks: chunks.into_iter().map(ChunkReport::from).collect(),
-    }))
+    Ok(Some(DeliveryReport { user, delivery: delivery_view::view(conn, delivery).await? }))
 }
 
 async fn consent_report(
@@ -176,4 +144,18 @@ async fn consent_report(
         }
     };
     Ok(Some(ConsentReport { user, action, method, at, opted_out, linked: link.is_some() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_trigger_writes_is_a_state_or_that_it_was_read() {
+        let news = |text: &str| serde_json::from_value::<DeliveryNews>(text.into()).ok();
+
+        assert_eq!(news("read"), Some(DeliveryNews::Read));
+        assert_eq!(news("blocked"), Some(DeliveryNews::State(DeliveryState::Blocked)));
+        assert_eq!(news("lost"), None, "a job with a state that nobody knows gives up by name");
+    }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use store::ids::{ChunkId, ConversationId, DeliveryId, MessageId, SlotId, TurnId, UserId};
 
 use crate::alerts::post::Telling;
+use crate::callbacks::DeliveryNews;
 use crate::pools;
 
 /// What follows a job that gave up closes what somebody waits for, and nothing follows it in turn. So it is tried for hours.
@@ -298,7 +299,7 @@ pub enum PostCallback {
         /// `channel_deliveries.id`.
         delivery: DeliveryId,
         /// The state that it came to, or `read`.
-        state: String,
+        state: DeliveryNews,
     },
     /// With a user's consent.
     Consent {

@@ -1,4 +1,4 @@
-//! What an operator is told first: how much is in doubt, undelivered, late or waiting. Each number is counted up to a limit, so that an answer takes as
+//! What an operator is told first: how much is in doubt, undelivered or waiting. Each number is counted up to a limit, so that an answer takes as
 //! long with a million rows as with none.
 
 use chrono::{DateTime, Utc};
@@ -81,24 +81,6 @@ pub async fn asked_again(conn: &mut PgConnection) -> sqlx::Result<Waiting> {
          FROM (SELECT started_at AS since FROM channel_turns WHERE state = 'running' AND ask_again_at IS NOT NULL LIMIT 10001) AS found",
     )
     .fetch_one(conn)
-    .await
-}
-
-/// A slot that has been at work for long.
-#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
-pub struct LateSlot {
-    /// Of which schedule.
-    pub schedule: String,
-    /// When it was fired.
-    pub fired_at: DateTime<Utc>,
-}
-
-/// Slots that have been at work for more than an hour, the oldest first, 20 at most.
-pub async fn late_slots(conn: &mut PgConnection) -> sqlx::Result<Vec<LateSlot>> {
-    sqlx::query_as(
-        "SELECT schedule, fired_at FROM channel_slots WHERE state = 'open' AND fired_at < now() - interval '1 hour' ORDER BY fired_at LIMIT 20",
-    )
-    .fetch_all(conn)
     .await
 }
 

@@ -66,16 +66,16 @@ pub struct CallRecord {
     pub error: Option<String>,
 }
 
-/// Which of them; what is `None` does not narrow.
+/// Which turns; what is `None` does not narrow.
 #[derive(Clone, Debug)]
-pub struct RecordFilter<S> {
+pub struct TurnSearch {
     /// In this thread.
     pub conversation: Option<ConversationId>,
     /// In this state.
-    pub state: Option<S>,
-    /// Begun or received at this moment or later.
+    pub state: Option<TurnState>,
+    /// Begun at this moment or later.
     pub since: Option<DateTime<Utc>>,
-    /// Begun or received before this moment.
+    /// Begun before this moment.
     pub until: Option<DateTime<Utc>>,
     /// Of a lower number.
     pub before: Option<i64>,
@@ -84,10 +84,7 @@ pub struct RecordFilter<S> {
 }
 
 /// Turns, the newest first.
-pub async fn turns(
-    conn: &mut PgConnection,
-    filter: &RecordFilter<TurnState>,
-) -> sqlx::Result<Vec<TurnRecord>> {
+pub async fn turns(conn: &mut PgConnection, filter: &TurnSearch) -> sqlx::Result<Vec<TurnRecord>> {
     let range = NumberRange {
         low: match filter.since {
             Some(since) => first_turn_at(conn, since - AMISS).await?,
@@ -149,7 +146,7 @@ async fn first_turn_at(conn: &mut PgConnection, moment: DateTime<Utc>) -> sqlx::
 /// Postgres reads the whole table for some filters.
 async fn turn_ids(
     conn: &mut PgConnection,
-    filter: &RecordFilter<TurnState>,
+    filter: &TurnSearch,
     range: NumberRange,
 ) -> sqlx::Result<Vec<TurnId>> {
     let question = match (filter.conversation, filter.state) {
@@ -190,16 +187,13 @@ async fn turn_ids(
 }
 
 /// Asks for ids; `$1` to `$5` are the page and the times, then comes the thread, then the state, as far as the question does not name them itself.
-async fn ids<S, I>(
+async fn ids(
     conn: &mut PgConnection,
     question: &'static str,
-    filter: &RecordFilter<S>,
+    filter: &TurnSearch,
     range: NumberRange,
     state: Option<&str>,
-) -> sqlx::Result<Vec<I>>
-where
-    I: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
-{
+) -> sqlx::Result<Vec<TurnId>> {
     let mut ids = sqlx::query_scalar(question)
         .bind(filter.before.unwrap_or(i64::MAX).min(range.high))
         .bind(filter.limit)

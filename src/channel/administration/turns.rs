@@ -7,7 +7,7 @@ use store::apologies::NoApology;
 use store::delivery_records;
 use store::ids::{DeliveryId, MessageId, TurnId, UserId};
 use store::messages::ChannelName;
-use store::turn_records::{self, CallRecord, RecordFilter, TurnRecord};
+use store::turn_records::{self, CallRecord, TurnRecord, TurnSearch};
 use store::turns::TurnState;
 use store::withheld::WithheldKind;
 use utoipa::ToSchema;
@@ -129,7 +129,7 @@ pub async fn list(conn: &mut PgConnection, filter: &TurnFilter, limit: i64) -> R
         Writers::People(_) | Writers::Nobody => return Ok(TurnList { turns: Vec::new(), next: None }),
     };
     let TurnFilter { state, since, until, before, .. } = *filter;
-    let filter = RecordFilter { conversation, state, since, until, before, limit: limit + 1 };
+    let filter = TurnSearch { conversation, state, since, until, before, limit: limit + 1 };
     let mut records = turn_records::turns(conn, &filter).await?;
     let limit = usize::try_from(limit).unwrap_or(0);
     let is_cut = records.len() > limit;

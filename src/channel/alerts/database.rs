@@ -39,6 +39,8 @@ struct Outage {
     /// By this machine's clock, for people.
     since: DateTime<Utc>,
     told: Option<Told>,
+    /// The telling that the log has.
+    logged: i32,
 }
 
 /// What was told of it last.
@@ -92,6 +94,7 @@ impl DatabaseWatch {
             begun: Instant::now(),
             since: machine_time(),
             told: None,
+            logged: 0,
         });
         (outage.cause, outage.detail) = (cause, detail);
         let is_due = match &outage.told {
@@ -106,10 +109,14 @@ impl DatabaseWatch {
     /// Tells the log once and the service until it has taken it.
     async fn tell(&mut self) -> Result<(), WebhookError> {
         let Some(outage) = &mut self.outage else { return Ok(()) };
-        let Outage { cause, detail, since, .. } = &*outage;
         let times = outage.told.as_ref().map_or(1, |told| told.times + 1);
         let telling = if times == 1 { Telling::Raised } else { Telling::Repeated };
-        tracing::error!(cause = cause.as_str(), "Alert, {cause}, since {since:?}: {detail}");
+        let is_logged = outage.logged >= times;
+        outage.logged = times;
+        let Outage { cause, detail, since, .. } = &*outage;
+        if !is_logged {
+            tracing::error!(cause = cause.as_str(), "Alert, {cause}, since {since:?}: {detail}");
+        }
         if let Some(webhook) = &self.settings.alert_webhook {
             let post = AlertPost::new(None, *cause, telling, detail, *since, times);
             let id = format!("database-{}-{}-{times}", self.process, since.timestamp_micros());

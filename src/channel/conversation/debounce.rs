@@ -26,8 +26,8 @@ const DECISION: Duration = Duration::from_secs(1);
 /// After the debounce nobody waits longer for decisions, however many messages wait for theirs.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// Enqueues the `answer` of a message that was just accepted. It is due when the debounce ends, and so is then the one that waits already. Every message has its own: one that commits while the agent is being asked would be lost with a shared one. The caller holds the
-/// conversation's lock.
+/// Enqueues the `answer` of a message that was just accepted. It is due when the debounce ends, and so is then the one that waits already. Every message
+/// has its own: one that commits while the agent is being asked would be lost with a shared one. The caller holds the conversation's lock.
 pub async fn enqueue_answer(
     tx: &mut Transaction,
     runs: &AgentRuns,

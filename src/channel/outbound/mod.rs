@@ -2,6 +2,8 @@
 
 /// A SID for a chunk.
 mod acceptance;
+/// A delivery as the product sees it.
+pub mod delivery_view;
 /// Sends whose outcome nobody knows.
 pub mod in_doubt;
 /// The channel's own word to a person.

@@ -4,6 +4,7 @@ use queue::bounded_count::BoundedCount;
 use sqlx::PgConnection;
 use store::chunks::ChunkState;
 use store::overview::{self, SentLately, Waiting};
+use twilio::explanations::explain;
 
 use super::{Finding, Subject, Urgency};
 
@@ -35,7 +36,9 @@ fn undelivered(sent: &[SentLately]) -> Finding {
     let causes: Vec<String> = sent
         .iter()
         .filter_map(|one| match (one.state, one.error_code) {
-            (ChunkState::Failed, Some(code)) => Some(format!("{} by Twilio's error {code}", one.number)),
+            (ChunkState::Failed, Some(code)) => {
+                Some(format!("{} by {code}: {}", one.number, explain(code).cause))
+            }
             (ChunkState::Failed, None) => Some(format!("{} without a code of Twilio's", one.number)),
             (ChunkState::Expired, _) => Some(format!("{} not sent in time", one.number)),
             _ => None,
@@ -49,7 +52,7 @@ fn undelivered(sent: &[SentLately]) -> Finding {
         urgency,
         Subject::Undelivered,
         text,
-        "cloudybot jobs list --kind send_chunk; https://www.twilio.com/docs/api/errors names the codes",
+        "`cloudybot deliveries list --state undelivered` lists them, `cloudybot deliveries show ID` says what helps",
     )
 }
 
@@ -70,6 +73,10 @@ mod tests {
         );
 
         assert_eq!((none.urgency, few.urgency, many.urgency), (Urgency::Fine, Urgency::Note, Urgency::Soon));
-        assert_eq!(many.text, "10 of 100 messages of the last hour (10 %): 10 by Twilio's error 63024");
+        assert!(
+            many.text.starts_with("10 of 100 messages of the last hour (10 %): 10 by 63024: "),
+            "{}",
+            many.text
+        );
     }
 }

@@ -1,7 +1,5 @@
 //! What people notice or would: an agent that does not answer, alerts, messages that were not fetched, erasures, ids.
 
-use std::collections::BTreeMap;
-
 use chrono::TimeDelta;
 use queue::bounded_count::BoundedCount;
 use sqlx::PgConnection;
@@ -9,6 +7,7 @@ use store::alerts::{Alert, AlertCause};
 use store::overview;
 
 use super::{Finding, Subject, Urgency};
+use crate::alerts::causes;
 use crate::inbound::{backfill, changed_ids};
 
 /// A gateway that restarts is no news before this.
@@ -19,7 +18,6 @@ pub(super) async fn look(conn: &mut PgConnection) -> sqlx::Result<Vec<Finding>> 
     let open = store::alerts::open(conn).await?;
     let unseen: Vec<Alert> = open.into_iter().filter(|alert| alert.acknowledged_at.is_none()).collect();
     findings.extend(alerts(&unseen));
-    findings.extend(slots(conn).await?);
     findings.push(fetched(conn).await?);
     findings.extend(erasures(conn).await?);
     findings.push(moved_sender(conn).await?);
@@ -53,36 +51,18 @@ async fn agent(conn: &mut PgConnection) -> sqlx::Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// Alerts by cause.
+/// Open alerts, one for each cause at most.
 fn alerts(open: &[Alert]) -> Vec<Finding> {
-    let mut by_cause: BTreeMap<&str, Vec<&Alert>> = BTreeMap::new();
-    for alert in open {
-        by_cause.entry(alert.cause.as_str()).or_default().push(alert);
-    }
-    if by_cause.is_empty() {
+    if open.is_empty() {
         return vec![Finding::fine(Subject::Alerts, "none is open")];
     }
-    by_cause
-        .into_iter()
-        .map(|(cause, alerts)| {
-            let (newest, number) = (alerts[0], alerts.len());
-            let urgency = if newest.cause == AlertCause::DoubleSend { Urgency::Now } else { Urgency::Soon };
-            let text = format!("{cause}, {number} open; {}: {}", newest.id, newest.detail);
-            let remedy = format!("mend it, then acknowledge alert {}", newest.id);
-            let since = alerts.iter().map(|alert| alert.opened_at).min();
-            Finding::of(urgency, Subject::Alerts, text, remedy).since(since)
-        })
-        .collect()
-}
-
-async fn slots(conn: &mut PgConnection) -> sqlx::Result<Vec<Finding>> {
-    let late = overview::late_slots(conn).await?;
-    let finding = |slot: overview::LateSlot| {
-        let text = format!("a slot of {} is still at work", slot.schedule);
-        let remedy = "`cloudybot schedules list` and `cloudybot status` tell what it waits for";
-        Finding::of(Urgency::Soon, Subject::Schedules, text, remedy).since(slot.fired_at)
+    let finding = |alert: &Alert| {
+        let Alert { id, cause, detail, opened_at, .. } = alert;
+        let urgency = if *cause == AlertCause::DoubleSend { Urgency::Now } else { Urgency::Soon };
+        let remedy = format!("{}; `cloudybot alerts show {id}`", causes::meaning(*cause).remedy);
+        Finding::of(urgency, Subject::Alerts, format!("{cause}: {detail}"), remedy).since(*opened_at)
     };
-    Ok(late.into_iter().map(finding).collect())
+    open.iter().map(finding).collect()
 }
 
 async fn fetched(conn: &mut PgConnection) -> sqlx::Result<Finding> {

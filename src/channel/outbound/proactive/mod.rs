@@ -165,8 +165,8 @@ pub async fn plan_all(
         .collect())
 }
 
-/// Plans a delivery that has waited for the person's message, which has come, for quiet hours, which have ended, or for a place. The caller holds the locks of address
-/// and delivery.
+/// Plans a delivery that has waited for the person's message, which has come, for quiet hours, which have ended, or for a place. The caller holds the locks
+/// of address and delivery.
 pub async fn plan_after_wait(
     tx: &mut Transaction,
     settings: &Settings,

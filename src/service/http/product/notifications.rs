@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use channel::outbound::delivery_view::reason_schema;
 use channel::outbound::planning;
 use channel::outbound::proactive::{self, Request};
 use channel::outbound::quiet_rule::{QuietRule, WhenQuiet};
@@ -17,7 +18,6 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use whatsapp_text::text::{Format, WhatsappText};
 
-use super::deliveries::reason_schema;
 use super::{Product, UserPath, known_user};
 use crate::http::input::{self, NO_NUL};
 use crate::http::problem::Problem;

@@ -1,6 +1,9 @@
 //! An operator's calendar: the all-day events of an iCalendar file (RFC 5545).
 //!
 //! What bears on the days and is not understood is an error with its line, never a day that is missed. Whatever else calendars hold is passed over.
+//!
+//! No crate does that: `ical` ends without an error at a fold that splits a character, `icalendar` counts the lines of the unfolded text and `calcard`
+//! none, and `rrule` brings chrono-tz along and takes days for moments of a zone.
 
 use super::day_rule::DayRule;
 use content_lines::Property;
