@@ -74,6 +74,35 @@ async fn a_person_reads_one_apology_in_an_outage_and_another_in_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_has_read_an_apology_is_not_told_in_the_same_outage_that_it_takes_longer() {
+    let gateway = Gateway::chatting(|_, before| match before {
+        1 => Run::Busy(3),
+        3 => Run::Say("Well.", Duration::ZERO),
+        _ => Run::Refuse(500),
+    })
+    .await;
+    let env = [
+        ("OPENCLAW_BASE_URL", gateway.url.as_str()),
+        ("CLOUDYBOT__AGENT__ATTEMPTS", "1"),
+        ("CLOUDYBOT__AGENT__TELL_AFTER", "1s"),
+    ];
+    let app = TestApp::start_with(&env).await;
+
+    write(&app, PERSON, "one").await;
+    app.write(PERSON, "two").await;
+    app.until("both have failed", async || {
+        app.count("SELECT count(*) FROM channel_turns WHERE state = 'failed'").await == Some(2)
+    })
+    .await;
+    app.drained().await;
+    let (_, story) = app.command(&["story", "2"]).await;
+    write(&app, PERSON, "three").await;
+
+    assert_eq!(app.said_to(PERSON), [APOLOGY, "Well."]);
+    assert!(story.contains("it takes longer; the person has read an apology and is not told"), "{story}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_token_is_one_alert_with_its_remedy_until_it_is_right() {
     let (gateway, down) = gateway_with(Run::Refuse(401)).await;
     let app = TestApp::start_with(&[("OPENCLAW_BASE_URL", &gateway.url)]).await;

@@ -4,6 +4,7 @@ use sqlx::PgConnection;
 
 use crate::ids::{ConversationId, OutageId, TurnId};
 use crate::text_enum::text_enum;
+use crate::turns::Turn;
 
 text_enum! {
     /// Why nobody apologised for a turn that failed.
@@ -46,4 +47,18 @@ pub async fn was_apologised_for(
     .bind(outage_id)
     .fetch_one(conn)
     .await
+}
+
+/// Whether the turn before this one failed in an outage that lasts.
+pub async fn is_in_outage(conn: &mut PgConnection, turn: &Turn) -> sqlx::Result<bool> {
+    let lasts: Option<bool> = sqlx::query_scalar(
+        "SELECT o.closed_at IS NULL
+         FROM (SELECT outage_id FROM channel_turns WHERE conversation_id = $1 AND id < $2 ORDER BY id DESC LIMIT 1) AS before
+         JOIN channel_agent_outages o ON o.id = before.outage_id",
+    )
+    .bind(turn.conversation_id)
+    .bind(turn.id)
+    .fetch_optional(conn)
+    .await?;
+    Ok(lasts.unwrap_or(false))
 }

@@ -205,7 +205,7 @@ pub async fn post(
     Ok(())
 }
 
-/// Notes that the person is told that a running turn takes longer. False: the person was, or the turn has ended.
+/// Notes that the person is told that a running turn takes longer, or need not be. False: that was noted, or the turn has ended.
 pub async fn note_told(conn: &mut PgConnection, id: TurnId) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "UPDATE channel_turns SET told_at = clock_timestamp() WHERE id = $1 AND state = 'running' AND told_at IS NULL",

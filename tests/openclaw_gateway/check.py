@@ -1,6 +1,8 @@
 """What people get from a real gateway, and what administrators are told; see `run`. Usage: check.py FOLDER PROGRAM"""
 
+import contextlib
 import pathlib
+import random
 import socket
 import sys
 import threading
@@ -124,13 +126,16 @@ class Lane(threading.Thread):
 
 
 def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for taken in sockets:
-        taken.bind(("127.0.0.1", 0))
-    ports = [taken.getsockname()[1] for taken in sockets]
-    for taken in sockets:
-        taken.close()
-    return ports
+    """Below those that the system gives to clients, which could take one before its server starts."""
+    free = []
+    while len(free) < count:
+        port = random.randrange(20000, 32000)
+        with socket.socket() as taken:
+            with contextlib.suppress(OSError):
+                taken.bind(("127.0.0.1", port))
+                if port not in free:
+                    free.append(port)
+    return free
 
 
 if __name__ == "__main__":

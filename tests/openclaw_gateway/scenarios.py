@@ -137,7 +137,7 @@ def out_of_order(table, people, stub, case, done, tag, trouble, calls_at_most, l
     told, errors = people.alerts()[told_before:], person.errors()
     person.write("And now? #say")
     after = person.wait_for(2 + len(got), 200)[1 + len(got):]
-    until(30, "the alert is closed", lambda: not people.open_alerts(), fail=False)
+    until(30, "the alert is closed", lambda: not people.agent_alerts(), fail=False)
     table.row(case, done, read, [*told, *errors], [
         (apologies(got) == 1, "one apology"),
         (longer in (sum(LONGER in text for text in read), None), "the person is told once that it takes longer"),
@@ -149,8 +149,8 @@ def out_of_order(table, people, stub, case, done, tag, trouble, calls_at_most, l
 
 
 def well_again(table, people, case, done, after):
-    still_open = [f"{alert['cause']} is open" for alert in people.open_alerts()]
-    table.row(case, done, after, still_open or ["no open alert"], [
+    still_open = [f"{alert['cause']} is open" for alert in people.agent_alerts()]
+    table.row(case, done, after, still_open or ["no open alert about the agent"], [
         (after == ["Fine."], "the next message is answered"),
         (not still_open, "the alert is closed"),
     ])
@@ -247,7 +247,7 @@ def set_up_wrong(table, people, case, done, words, break_it, mend_it):
     mend_it()
     person.write("And now? #say")
     after = person.wait_for(len(got) + 1, 200)[len(got):]
-    until(30, "the alert is closed", lambda: not people.open_alerts(), fail=False)
+    until(30, "the alert is closed", lambda: not people.agent_alerts(), fail=False)
     table.row(case, done, got, [*told, f"check: {checked}", *errors], [
         (apologies(got) == 1, "one apology"),
         (any(words in alert for alert in told), f"an alert says {words!r}"),

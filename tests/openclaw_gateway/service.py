@@ -133,8 +133,9 @@ class Service:
             raise RuntimeError(f"{method} {path} was answered {status}: {answer}")
         return answer
 
-    def open_alerts(self):
-        return self.admin("/alerts")["alerts"]
+    def agent_alerts(self):
+        """Those that tell of the agent. Jobs that gave up meanwhile have an alert of their own, which waits for a person."""
+        return [alert for alert in self.admin("/alerts")["alerts"] if alert["cause"].startswith("agent_")]
 
     def alerts(self):
         """What was posted to the operators, as `cause: detail`."""
@@ -143,8 +144,8 @@ class Service:
     def check(self):
         """What `cloudybot check` says of the agent."""
         run = subprocess.run([self.program, "check", "--sandbox"], env=self.env, cwd=self.folder, capture_output=True, text=True, timeout=120)
-        found = re.search(r"(?m)^.*\bagent\b.*$", run.stdout)
-        return found.group().strip() if found else run.stdout + run.stderr
+        found = re.findall(r"(?m)^.*\bagent\b.*$(?:\n +.*$)*", run.stdout)
+        return " · ".join(" ".join(finding.split()) for finding in found) or run.stdout + run.stderr
 
     def person(self, agent_id=None):
         return Person(self, agent_id)

@@ -41,6 +41,42 @@ async fn a_metered_message_that_fails_after_all_is_given_back_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_failed_after_twilio_took_it_is_sent_anew_by_hand_and_counted_again() {
+    let app = TestApp::start().await;
+    alice(&app, "pro").await;
+    app.sandbox.set_faults(Faults { fail_later: 1.0, fail_later_code: 63009, ..Faults::default() });
+    let planned = notify(&app, json!({ "text": "Hello" })).await;
+    app.until("it is known to have failed", async || {
+        app.count("SELECT count(*) FROM channel_chunks WHERE state = 'failed'").await == Some(1)
+    })
+    .await;
+    app.sandbox.set_faults(Faults::default());
+    let id = planned["id"].as_str().unwrap();
+    let (_, story) = app.command(&["story", id]).await;
+    assert!(story.contains(&format!("`cloudybot deliveries resend {id}`")), "{story}");
+
+    let (resent, told) = app.command(&["deliveries", "resend", id]).await;
+    app.until("it has arrived", async || {
+        app.count(
+            "SELECT count(*) FROM channel_deliveries WHERE state = 'delivered' AND purpose = 'notification'",
+        )
+        .await
+            == Some(1)
+    })
+    .await;
+    let (again, refused) = app.command(&["deliveries", "resend", id]).await;
+
+    assert!(resent && told.contains("in 1 chunks"), "{told}");
+    assert!(!again && refused.contains("resent already"), "{refused}");
+    let usage = sends(&app).await;
+    assert_eq!(
+        (&usage["used"], &usage["credited"], &usage["remaining"]),
+        (&json!(2), &json!(1), &json!(199))
+    );
+    ledger_is_right(&app).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_credit_is_taken_back_when_the_message_was_delivered_after_all() {
     let app = TestApp::start().await;
     alice(&app, "pro").await;

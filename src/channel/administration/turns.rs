@@ -73,7 +73,7 @@ pub struct TurnView {
     pub no_apology: Option<NoApology>,
     /// Its calls of the agent that count. One that began no run, because the gateway was away or wanted to be left alone, does not.
     pub runs: i32,
-    /// When the person was told that it takes longer; null: not at all.
+    /// When the person was told that it takes longer, or was not since they had read an apology in the same outage of the agent; null: not at all.
     pub told_at: Option<DateTime<Utc>>,
     /// The agent is left alone until then; null: it is at work, or the turn has ended.
     pub ask_again_at: Option<DateTime<Utc>>,

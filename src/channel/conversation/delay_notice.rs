@@ -2,7 +2,7 @@
 //!
 //! It is said beside a call of the agent and between two of them. The turn's row says whether it was: it is written with the notice's delivery, so
 //! neither a crash nor two processes at a turn say it twice. Nobody is told about a prompt, a question from the dashboard alone, or a turn that an
-//! administrator tries again, for which nobody waits any more.
+//! administrator tries again, for which nobody waits any more; nor a person who has read an apology in an outage of the agent that still lasts.
 
 use std::time::Duration;
 
@@ -57,6 +57,10 @@ async fn tell_in_a_transaction(app: &App, turn: &Turn) -> Result<(), WriteError>
 /// told of, is left alone.
 pub async fn tell(app: &App, tx: &mut Transaction, turn: &Turn) -> Result<(), WriteError> {
     if !store::turns::note_told(tx, turn.id).await? {
+        return Ok(());
+    }
+    // It would be a promise after an apology, and if the turn fails too, nobody says so.
+    if store::apologies::is_in_outage(tx, turn).await? {
         return Ok(());
     }
     let messages = store::messages::of_turn(tx, turn.id).await?;

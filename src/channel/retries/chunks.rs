@@ -1,4 +1,4 @@
-//! A chunk that was not sent: a delivery of its own says it and what was to follow.
+//! A chunk that was not sent or did not arrive: a delivery of its own says it and what was to follow.
 
 use queue::transaction::Transaction;
 use store::chunks::{Chunk, ChunkState};
@@ -79,11 +79,12 @@ async fn enqueue(
     Ok(())
 }
 
-/// Why a part is not sent again: what Twilio has, or may have, is not, nor what somebody has cancelled.
+/// Why a part is not sent again: what Twilio has or may have, unless it said that it did not arrive, is not, nor what somebody has cancelled.
 fn in_the_way(part: &UnsentChunk, is_first: bool) -> Option<String> {
     let reason = part.error_message.as_deref().unwrap_or_default();
     match (part.state, is_first) {
-        (ChunkState::Failed | ChunkState::Blocked | ChunkState::Expired, _) if part.sid.is_none() => None,
+        // Of what failed, Twilio has said that it did not arrive, whether it took it in before or not.
+        (ChunkState::Failed | ChunkState::Blocked | ChunkState::Expired, _) => None,
         (ChunkState::Cancelled, false) if reason == EARLIER_PART_NOT_SENT => None,
         (ChunkState::Cancelled, _) => Some(format!("it was cancelled: {reason}")),
         (ChunkState::Sending | ChunkState::Unknown, _) => Some(format!(
@@ -92,6 +93,6 @@ fn in_the_way(part: &UnsentChunk, is_first: bool) -> Option<String> {
         )),
         (ChunkState::Planned, _) => Some(NOT_CLOSED.to_owned()),
         (_, true) => Some("Twilio has taken it".to_owned()),
-        (_, false) => Some("a later part was sent already".to_owned()),
+        (_, false) => Some("a later part was sent already: the person would get it twice".to_owned()),
     }
 }

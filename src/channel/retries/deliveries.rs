@@ -1,4 +1,4 @@
-//! A delivery that was not sent as a whole, by its own id: what was left of it is sent by another one.
+//! A delivery that did not leave or arrive as a whole, by its own id: what was left of it is sent by another one.
 
 use queue::connections::Connections;
 use queue::job::Job as _;
@@ -11,7 +11,7 @@ use crate::app::Settings;
 use crate::kinds::SendChunk;
 use crate::lanes;
 
-/// Sends anew what a delivery did not: its first part that Twilio does not have, and those behind it. `None`: there is no such delivery.
+/// Sends anew what a delivery did not bring: its first part that Twilio does not have or that failed there, and those behind it. `None`: there is no such delivery.
 pub async fn resend(
     queue: &Queue,
     pg: &Connections,

@@ -250,6 +250,12 @@ pub async fn fire_now(tx: &mut Transaction, row: &ScheduleRow) -> Result<Option<
     open(tx, &by_hand(row, &row.definition, SlotOrigin::Manual)).await
 }
 
+/// About how many users a schedule's audience has.
+pub async fn audience_size(conn: &mut PgConnection, row: &ScheduleRow) -> Result<i64, FireError> {
+    let definition: Definition = serde_json::from_value(row.definition.clone())?;
+    Ok(audiences::estimate(conn, &definition.audience.as_stored()).await?)
+}
+
 /// Tries a schedule with one user, now, whoever its audience is. Returns the slot.
 pub async fn fire_test(
     tx: &mut Transaction,

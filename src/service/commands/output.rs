@@ -40,6 +40,18 @@ pub(crate) fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     anyhow::ensure!(std::io::stdin().is_terminal(), "{question} Nothing was done: say --yes if it is meant");
+    ask(question)
+}
+
+/// Asks a person at the terminal before much is done. A program has said what it means.
+pub(crate) fn confirm_at_terminal(question: &str, yes: bool) -> anyhow::Result<()> {
+    if yes || !std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    ask(question)
+}
+
+fn ask(question: &str) -> anyhow::Result<()> {
     write!(std::io::stderr(), "{question} [y/N] ")?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;

@@ -11,7 +11,7 @@ use store::ids::UserId;
 use super::files::Files;
 use super::{findings, listing, preview, switching};
 use crate::app;
-use crate::commands::output::{UNANSWERED, actor, print, print_lines};
+use crate::commands::output::{UNANSWERED, actor, confirm_at_terminal, print, print_lines};
 use crate::config::Config;
 use crate::database::Database;
 use crate::zone_rules::ZoneReport;
@@ -37,10 +37,13 @@ pub(crate) enum SchedulesCommand {
         #[arg(long, default_value_t = preview::USUAL_USERS, value_parser = clap::value_parser!(i64).range(1..))]
         users: i64,
     },
-    /// Fire a schedule now, recorded as manual
+    /// Fire a schedule now, recorded as manual; asks at a terminal before it writes to many
     Fire {
         /// The file's stem
         name: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
     /// Try a schedule with one user, now and whoever its audience is; recorded as a test, metered as any message
     Test {
@@ -85,8 +88,12 @@ pub(crate) async fn run(config: &Config, command: SchedulesCommand, as_json: boo
             let text = seen.shown()?;
             print(as_json, &seen, || text)?;
         }
-        SchedulesCommand::Fire { name } => {
+        SchedulesCommand::Fire { name, yes } => {
             let queue = Queue::open(pg.clone(), config.keys.queue.clone());
+            let users = switching::audience(&pg, &name).await?;
+            if users > 1 {
+                confirm_at_terminal(&format!("{name} writes to about {users} users now."), yes)?;
+            }
             let fired = switching::fire(&queue, &pg, &name).await?;
             queue.flush_notifications().await;
             print_lines(as_json, &fired)?;

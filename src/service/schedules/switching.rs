@@ -65,6 +65,13 @@ pub(crate) struct Switched {
     disabled_why: Option<String>,
 }
 
+/// About how many users a schedule writes to.
+pub(crate) async fn audience(pg: &Connections, name: &str) -> Result<i64, SwitchError> {
+    let mut tx = pg.begin().await?;
+    let row = lock(&mut tx, name).await?;
+    Ok(firing::audience_size(&mut tx, &row).await?)
+}
+
 /// Fires a schedule now, by hand.
 pub(crate) async fn fire(queue: &Queue, pg: &Connections, name: &str) -> Result<Fired, SwitchError> {
     let mut tx = queue.begin(pg).await?;

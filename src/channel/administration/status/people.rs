@@ -32,8 +32,9 @@ async fn agent(conn: &mut PgConnection) -> sqlx::Result<Vec<Finding>> {
         .map(|outage| {
             let urgency =
                 if outage.agent.contains(" of conversation ") { Urgency::Note } else { Urgency::Now };
-            let text = format!("the agent {} answers nobody ({})", outage.agent, outage.trouble);
-            let remedy = "`cloudybot check` asks it now; when it works again, `cloudybot turns retry --since TIME` answers what was not answered";
+            let trouble = causes::meaning(outage.trouble.alert());
+            let text = format!("the agent {} answers nobody: {}", outage.agent, trouble.means);
+            let remedy = format!("`cloudybot check` asks it now; {}", trouble.remedy);
             Finding::of(urgency, Subject::Agent, text, remedy).since(outage.opened_at)
         })
         .collect();

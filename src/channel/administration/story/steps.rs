@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use queue::attempt_end::AttemptEnd;
 use queue::job_state::JobState;
 use queue::job_stories::JobStory;
+use store::apologies::NoApology;
 use store::delivery_records::SendAttemptRecord;
 use store::ids::ChunkId;
 use store::message_records::MessageRecord;
@@ -169,7 +170,12 @@ fn of_turn(turn: &TurnView) -> Vec<StoryStep> {
         steps.push(step(part, turn.id, call.started_at, call.ended_at, what));
     }
     if let Some(at) = turn.told_at {
-        steps.push(step(part, turn.id, at, None, "the person was told that it takes longer"));
+        let what = if turn.no_apology == Some(NoApology::SameOutage) {
+            "it takes longer; the person has read an apology and is not told"
+        } else {
+            "the person was told that it takes longer"
+        };
+        steps.push(step(part, turn.id, at, None, what));
     }
     if let Some(at) = turn.finished_at {
         let error = turn.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();

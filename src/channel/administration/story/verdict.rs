@@ -182,7 +182,7 @@ impl Facts {
             DeliveryState::Failed => of_refused(delivery, what, reason),
             DeliveryState::Expired => (
                 format!("The person got nothing: {what} was not sent in time: {reason}.", what = lower(what)),
-                resend(delivery),
+                Some(resend(delivery)),
             ),
             DeliveryState::Blocked => {
                 (format!("The person got nothing: {what} was blocked: {reason}.", what = lower(what)), None)
@@ -235,26 +235,26 @@ fn of_refused(delivery: &OutboundView, what: &str, reason: &str) -> Told {
         0 => "The person got nothing".to_owned(),
         had => format!("The person got {had} of {}", parts(delivery.chunks.len())),
     };
-    let Some(chunk) = refused else { return (format!("{got}: {what} failed: {reason}."), resend(delivery)) };
+    let Some(chunk) = refused else {
+        return (format!("{got}: {what} failed: {reason}."), Some(resend(delivery)));
+    };
     let Some(error) = &chunk.error else {
-        return (format!("{got}: Twilio refused {what}: {reason}."), resend(delivery));
+        return (format!("{got}: Twilio refused {what}: {reason}."), Some(resend(delivery)));
     };
     let when = if chunk.sid.is_some() { "took it and reported later that it failed" } else { "refused it" };
     let told =
         format!("{got}: {what} failed, since Twilio {when}, with code {}. {}", error.code, error.cause);
-    (told, Some(error.remedy.to_owned()))
+    (told, Some(format!("{} {}", error.remedy, resend(delivery))))
 }
 
 fn verdict_of(chunk: &OutboundChunkView) -> String {
     format!("Ask the person, then `cloudybot chunks verdict {} arrived|send-again`.", chunk.id)
 }
 
-fn resend(delivery: &OutboundView) -> Option<String> {
+fn resend(delivery: &OutboundView) -> String {
     match delivery.resent_as {
-        Some(successor) => Some(format!("Delivery {successor} sends it anew.")),
-        None => {
-            Some(format!("`cloudybot deliveries resend {}` sends it anew, or says why not.", delivery.id))
-        }
+        Some(successor) => format!("Delivery {successor} sends it anew."),
+        None => format!("`cloudybot deliveries resend {}` sends it anew, or says why not.", delivery.id),
     }
 }
 

@@ -1,0 +1,188 @@
+//! How long everything takes that an administrator asks, beside the same of a nearly empty database: each list under `/admin/api`, with each filter and each
+//! pair of filters, as `/openapi.json` describes them; and how fast many jobs are retried and cancelled.
+//!
+//! `cargo bench --bench full_size` fills a durable server of its own with a million people, five million messages, a million live jobs and five million that
+//! have ended, about 20 GB in 15 minutes. `-- --people 20000 --messages 60000 --jobs 20000` takes less. Nothing works meanwhile: every pool is paused.
+
+#[allow(dead_code, reason = "not every benchmark asks everything")]
+mod program;
+mod questions;
+
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use reqwest::Client;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, PgPool};
+
+use crate::program::Program;
+use crate::questions::Question;
+
+/// The token of administrators.
+const TOKEN: &str = "of administrators";
+
+/// Rows as after years; see the file.
+const FILL: &str = include_str!("../../src/store/tests/plans/fill.sql");
+
+/// The pools of the service.
+const POOLS: [&str; 7] =
+    ["inbound", "conversation", "prompts", "replies", "proactive", "callbacks", "upkeep"];
+
+/// How often each question is asked.
+const ROUNDS: usize = 5;
+
+/// What an answer may take.
+const LIMIT: Duration = Duration::from_millis(50);
+
+/// How many of the slowest are shown.
+const SHOWN: usize = 25;
+
+#[derive(Parser, Clone, Copy)]
+struct Arguments {
+    /// How many people there are.
+    #[arg(long, default_value_t = 1_000_000)]
+    people: u32,
+    /// How many messages they have written; every 25th is in one thread.
+    #[arg(long, default_value_t = 5_000_000)]
+    messages: u32,
+    /// How many jobs live.
+    #[arg(long, default_value_t = 1_000_000)]
+    jobs: u32,
+    /// Given by cargo.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[tokio::main]
+#[expect(clippy::print_stdout, reason = "a benchmark's answer")]
+async fn main() -> anyhow::Result<()> {
+    let full = Arguments::parse();
+    let small = Arguments { people: 50, messages: 200, jobs: 100, ..full };
+    let bare = measure(small).await?;
+    println!("{} people, {} messages, {} live jobs", full.people, full.messages, full.jobs);
+    let filled = measure(full).await?;
+    print_questions(&bare.questions, &filled.questions);
+    for ((what, seconds, jobs), (_, bare_seconds, bare_jobs)) in filled.actions.iter().zip(&bare.actions) {
+        println!(
+            "{what:<40} {:>8.0} jobs/s ({jobs} jobs in {seconds:.1} s; beside few: {:.0} jobs/s)",
+            f64::from(*jobs) / seconds,
+            f64::from(*bare_jobs) / bare_seconds
+        );
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "a benchmark's answer")]
+fn print_questions(bare: &[(Question, Duration)], filled: &[(Question, Duration)]) {
+    let mut rows: Vec<_> = filled.iter().collect();
+    rows.sort_by_key(|(_, took)| std::cmp::Reverse(*took));
+    let slow = rows.iter().filter(|(_, took)| *took > LIMIT).count();
+    let median = rows.get(rows.len() / 2).map_or(Duration::ZERO, |(_, took)| *took);
+    println!(
+        "{} questions, each {ROUNDS} times; the median of all {}, above {LIMIT:?}: {slow}",
+        rows.len(),
+        ms(median)
+    );
+    println!("{:>10} {:>10}  the slowest", "full", "few rows");
+    for (question, took) in rows.iter().take(SHOWN.max(slow)) {
+        let beside = bare
+            .iter()
+            .find(|(other, _)| other.template == question.template)
+            .map_or(Duration::ZERO, |(_, took)| *took);
+        println!("{:>10} {:>10}  {}", ms(*took), ms(beside), question.path);
+    }
+}
+
+fn ms(took: Duration) -> String {
+    format!("{:.1} ms", took.as_secs_f64() * 1000.0)
+}
+
+/// What was found at one size.
+struct Measured {
+    questions: Vec<(Question, Duration)>,
+    /// What was done, the seconds that it took, and how many jobs it was.
+    actions: Vec<(&'static str, f64, u32)>,
+}
+
+async fn measure(size: Arguments) -> anyhow::Result<Measured> {
+    let folder = tempfile::tempdir()?;
+    let (postgres, pg) = program::server(folder.path()).await?;
+    fill(&pg, size).await?;
+    let url = postgres.url();
+    let program = Program::start(&url, &[("CLOUDYBOT_ADMIN_TOKEN", TOKEN)]).await?;
+    let client = Client::builder().timeout(Duration::from_secs(300)).build()?;
+
+    let description: Value = client.get(format!("{}/openapi.json", program.url)).send().await?.json().await?;
+    let mut questions = Vec::new();
+    for question in questions::all(&description, &pg).await? {
+        let took = median(&client, &program.url, &question).await?;
+        questions.push((question, took));
+    }
+    let actions = act(&client, &program.url).await?;
+    Ok(Measured { questions, actions })
+}
+
+async fn fill(pg: &PgPool, size: Arguments) -> anyhow::Result<()> {
+    let Arguments { people, messages, jobs, .. } = size;
+    let sizes = format!(
+        "SET size.people = {people}; SET size.messages = {messages}; SET size.share = 25; SET size.jobs = {jobs};"
+    );
+    let mut conn = pg.acquire().await?;
+    sqlx::raw_sql(AssertSqlSafe(sizes + FILL)).execute(&mut *conn).await?;
+    for pool in POOLS {
+        sqlx::query("INSERT INTO queue.pauses (scope, name, paused_by) VALUES ('pool', $1, 'the benchmark') ON CONFLICT DO NOTHING")
+            .bind(pool)
+            .execute(&mut *conn)
+            .await?;
+    }
+    for statement in ["VACUUM ANALYZE", "CHECKPOINT"] {
+        sqlx::raw_sql(statement).execute(&mut *conn).await?;
+    }
+    Ok(())
+}
+
+/// How long an answer takes.
+async fn median(client: &Client, url: &str, question: &Question) -> anyhow::Result<Duration> {
+    let mut took = Vec::new();
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        let answer = client.get(format!("{url}{}", question.path)).bearer_auth(TOKEN).send().await?;
+        let status = answer.status();
+        let body = answer.text().await?;
+        took.push(begun.elapsed());
+        anyhow::ensure!(status.is_success(), "{} answered {status}: {body}", question.path);
+    }
+    took.sort_unstable();
+    Ok(took[ROUNDS / 2])
+}
+
+/// Retries and cancels many jobs, each by a filter.
+async fn act(client: &Client, url: &str) -> anyhow::Result<Vec<(&'static str, f64, u32)>> {
+    let mut done = Vec::new();
+    for (what, path, filter) in [
+        ("retry of dead jobs", "retry", json!({ "state": "dead" })),
+        ("cancel of jobs of a kind", "cancel", json!({ "kind": "answer", "state": "scheduled" })),
+    ] {
+        let begun = Instant::now();
+        let mut jobs = 0;
+        let mut request = filter;
+        loop {
+            let answer = client
+                .post(format!("{url}/admin/api/jobs/{path}"))
+                .bearer_auth(TOKEN)
+                .json(&request)
+                .send()
+                .await?;
+            let status = answer.status();
+            let told: Value = answer.json().await?;
+            anyhow::ensure!(status.is_success(), "{path}: {status}: {told}");
+            jobs += u32::try_from(told["outcomes"].as_array().map_or(0, Vec::len))?;
+            if told["next"].is_null() {
+                break;
+            }
+            request["after"] = told["next"].clone();
+        }
+        done.push((what, begun.elapsed().as_secs_f64(), jobs));
+    }
+    Ok(done)
+}
