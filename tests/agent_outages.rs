@@ -75,9 +75,9 @@ async fn a_person_reads_one_apology_in_an_outage_and_another_in_the_next() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_has_read_an_apology_is_not_told_in_the_same_outage_that_it_takes_longer() {
-    let gateway = Gateway::chatting(|_, before| match before {
-        1 => Run::Busy(3),
-        3 => Run::Say("Well.", Duration::ZERO),
+    let gateway = Gateway::chatting(|chat, before| match (chat.text.as_str(), before) {
+        ("two", 0) => Run::Busy(3),
+        ("three", _) => Run::Say("Well.", Duration::ZERO),
         _ => Run::Refuse(500),
     })
     .await;

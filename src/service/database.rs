@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use channel::administration::status::Refusal;
 use private_postgres::cluster::{ClusterSettings, PrivatePostgres};
 use queue::connections::{self, Connections};
 use queue::pooler::{self, PoolerError, Route};
@@ -31,6 +32,9 @@ pub(crate) enum Away {
     /// It says nothing.
     #[error("the database at {0} does not answer within {1:?}")]
     Mute(String, Duration),
+    /// Its server is there and cannot do it now: a full disk, say.
+    #[error("the database at {0} cannot be asked: {means}: {2}", means = .1.means)]
+    Unwell(String, Refusal, sqlx::Error),
     /// Something else.
     #[error("the database at {0} cannot be asked: {1}")]
     Other(String, sqlx::Error),
@@ -44,6 +48,7 @@ impl Away {
                 "look whether its server runs, and whether DATABASE_URL names its address"
             }
             Self::Refused(..) => "look at the user, the password and the database that DATABASE_URL names",
+            Self::Unwell(_, refusal, _) => refusal.remedy,
             Self::Other(..) => "look at DATABASE_URL, and at the log of its server",
         }
     }
@@ -60,16 +65,20 @@ pub(crate) async fn reach(options: &PgConnectOptions, patience: Duration) -> Res
             Ok(())
         }
         Ok(Err(sqlx::Error::Io(error))) => Err(Away::Unreachable(place, error)),
-        // It starts up, or has no room: that passes.
-        Ok(Err(sqlx::Error::Database(error)))
-            if matches!(error.code().as_deref(), Some("57P03" | "53300")) =>
-        {
-            Err(Away::Other(place, sqlx::Error::Database(error)))
+        Ok(Err(sqlx::Error::Database(error))) if is_about_us(error.code().as_deref()) => {
+            Err(Away::Refused(place, error.message().to_owned()))
         }
-        Ok(Err(sqlx::Error::Database(error))) => Err(Away::Refused(place, error.message().to_owned())),
-        Ok(Err(error)) => Err(Away::Other(place, error)),
+        Ok(Err(error)) => Err(match Refusal::of(&error) {
+            Some(refusal) => Away::Unwell(place, refusal, error),
+            None => Away::Other(place, error),
+        }),
         Err(_) => Err(Away::Mute(place, patience)),
     }
+}
+
+/// Whether a server takes us for nobody, or has no such database, which does not pass by itself.
+fn is_about_us(code: Option<&str>) -> bool {
+    code.is_some_and(|code| code.starts_with("28") || code == "3D000" || code == "42501")
 }
 
 /// Where a database is, without its password.

@@ -50,32 +50,60 @@ pub async fn of_database(pg: &Connections) -> Finding {
 
 /// A database that does not take a write.
 fn refusing(error: &sqlx::Error) -> Finding {
-    let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned();
-    let (text, remedy) = match code.as_str() {
-        "53100" => (
-            "the database's disk is full",
-            "make room on the disk of the database; everything goes on by itself",
-        ),
-        "53200" => ("the database is out of memory", "give its machine more memory, or lower work_mem"),
-        "53300" => (
-            "the database takes no further connection",
-            "raise max_connections, or lower database.*_connections",
-        ),
-        "25006" => (
-            "the database is read-only",
-            "let DATABASE_URL name the primary server, or have it take writes again",
-        ),
-        "42501" => ("our role may not write", "grant it all rights on the schemas public and queue"),
-        "42P01" | "3F000" | "42883" => {
-            ("the tables are missing or of another version", "run `cloudybot migrate`, or start the service")
-        }
-        "" => (
-            "the database does not answer",
-            "look whether its server runs, and whether DATABASE_URL names it",
-        ),
-        _ => ("the database refuses a write", "look at the log of its server"),
+    let Refusal { means, remedy } = Refusal::of(error).unwrap_or(Refusal::SILENCE);
+    Finding::of(Urgency::Now, Subject::Database, format!("{means}: {error}"), remedy)
+}
+
+/// Why a database refuses what is asked of it, in words.
+#[derive(Clone, Copy, Debug)]
+pub struct Refusal {
+    /// What is wrong.
+    pub means: &'static str,
+    /// What helps.
+    pub remedy: &'static str,
+}
+
+impl Refusal {
+    const SILENCE: Self = Self {
+        means: "the database does not answer",
+        remedy: "look whether its server runs, and whether DATABASE_URL names it",
     };
-    Finding::of(Urgency::Now, Subject::Database, format!("{text}: {error}"), remedy)
+
+    /// By the error's SQLSTATE; `None`: it is not the database that says so.
+    #[must_use]
+    pub fn of(error: &sqlx::Error) -> Option<Self> {
+        let code = error.as_database_error()?.code().unwrap_or_default();
+        let (means, remedy) = match &*code {
+            "53100" => (
+                "the database's disk is full",
+                "make room on the disk of the database; everything goes on by itself",
+            ),
+            "53200" => ("the database is out of memory", "give its machine more memory, or lower work_mem"),
+            "53300" => (
+                "the database takes no further connection",
+                "raise max_connections, or lower database.*_connections",
+            ),
+            "25006" => (
+                "the database is read-only",
+                "let DATABASE_URL name the primary server, or have it take writes again",
+            ),
+            "42501" => ("our role may not write", "grant it all rights on the schemas public and queue"),
+            "42P01" | "3F000" | "42883" => (
+                "the tables are missing or of another version",
+                "run `cloudybot migrate`, or start the service",
+            ),
+            "57P01" | "57P02" | "57P03" => (
+                "the database starts or stops",
+                "wait a moment; if it goes on, look at the log of its server and at its disk",
+            ),
+            code if code.starts_with("58") || code.starts_with("XX") => (
+                "the database's machine or files are at fault",
+                "look at its disk (`df`) and at the log of its server",
+            ),
+            _ => ("the database refuses it", "look at the log of its server"),
+        };
+        Some(Self { means, remedy })
+    }
 }
 
 /// Everything that the database tells, where it can be asked.

@@ -1,6 +1,6 @@
 //! What people notice or would: an agent that does not answer, alerts, messages that were not fetched, erasures, ids.
 
-use chrono::TimeDelta;
+use chrono::{SecondsFormat, TimeDelta};
 use queue::bounded_count::BoundedCount;
 use sqlx::PgConnection;
 use store::alerts::{Alert, AlertCause};
@@ -33,8 +33,10 @@ async fn agent(conn: &mut PgConnection) -> sqlx::Result<Vec<Finding>> {
             let urgency =
                 if outage.agent.contains(" of conversation ") { Urgency::Note } else { Urgency::Now };
             let trouble = causes::meaning(outage.trouble.alert());
-            let text = format!("the agent {} answers nobody: {}", outage.agent, trouble.means);
-            let remedy = format!("`cloudybot check` asks it now; {}", trouble.remedy);
+            let text =
+                format!("the agent {} answers nobody. {}", outage.agent, trouble.means.trim_end_matches('.'));
+            let since = outage.opened_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+            let remedy = trouble.remedy.replace("--since TIME", &format!("--since {since}"));
             Finding::of(urgency, Subject::Agent, text, remedy).since(outage.opened_at)
         })
         .collect();
