@@ -1,14 +1,13 @@
 //! What must be looked after every few minutes, by one process of all: messages whose webhook never came, sends whose callbacks were lost or that
 //! stay in doubt, deliveries that waited too long, what was sent in the month, what WhatsApp says of templates, a pause without a probe, what hangs on a
-//! former secret key, erasures, and alerts: what has begun, goes on or is over.
+//! former secret key, and erasures.
 //!
 //! Enqueued by every process at its start and every few minutes, once for all by its key. Enqueues what an inbound message enqueues, the
-//! `send_chunk`s that a status gives leave to go on, `plan_quiet`, `plan_room`, `probe_sender`, `erase_people` and `post_alert`. It may run twice:
+//! `send_chunk`s that a status gives leave to go on, `plan_quiet`, `plan_room`, `probe_sender` and `erase_people`. It may run twice:
 //! everything it does is looked up first. What fails is left to the next round.
 
 use std::time::Duration;
 
-use channel::alerts::watch;
 use channel::app::App;
 use channel::costs;
 use channel::erasure;
@@ -33,8 +32,6 @@ pub async fn run(_: Upkeep, app: App, _: Attempt) -> Result<(), Failure> {
         template_changes::look_after(&app).await,
         // After an outage of callbacks it may take all the time that a round has.
         status_look_ups::run(&app).await,
-        // Last of all, so that it sees what the others have mended.
-        watch::round(&app).await,
     ];
     for failure in done.into_iter().filter_map(Result::err) {
         tracing::warn!("The next round of the upkeep will try again: {failure:?}");

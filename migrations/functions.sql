@@ -550,7 +550,8 @@ CREATE OR REPLACE FUNCTION queue.error_shape(error TEXT) RETURNS TEXT LANGUAGE s
         '\m[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\M', '<id>', 'gi'),
         -- Twilio's ids, hashes and tokens: a run of ten with a digit in it.
         '\m(?=[[:alpha:]_]*[0-9])(?=[[:alnum:]_]{10})[[:alnum:]_]*[[:alpha:]][[:alnum:]_]*\M', '<id>', 'g'),
-        '[0-9]+(?:[.,:/-]?[0-9]+)*', '#', 'g'),
+        -- Not the codes of Twilio and HTTP: failures that differ in these have different causes.
+        '(?<![0-9])(?<!\mcode |\mHTTP )[0-9]+(?:[.,:/-]?[0-9]+)*', '#', 'g'),
         '\s+', ' ', 'g')), 200)
 $$;
 

@@ -18,7 +18,7 @@ use crate::pools;
 const FOLLOW_UP_ATTEMPTS: u16 = 25;
 
 /// All kinds.
-pub const ALL: [&str; 18] = [
+pub const ALL: [&str; 19] = [
     ReceiveMessage::KIND,
     CloseMessage::KIND,
     Answer::KIND,
@@ -36,6 +36,7 @@ pub const ALL: [&str; 18] = [
     ClosePrompt::KIND,
     PostAlert::KIND,
     Upkeep::KIND,
+    WatchAlerts::KIND,
     ErasePeople::KIND,
 ];
 
@@ -323,6 +324,17 @@ pub struct Upkeep {}
 impl Job for Upkeep {
     const KIND: &'static str = "upkeep";
     const POOL: &'static str = pools::UPKEEP;
+    const KEPT: bool = true;
+}
+
+/// Looks for what needs a person, and whether it still does.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct WatchAlerts {}
+
+impl Job for WatchAlerts {
+    const KIND: &'static str = "watch_alerts";
+    const POOL: &'static str = pools::UPKEEP;
+    const MAX_ATTEMPTS: u16 = 1;
     const KEPT: bool = true;
 }
 

@@ -10,11 +10,11 @@ use axum::Router;
 use channel::alerts::database::DatabaseWatch;
 use channel::app::{App, Parts, Settings};
 use channel::inbound::batcher::Batcher;
-use channel::kinds::{PostCallback, Upkeep};
+use channel::kinds::{PostCallback, Upkeep, WatchAlerts};
 use channel::lanes;
 use queue::Queue;
 use queue::connections::Connections;
-use queue::job::{Job as _, NewJob};
+use queue::job::{Job, NewJob};
 use queue::workers::{RunningWorkers, Workers};
 use rand::Rng as _;
 use rand::distr::Alphanumeric;
@@ -110,7 +110,9 @@ impl Service {
             private: api(config, &database, settings.clone(), twilio, stop_serving.clone())?,
         };
         let every = keys.backfill.every;
-        tokio::spawn(keep_up(queue.clone(), every, stop_serving.clone()));
+        let looks = keys.alerts.settings.look_every.min(every);
+        tokio::spawn(keep_up::<Upkeep>(queue.clone(), every, lanes::UPKEEP_KEY, stop_serving.clone()));
+        tokio::spawn(keep_up::<WatchAlerts>(queue.clone(), looks, lanes::WATCH_KEY, stop_serving.clone()));
         let scheduler = Scheduler::new(
             keys.schedules.directory.clone(),
             queue.clone(),
@@ -161,13 +163,18 @@ impl Service {
     }
 }
 
-/// Asks for a round of the upkeep at the start and every now and then; of several processes one does it.
-async fn keep_up(queue: Queue, every: Duration, stop: CancellationToken) {
+/// Asks for a round of a job at the start and every now and then; of several processes one does it.
+async fn keep_up<J: Job + Default>(
+    queue: Queue,
+    every: Duration,
+    key: &'static str,
+    stop: CancellationToken,
+) {
     let mut rounds = tokio::time::interval(every);
     while stop.run_until_cancelled(rounds.tick()).await.is_some() {
-        let asked = queue.enqueue(NewJob::of(&Upkeep::default()).unique_key(lanes::UPKEEP_KEY)).await;
+        let asked = queue.enqueue(NewJob::of(&J::default()).unique_key(key)).await;
         if let Err(error) = asked {
-            tracing::warn!(error = %error, "Could not ask for a round of the upkeep: {error}");
+            tracing::warn!(error = %error, "Could not ask for a round of {}: {error}", J::KIND);
         }
     }
 }

@@ -81,14 +81,17 @@ async fn asked(pg: &Connections) -> sqlx::Result<(Vec<Finding>, Vec<PoolView>)> 
 }
 
 /// What is wrong with the files of this process's folder.
-pub(crate) async fn of_files(folder: &Path, plans: &Plans) -> Vec<Finding> {
-    let Files { folder, findings, .. } = Files::read(folder, plans).await;
+pub(crate) async fn of_files(directory: &Path, plans: &Plans) -> Vec<Finding> {
+    let Files { folder, findings, .. } = Files::read(directory, plans).await;
     let wrong = findings.wrong.into_iter().map(|wrong| {
         Finding::of(
             Urgency::Soon,
             Subject::Schedules,
             wrong,
-            "mend the file; `cloudybot schedules list` tells more",
+            format!(
+                "mend the file in {}; until then the version goes on that was loaded last, if there is one",
+                directory.display()
+            ),
         )
     });
     let odd = findings
@@ -110,7 +113,7 @@ async fn schedules(conn: &mut PgConnection) -> sqlx::Result<Vec<Finding>> {
         let condition = Condition::read(conn, &row, &schedulers).await?;
         let (Some(why), name) = (condition.why_off, &row.name) else { continue };
         if !row.enabled {
-            let remedy = format!("cloudybot schedules enable {name}");
+            let remedy = format!("`cloudybot schedules enable {name}`");
             found.push(Finding::of(
                 Urgency::Note,
                 Subject::Schedules,
@@ -118,7 +121,7 @@ async fn schedules(conn: &mut PgConnection) -> sqlx::Result<Vec<Finding>> {
                 remedy,
             ));
         } else if condition.should_fire {
-            let remedy = "cloudybot schedules list; cloudybot workers";
+            let remedy = "`cloudybot schedules list`; `cloudybot workers`";
             found.push(Finding::of(
                 Urgency::Soon,
                 Subject::Schedules,
@@ -146,7 +149,12 @@ async fn clock(conn: &mut PgConnection) -> sqlx::Result<Finding> {
 fn time_zones(warnings: Vec<String>) -> Vec<Finding> {
     let rules = Finding::fine(Subject::TimeZones, zones::rules().to_string());
     let odd = |warning| {
-        Finding::of(Urgency::Note, Subject::TimeZones, warning, "bring tzdata up to date on this machine")
+        Finding::of(
+            Urgency::Note,
+            Subject::TimeZones,
+            warning,
+            "upgrade the machine's package tzdata, for the sake of other programs",
+        )
     };
     warnings.into_iter().map(odd).chain([rules]).collect()
 }

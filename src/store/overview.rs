@@ -39,12 +39,13 @@ pub struct SentLately {
     pub number: i64,
 }
 
-/// What became of the messages of the last hour, of the newest 2,000 deliveries at most.
+/// What became of the messages of the last hour, of the newest 2,000 deliveries at most. What was sent anew is told by its successor.
 pub async fn sent_lately(conn: &mut PgConnection) -> sqlx::Result<Vec<SentLately>> {
     sqlx::query_as(
         "SELECT c.state, CASE WHEN c.state = 'failed' THEN c.error_code END AS error_code, count(*) AS number
          FROM (SELECT id, created_at FROM channel_deliveries ORDER BY id DESC LIMIT 2000) AS d JOIN channel_chunks c ON c.delivery_id = d.id
          WHERE d.created_at > now() - interval '1 hour' AND c.state IN ('accepted', 'sent', 'delivered', 'read', 'failed', 'expired')
+           AND NOT EXISTS (SELECT FROM channel_deliveries s WHERE s.resent_from = c.id)
          GROUP BY 1, 2 ORDER BY number DESC",
     )
     .fetch_all(conn)

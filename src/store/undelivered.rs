@@ -44,7 +44,8 @@ pub async fn recent(conn: &mut PgConnection, within_secs: f64) -> sqlx::Result<R
              SELECT greatest(now() - make_interval(secs => $1), CASE WHEN count(*) = $2 THEN min(received_at) END) AS since FROM newest
          )
          SELECT span.since,
-                (SELECT count(*) FROM (SELECT FROM channel_chunks c WHERE c.state = 'failed' AND c.updated_at > span.since LIMIT 20000) AS lost) AS failed,
+                (SELECT count(*) FROM (SELECT FROM channel_chunks c WHERE c.state = 'failed' AND c.updated_at > span.since
+                                         AND NOT EXISTS (SELECT FROM channel_deliveries s WHERE s.resent_from = c.id) LIMIT 20000) AS lost) AS failed,
                 (SELECT count(DISTINCT n.chunk_id) FROM newest n WHERE n.received_at > span.since AND n.status IN ('delivered', 'read'))
                 + (SELECT count(*) FROM (SELECT FROM channel_chunks c WHERE c.state IN ('accepted', 'sent') AND c.sid IS NOT NULL AND c.status_look_ups = 0
                                            AND c.accepted_at > span.since LIMIT 20000) AS way) AS well

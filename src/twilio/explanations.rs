@@ -20,6 +20,18 @@ pub fn explain(code: i32) -> Explanation {
         .map_or(UNKNOWN, |(_, cause, remedy)| Explanation { cause, remedy })
 }
 
+/// The code that an error of ours names (`… code 21211 …`), and what it says.
+#[must_use]
+pub fn named_in(error: &str) -> Option<(i32, Explanation)> {
+    error.match_indices("code ").find_map(|(at, word)| {
+        let rest = &error[at + word.len()..];
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        // Twilio's have five digits.
+        let code = (digits == 5).then(|| rest[..digits].parse().ok()).flatten()?;
+        Some((code, explain(code)))
+    })
+}
+
 const UNKNOWN: Explanation = Explanation {
     cause: "Twilio's code is not in our table.",
     remedy: "Look it up at https://www.twilio.com/docs/api/errors, or in the error log of Twilio's console.",
@@ -93,6 +105,16 @@ mod tests {
         let explained: usize = TABLE.iter().map(|(codes, ..)| codes.len()).sum();
 
         assert_eq!(explained, crate::errors::codes().count());
+    }
+
+    #[test]
+    fn the_code_that_an_error_names_is_found() {
+        let named = |error| named_in(error).map(|(code, _)| code);
+
+        assert_eq!(named("refused with HTTP 401, code 20003: Authenticate"), Some(20003));
+        assert_eq!(named("a code of 7 and code 12, then code 63024."), Some(63024));
+        assert_eq!(named("refused with HTTP 401"), None);
+        assert_eq!(named("code 1234567"), None);
     }
 
     #[test]

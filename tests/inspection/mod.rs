@@ -242,7 +242,7 @@ async fn a_delivery_that_was_refused_is_sent_anew_by_its_id_once() {
     let (status, again) = app.admin(Method::POST, &format!("/deliveries/{id}/resend"), Value::Null).await;
     let story = get(&app, "/messages/1/story").await;
 
-    assert!(well && told.contains("in 1 chunks"), "{told}");
+    assert!(well && told.contains("in 1 chunk"), "{told}");
     assert_eq!((status, &again["code"]), (409, &json!("refused")));
     assert!(again["detail"].as_str().unwrap().contains("resent already"), "{again}");
     assert_eq!(story["deliveries"].as_array().unwrap().len(), 2, "{story}");

@@ -66,7 +66,7 @@ async fn what_failed_after_twilio_took_it_is_sent_anew_by_hand_and_counted_again
     .await;
     let (again, refused) = app.command(&["deliveries", "resend", id]).await;
 
-    assert!(resent && told.contains("in 1 chunks"), "{told}");
+    assert!(resent && told.contains("in 1 chunk"), "{told}");
     assert!(!again && refused.contains("resent already"), "{refused}");
     let usage = sends(&app).await;
     assert_eq!(

@@ -49,7 +49,7 @@ pub struct AlertView {
     /// What the cause means.
     pub means: &'static str,
     /// What helps.
-    pub remedy: &'static str,
+    pub remedy: String,
     /// How it ends.
     pub ends: &'static str,
     /// How often it was raised.
@@ -66,7 +66,8 @@ pub struct AlertView {
 
 impl From<Alert> for AlertView {
     fn from(alert: Alert) -> Self {
-        let causes::Meaning { means, remedy, ends, .. } = causes::meaning(alert.cause);
+        let causes::Meaning { means, ends, .. } = causes::meaning(alert.cause);
+        let remedy = causes::remedy(alert.cause, alert.opened_at);
         let state = alert.state();
         let Alert { id, cause, detail, times, opened_at, last_seen_at, acknowledged_at, closed_at, .. } =
             alert;

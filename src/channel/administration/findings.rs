@@ -164,6 +164,14 @@ impl Finding {
         Self { urgency, subject, text: text.into(), since: None, remedy: Some(remedy.into()) }
     }
 
+    /// What it tells of is over, and what is left of it to do is not urgent.
+    pub fn is_past(&mut self) {
+        if self.urgency == Urgency::Now {
+            self.urgency = Urgency::Soon;
+            self.text = format!("it works again; before, {}", self.text);
+        }
+    }
+
     /// It has been so since then.
     #[must_use]
     pub fn since(self, since: impl Into<Option<DateTime<Utc>>>) -> Self {

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use store::alerts::AlertCause;
 
 /// How an alert ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// The upkeep looks whether what it tells of still is so.
+    /// `watch_alerts` looks whether what it tells of still is so.
     WhenItIsSo,
     /// Whoever sees it says so again and again; it is over when nobody has for this long.
     Unseen(Duration),
@@ -44,6 +45,13 @@ const PROCESS_IS_WELL: &str = "two minutes after the last process with this trou
 const BY_AN_ANSWER_OR_A_CHECK: &str = "when the agent answers, or the upkeep finds that it would take a turn";
 
 const BY_AN_ANSWER: &str = "when the agent answers, or after a day in which it has not failed";
+
+/// What helps against a cause that was seen first at this moment, with the commands to copy.
+#[must_use]
+pub fn remedy(cause: AlertCause, since: DateTime<Utc>) -> String {
+    let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
+    meaning(cause).remedy.replace("--since TIME", &format!("--since {since}"))
+}
 
 /// The meaning of a cause.
 #[must_use]
@@ -87,7 +95,7 @@ pub fn meaning(cause: AlertCause) -> Meaning {
         ),
         AlertCause::HumanWanted => (
             "Somebody has asked for a person and was told where to find one.",
-            "`/admin/api/messages?state=human` lists who; answer there where `[human]` sends people",
+            "`cloudybot messages list --state human` lists who; answer there where `[human]` sends people",
             LOOKED_AT,
             Ending::WhenLookedAt,
         ),
@@ -117,7 +125,7 @@ pub fn meaning(cause: AlertCause) -> Meaning {
         ),
         AlertCause::Undelivered => (
             "Many of the messages of the last minutes came to nothing.",
-            "look up Twilio's error code of the detail; 63xxx are WhatsApp's, 21xxx and 30xxx Twilio's. `/admin/api/turns` and `GET /v1/deliveries/ID` show single ones",
+            "`cloudybot deliveries list --state undelivered` lists them, and says what each code means and what helps; `cloudybot deliveries resend ID` sends one anew",
             "when fewer fail, by `alerts.undelivered_*`",
             Ending::WhenItIsSo,
         ),
@@ -129,7 +137,7 @@ pub fn meaning(cause: AlertCause) -> Meaning {
         ),
         AlertCause::DeadJobs => (
             "Jobs gave up and wait for a person.",
-            "`cloudybot jobs list --state dead` says why; when that is mended, `cloudybot jobs retry --kind KIND`, else `cloudybot jobs cancel --state dead`",
+            "`cloudybot jobs groups` says why, by causes; when one is mended, `cloudybot jobs retry --group GROUP`. `cloudybot jobs cancel --group GROUP` gives up what its jobs were to do",
             "when no job is dead any more",
             Ending::WhenItIsSo,
         ),
@@ -141,7 +149,7 @@ pub fn meaning(cause: AlertCause) -> Meaning {
         ),
         AlertCause::UnusableEntry => (
             "Twilio's list of inbound messages has an entry that nobody can take in: somebody's message is not answered.",
-            "`/admin/api/unusable-entries` lists them with the reason; look at the message in Twilio's console",
+            "`GET /admin/api/unusable-entries` lists them with the reason; look at the message in Twilio's console",
             "when all of them could be taken in after all; else when somebody acknowledges it, or after a day without another one",
             Ending::WhenLookedAt,
         ),
@@ -262,7 +270,7 @@ pub fn meaning(cause: AlertCause) -> Meaning {
         ),
         AlertCause::AgentFailing => (
             "The agent fails, and does not say why.",
-            "look at the gateway's log and at `/admin/api/turns?state=failed`; then `cloudybot turns retry --since TIME`",
+            "look at the gateway's log and at `cloudybot turns list --state failed`; then `cloudybot turns retry --since TIME`",
             BY_AN_ANSWER,
             Ending::WhenItIsSo,
         ),

@@ -30,7 +30,7 @@ pub struct AlertPost {
     detail: String,
     since: DateTime<Utc>,
     times: i32,
-    remedy: &'static str,
+    remedy: String,
 }
 
 impl AlertPost {
@@ -48,7 +48,7 @@ impl AlertPost {
         since: DateTime<Utc>,
         times: i32,
     ) -> Self {
-        let remedy = causes::meaning(cause).remedy;
+        let remedy = causes::remedy(cause, since);
         let begun = since.to_rfc3339_opts(SecondsFormat::Secs, true);
         let often = if times > 1 { format!(", {times} times") } else { String::new() };
         let said = match state {

@@ -10,6 +10,9 @@ pub struct AlertSettings {
     /// An alert that nobody has acknowledged is told again this often.
     #[serde(with = "humantime_serde")]
     pub repeat_every: Duration,
+    /// Whether something has begun or is over is looked at this often.
+    #[serde(with = "humantime_serde")]
+    pub look_every: Duration,
     /// Messages of this time are looked at for `undelivered`.
     #[serde(with = "humantime_serde")]
     pub undelivered_within: Duration,

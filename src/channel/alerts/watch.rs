@@ -1,4 +1,4 @@
-//! The round of the upkeep: alerts that nobody else raises, the end of those that are over, and repeats.
+//! A round of `watch_alerts`: alerts that nobody else raises, the end of those that are over, and repeats.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use queue::dead_jobs::DeadOfKind;
@@ -18,7 +18,7 @@ use crate::outbound::sender;
 use crate::schedules::lateness;
 use crate::unknown_kinds;
 
-/// What the upkeep looks for.
+/// What a round looks for.
 const WATCHED: [AlertCause; 5] = [
     AlertCause::UnknownKind,
     AlertCause::LongPause,

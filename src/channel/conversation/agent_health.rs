@@ -180,7 +180,7 @@ pub async fn raise(
              of the gateway"
         }
         AgentTrouble::Busy => "; look at the limits of the gateway and of the model behind it",
-        AgentTrouble::Failing => "; look at the gateway's log, and at /admin/api/turns?state=failed",
+        AgentTrouble::Failing => "; look at the gateway's log, and at `cloudybot turns list --state failed`",
     };
     let detail = format!(
         "{reason}{remedy}; when it works again, `cloudybot turns retry --since TIME` answers what was not answered"

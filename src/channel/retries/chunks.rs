@@ -60,7 +60,9 @@ pub(super) async fn send_again(
         store::allowances::note_reserved(tx, &[(user_id, start, &reserved)]).await?;
     }
     enqueue(tx, &chunk, address.id, &chunk_ids, &parts).await?;
-    Ok(Answered::Retried(format!("delivery {id} in {} chunks", chunk_ids.len())))
+    let chunks =
+        if chunk_ids.len() == 1 { "1 chunk".to_owned() } else { format!("{} chunks", chunk_ids.len()) };
+    Ok(Answered::Retried(format!("delivery {id} in {chunks}")))
 }
 
 async fn enqueue(

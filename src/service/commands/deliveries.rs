@@ -7,15 +7,18 @@ use anyhow::Context as _;
 use channel::administration::deliveries::{
     self, DeliveryDetail, DeliveryFilter, OutboundView, TwilioErrorView, UNDELIVERED, UNDELIVERED_TEXT,
 };
-use channel::retries::{self, Answered};
+use channel::administration::story::once_in_doubt;
+use channel::retries::Answered;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use queue::Queue;
 use store::deliveries::{DeliveryState, Purpose};
 use store::ids::{DeliveryId, UserId};
+use store::send_attempts::SendOutcome;
 use uuid::Uuid;
 
-use super::output::{UNANSWERED, actor, moment, print, table};
+use super::output::{UNANSWERED, moment, print, table};
+use super::resends::Resender;
 use crate::app;
 use crate::config::Config;
 use crate::database::Database;
@@ -29,10 +32,16 @@ pub(crate) enum DeliveriesCommand {
         /// The delivery's id
         id: Uuid,
     },
-    /// Send anew what a delivery did not, by a delivery of its own, under all checks
+    /// Send anew what a delivery did not, by a delivery of its own, under all checks; or all that fit and were not sent anew yet, the oldest first
     Resend {
-        /// The delivery's id
-        id: Uuid,
+        /// The delivery's id; without it, a filter is needed
+        #[arg(conflicts_with_all = ["user", "number", "state", "reason", "purpose", "error_code", "since", "until"])]
+        id: Option<Uuid>,
+        #[command(flatten)]
+        filter: DeliveryArgs,
+        /// Do not ask before all that fit are sent anew
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -46,7 +55,7 @@ pub(crate) struct DeliveryArgs {
     number: Option<String>,
     /// waiting, open, sent, delivered, failed, cancelled, blocked, expired or unknown; or undelivered: failed, expired and unknown
     #[arg(long, value_parser = states)]
-    state: Option<States>,
+    pub(super) state: Option<States>,
     /// The reason begins like this, quota say
     #[arg(long)]
     reason: Option<String>,
@@ -70,9 +79,21 @@ pub(crate) struct DeliveryArgs {
     limit: i64,
 }
 
+impl DeliveryArgs {
+    /// Whether it names some deliveries among all.
+    pub(super) fn is_narrowed(&self) -> bool {
+        let Self { user, number, state, reason, purpose, error_code, since, until, before: _, limit: _ } =
+            self;
+        let is_moment = since.is_some() || until.is_some();
+        let is_person = user.is_some() || number.is_some();
+        let is_end = state.is_some() || reason.is_some() || error_code.is_some();
+        is_person || is_end || purpose.is_some() || is_moment
+    }
+}
+
 /// One state, or several under one word.
 #[derive(Clone, Debug)]
-struct States(Vec<DeliveryState>);
+pub(super) struct States(pub(super) Vec<DeliveryState>);
 
 fn states(text: &str) -> Result<States, String> {
     if text == UNDELIVERED_TEXT {
@@ -119,14 +140,17 @@ pub(crate) async fn run(config: &Config, command: DeliveriesCommand, as_json: bo
             let shown = shown.with_context(|| format!("there is no delivery {id}"))?;
             print(as_json, &shown, || detail(&shown))
         }
-        DeliveriesCommand::Resend { id } => {
+        DeliveriesCommand::Resend { id, filter, yes } => {
             let settings =
                 app::settings(config, config.keys.server.listen, app::secret_keys(config, &pg).await?);
-            let queue = Queue::open(pg.clone(), config.keys.queue.clone());
-            let answered =
-                retries::deliveries::resend(&queue, &pg, &settings, DeliveryId(id), &actor()).await?;
-            queue.flush_notifications().await;
-            tell(as_json, answered.with_context(|| format!("there is no delivery {id}"))?)
+            let resender =
+                Resender { queue: Queue::open(pg.clone(), config.keys.queue.clone()), pg, settings };
+            let done = match id {
+                Some(id) => resender.one(DeliveryId(id), as_json).await,
+                None => resender.all(filter, yes, as_json).await,
+            };
+            resender.queue.flush_notifications().await;
+            done
         }
     }
 }
@@ -162,7 +186,10 @@ fn row(delivery: &OutboundView) -> Vec<String> {
         delivery.user.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
         or_dash(&delivery.to),
         delivery.purpose.to_string(),
-        delivery.state.to_string(),
+        match delivery.resent_as {
+            Some(_) => format!("{}, resent", delivery.state),
+            None => delivery.state.to_string(),
+        },
         delivery.error().map_or_else(|| "-".to_owned(), |error| error.code.to_string()),
         or_dash(&delivery.reason),
     ]
@@ -216,7 +243,11 @@ fn detail(shown: &DeliveryDetail) -> String {
     for attempt in &shown.send_attempts {
         let outcome =
             attempt.outcome.map_or_else(|| "under way, or its process died".to_owned(), |is| is.to_string());
-        let reason = attempt.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let reason = match (attempt.outcome, attempt.reason.as_deref()) {
+            (Some(SendOutcome::Accepted), Some(reason)) => once_in_doubt(reason),
+            (_, Some(reason)) => format!(": {reason}"),
+            (_, None) => String::new(),
+        };
         let at = moment(attempt.started_at);
         line(
             "attempt",
@@ -227,6 +258,9 @@ fn detail(shown: &DeliveryDetail) -> String {
         let code = callback.error.as_ref().map(|error| format!(" {}", error.code)).unwrap_or_default();
         let at = moment(callback.received_at);
         line("callback", Some(format!("{at}  chunk {}: {}{code}", callback.chunk, callback.status)));
+    }
+    if UNDELIVERED.contains(&delivery.state) && delivery.resent_as.is_none() {
+        line("to resend", Some(format!("`cloudybot deliveries resend {id}` sends it anew, or says why not")));
     }
     text
 }

@@ -14,6 +14,7 @@ use queue::failure_groups::{self, FailureGroup};
 use queue::inspection::{ActionOutcome, JobCount, JobCriteria, JobDetail, JobSummary};
 use queue::job::JobId;
 use queue::pauses::Scope;
+use twilio::explanations;
 
 use super::chosen_jobs::Chosen;
 use super::output::{actor, moment, print, table};
@@ -345,6 +346,9 @@ fn detail(job: &JobDetail) -> String {
         ("payload", rest.payload.to_string()),
     ];
     let mut text: String = lines.iter().map(|(name, value)| format!("{name:<10}{value}\n")).collect();
+    if let Some((code, said)) = summary.reason.as_deref().and_then(explanations::named_in) {
+        text.push_str(&format!("{:<10}{code}: {} {}\n", "", said.cause, said.remedy));
+    }
     if !job.attempts.is_empty() {
         text.push('\n');
         let rows = job.attempts.iter().map(|attempt| {

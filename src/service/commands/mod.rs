@@ -21,6 +21,8 @@ pub(crate) mod messages;
 pub(crate) mod ordered;
 /// How answers are written.
 pub(crate) mod output;
+/// `cloudybot deliveries resend`.
+mod resends;
 /// `cloudybot stats`.
 pub(crate) mod stats;
 /// `cloudybot status` and `cloudybot check`.

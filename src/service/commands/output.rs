@@ -12,7 +12,10 @@ pub(crate) const UNANSWERED: &str = "the database cannot be asked; `cloudybot ch
 
 /// Whom an action's audit row names.
 pub(crate) fn actor() -> String {
-    std::env::var("USER").unwrap_or_else(|_| "command line".to_owned())
+    let named = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    named
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| format!("command line (user id {})", rustix::process::getuid().as_raw()))
 }
 
 /// Writes the answer. Whoever reads it may have had enough, `head` say; that is no error.

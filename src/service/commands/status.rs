@@ -25,7 +25,7 @@ pub(crate) async fn status(config: &Config, as_json: bool) -> anyhow::Result<Exi
         }
         Err(away) => Status::of(vec![away], Vec::new()),
     };
-    report(as_json, &found)
+    report(as_json, &found, false)
 }
 
 async fn opened(config: &Config) -> Result<Database, Finding> {
@@ -39,7 +39,7 @@ async fn opened(config: &Config) -> Result<Database, Finding> {
 
 /// Looks at everything.
 pub(crate) async fn check(config: &Config, every_allowance: bool, as_json: bool) -> anyhow::Result<ExitCode> {
-    report(as_json, &check::run(config, every_allowance).await)
+    report(as_json, &check::run(config, every_allowance).await, true)
 }
 
 /// The configuration cannot be read: for `status` and `check` that is a finding, for everything else the end.
@@ -49,21 +49,55 @@ pub(crate) fn without_configuration(
 ) -> anyhow::Result<ExitCode> {
     match command {
         Some(Command::Check { json, .. } | Command::Status { json }) => {
-            report(*json, &check::unreadable(&error))
+            report(*json, &check::unreadable(&error), true)
         }
         _ => Err(error),
     }
 }
 
-fn report(as_json: bool, found: &Status) -> anyhow::Result<ExitCode> {
+fn report(as_json: bool, found: &Status, all_is_told: bool) -> anyhow::Result<ExitCode> {
     print(as_json, found, || {
-        let lines: String = found.findings.iter().map(|finding| format!("{finding}\n")).collect();
-        if found.pools.is_empty() { lines } else { format!("{lines}\n{}", pools(&found.pools)) }
+        let is_told = |finding: &&Finding| all_is_told || finding.urgency != Urgency::Fine;
+        let told: String =
+            found.findings.iter().filter(is_told).map(|finding| format!("{finding}\n")).collect();
+        let fine = if all_is_told { String::new() } else { fine(&found.findings) };
+        let waits = found.pools.iter().any(|pool| !pool.waiting.is_none() || pool.processes == 0);
+        let pools = if all_is_told || waits { format!("\n{}", pools(&found.pools)) } else { String::new() };
+        format!("{}\n{told}{fine}{pools}", in_short(&found.findings))
     })?;
     Ok(match (check::is_answered(found), found.needs_person) {
         (false, _) => ExitCode::from(2),
         (true, needs_person) => ExitCode::from(u8::from(needs_person)),
     })
+}
+
+/// How many things need a person.
+fn in_short(findings: &[Finding]) -> String {
+    let number = |urgency| findings.iter().filter(|finding| finding.urgency == urgency).count();
+    match (number(Urgency::Now), number(Urgency::Soon)) {
+        (0, 0) => "Nothing needs a person.".to_owned(),
+        (now, 0) => format!("{now} to be mended now."),
+        (0, soon) => format!("{soon} to be mended soon."),
+        (now, soon) => format!("{now} to be mended now, {soon} soon."),
+    }
+}
+
+/// What all is well with, in a line.
+fn fine(findings: &[Finding]) -> String {
+    let is_odd = |subject| {
+        findings.iter().any(|finding| finding.subject == subject && finding.urgency != Urgency::Fine)
+    };
+    let mut subjects: Vec<&str> = findings
+        .iter()
+        .filter(|finding| finding.urgency == Urgency::Fine && !is_odd(finding.subject))
+        .map(|finding| finding.subject.as_str())
+        .collect();
+    subjects.dedup();
+    if subjects.is_empty() {
+        String::new()
+    } else {
+        format!("{:<6} {}\n", Urgency::Fine.as_str(), subjects.join(", "))
+    }
 }
 
 fn pools(pools: &[PoolView]) -> String {

@@ -110,9 +110,10 @@ const HEAD: [&str; 8] = ["TURN", "BEGAN", "USER", "STATE", "CALLS", "TOOK", "ANS
 
 fn row(turn: &TurnView) -> Vec<String> {
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let what = if turn.state == TurnState::Failed { "apology " } else { "" };
     let answer = turn.delivery.as_ref().map(|delivery| match &delivery.error {
-        Some(error) => format!("{} ({})", delivery.state, error.code),
-        None => delivery.state.to_string(),
+        Some(error) => format!("{what}{} ({})", delivery.state, error.code),
+        None => format!("{what}{}", delivery.state),
     });
     vec![
         turn.id.to_string(),

@@ -82,6 +82,7 @@ pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
         ("agent.timeout", keys.agent.timeout),
         ("agent.turn_budget", keys.agent.turn_budget),
         ("backfill.every", keys.backfill.every),
+        ("alerts.look_every", keys.alerts.settings.look_every),
         ("alerts.repeat_every", keys.alerts.settings.repeat_every),
         ("alerts.undelivered_within", keys.alerts.settings.undelivered_within),
         ("queue.renew", keys.queue.renew),

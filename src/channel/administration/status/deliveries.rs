@@ -21,7 +21,7 @@ fn in_doubt(waiting: Waiting) -> Finding {
         return Finding::fine(Subject::InDoubt, "no send");
     }
     let text = format!("{}: nobody knows whether Twilio has it", sends.of_what("send"));
-    Finding::of(Urgency::Soon, Subject::InDoubt, text, "cloudybot chunks in-doubt").since(waiting.since)
+    Finding::of(Urgency::Soon, Subject::InDoubt, text, "`cloudybot chunks in-doubt`").since(waiting.since)
 }
 
 fn undelivered(sent: &[SentLately]) -> Finding {
@@ -45,6 +45,11 @@ fn undelivered(sent: &[SentLately]) -> Finding {
         })
         .take(5)
         .collect();
+    // The commonest one stands first.
+    let code = sent.iter().find_map(|one| one.error_code);
+    let mend = code.map(|code| format!("{} ", explain(code).remedy)).unwrap_or_default();
+    let chosen =
+        code.map_or_else(|| " --state undelivered".to_owned(), |code| format!(" --error-code {code}"));
     let percent = failed * 100 / all.max(1);
     let urgency = if percent >= TOO_MANY_PERCENT { Urgency::Soon } else { Urgency::Note };
     let text = format!("{failed} of {all} messages of the last hour ({percent} %): {}", causes.join(", "));
@@ -52,7 +57,9 @@ fn undelivered(sent: &[SentLately]) -> Finding {
         urgency,
         Subject::Undelivered,
         text,
-        "`cloudybot deliveries list --state undelivered` lists them, `cloudybot deliveries show ID` says what helps",
+        format!(
+            "{mend}`cloudybot deliveries list --state undelivered` lists them, `cloudybot deliveries resend{chosen}` sends them anew"
+        ),
     )
 }
 

@@ -2,13 +2,17 @@
 
 use chrono::TimeDelta;
 use queue::bounded_count::BoundedCount;
+use queue::failure_groups::FailureGroup;
+use queue::job::Job as _;
 use queue::pauses::Scope;
 use queue::{backlog, failure_groups};
 use sqlx::PgConnection;
+use twilio::explanations::{self, Explanation};
 
 use super::{Finding, Subject, Urgency};
 use crate::administration::pauses::{self, PauseView};
 use crate::administration::processes::PoolView;
+use crate::kinds::Answer;
 use crate::outbound::sender;
 use crate::{pools, unknown_kinds};
 
@@ -20,8 +24,8 @@ const GROUPS: usize = 5;
 
 pub(super) async fn look(conn: &mut PgConnection, pools: &[PoolView]) -> sqlx::Result<Vec<Finding>> {
     let pauses = pauses::all(conn).await?;
-    let mut findings: Vec<Finding> = of_sender(&pauses).into_iter().collect();
-    findings.extend(of_pauses(&pauses));
+    let mut findings: Vec<Finding> = of_sender(&pauses, pools).into_iter().collect();
+    findings.extend(of_pauses(&pauses, pools));
     findings.extend(dead(conn).await?);
     findings.extend(unknown(conn).await?);
     findings.extend(waiting(conn, pools, &pauses).await?);
@@ -29,20 +33,34 @@ pub(super) async fn look(conn: &mut PgConnection, pools: &[PoolView]) -> sqlx::R
 }
 
 /// A sender that Twilio refuses pauses its pools together.
-fn of_sender(pauses: &[PauseView]) -> Option<Finding> {
+fn of_sender(pauses: &[PauseView], pools: &[PoolView]) -> Option<Finding> {
     let held_back: Vec<&PauseView> = pauses.iter().filter(|pause| pause.by == sender::ACTOR).collect();
     let Some(first) = held_back.first() else {
         let is_sending_paused = pauses.iter().any(is_sending);
         return (!is_sending_paused).then(|| Finding::fine(Subject::Sender, "sending is not held back"));
     };
     let reason = first.reason.as_deref().unwrap_or("see the alert sender_refused");
+    let waiting = waiting_in(pools, held_back.iter().map(|pause| pause.name.as_str()));
     let next = match first.next_probe_at {
-        Some(at) => format!("; a chunk is tried at {}", at.format("%H:%M:%SZ")),
+        Some(at) => format!("; one is tried by itself at {}", at.format("%H:%M:%SZ")),
         None => String::new(),
     };
-    let text = format!("nothing is sent, since Twilio refuses our account or sender: {reason}{next}");
-    let remedy = "mend what Twilio names, then `cloudybot jobs probe`";
+    let text = format!("nothing is sent{waiting}: Twilio refuses our account or sender: {reason}{next}");
+    let mend = explanations::named_in(reason)
+        .map_or("mend what Twilio names", |(_, Explanation { remedy, .. })| remedy.trim_end_matches('.'));
+    let remedy = format!("{mend}; then `cloudybot jobs probe`");
     Some(Finding::of(Urgency::Now, Subject::Sender, text, remedy).since(first.since))
+}
+
+/// How many jobs wait in these pools, as a part of a sentence.
+fn waiting_in<'a>(pools: &[PoolView], names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    let waiting: Vec<String> = pools
+        .iter()
+        .filter(|pool| names.contains(&pool.pool.as_str()) && !pool.waiting.is_none())
+        .map(|pool| format!("{} in {}", pool.waiting.of_what("job"), pool.pool))
+        .collect();
+    if waiting.is_empty() { String::new() } else { format!(", while {} wait", waiting.join(" and ")) }
 }
 
 fn is_sending(pause: &PauseView) -> bool {
@@ -50,7 +68,7 @@ fn is_sending(pause: &PauseView) -> bool {
 }
 
 /// What somebody has paused.
-fn of_pauses(pauses: &[PauseView]) -> Vec<Finding> {
+fn of_pauses(pauses: &[PauseView], pools: &[PoolView]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = pauses
         .iter()
         .filter(|pause| pause.by != sender::ACTOR)
@@ -59,8 +77,12 @@ fn of_pauses(pauses: &[PauseView]) -> Vec<Finding> {
             let scope = scope.as_str();
             let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
             let urgency = if pause.scope == Scope::Pool { Urgency::Now } else { Urgency::Soon };
-            let text = format!("the {scope} {name} is paused by {by}{reason}");
-            Finding::of(urgency, Subject::Pauses, text, format!("cloudybot jobs resume {scope} {name}"))
+            let waiting = match pause.scope {
+                Scope::Pool => waiting_in(pools, std::iter::once(name.as_str())),
+                Scope::Kind => String::new(),
+            };
+            let text = format!("the {scope} {name} is paused by {by}{waiting}{reason}");
+            Finding::of(urgency, Subject::Pauses, text, format!("`cloudybot jobs resume {scope} {name}`"))
                 .since(*since)
         })
         .collect();
@@ -80,11 +102,7 @@ async fn dead(conn: &mut PgConnection) -> sqlx::Result<Vec<Finding>> {
         .take(GROUPS)
         .map(|group| {
             let text = format!("{}: {}", group.jobs.of_what(&format!("dead {}", group.kind)), group.shape);
-            let remedy = format!(
-                "cloudybot jobs show {} tells of one; cloudybot jobs retry --group {} tries them again",
-                group.example, group.group
-            );
-            Finding::of(Urgency::Soon, Subject::DeadJobs, text, remedy).since(group.first)
+            Finding::of(Urgency::Soon, Subject::DeadJobs, text, remedy_of(group)).since(group.first)
         })
         .collect();
     if let Some(more) = groups.len().checked_sub(GROUPS).filter(|more| *more > 0) {
@@ -92,10 +110,26 @@ async fn dead(conn: &mut PgConnection) -> sqlx::Result<Vec<Finding>> {
             Urgency::Soon,
             Subject::DeadJobs,
             format!("dead jobs of {more} other groups"),
-            "cloudybot jobs groups",
+            "`cloudybot jobs groups`",
         ));
     }
     Ok(findings)
+}
+
+/// What is done about jobs that died of one cause.
+fn remedy_of(group: &FailureGroup) -> String {
+    let (id, example) = (&group.group, group.example);
+    if group.kind == Answer::KIND {
+        return format!(
+            "once the agent is well, `cloudybot jobs retry --group {id}` answers them; so does `cloudybot turns retry`, and each is answered once"
+        );
+    }
+    let mend = explanations::named_in(&group.shape)
+        .map(|(_, Explanation { cause, remedy })| format!("{cause} {remedy} "))
+        .unwrap_or_default();
+    format!(
+        "{mend}`cloudybot jobs retry --group {id}` tries them again; `cloudybot jobs show {example}` tells of one"
+    )
 }
 
 async fn unknown(conn: &mut PgConnection) -> sqlx::Result<Option<Finding>> {
@@ -128,7 +162,7 @@ async fn waiting(
                 waiting.of_what("job")
             );
             let remedy =
-                format!("cloudybot workers; more processes help, or a higher pools.{pool}.concurrency");
+                format!("`cloudybot workers`; more processes help, or a higher pools.{pool}.concurrency");
             Finding::of(Urgency::Soon, Subject::Backlog, text, remedy).since(*waiting_since)
         })
         .collect();
@@ -137,11 +171,14 @@ async fn waiting(
         let jobs = BoundedCount::of(overdue.jobs).of_what("scheduled job");
         let text = format!("the time of {jobs} has come, and no process puts them in line");
         findings.push(
-            Finding::of(Urgency::Now, Subject::Backlog, text, "cloudybot workers").since(overdue.since),
+            Finding::of(Urgency::Now, Subject::Backlog, text, "`cloudybot workers`").since(overdue.since),
         );
     }
     if findings.is_empty() {
-        findings.push(Finding::fine(Subject::Backlog, "no job has been due for more than a minute"));
+        findings.push(Finding::fine(
+            Subject::Backlog,
+            "no job of a pool that works has been due for more than a minute",
+        ));
     }
     Ok(findings)
 }

@@ -76,7 +76,7 @@ impl Refusal {
         let (means, remedy) = match &*code {
             "53100" => (
                 "the database's disk is full",
-                "make room on the disk of the database; everything goes on by itself",
+                "make room on the disk of its data directory (`df`), but never in that directory itself; the service goes on by itself",
             ),
             "53200" => ("the database is out of memory", "give its machine more memory, or lower work_mem"),
             "53300" => (
@@ -96,6 +96,11 @@ impl Refusal {
                 "the database starts or stops",
                 "wait a moment; if it goes on, look at the log of its server and at its disk",
             ),
+            // Its own files come first on a disk that fills up, and have no code of their own.
+            "XX000" if error.to_string().contains("could not write") => (
+                "the database cannot write a file, most likely since its disk is full",
+                "look with `df` at the disk of its data directory and make room there, but never in that directory itself; the service goes on by itself",
+            ),
             code if code.starts_with("58") || code.starts_with("XX") => (
                 "the database's machine or files are at fault",
                 "look at its disk (`df`) and at the log of its server",
@@ -113,5 +118,6 @@ pub async fn of_everything(conn: &mut PgConnection) -> sqlx::Result<(Vec<Finding
     findings.extend(jobs::look(conn, &pools).await?);
     findings.extend(deliveries::look(conn).await?);
     findings.extend(people::look(conn).await?);
+    findings.extend(people::alerts(conn, &findings).await?);
     Ok((findings, pools))
 }

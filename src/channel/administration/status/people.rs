@@ -1,6 +1,6 @@
 //! What people notice or would: an agent that does not answer, alerts, messages that were not fetched, erasures, ids.
 
-use chrono::{SecondsFormat, TimeDelta};
+use chrono::TimeDelta;
 use queue::bounded_count::BoundedCount;
 use sqlx::PgConnection;
 use store::alerts::{Alert, AlertCause};
@@ -15,9 +15,6 @@ const NEWS_AFTER: TimeDelta = TimeDelta::seconds(30);
 
 pub(super) async fn look(conn: &mut PgConnection) -> sqlx::Result<Vec<Finding>> {
     let mut findings = agent(conn).await?;
-    let open = store::alerts::open(conn).await?;
-    let unseen: Vec<Alert> = open.into_iter().filter(|alert| alert.acknowledged_at.is_none()).collect();
-    findings.extend(alerts(&unseen));
     findings.push(fetched(conn).await?);
     findings.extend(erasures(conn).await?);
     findings.push(moved_sender(conn).await?);
@@ -35,8 +32,7 @@ async fn agent(conn: &mut PgConnection) -> sqlx::Result<Vec<Finding>> {
             let trouble = causes::meaning(outage.trouble.alert());
             let text =
                 format!("the agent {} answers nobody. {}", outage.agent, trouble.means.trim_end_matches('.'));
-            let since = outage.opened_at.to_rfc3339_opts(SecondsFormat::Secs, true);
-            let remedy = trouble.remedy.replace("--since TIME", &format!("--since {since}"));
+            let remedy = causes::remedy(outage.trouble.alert(), outage.opened_at);
             Finding::of(urgency, Subject::Agent, text, remedy).since(outage.opened_at)
         })
         .collect();
@@ -46,7 +42,8 @@ async fn agent(conn: &mut PgConnection) -> sqlx::Result<Vec<Finding>> {
         let turns = BoundedCount::of(asked_again.number).of_what("turn");
         let text = format!("the agent has failed, and is asked again for {turns}");
         let urgency = if is_news { Urgency::Now } else { Urgency::Note };
-        findings.push(Finding::of(urgency, Subject::Agent, text, "cloudybot check asks it now").since(since));
+        findings
+            .push(Finding::of(urgency, Subject::Agent, text, "`cloudybot check` asks it now").since(since));
     }
     if findings.is_empty() {
         findings.push(Finding::fine(Subject::Agent, "no turn waits for it to come back"));
@@ -54,18 +51,59 @@ async fn agent(conn: &mut PgConnection) -> sqlx::Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// Open alerts, one for each cause at most.
-fn alerts(open: &[Alert]) -> Vec<Finding> {
-    if open.is_empty() {
-        return vec![Finding::fine(Subject::Alerts, "none is open")];
-    }
-    let finding = |alert: &Alert| {
-        let Alert { id, cause, detail, opened_at, .. } = alert;
-        let urgency = if *cause == AlertCause::DoubleSend { Urgency::Now } else { Urgency::Soon };
-        let remedy = format!("{}; `cloudybot alerts show {id}`", causes::meaning(*cause).remedy);
-        Finding::of(urgency, Subject::Alerts, format!("{cause}: {detail}"), remedy).since(*opened_at)
+/// Open alerts that nobody has acknowledged, one for each cause at most. What a finding tells already is not told twice.
+pub(super) async fn alerts(conn: &mut PgConnection, told: &[Finding]) -> sqlx::Result<Vec<Finding>> {
+    let open = store::alerts::open(conn).await?;
+    let open = open.into_iter().filter(|alert| alert.acknowledged_at.is_none());
+    let is_told = |alert: &Alert| {
+        told.iter().any(|finding| {
+            finding.urgency.needs_a_person() && Some(finding.subject) == subject_of(alert.cause)
+        })
     };
-    open.iter().map(finding).collect()
+    let (repeats, news): (Vec<Alert>, Vec<Alert>) = open.partition(is_told);
+    let mut findings: Vec<Finding> = news.iter().map(of_alert).collect();
+    if findings.is_empty() {
+        let text = match repeats.len() {
+            0 => "none is open".to_owned(),
+            open => format!("{open} open, told above"),
+        };
+        findings.push(Finding::fine(Subject::Alerts, text));
+    }
+    Ok(findings)
+}
+
+fn of_alert(alert: &Alert) -> Finding {
+    let Alert { id, cause, detail, opened_at, .. } = alert;
+    let urgency = if *cause == AlertCause::DoubleSend { Urgency::Now } else { Urgency::Soon };
+    let remedy = format!("{}; `cloudybot alerts show {id}`", causes::remedy(*cause, *opened_at));
+    Finding::of(urgency, Subject::Alerts, format!("{cause}: {detail}"), remedy).since(*opened_at)
+}
+
+/// What else tells of the same.
+const fn subject_of(cause: AlertCause) -> Option<Subject> {
+    match cause {
+        AlertCause::SenderRefused => Some(Subject::Sender),
+        AlertCause::DeadJobs => Some(Subject::DeadJobs),
+        AlertCause::Undelivered => Some(Subject::Undelivered),
+        AlertCause::SendInDoubt => Some(Subject::InDoubt),
+        AlertCause::LongPause => Some(Subject::Pauses),
+        AlertCause::UnknownKind => Some(Subject::UnknownKinds),
+        AlertCause::SenderMoved => Some(Subject::WhatsappIds),
+        AlertCause::BackfillBehind => Some(Subject::Backfill),
+        AlertCause::DatabaseAway | AlertCause::DatabaseReadOnly | AlertCause::DatabaseRefuses => {
+            Some(Subject::Database)
+        }
+        AlertCause::AgentToken
+        | AlertCause::AgentEndpoint
+        | AlertCause::AgentName
+        | AlertCause::AgentUnreachable
+        | AlertCause::AgentLockedOut
+        | AlertCause::AgentBusy
+        | AlertCause::AgentProvider
+        | AlertCause::AgentSetup
+        | AlertCause::AgentFailing => Some(Subject::Agent),
+        _ => None,
+    }
 }
 
 async fn fetched(conn: &mut PgConnection) -> sqlx::Result<Finding> {
@@ -79,7 +117,7 @@ async fn fetched(conn: &mut PgConnection) -> sqlx::Result<Finding> {
         Urgency::Soon,
         Subject::Backfill,
         text,
-        "cloudybot check asks Twilio; cloudybot jobs list --kind upkeep",
+        "`cloudybot check` asks Twilio; `cloudybot jobs list --kind upkeep`",
     )
     .since(until))
 }
@@ -89,7 +127,7 @@ async fn erasures(conn: &mut PgConnection) -> sqlx::Result<Option<Finding>> {
     let parts = BoundedCount::of(late.number);
     Ok((!parts.is_none()).then(|| {
         let text = format!("{} of erased people should be empty", parts.of_what("part"));
-        Finding::of(Urgency::Soon, Subject::Erasures, text, "cloudybot jobs list --kind erase_people")
+        Finding::of(Urgency::Soon, Subject::Erasures, text, "`cloudybot jobs list --kind erase_people`")
             .since(late.since)
     }))
 }

@@ -21,6 +21,7 @@ use super::deliveries::{self, OutboundView};
 use super::turns::{self, TurnView};
 use crate::lanes;
 
+pub use self::steps::once_in_doubt;
 pub use self::subject::{StorySubject, UnknownStorySubject};
 
 /// What happened, in order.

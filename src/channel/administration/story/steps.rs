@@ -185,13 +185,20 @@ fn of_turn(turn: &TurnView) -> Vec<StoryStep> {
     steps
 }
 
+/// Of a send that was proven to have arrived: why that was not known at first.
+#[must_use]
+pub fn once_in_doubt(reason: &str) -> String {
+    format!("; in doubt at first: {}", reason.strip_prefix("in doubt: ").unwrap_or(reason))
+}
+
 fn of_send(attempt: &SendAttemptRecord, accepted_at: Option<DateTime<Utc>>) -> StoryStep {
     let number = attempt.attempt;
     let reason = attempt.error_message.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let code = code(attempt.error_code);
     let what = match attempt.outcome {
         Some(SendOutcome::Accepted) => {
-            format!("attempt {number}: Twilio took it as {}", attempt.sid.as_deref().unwrap_or("?"))
+            let doubt = attempt.error_message.as_deref().map(once_in_doubt).unwrap_or_default();
+            format!("attempt {number}: Twilio took it as {}{doubt}", attempt.sid.as_deref().unwrap_or("?"))
         }
         Some(SendOutcome::Refused) => format!("attempt {number}: Twilio refused it{reason}{code}"),
         Some(SendOutcome::NotSent) => format!("attempt {number}: not sent{reason}{code}"),

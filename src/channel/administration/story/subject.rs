@@ -5,6 +5,7 @@ use std::str::FromStr;
 use sqlx::PgConnection;
 use store::delivery_records;
 use store::ids::{ChunkId, DeliveryId, MessageId, TurnId};
+use store::message_records::{MessageSearch, WrittenBy};
 use store::{message_records, turn_records};
 
 /// What somebody asks about.
@@ -20,11 +21,15 @@ pub enum StorySubject {
     Turn(TurnId),
     /// A part of a delivery.
     Chunk(ChunkId),
+    /// The latest message from this number.
+    Number(String),
 }
 
 /// It is none of these.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is neither a message's number or SID, nor a delivery's id, nor turn:12, nor chunk:12")]
+#[error(
+    "{0:?} is neither a message's number or SID, nor a delivery's id, nor turn:12, nor chunk:12, nor a phone number with its +"
+)]
 pub struct UnknownStorySubject(String);
 
 impl FromStr for StorySubject {
@@ -33,6 +38,10 @@ impl FromStr for StorySubject {
     fn from_str(text: &str) -> Result<Self, UnknownStorySubject> {
         let text = text.trim();
         let unknown = || UnknownStorySubject(text.chars().take(80).collect());
+        if text.starts_with('+') {
+            let number = twilio::address::as_written(text).ok_or_else(unknown)?;
+            return Ok(Self::Number(twilio::address::canonical(&number).to_string()));
+        }
         if let Some((kind, number)) = text.split_once(':') {
             let number = number.parse().map_err(|_| unknown())?;
             return match kind {
@@ -77,6 +86,10 @@ pub(super) async fn resolve(
             Some(id) => of_delivery(conn, id).await,
             None => Ok(None),
         },
+        StorySubject::Number(number) => match latest_from(conn, number).await? {
+            Some(id) => of_message(conn, id).await,
+            None => Ok(None),
+        },
         StorySubject::Sid(sid) => {
             if let Some(id) = message_records::by_sid(conn, sid).await? {
                 return of_message(conn, id).await;
@@ -87,6 +100,24 @@ pub(super) async fn resolve(
             }
         }
     }
+}
+
+/// The latest message of whoever has this number, in its canonical form.
+async fn latest_from(conn: &mut PgConnection, number: &str) -> sqlx::Result<Option<MessageId>> {
+    let mut latest = None;
+    for address in store::addresses::by_canonical(conn, number).await? {
+        let search = MessageSearch {
+            writer: WrittenBy::Person(address),
+            state: None,
+            since: None,
+            until: None,
+            before: None,
+            limit: 1,
+        };
+        let (found, _) = message_records::page(conn, &search).await?;
+        latest = latest.max(found.first().copied());
+    }
+    Ok(latest)
 }
 
 async fn of_message(conn: &mut PgConnection, id: MessageId) -> sqlx::Result<Option<Members>> {
@@ -181,11 +212,12 @@ mod tests {
             ("turn:7", StorySubject::Turn(TurnId(7))),
             ("chunk:7", StorySubject::Chunk(ChunkId(7))),
             (delivery, StorySubject::Delivery(DeliveryId(delivery.parse().unwrap()))),
+            ("+1 (500) 555-0100", StorySubject::Number("whatsapp:+15005550100".to_owned())),
             ("SM0123456789", StorySubject::Sid("SM0123456789".to_owned())),
         ] {
             assert_eq!(text.parse(), Ok(subject), "{text}");
         }
-        for wrong in ["", "x", "turn:x", "job:1", "SM 1"] {
+        for wrong in ["", "x", "turn:x", "job:1", "SM 1", "+", "+x"] {
             assert!(wrong.parse::<StorySubject>().is_err(), "{wrong}");
         }
     }

@@ -103,7 +103,8 @@ impl Field {
             let help = match self {
                 Self::Second => "seconds are 0 to 59",
                 Self::Minute => "minutes are 0 to 59; the full hour is 0",
-                Self::Hour => "hours are 0 to 23; midnight is 0",
+                Self::Hour if number == Some(24) => "hours are 0 to 23; midnight is 0",
+                Self::Hour => "hours are 0 to 23",
                 Self::Day => "days are 1 to 31; the last day of a month is L",
                 Self::Month => "months are 1 to 12, or JAN to DEC",
                 Self::Weekday => "weekdays are 0 to 7, where 0 and 7 are Sunday, or SUN to SAT",

@@ -117,8 +117,7 @@ impl ZoneRules {
     pub fn older_machine(&self) -> Option<String> {
         let machine = self.machine().filter(|machine| self.compiled.is_newer_than(machine))?;
         Some(format!(
-            "the machine's time zone rules in {} are tzdata {machine}, older than the compiled-in {}, which count here: upgrade the machine's \
-             package tzdata for all other programs",
+            "the rules in {} are tzdata {machine}, older than the compiled-in {}, which count",
             self.folder.display(),
             self.compiled
         ))

@@ -74,8 +74,9 @@ pub(super) async fn list(
 }
 
 /// What happened, from the webhook to Twilio's last word about the answer: one list in order, with a verdict in words ahead of it. `id` is a message's
-/// number or SID, or else a delivery's id or its SID, `turn:12` or `chunk:12`.
-#[utoipa::path(get, path = "/messages/{id}/story", operation_id = "tellStory", tag = "messages", params(("id" = String, Path, min_length = 1, max_length = 80, pattern = r"^[A-Za-z0-9:_-]+$", description = "What it is about")), responses((status = 200, body = Story), (status = 404, description = "There is no such thing.")))]
+/// number or SID, or else a delivery's id or its SID, `turn:12`, `chunk:12`, or a phone's number with its `+`, which
+/// is about the latest message from there.
+#[utoipa::path(get, path = "/messages/{id}/story", operation_id = "tellStory", tag = "messages", params(("id" = String, Path, min_length = 1, max_length = 80, pattern = r"^\+?[A-Za-z0-9:_ ()-]+$", description = "What it is about")), responses((status = 200, body = Story), (status = 404, description = "There is no such thing.")))]
 pub(super) async fn tell(
     State(admin): State<Admin>,
     input::Path(id): input::Path<String>,
