@@ -8,7 +8,7 @@ use std::time::Duration;
 use queue::backoff::Backoff;
 use queue::job::{Ended, FollowUp, Job};
 use serde::{Deserialize, Serialize};
-use store::ids::{ChunkId, ConversationId, DeliveryId, MessageId, SlotId, TurnId, UserId};
+use store::ids::{AlertId, ChunkId, ConversationId, DeliveryId, MessageId, SlotId, TurnId, UserId};
 
 use crate::alerts::post::Telling;
 use crate::callbacks::DeliveryNews;
@@ -275,7 +275,7 @@ impl Job for ClosePrompt {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PostAlert {
     /// `channel_alerts.id`.
-    pub alert: i64,
+    pub alert: AlertId,
     /// What is told of it.
     #[serde(default)]
     pub telling: Telling,

@@ -1,6 +1,6 @@
 //! The names of lanes, and of the keys that more than one place spells: two jobs that must not run beside each other must spell them alike.
 
-use store::ids::{AddressId, ChunkId, ConversationId};
+use store::ids::{AddressId, AlertId, ChunkId, ConversationId};
 
 /// Inbound messages of one person are worked off in order.
 #[must_use]
@@ -46,7 +46,7 @@ pub fn schedule(name: &str, zone: &str) -> String {
 
 /// What is told of one alert is told in order.
 #[must_use]
-pub fn alert(id: i64) -> String {
+pub fn alert(id: AlertId) -> String {
     format!("alert:{id}")
 }
 

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::ids::AlertId;
 use crate::text_enum::text_enum;
 
 text_enum! {
@@ -99,7 +100,7 @@ text_enum! {
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Alert {
     /// What an administrator acknowledges.
-    pub id: i64,
+    pub id: AlertId,
     /// What happened.
     pub cause: AlertCause,
     /// What happened the latest time.
@@ -136,7 +137,7 @@ impl Alert {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Raised {
     /// Its number.
-    pub id: i64,
+    pub id: AlertId,
     /// It is new, or came back: the caller tells of it.
     pub is_news: bool,
 }
@@ -193,7 +194,7 @@ pub async fn goes_on(conn: &mut PgConnection, cause: AlertCause, detail: &str) -
 }
 
 /// Notes that an open alert is told now, and again in so many seconds at the earliest. Returns which telling of it this is.
-pub async fn tell(conn: &mut PgConnection, id: i64, again_in_secs: f64) -> sqlx::Result<i32> {
+pub async fn tell(conn: &mut PgConnection, id: AlertId, again_in_secs: f64) -> sqlx::Result<i32> {
     sqlx::query_scalar(
         "UPDATE channel_alerts SET told_at = now(), tell_at = now() + make_interval(secs => $2), tellings = tellings + 1, told_open = TRUE
          WHERE id = $1 RETURNING tellings",
@@ -208,7 +209,7 @@ pub async fn tell(conn: &mut PgConnection, id: i64, again_in_secs: f64) -> sqlx:
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Closed {
     /// Its number.
-    pub id: i64,
+    pub id: AlertId,
     /// What it was about.
     pub cause: AlertCause,
     /// Which telling of it its end is.
@@ -258,7 +259,7 @@ pub async fn write_down(
 }
 
 /// An alert by its number.
-pub async fn get(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Alert>> {
+pub async fn get(conn: &mut PgConnection, id: AlertId) -> sqlx::Result<Option<Alert>> {
     sqlx::query_as(
         "SELECT id, cause, detail, times, opened_at, last_seen_at, told_at, tell_at <= now() AS is_due, acknowledged_at, closed_at
          FROM channel_alerts WHERE id = $1",
@@ -289,10 +290,10 @@ pub async fn open(conn: &mut PgConnection) -> sqlx::Result<Vec<Alert>> {
     .await
 }
 
-/// Alerts with a lower number than this that were seen since then, the newest first.
+/// Alerts with a lower number than this that were seen since then, the newest first. `None`: with any number.
 pub async fn page(
     conn: &mut PgConnection,
-    before: i64,
+    before: Option<AlertId>,
     since: DateTime<Utc>,
     limit: i64,
 ) -> sqlx::Result<Vec<Alert>> {
@@ -300,7 +301,7 @@ pub async fn page(
         "SELECT id, cause, detail, times, opened_at, last_seen_at, told_at, tell_at <= now() AS is_due, acknowledged_at, closed_at
          FROM channel_alerts WHERE id < $1 AND last_seen_at >= $2 ORDER BY id DESC LIMIT $3",
     )
-    .bind(before)
+    .bind(before.map_or(i64::MAX, |id| id.0))
     .bind(since)
     .bind(limit)
     .fetch_all(conn)
@@ -311,7 +312,7 @@ pub async fn page(
 pub async fn page_of_cause(
     conn: &mut PgConnection,
     cause: AlertCause,
-    before: i64,
+    before: Option<AlertId>,
     since: DateTime<Utc>,
     limit: i64,
 ) -> sqlx::Result<Vec<Alert>> {
@@ -320,7 +321,7 @@ pub async fn page_of_cause(
          FROM channel_alerts WHERE cause = $1 AND id < $2 AND last_seen_at >= $3 ORDER BY id DESC LIMIT $4",
     )
     .bind(cause)
-    .bind(before)
+    .bind(before.map_or(i64::MAX, |id| id.0))
     .bind(since)
     .bind(limit)
     .fetch_all(conn)
@@ -328,7 +329,7 @@ pub async fn page_of_cause(
 }
 
 /// Somebody has looked. False: there is no such alert, it is over, or somebody had looked before.
-pub async fn acknowledge(conn: &mut PgConnection, id: i64) -> sqlx::Result<bool> {
+pub async fn acknowledge(conn: &mut PgConnection, id: AlertId) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "UPDATE channel_alerts SET acknowledged_at = now() WHERE id = $1 AND acknowledged_at IS NULL AND closed_at IS NULL",
     )

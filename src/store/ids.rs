@@ -108,6 +108,8 @@ ids! {
     SlotId(i64),
     /// `channel_chunks.id`: one message of Twilio's.
     ChunkId(i64),
+    /// `channel_alerts.id`: what a person must look at.
+    AlertId(i64),
     /// `channel_deliveries.id`: one logical outbound message. A UUID v7, so ids are in the order of planning.
     DeliveryId(Uuid),
 }

@@ -6,6 +6,7 @@ use queue::connections::Connections;
 use serde::Serialize;
 use sqlx::PgConnection;
 use store::alerts::{self, Alert, AlertCause, AlertState};
+use store::ids::AlertId;
 use utoipa::ToSchema;
 
 use crate::alerts::causes;
@@ -22,7 +23,7 @@ pub struct AlertFilter {
     /// Seen at this moment or later.
     pub since: Option<DateTime<Utc>>,
     /// Of a lower number: the next page of a list.
-    pub before: Option<i64>,
+    pub before: Option<AlertId>,
 }
 
 impl AlertFilter {
@@ -39,7 +40,8 @@ impl AlertFilter {
 #[serde(rename_all = "camelCase")]
 pub struct AlertView {
     /// What an administrator acknowledges.
-    pub id: i64,
+    #[schema(value_type = i64)]
+    pub id: AlertId,
     /// What happened.
     pub cause: AlertCause,
     /// Where it stands.
@@ -94,18 +96,18 @@ pub struct AlertList {
     /// The newest first.
     pub alerts: Vec<AlertView>,
     /// `before` of the next page; null: there is none.
-    pub next: Option<i64>,
+    #[schema(value_type = Option<i64>)]
+    pub next: Option<AlertId>,
 }
 
 /// The newest alerts that fit.
 pub async fn list(conn: &mut PgConnection, filter: AlertFilter, limit: i64) -> sqlx::Result<AlertList> {
     let since = filter.since.unwrap_or(DateTime::UNIX_EPOCH);
-    let before = filter.before.unwrap_or(i64::MAX);
     let read = match (filter.state, filter.cause) {
         // One for each cause at most.
         (Some(AlertState::Open | AlertState::Acknowledged), _) => alerts::open(conn).await?,
-        (_, Some(cause)) => alerts::page_of_cause(conn, cause, before, since, limit).await?,
-        (_, None) => alerts::page(conn, before, since, limit).await?,
+        (_, Some(cause)) => alerts::page_of_cause(conn, cause, filter.before, since, limit).await?,
+        (_, None) => alerts::page(conn, filter.before, since, limit).await?,
     };
     let is_full = i64::try_from(read.len()).is_ok_and(|found| found >= limit);
     let next = read.last().filter(|_| is_full).map(|alert| alert.id);
@@ -114,7 +116,7 @@ pub async fn list(conn: &mut PgConnection, filter: AlertFilter, limit: i64) -> s
 }
 
 /// An alert by its number.
-pub async fn show(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<AlertView>> {
+pub async fn show(conn: &mut PgConnection, id: AlertId) -> sqlx::Result<Option<AlertView>> {
     Ok(alerts::get(conn, id).await?.map(AlertView::from))
 }
 
@@ -123,7 +125,7 @@ pub async fn acknowledge(
     queue: &Queue,
     pg: &Connections,
     settings: &Settings,
-    id: i64,
+    id: AlertId,
 ) -> Result<bool, WriteError> {
     let mut tx = queue.begin(pg).await?;
     if !crate::alerts::acknowledge(&mut tx, settings, id).await? {

@@ -147,7 +147,7 @@ impl DatabaseWatch {
         if written.is_news {
             super::enqueue(&mut tx, &self.settings, written.id, Telling::Resolved, 1).await?;
             tracing::info!(
-                alert.id = written.id,
+                alert.id = written.id.0,
                 cause = cause.as_str(),
                 "Alert {}, {cause}, is over",
                 written.id

@@ -21,6 +21,7 @@ pub mod watch;
 use queue::job::NewJob;
 use queue::transaction::Transaction;
 use store::alerts::AlertCause;
+use store::ids::AlertId;
 
 use self::causes::Ending;
 use self::post::Telling;
@@ -43,7 +44,7 @@ pub async fn raise(
     if raised.is_news {
         tell(tx, settings, raised.id, Telling::Raised).await?;
         tracing::error!(
-            alert.id = raised.id,
+            alert.id = raised.id.0,
             cause = cause.as_str(),
             "Alert {}, {cause}: {detail}",
             raised.id
@@ -73,7 +74,7 @@ pub async fn close(tx: &mut Transaction, settings: &Settings, over: &[AlertCause
     {
         enqueue(tx, settings, closed.id, Telling::Resolved, closed.tellings).await?;
         tracing::info!(
-            alert.id = closed.id,
+            alert.id = closed.id.0,
             cause = closed.cause.as_str(),
             "Alert {}, {}, is over",
             closed.id,
@@ -84,7 +85,7 @@ pub async fn close(tx: &mut Transaction, settings: &Settings, over: &[AlertCause
 }
 
 /// Notes that somebody has looked, so that it is not told again. What is over by that is closed. False: no such alert waits for that.
-pub async fn acknowledge(tx: &mut Transaction, settings: &Settings, id: i64) -> Result<bool, WriteError> {
+pub async fn acknowledge(tx: &mut Transaction, settings: &Settings, id: AlertId) -> Result<bool, WriteError> {
     if !store::alerts::acknowledge(tx, id).await? {
         return Ok(false);
     }
@@ -100,7 +101,7 @@ pub async fn acknowledge(tx: &mut Transaction, settings: &Settings, id: i64) -> 
 async fn tell(
     tx: &mut Transaction,
     settings: &Settings,
-    id: i64,
+    id: AlertId,
     telling: Telling,
 ) -> Result<(), WriteError> {
     let tellings = store::alerts::tell(tx, id, settings.alerts.repeat_every.as_secs_f64()).await?;
@@ -110,7 +111,7 @@ async fn tell(
 async fn enqueue(
     tx: &mut Transaction,
     settings: &Settings,
-    alert: i64,
+    alert: AlertId,
     telling: Telling,
     number: i32,
 ) -> Result<(), WriteError> {

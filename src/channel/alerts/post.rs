@@ -3,6 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use store::alerts::{Alert, AlertCause};
+use store::ids::AlertId;
 
 use super::causes;
 
@@ -24,7 +25,7 @@ pub enum Telling {
 pub struct AlertPost {
     text: String,
     /// The alert's number; null: the database is in trouble, and there is no row yet.
-    id: Option<i64>,
+    id: Option<AlertId>,
     cause: AlertCause,
     state: Telling,
     detail: String,
@@ -41,7 +42,7 @@ impl AlertPost {
     }
 
     pub(super) fn new(
-        id: Option<i64>,
+        id: Option<AlertId>,
         cause: AlertCause,
         state: Telling,
         detail: &str,
@@ -72,7 +73,8 @@ mod tests {
     #[test]
     fn a_repeat_says_since_when_and_how_often() {
         let since = DateTime::UNIX_EPOCH;
-        let post = AlertPost::new(Some(7), AlertCause::Clock, Telling::Repeated, "3 s behind", since, 4);
+        let post =
+            AlertPost::new(Some(AlertId(7)), AlertCause::Clock, Telling::Repeated, "3 s behind", since, 4);
 
         let post = serde_json::to_value(post).unwrap();
 

@@ -80,7 +80,7 @@ async fn repeat(
     alerts::tell(tx, settings, alert.id, Telling::Repeated).await?;
     let Alert { id, cause, detail, times, opened_at, .. } = alert;
     tracing::error!(
-        alert.id = id,
+        alert.id = id.0,
         cause = cause.as_str(),
         "Alert {id}, {cause}, goes on since {}, {times} times: {detail}",
         in_words(*opened_at)

@@ -7,6 +7,7 @@ use channel::administration::alerts::{self, AlertFilter, AlertView};
 use clap::Subcommand;
 use queue::Queue;
 use store::alerts::AlertState;
+use store::ids::AlertId;
 
 use super::output::{UNANSWERED, moment, print};
 use crate::app;
@@ -52,7 +53,7 @@ pub(crate) async fn run(config: &Config, command: AlertsCommand, as_json: bool) 
         }
         AlertsCommand::Show { id } => {
             let mut conn = pg.acquire().await.context(UNANSWERED)?;
-            let alert = alerts::show(&mut conn, id).await.context(UNANSWERED)?;
+            let alert = alerts::show(&mut conn, AlertId(id)).await.context(UNANSWERED)?;
             let alert = alert.with_context(|| format!("there is no alert {id}"))?;
             print(as_json, &alert, || in_full(&alert))
         }
@@ -60,7 +61,7 @@ pub(crate) async fn run(config: &Config, command: AlertsCommand, as_json: bool) 
             let secret_keys = app::secret_keys(config, &pg).await?;
             let settings = app::settings(config, config.keys.server.listen, secret_keys);
             let queue = Queue::open(pg.clone(), config.keys.queue.clone());
-            let done = alerts::acknowledge(&queue, &pg, &settings, id).await?;
+            let done = alerts::acknowledge(&queue, &pg, &settings, AlertId(id)).await?;
             anyhow::ensure!(
                 done,
                 "no alert {id} waits for somebody to look; `cloudybot alerts list` has those that do"

@@ -32,7 +32,7 @@ use store::alerts::AlertCause;
 use store::arrivals::{self, Inserted, NewMessage};
 use store::chunks::{self, End};
 use store::deliveries::{self, NewDelivery, Purpose};
-use store::ids::{AddressId, ChunkId, ConversationId, MessageId, UserId};
+use store::ids::{AddressId, AlertId, ChunkId, ConversationId, MessageId, UserId};
 use store::messages::{self, MessageOutcome};
 use store::migrations;
 use store::planned_chunks::NewChunk;
@@ -353,7 +353,7 @@ async fn an_alert_that_was_over_for_an_hour_is_another_one_when_it_comes_back() 
     }
     raised.push(alerts::raise(&mut conn, AlertCause::Clock, "wrong", 3600.0, false).await.unwrap());
 
-    let ids: Vec<i64> = raised.iter().map(|raised| raised.id).collect();
+    let ids: Vec<AlertId> = raised.iter().map(|raised| raised.id).collect();
     let (same, other) = (ids[0], *ids.last().unwrap());
     assert_eq!(ids, [same, same, same, same, same, same, other]);
     assert_ne!(same, other);

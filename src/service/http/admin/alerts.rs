@@ -7,6 +7,7 @@ use channel::administration::alerts::{self, AlertFilter, AlertList, AlertView};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use store::alerts::{AlertCause, AlertState};
+use store::ids::AlertId;
 use store::text_enum::UnknownText;
 use utoipa::IntoParams;
 
@@ -31,8 +32,8 @@ pub(super) struct AlertsQuery {
     /// Seen at this moment or later.
     since: Option<DateTime<Utc>>,
     /// Of a lower number than this: `next` of the page before.
-    #[param(minimum = 0)]
-    before: Option<i64>,
+    #[param(value_type = Option<i64>, minimum = 0)]
+    before: Option<AlertId>,
     /// How many at most.
     #[serde(default = "usual_limit")]
     #[param(minimum = 1, maximum = 500, default = 50)]
@@ -63,7 +64,7 @@ pub(super) async fn list(
 #[utoipa::path(get, path = "/alerts/{id}", operation_id = "getAlert", tag = "alerts", params(("id" = i64, Path, minimum = 1, description = "The alert's number")), responses((status = 200, body = AlertView), (status = 404, description = "There is no such alert.")))]
 pub(super) async fn show(
     State(admin): State<Admin>,
-    input::Path(id): input::Path<i64>,
+    input::Path(id): input::Path<AlertId>,
 ) -> Result<Json<AlertView>, Problem> {
     let found = alerts::show(&mut *admin.pg.acquire().await?, id).await?;
     found.map(Json).ok_or_else(|| Problem::not_found(format!("no alert {id}")))
@@ -73,7 +74,7 @@ pub(super) async fn show(
 #[utoipa::path(post, path = "/alerts/{id}/acknowledge", operation_id = "acknowledgeAlert", tag = "alerts", params(("id" = i64, Path, minimum = 1, description = "The alert's number")), responses((status = 204, description = "It waits for nobody any more."), (status = 404, description = "No such alert waits for somebody to look.")))]
 pub(super) async fn acknowledge(
     State(admin): State<Admin>,
-    input::Path(id): input::Path<i64>,
+    input::Path(id): input::Path<AlertId>,
 ) -> Result<StatusCode, Problem> {
     if alerts::acknowledge(&admin.queue, &admin.pg, &admin.settings, id).await? {
         return Ok(StatusCode::NO_CONTENT);
