@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use store::chunks::ChunkState;
 use store::consents::{ConsentAction, ConsentMethod, Deed};
 use store::deliveries::DeliveryState;
-use store::ids::{DeliveryId, UserId};
+use store::ids::{ConsentId, DeliveryId, UserId};
 use store::text_enum::UnknownText;
 
 use crate::app::Settings;
@@ -131,7 +131,7 @@ async fn delivery_report(conn: &mut PgConnection, id: DeliveryId) -> sqlx::Resul
 async fn consent_report(
     conn: &mut PgConnection,
     settings: &Settings,
-    id: i64,
+    id: ConsentId,
 ) -> sqlx::Result<Option<ConsentReport>> {
     let Some(deed) = store::consents::deed(conn, id).await? else { return Ok(None) };
     let Deed { user_id: user, method, action, created_at: at } = deed;

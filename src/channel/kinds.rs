@@ -8,7 +8,9 @@ use std::time::Duration;
 use queue::backoff::Backoff;
 use queue::job::{Ended, FollowUp, Job};
 use serde::{Deserialize, Serialize};
-use store::ids::{AlertId, ChunkId, ConversationId, DeliveryId, MessageId, SlotId, TurnId, UserId};
+use store::ids::{
+    AlertId, ChunkId, ConsentId, ConversationId, DeliveryId, MessageId, SlotId, TurnId, UserId,
+};
 
 use crate::alerts::post::Telling;
 use crate::callbacks::DeliveryNews;
@@ -305,7 +307,7 @@ pub enum PostCallback {
     /// With a user's consent.
     Consent {
         /// `whatsapp_consents.id`.
-        consent: i64,
+        consent: ConsentId,
     },
 }
 

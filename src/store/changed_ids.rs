@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use crate::ids::{AddressId, LinkId};
+use crate::ids::{AddressId, ChangeId, LinkId};
 use crate::links::Link;
 use crate::text_enum::text_enum;
 
@@ -172,7 +172,7 @@ pub async fn decide(conn: &mut PgConnection, trusted_since: Option<DateTime<Utc>
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Change {
     /// Its number.
-    pub id: i64,
+    pub id: ChangeId,
     /// Whose link was proven with the number.
     pub link_id: LinkId,
     /// Who has the other id.
@@ -183,7 +183,7 @@ pub struct Change {
 /// has not ended.
 pub async fn next(
     conn: &mut PgConnection,
-    behind: i64,
+    behind: ChangeId,
     states: &[ChangeState],
     since: Option<DateTime<Utc>>,
 ) -> sqlx::Result<Option<Change>> {

@@ -3,14 +3,14 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use crate::ids::{AddressId, MessageId, UserId};
+use crate::ids::{AddressId, ClaimTokenId, MessageId, UserId};
 use crate::text_enum::text_enum;
 
 /// A token that is worth something.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct LiveToken {
     /// Its number.
-    pub id: i64,
+    pub id: ClaimTokenId,
     /// For whom.
     pub user_id: UserId,
     /// May take the number from another user, or the user from another phone.
@@ -121,7 +121,7 @@ pub async fn linked_address(conn: &mut PgConnection, hashes: &[Vec<u8>]) -> sqlx
 }
 
 /// Ends a token that the caller has locked.
-pub async fn end(conn: &mut PgConnection, id: i64, how: TokenEnding) -> sqlx::Result<()> {
+pub async fn end(conn: &mut PgConnection, id: ClaimTokenId, how: TokenEnding) -> sqlx::Result<()> {
     sqlx::query("UPDATE channel_claim_tokens SET ended_at = clock_timestamp(), ending = $2 WHERE id = $1 AND ended_at IS NULL")
         .bind(id)
         .bind(how)

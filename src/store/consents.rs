@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::addresses::Name;
-use crate::ids::UserId;
+use crate::ids::{ConsentId, UserId};
 use crate::secret_keys::{SecretKeys, Sort};
 use crate::text_enum::text_enum;
 
@@ -122,7 +122,7 @@ pub struct Deed {
 }
 
 /// What a user did, by the row's number.
-pub async fn deed(conn: &mut PgConnection, id: i64) -> sqlx::Result<Option<Deed>> {
+pub async fn deed(conn: &mut PgConnection, id: ConsentId) -> sqlx::Result<Option<Deed>> {
     sqlx::query_as("SELECT user_id, method, action, created_at FROM whatsapp_consents WHERE id = $1")
         .bind(id)
         .fetch_optional(conn)

@@ -7,7 +7,7 @@
 
 use sqlx::PgConnection;
 
-use crate::ids::{AddressId, DeliveryId, UserId};
+use crate::ids::{AddressId, ChunkId, DeliveryId, ErasureId, UserId};
 use crate::links::{self, LinkEnding};
 use crate::secret_keys::SecretKeys;
 use crate::text_enum::text_enum;
@@ -114,10 +114,12 @@ const FORGET_USER: [&str; 8] = [
 /// A part of an erasure that is not done.
 #[derive(sqlx::FromRow)]
 struct PartToEmpty {
-    id: i64,
+    id: ErasureId,
     user_id: UserId,
     part: ErasurePart,
+    /// The conversation, address or chunk, as the part says; `None`: the user.
     subject: Option<i64>,
+    /// Of a message or a turn, as the part says.
     next_id: i64,
     next_delivery: DeliveryId,
 }
@@ -249,7 +251,7 @@ async fn deliveries(conn: &mut PgConnection, part: &PartToEmpty) -> sqlx::Result
         .bind(&page)
         .execute(&mut *conn)
         .await?;
-    let chunks: Vec<(i64, bool)> = sqlx::query_as(
+    let chunks: Vec<(ChunkId, bool)> = sqlx::query_as(
         "SELECT id, state = 'sending' FROM channel_chunks WHERE delivery_id = ANY ($1) ORDER BY id FOR UPDATE",
     )
     .bind(&page)
@@ -266,7 +268,7 @@ async fn deliveries(conn: &mut PgConnection, part: &PartToEmpty) -> sqlx::Result
     Ok(page.last().copied().filter(|_| i64::try_from(page.len()).is_ok_and(|number| number == PAGE)))
 }
 
-async fn empty_chunks(conn: &mut PgConnection, ids: &[i64]) -> sqlx::Result<()> {
+async fn empty_chunks(conn: &mut PgConnection, ids: &[ChunkId]) -> sqlx::Result<()> {
     sqlx::query("UPDATE channel_chunks SET body = '', sent_to = NULL WHERE id = ANY ($1)")
         .bind(ids)
         .execute(&mut *conn)
@@ -280,9 +282,10 @@ async fn empty_chunks(conn: &mut PgConnection, ids: &[i64]) -> sqlx::Result<()> 
 
 /// Empties a chunk that may have reached Twilio, once that is settled.
 async fn empty_chunk(conn: &mut PgConnection, part: &PartToEmpty) -> sqlx::Result<()> {
+    let chunk_id = part.subject.map(ChunkId);
     let is_sending: Option<bool> =
         sqlx::query_scalar("SELECT state = 'sending' FROM channel_chunks WHERE id = $1 FOR UPDATE")
-            .bind(part.subject)
+            .bind(chunk_id)
             .fetch_optional(&mut *conn)
             .await?;
     if is_sending == Some(true) {
@@ -294,7 +297,7 @@ async fn empty_chunk(conn: &mut PgConnection, part: &PartToEmpty) -> sqlx::Resul
         .await?;
         return Ok(());
     }
-    empty_chunks(conn, part.subject.as_slice()).await?;
+    empty_chunks(conn, chunk_id.as_slice()).await?;
     sqlx::query("DELETE FROM channel_erasures WHERE id = $1").bind(part.id).execute(conn).await?;
     Ok(())
 }

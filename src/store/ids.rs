@@ -96,6 +96,12 @@ ids! {
     AddressId(i64),
     /// `channel_links.id`: a user's claim of an address.
     LinkId(i64),
+    /// `channel_changed_ids.id`: a person's number that came with another opaque id.
+    ChangeId(i64),
+    /// `channel_claim_tokens.id`: a token by which a phone proves whose it is.
+    ClaimTokenId(i64),
+    /// `whatsapp_consents.id`: what somebody agreed to or took back.
+    ConsentId(i64),
     /// `channel_conversations.id`: a thread with the agent.
     ConversationId(i64),
     /// `channel_messages.id`: what somebody wrote.
@@ -108,6 +114,10 @@ ids! {
     SlotId(i64),
     /// `channel_chunks.id`: one message of Twilio's.
     ChunkId(i64),
+    /// `channel_unusable_entries.id`: an entry of Twilio's list that could not be taken in.
+    UnusableEntryId(i64),
+    /// `channel_erasures.id`: a part of an erasure that is not done.
+    ErasureId(i64),
     /// `channel_alerts.id`: what a person must look at.
     AlertId(i64),
     /// `channel_deliveries.id`: one logical outbound message. A UUID v7, so ids are in the order of planning.

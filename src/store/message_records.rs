@@ -55,7 +55,7 @@ pub struct MessageSearch {
     /// Received before this moment.
     pub until: Option<DateTime<Utc>>,
     /// Of a lower number.
-    pub before: Option<i64>,
+    pub before: Option<MessageId>,
     /// So many at most.
     pub limit: i64,
 }
@@ -214,7 +214,7 @@ async fn ids(
         }
     };
     let mut ids = sqlx::query_scalar(question)
-        .bind(search.before.unwrap_or(i64::MAX).min(range.high))
+        .bind(search.before.map_or(i64::MAX, |id| id.0).min(range.high))
         .bind(search.limit)
         .bind(range.low)
         .bind(search.since.unwrap_or(DateTime::UNIX_EPOCH))
@@ -246,7 +246,7 @@ async fn of_person(
                    ORDER BY address_id DESC, id DESC LIMIT $8) AS newest
          ) AS judged WHERE fits OR place = $8 ORDER BY id DESC LIMIT $2",
     )
-    .bind(search.before.unwrap_or(i64::MAX).min(range.high))
+    .bind(search.before.map_or(i64::MAX, |id| id.0).min(range.high))
     .bind(search.limit)
     .bind(range.low)
     .bind(search.since.unwrap_or(DateTime::UNIX_EPOCH))

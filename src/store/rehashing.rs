@@ -3,7 +3,7 @@
 
 use sqlx::PgConnection;
 
-use crate::ids::UserId;
+use crate::ids::{ConsentId, UserId};
 use crate::secret_keys::{Sealed, SecretKeys, Sort};
 
 /// Whether any row was hashed with another key than the newest: a few index lookups for each table.
@@ -101,7 +101,7 @@ async fn replace_opt_outs(
 /// A consent that may be hashed anew.
 #[derive(sqlx::FromRow)]
 struct StoredConsent {
-    id: i64,
+    id: ConsentId,
     phone_hash: Vec<u8>,
     /// Whose it is; `None`: the number is hidden, or was erased.
     number: Option<String>,
@@ -111,7 +111,7 @@ struct StoredConsent {
 
 /// Consents that have their number, or an id that is still known to be their user's.
 async fn consents(conn: &mut PgConnection, keys: &SecretKeys) -> sqlx::Result<u64> {
-    let (mut rows, mut after) = (0, 0_i64);
+    let (mut rows, mut after) = (0, ConsentId(0));
     loop {
         let page: Vec<StoredConsent> = sqlx::query_as(
             "SELECT c.id, c.phone_hash, coalesce(a.canonical, 'whatsapp:' || c.phone) AS number,

@@ -78,7 +78,7 @@ pub struct TurnSearch {
     /// Begun before this moment.
     pub until: Option<DateTime<Utc>>,
     /// Of a lower number.
-    pub before: Option<i64>,
+    pub before: Option<TurnId>,
     /// So many at most.
     pub limit: i64,
 }
@@ -195,7 +195,7 @@ async fn ids(
     state: Option<&str>,
 ) -> sqlx::Result<Vec<TurnId>> {
     let mut ids = sqlx::query_scalar(question)
-        .bind(filter.before.unwrap_or(i64::MAX).min(range.high))
+        .bind(filter.before.map_or(i64::MAX, |id| id.0).min(range.high))
         .bind(filter.limit)
         .bind(range.low)
         .bind(filter.since.unwrap_or(DateTime::UNIX_EPOCH))

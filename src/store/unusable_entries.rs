@@ -4,11 +4,13 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::ids::UnusableEntryId;
+
 /// An entry that was kept aside.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct EntryAside {
     /// Its number.
-    pub id: i64,
+    pub id: UnusableEntryId,
     /// Twilio's id; `None`: it cannot be read.
     pub sid: Option<String>,
     /// What is wrong with it.

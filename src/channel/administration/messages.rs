@@ -29,7 +29,7 @@ pub struct MessageFilter {
     /// Received before this moment.
     pub until: Option<DateTime<Utc>>,
     /// Of a lower number.
-    pub before: Option<i64>,
+    pub before: Option<MessageId>,
 }
 
 /// The texts of all that a message may be asked by: an outcome, or none yet.

@@ -30,7 +30,7 @@ pub struct TurnFilter {
     /// Begun before this moment.
     pub until: Option<DateTime<Utc>>,
     /// Of a lower number.
-    pub before: Option<i64>,
+    pub before: Option<TurnId>,
 }
 
 /// A page of turns, the newest first.

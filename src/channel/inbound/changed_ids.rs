@@ -10,7 +10,7 @@ use queue::transaction::Transaction;
 use store::addresses::{self, Contested, Name};
 use store::alerts::AlertCause;
 use store::changed_ids::{self, Change, ChangeState, Move};
-use store::ids::AddressId;
+use store::ids::{AddressId, ChangeId};
 use store::links::{self, Link};
 use store::{merging, opt_outs};
 
@@ -121,7 +121,7 @@ pub struct IdDecisions {
 pub async fn trust(pg: &Connections, settings: &Settings, since: DateTime<Utc>) -> sqlx::Result<IdDecisions> {
     write_decision(pg, Some(since)).await?;
     let mut decided = IdDecisions::default();
-    let mut behind = 0;
+    let mut behind = ChangeId(0);
     while let Some(change) =
         next(pg, behind, &[ChangeState::Held, ChangeState::LetThrough], Some(since)).await?
     {
@@ -164,7 +164,7 @@ pub async fn trust(pg: &Connections, settings: &Settings, since: DateTime<Utc>) 
 pub async fn refuse(pg: &Connections) -> sqlx::Result<Option<IdDecisions>> {
     let waited = write_decision(pg, None).await?;
     let mut decided = IdDecisions::default();
-    let mut behind = 0;
+    let mut behind = ChangeId(0);
     while let Some(change) = next(pg, behind, &[ChangeState::LetThrough], None).await? {
         behind = change.id;
         let mut tx = pg.begin().await?;
@@ -190,7 +190,7 @@ async fn write_decision(pg: &Connections, since: Option<DateTime<Utc>>) -> sqlx:
 
 async fn next(
     pg: &Connections,
-    behind: i64,
+    behind: ChangeId,
     states: &[ChangeState],
     since: Option<DateTime<Utc>>,
 ) -> sqlx::Result<Option<Change>> {

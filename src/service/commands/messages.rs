@@ -66,7 +66,7 @@ pub(crate) async fn run(config: &Config, command: MessagesCommand, as_json: bool
     match command {
         MessagesCommand::List(args) => {
             let MessageArgs { user, number, state, since, until, before, limit } = args;
-            let filter = MessageFilter { user, number, state, since, until, before };
+            let filter = MessageFilter { user, number, state, since, until, before: before.map(MessageId) };
             let mut conn = pg.acquire().await.context(UNANSWERED)?;
             let list = messages::list(&mut conn, &filter, limit).await?;
             print(as_json, &list, || {

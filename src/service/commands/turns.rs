@@ -96,7 +96,7 @@ async fn check(config: &Config, force: bool) -> anyhow::Result<()> {
 
 async fn list(config: &Config, args: TurnArgs, as_json: bool) -> anyhow::Result<()> {
     let TurnArgs { user, number, state, since, until, before, limit } = args;
-    let filter = TurnFilter { user, number, state, since, until, before };
+    let filter = TurnFilter { user, number, state, since, until, before: before.map(TurnId) };
     let database = Database::open_answering(config).await?;
     let pg = database.pool(2, Duration::from_secs(10));
     let list = turns::list(&mut *pg.acquire().await.context(UNANSWERED)?, &filter, limit).await?;

@@ -36,8 +36,8 @@ pub(super) struct MessageQuery {
     /// Received before this moment.
     until: Option<DateTime<Utc>>,
     /// Of a lower number than this: `next` of the page before.
-    #[param(minimum = 0)]
-    before: Option<i64>,
+    #[param(value_type = Option<i64>, minimum = 0)]
+    before: Option<MessageId>,
     /// How many at most.
     #[serde(default = "super::turns::usual_limit")]
     #[param(minimum = 1, maximum = 500, default = 50)]

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use store::ids::UnusableEntryId;
 use store::unusable_entries::EntryAside;
 use utoipa::ToSchema;
 
@@ -20,7 +21,8 @@ pub(super) struct UnusableEntryList {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct UnusableEntryView {
-    id: i64,
+    #[schema(value_type = i64)]
+    id: UnusableEntryId,
     /// Twilio's id; null: it cannot be read.
     sid: Option<String>,
     /// What is wrong with it.
