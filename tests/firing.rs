@@ -123,7 +123,7 @@ async fn a_year_fires_each_local_time_once_in_five_zones() {
                 && (local.hour(), local.minute()) == (9, 0)
         });
         for (schedule, expected) in [(&twice, of_twice), (&either, of_either)] {
-            let fired = tables.slots(&schedule.name).await;
+            let fired = tables.slots(schedule.name.as_str()).await;
             assert!(fired.iter().all(|(_, state)| state == "open"), "{}", schedule.name);
             let moments: Vec<_> = fired.into_iter().map(|(moment, _)| moment).collect();
             assert_eq!(moments, expected, "{}", schedule.name);

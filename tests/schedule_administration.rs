@@ -220,6 +220,7 @@ async fn what_makes_no_sense_is_refused_with_what_would() {
         (Method::GET, "/evening/preview", Value::Null, 404, known),
         (Method::GET, "/..%2Fmorning/preview", Value::Null, 404, known),
         (Method::POST, "/evening/fire", Value::Null, 404, known),
+        (Method::POST, "/..%2Fmorning/fire", Value::Null, 404, known),
         (Method::POST, "/evening/enable", Value::Null, 404, known),
         (Method::POST, "/evening/disable", Value::Null, 404, known),
         (Method::POST, "/evening/test", alice.clone(), 404, known),
@@ -240,6 +241,7 @@ async fn what_makes_no_sense_is_refused_with_what_would() {
     }
     for (arguments, names) in [
         (&["schedules", "fire", "evening"][..], known),
+        (&["schedules", "fire", "no name"], known),
         (&["schedules", "preview", "evening"], known),
         (&["schedules", "preview", "morning", "--slots", "1001"], "1..=1000"),
         (&["schedules", "test", "morning", "--user", "alice"], "there is no user \"alice\""),

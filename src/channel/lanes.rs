@@ -1,6 +1,6 @@
 //! The names of lanes, and of the keys that more than one place spells: two jobs that must not run beside each other must spell them alike.
 
-use store::ids::{AddressId, AlertId, ChunkId, ConversationId};
+use store::ids::{AddressId, AlertId, ChunkId, ConversationId, ScheduleName};
 
 /// Inbound messages of one person are worked off in order.
 #[must_use]
@@ -40,7 +40,7 @@ pub fn proactive(address_id: AddressId) -> String {
 
 /// Slots of one schedule in one zone are worked off in order; the zone is empty where the schedule has one.
 #[must_use]
-pub fn schedule(name: &str, zone: &str) -> String {
+pub fn schedule(name: &ScheduleName, zone: &str) -> String {
     format!("schedule:{name}:{zone}")
 }
 

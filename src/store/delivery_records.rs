@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 
 use crate::chunks::{ChunkForm, ChunkState};
 use crate::deliveries::{DeliveryState, Purpose};
-use crate::ids::{AddressId, ChunkId, DeliveryId, MessageId, TurnId, UserId};
+use crate::ids::{AddressId, ChunkId, DeliveryId, MessageId, ScheduleName, TurnId, UserId};
 use crate::in_doubt::AdminVerdict;
 use crate::send_attempts::SendOutcome;
 
@@ -29,7 +29,7 @@ pub struct DeliveryRecord {
     /// The message that it is a notice about.
     pub message_id: Option<MessageId>,
     /// The schedule that spoke.
-    pub schedule: Option<String>,
+    pub schedule: Option<ScheduleName>,
     /// The delivery whose failed part, and what came behind it, this one sends anew.
     pub resent_from: Option<DeliveryId>,
     /// The delivery that sends anew what this one did not.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::deliveries::DeliveryState;
-use crate::ids::{ConversationId, DeliveryId, UserId};
+use crate::ids::{ConversationId, DeliveryId, ScheduleName, UserId};
 use crate::messages::ChannelName;
 use crate::turns::Turn;
 
@@ -24,7 +24,7 @@ pub struct ThreadEntry {
     /// Everything that Twilio sent with what a person wrote.
     pub params: Option<serde_json::Value>,
     /// The schedule that made the assistant speak.
-    pub schedule: Option<String>,
+    pub schedule: Option<ScheduleName>,
     /// The delivery that carries it to the person's phone; `None`: nothing does.
     pub delivery_id: Option<DeliveryId>,
     /// Where that delivery stands.

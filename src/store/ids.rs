@@ -85,10 +85,20 @@ text_ids! {
     UserId where is_user_id,
     /// A text that is the id of no account.
     else InvalidUserId("an id has 1 to 200 characters, and no control characters");
+    /// `channel_schedules.name`: the stem of a schedule's file.
+    ScheduleName where is_schedule_name,
+    /// A text that can be the name of no schedule.
+    else InvalidScheduleName("its file's name must be of letters, digits, _ and -");
 }
 
 fn is_user_id(text: &str) -> bool {
     text.chars().count() <= 200 && !text.trim().is_empty() && !text.chars().any(char::is_control)
+}
+
+fn is_schedule_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 100
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
 ids! {
@@ -149,6 +159,16 @@ mod tests {
             assert_eq!(wrong.parse::<UserId>(), Err(InvalidUserId), "{wrong:?}");
             let told = serde_json::from_value::<UserId>(wrong.into()).unwrap_err().to_string();
             assert_eq!(told, "an id has 1 to 200 characters, and no control characters", "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_schedules_name_is_of_letters_digits_and_two_signs() {
+        for right in ["weekly_reminder", "A-1", "-", &"a".repeat(100)] {
+            assert_eq!(right.parse::<ScheduleName>().unwrap().as_str(), right);
+        }
+        for wrong in ["", " a", "a.b", "ä", "a\0", &"a".repeat(101)] {
+            assert_eq!(wrong.parse::<ScheduleName>(), Err(InvalidScheduleName), "{wrong:?}");
         }
     }
 }

@@ -4,11 +4,13 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
+use crate::ids::ScheduleName;
+
 /// A schedule as the database has it.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct ScheduleRow {
     /// The file's stem.
-    pub name: String,
+    pub name: ScheduleName,
     /// Of the definition.
     pub hash: String,
     /// What it does.
@@ -32,7 +34,7 @@ const COLUMNS: &str = "SELECT name, hash, definition, loaded_at, fired_until, en
 /// Takes in a schedule that is new; its time begins now. False: there is one of this name.
 pub async fn create(
     conn: &mut PgConnection,
-    name: &str,
+    name: &ScheduleName,
     hash: &str,
     definition: &Value,
 ) -> sqlx::Result<bool> {
@@ -50,7 +52,7 @@ pub async fn create(
 /// Replaces a schedule's definition and its `fired_until`. The caller holds its lock.
 pub async fn replace(
     conn: &mut PgConnection,
-    name: &str,
+    name: &ScheduleName,
     hash: &str,
     definition: &Value,
     fired_until: DateTime<Utc>,
@@ -68,7 +70,7 @@ pub async fn replace(
 }
 
 /// Marks a schedule whose file is gone, if this process still has the present definition of it.
-pub async fn remove(conn: &mut PgConnection, name: &str, hash: &str) -> sqlx::Result<bool> {
+pub async fn remove(conn: &mut PgConnection, name: &ScheduleName, hash: &str) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "UPDATE channel_schedules SET removed_at = clock_timestamp() WHERE name = $1 AND hash = $2 AND removed_at IS NULL",
     )
@@ -81,7 +83,7 @@ pub async fn remove(conn: &mut PgConnection, name: &str, hash: &str) -> sqlx::Re
 
 /// A schedule, locked until the caller's transaction ends: its slots are made under this lock. `None`: somebody else has it just now, or there is
 /// none.
-pub async fn try_lock(conn: &mut PgConnection, name: &str) -> sqlx::Result<Option<ScheduleRow>> {
+pub async fn try_lock(conn: &mut PgConnection, name: &ScheduleName) -> sqlx::Result<Option<ScheduleRow>> {
     sqlx::query_as(sqlx::AssertSqlSafe(format!("{COLUMNS} WHERE name = $1 FOR UPDATE SKIP LOCKED")))
         .bind(name)
         .fetch_optional(conn)
@@ -89,7 +91,7 @@ pub async fn try_lock(conn: &mut PgConnection, name: &str) -> sqlx::Result<Optio
 }
 
 /// A schedule, locked; waits for whoever has it.
-pub async fn lock(conn: &mut PgConnection, name: &str) -> sqlx::Result<Option<ScheduleRow>> {
+pub async fn lock(conn: &mut PgConnection, name: &ScheduleName) -> sqlx::Result<Option<ScheduleRow>> {
     sqlx::query_as(sqlx::AssertSqlSafe(format!("{COLUMNS} WHERE name = $1 FOR UPDATE")))
         .bind(name)
         .fetch_optional(conn)
@@ -104,7 +106,11 @@ pub async fn all(conn: &mut PgConnection) -> sqlx::Result<Vec<ScheduleRow>> {
 }
 
 /// Every moment up to this one is dealt with.
-pub async fn advance(conn: &mut PgConnection, name: &str, fired_until: DateTime<Utc>) -> sqlx::Result<()> {
+pub async fn advance(
+    conn: &mut PgConnection,
+    name: &ScheduleName,
+    fired_until: DateTime<Utc>,
+) -> sqlx::Result<()> {
     sqlx::query("UPDATE channel_schedules SET fired_until = $2 WHERE name = $1 AND fired_until < $2")
         .bind(name)
         .bind(fired_until)
@@ -116,7 +122,7 @@ pub async fn advance(conn: &mut PgConnection, name: &str, fired_until: DateTime<
 /// Switches a schedule on or off. Moments that fell due while it was off are not fired later. False: there is none.
 pub async fn switch(
     conn: &mut PgConnection,
-    name: &str,
+    name: &ScheduleName,
     enabled: bool,
     why: Option<&str>,
 ) -> sqlx::Result<bool> {
@@ -134,7 +140,7 @@ pub async fn switch(
 }
 
 /// Counts a slot that ended; returns how many have failed one after the other.
-pub async fn count_end(conn: &mut PgConnection, name: &str, failed: bool) -> sqlx::Result<i32> {
+pub async fn count_end(conn: &mut PgConnection, name: &ScheduleName, failed: bool) -> sqlx::Result<i32> {
     sqlx::query_scalar(
         "UPDATE channel_schedules SET failed_in_row = CASE WHEN $2 THEN failed_in_row + 1 ELSE 0 END WHERE name = $1 RETURNING failed_in_row",
     )

@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use crate::ids::{SlotId, UserId};
+use crate::ids::{ScheduleName, SlotId, UserId};
 use crate::text_enum::text_enum;
 
 text_enum! {
@@ -27,7 +27,7 @@ pub struct Slot {
     /// Its number.
     pub id: SlotId,
     /// Of which schedule.
-    pub schedule: String,
+    pub schedule: ScheduleName,
     /// Whose users it is for; empty: everybody of the audience.
     pub zone: String,
     /// When it fell due.
@@ -73,7 +73,7 @@ pub enum SlotBeginning {
 #[derive(Clone, Copy, Debug)]
 pub struct NewSlot<'a> {
     /// Of which schedule.
-    pub schedule: &'a str,
+    pub schedule: &'a ScheduleName,
     /// Whose users it is for; empty: everybody of the audience.
     pub zone: &'a str,
     /// When it fell due.
@@ -124,7 +124,7 @@ pub async fn create(conn: &mut PgConnection, new: &NewSlot<'_>) -> sqlx::Result<
 }
 
 /// Whether a slot of this schedule and zone is still at work. What somebody tries holds nothing up.
-pub async fn is_busy(conn: &mut PgConnection, schedule: &str, zone: &str) -> sqlx::Result<bool> {
+pub async fn is_busy(conn: &mut PgConnection, schedule: &ScheduleName, zone: &str) -> sqlx::Result<bool> {
     sqlx::query_scalar(
         "SELECT EXISTS (SELECT FROM channel_slots WHERE schedule = $1 AND zone = $2 AND state = 'open' AND NOT is_test)",
     )
@@ -245,7 +245,7 @@ pub struct Past {
 /// The last slots of a schedule, the newest first. For each slot only the first `users` of its audience are counted.
 pub async fn last(
     conn: &mut PgConnection,
-    schedule: &str,
+    schedule: &ScheduleName,
     number: i64,
     users: i64,
 ) -> sqlx::Result<Vec<Past>> {
@@ -274,7 +274,7 @@ pub async fn last(
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct LateSlots {
     /// The schedule.
-    pub schedule: String,
+    pub schedule: ScheduleName,
     /// How many of its slots.
     pub slots: i64,
     /// When the oldest of them fell due.

@@ -2,13 +2,15 @@
 
 use sqlx::PgConnection;
 
+use crate::ids::ScheduleName;
+
 /// A template and the schedules that send it.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct NamedTemplate {
     /// `HX…`
     pub content_sid: String,
     /// The schedules' names, in order.
-    pub schedules: Vec<String>,
+    pub schedules: Vec<ScheduleName>,
 }
 
 /// The templates of schedules that were not asked about for a day, at most 50.

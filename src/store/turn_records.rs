@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 
 use crate::apologies::NoApology;
 use crate::clock;
-use crate::ids::{ConversationId, MessageId, TurnId, UserId};
+use crate::ids::{ConversationId, MessageId, ScheduleName, TurnId, UserId};
 use crate::messages::ChannelName;
 use crate::turns::TurnState;
 use crate::withheld::WithheldKind;
@@ -24,7 +24,7 @@ pub struct TurnRecord {
     /// Who was asked.
     pub agent: String,
     /// The schedule that asked; `None`: somebody wrote.
-    pub schedule: Option<String>,
+    pub schedule: Option<ScheduleName>,
     /// When the first call began.
     pub started_at: DateTime<Utc>,
     /// When it ended.

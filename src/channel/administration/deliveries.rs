@@ -7,7 +7,7 @@ use store::chunks::{ChunkForm, ChunkState};
 use store::deliveries::{DeliveryState, Purpose};
 use store::delivery_records::{self, CallbackRecord, ChunkRecord, DeliveryRecord, SendAttemptRecord};
 use store::delivery_search::{self, DeliverySearch};
-use store::ids::{ChunkId, DeliveryId, MessageId, TurnId, UserId};
+use store::ids::{ChunkId, DeliveryId, MessageId, ScheduleName, TurnId, UserId};
 use store::in_doubt::AdminVerdict;
 use store::send_attempts::SendOutcome;
 use twilio::explanations::{Explanation, explain};
@@ -82,7 +82,8 @@ pub struct OutboundView {
     #[schema(value_type = Option<i64>)]
     pub message: Option<MessageId>,
     /// The schedule that spoke.
-    pub schedule: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub schedule: Option<ScheduleName>,
     /// The delivery whose failed part, and what came behind it, this one sends anew.
     #[schema(value_type = Option<Uuid>)]
     pub resent_from: Option<DeliveryId>,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use store::apologies::NoApology;
 use store::delivery_records;
-use store::ids::{DeliveryId, MessageId, TurnId, UserId};
+use store::ids::{DeliveryId, MessageId, ScheduleName, TurnId, UserId};
 use store::messages::ChannelName;
 use store::turn_records::{self, CallRecord, TurnRecord, TurnSearch};
 use store::turns::TurnState;
@@ -59,7 +59,8 @@ pub struct TurnView {
     /// Who was asked.
     pub agent: String,
     /// The schedule that asked; null: somebody wrote.
-    pub schedule: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub schedule: Option<ScheduleName>,
     pub started_at: DateTime<Utc>,
     pub finished_at: Option<DateTime<Utc>>,
     /// From the first call to the end.

@@ -3,6 +3,7 @@
 
 use queue::failure::Failure;
 use store::alerts::AlertCause;
+use store::ids::ScheduleName;
 use store::templates::{self, NamedTemplate, TemplateStanding};
 use twilio::client::LookupError;
 
@@ -69,6 +70,7 @@ fn change(template: &NamedTemplate, before: &TemplateStanding, now: &TemplateSta
         .map(|(what, before, now)| format!("{what} was {}, is {}", or_none(before), or_none(now)))
         .collect();
     let NamedTemplate { content_sid, schedules } = template;
+    let schedules: Vec<&str> = schedules.iter().map(ScheduleName::as_str).collect();
     let schedules = schedules.join(", ");
     (!changed.is_empty())
         .then(|| format!("template {content_sid} of schedule {schedules}: {}", changed.join(", ")))
@@ -84,8 +86,8 @@ mod tests {
 
     #[test]
     fn what_is_different_is_told_with_the_schedules_names() {
-        let template =
-            NamedTemplate { content_sid: "HX1".to_owned(), schedules: vec!["a".to_owned(), "b".to_owned()] };
+        let schedules = ["a", "b"].map(|name| name.parse().unwrap()).to_vec();
+        let template = NamedTemplate { content_sid: "HX1".to_owned(), schedules };
         let standing = |category: &str, status: &str| TemplateStanding {
             category: category.to_owned(),
             status: status.to_owned(),

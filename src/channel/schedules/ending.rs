@@ -56,7 +56,7 @@ pub async fn end(
     if let Some(reason) = failed {
         tracing::warn!(
             slot.id = slot_id.0,
-            schedule = slot.schedule,
+            schedule = slot.schedule.as_str(),
             "A slot of {} failed: {reason}",
             slot.schedule
         );

@@ -12,7 +12,7 @@ use queue::transaction::Transaction;
 use serde_json::Value;
 use sqlx::PgConnection;
 use store::audiences::{self, Who, ZonePart};
-use store::ids::{SlotId, UserId};
+use store::ids::{ScheduleName, SlotId, UserId};
 use store::schedules::ScheduleRow;
 use store::slots::{self, NewSlot, SkipReason, SlotBeginning, SlotOrigin};
 
@@ -113,7 +113,7 @@ pub struct DueZone {
 impl DueZone {
     fn slot<'a>(
         &'a self,
-        schedule: &'a str,
+        schedule: &'a ScheduleName,
         definition: &'a Value,
         moment: moments::Moment,
         beginning: SlotBeginning,
@@ -195,7 +195,7 @@ pub async fn fire(tx: &mut Transaction, schedule: &Schedule, row: &ScheduleRow) 
         }
         if more {
             tracing::warn!(
-                schedule = row.name,
+                schedule = row.name.as_str(),
                 "Schedule {} missed more than {AT_MOST} moments; those before the last {AT_MOST} are not written down",
                 row.name
             );
@@ -290,11 +290,15 @@ async fn open(tx: &mut Transaction, new: &NewSlot<'_>) -> Result<Option<SlotId>,
             let job =
                 if new.origin == SlotOrigin::Test { job } else { job.lane(lanes::schedule(name, zone)) };
             tx.enqueue(job).await?;
-            tracing::info!(slot.id = slot.0, schedule = name, "Fired schedule {name} of {moment} {zone}");
+            tracing::info!(
+                slot.id = slot.0,
+                schedule = name.as_str(),
+                "Fired schedule {name} of {moment} {zone}"
+            );
             Ok(Some(slot))
         }
         (Some(_), SlotBeginning::Skipped(reason)) => {
-            tracing::warn!(schedule = name, "Left out {name} of {moment} {zone}: {reason}");
+            tracing::warn!(schedule = name.as_str(), "Left out {name} of {moment} {zone}: {reason}");
             Ok(None)
         }
         (None, _) => Ok(None),

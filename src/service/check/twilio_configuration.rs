@@ -31,7 +31,7 @@ pub(super) async fn templates(config: &Config) -> Vec<Finding> {
     let mut named: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for schedule in &folder.schedules {
         if let Some(template) = &schedule.definition.template {
-            named.entry(&template.content_sid).or_default().push(&schedule.name);
+            named.entry(&template.content_sid).or_default().push(schedule.name.as_str());
         }
     }
     let (mut good, mut bad, mut warnings) = (Vec::new(), Vec::new(), Vec::new());

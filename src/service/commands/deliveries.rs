@@ -220,7 +220,7 @@ fn detail(shown: &DeliveryDetail) -> String {
     line("reason", reason.clone());
     line("turn", turn.map(|turn| turn.to_string()));
     line("message", message.map(|message| message.to_string()));
-    line("schedule", schedule.clone());
+    line("schedule", schedule.as_ref().map(ToString::to_string));
     line("resent from", delivery.resent_from.map(|id| id.to_string()));
     line("resent as", delivery.resent_as.map(|id| id.to_string()));
     line("planned", Some(moment(delivery.created_at)));

@@ -4,6 +4,7 @@ use channel::alerts;
 use channel::schedules::firing;
 use channel::schedules::schedule_file::{self, Folder, Schedule};
 use store::alerts::AlertCause;
+use store::ids::ScheduleName;
 
 use super::Scheduler;
 use super::loaded::of;
@@ -36,9 +37,9 @@ impl Scheduler {
             self.told.clone_from(&errors);
         }
         let known = of(&self.loaded).hashes();
-        let there = |name: &str| {
-            schedules.iter().any(|schedule| schedule.name == name)
-                || errors.iter().any(|error| error.name == name)
+        let there = |name: &ScheduleName| {
+            schedules.iter().any(|schedule| schedule.name == *name)
+                || errors.iter().any(|error| error.name == name.as_str())
         };
         for (name, hash) in known.iter().filter(|(name, _)| !there(name)) {
             store::schedules::remove(&mut *self.pg.acquire().await?, name, hash).await?;

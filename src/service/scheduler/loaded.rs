@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use channel::schedules::schedule_file::Schedule;
 use chrono::{DateTime, Utc};
+use store::ids::ScheduleName;
 
 use super::READ_EVERY;
 
@@ -13,7 +14,7 @@ use super::READ_EVERY;
 #[derive(Default)]
 pub(super) struct Loaded {
     /// Each with the moment at which it falls due next.
-    pub(super) schedules: BTreeMap<String, (Schedule, Option<DateTime<Utc>>)>,
+    pub(super) schedules: BTreeMap<ScheduleName, (Schedule, Option<DateTime<Utc>>)>,
     pub(super) watch: Option<Watch>,
 }
 
@@ -49,7 +50,7 @@ impl Loaded {
     }
 
     /// The hash of each, by name.
-    pub(super) fn hashes(&self) -> BTreeMap<String, String> {
+    pub(super) fn hashes(&self) -> BTreeMap<ScheduleName, String> {
         let hashes = self.schedules.iter().map(|(name, (schedule, _))| (name.clone(), schedule.hash.clone()));
         hashes.collect()
     }

@@ -77,7 +77,7 @@ impl Condition {
             None => Vec::new(),
         };
         let version = |scheduler: &SchedulerRow| {
-            let hash = scheduler.hashes[&row.name].as_str();
+            let hash = scheduler.hashes[row.name.as_str()].as_str();
             (scheduler.process.clone(), LoadedVersion::of(hash, &row.hash))
         };
         let processes: BTreeMap<String, LoadedVersion> = schedulers.iter().map(version).collect();

@@ -48,34 +48,35 @@ impl Files {
         })
     }
 
-    /// The schedule of this name, if nothing is wrong with its file.
-    pub(crate) fn find(&self, name: &str, plans: &Plans) -> Result<&Schedule, FileError> {
+    /// The schedule whose file has this stem, if nothing is wrong with the file.
+    pub(crate) fn find(&self, stem: &str, plans: &Plans) -> Result<&Schedule, FileError> {
         if let Some(error) = &self.unreadable {
             return Err(FileError::Unreadable(error.clone()));
         }
-        let wrong = self.errors_of(name);
+        let wrong = self.errors_of(stem);
         if !wrong.is_empty() {
             return Err(FileError::Wrong(wrong));
         }
-        let Some(schedule) = self.folder.schedules.iter().find(|schedule| schedule.name == name) else {
-            return Err(FileError::Unknown { name: name.to_owned(), known: self.names() });
+        let Some(schedule) = self.folder.schedules.iter().find(|schedule| schedule.name.as_str() == stem)
+        else {
+            return Err(FileError::Unknown { name: stem.to_owned(), known: self.stems() });
         };
         schedule.check_plan(plans).map_err(|error| FileError::Wrong(vec![error.to_string()]))?;
         Ok(schedule)
     }
 
-    /// Why the file of this name cannot be read.
-    pub(crate) fn errors_of(&self, name: &str) -> Vec<String> {
-        let own = self.folder.errors.iter().filter(|error| error.name == name).map(ToString::to_string);
+    /// Why the file with this stem cannot be read.
+    pub(crate) fn errors_of(&self, stem: &str) -> Vec<String> {
+        let own = self.folder.errors.iter().filter(|error| error.name == stem).map(ToString::to_string);
         self.unreadable.iter().cloned().chain(own).collect()
     }
 
     /// Of all files, the wrong ones too.
-    fn names(&self) -> Vec<String> {
-        let right = self.folder.schedules.iter().map(|schedule| &schedule.name);
-        let all: std::collections::BTreeSet<&String> =
-            right.chain(self.folder.errors.iter().map(|error| &error.name)).collect();
-        all.into_iter().cloned().collect()
+    fn stems(&self) -> Vec<String> {
+        let right = self.folder.schedules.iter().map(|schedule| schedule.name.as_str());
+        let all: std::collections::BTreeSet<&str> =
+            right.chain(self.folder.errors.iter().map(|error| error.name.as_str())).collect();
+        all.into_iter().map(str::to_owned).collect()
     }
 }
 

@@ -12,7 +12,7 @@ use channel::schedules::timing::Recurrence;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
-use store::ids::UserId;
+use store::ids::{ScheduleName, UserId};
 use utoipa::ToSchema;
 use whatsapp_text::text::WhatsappText;
 
@@ -27,12 +27,13 @@ const LONG: usize = 3;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Findings {
     /// Schedules that can be read.
-    pub(crate) right: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    pub(crate) right: Vec<ScheduleName>,
     /// What must be mended.
     pub(crate) wrong: Vec<String>,
     /// What may not be meant.
     pub(crate) warnings: Vec<String>,
-    /// The schedules whose files must be mended.
+    /// The stems of the files that must be mended.
     #[serde(skip)]
     pub(crate) wrong_files: BTreeSet<String>,
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
+use store::ids::ScheduleName;
 use store::slots::{Past, SlotState};
 use utoipa::ToSchema;
 
@@ -22,7 +23,8 @@ pub(crate) const USUAL_USERS: i64 = 2_000;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ListedSchedule {
     /// The file's stem.
-    schedule: String,
+    #[schema(value_type = String)]
+    schedule: ScheduleName,
     /// Whether it fires.
     enabled: bool,
     /// Why it does not; null: it does.
@@ -60,11 +62,11 @@ enum FileVersion {
 }
 
 impl FileVersion {
-    fn of(files: &Files, errors: &[String], name: &str, present: &str) -> Self {
+    fn of(files: &Files, errors: &[String], name: &ScheduleName, present: &str) -> Self {
         if !errors.is_empty() {
             return Self::Wrong;
         }
-        let file = files.folder.schedules.iter().find(|schedule| schedule.name == name);
+        let file = files.folder.schedules.iter().find(|schedule| schedule.name == *name);
         match LoadedVersion::of(file.map(|schedule| schedule.hash.as_str()), present) {
             LoadedVersion::Same => Self::Same,
             LoadedVersion::Differs => Self::Differs,
@@ -198,7 +200,7 @@ pub(crate) async fn list(
             Condition::read(conn, &row, &schedulers).await?;
         let number = i64::try_from(SLOTS).unwrap_or(i64::MAX);
         let last = store::slots::last(conn, &row.name, number, users).await?;
-        let file_errors = files.errors_of(&row.name);
+        let file_errors = files.errors_of(row.name.as_str());
         listed.push(ListedSchedule {
             enabled: why_off.is_none(),
             disabled_why: why_off,
@@ -238,7 +240,7 @@ pub(crate) fn shown(listed: &[ListedSchedule]) -> String {
     let rows = listed.iter().map(|schedule| {
         let same = schedule.processes.values().filter(|version| **version == LoadedVersion::Same).count();
         vec![
-            schedule.schedule.clone(),
+            schedule.schedule.to_string(),
             if schedule.enabled { "on" } else { "off" }.to_owned(),
             schedule.when.clone(),
             schedule.next.first().map(|next| next.sentence(true)).unwrap_or_else(|| "-".to_owned()),

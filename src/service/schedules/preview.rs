@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgConnection;
 use store::audiences;
-use store::ids::UserId;
+use store::ids::{ScheduleName, UserId};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use whatsapp_text::text::{Format, WhatsappText};
@@ -47,7 +47,8 @@ const SHORTEST_ANSWER: &str = "…";
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Preview {
     /// The file's stem.
-    schedule: String,
+    #[schema(value_type = String)]
+    schedule: ScheduleName,
     /// The beginning of the hash of what the file says.
     hash: String,
     /// When it falls due, as the file says.

@@ -6,7 +6,7 @@ use queue::connections::Connections;
 use queue::inspection;
 use serde::Serialize;
 use sqlx::PgConnection;
-use store::ids::{SlotId, UserId};
+use store::ids::{InvalidScheduleName, ScheduleName, SlotId, UserId};
 use store::schedules::ScheduleRow;
 use utoipa::ToSchema;
 
@@ -34,7 +34,8 @@ pub(crate) enum SwitchError {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Fired {
     /// The schedule.
-    fired: String,
+    #[schema(value_type = String)]
+    fired: ScheduleName,
     /// The slot's number; null: it was fired at this very moment already.
     #[schema(value_type = Option<i64>)]
     slot: Option<SlotId>,
@@ -44,7 +45,8 @@ pub(crate) struct Fired {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Tested {
     /// The schedule.
-    tested: String,
+    #[schema(value_type = String)]
+    tested: ScheduleName,
     /// With whom.
     #[schema(value_type = String)]
     user: UserId,
@@ -58,7 +60,8 @@ pub(crate) struct Tested {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Switched {
     /// The schedule.
-    schedule: String,
+    #[schema(value_type = String)]
+    schedule: ScheduleName,
     /// Whether it fires now.
     enabled: bool,
     /// Why it does not, which is not always the switch; null: it does.
@@ -78,7 +81,7 @@ pub(crate) async fn fire(queue: &Queue, pg: &Connections, name: &str) -> Result<
     let row = lock(&mut tx, name).await?;
     let slot = firing::fire_now(&mut tx, &row).await?;
     tx.commit().await?;
-    Ok(Fired { fired: name.to_owned(), slot })
+    Ok(Fired { fired: row.name, slot })
 }
 
 /// Tries a schedule with one user, whoever its audience is.
@@ -95,7 +98,7 @@ pub(crate) async fn test(
     }
     let slot = firing::fire_test(&mut tx, &row, user).await?;
     tx.commit().await?;
-    Ok(Tested { tested: name.to_owned(), user: user.clone(), slot })
+    Ok(Tested { tested: row.name, user: user.clone(), slot })
 }
 
 /// Switches a schedule on or off, whatever its file says, and tells whether it fires now.
@@ -109,9 +112,9 @@ pub(crate) async fn switch(
     let why = (!enabled).then_some(why.as_str());
     let mut tx = pg.begin().await?;
     // It is locked in full before it is changed: a slot that ends shares the row's key and changes the row next, so the two would wait for each other.
-    lock(&mut tx, name).await?;
-    store::schedules::switch(&mut tx, name, enabled, why).await?;
-    let row = lock(&mut tx, name).await?;
+    let name = lock(&mut tx, name).await?.name;
+    store::schedules::switch(&mut tx, &name, enabled, why).await?;
+    let row = lock(&mut tx, name.as_str()).await?;
     let schedulers = store::schedulers::alive(&mut tx).await?;
     let condition = Condition::read(&mut tx, &row, &schedulers).await?;
     let (action, outcome) = if enabled { ("enable", "switched on") } else { ("disable", "switched off") };
@@ -128,8 +131,12 @@ pub(crate) async fn switch(
     })
 }
 
+/// The schedule, locked. A text that can be the name of none is unknown like the name of none.
 async fn lock(conn: &mut PgConnection, name: &str) -> Result<ScheduleRow, SwitchError> {
-    let row = store::schedules::lock(conn, name).await?;
+    let row = match name.parse() {
+        Ok(name) => store::schedules::lock(conn, &name).await?,
+        Err(InvalidScheduleName) => None,
+    };
     match row.filter(|row| row.removed_at.is_none()) {
         Some(row) => Ok(row),
         None => Err(unknown(conn, name).await),
@@ -140,7 +147,7 @@ async fn unknown(conn: &mut PgConnection, name: &str) -> SwitchError {
     match store::schedules::all(conn).await {
         Ok(rows) => SwitchError::Unknown {
             name: name.to_owned(),
-            known: rows.into_iter().map(|row| row.name).collect(),
+            known: rows.into_iter().map(|row| row.name.to_string()).collect(),
         },
         Err(error) => error.into(),
     }

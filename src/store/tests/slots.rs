@@ -1,11 +1,12 @@
 //! How a slot goes through its audience.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde_json::Value;
 use store::audiences::{self, Audience, Who, ZonePart};
-use store::ids::{SlotId, UserId};
+use store::ids::{ScheduleName, SlotId, UserId};
 use store::slot_users::{self, PartOutcome, UserPart};
 use store::slots::{NewSlot, SlotBeginning, SlotOrigin};
 use store::{links, slots, users};
@@ -186,9 +187,11 @@ async fn make_schedule(conn: &mut sqlx::PgConnection) {
         .unwrap();
 }
 
+static DAILY: LazyLock<ScheduleName> = LazyLock::new(|| "daily".parse().unwrap());
+
 fn due(zone: &'static str, moment: DateTime<Utc>, local_time: Option<NaiveDateTime>) -> NewSlot<'static> {
     NewSlot {
-        schedule: "daily",
+        schedule: &DAILY,
         zone,
         moment,
         local_time,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use store::ids::UserId;
+use store::ids::{ScheduleName, UserId};
 use whatsapp_text::text::{Format, WhatsappText};
 
 use crate::outbound::{planning, template};
@@ -37,19 +37,16 @@ impl Wrong {
 
 /// What a definition comes to.
 pub(super) struct Checked {
+    pub(super) name: ScheduleName,
     pub(super) timing: Timing,
     pub(super) zone: ZoneChoice,
 }
 
-/// Checks a definition of this name.
-pub(super) fn check(name: &str, definition: &Definition) -> Result<Checked, Vec<Wrong>> {
+/// Checks a definition whose file has this stem.
+pub(super) fn check(stem: &str, definition: &Definition) -> Result<Checked, Vec<Wrong>> {
     let mut wrong = Vec::new();
-    let valid = !name.is_empty()
-        && name.len() <= 100
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    if !valid {
-        wrong.push(Wrong::new(&[], "its file's name must be of letters, digits, _ and -"));
-    }
+    let name = stem.parse::<ScheduleName>();
+    let name = name.map_err(|invalid| wrong.push(Wrong::new(&[], invalid.to_string()))).ok();
     let recurrence = recurrence(definition).map_err(|reason| wrong.push(reason)).ok();
     let zone = zone(definition).map_err(|reason| wrong.push(reason)).ok();
     wrong.extend(check_audience(&definition.audience));
@@ -65,8 +62,8 @@ pub(super) fn check(name: &str, definition: &Definition) -> Result<Checked, Vec<
     });
     let except = ExceptedDays::new(days.collect());
     let timing = recurrence.map(|recurrence| Timing { recurrence, until: definition.until, except });
-    match timing.zip(zone) {
-        Some((timing, zone)) if wrong.is_empty() => Ok(Checked { timing, zone }),
+    match (name, timing, zone) {
+        (Some(name), Some(timing), Some(zone)) if wrong.is_empty() => Ok(Checked { name, timing, zone }),
         _ => Err(wrong),
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
+use store::ids::ScheduleName;
 
 use super::definition::Definition;
 use super::except_item;
@@ -22,7 +23,7 @@ mod reading;
 #[derive(Clone, Debug)]
 pub struct Schedule {
     /// The file's stem.
-    pub name: String,
+    pub name: ScheduleName,
     /// As it stands in the file.
     pub definition: Definition,
     /// When it falls due …
@@ -38,7 +39,7 @@ pub struct Schedule {
 /// What is wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DefinitionError {
-    /// The file's stem.
+    /// The file's stem, which may be no schedule's name.
     pub name: String,
     /// Where; `None` when the file's name is wrong, or something that is not there.
     pub line: Option<usize>,
@@ -79,8 +80,8 @@ impl Folder {
 }
 
 impl Schedule {
-    /// Reads a file's text; its calendars are in this folder. The errors are in the order of the lines.
-    pub fn parse(name: &str, text: &str, folder: &Path) -> Result<Self, Vec<DefinitionError>> {
+    /// Reads the text of a file with this stem; its calendars are in this folder. The errors are in the order of the lines.
+    pub fn parse(stem: &str, text: &str, folder: &Path) -> Result<Self, Vec<DefinitionError>> {
         let mut read = reading::read(text);
         let mut wrong: Vec<(Option<usize>, String)> = read.wrong;
         let is_whole = wrong.is_empty();
@@ -93,7 +94,7 @@ impl Schedule {
                 }
             }
         }
-        let meant = read.definition.map(|definition| Self::meant(name, definition));
+        let meant = read.definition.map(|definition| Self::meant(stem, definition));
         let schedule = match meant {
             Some(Ok(schedule)) => Some(schedule),
             Some(Err(of_meaning)) => {
@@ -112,27 +113,27 @@ impl Schedule {
             None => {
                 wrong.sort();
                 wrong.dedup();
-                let error = |(line, reason)| DefinitionError { name: name.to_owned(), line, reason };
+                let error = |(line, reason)| DefinitionError { name: stem.to_owned(), line, reason };
                 Err(wrong.into_iter().map(error).collect())
             }
         }
     }
 
     /// A definition that was kept in the database.
-    pub fn of(name: &str, definition: Definition) -> Result<Self, DefinitionError> {
-        Self::meant(name, definition).map_err(|wrong| DefinitionError {
-            name: name.to_owned(),
+    pub fn of(name: &ScheduleName, definition: Definition) -> Result<Self, DefinitionError> {
+        Self::meant(name.as_str(), definition).map_err(|wrong| DefinitionError {
+            name: name.to_string(),
             line: None,
             reason: wrong.into_iter().next().map(|wrong| wrong.reason).unwrap_or_default(),
         })
     }
 
-    fn meant(name: &str, definition: Definition) -> Result<Self, Vec<Wrong>> {
-        let checked = checks::check(name, &definition)?;
+    fn meant(stem: &str, definition: Definition) -> Result<Self, Vec<Wrong>> {
+        let checked = checks::check(stem, &definition)?;
         let canonical = serde_json::to_vec(&definition).unwrap_or_default();
         let hash: String = Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Self {
-            name: name.to_owned(),
+            name: checked.name,
             definition,
             timing: checked.timing,
             zone: checked.zone,
@@ -149,7 +150,7 @@ impl Schedule {
         };
         let known: Vec<&str> = plans.all().iter().map(|plan| plan.name.as_str()).collect();
         let reason = format!("[audience] there is no plan {plan:?}; the plans are {}", known.join(", "));
-        Err(DefinitionError { name: self.name.clone(), line: self.plan_line, reason })
+        Err(DefinitionError { name: self.name.to_string(), line: self.plan_line, reason })
     }
 }
 

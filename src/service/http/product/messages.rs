@@ -11,7 +11,7 @@ use futures::Stream;
 use serde::{Deserialize, Serialize};
 use store::deliveries::DeliveryState;
 use store::entries::{self, EntryDelivery, ThreadEntry};
-use store::ids::DeliveryId;
+use store::ids::{DeliveryId, ScheduleName};
 use store::messages::ChannelName;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -54,7 +54,8 @@ pub(super) struct EntryView {
     /// The assistant could not answer.
     failed: bool,
     /// The schedule that made the assistant speak.
-    schedule: Option<String>,
+    #[schema(value_type = Option<String>)]
+    schedule: Option<ScheduleName>,
     /// What carries it to the person's phone; null: nothing does.
     delivery: Option<EntryDeliveryView>,
     at: DateTime<Utc>,
