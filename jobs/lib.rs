@@ -17,7 +17,7 @@
 //! quiet hours end ─► plan_quiet ─► send_chunk
 //! a place is free ─► plan_room ──► send_chunk
 //! every few minutes ─► upkeep ─► receive_message, where the webhook never came
-//! every minute ─► watch_alerts ─► post_alert      erasure ─► erase_people
+//! erasure ─► erase_people                    alert ─► post_alert
 //! a delivery changes, a person agrees or takes it back ─► post_callback
 //! ```
 //!
@@ -68,8 +68,6 @@ pub mod run_duty;
 pub mod send_chunk;
 /// What must be looked after every few minutes.
 pub mod upkeep;
-/// Looks for what needs a person.
-pub mod watch_alerts;
 
 use channel::app::App;
 use queue::workers::Workers;
@@ -96,7 +94,6 @@ pub fn register(workers: Workers<App>) -> Workers<App> {
         .register(post_alert::run)
         .register(post_callback::run)
         .register(upkeep::run)
-        .register(watch_alerts::run)
         .register(erase_people::run)
         .register(close_chunk::run)
 }

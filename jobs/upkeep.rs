@@ -1,13 +1,14 @@
 //! What must be looked after every few minutes, by one process of all: messages whose webhook never came, sends whose callbacks were lost or that
 //! stay in doubt, deliveries that waited too long, what was sent in the month, what WhatsApp says of templates, a pause without a probe, what hangs on a
-//! former secret key, and erasures.
+//! former secret key, erasures, and alerts: what has begun, goes on or is over.
 //!
-//! Enqueued by every process at its start and every few minutes, once for all by its key. Enqueues what an inbound message enqueues, the
-//! `send_chunk`s that a status gives leave to go on, `plan_quiet`, `plan_room`, `probe_sender` and `erase_people`. It may run twice:
+//! Enqueued by every process at its start and every `alerts.look_every`, once for all by its key; Twilio's list is searched every `backfill.every`. Enqueues what an inbound message enqueues, the
+//! `send_chunk`s that a status gives leave to go on, `plan_quiet`, `plan_room`, `probe_sender`, `erase_people` and `post_alert`. It may run twice:
 //! everything it does is looked up first. What fails is left to the next round.
 
 use std::time::Duration;
 
+use channel::alerts::watch;
 use channel::app::App;
 use channel::costs;
 use channel::erasure;
@@ -19,10 +20,10 @@ use queue::attempt::Attempt;
 use queue::failure::Failure;
 
 /// Runs a job of this kind.
-pub async fn run(_: Upkeep, app: App, _: Attempt) -> Result<(), Failure> {
+pub async fn run(Upkeep { at_start }: Upkeep, app: App, _: Attempt) -> Result<(), Failure> {
     // One that fails must not keep the others from their turn.
     let done = [
-        backfill::backfill(&app).await,
+        backfill::backfill(&app, at_start).await,
         tidy(&app).await,
         hash_anew(&app).await,
         erase(&app).await,
@@ -32,6 +33,8 @@ pub async fn run(_: Upkeep, app: App, _: Attempt) -> Result<(), Failure> {
         template_changes::look_after(&app).await,
         // After an outage of callbacks it may take all the time that a round has.
         status_look_ups::run(&app).await,
+        // Last of all, so that it sees what the others have mended.
+        watch::round(&app).await,
     ];
     for failure in done.into_iter().filter_map(Result::err) {
         tracing::warn!("The next round of the upkeep will try again: {failure:?}");

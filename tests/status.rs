@@ -82,7 +82,7 @@ async fn a_sender_that_twilio_refuses_is_told_of_with_its_reason_and_its_next_pr
         &app,
         &[],
         "sender",
-        &["\"now\"", "Twilio says 20003: Authenticate", "cloudybot jobs probe", "a chunk is tried at"],
+        &["\"now\"", "Twilio says 20003: Authenticate", "cloudybot jobs probe", "one is tried by itself at"],
     )
     .await;
 

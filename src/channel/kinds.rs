@@ -20,7 +20,7 @@ use crate::pools;
 const FOLLOW_UP_ATTEMPTS: u16 = 25;
 
 /// All kinds.
-pub const ALL: [&str; 19] = [
+pub const ALL: [&str; 18] = [
     ReceiveMessage::KIND,
     CloseMessage::KIND,
     Answer::KIND,
@@ -38,7 +38,6 @@ pub const ALL: [&str; 19] = [
     ClosePrompt::KIND,
     PostAlert::KIND,
     Upkeep::KIND,
-    WatchAlerts::KIND,
     ErasePeople::KIND,
 ];
 
@@ -321,22 +320,15 @@ impl Job for PostCallback {
 
 /// Looks after what must be looked after every few minutes.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Upkeep {}
+pub struct Upkeep {
+    /// A process has just started: messages may have been missed until then, so Twilio's list is searched at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_start: bool,
+}
 
 impl Job for Upkeep {
     const KIND: &'static str = "upkeep";
     const POOL: &'static str = pools::UPKEEP;
-    const KEPT: bool = true;
-}
-
-/// Looks for what needs a person, and whether it still does.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub struct WatchAlerts {}
-
-impl Job for WatchAlerts {
-    const KIND: &'static str = "watch_alerts";
-    const POOL: &'static str = pools::UPKEEP;
-    const MAX_ATTEMPTS: u16 = 1;
     const KEPT: bool = true;
 }
 

@@ -70,6 +70,3 @@ pub const ROOM_KEY: &str = "room";
 
 /// At most one `upkeep` lives.
 pub const UPKEEP_KEY: &str = "upkeep";
-
-/// At most one `watch_alerts` lives.
-pub const WATCH_KEY: &str = "watch";

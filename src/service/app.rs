@@ -10,7 +10,7 @@ use axum::Router;
 use channel::alerts::database::DatabaseWatch;
 use channel::app::{App, Parts, Settings};
 use channel::inbound::batcher::Batcher;
-use channel::kinds::{PostCallback, Upkeep, WatchAlerts};
+use channel::kinds::{PostCallback, Upkeep};
 use channel::lanes;
 use queue::Queue;
 use queue::connections::Connections;
@@ -109,10 +109,8 @@ impl Service {
             health: http::health(health),
             private: api(config, &database, settings.clone(), twilio, stop_serving.clone())?,
         };
-        let every = keys.backfill.every;
-        let looks = keys.alerts.settings.look_every.min(every);
-        tokio::spawn(keep_up::<Upkeep>(queue.clone(), every, lanes::UPKEEP_KEY, stop_serving.clone()));
-        tokio::spawn(keep_up::<WatchAlerts>(queue.clone(), looks, lanes::WATCH_KEY, stop_serving.clone()));
+        let every = keys.alerts.settings.look_every.min(keys.backfill.every);
+        tokio::spawn(keep_up(queue.clone(), every, stop_serving.clone()));
         let scheduler = Scheduler::new(
             keys.schedules.directory.clone(),
             queue.clone(),
@@ -163,18 +161,17 @@ impl Service {
     }
 }
 
-/// Asks for a round of a job at the start and every now and then; of several processes one does it.
-async fn keep_up<J: Job + Default>(
-    queue: Queue,
-    every: Duration,
-    key: &'static str,
-    stop: CancellationToken,
-) {
+/// Asks for a round of the upkeep at the start and every now and then; of several processes one does it.
+async fn keep_up(queue: Queue, every: Duration, stop: CancellationToken) {
     let mut rounds = tokio::time::interval(every);
+    let mut at_start = true;
     while stop.run_until_cancelled(rounds.tick()).await.is_some() {
-        let asked = queue.enqueue(NewJob::of(&J::default()).unique_key(key)).await;
-        if let Err(error) = asked {
-            tracing::warn!(error = %error, "Could not ask for a round of {}: {error}", J::KIND);
+        let asked = queue.enqueue(NewJob::of(&Upkeep { at_start }).unique_key(lanes::UPKEEP_KEY)).await;
+        match asked {
+            Ok(_) => at_start = false,
+            Err(error) => {
+                tracing::warn!(error = %error, "Could not ask for a round of the upkeep: {error}");
+            }
         }
     }
 }

@@ -149,12 +149,7 @@ async fn clock(conn: &mut PgConnection) -> sqlx::Result<Finding> {
 fn time_zones(warnings: Vec<String>) -> Vec<Finding> {
     let rules = Finding::fine(Subject::TimeZones, zones::rules().to_string());
     let odd = |warning| {
-        Finding::of(
-            Urgency::Note,
-            Subject::TimeZones,
-            warning,
-            "upgrade the machine's package tzdata, for the sake of other programs",
-        )
+        Finding::of(Urgency::Note, Subject::TimeZones, warning, "bring tzdata up to date on this machine")
     };
     warnings.into_iter().map(odd).chain([rules]).collect()
 }

@@ -20,10 +20,11 @@ pub fn explain(code: i32) -> Explanation {
         .map_or(UNKNOWN, |(_, cause, remedy)| Explanation { cause, remedy })
 }
 
-/// The code that an error of ours names (`… code 21211 …`), and what it says.
+/// The code that an error of ours names (`… code 21211 …`, `Twilio says 20003: …`), and what it says.
 #[must_use]
 pub fn named_in(error: &str) -> Option<(i32, Explanation)> {
-    error.match_indices("code ").find_map(|(at, word)| {
+    let words = ["code ", "Twilio says "];
+    words.into_iter().flat_map(|word| error.match_indices(word)).find_map(|(at, word)| {
         let rest = &error[at + word.len()..];
         let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
         // Twilio's have five digits.
@@ -113,6 +114,7 @@ mod tests {
 
         assert_eq!(named("refused with HTTP 401, code 20003: Authenticate"), Some(20003));
         assert_eq!(named("a code of 7 and code 12, then code 63024."), Some(63024));
+        assert_eq!(named("Twilio says 20003: Authenticate"), Some(20003));
         assert_eq!(named("refused with HTTP 401"), None);
         assert_eq!(named("code 1234567"), None);
     }

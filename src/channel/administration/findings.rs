@@ -169,6 +169,12 @@ impl Finding {
         if self.urgency == Urgency::Now {
             self.urgency = Urgency::Soon;
             self.text = format!("it works again; before, {}", self.text);
+            self.remedy = self.remedy.take().map(|remedy| {
+                match remedy.rfind('`').and_then(|end| remedy[..end].rfind('`')) {
+                    Some(last_command) => remedy[last_command..].to_owned(),
+                    None => remedy,
+                }
+            });
         }
     }
 
@@ -207,6 +213,16 @@ pub fn need_a_person(findings: &[Finding]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_what_is_past_the_last_command_is_left_to_do() {
+        let mut past =
+            Finding::of(Urgency::Now, Subject::Agent, "nobody is there", "`check` it; then `turns retry`");
+
+        past.is_past();
+
+        assert_eq!((past.urgency, past.remedy.as_deref()), (Urgency::Soon, Some("`turns retry`")));
+    }
 
     #[test]
     fn what_is_most_urgent_stands_first_with_its_remedy_below() {

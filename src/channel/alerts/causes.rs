@@ -8,7 +8,7 @@ use store::alerts::AlertCause;
 /// How an alert ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// `watch_alerts` looks whether what it tells of still is so.
+    /// The upkeep looks whether what it tells of still is so.
     WhenItIsSo,
     /// Whoever sees it says so again and again; it is over when nobody has for this long.
     Unseen(Duration),

@@ -1,4 +1,4 @@
-//! A round of `watch_alerts`: alerts that nobody else raises, the end of those that are over, and repeats.
+//! The round of the upkeep: alerts that nobody else raises, the end of those that are over, and repeats.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use queue::dead_jobs::DeadOfKind;

@@ -5,6 +5,7 @@
 //! rest goes on.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use queue::failure::Failure;
@@ -28,17 +29,24 @@ const OVERLAP: TimeDelta = TimeDelta::minutes(15);
 /// A round that ends this late behind the last one that did its work is told to administrators.
 pub(crate) const TOLD_AFTER: TimeDelta = TimeDelta::minutes(30);
 
+/// A round may come this much too early.
+const SLACK: Duration = Duration::from_secs(5);
+
 /// Which messages a round is about.
 struct Span {
     from: DateTime<Utc>,
     until: DateTime<Utc>,
 }
 
-/// One round. What could not be asked of Twilio is left to the next one.
-pub async fn backfill(app: &App) -> Result<(), Failure> {
+/// One round, if it is time for one or nobody may wait. What could not be asked of Twilio is left to the next one.
+pub async fn backfill(app: &App, at_once: bool) -> Result<(), Failure> {
     let mut conn = app.pg.acquire().await?;
     let begun = store::clock::now(&mut conn).await?;
-    let done_until = store::cursors::get(&mut conn, Cursor::Backfill).await?.min(begun);
+    let cursor = store::cursors::get(&mut conn, Cursor::Backfill).await?;
+    if !at_once && !is_due(cursor, begun, app.settings.backfill.every) {
+        return Ok(());
+    }
+    let done_until = cursor.min(begun);
     let first_start = store::cursors::get(&mut conn, Cursor::FirstStart).await?;
     drop(conn);
     let since = (done_until - OVERLAP).max(begun - AT_MOST);
@@ -64,6 +72,12 @@ pub async fn backfill(app: &App) -> Result<(), Failure> {
         }
         Err(failure) => Err(failure),
     }
+}
+
+/// Whether the last round is long ago, or of a time to come: the clock was put back.
+fn is_due(done_until: DateTime<Utc>, now: DateTime<Utc>, every: Duration) -> bool {
+    // A timer is never early, but the last round began a moment after its own.
+    (now - done_until).to_std().map_or(true, |age| age + SLACK >= every)
 }
 
 /// Takes in everything of a span. Returns the date of the oldest message that could not be taken in just now and shall be tried again.

@@ -56,16 +56,15 @@ pub(super) async fn alerts(conn: &mut PgConnection, told: &[Finding]) -> sqlx::R
     let open = store::alerts::open(conn).await?;
     let open = open.into_iter().filter(|alert| alert.acknowledged_at.is_none());
     let is_told = |alert: &Alert| {
-        told.iter().any(|finding| {
-            finding.urgency.needs_a_person() && Some(finding.subject) == subject_of(alert.cause)
-        })
+        // A finding that is fine tells of what is over: the next look closes the alert.
+        told.iter().any(|finding| Some(finding.subject) == subject_of(alert.cause))
     };
     let (repeats, news): (Vec<Alert>, Vec<Alert>) = open.partition(is_told);
     let mut findings: Vec<Finding> = news.iter().map(of_alert).collect();
     if findings.is_empty() {
         let text = match repeats.len() {
             0 => "none is open".to_owned(),
-            open => format!("{open} open, told above"),
+            open => format!("{open} open, told above or about to close"),
         };
         findings.push(Finding::fine(Subject::Alerts, text));
     }
