@@ -21,9 +21,11 @@ use queue::failure::Failure;
 
 /// Runs a job of this kind.
 pub async fn run(Upkeep { at_start }: Upkeep, app: App, _: Attempt) -> Result<(), Failure> {
+    // After a crash the round of the process that died is done here, and messages may have been missed since.
+    let at_once = app.is_first_round() || at_start;
     // One that fails must not keep the others from their turn.
     let done = [
-        backfill::backfill(&app, at_start).await,
+        backfill::backfill(&app, at_once).await,
         tidy(&app).await,
         hash_anew(&app).await,
         erase(&app).await,

@@ -119,6 +119,8 @@ async fn a_request_that_makes_no_sense_is_refused_by_the_name_of_what_is_wrong()
     let refused = [
         (Method::GET, "/jobs?state=lost", Value::Null, 422, "state"),
         (Method::GET, "/jobs?limit=0", Value::Null, 422, "limit"),
+        (Method::GET, "/jobs?group=no%20such%20one", Value::Null, 422, "group"),
+        (Method::POST, "/jobs/retry", json!({ "group": "no such one!" }), 422, "group"),
         (Method::GET, "/jobs?since=yesterday", Value::Null, 400, "since"),
         (Method::GET, "/jobs/one", Value::Null, 400, "one"),
         (Method::GET, "/jobs/9999999", Value::Null, 404, "9999999"),

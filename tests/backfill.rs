@@ -36,6 +36,24 @@ async fn a_message_whose_webhook_never_came_is_fetched_and_answered() {
     assert!(said.iter().any(|said| said.contains("Did you get this?")), "{said:?}");
 }
 
+/// The list was searched a moment ago, and is searched again by whoever starts.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_missed_while_no_process_ran_is_fetched_when_one_starts() {
+    let mut app = TestApp::start_with(&[("CLOUDYBOT__BACKFILL__SETTLE", "0s")]).await;
+    app.link(PERSON).await;
+    app.until("the list was searched", async || {
+        app.count("SELECT count(*) FROM queue.finished WHERE kind = 'upkeep'").await >= Some(1)
+    })
+    .await;
+
+    app.kill();
+    lose(&app, "Did you get this?").await;
+    app.launch().await;
+    app.replies(PERSON, 1).await;
+
+    assert_eq!(app.count("SELECT count(*) FROM channel_messages WHERE backfilled").await, Some(1));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_of_one_second_are_taken_in_as_they_were_written() {
     let app = start().await;

@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use agent::allowed_hosts::AllowedHosts;
@@ -25,7 +26,7 @@ use crate::plans::Plans;
 
 /// Shared by all handlers; clones are the same thing.
 #[derive(Clone)]
-pub struct App(Arc<Parts>, UnsavedReplies);
+pub struct App(Arc<Parts>, UnsavedReplies, Arc<AtomicBool>);
 
 /// What an [`App`] is made of.
 pub struct Parts {
@@ -233,12 +234,18 @@ impl App {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts), UnsavedReplies::default())
+        Self(Arc::new(parts), UnsavedReplies::default(), Arc::default())
     }
 
     /// What the agent has said and the database has not yet.
     pub fn unsaved_replies(&self) -> &UnsavedReplies {
         &self.1
+    }
+
+    /// Whether no round of the upkeep has begun in this process before. True once.
+    #[must_use]
+    pub fn is_first_round(&self) -> bool {
+        !self.2.swap(true, Ordering::SeqCst)
     }
 
     /// Begins a transaction on the handlers' connections.

@@ -14,7 +14,7 @@ use channel::kinds::{PostCallback, Upkeep};
 use channel::lanes;
 use queue::Queue;
 use queue::connections::Connections;
-use queue::job::{Job, NewJob};
+use queue::job::{Enqueued, Job, NewJob};
 use queue::workers::{RunningWorkers, Workers};
 use rand::Rng as _;
 use rand::distr::Alphanumeric;
@@ -168,7 +168,9 @@ async fn keep_up(queue: Queue, every: Duration, stop: CancellationToken) {
     while stop.run_until_cancelled(rounds.tick()).await.is_some() {
         let asked = queue.enqueue(NewJob::of(&Upkeep { at_start }).unique_key(lanes::UPKEEP_KEY)).await;
         match asked {
-            Ok(_) => at_start = false,
+            Ok(Enqueued::New(_)) => at_start = false,
+            // A round that does not know of this start is asked for or under way.
+            Ok(Enqueued::Duplicate) => {}
             Err(error) => {
                 tracing::warn!(error = %error, "Could not ask for a round of the upkeep: {error}");
             }

@@ -45,6 +45,7 @@ def play(client):
     known["alerts"] = refuse_sender(client)
     look(client)
     fire(client)
+    resend(client)
     leave(client)
     return known
 
@@ -100,6 +101,8 @@ def bury(client):
     job = client("showJob", dead[0]["id"])
     client.row("showJob tells why it died", "" if "21617" in str(job["reason"]) else str(job))
     client("showJob", 999_999_999, expect=404)
+    groups = client("jobGroups")["groups"]
+    client.row("jobGroups has it", "" if [group["kind"] for group in groups] == ["send_chunk"] else str(groups))
     client("retryJob", job["id"])
     write("Another one.")
     client("retryJobs", body={"state": "dead", "kind": "send_chunk", "limit": 5})
@@ -117,12 +120,13 @@ def state(text):
 
 def doubt(client):
     """A send whose answer and callbacks were lost."""
-    misbehave(drop_after=1.0, callback_lost=1.0)
+    # Later callbacks and Twilio's list would end the doubt before anybody could.
+    misbehave(drop_after=1.0, callback_lost=1.0, list_lag_ms=3_600_000)
     write("A reply of which nobody knows whether it arrived.")
     chunk = until("a send is in doubt", lambda: client("listInDoubt")["chunks"])[0]["chunk"]
-    misbehave()
     verdict = client("giveVerdict", chunk, body={"verdict": "arrived"})
     client("giveVerdict", chunk, body={"verdict": "arrived"}, expect=409)
+    misbehave()
     client.row("giveVerdict ends a doubt", "" if verdict["state"] == "sent" else str(verdict))
     return [chunk]
 
@@ -133,6 +137,8 @@ def refuse_sender(client):
     write("A reply in a pause.")
     alert = until("there is an alert", lambda: client("listAlerts")["alerts"])[0]
     client.row("listAlerts tells of a refused sender", "" if alert["cause"] == "sender_refused" else str(alert))
+    client("getAlert", alert["id"])
+    client("getAlert", 999_999_999, expect=404)
     client("acknowledgeAlert", alert["id"], expect=204)
     client("acknowledgeAlert", 999_999_999, expect=404)
     misbehave()
@@ -148,7 +154,39 @@ def look(client):
     turns = client("listTurns", user="alice", limit=50)["turns"]
     messages = client("listWritten", user="alice")["messages"]
     client.row("listTurns and listWritten know the chat", "" if len(turns) >= 3 and len(messages) >= 4 else f"{turns} {messages}")
-    client("listUnusableEntries")
+    client("showTurn", turns[0]["id"])
+    client("showTurn", 999_999_999, expect=404)
+    story = client("tellStory", str(messages[0]["id"]))
+    client.row("tellStory ends well", "" if story["verdict"] and story["steps"] else str(story))
+    # From outside nobody can make a message that has neither an outcome nor a job.
+    client("replayMessage", messages[0]["id"], expect=409)
+    for name in ("listUnusableEntries", "listUsers", "listWorkers", "listPauses", "messageStats", "status"):
+        client(name)
+    client("showUser", "alice")
+    client("showUser", "nobody", expect=404)
+
+
+def resend(client):
+    """A message that fails after Twilio took it, and a turn that fails."""
+
+    def failed():
+        return [delivery["id"] for delivery in client("listDeliveries", number=PHONE)["deliveries"] if delivery["state"] == "failed"]
+
+    before = failed()
+    misbehave(fail_later=1.0, fail_later_code=63010)
+    write("A reply that fails later.")
+    lost = until("a delivery failed", lambda: [one for one in failed() if one not in before])[0]
+    misbehave()
+    client("showDelivery", lost)
+    client("showDelivery", str(uuid.uuid4()), expect=404)
+    client("resendDelivery", lost)
+    client("resendDelivery", lost, expect=409)
+    client.row("resendDelivery sends once anew")
+    write("/fail")
+    turn = until("a turn failed", lambda: [turn["id"] for turn in client("listTurns", user="alice")["turns"] if turn["state"] == "failed"], 120)[0]
+    client("retryTurn", turn)
+    client("retryTurn", turn, expect=409)
+    client.row("retryTurn answers once more")
 
 
 def fire(client):

@@ -43,6 +43,11 @@ impl JobFilter {
         let Self { state, kind, pool, lane, group, since, until } = self;
         let state = state.map(|state| state.parse()).transpose();
         let state = state.map_err(|error: UnknownState| Problem::invalid(format!("state: {error}")))?;
+        let is_group = |group: &String| group.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+        if !group.as_ref().is_none_or(is_group) {
+            let what = "group: twelve digits of 0-9 and a-f, as /admin/api/jobs/groups names it";
+            return Err(Problem::invalid(what));
+        }
         Ok(JobCriteria { state, kind, pool, lane, group, since, until, before })
     }
 
@@ -78,7 +83,7 @@ pub(super) struct ListQuery {
     #[param(min_length = 1, max_length = 200)]
     lane: Option<String>,
     /// A group of dead jobs, as `/admin/api/jobs/groups` names it.
-    #[param(min_length = 12, max_length = 12)]
+    #[param(min_length = 12, max_length = 12, pattern = "^[0-9a-f]*$")]
     group: Option<String>,
     /// Enqueued at this moment or later.
     since: Option<DateTime<Utc>>,
