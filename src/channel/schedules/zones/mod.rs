@@ -117,7 +117,7 @@ impl ZoneRules {
     pub fn older_machine(&self) -> Option<String> {
         let machine = self.machine().filter(|machine| self.compiled.is_newer_than(machine))?;
         Some(format!(
-            "the rules in {} are tzdata {machine}, older than the compiled-in {}, which count: upgrade the machine's package tzdata",
+            "the machine's time zone rules in {} are tzdata {machine}, older than the compiled-in {}, which count: upgrade its package tzdata",
             self.folder.display(),
             self.compiled
         ))

@@ -105,7 +105,7 @@ fn an_older_zoneinfo_folder_changes_nothing() {
     let warnings = rules.warnings(None);
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("are tzdata 2025b, older than the compiled-in"), "{warnings:?}");
-    assert!(warnings[0].contains("upgrade the machine's package tzdata"), "{warnings:?}");
+    assert!(warnings[0].contains("upgrade its package tzdata"), "{warnings:?}");
 }
 
 #[test]
