@@ -11,6 +11,7 @@ use crate::support::{Act, Bench, Deed};
 const SHAPES: &[(&str, &str)] = &[
     ("connection reset", "connection reset"),
     ("Twilio says 63016: outside of the window", "Twilio says #: outside of the window"),
+    ("refused with HTTP 400, code 21617: too long 7", "refused with HTTP 400, code 21617: too long #"),
     ("it took 12.5 s, not 10", "it took # s, not #"),
     ("no chunk 12 of 40, none at 2026-11-29T15:00:00Z", "no chunk # of #, none at #T#Z"),
     ("GET https://api.example.com/v1/a?b=1 failed", "GET <url> failed"),
