@@ -209,8 +209,10 @@ async fn a_message_that_has_begun_to_leave_is_finished() {
         .await;
     fire(&app).await;
     app.until("Twilio has its first part", async || {
-        app.count("SELECT count(*) FROM channel_chunks WHERE state NOT IN ('planned', 'sending')").await
-            >= Some(1)
+        let of_schedule =
+            "SELECT count(*) FROM channel_chunks c JOIN channel_deliveries d ON d.id = c.delivery_id
+                           WHERE d.purpose = 'scheduled' AND c.state NOT IN ('planned', 'sending')";
+        app.count(of_schedule).await >= Some(1)
     })
     .await;
 
