@@ -2,9 +2,9 @@
 //! stay in doubt, deliveries that waited too long, what was sent in the month, what WhatsApp says of templates, a pause without a probe, what hangs on a
 //! former secret key, erasures, and alerts: what has begun, goes on or is over.
 //!
-//! Enqueued by every process at its start and every `alerts.look_every`, once for all by its key; Twilio's list is searched every `backfill.every`. Enqueues what an inbound message enqueues, the
-//! `send_chunk`s that a status gives leave to go on, `plan_quiet`, `plan_room`, `probe_sender`, `erase_people` and `post_alert`. It may run twice:
-//! everything it does is looked up first. What fails is left to the next round.
+//! Enqueued by every process at its start and every `alerts.look_every`, once for all by its key; Twilio's list is searched every `backfill.every`.
+//! Enqueues what an inbound message enqueues, the `send_chunk`s that a status gives leave to go on, `plan_quiet`, `plan_room`, `probe_sender`,
+//! `erase_people` and `post_alert`. It may run twice: everything it does is looked up first. What fails is left to the next round.
 
 use std::time::Duration;
 

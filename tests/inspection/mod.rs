@@ -254,6 +254,32 @@ async fn a_delivery_that_was_refused_is_sent_anew_by_its_id_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn all_that_failed_of_one_cause_is_sent_anew_once_and_only_what_is_of_the_last_day() {
+    let app = TestApp::start().await;
+    for said in ["one", "two", "three"] {
+        written_with(&app, Faults { refuse: 1.0, refuse_code: 21211, ..Faults::default() }, said).await;
+    }
+    let oldest = "UPDATE channel_deliveries SET created_at = now() - interval '2 days' WHERE id = (SELECT min(id::TEXT)::UUID FROM channel_deliveries)";
+    sqlx::query(oldest).execute(&app.pg).await.unwrap();
+    let resend = async |more: &[&str]| app.command(&[&["deliveries", "resend"], more].concat()).await;
+
+    let (without_a_filter, told) = resend(&["--yes"]).await;
+    assert!(!without_a_filter && told.contains("say which deliveries"), "{told}");
+    let (unasked, told) = resend(&["--error-code", "21211"]).await;
+    assert!(!unasked && told.contains("2 deliveries since") && told.contains("--yes"), "{told}");
+    let (well, told) = resend(&["--error-code", "21211", "--yes"]).await;
+    assert!(well && told.contains("2 resent, 0 refused"), "{told}");
+    app.replies(PERSON, 2).await;
+    app.drained().await;
+    let (_, told) = resend(&["--error-code", "21211", "--yes"]).await;
+
+    assert!(told.contains("0 resent, 0 refused"), "{told}");
+    assert_eq!(app.said_to(PERSON), ["You said: two", "You said: three"]);
+    let (_, list) = app.command(&["deliveries", "list", "--state", "undelivered"]).await;
+    assert_eq!(list.matches("failed, resent").count(), 2, "{list}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_failed_turn_is_answered_once_more_by_its_number() {
     let app = TestApp::start_with(&[("CLOUDYBOT__AGENT__ATTEMPTS", "1")]).await;
     app.write(PERSON, "/fail").await;

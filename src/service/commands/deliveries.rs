@@ -26,13 +26,22 @@ use crate::database::Database;
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeliveriesCommand {
     /// The newest deliveries, and what the codes of those that failed mean
-    List(DeliveryArgs),
+    List {
+        #[command(flatten)]
+        filter: DeliveryArgs,
+        /// Older than this delivery; the next page of a list
+        #[arg(long, value_name = "DELIVERY")]
+        before: Option<Uuid>,
+        /// How many at most
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=500))]
+        limit: i64,
+    },
     /// One delivery: its parts, each attempt to send one, what Twilio reported
     Show {
         /// The delivery's id
         id: Uuid,
     },
-    /// Send anew what a delivery did not, by a delivery of its own, under all checks; or all that fit and were not sent anew yet, the oldest first
+    /// Send anew what a delivery did not, by a delivery of its own, under all checks; or all that fit and were not sent anew yet, the oldest first; without --since those of the last day
     Resend {
         /// The delivery's id; without it, a filter is needed
         #[arg(conflicts_with_all = ["user", "number", "state", "reason", "purpose", "error_code", "since", "until"])]
@@ -71,19 +80,12 @@ pub(crate) struct DeliveryArgs {
     /// Planned before this moment
     #[arg(long, value_name = "TIME")]
     until: Option<DateTime<Utc>>,
-    /// Older than this delivery; the next page of a list
-    #[arg(long, value_name = "DELIVERY")]
-    before: Option<Uuid>,
-    /// How many at most
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=500))]
-    limit: i64,
 }
 
 impl DeliveryArgs {
     /// Whether it names some deliveries among all.
     pub(super) fn is_narrowed(&self) -> bool {
-        let Self { user, number, state, reason, purpose, error_code, since, until, before: _, limit: _ } =
-            self;
+        let Self { user, number, state, reason, purpose, error_code, since, until } = self;
         let is_moment = since.is_some() || until.is_some();
         let is_person = user.is_some() || number.is_some();
         let is_end = state.is_some() || reason.is_some() || error_code.is_some();
@@ -114,7 +116,7 @@ impl From<DeliveryArgs> for DeliveryFilter {
             error_code: args.error_code,
             since: args.since,
             until: args.until,
-            before: args.before.map(DeliveryId),
+            before: None,
         }
     }
 }
@@ -124,10 +126,10 @@ pub(crate) async fn run(config: &Config, command: DeliveriesCommand, as_json: bo
     let database = Database::open_answering(config).await?;
     let pg = database.pool(2, Duration::from_secs(10));
     match command {
-        DeliveriesCommand::List(args) => {
-            let limit = args.limit;
+        DeliveriesCommand::List { filter, before, limit } => {
+            let filter = DeliveryFilter { before: before.map(DeliveryId), ..filter.into() };
             let mut conn = pg.acquire().await.context(UNANSWERED)?;
-            let list = deliveries::list(&mut conn, &args.into(), limit).await?;
+            let list = deliveries::list(&mut conn, &filter, limit).await?;
             print(as_json, &list, || {
                 let mut text = table(&HEAD, list.deliveries.iter().map(row));
                 text += &meanings(&list.deliveries);

@@ -7,13 +7,14 @@ use anyhow::Context as _;
 use channel::administration::deliveries::{self, DeliveryFilter, UNDELIVERED};
 use channel::app::Settings;
 use channel::retries::{self, Answered};
+use chrono::TimeDelta;
 use queue::Queue;
 use queue::connections::Connections;
 use serde::Serialize;
 use store::ids::DeliveryId;
 
 use super::deliveries::{DeliveryArgs, States, tell};
-use super::output::{UNANSWERED, actor, confirm, print};
+use super::output::{UNANSWERED, actor, confirm, moment, print};
 
 /// Sends anew what did not arrive.
 pub(super) struct Resender {
@@ -43,10 +44,20 @@ impl Resender {
             "only what did not arrive is sent anew: failed, expired, unknown or undelivered"
         );
         args.state = Some(States(wanted));
-        let ids = self.undelivered(args.into()).await?;
+        let mut filter = DeliveryFilter::from(args);
+        let since = match filter.since {
+            Some(since) => since,
+            None => store::clock::now(&mut *self.pg.acquire().await.context(UNANSWERED)?).await? - USUAL_AGE,
+        };
+        filter.since = Some(since);
+        let ids = self.undelivered(filter).await?;
         let all = ids.len();
         if all > 0 {
-            confirm(&format!("{all} deliveries fit, and are sent to their people again."), yes)?;
+            let since = moment(since);
+            confirm(
+                &format!("{all} deliveries since {since} fit, and are sent to their people again."),
+                yes,
+            )?;
         }
         let mut outcomes = Vec::new();
         for id in ids {
@@ -74,6 +85,9 @@ impl Resender {
         Ok(ids)
     }
 }
+
+/// What is older than this is sent anew only where somebody says so: nobody waits for it any more.
+const USUAL_AGE: TimeDelta = TimeDelta::days(1);
 
 /// Deliveries that are looked up at a time.
 const PAGE: i64 = 500;

@@ -1,5 +1,6 @@
 //! What became of what was sent, and what is to be sent.
 
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use queue::bounded_count::BoundedCount;
 use sqlx::PgConnection;
 use store::chunks::ChunkState;
@@ -12,7 +13,11 @@ use super::{Finding, Subject, Urgency};
 const TOO_MANY_PERCENT: i64 = 5;
 
 pub(super) async fn look(conn: &mut PgConnection) -> sqlx::Result<Vec<Finding>> {
-    Ok(vec![in_doubt(overview::in_doubt(conn).await?), undelivered(&overview::sent_lately(conn).await?)])
+    let since = store::clock::now(conn).await? - TimeDelta::hours(1);
+    Ok(vec![
+        in_doubt(overview::in_doubt(conn).await?),
+        undelivered(&overview::sent_lately(conn).await?, since),
+    ])
 }
 
 fn in_doubt(waiting: Waiting) -> Finding {
@@ -24,7 +29,7 @@ fn in_doubt(waiting: Waiting) -> Finding {
     Finding::of(Urgency::Soon, Subject::InDoubt, text, "`cloudybot chunks in-doubt`").since(waiting.since)
 }
 
-fn undelivered(sent: &[SentLately]) -> Finding {
+fn undelivered(sent: &[SentLately], since: DateTime<Utc>) -> Finding {
     let number = |is: &dyn Fn(&SentLately) -> bool| -> i64 {
         sent.iter().filter(|one| is(one)).map(|one| one.number).sum()
     };
@@ -45,6 +50,7 @@ fn undelivered(sent: &[SentLately]) -> Finding {
         })
         .take(5)
         .collect();
+    let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
     // The commonest one stands first.
     let code = sent.iter().find_map(|one| one.error_code);
     let mend = code.map(|code| format!("{} ", explain(code).remedy)).unwrap_or_default();
@@ -58,7 +64,7 @@ fn undelivered(sent: &[SentLately]) -> Finding {
         Subject::Undelivered,
         text,
         format!(
-            "{mend}`cloudybot deliveries list --state undelivered` lists them, `cloudybot deliveries resend{chosen}` sends them anew"
+            "{mend}`cloudybot deliveries list --state undelivered` lists them, `cloudybot deliveries resend{chosen} --since {since}` sends them anew"
         ),
     )
 }
@@ -74,9 +80,9 @@ mod tests {
         let failed = |number| sent(ChunkState::Failed, Some(63024), number);
 
         let (none, few, many) = (
-            undelivered(&[delivered(9)]),
-            undelivered(&[delivered(99), failed(1)]),
-            undelivered(&[delivered(90), failed(10)]),
+            undelivered(&[delivered(9)], DateTime::UNIX_EPOCH),
+            undelivered(&[delivered(99), failed(1)], DateTime::UNIX_EPOCH),
+            undelivered(&[delivered(90), failed(10)], DateTime::UNIX_EPOCH),
         );
 
         assert_eq!((none.urgency, few.urgency, many.urgency), (Urgency::Fine, Urgency::Note, Urgency::Soon));
@@ -85,5 +91,6 @@ mod tests {
             "{}",
             many.text
         );
+        assert!(many.remedy.unwrap().contains("resend --error-code 63024 --since 1970-01-01T00:00:00Z`"));
     }
 }
