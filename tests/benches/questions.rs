@@ -48,12 +48,18 @@ pub(crate) async fn all(description: &Value, pg: &PgPool) -> anyhow::Result<Vec<
             if path.ends_with("/users") {
                 continue;
             }
-            for other in filters[place + 1..].iter().filter(|other| other.name != one.name) {
+            for other in filters[place + 1..].iter().filter(|other| go_together(&one.name, &other.name)) {
                 questions.push(question(path, &filled, &[one, other]));
             }
         }
     }
     Ok(questions)
+}
+
+/// Whether two filters may be given at once: a person is meant by a user or by a number.
+fn go_together(one: &str, other: &str) -> bool {
+    let is_person = |name| ["user", "number"].contains(&name);
+    one != other && !(is_person(one) && is_person(other))
 }
 
 /// Asks something outside of the database, or needs a file.
@@ -119,7 +125,7 @@ async fn values(path: &str, name: &str, schema: &Value, pg: &PgPool) -> anyhow::
         "name" => &["a"],
         "reason" => &["quota", "no_such_reason"],
         "errorCode" => &["63024", "11111"],
-        "all" => &["true"],
+        "all" | "live" => &["true"],
         _ => &[],
     };
     if !fixed.is_empty() {
