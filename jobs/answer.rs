@@ -75,8 +75,7 @@ async fn store(
             tracing::info!(turn.id = turn.id.0, "The agent chose to stay silent in turn {}", turn.id);
         }
     }
-    attempt.complete(&mut tx).await?;
-    tx.commit().await?;
+    attempt.complete_and_commit(tx).await?;
     Ok(())
 }
 

@@ -29,7 +29,6 @@ pub async fn run(job: Apologise, app: App, attempt: Attempt) -> Result<(), Failu
             }
         }
     }
-    attempt.complete(&mut tx).await?;
-    tx.commit().await?;
+    attempt.complete_and_commit(tx).await?;
     Ok(())
 }

@@ -22,7 +22,6 @@ pub async fn run(job: ApologiseInThread, app: App, attempt: Attempt) -> Result<(
             .await?;
         tracing::error!(message.id = message.0, "Gave up message {message}: {reason}");
     }
-    attempt.complete(&mut tx).await?;
-    tx.commit().await?;
+    attempt.complete_and_commit(tx).await?;
     Ok(())
 }

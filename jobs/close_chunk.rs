@@ -26,7 +26,6 @@ pub async fn run(job: CloseChunk, app: App, attempt: Attempt) -> Result<(), Fail
             tracing::warn!(chunk.id = chunk_id.0, "Closed chunk {chunk_id}, which was not sent: {reason}");
         }
     }
-    attempt.complete(&mut tx).await?;
-    tx.commit().await?;
+    attempt.complete_and_commit(tx).await?;
     Ok(())
 }

@@ -25,7 +25,6 @@ pub async fn run(job: CloseMessage, app: App, attempt: Attempt) -> Result<(), Fa
         }
         tracing::error!(message.id = id.0, "Gave up message {id}: {reason}");
     }
-    attempt.complete(&mut tx).await?;
-    tx.commit().await?;
+    attempt.complete_and_commit(tx).await?;
     Ok(())
 }

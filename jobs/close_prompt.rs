@@ -31,7 +31,6 @@ pub async fn run(job: ClosePrompt, app: App, attempt: Attempt) -> Result<(), Fai
     };
     store::slot_users::end_asked(&mut tx, *slot, &failed).await?;
     ending::close_if_done(&app, &mut tx, *slot, None).await?;
-    attempt.complete(&mut tx).await?;
-    tx.commit().await?;
+    attempt.complete_and_commit(tx).await?;
     Ok(())
 }

@@ -14,7 +14,6 @@ pub async fn run(job: CloseSlot, app: App, attempt: Attempt) -> Result<(), Failu
     let reason = job.0.reason.as_deref().unwrap_or("its duty ended");
     let mut tx = app.begin().await?;
     ending::end(&app, &mut tx, job.0.payload.slot, Some(reason)).await?;
-    attempt.complete(&mut tx).await?;
-    tx.commit().await?;
+    attempt.complete_and_commit(tx).await?;
     Ok(())
 }

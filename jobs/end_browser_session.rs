@@ -22,7 +22,6 @@ pub async fn run(job: EndBrowserSession, app: App, attempt: Attempt) -> Result<(
     let mut tx = app.begin().await?;
     store::conversations::lock(&mut tx, conversation).await?;
     dashboard_messages::answer(&mut tx, conversation, message, MessageOutcome::Browser, text).await?;
-    attempt.complete(&mut tx).await?;
-    tx.commit().await?;
+    attempt.complete_and_commit(tx).await?;
     Ok(())
 }

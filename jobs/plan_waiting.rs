@@ -16,7 +16,6 @@ pub async fn run(job: PlanWaiting, app: App, attempt: Attempt) -> Result<(), Fai
     for delivery in store::proactive_deliveries::lock_waiting(&mut tx, &job.user).await? {
         proactive::plan_after_wait(&mut tx, &app.settings, &delivery).await?;
     }
-    attempt.complete(&mut tx).await?;
-    tx.commit().await?;
+    attempt.complete_and_commit(tx).await?;
     Ok(())
 }

@@ -36,8 +36,7 @@ pub async fn run(job: ProbeSender, app: App, attempt: Attempt) -> Result<(), Fai
     let mut tx = app.begin().await?;
     pauses::lift_own(&mut tx, &pools::SENDING, sender::ACTOR).await?;
     alerts::close(&mut tx, &app.settings, &[AlertCause::SenderRefused]).await?;
-    attempt.complete(&mut tx).await?;
-    tx.commit().await?;
+    attempt.complete_and_commit(tx).await?;
     tracing::info!("The sender is well again");
     Ok(())
 }

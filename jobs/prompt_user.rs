@@ -261,7 +261,6 @@ fn came_to<'a>(job: &'a PromptUser, outcome: PartOutcome, reason: &'a str) -> Us
 /// Ends the job with what was written before.
 async fn end(app: &App, attempt: &Attempt, mut tx: Transaction, slot: &Slot) -> Result<(), Failure> {
     ending::close_if_done(app, &mut tx, slot.id, None).await?;
-    attempt.complete(&mut tx).await?;
-    tx.commit().await?;
+    attempt.complete_and_commit(tx).await?;
     Ok(())
 }

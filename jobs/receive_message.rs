@@ -41,8 +41,7 @@ pub async fn run(job: ReceiveMessage, app: App, attempt: Attempt) -> Result<(), 
         let Some(message) = waiting(&mut tx, job.message).await? else { return Ok(()) };
         match decide(&app, &mut tx, &message, &command, browser, verdict.as_ref()).await? {
             Decision::Yes => {
-                attempt.complete(&mut tx).await?;
-                tx.commit().await?;
+                attempt.complete_and_commit(tx).await?;
                 return Ok(());
             }
             Decision::AskModerator => {

@@ -466,25 +466,25 @@ BEGIN
     woken_pools := CASE WHEN lanes IS NULL THEN '{}'::TEXT[] ELSE queue.advance(lanes) END;
 END $$;
 
--- Ends one job inside the transaction of its handler, as queue.finish does with many. It runs for each job by itself, so it has as few settings and statements as
--- a look by number needs: a plan of another sort than the index scan is not possible.
-CREATE OR REPLACE FUNCTION queue.finish_one(job_id BIGINT, fence BIGINT, OUT is_ended BOOLEAN, OUT woken_pools TEXT[]) LANGUAGE plpgsql
+-- Ends one job inside the transaction of its handler, as queue.finish does with many; returns the pools that have work by it. Without the claim it fails, and
+-- the COMMIT that is sent along with it is not executed. It runs for each job by itself, so it has as few settings and statements as a look by number needs: a
+-- plan of another sort than the index scan is not possible.
+CREATE OR REPLACE FUNCTION queue.complete_one(job_id BIGINT, fence BIGINT) RETURNS TEXT[] LANGUAGE plpgsql
 SET enable_seqscan = off AS $$
 DECLARE
     gone queue.jobs;
 BEGIN
     DELETE FROM queue.jobs j WHERE j.id = job_id AND j.claim = fence RETURNING j.* INTO gone;
-    is_ended := FOUND;
-    woken_pools := '{}';
-    IF NOT is_ended THEN
-        RETURN;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'job % is not claimed under %', job_id, fence USING ERRCODE = 'QLOST';
     END IF;
     INSERT INTO queue.finished (id, created_at, claimed_at, worker_id, claim, attempt, crashes, cancelled, kind, pool, lane, unique_key, traceparent, payload)
     VALUES (gone.id, gone.created_at, gone.claimed_at, gone.worker_id, gone.claim, gone.attempt + 1, gone.crashes, FALSE, gone.kind, gone.pool, gone.lane,
             gone.unique_key, gone.traceparent, gone.payload);
-    IF gone.lane IS NOT NULL THEN
-        woken_pools := queue.advance(ARRAY[gone.lane]);
+    IF gone.lane IS NULL THEN
+        RETURN '{}';
     END IF;
+    RETURN queue.advance(ARRAY[gone.lane]);
 END $$;
 
 -- Ends jobs that stand in no lane and succeeded. One that is not there or belongs to another claim is left out: it has been completed by its own

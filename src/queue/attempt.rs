@@ -43,26 +43,25 @@ impl Attempt {
         &self.job.claim.process.queue
     }
 
-    /// Completes the job inside the caller's transaction: the job's effects, the jobs that it enqueues and its completion
-    /// commit together or not at all. Do it last, after every lock the transaction needs. After the commit the handler
-    /// returns `Ok`.
+    /// Completes the job and commits the caller's transaction, in one round trip: the job's effects, the jobs that it
+    /// enqueues and its completion are committed together or not at all. After this the handler returns `Ok`.
     ///
     /// # Errors
-    /// [`CompleteError::Lost`] when the lease was lost; the transaction must then be rolled back.
-    pub async fn complete(&self, tx: &mut Transaction) -> Result<(), CompleteError> {
-        let (is_ended, woken_pools): (bool, Vec<String>) =
-            sqlx::query_as("SELECT is_ended, woken_pools FROM queue.finish_one($1, $2)")
-                .bind(self.job.row.id)
-                .bind(self.job.row.fence)
-                .fetch_one(&mut **tx)
-                .await?;
-        if !is_ended {
-            return Err(CompleteError::Lost(self.job.row.id));
-        }
-        tx.complete_with_commit(self.job.clone(), woken_pools);
+    /// [`CompleteError::Lost`] when the lease was lost: the transaction is rolled back. After any other error it is
+    /// unknown whether the commit happened.
+    pub async fn complete_and_commit(&self, tx: Transaction) -> Result<(), CompleteError> {
+        let (id, fence) = self.job.row.claim();
+        tx.commit_completion(id, fence).await.map_err(|error| {
+            let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+            if code.is_some_and(|code| code == LOST) { CompleteError::Lost(id) } else { error.into() }
+        })?;
+        self.job.mark_completed();
         Ok(())
     }
 }
+
+/// SQLSTATE of `queue.complete_one` without the claim.
+const LOST: &str = "QLOST";
 
 /// Counters in the database are SMALLINT and never negative.
 fn positive(counter: i16) -> u16 {

@@ -3,9 +3,9 @@
 use std::ops::{Deref, DerefMut};
 use std::time::Instant;
 
-use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Postgres};
 use tokio::runtime::Handle;
 
 use crate::idle_connections::Loan;
@@ -110,12 +110,36 @@ impl PlainTransaction {
         self.end("ROLLBACK").await
     }
 
+    /// Runs a last statement that returns one row, and commits, in one round trip. If the statement fails, nothing is committed; after
+    /// another error it is unknown whether the commit happened.
+    pub(crate) async fn commit_after(mut self, statement: &str) -> sqlx::Result<PgRow> {
+        let both = AssertSqlSafe(format!("{statement}; COMMIT"));
+        self.state = ReleaseState::Failed;
+        match sqlx::raw_sql(both).fetch_all(&mut *self).await {
+            Ok(mut rows) => {
+                self.hand_on();
+                rows.pop().ok_or(sqlx::Error::RowNotFound)
+            }
+            Err(error) => {
+                // A statement that the server refuses leaves the transaction open.
+                if error.as_database_error().is_some() {
+                    self.state = ReleaseState::InTransaction;
+                }
+                Err(error)
+            }
+        }
+    }
+
     async fn end(&mut self, statement: &'static str) -> sqlx::Result<()> {
         sqlx::raw_sql(statement).execute(&mut **self).await?;
+        self.hand_on();
+        Ok(())
+    }
+
+    fn hand_on(&mut self) {
         if let Some(connection) = self.connection.take() {
             connection.hand_on();
         }
-        Ok(())
     }
 }
 

@@ -13,15 +13,15 @@
 //!    lease lost,      │  │      ▼                  │ Retry, RetryAfter (count an attempt), Snooze (does not)
 //!    handed back, ────┘  └── running ──────────────┘
 //!    kind unparked              │
-//!                               ├── Ok, or Attempt::complete in a transaction ──► finished
+//!                               ├── Ok, or Attempt::complete_and_commit in a transaction ──► finished
 //!                               ├── a person cancels ─────────────────────────► finished (cancelled) + follow-up
 //!                               └── Abort, attempts used up, third crash ─────► dead + follow-up
 //! ```
 //!
 //! What holds through every crash:
 //! - A committed job runs, at least once. Its effects in the database happen exactly once if its handler commits them
-//!   together with the job's completion ([`attempt::Attempt::complete`]): a worker that lost its lease can neither complete
-//!   nor commit.
+//!   together with the job's completion ([`attempt::Attempt::complete_and_commit`]): a worker that lost its lease can
+//!   neither complete nor commit.
 //! - A backoff is the row's `run_at`; no wait is kept in memory.
 //! - Jobs of one lane run one at a time, in the order in which their transactions committed, over all processes.
 //! - A panic, a timeout and an undecodable payload are failures of that one job. A job that kills its process is
@@ -47,8 +47,7 @@
 //! async fn greet(job: Greet, pg: sqlx::PgPool, attempt: Attempt) -> Result<(), Failure> {
 //!     let mut tx = attempt.queue().begin(&pg).await?;
 //!     sqlx::query("INSERT INTO greetings (name) VALUES ($1)").bind(job.name).execute(&mut *tx).await?;
-//!     attempt.complete(&mut tx).await?; // the greeting and the job's end commit together
-//!     tx.commit().await?;
+//!     attempt.complete_and_commit(tx).await?; // the greeting and the job's end commit together
 //!     Ok(())
 //! }
 //!

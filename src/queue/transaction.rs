@@ -1,17 +1,15 @@
 //! A transaction that writes rows and jobs together, and wakes the workers once both are committed.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Row as _};
 
 use crate::Queue;
 use crate::connection::PlainTransaction;
 use crate::connections::Connections;
 use crate::enqueue::{self, EnqueueError};
-use crate::job::{Enqueued, NewJob};
-use crate::worker::claimed::AttemptState;
+use crate::job::{Enqueued, JobId, NewJob};
 
 /// A database transaction. Its enqueued jobs exist if and only if it commits. It is a `PgConnection` for everything
 /// else.
@@ -20,8 +18,6 @@ pub struct Transaction {
     inner: PlainTransaction,
     queue: Queue,
     wakeups: Vec<Wakeup>,
-    /// The job that the last statement completed.
-    completed: Option<Arc<AttemptState>>,
 }
 
 /// Who is woken after the commit.
@@ -34,7 +30,7 @@ enum Wakeup {
 impl Transaction {
     /// Begins on a connection of `pool`, which may be another one than the queue's own.
     pub async fn begin(queue: &Queue, pool: &Connections) -> sqlx::Result<Self> {
-        Ok(Self { inner: pool.begin().await?, queue: queue.clone(), wakeups: Vec::new(), completed: None })
+        Ok(Self { inner: pool.begin().await?, queue: queue.clone(), wakeups: Vec::new() })
     }
 
     /// Enqueues a job as part of this transaction.
@@ -74,28 +70,23 @@ impl Transaction {
     /// Commits, then wakes the workers of the pools that got work.
     pub async fn commit(self) -> sqlx::Result<()> {
         self.inner.commit().await?;
-        if let Some(job) = &self.completed {
-            job.mark_completed();
-        }
-        for wakeup in &self.wakeups {
-            match wakeup {
-                Wakeup::Pool(pool) => self.queue.notifier().wake_pool(pool),
-                Wakeup::Pollers => self.queue.notifier().wake_pollers(),
-            }
-        }
+        wake(&self.queue, &self.wakeups);
+        Ok(())
+    }
+
+    /// Ends the job of a claim and commits, then wakes the pools that got work.
+    pub(crate) async fn commit_completion(mut self, id: JobId, fence: i64) -> sqlx::Result<()> {
+        let end = format!("SELECT queue.complete_one({}, {fence})", id.0);
+        let row = self.inner.commit_after(&end).await?;
+        let woken_pools: Vec<String> = row.try_get(0)?;
+        self.wakeups.extend(woken_pools.into_iter().map(Wakeup::Pool));
+        wake(&self.queue, &self.wakeups);
         Ok(())
     }
 
     /// Rolls back. Dropping does the same, on a task of its own.
     pub async fn rollback(self) -> sqlx::Result<()> {
         self.inner.rollback().await
-    }
-
-    /// Notes that the last statement completed this job. After the commit its worker has nothing left to store, and
-    /// these pools are woken.
-    pub(crate) fn complete_with_commit(&mut self, job: Arc<AttemptState>, pools: Vec<String>) {
-        self.completed = Some(job);
-        self.wakeups.extend(pools.into_iter().map(Wakeup::Pool));
     }
 
     /// Wakes the pollers after the commit.
@@ -125,10 +116,16 @@ impl Deref for Transaction {
 }
 
 impl DerefMut for Transaction {
-    /// For another statement. Such a statement may fail, and Postgres answers COMMIT in a failed transaction without an
-    /// error. So a completion before it is no longer certain, and the job's worker completes the job again.
     fn deref_mut(&mut self) -> &mut PgConnection {
-        self.completed = None;
         &mut self.inner
+    }
+}
+
+fn wake(queue: &Queue, wakeups: &[Wakeup]) {
+    for wakeup in wakeups {
+        match wakeup {
+            Wakeup::Pool(pool) => queue.notifier().wake_pool(pool),
+            Wakeup::Pollers => queue.notifier().wake_pollers(),
+        }
     }
 }

@@ -50,7 +50,7 @@ impl<App: Clone + Send + Sync + 'static> Workers<App> {
     }
 
     /// Registers the function that runs jobs of a kind. A job may run again after a crash, so each effect of `run` is
-    /// either repeatable or committed together with the job's completion by [`Attempt::complete`].
+    /// either repeatable or committed together with the job's completion by [`Attempt::complete_and_commit`].
     ///
     /// # Panics
     /// When a kind of that name is registered already.

@@ -226,10 +226,10 @@ async fn try_to_store_acceptance(
         proactive::go_on(&mut tx, chunk.delivery_id).await?;
         tx.wake(&lanes::chunk_key(next)).await?;
     }
-    if let Some(job_attempt) = job_attempt {
-        job_attempt.complete(&mut tx).await?;
+    match job_attempt {
+        Some(job_attempt) => job_attempt.complete_and_commit(tx).await?,
+        None => tx.commit().await?,
     }
-    tx.commit().await?;
     Ok(Proof::Stored)
 }
 

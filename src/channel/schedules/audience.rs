@@ -203,9 +203,10 @@ impl<'a> AudienceRun<'a> {
             slots::end_audience(tx, self.slot.id).await?;
             let nobody = page.last_user.is_none() && after.is_none();
             ending::close_if_done(self.app, tx, self.slot.id, self.failed(nobody).as_deref()).await?;
-            attempt.complete(tx).await?;
+            attempt.complete_and_commit(page.tx).await?;
+        } else {
+            page.tx.commit().await?;
         }
-        page.tx.commit().await?;
         Ok(true)
     }
 

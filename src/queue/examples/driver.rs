@@ -78,8 +78,7 @@ async fn return_ok(job: Noop, app: App, _: Attempt) -> Result<(), Failure> {
 async fn complete(job: Noop, app: App, attempt: Attempt) -> Result<(), Failure> {
     let mut tx = attempt.queue().begin(&app.pg).await?;
     sqlx::query("INSERT INTO raw.effects (job) VALUES ($1)").bind(attempt.job_id()).execute(&mut *tx).await?;
-    attempt.complete(&mut tx).await?;
-    tx.commit().await?;
+    attempt.complete_and_commit(tx).await?;
     app.tally.count(&job);
     Ok(())
 }

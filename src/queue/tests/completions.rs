@@ -15,8 +15,8 @@ use crate::support::{Bench, settings};
 /// Ends itself.
 #[derive(Serialize, Deserialize)]
 struct EndItself {
-    /// Another statement of the transaction fails then, which the handler does not mind.
-    and_fail: bool,
+    /// A statement of the transaction fails before, which the handler does not mind.
+    after_failure: bool,
 }
 
 impl Job for EndItself {
@@ -26,12 +26,12 @@ impl Job for EndItself {
 
 async fn end_itself(job: EndItself, pg: PgPool, attempt: Attempt) -> Result<(), Failure> {
     let mut tx = attempt.queue().begin(&pg).await?;
-    attempt.complete(&mut tx).await?;
-    if job.and_fail {
+    if job.after_failure {
         let failed = sqlx::query("SELECT 1 / 0").execute(&mut *tx).await;
         assert!(failed.is_err());
     }
-    tx.commit().await?;
+    let completed = attempt.complete_and_commit(tx).await;
+    assert_eq!(completed.is_err(), job.after_failure, "{completed:?}");
     Ok(())
 }
 
@@ -62,18 +62,18 @@ async fn a_job_that_its_own_transaction_has_ended_is_not_ended_again() {
     let counted = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET track_functions = pl', current_database()); END $$";
     sqlx::raw_sql(counted).execute(&bench.pg).await.unwrap();
 
-    run(&bench, EndItself { and_fail: false }, 20).await;
+    run(&bench, EndItself { after_failure: false }, 20).await;
 
     assert_eq!(bench.count("SELECT count(*) FROM queue.finished").await, 20);
-    let calls = "SELECT sum(calls)::BIGINT FROM pg_stat_user_functions WHERE schemaname = 'queue' AND funcname LIKE 'finish%'";
+    let calls = "SELECT sum(calls)::BIGINT FROM pg_stat_user_functions WHERE schemaname = 'queue' AND (funcname LIKE 'finish%' OR funcname = 'complete_one')";
     assert_eq!(bench.count(calls).await, 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_whose_transaction_fails_behind_its_end_and_is_committed_all_the_same_is_ended_by_its_worker() {
+async fn a_job_whose_transaction_has_failed_is_ended_by_its_worker_alone() {
     let bench = Bench::new().await;
 
-    run(&bench, EndItself { and_fail: true }, 1).await;
+    run(&bench, EndItself { after_failure: true }, 1).await;
 
     assert_eq!(bench.count("SELECT count(*) FROM queue.finished WHERE NOT cancelled").await, 1);
 }

@@ -53,8 +53,7 @@ async fn fate(job: Fate, witness: Witness, attempt: Attempt) -> Result<(), Failu
         .bind(attempt.job_id())
         .execute(&mut *tx)
         .await?;
-    attempt.complete(&mut tx).await?;
-    tx.commit().await?;
+    attempt.complete_and_commit(tx).await?;
     Ok(())
 }
 
@@ -75,8 +74,7 @@ async fn after_fate(job: AfterFate, witness: Witness, attempt: Attempt) -> Resul
         .bind(job.0.state.to_string())
         .execute(&mut *tx)
         .await?;
-    attempt.complete(&mut tx).await?;
-    tx.commit().await?;
+    attempt.complete_and_commit(tx).await?;
     Ok(())
 }
 

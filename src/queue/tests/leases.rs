@@ -124,9 +124,8 @@ async fn count(job: Count, counter: Counter, attempt: Attempt) -> Result<(), Fai
             .await?;
         sqlx::query("INSERT INTO seen VALUES ($1)").bind(attempt.job_id()).execute(&counter.pg).await?;
     }
-    match attempt.complete(&mut tx).await {
+    match attempt.complete_and_commit(tx).await {
         Ok(()) => {
-            tx.commit().await?;
             let _ = counter.told.send("committed");
             Ok(())
         }

@@ -81,8 +81,8 @@ const STATEMENTS: &[(&str, &str, i64)] = &[
         0,
     ),
     (
-        "finish one inside a transaction",
-        "WITH j AS (DELETE FROM mine WHERE id IN (SELECT id FROM mine LIMIT 10) RETURNING id, claim) SELECT queue.finish_one(j.id, j.claim) FROM j",
+        "complete one inside a transaction",
+        "WITH j AS (DELETE FROM mine WHERE id IN (SELECT id FROM mine LIMIT 10) RETURNING id, claim) SELECT queue.complete_one(j.id, j.claim) FROM j",
         20,
     ),
     (

@@ -63,8 +63,7 @@ async fn step(job: Step, pg: PgPool, attempt: Attempt) -> Result<(), Failure> {
         .bind(job.number)
         .execute(&mut *tx)
         .await?;
-    attempt.complete(&mut tx).await?;
-    tx.commit().await?;
+    attempt.complete_and_commit(tx).await?;
     Ok(())
 }
 

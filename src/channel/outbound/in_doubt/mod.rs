@@ -128,8 +128,7 @@ async fn leave_in_doubt(
         chunk.id, chunk.id
     );
     alerts::raise(&mut tx, &app.settings, AlertCause::SendInDoubt, &detail).await?;
-    job_attempt.complete(&mut tx).await?;
-    tx.commit().await?;
+    job_attempt.complete_and_commit(tx).await?;
     Ok(())
 }
 
@@ -139,8 +138,7 @@ async fn give_up(app: &App, job_attempt: &Attempt, chunk: &Chunk) -> Result<(), 
     if let Some(chunk) = store::chunks::lock(&mut tx, chunk.id).await? {
         end_as_unknown(&mut tx, &app.settings, &chunk).await?;
     }
-    job_attempt.complete(&mut tx).await?;
-    tx.commit().await?;
+    job_attempt.complete_and_commit(tx).await?;
     Ok(())
 }
 

@@ -57,7 +57,7 @@ const CALLS: [&str; 44] = [
     "SELECT queue.retry_dead(-7)",
     "SELECT queue.prune(14)",
     "SELECT queue.finish(array_agg(id), array_agg(claim), FALSE) FROM mine",
-    "SELECT queue.finish_one(id, claim) FROM mine",
+    "SELECT queue.complete_one(id, claim) FROM mine",
     "SELECT queue.finish(array_agg(id), array_agg(claim), TRUE) FROM mine",
     "SELECT queue.finish_free(array_agg(id), array_agg(claim)) FROM mine",
     "SELECT queue.finish_at(array_agg(place ORDER BY id), array_agg(id ORDER BY id), array_agg(claim ORDER BY id), array_agg(DISTINCT claim)) FROM mine",
