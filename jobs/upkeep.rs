@@ -1,6 +1,6 @@
 //! What must be looked after every few minutes, by one process of all: messages whose webhook never came, sends whose callbacks were lost or that
 //! stay in doubt, deliveries that waited too long, what was sent in the month, what WhatsApp says of templates, a pause without a probe, what hangs on a
-//! former secret key, erasures, and alerts: what has begun, goes on or is over.
+//! former secret key, erasures, what is too old, and alerts: what has begun, goes on or is over.
 //!
 //! Enqueued by every process at its start and every `alerts.look_every`, once for all by its key; Twilio's list is searched every `backfill.every`.
 //! Enqueues what an inbound message enqueues, the `send_chunk`s that a status gives leave to go on, `plan_quiet`, `plan_room`, `probe_sender`,
@@ -16,6 +16,7 @@ use channel::inbound::backfill;
 use channel::kinds::Upkeep;
 use channel::outbound::proactive::{quiet_jobs, room};
 use channel::outbound::{in_doubt, sender, status_look_ups, template_changes};
+use channel::retention;
 use queue::attempt::Attempt;
 use queue::failure::Failure;
 
@@ -33,6 +34,7 @@ pub async fn run(Upkeep { at_start }: Upkeep, app: App, _: Attempt) -> Result<()
         sender::look_after(&app).await,
         costs::look_after(&app).await,
         template_changes::look_after(&app).await,
+        retention::look_after(&app).await,
         // After an outage of callbacks it may take all the time that a round has.
         status_look_ups::run(&app).await,
         // Last of all, so that it sees what the others have mended.

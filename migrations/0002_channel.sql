@@ -546,6 +546,8 @@ CREATE TABLE channel_idempotency_keys (
     PRIMARY KEY (user_id, key)
 );
 
+CREATE INDEX channel_idempotency_keys_created ON channel_idempotency_keys (created_at);
+
 -- The people to whom a conversation was opened within 24 hours: as many places as whatsapp.people_per_day says. A transaction takes places that no other
 -- one has locked, so the limit holds and nobody waits for it.
 CREATE TABLE channel_people_places (
@@ -667,6 +669,18 @@ CREATE TABLE channel_unusable_entries (
     last_seen_at  TIMESTAMPTZ NOT NULL DEFAULT now(),      -- in the latest round
     taken_in_at   TIMESTAMPTZ                              -- when it could be taken in after all; NULL: not yet
 );
+
+-- How far what is too old has been taken away, the oldest first.
+CREATE TABLE channel_retention (
+    part          TEXT PRIMARY KEY CHECK (part IN          -- of what
+        ('entries', 'messages', 'turns', 'deliveries', 'callbacks', 'slot_users', 'claim_tries', 'idempotency_keys', 'rate_buckets')),
+    next_id       BIGINT NOT NULL DEFAULT 0,               -- of rows that are walked by number: those up to here are done
+    next_delivery UUID NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000', -- the same of deliveries
+    next_name     TEXT NOT NULL DEFAULT '',                -- the same of rows that are walked by name
+    walked_at     TIMESTAMPTZ                              -- when nothing more was old enough; NULL: that has not been yet
+);
+INSERT INTO channel_retention (part)
+VALUES ('entries'), ('messages'), ('turns'), ('deliveries'), ('callbacks'), ('slot_users'), ('claim_tries'), ('idempotency_keys'), ('rate_buckets');
 
 -- What is still to be emptied of erased people: they are forgotten at once, and what was said goes page by page. A row goes with its last page.
 CREATE TABLE channel_erasures (

@@ -50,6 +50,7 @@ mod people_per_day;
 mod pooler;
 mod proactive;
 mod quiet_hours;
+mod retention;
 mod retries;
 mod rotation;
 mod schedule_administration;

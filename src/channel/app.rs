@@ -23,6 +23,7 @@ use crate::inbound::human::Human;
 use crate::inbound::limits::RateLimits;
 use crate::inbound::moderation::Moderation;
 use crate::plans::Plans;
+use crate::retention::Retention;
 
 /// Shared by all handlers; clones are the same thing.
 #[derive(Clone)]
@@ -73,6 +74,8 @@ pub struct Settings {
     pub compliance: Compliance,
     /// `[costs]`
     pub costs: Costs,
+    /// `[retention]`
+    pub retention: Retention,
     /// `[metering]`
     pub metering: Metering,
     /// What is worth an alert.

@@ -45,6 +45,8 @@ pub mod opt_out;
 pub mod plans;
 /// When people are left in peace.
 pub mod quiet_hours;
+/// How long what is not needed any more is kept.
+pub mod retention;
 /// Another try of what gave up.
 pub mod retries;
 /// What people read from the channel itself.

@@ -201,6 +201,12 @@ impl Queue {
         &self.0.pool
     }
 
+    /// How long finished jobs are kept.
+    #[must_use]
+    pub fn history(&self) -> std::time::Duration {
+        self.settings().history
+    }
+
     pub(crate) fn settings(&self) -> &QueueSettings {
         &self.0.settings
     }

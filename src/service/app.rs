@@ -269,6 +269,7 @@ pub(crate) fn settings(config: &Config, address: SocketAddr, secret_keys: Secret
         human: keys.human.clone(),
         compliance: keys.compliance.clone(),
         costs: keys.costs.clone(),
+        retention: keys.retention.clone(),
         metering: keys.metering.clone(),
         plans: config.plans.clone(),
         limits: keys.limits,

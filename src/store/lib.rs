@@ -97,6 +97,8 @@ pub mod redactions;
 mod rehashing;
 /// What the database must offer.
 pub mod requirements;
+/// What is old and kept no longer.
+pub mod retention;
 /// Successors of jobs that gave up, made by hand.
 pub mod retries;
 /// Which process has loaded which schedules.
@@ -119,6 +121,8 @@ pub mod slots;
 pub mod statement_settings;
 /// Status callbacks from Twilio.
 pub mod status_callbacks;
+/// What takes how much of the database.
+pub mod storage;
 /// What WhatsApp says of templates.
 pub mod templates;
 /// States, reasons and outcomes.

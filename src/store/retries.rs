@@ -18,7 +18,7 @@ pub struct UnsentDelivery {
     pub id: DeliveryId,
     /// Whose allowance it takes; `None`: nobody's.
     pub user_id: Option<UserId>,
-    /// What was to be said, with WhatsApp's signs; empty once it is erased.
+    /// What was to be said, with WhatsApp's signs; empty once it is erased or too old.
     pub text: String,
     /// The delivery that begins anew with the chunk that was asked for, if there is one.
     pub successor: Option<DeliveryId>,
@@ -48,6 +48,8 @@ pub struct UnsentChunk {
     pub error_message: Option<String>,
     /// The first byte of the delivery's text that it covers.
     pub source_start: i32,
+    /// The byte after the last one.
+    pub source_end: i32,
     /// Counts against the allowance.
     pub meter_proactive: bool,
     /// Carries the footer.
@@ -57,7 +59,7 @@ pub struct UnsentChunk {
 /// A chunk and those behind it, in order. The caller holds the delivery's lock.
 pub async fn parts_from(conn: &mut PgConnection, chunk_id: ChunkId) -> sqlx::Result<Vec<UnsentChunk>> {
     sqlx::query_as(
-        "SELECT c.id, c.state, c.sid, c.error_message, c.source_start, c.meter_proactive, c.has_footer
+        "SELECT c.id, c.state, c.sid, c.error_message, c.source_start, c.source_end, c.meter_proactive, c.has_footer
          FROM channel_chunks f JOIN channel_chunks c ON c.delivery_id = f.delivery_id AND c.index >= f.index WHERE f.id = $1 ORDER BY c.index",
     )
     .bind(chunk_id)
@@ -192,6 +194,8 @@ pub struct AskedMessage {
     pub outcome: Option<MessageOutcome>,
     /// The agent was to see it.
     pub was_accepted: bool,
+    /// Its words are gone, as too old or erased.
+    pub is_emptied: bool,
     /// When its outcome gave way to another try.
     pub retried_at: Option<DateTime<Utc>>,
     /// The phone that it, or else the last message of its turn, was written from; `None`: the dashboard.
@@ -201,7 +205,7 @@ pub struct AskedMessage {
 /// A message by its number.
 pub async fn asked(conn: &mut PgConnection, message_id: MessageId) -> sqlx::Result<Option<AskedMessage>> {
     sqlx::query_as(
-        "SELECT m.turn_id, m.outcome, m.accepted_at IS NOT NULL AS was_accepted, m.retried_at,
+        "SELECT m.turn_id, m.outcome, m.accepted_at IS NOT NULL AS was_accepted, m.body = '' AND m.params = '{}' AS is_emptied, m.retried_at,
                 coalesce((SELECT o.address_id FROM channel_messages o WHERE o.turn_id = m.turn_id AND o.address_id IS NOT NULL ORDER BY o.id DESC LIMIT 1),
                          m.address_id) AS address_id
          FROM channel_messages m WHERE m.id = $1",

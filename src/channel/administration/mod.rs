@@ -25,6 +25,8 @@ pub mod people;
 pub mod processes;
 /// What needs a person first.
 pub mod status;
+/// What takes how much of the database.
+pub mod storage;
 /// What happened with a message.
 pub mod story;
 /// Runs of the agent.

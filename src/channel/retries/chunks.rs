@@ -6,7 +6,7 @@ use store::deliveries::{EARLIER_PART_NOT_SENT, Obstacle};
 use store::ids::{AddressId, ChunkId, DeliveryId};
 use store::retries::{self, Resent, UnsentChunk};
 
-use super::{Answered, NOT_CLOSED, Result, refused};
+use super::{Answered, NOT_CLOSED, Result, WORDS_GONE, refused};
 use crate::app::Settings;
 use crate::kinds::SendChunk;
 use crate::outbound::obstacles::{Standing, told};
@@ -26,6 +26,9 @@ pub(super) async fn send_again(
     let unsent = retries::delivery_of(tx, chunk_id).await?;
     if let Some(successor) = unsent.successor {
         return refused(format!("it was resent already, as delivery {successor}"));
+    }
+    if unsent.text.is_empty() && parts.iter().any(|part| part.source_end > part.source_start) {
+        return refused(WORDS_GONE);
     }
     let stands_in_the_way = parts.iter().enumerate().find_map(|(place, part)| in_the_way(part, place == 0));
     if let Some(reason) = stands_in_the_way {

@@ -7,7 +7,7 @@ use store::ids::{AddressId, MessageId};
 use store::messages::MessageOutcome;
 use store::retries::{self, AskedMessage};
 
-use super::{Answered, NOT_CLOSED, Result, refused};
+use super::{Answered, NOT_CLOSED, Result, WORDS_GONE, refused};
 use crate::app::Settings;
 use crate::kinds::{Answer, ReceiveMessage};
 use crate::lanes;
@@ -90,6 +90,7 @@ const WINDOW: &str = "window: the person has not written for 24 hours, so no ans
 fn failed(asked: Option<AskedMessage>) -> std::result::Result<AskedMessage, String> {
     let asked = asked.ok_or("its message is gone")?;
     match asked.outcome {
+        Some(MessageOutcome::Failed) if asked.is_emptied => Err(WORDS_GONE.to_owned()),
         Some(MessageOutcome::Failed) => Ok(asked),
         None if asked.turn_id.is_some() => Err("a turn is at work on it".to_owned()),
         None => Err(NOT_CLOSED.to_owned()),

@@ -137,4 +137,6 @@ fn read<J: DeserializeOwned>(dead: &DeadJob) -> std::result::Result<J, String> {
 }
 
 /// What is told where the dead job's follow-up has not closed anything yet.
+const WORDS_GONE: &str = "its words are not kept any more: they are erased, or older than retention.texts";
+
 const NOT_CLOSED: &str = "its follow-up has not run yet: is a pool paused?";

@@ -9,7 +9,8 @@ use crate::worker::lost_completions;
 use crate::worker::pool::PoolState;
 use crate::worker::process::WorkerProcess;
 
-const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+/// Attempts are pruned 100,000 at a time: at this pace those of a hundred conversations a second.
+const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
 /// Creates the next days' partitions of the history and drops those past its age, until `stop`.
 pub(crate) async fn prune_history(process: Arc<WorkerProcess>, stop: CancellationToken) {
@@ -24,7 +25,7 @@ pub(crate) async fn prune_history(process: Arc<WorkerProcess>, stop: Cancellatio
             Ok(partitions) => {
                 tracing::info!("Dropped {partitions} days of finished jobs that are older than {days} days")
             }
-            // Without a partition rows go to the default one. The next hour tries again.
+            // Without a partition rows go to the default one. The next time tries again.
             Err(error) => tracing::warn!(error = %error, "Could not tidy the history of finished jobs"),
         }
         pause(PRUNE_EVERY, &stop).await;

@@ -15,6 +15,7 @@ use channel::inbound::human::Human;
 use channel::inbound::limits::RateLimits;
 use channel::plans::Plan;
 use channel::pools;
+use channel::retention::Retention;
 use sandbox::settings::SandboxOptions;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -41,6 +42,7 @@ pub struct Keys {
     pub human: Human,
     pub compliance: Compliance,
     pub costs: Costs,
+    pub retention: Retention,
     pub metering: Metering,
     pub backfill: Backfill,
     pub(crate) alerts: AlertsKeys,

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use channel::compliance::AiProvider;
 use channel::plans::Plans;
 use channel::pools;
+use channel::retention;
 use outgoing_webhook::OutgoingWebhook;
 use outgoing_webhook::signing_secret::SigningSecret;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -89,6 +90,16 @@ pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
         ("queue.poll", keys.queue.poll),
     ] {
         must(!duration.is_zero(), &format!("{name} must be longer than \"0s\""));
+    }
+    for (name, age) in [
+        ("texts", keys.retention.texts),
+        ("callbacks", keys.retention.callbacks),
+        ("slot_users", keys.retention.slot_users),
+    ] {
+        must(
+            age.is_zero() || age >= retention::SHORTEST,
+            &format!("retention.{name} must be at least \"3d\", or \"0s\" for ever"),
+        );
     }
     must(keys.queue.renew <= keys.queue.lease / 3, "queue.renew must be at most a third of queue.lease");
     must(keys.queue.crash_limit > 0, "queue.crash_limit must be at least 1");

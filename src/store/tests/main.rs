@@ -17,6 +17,7 @@ mod people_per_day;
 mod plans;
 mod proofs;
 mod races;
+mod retention;
 mod slots;
 mod states;
 mod text_enums;

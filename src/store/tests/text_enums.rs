@@ -21,6 +21,7 @@ use store::links::LinkEnding;
 use store::messages::{ChannelName, MessageOutcome};
 use store::notices::NoticeKind;
 use store::rate_buckets::BucketPrefix;
+use store::retention::RetainedPart;
 use store::send_attempts::SendOutcome;
 use store::sender_pace::SendStream;
 use store::sent_messages::SentKind;
@@ -91,6 +92,7 @@ fn defined() -> Texts {
     add::<Cursor>(&mut texts);
     add::<DeliveryState>(&mut texts);
     add::<ErasurePart>(&mut texts);
+    add::<RetainedPart>(&mut texts);
     add::<Keyword>(&mut texts);
     add::<LinkEnding>(&mut texts);
     add::<MemoryKeeper>(&mut texts);

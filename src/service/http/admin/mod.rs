@@ -82,6 +82,7 @@ pub(crate) fn routes(admin: Admin, token: BearerToken) -> serde_json::Result<Ope
         .routes(routes!(deliveries::resend))
         .routes(routes!(turns::list))
         .routes(routes!(stats::messages))
+        .routes(routes!(stats::storage))
         .routes(routes!(turn_retries::retry))
         .routes(routes!(turns::show))
         .routes(routes!(turns::retry))

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use channel::administration::message_stats::{self, MessageStats, USUAL_MONTHS};
+use channel::administration::storage::{self, StorageStats};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -33,4 +34,11 @@ pub(super) async fn messages(
 ) -> Result<Json<MessageStats>, Problem> {
     let mut conn = admin.pg.acquire().await?;
     Ok(Json(message_stats::read(&mut conn, &admin.settings.costs, query.months).await?))
+}
+
+/// What takes how much of the database, since when, and how long it is kept.
+#[utoipa::path(get, path = "/stats/storage", operation_id = "storageStats", tag = "stats", responses((status = 200, body = StorageStats)))]
+pub(super) async fn storage(State(admin): State<Admin>) -> Result<Json<StorageStats>, Problem> {
+    let mut conn = admin.pg.acquire().await?;
+    Ok(Json(storage::read(&mut conn, &admin.settings.retention, admin.queue.history()).await?))
 }

@@ -1,0 +1,88 @@
+//! `[retention]`: how long what is not needed any more is kept. It goes in small steps, a round of the upkeep at a time.
+
+use std::time::{Duration, Instant};
+
+use queue::failure::Failure;
+use serde::Deserialize;
+use store::retention::{self, RetainedPart};
+
+use crate::app::App;
+
+/// How long what is kept. Zero: for ever.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Retention {
+    /// What people and the assistant said, with all that tells about it.
+    #[serde(with = "humantime_serde")]
+    pub texts: Duration,
+    /// Twilio's status callbacks.
+    #[serde(with = "humantime_serde")]
+    pub callbacks: Duration,
+    /// What a slot of a schedule came to for each user.
+    #[serde(with = "humantime_serde")]
+    pub slot_users: Duration,
+}
+
+/// The shortest time for which anything is kept: until then sends in doubt are compared with Twilio's list, and messages are fetched that never came.
+pub const SHORTEST: Duration = Duration::from_secs(3 * 24 * 3600);
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// The time of a round: the rest of the upkeep waits meanwhile.
+const ROUND: Duration = Duration::from_secs(10);
+
+impl Retention {
+    /// The age at which a part goes; `None`: it is kept for ever.
+    fn age(&self, part: RetainedPart) -> Option<Duration> {
+        let age = match part {
+            RetainedPart::Entries => self.texts,
+            // A day after its entry in the thread, so that no thread shows an entry without words.
+            RetainedPart::Messages | RetainedPart::Turns | RetainedPart::Deliveries => {
+                return Some(self.texts).filter(|age| !age.is_zero()).map(|age| age + DAY);
+            }
+            RetainedPart::Callbacks => self.callbacks,
+            RetainedPart::SlotUsers => self.slot_users,
+            // Of no use after a day, whatever is set.
+            RetainedPart::ClaimTries | RetainedPart::IdempotencyKeys | RetainedPart::RateBuckets => DAY,
+        };
+        Some(age).filter(|age| !age.is_zero())
+    }
+}
+
+/// Takes away what is too old, a page of each part in turn, until nothing is or the round's time is over.
+pub async fn look_after(app: &App) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let mut parts = RetainedPart::ALL.to_vec();
+    while !parts.is_empty() && begun.elapsed() < ROUND {
+        let mut left = Vec::new();
+        for part in parts {
+            let Some(age) = app.settings.retention.age(part) else { continue };
+            let mut tx = app.pg.begin().await?;
+            let has_next = retention::take_page(&mut tx, part, age).await?;
+            tx.commit().await?;
+            if has_next {
+                left.push(part);
+            }
+        }
+        parts = left;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_go_a_day_after_their_place_in_the_thread_and_nothing_that_is_kept_for_ever() {
+        let days = |days: u32| DAY * days;
+        let of_days = Retention { texts: days(400), callbacks: days(90), slot_users: Duration::ZERO };
+
+        assert_eq!(of_days.age(RetainedPart::Entries), Some(days(400)));
+        assert_eq!(of_days.age(RetainedPart::Messages), Some(days(401)));
+        assert_eq!(of_days.age(RetainedPart::Callbacks), Some(days(90)));
+        assert_eq!(of_days.age(RetainedPart::SlotUsers), None);
+        let for_ever = Retention { texts: Duration::ZERO, ..of_days };
+        assert_eq!(for_ever.age(RetainedPart::Messages), None);
+        assert_eq!(for_ever.age(RetainedPart::RateBuckets), Some(DAY));
+    }
+}

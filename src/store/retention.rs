@@ -1,0 +1,260 @@
+//! What is old and kept no longer. It goes page by page, the oldest first; how far that has come is in `channel_retention`, so another process goes on after a
+//! crash.
+//!
+//! The narrow rows stay: a message's SID is taken in once, for ever, and a delivery's state is told for ever.
+
+use std::time::Duration;
+
+use sqlx::PgConnection;
+
+use crate::ids::DeliveryId;
+use crate::text_enum::text_enum;
+
+text_enum! {
+    /// What goes by its age.
+    pub enum RetainedPart in ["channel_retention.part"] {
+        /// Entries of threads.
+        Entries = "entries",
+        /// Texts and parameters of messages, and what is known of their files.
+        Messages = "messages",
+        /// What the agent said, and how it was asked.
+        Turns = "turns",
+        /// Texts of deliveries and chunks, and the attempts to send them.
+        Deliveries = "deliveries",
+        /// Twilio's status callbacks.
+        Callbacks = "callbacks",
+        /// What a slot came to for each user.
+        SlotUsers = "slot_users",
+        /// Wrong tries of claim tokens.
+        ClaimTries = "claim_tries",
+        /// Keys of requests.
+        IdempotencyKeys = "idempotency_keys",
+        /// Token buckets that are full.
+        RateBuckets = "rate_buckets",
+    }
+}
+
+impl RetainedPart {
+    /// All of them, threads first: their entries go before the words do.
+    pub const ALL: [Self; 9] = [
+        Self::Entries,
+        Self::Messages,
+        Self::Turns,
+        Self::Deliveries,
+        Self::Callbacks,
+        Self::SlotUsers,
+        Self::ClaimTries,
+        Self::IdempotencyKeys,
+        Self::RateBuckets,
+    ];
+}
+
+/// How far a part has come.
+#[derive(sqlx::FromRow)]
+struct Cursor {
+    next_id: i64,
+    next_delivery: DeliveryId,
+    next_name: String,
+    is_due: bool,
+}
+
+/// What a page was.
+struct Page {
+    /// The cursor after it.
+    cursor: Cursor,
+    /// There may be another one.
+    has_next: bool,
+}
+
+/// Rows of a page.
+const PAGE: i64 = 500;
+
+/// Takes away the next page of what is older than `age`, in the caller's transaction. False: nothing more is old enough, or another process is at it.
+pub async fn take_page(conn: &mut PgConnection, part: RetainedPart, age: Duration) -> sqlx::Result<bool> {
+    let cursor: Option<Cursor> = sqlx::query_as(
+        "SELECT next_id, next_delivery, next_name, walked_at IS NULL OR walked_at < clock_timestamp() - interval '1 day' AS is_due
+         FROM channel_retention WHERE part = $1 FOR UPDATE SKIP LOCKED",
+    )
+    .bind(part)
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(cursor) = cursor else { return Ok(false) };
+    let age = age.as_secs_f64();
+    let page = match part {
+        RetainedPart::Entries => entries(conn, cursor, age).await?,
+        RetainedPart::Messages => numbered(conn, MESSAGES, cursor, age).await?,
+        RetainedPart::Turns => numbered(conn, TURNS, cursor, age).await?,
+        RetainedPart::Deliveries => deliveries(conn, cursor, age).await?,
+        RetainedPart::SlotUsers => slot_users(conn, cursor, age).await?,
+        RetainedPart::RateBuckets => rate_buckets(conn, cursor, age).await?,
+        RetainedPart::Callbacks => return oldest(conn, CALLBACKS, age).await,
+        RetainedPart::ClaimTries => return oldest(conn, CLAIM_TRIES, age).await,
+        RetainedPart::IdempotencyKeys => return oldest(conn, IDEMPOTENCY_KEYS, age).await,
+    };
+    let Page { cursor, has_next } = page;
+    sqlx::query(
+        "UPDATE channel_retention SET next_id = $2, next_delivery = $3, next_name = $4, walked_at = CASE WHEN $5 THEN walked_at ELSE clock_timestamp() END
+         WHERE part = $1",
+    )
+    .bind(part)
+    .bind(cursor.next_id)
+    .bind(cursor.next_delivery)
+    .bind(cursor.next_name)
+    .bind(has_next)
+    .execute(conn)
+    .await?;
+    Ok(has_next)
+}
+
+const MESSAGES: &str = "WITH page AS (
+         SELECT id, outcome IS NOT NULL AS is_settled, received_at >= clock_timestamp() - make_interval(secs => $2) AS is_young
+         FROM channel_messages WHERE id > $1 ORDER BY id LIMIT $3
+     ), old AS (
+         SELECT id, is_settled FROM page WHERE id < coalesce((SELECT min(id) FROM page WHERE is_young), 9223372036854775807)
+     ), files AS (
+         DELETE FROM channel_attachments WHERE message_id = ANY (ARRAY(SELECT id FROM old WHERE is_settled))
+     ), emptied AS (
+         UPDATE channel_messages SET body = '', params = '{}' WHERE id = ANY (ARRAY(SELECT id FROM old WHERE is_settled)) AND (body <> '' OR params <> '{}')
+     )
+     SELECT max(id), count(*) FROM old";
+
+const TURNS: &str = "WITH page AS (
+         SELECT id, finished_at IS NOT NULL AS is_settled, started_at >= clock_timestamp() - make_interval(secs => $2) AS is_young
+         FROM channel_turns WHERE id > $1 ORDER BY id LIMIT $3
+     ), old AS (
+         SELECT id, is_settled FROM page WHERE id < coalesce((SELECT min(id) FROM page WHERE is_young), 9223372036854775807)
+     ), calls AS (
+         DELETE FROM channel_agent_calls WHERE turn_id = ANY (ARRAY(SELECT id FROM old WHERE is_settled))
+     ), emptied AS (
+         UPDATE channel_turns SET reply = left(reply, 0), in_hand = NULL, error = NULL WHERE id = ANY (ARRAY(SELECT id FROM old WHERE is_settled))
+     )
+     SELECT max(id), count(*) FROM old";
+
+/// A page of rows whose numbers are in the order of time.
+async fn numbered(
+    conn: &mut PgConnection,
+    statement: &'static str,
+    cursor: Cursor,
+    age: f64,
+) -> sqlx::Result<Page> {
+    let (last, number): (Option<i64>, i64) =
+        sqlx::query_as(statement).bind(cursor.next_id).bind(age).bind(PAGE).fetch_one(conn).await?;
+    let next_id = last.unwrap_or(cursor.next_id);
+    Ok(Page { cursor: Cursor { next_id, ..cursor }, has_next: number == PAGE })
+}
+
+/// What is still to be sent, and what Twilio may have, keeps its text: that is compared with Twilio's list.
+const DELIVERIES: &str = "WITH page AS (
+         SELECT id, created_at >= clock_timestamp() - make_interval(secs => $2) AS is_young FROM channel_deliveries WHERE id > $1 ORDER BY id LIMIT $3
+     ), old AS (
+         SELECT id FROM page WHERE id < coalesce((SELECT id FROM page WHERE is_young ORDER BY id LIMIT 1), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+     ), closed AS (
+         SELECT id FROM channel_deliveries WHERE id = ANY (ARRAY(SELECT id FROM old)) AND closed_at IS NOT NULL ORDER BY id FOR UPDATE
+     ), texts AS (
+         UPDATE channel_deliveries SET text = '', content_variables = NULL WHERE id = ANY (ARRAY(SELECT id FROM closed))
+     ), parts AS (
+         UPDATE channel_chunks SET body = '', sent_to = NULL
+         WHERE delivery_id = ANY (ARRAY(SELECT id FROM closed)) AND state NOT IN ('planned', 'sending') RETURNING id
+     ), tries AS (
+         DELETE FROM channel_send_attempts WHERE chunk_id = ANY (ARRAY(SELECT id FROM parts))
+     )
+     SELECT (SELECT id FROM old ORDER BY id DESC LIMIT 1), (SELECT count(*) FROM old)";
+
+async fn deliveries(conn: &mut PgConnection, cursor: Cursor, age: f64) -> sqlx::Result<Page> {
+    let (last, number): (Option<DeliveryId>, i64) =
+        sqlx::query_as(DELIVERIES).bind(cursor.next_delivery).bind(age).bind(PAGE).fetch_one(conn).await?;
+    let next_delivery = last.unwrap_or(cursor.next_delivery);
+    Ok(Page { cursor: Cursor { next_delivery, ..cursor }, has_next: number == PAGE })
+}
+
+/// The oldest entries of each of the next conversations. Once a day all conversations are looked at.
+const ENTRIES: &str = "WITH page AS (
+         SELECT id FROM channel_conversations WHERE id > $1 ORDER BY id LIMIT 20
+     ), old AS (
+         SELECT e.conversation_id, e.number
+         FROM page p CROSS JOIN LATERAL (SELECT conversation_id, number, at FROM channel_entries WHERE conversation_id = p.id ORDER BY number LIMIT 50) e
+         WHERE e.at < clock_timestamp() - make_interval(secs => $2)
+     ), gone AS (
+         DELETE FROM channel_entries e USING old WHERE e.conversation_id = old.conversation_id AND e.number = old.number
+     )
+     SELECT (SELECT max(id) FROM page), (SELECT count(*) FROM old)";
+
+async fn entries(conn: &mut PgConnection, cursor: Cursor, age: f64) -> sqlx::Result<Page> {
+    if cursor.next_id == 0 && !cursor.is_due {
+        return Ok(Page { cursor, has_next: false });
+    }
+    let (last, gone): (Option<i64>, i64) =
+        sqlx::query_as(ENTRIES).bind(cursor.next_id).bind(age).fetch_one(conn).await?;
+    let next_id = match last {
+        // These conversations may have more that is old.
+        Some(_) if gone > 0 => cursor.next_id,
+        Some(last) => last,
+        None => 0,
+    };
+    Ok(Page { cursor: Cursor { next_id, ..cursor }, has_next: last.is_some() })
+}
+
+/// A page of the users of one slot.
+async fn slot_users(conn: &mut PgConnection, cursor: Cursor, age: f64) -> sqlx::Result<Page> {
+    let slot: Option<(i64, bool)> = sqlx::query_as(
+        "SELECT id, finished_at IS NOT NULL FROM (SELECT id, fired_at, finished_at FROM channel_slots WHERE id > $1 ORDER BY id LIMIT 1) s
+         WHERE coalesce(finished_at, fired_at) < clock_timestamp() - make_interval(secs => $2)",
+    )
+    .bind(cursor.next_id)
+    .bind(age)
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some((slot_id, is_finished)) = slot else { return Ok(Page { cursor, has_next: false }) };
+    let gone = if is_finished {
+        let gone = sqlx::query(
+            "DELETE FROM channel_slot_users WHERE slot_id = $1 AND user_id = ANY (ARRAY(
+                 SELECT user_id FROM channel_slot_users WHERE slot_id = $1 ORDER BY user_id LIMIT $2))",
+        )
+        .bind(slot_id)
+        .bind(PAGE);
+        i64::try_from(gone.execute(conn).await?.rows_affected()).unwrap_or(PAGE)
+    } else {
+        0
+    };
+    let next_id = if gone == PAGE { cursor.next_id } else { slot_id };
+    Ok(Page { cursor: Cursor { next_id, ..cursor }, has_next: true })
+}
+
+const RATE_BUCKETS: &str = "WITH page AS (
+         SELECT name, filled_at FROM channel_rate_buckets WHERE name > $1 ORDER BY name LIMIT $3
+     ), gone AS (
+         DELETE FROM channel_rate_buckets b
+         WHERE b.name = ANY (ARRAY(SELECT name FROM page WHERE filled_at < clock_timestamp() - make_interval(secs => $2)))
+           AND b.filled_at < clock_timestamp() - make_interval(secs => $2)
+     )
+     SELECT (SELECT max(name) FROM page), (SELECT count(*) FROM page)";
+
+/// Buckets that nobody has drawn from for so long are full, as one that is not there. Once a day all are looked at.
+async fn rate_buckets(conn: &mut PgConnection, cursor: Cursor, age: f64) -> sqlx::Result<Page> {
+    if cursor.next_name.is_empty() && !cursor.is_due {
+        return Ok(Page { cursor, has_next: false });
+    }
+    let (last, number): (Option<String>, i64) =
+        sqlx::query_as(RATE_BUCKETS).bind(&cursor.next_name).bind(age).bind(PAGE).fetch_one(conn).await?;
+    let has_next = number == PAGE;
+    let next_name = last.filter(|_| has_next).unwrap_or_default();
+    Ok(Page { cursor: Cursor { next_name, ..cursor }, has_next })
+}
+
+const CALLBACKS: &str = "DELETE FROM channel_status_callbacks WHERE id = ANY (ARRAY(
+         SELECT id FROM (SELECT id, received_at FROM channel_status_callbacks ORDER BY id LIMIT $2) page
+         WHERE received_at < clock_timestamp() - make_interval(secs => $1)))";
+
+const CLAIM_TRIES: &str = "DELETE FROM channel_claim_tries WHERE message_id = ANY (ARRAY(
+         SELECT message_id FROM (SELECT message_id, tried_at FROM channel_claim_tries ORDER BY message_id LIMIT $2) page
+         WHERE tried_at < clock_timestamp() - make_interval(secs => $1)))";
+
+const IDEMPOTENCY_KEYS: &str = "DELETE FROM channel_idempotency_keys WHERE ctid = ANY (ARRAY(
+         SELECT ctid FROM channel_idempotency_keys WHERE created_at < clock_timestamp() - make_interval(secs => $1) ORDER BY created_at LIMIT $2
+         FOR UPDATE SKIP LOCKED))";
+
+/// Deletes a page of the oldest rows.
+async fn oldest(conn: &mut PgConnection, statement: &'static str, age: f64) -> sqlx::Result<bool> {
+    let gone = sqlx::query(statement).bind(age).bind(PAGE).execute(conn).await?.rows_affected();
+    Ok(i64::try_from(gone).is_ok_and(|gone| gone == PAGE))
+}
