@@ -113,6 +113,34 @@ async fn a_dead_job_shows_its_story_and_can_be_tried_again_and_put_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn as_many_jobs_are_cancelled_as_were_confirmed_or_none() {
+    let app = TestApp::start().await;
+    app.admin(Method::POST, "/jobs/pause", json!({ "scope": "pool", "name": "inbound" })).await;
+    for number in 0..3 {
+        app.write(&format!("whatsapp:+1500555010{number}"), "Hello").await;
+    }
+    let cancel = async |more: Value| {
+        let mut body = json!({ "kind": "receive_message" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        app.admin(Method::POST, "/jobs/cancel", body).await
+    };
+
+    let (seen, dry) = cancel(json!({ "dryRun": true })).await;
+    let (refused, problem) = cancel(json!({ "expected": 2 })).await;
+    let live = app.count("SELECT count(*) FROM queue.jobs WHERE kind = 'receive_message'").await;
+    let (status, cancelled) = cancel(json!({ "expected": 3 })).await;
+    let (retried, none) =
+        app.admin(Method::POST, "/jobs/retry", json!({ "state": "dead", "expected": 1 })).await;
+
+    assert_eq!((seen, &dry["rest"], &dry["outcomes"]), (200, &json!(3), &json!([])), "{dry}");
+    assert_eq!((refused, &problem["fitting"]), (409, &json!(3)), "{problem}");
+    assert_eq!(live, Some(3));
+    assert_eq!((status, &cancelled["rest"]), (200, &json!(0)), "{cancelled}");
+    assert_eq!(cancelled["outcomes"].as_array().unwrap().len(), 3);
+    assert_eq!((retried, &none["fitting"]), (409, &json!(0)), "{none}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_makes_no_sense_is_refused_by_the_name_of_what_is_wrong() {
     let app = TestApp::start().await;
     let id = dead_job(&app).await;

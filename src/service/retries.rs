@@ -8,7 +8,6 @@ use channel::retries::{self, Answered, Retry};
 use channel::write_error::WriteError;
 use queue::Queue;
 use queue::connections::Connections;
-use queue::enqueue::EnqueueError;
 use queue::job::JobId;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -163,19 +162,8 @@ pub(crate) async fn retry_all(
 
 /// What the database refuses about one job keeps nobody from those behind it. `None`: it refuses whatever is asked.
 fn of_this_job_alone(id: JobId, error: &WriteError) -> Option<Retried> {
-    let (WriteError::Database(error) | WriteError::Enqueue(EnqueueError::Database(error))) = error else {
-        return None;
-    };
-    let code = error.as_database_error()?.code()?;
-    // Wrong data, a rule of a table, a lock that was not to be had.
-    if !["22", "23", "40", "P0"].iter().any(|class| code.starts_with(class)) {
-        return None;
-    }
-    tracing::warn!(
-        job_id = id.0,
-        code = &*code,
-        "A job is not tried again, since the database refused its successor"
-    );
+    let code = error.of_this_row_alone()?;
+    tracing::warn!(job_id = id.0, code, "A job is not tried again, since the database refused its successor");
     let detail = format!("the database refused its successor (SQLSTATE {code})");
     Some(Retried { id, kind: None, outcome: RetryOutcome::Refused, detail })
 }

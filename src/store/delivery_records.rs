@@ -83,6 +83,17 @@ pub async fn of_messages(
         .await
 }
 
+/// Those of these deliveries that nobody has sent anew.
+pub async fn not_resent(conn: &mut PgConnection, ids: &[DeliveryId]) -> sqlx::Result<Vec<DeliveryId>> {
+    sqlx::query_scalar(
+        "SELECT id FROM unnest($1::UUID[]) AS given (id)
+         WHERE NOT EXISTS (SELECT FROM channel_chunks f JOIN channel_deliveries r ON r.resent_from = f.id WHERE f.delivery_id = given.id)",
+    )
+    .bind(ids)
+    .fetch_all(conn)
+    .await
+}
+
 /// A part of a delivery.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct ChunkRecord {

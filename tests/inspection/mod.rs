@@ -1,6 +1,7 @@
 //! What an operator asks about what people wrote and what left: lists, one thing, its story, sends in doubt, and another try by name.
 
 mod in_doubt;
+mod resends;
 
 use reqwest::Method;
 use sandbox::faults::Faults;
@@ -251,32 +252,6 @@ async fn a_delivery_that_was_refused_is_sent_anew_by_its_id_once() {
     let shown = get(&app, &format!("/deliveries/{id}")).await;
     assert_eq!(shown["resentAs"], story["deliveries"][1]);
     assert_eq!(app.said_to(PERSON).len(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn all_that_failed_of_one_cause_is_sent_anew_once_and_only_what_is_of_the_last_day() {
-    let app = TestApp::start().await;
-    for said in ["one", "two", "three"] {
-        written_with(&app, Faults { refuse: 1.0, refuse_code: 21211, ..Faults::default() }, said).await;
-    }
-    let oldest = "UPDATE channel_deliveries SET created_at = now() - interval '2 days' WHERE id = (SELECT min(id::TEXT)::UUID FROM channel_deliveries)";
-    sqlx::query(oldest).execute(&app.pg).await.unwrap();
-    let resend = async |more: &[&str]| app.command(&[&["deliveries", "resend"], more].concat()).await;
-
-    let (without_a_filter, told) = resend(&["--yes"]).await;
-    assert!(!without_a_filter && told.contains("say which deliveries"), "{told}");
-    let (unasked, told) = resend(&["--error-code", "21211"]).await;
-    assert!(!unasked && told.contains("2 deliveries since") && told.contains("--yes"), "{told}");
-    let (well, told) = resend(&["--error-code", "21211", "--yes"]).await;
-    assert!(well && told.contains("2 resent, 0 refused"), "{told}");
-    app.replies(PERSON, 2).await;
-    app.drained().await;
-    let (_, told) = resend(&["--error-code", "21211", "--yes"]).await;
-
-    assert!(told.contains("0 resent, 0 refused"), "{told}");
-    assert_eq!(app.said_to(PERSON), ["You said: two", "You said: three"]);
-    let (_, list) = app.command(&["deliveries", "list", "--state", "undelivered"]).await;
-    assert_eq!(list.matches("failed, resent").count(), 2, "{list}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,10 +6,11 @@ use sqlx::PgConnection;
 use store::chunks::{ChunkForm, ChunkState};
 use store::deliveries::{DeliveryState, Purpose};
 use store::delivery_records::{self, CallbackRecord, ChunkRecord, DeliveryRecord, SendAttemptRecord};
-use store::delivery_search::{self, DeliverySearch};
+use store::delivery_search::{self, DeliveryPage, DeliverySearch};
 use store::ids::{ChunkId, DeliveryId, MessageId, ScheduleName, TurnId, UserId};
 use store::in_doubt::AdminVerdict;
 use store::send_attempts::SendOutcome;
+use store::text_enum::UnknownText;
 use twilio::explanations::{Explanation, explain};
 use utoipa::ToSchema;
 
@@ -44,6 +45,30 @@ pub struct DeliveryFilter {
     /// Older than this one.
     pub before: Option<DeliveryId>,
 }
+
+impl DeliveryFilter {
+    /// Whether it names some deliveries among all.
+    #[must_use]
+    pub fn is_narrowed(&self) -> bool {
+        let Self { user, number, states, reason, purpose, error_code, since, until, before: _ } = self;
+        let is_person = user.is_some() || number.is_some();
+        let is_end = !states.is_empty() || reason.is_some() || error_code.is_some();
+        is_person || is_end || purpose.is_some() || since.is_some() || until.is_some()
+    }
+}
+
+/// The states that a word of a filter means.
+pub fn states(word: &str) -> Result<Vec<DeliveryState>, UnknownStates> {
+    if word == UNDELIVERED_TEXT {
+        return Ok(UNDELIVERED.to_vec());
+    }
+    Ok(vec![word.parse::<DeliveryState>()?])
+}
+
+/// A word that means no state.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}, {UNDELIVERED_TEXT}")]
+pub struct UnknownStates(#[from] UnknownText);
 
 /// A page of deliveries, the newest first.
 #[derive(Debug, Serialize, ToSchema)]
@@ -308,6 +333,16 @@ pub async fn list(
     filter: &DeliveryFilter,
     limit: i64,
 ) -> Result<DeliveryList, ListError> {
+    let page = ids(conn, filter, limit).await?;
+    Ok(DeliveryList { deliveries: views(conn, &page.ids).await?, next: page.next })
+}
+
+/// The newest that fit, by their ids alone.
+pub(super) async fn ids(
+    conn: &mut PgConnection,
+    filter: &DeliveryFilter,
+    limit: i64,
+) -> Result<DeliveryPage, ListError> {
     let whose = people::whose_deliveries(conn, filter.user.as_ref(), filter.number.as_deref()).await?;
     let search = DeliverySearch {
         whose,
@@ -320,8 +355,7 @@ pub async fn list(
         before: filter.before,
         limit,
     };
-    let page = delivery_search::page(conn, &search).await?;
-    Ok(DeliveryList { deliveries: views(conn, &page.ids).await?, next: page.next })
+    Ok(delivery_search::page(conn, &search).await?)
 }
 
 /// These deliveries, the newest first.

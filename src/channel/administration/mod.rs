@@ -23,6 +23,8 @@ pub mod pauses;
 pub mod people;
 /// The processes that work.
 pub mod processes;
+/// Sending anew what did not arrive.
+pub mod resends;
 /// What needs a person first.
 pub mod status;
 /// What takes how much of the database.

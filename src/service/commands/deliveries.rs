@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use channel::administration::deliveries::{
-    self, DeliveryDetail, DeliveryFilter, OutboundView, TwilioErrorView, UNDELIVERED, UNDELIVERED_TEXT,
+    self, DeliveryDetail, DeliveryFilter, OutboundView, TwilioErrorView, UNDELIVERED, UnknownStates,
 };
 use channel::administration::story::once_in_doubt;
 use channel::retries::Answered;
@@ -64,7 +64,7 @@ pub(crate) struct DeliveryArgs {
     number: Option<String>,
     /// waiting, open, sent, delivered, failed, cancelled, blocked, expired or unknown; or undelivered: failed, expired and unknown
     #[arg(long, value_parser = states)]
-    pub(super) state: Option<States>,
+    state: Option<States>,
     /// The reason begins like this, quota say
     #[arg(long)]
     reason: Option<String>,
@@ -82,27 +82,12 @@ pub(crate) struct DeliveryArgs {
     until: Option<DateTime<Utc>>,
 }
 
-impl DeliveryArgs {
-    /// Whether it names some deliveries among all.
-    pub(super) fn is_narrowed(&self) -> bool {
-        let Self { user, number, state, reason, purpose, error_code, since, until } = self;
-        let is_moment = since.is_some() || until.is_some();
-        let is_person = user.is_some() || number.is_some();
-        let is_end = state.is_some() || reason.is_some() || error_code.is_some();
-        is_person || is_end || purpose.is_some() || is_moment
-    }
-}
-
 /// One state, or several under one word.
 #[derive(Clone, Debug)]
-pub(super) struct States(pub(super) Vec<DeliveryState>);
+struct States(Vec<DeliveryState>);
 
-fn states(text: &str) -> Result<States, String> {
-    if text == UNDELIVERED_TEXT {
-        return Ok(States(UNDELIVERED.to_vec()));
-    }
-    let state: Result<DeliveryState, _> = text.parse();
-    state.map(|state| States(vec![state])).map_err(|error| format!("{error}, {UNDELIVERED_TEXT}"))
+fn states(word: &str) -> Result<States, UnknownStates> {
+    deliveries::states(word).map(States)
 }
 
 impl From<DeliveryArgs> for DeliveryFilter {
@@ -149,7 +134,7 @@ pub(crate) async fn run(config: &Config, command: DeliveriesCommand, as_json: bo
                 Resender { queue: Queue::open(pg.clone(), config.keys.queue.clone()), pg, settings };
             let done = match id {
                 Some(id) => resender.one(DeliveryId(id), as_json).await,
-                None => resender.all(filter, yes, as_json).await,
+                None => resender.all(filter.into(), yes, as_json).await,
             };
             resender.queue.flush_notifications().await;
             done

@@ -4,6 +4,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use channel::administration::deliveries::ListError;
 use channel::administration::pauses::PauseError;
+use channel::administration::resends::ResendError;
 use channel::administration::users::UserSearchError;
 use channel::schedules::firing::FireError;
 use channel::write_error::WriteError;
@@ -30,7 +31,7 @@ pub(crate) struct Problem {
     /// The reason in a word, for a program, where a status has several.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    code: Option<String>,
+    code: Option<&'static str>,
     /// Names that would have been right.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
@@ -39,6 +40,10 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<String>,
+    /// How many things fit a filter now, where another number was expected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 0)]
+    fitting: Option<u32>,
 }
 
 impl Problem {
@@ -51,6 +56,7 @@ impl Problem {
             code: None,
             known: Vec::new(),
             errors: Vec::new(),
+            fitting: None,
         }
     }
 
@@ -70,17 +76,28 @@ impl Problem {
     }
 
     /// 403: the request is understood, and the answer is no. `code` is the reason for a program.
-    pub(crate) fn forbidden(code: &str, detail: impl Into<String>) -> Self {
+    pub(crate) fn forbidden(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, detail).with_code(code)
     }
 
     /// 409: it does not fit what is there. `code` is the reason for a program.
-    pub(crate) fn conflict(code: &str, detail: impl Into<String>) -> Self {
+    pub(crate) fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, detail).with_code(code)
     }
 
-    fn with_code(mut self, code: &str) -> Self {
-        self.code = Some(code.to_owned());
+    /// 409: a filter fits another number of things than the caller has confirmed.
+    pub(crate) fn unexpected_number(expected: i64, fitting: i64) -> Self {
+        let detail = format!(
+            "{fitting} fit now, {expected} were expected: look again, then say \"expected\": {fitting}"
+        );
+        Self {
+            fitting: Some(u32::try_from(fitting).unwrap_or(u32::MAX)),
+            ..Self::conflict("unexpected_number", detail)
+        }
+    }
+
+    fn with_code(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
         self
     }
 
@@ -198,6 +215,15 @@ impl From<ListError> for Problem {
         match error {
             ListError::Person(error) => Self::invalid(error.to_string()),
             ListError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<ResendError> for Problem {
+    fn from(error: ResendError) -> Self {
+        match error {
+            ResendError::Everything | ResendError::Arrived => Self::invalid(error.to_string()),
+            ResendError::List(error) => error.into(),
         }
     }
 }

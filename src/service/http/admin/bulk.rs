@@ -49,19 +49,37 @@ pub(super) struct BulkRequest {
     /// How many jobs at most; without it, as many as some seconds allow.
     #[schema(minimum = 1)]
     limit: Option<i64>,
+    /// How many jobs were seen to fit, by `dryRun` say: if others fit now, nothing is done.
+    #[schema(minimum = 0)]
+    expected: Option<i64>,
+    /// Do nothing; `rest` says how many jobs fit.
+    #[serde(default)]
+    dry_run: bool,
 }
 
 impl BulkRequest {
-    /// Begins it. An empty body by mistake must not mean everything.
+    /// Begins it, if as many fit as the caller has confirmed. An empty body by mistake must not mean everything.
     async fn begin(self, queue: &Queue, action: JobAction) -> Result<BulkInTime, Problem> {
-        let Self { state, kind, pool, lane, group, since, until, after, limit } = self;
+        let Self { state, kind, pool, lane, group, since, until, after, limit, expected, dry_run } = self;
         let filter = JobFilter { state, kind, pool, lane, group, since, until };
         if filter.is_empty() {
             return Err(Problem::invalid("say which jobs: state, kind, pool, lane, group, since or until"));
         }
         let bulk = queue.bulk(action, filter.filter(None)?).await?;
         let bulk = bulk.behind(after.unwrap_or(JobId(0)));
-        Ok(BulkInTime { bulk, begun: Instant::now(), left: limit.unwrap_or(i64::MAX) })
+        if expected.is_some() {
+            check_expected(expected, queue.rest(&bulk).await?)?;
+        }
+        let most = if dry_run { 0 } else { limit.unwrap_or(i64::MAX).min(expected.unwrap_or(i64::MAX)) };
+        Ok(BulkInTime { bulk, begun: Instant::now(), left: most })
+    }
+}
+
+/// 409 where another number fits now than the caller has confirmed.
+pub(super) fn check_expected(expected: Option<i64>, fitting: i64) -> Result<(), Problem> {
+    match expected {
+        Some(expected) if expected != fitting => Err(Problem::unexpected_number(expected, fitting)),
+        _ => Ok(()),
     }
 }
 
@@ -123,7 +141,7 @@ const RETRIES_AT_ONCE: i64 = 50;
 
 /// Tries every dead job again that fits, and says for each kind how many were tried and how many not, and why; at least one field of the filter must be
 /// given. It goes by steps for some seconds, the oldest first; `rest` says how many jobs are left, and `next` where the following request goes on.
-#[utoipa::path(post, path = "/retry", operation_id = "retryJobs", tag = "jobs", request_body = BulkRequest, responses((status = 200, body = BulkRetries)))]
+#[utoipa::path(post, path = "/retry", operation_id = "retryJobs", tag = "jobs", request_body = BulkRequest, responses((status = 200, body = BulkRetries), (status = 409, description = "As many do not fit as were expected (`unexpected_number`); `fitting` is how many do. Nothing was done.")))]
 pub(super) async fn retry_fitting(
     State(admin): State<Admin>,
     input::Json(request): input::Json<BulkRequest>,
@@ -146,7 +164,7 @@ pub(super) async fn retry_fitting(
 /// Cancels every live job that fits, or every dead one with `"state": "dead"`; at least one field of the filter must be given. Without a kind, what other
 /// jobs rely on is left alone: follow-ups, the sender's probe, the upkeep. It goes by steps, each committed, for some seconds; `rest` says how many jobs
 /// are left, and `next` where the following request goes on.
-#[utoipa::path(post, path = "/cancel", operation_id = "cancelJobs", tag = "jobs", request_body = BulkRequest, responses((status = 200, body = Outcomes)))]
+#[utoipa::path(post, path = "/cancel", operation_id = "cancelJobs", tag = "jobs", request_body = BulkRequest, responses((status = 200, body = Outcomes), (status = 409, description = "As many do not fit as were expected (`unexpected_number`); `fitting` is how many do. Nothing was done.")))]
 pub(super) async fn cancel_fitting(
     State(admin): State<Admin>,
     input::Json(request): input::Json<BulkRequest>,

@@ -2,13 +2,13 @@
 
 use axum::Json;
 use axum::extract::State;
-use channel::administration::deliveries::{self, DeliveryDetail, DeliveryFilter, DeliveryList, UNDELIVERED};
+use channel::administration::deliveries::{self, DeliveryDetail, DeliveryFilter, DeliveryList};
 use channel::retries;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use store::deliveries::{DeliveryState, Purpose};
 use store::ids::{DeliveryId, UserId};
-use store::text_enum::TextEnum as _;
+use store::text_enum::{TextEnum as _, UnknownText};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
@@ -74,19 +74,23 @@ pub(super) async fn list(
 ) -> Result<Json<DeliveryList>, Problem> {
     let DeliveryQuery { user, number, state, reason, purpose, error_code, since, until, before, limit } =
         query;
-    let states = match state.as_deref() {
-        None => Vec::new(),
-        Some(deliveries::UNDELIVERED_TEXT) => UNDELIVERED.to_vec(),
-        Some(state) => vec![
-            state.parse::<DeliveryState>().map_err(|error| Problem::invalid(format!("state: {error}")))?,
-        ],
-    };
-    let purpose = purpose.map(|purpose| purpose.parse::<Purpose>()).transpose();
-    let purpose = purpose.map_err(|error| Problem::invalid(format!("purpose: {error}")))?;
+    let states = wanted_states(state.as_deref())?;
+    let purpose = wanted_purpose(purpose.as_deref())?;
     let user = user.map(UserId::try_from).transpose()?;
     let filter = DeliveryFilter { user, number, states, reason, purpose, error_code, since, until, before };
     let mut conn = admin.pg.acquire().await?;
     Ok(Json(deliveries::list(&mut conn, &filter, limit).await?))
+}
+
+/// The states that a filter's word means; none: all of them.
+pub(super) fn wanted_states(state: Option<&str>) -> Result<Vec<DeliveryState>, Problem> {
+    let states = state.map(deliveries::states).transpose();
+    Ok(states.map_err(|error| Problem::invalid(format!("state: {error}")))?.unwrap_or_default())
+}
+
+pub(super) fn wanted_purpose(purpose: Option<&str>) -> Result<Option<Purpose>, Problem> {
+    let purpose = purpose.map(str::parse).transpose();
+    purpose.map_err(|error: UnknownText| Problem::invalid(format!("purpose: {error}")))
 }
 
 /// A delivery with each attempt to send a part and all that Twilio reported.

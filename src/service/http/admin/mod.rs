@@ -6,6 +6,7 @@ mod chunks;
 mod deliveries;
 mod jobs;
 mod messages;
+mod resends;
 mod schedules;
 mod stats;
 mod status;
@@ -78,6 +79,7 @@ pub(crate) fn routes(admin: Admin, token: BearerToken) -> serde_json::Result<Ope
         .routes(routes!(alerts::show))
         .routes(routes!(alerts::acknowledge))
         .routes(routes!(deliveries::list))
+        .routes(routes!(resends::resend_fitting))
         .routes(routes!(deliveries::show))
         .routes(routes!(deliveries::resend))
         .routes(routes!(turns::list))
