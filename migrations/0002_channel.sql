@@ -200,9 +200,16 @@ CREATE TABLE channel_schedules (
     loaded_at     TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- when it became the present one
     fired_until   TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- every moment up to here is a slot, or was left out on purpose
     enabled       BOOLEAN NOT NULL DEFAULT TRUE,           -- an administrator's switch, beside the file's own
-    disabled_why  TEXT,                                    -- why it was switched off
+    off_cause     TEXT CHECK (off_cause IN ('by_hand', 'failed_in_row')), -- what switched it off; NULL while it is enabled
+    off_since     TIMESTAMPTZ,                             -- when it was switched off
+    off_by        TEXT,                                    -- who did it by hand
+    off_reason    TEXT,                                    -- why: as whoever did it said, or how its last slot failed; NULL: nobody said
     failed_in_row INTEGER NOT NULL DEFAULT 0,              -- slots that failed one after the other
-    removed_at    TIMESTAMPTZ                              -- its file is gone; NULL while it is there
+    removed_at    TIMESTAMPTZ,                             -- its file is gone; NULL while it is there
+    CHECK (enabled = (off_cause IS NULL)),
+    CHECK ((off_cause IS NULL) = (off_since IS NULL)),
+    CHECK ((off_cause IS NOT DISTINCT FROM 'by_hand') = (off_by IS NOT NULL)),
+    CHECK (enabled <= (off_reason IS NULL))
 );
 
 -- Which process has which version of the schedules' files, for people: a machine that a configuration has not reached yet is seen here.

@@ -420,9 +420,17 @@ CREATE TABLE channel_schedules (
     loaded_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(),
     fired_until TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(),
     enabled BOOLEAN NOT NULL DEFAULT true,
-    disabled_why TEXT,
+    off_cause TEXT,
+    off_since TIMESTAMP WITH TIME ZONE,
+    off_by TEXT,
+    off_reason TEXT,
     failed_in_row INTEGER NOT NULL DEFAULT 0,
     removed_at TIMESTAMP WITH TIME ZONE,
+    CHECK (((NOT (off_cause IS DISTINCT FROM 'by_hand'::text)) = (off_by IS NOT NULL))),
+    CHECK (((off_cause IS NULL) = (off_since IS NULL))),
+    CHECK ((enabled <= (off_reason IS NULL))),
+    CHECK ((enabled = (off_cause IS NULL))),
+    CHECK ((off_cause = ANY (ARRAY['by_hand'::text, 'failed_in_row'::text]))),
     PRIMARY KEY (name)
 );
 

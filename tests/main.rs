@@ -61,6 +61,7 @@ mod sessions;
 mod signatures;
 mod status;
 mod storm;
+mod switched_off;
 mod templates;
 mod thread_deliveries;
 mod time_zones;

@@ -292,9 +292,10 @@ async fn a_duty_that_gave_up_goes_on_in_another_slot_while_its_time_lasts() {
     die(&app, "run_duty", breaks, async || fire(&app, "message = \"It is on.\"").await).await;
     run_sql(&app, MEND).await;
 
-    run_sql(&app, "UPDATE channel_schedules SET enabled = FALSE").await;
+    assert!(app.command(&["schedules", "disable", "news"]).await.0);
     assert_refused(&retry(&app, "run_duty").await, "switched off");
-    run_sql(&app, "UPDATE channel_schedules SET enabled = TRUE; UPDATE channel_slots SET moment = moment - interval '3 hours'").await;
+    assert!(app.command(&["schedules", "enable", "news"]).await.0);
+    run_sql(&app, "UPDATE channel_slots SET moment = moment - interval '3 hours'").await;
     assert_refused(&retry(&app, "run_duty").await, "its time is over");
     run_sql(&app, "UPDATE channel_slots SET moment = moment + interval '3 hours'").await;
     assert_eq!(retry(&app, "run_duty").await, all_retried("run_duty", 1));

@@ -56,7 +56,7 @@ async fn a_schedule_is_seen_tried_and_switched_over_http_as_at_a_terminal() {
         app.count("SELECT count(*) FROM channel_chunks WHERE state = 'delivered'").await == Some(2)
     })
     .await;
-    let off = post(&app, "/schedules/morning/disable", Value::Null).await;
+    let off = post(&app, "/schedules/morning/disable", json!({ "reason": "no more mornings" })).await;
     let listed_off = get(&app, "/schedules").await;
     let on = post(&app, "/schedules/morning/enable", Value::Null).await;
     let listed = get(&app, "/schedules?users=7").await;
@@ -77,14 +77,22 @@ async fn a_schedule_is_seen_tried_and_switched_over_http_as_at_a_terminal() {
     assert_eq!((&fired["fired"], &tried["tested"]), (&json!("morning"), &json!("morning")));
     let slots = "SELECT string_agg(concat(id, CASE WHEN is_test THEN ' test' ELSE ' manual' END), ', ' ORDER BY id) FROM channel_slots";
     assert_eq!(app.text(slots).await, format!("{} manual, {} test", fired["slot"], tried["slot"]));
-    let why = "switched off by administrator";
-    assert_eq!(off, json!({ "schedule": "morning", "enabled": false, "disabledWhy": why }));
+    let why = "switched off by administrator: no more mornings";
+    let schedule_off = &listed_off["schedules"][0];
+    assert_eq!((&schedule_off["enabled"], &schedule_off["disabledWhy"]), (&json!(false), &json!(why)));
+    let since = schedule_off["switchedOff"]["since"].as_str().unwrap();
+    let switched_off =
+        json!({ "cause": "by_hand", "since": since, "by": "administrator", "reason": "no more mornings" });
+    assert_eq!(schedule_off["switchedOff"], switched_off);
     assert_eq!(
-        (&listed_off["schedules"][0]["enabled"], &listed_off["schedules"][0]["disabledWhy"]),
-        (&json!(false), &json!(why))
+        off,
+        json!({ "schedule": "morning", "enabled": false, "disabledWhy": why, "switchedOff": switched_off })
     );
     assert_eq!(listed_off["schedules"][0]["next"], json!([]));
-    assert_eq!(on, json!({ "schedule": "morning", "enabled": true, "disabledWhy": null }));
+    assert_eq!(
+        on,
+        json!({ "schedule": "morning", "enabled": true, "disabledWhy": null, "switchedOff": null })
+    );
     let mut at_a_terminal = told(&app, &["schedules", "list", "--users", "7"]).await;
     let rules = at_a_terminal[0].as_object_mut().unwrap().remove("zoneRules").unwrap();
     assert_eq!((&listed["schedules"], &listed["zoneRules"]), (&at_a_terminal, &rules));
@@ -102,7 +110,8 @@ async fn whoever_switches_a_schedule_on_is_told_what_else_keeps_it_off() {
     let yet = |why: &str| format!("switched on by command, yet {why}, so it stays off");
 
     for (name, why) in [("quiet", "its file says enabled = false"), ("past", "it falls due no more")] {
-        let right = json!({ "schedule": name, "enabled": false, "disabledWhy": yet(why) });
+        let right =
+            json!({ "schedule": name, "enabled": false, "disabledWhy": yet(why), "switchedOff": null });
         assert_eq!(post(&app, &format!("/schedules/{name}/enable"), Value::Null).await, right);
         assert_eq!(told(&app, &["schedules", "enable", name]).await, right);
     }

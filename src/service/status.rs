@@ -114,12 +114,8 @@ async fn schedules(conn: &mut PgConnection) -> sqlx::Result<Vec<Finding>> {
         let (Some(why), name) = (condition.why_off, &row.name) else { continue };
         if !row.enabled {
             let remedy = format!("`cloudybot schedules enable {name}`");
-            found.push(Finding::of(
-                Urgency::Note,
-                Subject::Schedules,
-                format!("{name} is off: {why}"),
-                remedy,
-            ));
+            let off = Finding::of(Urgency::Note, Subject::Schedules, format!("{name} is off: {why}"), remedy);
+            found.push(off.since(condition.switched_off.map(|off| off.since)));
         } else if condition.should_fire {
             let remedy = "`cloudybot schedules list`; `cloudybot workers`";
             found.push(Finding::of(

@@ -5,6 +5,30 @@ use serde_json::Value;
 use sqlx::PgConnection;
 
 use crate::ids::ScheduleName;
+use crate::text_enum::text_enum;
+
+text_enum! {
+    /// What switched a schedule off.
+    pub enum OffCause in ["channel_schedules.off_cause"] {
+        /// Somebody did, by name.
+        ByHand = "by_hand",
+        /// Too many of its slots failed one after the other.
+        FailedInRow = "failed_in_row",
+    }
+}
+
+/// That a schedule was switched off, whatever its file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SwitchedOff {
+    /// What did it.
+    pub cause: OffCause,
+    /// When.
+    pub since: DateTime<Utc>,
+    /// Who did it by hand.
+    pub by: Option<String>,
+    /// Why, in words.
+    pub reason: Option<String>,
+}
 
 /// A schedule as the database has it.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
@@ -21,15 +45,30 @@ pub struct ScheduleRow {
     pub fired_until: DateTime<Utc>,
     /// An administrator's switch.
     pub enabled: bool,
-    /// Why it was switched off.
-    pub disabled_why: Option<String>,
+    /// What switched it off; `None`: it is enabled.
+    pub off_cause: Option<OffCause>,
+    /// When it was switched off.
+    pub off_since: Option<DateTime<Utc>>,
+    /// Who did it by hand.
+    pub off_by: Option<String>,
+    /// Why, in words.
+    pub off_reason: Option<String>,
     /// Its file is gone.
     pub removed_at: Option<DateTime<Utc>>,
     /// The database's clock now.
     pub now: DateTime<Utc>,
 }
 
-const COLUMNS: &str = "SELECT name, hash, definition, loaded_at, fired_until, enabled, disabled_why, removed_at, clock_timestamp() AS now FROM channel_schedules";
+impl ScheduleRow {
+    /// Who or what switched it off, when and why; `None`: it is enabled.
+    #[must_use]
+    pub fn switched_off(&self) -> Option<SwitchedOff> {
+        let (cause, since) = self.off_cause.zip(self.off_since)?;
+        Some(SwitchedOff { cause, since, by: self.off_by.clone(), reason: self.off_reason.clone() })
+    }
+}
+
+const COLUMNS: &str = "SELECT name, hash, definition, loaded_at, fired_until, enabled, off_cause, off_since, off_by, off_reason, removed_at, clock_timestamp() AS now FROM channel_schedules";
 
 /// Takes in a schedule that is new; its time begins now. False: there is one of this name.
 pub async fn create(
@@ -119,21 +158,35 @@ pub async fn advance(
     Ok(())
 }
 
-/// Switches a schedule on or off. Moments that fell due while it was off are not fired later. False: there is none.
-pub async fn switch(
-    conn: &mut PgConnection,
-    name: &ScheduleName,
-    enabled: bool,
-    why: Option<&str>,
-) -> sqlx::Result<bool> {
+/// Switches a schedule on. Moments that fell due while it was off are not fired later. False: there is none.
+pub async fn switch_on(conn: &mut PgConnection, name: &ScheduleName) -> sqlx::Result<bool> {
     let done = sqlx::query(
-        "UPDATE channel_schedules SET enabled = $2, disabled_why = $3, failed_in_row = 0,
-             fired_until = CASE WHEN $2 THEN greatest(fired_until, clock_timestamp()) ELSE fired_until END
+        "UPDATE channel_schedules SET enabled = TRUE, off_cause = NULL, off_since = NULL, off_by = NULL, off_reason = NULL, failed_in_row = 0,
+             fired_until = greatest(fired_until, clock_timestamp())
          WHERE name = $1 AND removed_at IS NULL",
     )
     .bind(name)
-    .bind(enabled)
-    .bind(why)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Switches a schedule off; `by`: who does it by hand. One that is off already is so by this from now on. False: there is none.
+pub async fn switch_off(
+    conn: &mut PgConnection,
+    name: &ScheduleName,
+    cause: OffCause,
+    by: Option<&str>,
+    reason: Option<&str>,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE channel_schedules SET enabled = FALSE, off_cause = $2, off_since = clock_timestamp(), off_by = $3, off_reason = $4, failed_in_row = 0
+         WHERE name = $1 AND removed_at IS NULL",
+    )
+    .bind(name)
+    .bind(cause)
+    .bind(by)
+    .bind(reason)
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)

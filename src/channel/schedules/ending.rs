@@ -5,6 +5,7 @@ use queue::transaction::Transaction;
 use sqlx::PgConnection;
 use store::alerts::AlertCause;
 use store::ids::SlotId;
+use store::schedules::OffCause;
 
 use crate::alerts;
 use crate::app::App;
@@ -12,15 +13,10 @@ use crate::app::App;
 /// A schedule that fails so often one after the other is switched off.
 const FAILURES: i32 = 10;
 
-/// Why a schedule was switched off, behind the number.
-const FAILED_IN_ROW: &str = "slots in a row failed";
-
 /// Whether a schedule is off because it has failed too often.
 pub async fn any_switched_off(conn: &mut PgConnection) -> sqlx::Result<bool> {
     let schedules = store::schedules::all(conn).await?;
-    Ok(schedules.iter().any(|schedule| {
-        !schedule.enabled && schedule.disabled_why.as_deref().is_some_and(|why| why.contains(FAILED_IN_ROW))
-    }))
+    Ok(schedules.iter().any(|schedule| schedule.off_cause == Some(OffCause::FailedInRow)))
 }
 
 /// Ends a slot if nobody of its audience is left: as failed if there is a reason, or if the agent failed for everybody.
@@ -62,8 +58,9 @@ pub async fn end(
         );
     }
     if in_row >= FAILURES {
-        let why = format!("{in_row} {FAILED_IN_ROW}, the last one because {}", failed.unwrap_or_default());
-        store::schedules::switch(tx, &slot.schedule, false, Some(&why)).await?;
+        let why =
+            format!("{in_row} slots in a row failed, the last one because {}", failed.unwrap_or_default());
+        store::schedules::switch_off(tx, &slot.schedule, OffCause::FailedInRow, None, Some(&why)).await?;
         let detail = format!(
             "schedule {0} was switched off: {why}; mend it, then `cloudybot schedules enable {0}`",
             slot.schedule

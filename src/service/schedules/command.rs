@@ -9,6 +9,7 @@ use queue::connections::Connections;
 use store::ids::UserId;
 
 use super::files::Files;
+use super::switching::Switch;
 use super::{findings, listing, preview, switching};
 use crate::app;
 use crate::commands::output::{UNANSWERED, actor, confirm_at_terminal, print, print_lines};
@@ -62,6 +63,9 @@ pub(crate) enum SchedulesCommand {
     Disable {
         /// The file's stem
         name: String,
+        /// Why, for whoever looks
+        #[arg(long)]
+        reason: Option<String>,
     },
 }
 
@@ -104,8 +108,10 @@ pub(crate) async fn run(config: &Config, command: SchedulesCommand, as_json: boo
             queue.flush_notifications().await;
             print_lines(as_json, &tested)?;
         }
-        SchedulesCommand::Enable { name } => switch(&pg, &name, true, as_json).await?,
-        SchedulesCommand::Disable { name } => switch(&pg, &name, false, as_json).await?,
+        SchedulesCommand::Enable { name } => switch(&pg, &name, Switch::On, as_json).await?,
+        SchedulesCommand::Disable { name, reason } => {
+            switch(&pg, &name, Switch::Off { reason: reason.as_deref() }, as_json).await?;
+        }
     }
     Ok(())
 }
@@ -146,7 +152,7 @@ async fn check(config: &Config, as_json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn switch(pg: &Connections, name: &str, enabled: bool, as_json: bool) -> anyhow::Result<()> {
-    let switched = switching::switch(pg, name, enabled, &actor()).await?;
+async fn switch(pg: &Connections, name: &str, to: Switch<'_>, as_json: bool) -> anyhow::Result<()> {
+    let switched = switching::switch(pg, name, to, &actor()).await?;
     print_lines(as_json, &switched)
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use channel::schedules::firing;
 use channel::schedules::schedule_file::Schedule;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
 use store::schedulers::SchedulerRow;
-use store::schedules::ScheduleRow;
+use store::schedules::{OffCause, ScheduleRow, SwitchedOff};
 use utoipa::ToSchema;
 
 use super::upcoming::{Upcoming, upcoming};
@@ -45,6 +46,37 @@ impl LoadedVersion {
     }
 }
 
+/// That a schedule was switched off, whatever its file says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = SwitchedOff)]
+pub(crate) struct SwitchedOffView {
+    /// What did it.
+    cause: OffCause,
+    /// When.
+    pub(crate) since: DateTime<Utc>,
+    /// Who did it by hand; null: nobody.
+    by: Option<String>,
+    /// Why; null: nobody said.
+    reason: Option<String>,
+}
+
+impl From<SwitchedOff> for SwitchedOffView {
+    fn from(SwitchedOff { cause, since, by, reason }: SwitchedOff) -> Self {
+        Self { cause, since, by, reason }
+    }
+}
+
+impl SwitchedOffView {
+    /// Who or what, and why.
+    fn in_words(&self) -> String {
+        match (&self.by, &self.reason) {
+            (Some(by), Some(reason)) => format!("switched off by {by}: {reason}"),
+            (Some(by), None) => format!("switched off by {by}"),
+            (None, reason) => reason.clone().unwrap_or_else(|| "switched off".to_owned()),
+        }
+    }
+}
+
 /// What decides whether a schedule fires.
 #[derive(Debug)]
 pub(crate) struct Condition {
@@ -56,6 +88,8 @@ pub(crate) struct Condition {
     pub(super) processes: BTreeMap<String, LoadedVersion>,
     /// Why it does not fire; `None`: it does.
     pub(crate) why_off: Option<String>,
+    /// Who or what switched it off; `None`: it is enabled.
+    pub(crate) switched_off: Option<SwitchedOffView>,
     /// Neither its file nor a switch has it off, and it falls due: if it does not fire, that is not meant.
     pub(crate) should_fire: bool,
 }
@@ -81,17 +115,19 @@ impl Condition {
             (scheduler.process.clone(), LoadedVersion::of(hash, &row.hash))
         };
         let processes: BTreeMap<String, LoadedVersion> = schedulers.iter().map(version).collect();
-        let why_off = why_off(row, present.as_ref(), !next.is_empty(), &processes);
+        let switched_off = row.switched_off().map(SwitchedOffView::from);
+        let why_off = why_off(switched_off.as_ref(), present.as_ref(), !next.is_empty(), &processes);
         let is_on = row.enabled && present.as_ref().is_some_and(|schedule| schedule.definition.enabled);
         let is_meant_off = !row.enabled
             || present.as_ref().is_some_and(|schedule| !schedule.definition.enabled || next.is_empty());
         let should_fire = !is_meant_off;
-        Ok(Self { should_fire, present, next: if is_on { next } else { Vec::new() }, processes, why_off })
+        let next = if is_on { next } else { Vec::new() };
+        Ok(Self { should_fire, present, next, processes, why_off, switched_off })
     }
 }
 
 fn why_off(
-    row: &ScheduleRow,
+    switched_off: Option<&SwitchedOffView>,
     present: Option<&Schedule>,
     falls_due: bool,
     processes: &BTreeMap<String, LoadedVersion>,
@@ -99,8 +135,8 @@ fn why_off(
     let Some(present) = present else {
         return Some("its definition cannot be read by this version of the program".to_owned());
     };
-    if !row.enabled {
-        return Some(row.disabled_why.clone().unwrap_or_else(|| "switched off".to_owned()));
+    if let Some(switched_off) = switched_off {
+        return Some(switched_off.in_words());
     }
     if !present.definition.enabled {
         return Some("its file says enabled = false".to_owned());

@@ -9,7 +9,7 @@ use store::ids::ScheduleName;
 use store::slots::{Past, SlotState};
 use utoipa::ToSchema;
 
-use super::condition::{Condition, LoadedVersion, SLOTS};
+use super::condition::{Condition, LoadedVersion, SLOTS, SwitchedOffView};
 use super::files::Files;
 use super::upcoming::Upcoming;
 use crate::commands::output::table;
@@ -29,6 +29,8 @@ pub(crate) struct ListedSchedule {
     enabled: bool,
     /// Why it does not; null: it does.
     disabled_why: Option<String>,
+    /// Who or what switched it off, when and why; null: nobody.
+    switched_off: Option<SwitchedOffView>,
     /// When it falls due, as its file says.
     when: String,
     /// The file that this process sees, beside the present version.
@@ -45,6 +47,14 @@ pub(crate) struct ListedSchedule {
     next: Vec<Upcoming>,
     /// Its last slots, the newest first.
     last: Vec<PastSlot>,
+}
+
+impl ListedSchedule {
+    /// For people: why it does not fire, and since when if somebody wanted that.
+    fn why_off(&self) -> String {
+        let since = self.switched_off.as_ref().map(|off| format!(", since {}", off.since.format("%F %TZ")));
+        self.disabled_why.as_ref().map(|why| why.clone() + &since.unwrap_or_default()).unwrap_or_default()
+    }
 }
 
 /// A file beside the present version of its schedule.
@@ -196,7 +206,7 @@ pub(crate) async fn list(
     let schedulers = store::schedulers::alive(conn).await?;
     let mut listed = Vec::new();
     for row in rows {
-        let Condition { present, next, processes, why_off, .. } =
+        let Condition { present, next, processes, why_off, switched_off, .. } =
             Condition::read(conn, &row, &schedulers).await?;
         let number = i64::try_from(SLOTS).unwrap_or(i64::MAX);
         let last = store::slots::last(conn, &row.name, number, users).await?;
@@ -204,6 +214,7 @@ pub(crate) async fn list(
         listed.push(ListedSchedule {
             enabled: why_off.is_none(),
             disabled_why: why_off,
+            switched_off,
             when: present.map(|schedule| schedule.definition.when()).unwrap_or_default(),
             file: FileVersion::of(files, &file_errors, &row.name, &row.hash),
             file_errors,
@@ -246,7 +257,7 @@ pub(crate) fn shown(listed: &[ListedSchedule]) -> String {
             schedule.next.first().map(|next| next.sentence(true)).unwrap_or_else(|| "-".to_owned()),
             schedule.last.first().map(PastSlot::in_short).unwrap_or_else(|| "-".to_owned()),
             format!("{} ({same} of {})", schedule.hash, schedule.processes.len()),
-            schedule.disabled_why.clone().unwrap_or_default(),
+            schedule.why_off(),
         ]
     });
     let mut text = table(&["SCHEDULE", "ON", "WHEN", "NEXT", "LAST", "VERSION (LOADED BY)", "WHY OFF"], rows);

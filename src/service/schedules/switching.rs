@@ -7,10 +7,10 @@ use queue::inspection;
 use serde::Serialize;
 use sqlx::PgConnection;
 use store::ids::{InvalidScheduleName, ScheduleName, SlotId, UserId};
-use store::schedules::ScheduleRow;
+use store::schedules::{OffCause, ScheduleRow};
 use utoipa::ToSchema;
 
-use super::condition::Condition;
+use super::condition::{Condition, SwitchedOffView};
 use super::files::listed;
 
 /// Why a schedule was not fired or switched.
@@ -66,6 +66,8 @@ pub(crate) struct Switched {
     enabled: bool,
     /// Why it does not, which is not always the switch; null: it does.
     disabled_why: Option<String>,
+    /// Who switched it off, when and why; null: nobody has, or not any more.
+    switched_off: Option<SwitchedOffView>,
 }
 
 /// About how many users a schedule writes to.
@@ -101,33 +103,50 @@ pub(crate) async fn test(
     Ok(Tested { tested: row.name, user: user.clone(), slot })
 }
 
+/// How a schedule is to stand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Switch<'a> {
+    /// It fires.
+    On,
+    /// It does not, for this reason.
+    Off { reason: Option<&'a str> },
+}
+
 /// Switches a schedule on or off, whatever its file says, and tells whether it fires now.
 pub(crate) async fn switch(
     pg: &Connections,
     name: &str,
-    enabled: bool,
+    to: Switch<'_>,
     actor: &str,
 ) -> Result<Switched, SwitchError> {
-    let why = format!("switched off by {actor}");
-    let why = (!enabled).then_some(why.as_str());
     let mut tx = pg.begin().await?;
     // It is locked in full before it is changed: a slot that ends shares the row's key and changes the row next, so the two would wait for each other.
     let name = lock(&mut tx, name).await?.name;
-    store::schedules::switch(&mut tx, &name, enabled, why).await?;
+    let (action, outcome) = match to {
+        Switch::On => {
+            store::schedules::switch_on(&mut tx, &name).await?;
+            ("enable", "switched on".to_owned())
+        }
+        Switch::Off { reason } => {
+            store::schedules::switch_off(&mut tx, &name, OffCause::ByHand, Some(actor), reason).await?;
+            let why = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+            ("disable", format!("switched off{why}"))
+        }
+    };
     let row = lock(&mut tx, name.as_str()).await?;
     let schedulers = store::schedulers::alive(&mut tx).await?;
     let condition = Condition::read(&mut tx, &row, &schedulers).await?;
-    let (action, outcome) = if enabled { ("enable", "switched on") } else { ("disable", "switched off") };
-    inspection::note(&mut tx, actor, action, &format!("schedule {name}"), outcome).await?;
+    inspection::note(&mut tx, actor, action, &format!("schedule {name}"), &outcome).await?;
     tx.commit().await?;
-    let still_off = |why: String| match enabled {
-        true => format!("switched on by command, yet {why}, so it stays off"),
-        false => why,
+    let still_off = |why: String| match to {
+        Switch::On => format!("switched on by command, yet {why}, so it stays off"),
+        Switch::Off { .. } => why,
     };
     Ok(Switched {
         schedule: row.name,
         enabled: condition.why_off.is_none(),
         disabled_why: condition.why_off.map(still_off),
+        switched_off: condition.switched_off,
     })
 }
 

@@ -22,6 +22,7 @@ use store::messages::{ChannelName, MessageOutcome};
 use store::notices::NoticeKind;
 use store::rate_buckets::BucketPrefix;
 use store::retention::RetainedPart;
+use store::schedules::OffCause;
 use store::send_attempts::SendOutcome;
 use store::sender_pace::SendStream;
 use store::sent_messages::SentKind;
@@ -99,6 +100,7 @@ fn defined() -> Texts {
     add::<MessageOutcome>(&mut texts);
     add::<NoApology>(&mut texts);
     add::<NoticeKind>(&mut texts);
+    add::<OffCause>(&mut texts);
     add::<PartOutcome>(&mut texts);
     add::<Purpose>(&mut texts);
     add::<SentKind>(&mut texts);

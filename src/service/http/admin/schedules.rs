@@ -12,7 +12,7 @@ use crate::schedules::files::Files;
 use crate::schedules::findings::Findings;
 use crate::schedules::listing::{self, ListedSchedule};
 use crate::schedules::preview::{self, Preview};
-use crate::schedules::switching::{self, Fired, Switched, Tested};
+use crate::schedules::switching::{self, Fired, Switch, Switched, Tested};
 use crate::zone_rules::{ZoneReport, ZoneRulesView};
 
 /// How much is counted.
@@ -136,16 +136,27 @@ pub(super) async fn enable(
     State(admin): State<Admin>,
     input::Path(SchedulePath { name }): input::Path<SchedulePath>,
 ) -> Result<Json<Switched>, Problem> {
-    Ok(Json(switching::switch(&admin.pg, &name, true, ACTOR).await?))
+    Ok(Json(switching::switch(&admin.pg, &name, Switch::On, ACTOR).await?))
 }
 
-/// Keeps a schedule from firing, whatever its file says.
-#[utoipa::path(post, path = "/{name}/disable", operation_id = "disableSchedule", tag = "schedules", params(SchedulePath), responses((status = 200, body = Switched), (status = 404, description = "There is no such schedule; `known` are those that there are.")))]
+/// Why a schedule is switched off.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DisableRequest {
+    /// For whoever looks.
+    #[schema(min_length = 1, max_length = 1000, pattern = r"^[^\x00]*$")]
+    reason: Option<String>,
+}
+
+/// Keeps a schedule from firing, whatever its file says. Who did so, when and why is in the list.
+#[utoipa::path(post, path = "/{name}/disable", operation_id = "disableSchedule", tag = "schedules", params(SchedulePath), request_body = Option<DisableRequest>, responses((status = 200, body = Switched), (status = 404, description = "There is no such schedule; `known` are those that there are.")))]
 pub(super) async fn disable(
     State(admin): State<Admin>,
     input::Path(SchedulePath { name }): input::Path<SchedulePath>,
+    input::OptionalJson(DisableRequest { reason }): input::OptionalJson<DisableRequest>,
 ) -> Result<Json<Switched>, Problem> {
-    Ok(Json(switching::switch(&admin.pg, &name, false, ACTOR).await?))
+    let off = Switch::Off { reason: reason.as_deref() };
+    Ok(Json(switching::switch(&admin.pg, &name, off, ACTOR).await?))
 }
 
 impl Admin {
