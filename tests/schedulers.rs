@@ -30,8 +30,12 @@ async fn every_slot_happens_once_by_the_present_file_though_a_clock_is_wrong_and
     app.until("the new file has fired", async || app.count(of_new).await >= Some(2)).await;
     let (_, listed) = app.command(&["schedules", "list", "--json"]).await;
     let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
-    let mut versions: Vec<&str> =
-        listed[0]["processes"].as_object().unwrap().values().map(|has| has.as_str().unwrap()).collect();
+    let mut versions: Vec<&str> = listed["schedules"][0]["processes"]
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|has| has.as_str().unwrap())
+        .collect();
     versions.sort_unstable();
     let so_far = app.count(of_new).await.unwrap();
     app.kill_one(usize::MAX).await;

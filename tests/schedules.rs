@@ -169,7 +169,7 @@ async fn a_user_on_the_plan_without_a_phone_has_the_words_and_the_record_says_wh
     );
     let (_, listed) = app.command(&["schedules", "list", "--json"]).await;
     let listed: Value = serde_json::from_str(&listed).unwrap();
-    let last = &listed[0]["last"][0];
+    let last = &listed["schedules"][0]["last"][0];
     assert_eq!(
         (last["planned"].as_i64(), last["blocked"].as_i64(), last["sent"].as_i64()),
         (Some(1), Some(1), Some(1)),
@@ -251,7 +251,10 @@ async fn an_operator_sees_tries_and_switches_schedules() {
     assert!(app.command(&["schedules", "disable", "morning"]).await.0);
     let (_, listed) = app.command(&["schedules", "list", "--json"]).await;
     let listed: Value = serde_json::from_str(&listed).unwrap();
-    assert_eq!((&listed[0]["enabled"], &listed[0]["file"]), (&Value::Bool(false), &"same".into()));
+    assert_eq!(
+        (&listed["schedules"][0]["enabled"], &listed["schedules"][0]["file"]),
+        (&Value::Bool(false), &"same".into())
+    );
     assert!(app.command(&["schedules", "enable", "morning"]).await.0);
     assert!(app.command(&["schedules", "fire", "morning"]).await.0);
     app.drained_well().await;
@@ -289,8 +292,9 @@ async fn what_is_counted_of_a_part_of_the_audience_says_so() {
 
     let all = ask(&["schedules", "preview", "news", "--json", "--users", "3"]).await;
     let some = ask(&["schedules", "preview", "news", "--json", "--users", "2"]).await;
-    let counted = ask(&["schedules", "list", "--json"]).await[0]["last"][0].clone();
-    let sampled = ask(&["schedules", "list", "--json", "--users", "2"]).await[0]["last"][0].clone();
+    let counted = ask(&["schedules", "list", "--json"]).await["schedules"][0]["last"][0].clone();
+    let sampled =
+        ask(&["schedules", "list", "--json", "--users", "2"]).await["schedules"][0]["last"][0].clone();
     let (_, told) = app.command(&["schedules", "list", "--users", "2"]).await;
 
     let seen = |preview: &Value| ["audience", "audienceAbout", "lookedAt"].map(|name| preview[name].as_i64());

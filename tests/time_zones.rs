@@ -36,8 +36,8 @@ async fn the_newer_time_zone_rules_count_and_are_shown() {
         let (_, text) = app.command_with(&env, &["schedules", "list"]).await;
         let (_, check) = app.command_with(&env, &["check"]).await;
         assert!(well, "{json}");
-        let schedule = serde_json::from_str::<Value>(&json).unwrap()[0].clone();
-        (schedule["next"][0].to_string(), schedule["zoneRules"].clone(), text, check)
+        let list = serde_json::from_str::<Value>(&json).unwrap();
+        (list["schedules"][0]["next"][0].to_string(), list["zoneRules"].clone(), text, check)
     };
 
     // Without a folder the compiled-in rules are all there is.

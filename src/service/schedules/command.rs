@@ -15,7 +15,6 @@ use crate::app;
 use crate::commands::output::{UNANSWERED, actor, confirm_at_terminal, print, print_lines};
 use crate::config::Config;
 use crate::database::Database;
-use crate::zone_rules::ZoneReport;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SchedulesCommand {
@@ -123,12 +122,8 @@ async fn read_files(config: &Config) -> Files {
 async fn list(config: &Config, pg: &Connections, users: i64, as_json: bool) -> anyhow::Result<()> {
     let files = read_files(config).await;
     let mut conn = pg.acquire().await.context(UNANSWERED)?;
-    let zones = ZoneReport::read(&mut conn).await.context(UNANSWERED)?;
-    let listed = listing::list(&mut conn, &files, users).await.context(UNANSWERED)?;
-    let wrong: String = files.findings.wrong.iter().map(|wrong| format!("wrong: {wrong}\n")).collect();
-    print(as_json, &listing::with_zones(&listed, &zones.view()), || {
-        zones.lines() + &wrong + &listing::shown(&listed)
-    })
+    let (list, zones) = listing::list(&mut conn, files, users).await.context(UNANSWERED)?;
+    print(as_json, &list, || zones.lines() + &listing::shown(&list))
 }
 
 async fn check(config: &Config, as_json: bool) -> anyhow::Result<()> {

@@ -11,12 +11,25 @@ use utoipa::ToSchema;
 
 use super::condition::{Condition, LoadedVersion, SLOTS, SwitchedOffView};
 use super::files::Files;
+use super::findings::Findings;
 use super::upcoming::Upcoming;
 use crate::commands::output::table;
-use crate::zone_rules::ZoneRulesView;
+use crate::zone_rules::{ZoneReport, ZoneRulesView};
 
 /// Of a slot so many users are counted, where nothing is said.
 pub(crate) const USUAL_USERS: i64 = 2_000;
+
+/// Every schedule, and what is wrong with the files.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ScheduleList {
+    /// By name.
+    schedules: Vec<ListedSchedule>,
+    /// The time zone rules by which they fall due.
+    zone_rules: ZoneRulesView,
+    /// What this process sees in its folder; a file that was never right is here alone.
+    findings: Findings,
+}
 
 /// A schedule.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -196,12 +209,19 @@ impl PastSlot {
     }
 }
 
-/// Lists them by name, beside the files that this process sees; of each slot the first `users` are counted.
+/// Every schedule beside the files that this process sees; of each slot the first `users` are counted.
 pub(crate) async fn list(
     conn: &mut PgConnection,
-    files: &Files,
+    mut files: Files,
     users: i64,
-) -> sqlx::Result<Vec<ListedSchedule>> {
+) -> sqlx::Result<(ScheduleList, ZoneReport)> {
+    let zones = ZoneReport::read(conn).await?;
+    let schedules = listed(conn, &files, users).await?;
+    files.findings.add_unknown_users(conn, &files.folder.schedules).await?;
+    Ok((ScheduleList { schedules, zone_rules: zones.view(), findings: files.findings }, zones))
+}
+
+async fn listed(conn: &mut PgConnection, files: &Files, users: i64) -> sqlx::Result<Vec<ListedSchedule>> {
     let rows = store::schedules::all(conn).await?;
     let schedulers = store::schedulers::alive(conn).await?;
     let mut listed = Vec::new();
@@ -229,25 +249,10 @@ pub(crate) async fn list(
     Ok(listed)
 }
 
-/// For programs that read the command line: a schedule with the time zone rules by which it falls due.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct WithZones<'a> {
-    #[serde(flatten)]
-    schedule: &'a ListedSchedule,
-    zone_rules: &'a ZoneRulesView,
-}
-
-/// For programs that read the command line.
-pub(crate) fn with_zones<'a>(
-    listed: &'a [ListedSchedule],
-    zone_rules: &'a ZoneRulesView,
-) -> Vec<impl Serialize + 'a> {
-    listed.iter().map(|schedule| WithZones { schedule, zone_rules }).collect()
-}
-
-/// For people: a table, and below it the slots of each schedule.
-pub(crate) fn shown(listed: &[ListedSchedule]) -> String {
+/// For people: what is wrong with the files, a table, and below it the slots of each schedule.
+pub(crate) fn shown(list: &ScheduleList) -> String {
+    let wrong: String = list.findings.wrong.iter().map(|wrong| format!("wrong: {wrong}\n")).collect();
+    let listed = &list.schedules;
     let rows = listed.iter().map(|schedule| {
         let same = schedule.processes.values().filter(|version| **version == LoadedVersion::Same).count();
         vec![
@@ -260,7 +265,8 @@ pub(crate) fn shown(listed: &[ListedSchedule]) -> String {
             schedule.why_off(),
         ]
     });
-    let mut text = table(&["SCHEDULE", "ON", "WHEN", "NEXT", "LAST", "VERSION (LOADED BY)", "WHY OFF"], rows);
+    let mut text =
+        wrong + &table(&["SCHEDULE", "ON", "WHEN", "NEXT", "LAST", "VERSION (LOADED BY)", "WHY OFF"], rows);
     for schedule in listed {
         text.push_str(&format!("\n{}  file here: {}", schedule.schedule, schedule.file.as_str()));
         text.push_str(&format!("  since {}\n", schedule.loaded_at.format("%F %TZ")));

@@ -2,18 +2,16 @@
 
 use axum::Json;
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{ACTOR, Admin};
 use crate::http::input;
 use crate::http::problem::Problem;
 use crate::schedules::files::Files;
-use crate::schedules::findings::Findings;
-use crate::schedules::listing::{self, ListedSchedule};
+use crate::schedules::listing::{self, ScheduleList};
 use crate::schedules::preview::{self, Preview};
 use crate::schedules::switching::{self, Fired, Switch, Switched, Tested};
-use crate::zone_rules::{ZoneReport, ZoneRulesView};
 
 /// How much is counted.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -62,30 +60,14 @@ pub(super) struct SchedulePath {
     name: String,
 }
 
-/// Every schedule, and what is wrong with the files.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ScheduleList {
-    /// By name.
-    schedules: Vec<ListedSchedule>,
-    /// The time zone rules by which they fall due.
-    zone_rules: ZoneRulesView,
-    /// What this process sees in its folder; a file that was never right is here alone.
-    findings: Findings,
-}
-
 /// Every schedule: whether it is on and why not, its next and last slots, who has which version of its file, and what is wrong with the files.
 #[utoipa::path(get, path = "", operation_id = "listSchedules", tag = "schedules", params(ListQuery), responses((status = 200, body = ScheduleList)))]
 pub(super) async fn list(
     State(admin): State<Admin>,
     input::Query(ListQuery { users }): input::Query<ListQuery>,
 ) -> Result<Json<ScheduleList>, Problem> {
-    let mut files = admin.files().await;
-    let mut conn = admin.pg.acquire().await?;
-    let zone_rules = ZoneReport::read(&mut conn).await?.view();
-    let schedules = listing::list(&mut conn, &files, users).await?;
-    files.findings.add_unknown_users(&mut conn, &files.folder.schedules).await?;
-    Ok(Json(ScheduleList { schedules, zone_rules, findings: files.findings }))
+    let files = admin.files().await;
+    Ok(Json(listing::list(&mut *admin.pg.acquire().await?, files, users).await?.0))
 }
 
 /// What the schedule's file would do: its next slots, its audience, the words. Sends nothing. 404: this process's folder has no such file; 409: the file is
