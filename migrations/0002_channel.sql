@@ -475,7 +475,9 @@ CREATE TABLE channel_chunks (
 -- Sends in doubt, which each round of the upkeep and an administrator look at.
 CREATE INDEX channel_chunks_in_doubt ON channel_chunks (id) WHERE state IN ('sending', 'unknown');
 -- Administrators look for what Twilio refused, by its code.
-CREATE INDEX channel_chunks_error ON channel_chunks (error_code, delivery_id) WHERE error_code IS NOT NULL;
+CREATE INDEX channel_chunks_error ON channel_chunks (error_code, delivery_id, index) WHERE error_code IS NOT NULL;
+-- They look for what did not end well, by its state.
+CREATE INDEX channel_chunks_unusual ON channel_chunks (state, delivery_id, index) WHERE state IN ('failed', 'cancelled', 'blocked', 'expired', 'unknown');
 -- What has no final state is looked up in Twilio's list after a while, a few times.
 CREATE INDEX channel_chunks_unsettled ON channel_chunks (status_look_ups, accepted_at) WHERE state IN ('accepted', 'sent') AND sid IS NOT NULL;
 

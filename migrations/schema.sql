@@ -149,10 +149,11 @@ CREATE TABLE channel_chunks (
     UNIQUE (delivery_id, index),
     UNIQUE (sid)
 );
-CREATE INDEX channel_chunks_error ON channel_chunks USING btree (error_code, delivery_id) WHERE (error_code IS NOT NULL);
+CREATE INDEX channel_chunks_error ON channel_chunks USING btree (error_code, delivery_id, index) WHERE (error_code IS NOT NULL);
 CREATE INDEX channel_chunks_failed ON channel_chunks USING btree (updated_at) WHERE (state = 'failed'::text);
 CREATE INDEX channel_chunks_in_doubt ON channel_chunks USING btree (id) WHERE (state = ANY (ARRAY['sending'::text, 'unknown'::text]));
 CREATE INDEX channel_chunks_unsettled ON channel_chunks USING btree (status_look_ups, accepted_at) WHERE ((state = ANY (ARRAY['accepted'::text, 'sent'::text])) AND (sid IS NOT NULL));
+CREATE INDEX channel_chunks_unusual ON channel_chunks USING btree (state, delivery_id, index) WHERE (state = ANY (ARRAY['failed'::text, 'cancelled'::text, 'blocked'::text, 'expired'::text, 'unknown'::text]));
 CREATE TRIGGER channel_tell_read AFTER UPDATE OF state ON channel_chunks FOR EACH ROW WHEN (((new.state = 'read'::text) AND (old.state <> 'read'::text))) EXECUTE FUNCTION channel_tell_read();
 CREATE TRIGGER whatsapp_meter_state AFTER UPDATE OF state ON channel_chunks FOR EACH ROW WHEN (((new.metering IS NOT NULL) AND (old.state IS DISTINCT FROM new.state))) EXECUTE FUNCTION whatsapp_meter_state();
 CREATE TRIGGER whatsapp_withdraw_credit AFTER UPDATE OF state ON channel_chunks FOR EACH ROW WHEN (((new.metering = 'credited'::text) AND (old.state = 'failed'::text) AND (new.state <> 'failed'::text))) EXECUTE FUNCTION whatsapp_withdraw_credit();

@@ -141,6 +141,18 @@ pub async fn chunks(conn: &mut PgConnection, ids: &[DeliveryId]) -> sqlx::Result
     .await
 }
 
+/// These parts, those of the newest delivery first, in each from the last to the first.
+pub async fn chunks_by_id(conn: &mut PgConnection, ids: &[ChunkId]) -> sqlx::Result<Vec<ChunkRecord>> {
+    sqlx::query_as(
+        "SELECT id, delivery_id, index, form, state, verdict, attempt AS attempts, send_at, sid, accepted_at, error_code, error_message, meter_proactive,
+                has_footer, updated_at
+         FROM channel_chunks WHERE id = ANY ($1) ORDER BY delivery_id DESC, index DESC",
+    )
+    .bind(ids)
+    .fetch_all(conn)
+    .await
+}
+
 /// An attempt to send a chunk.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct SendAttemptRecord {

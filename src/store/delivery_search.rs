@@ -16,7 +16,7 @@ use crate::text_enum::TextEnum as _;
 pub const LOOKED_AT: i64 = 100_000;
 
 /// Ids have the time of the process that made them, the rows that of the database: by so much the two may differ.
-const CLOCKS_DIFFER: TimeDelta = TimeDelta::hours(1);
+pub(crate) const CLOCKS_DIFFER: TimeDelta = TimeDelta::hours(1);
 
 /// What is looked for; what is `None` or empty does not narrow.
 #[derive(Clone, Debug, Default)]
@@ -237,7 +237,7 @@ fn newest(search: &DeliverySearch<'_>) -> Uuid {
 }
 
 /// The first id of a moment.
-fn of_moment(moment: DateTime<Utc>) -> Uuid {
+pub(crate) fn of_moment(moment: DateTime<Utc>) -> Uuid {
     let millis = u64::try_from(moment.timestamp_millis()).unwrap_or(0);
     uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
 }

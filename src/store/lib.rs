@@ -25,6 +25,10 @@ pub mod audiences;
 pub mod callbacks;
 /// Numbers that came with another opaque id.
 pub mod changed_ids;
+/// Where a chunk stands in a list.
+pub mod chunk_place;
+/// Which chunks an administrator means.
+pub mod chunk_search;
 /// Parts of deliveries, each one Twilio message.
 pub mod chunks;
 /// Tokens by which a phone proves whose it is.

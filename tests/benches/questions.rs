@@ -140,6 +140,9 @@ async fn values(path: &str, name: &str, schema: &Value, pg: &PgPool) -> anyhow::
         "before" if path.ends_with("/deliveries") => {
             "SELECT id::TEXT FROM channel_deliveries WHERE purpose = 'reply' ORDER BY id OFFSET 10 LIMIT 1"
         }
+        "before" if path.ends_with("/chunks") => {
+            "SELECT concat(id, '.0') FROM channel_deliveries WHERE purpose = 'reply' ORDER BY id OFFSET 10 LIMIT 1"
+        }
         "before" if path.ends_with("/jobs") => "SELECT (max(id) / 2)::TEXT FROM queue.jobs",
         "before" => "SELECT (max(id) / 2)::TEXT FROM channel_messages",
         // Asks Twilio, or counts as many as are asked for.

@@ -1,5 +1,6 @@
 //! What an operator asks about what people wrote and what left: lists, one thing, its story, sends in doubt, and another try by name.
 
+mod chunks;
 mod in_doubt;
 mod resends;
 

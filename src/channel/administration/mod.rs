@@ -5,6 +5,8 @@
 
 /// What a person must look at.
 pub mod alerts;
+/// The parts of what left.
+pub mod chunks;
 /// What left, and what did not.
 pub mod deliveries;
 /// What became of what was said, in short.

@@ -1,24 +1,37 @@
-//! `cloudybot chunks …`: sends of which nobody knows whether they arrived, for an administrator at a terminal.
+//! `cloudybot chunks …`: the parts of what left, and sends of which nobody knows whether they arrived, for an administrator at a terminal.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use channel::administration;
+use channel::administration::chunks::{self, ChunkFilter, ListedChunk};
 use channel::administration::in_doubt::InDoubt;
 use channel::outbound::in_doubt;
-use clap::{Subcommand, ValueEnum};
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand, ValueEnum};
 use queue::Queue;
+use store::chunk_place::ChunkPlace;
+use store::chunks::ChunkState;
 use store::ids::{ChunkId, UserId};
 use store::in_doubt::AdminVerdict;
 
-use super::output::{UNANSWERED, actor, moment, print};
+use super::deliveries::{meanings, next};
+use super::output::{UNANSWERED, actor, moment, print, table};
 use crate::app;
 use crate::config::Config;
 use crate::database::Database;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ChunksCommand {
+    /// The newest parts of deliveries, and what the codes of those that failed mean
+    List {
+        #[command(flatten)]
+        filter: ChunkArgs,
+        /// How many at most
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=500))]
+        limit: i64,
+    },
     /// Sends in doubt, the oldest first: to whom, what, what has been tried, and what each verdict would do
     InDoubt {
         /// Also ask Twilio's list about each of them, at this moment; it changes no state
@@ -34,6 +47,38 @@ pub(crate) enum ChunksCommand {
     },
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct ChunkArgs {
+    /// Of this user
+    #[arg(long)]
+    user: Option<UserId>,
+    /// To this number, in any spelling with its country's code
+    #[arg(long, conflicts_with = "user")]
+    number: Option<String>,
+    /// planned, sending, accepted, sent, delivered, read, failed, cancelled, blocked, expired or unknown
+    #[arg(long)]
+    state: Option<ChunkState>,
+    /// With this error code of Twilio's
+    #[arg(long, value_name = "CODE")]
+    error_code: Option<i32>,
+    /// Of a delivery that was planned at this moment or later, 2026-11-29T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<DateTime<Utc>>,
+    /// Of a delivery that was planned before this moment
+    #[arg(long, value_name = "TIME")]
+    until: Option<DateTime<Utc>>,
+    /// Older than this place, as a list names that of its next page
+    #[arg(long, value_name = "PLACE")]
+    before: Option<ChunkPlace>,
+}
+
+impl From<ChunkArgs> for ChunkFilter {
+    fn from(args: ChunkArgs) -> Self {
+        let ChunkArgs { user, number, state, error_code, since, until, before } = args;
+        Self { user, number, state, error_code, since, until, before }
+    }
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum VerdictArg {
     /// The person has it; it is never sent again
@@ -47,6 +92,16 @@ pub(crate) async fn run(config: &Config, command: ChunksCommand, as_json: bool) 
     let database = Database::open_answering(config).await?;
     let pg = database.pool(2, Duration::from_secs(10));
     match command {
+        ChunksCommand::List { filter, limit } => {
+            let mut conn = pg.acquire().await.context(UNANSWERED)?;
+            let list = chunks::list(&mut conn, &filter.into(), limit).await?;
+            print(as_json, &list, || {
+                let errors = list.chunks.iter().filter_map(|listed| listed.chunk.error.as_ref());
+                table(&HEAD, list.chunks.iter().map(row))
+                    + &meanings(errors)
+                    + &next(list.next.clone(), list.chunks.len(), limit)
+            })?;
+        }
         ChunksCommand::InDoubt { ask_twilio } => {
             let settings =
                 app::settings(config, config.keys.server.listen, app::secret_keys(config, &pg).await?);
@@ -82,6 +137,24 @@ pub(crate) async fn run(config: &Config, command: ChunksCommand, as_json: bool) 
         }
     }
     Ok(())
+}
+
+const HEAD: [&str; 9] = ["CHUNK", "PLANNED", "USER", "TO", "PURPOSE", "PART", "STATE", "CODE", "DELIVERY"];
+
+fn row(listed: &ListedChunk) -> Vec<String> {
+    let chunk = &listed.chunk;
+    let dash = || "-".to_owned();
+    vec![
+        chunk.id.to_string(),
+        moment(listed.planned_at),
+        listed.user.as_ref().map_or_else(dash, ToString::to_string),
+        listed.to.clone().unwrap_or_else(dash),
+        listed.purpose.to_string(),
+        (chunk.index + 1).to_string(),
+        chunk.state.to_string(),
+        chunk.error.as_ref().map_or_else(dash, |error| error.code.to_string()),
+        listed.delivery.to_string(),
+    ]
 }
 
 fn block(doubt: &InDoubt) -> String {

@@ -117,7 +117,7 @@ pub(crate) async fn run(config: &Config, command: DeliveriesCommand, as_json: bo
             let list = deliveries::list(&mut conn, &filter, limit).await?;
             print(as_json, &list, || {
                 let mut text = table(&HEAD, list.deliveries.iter().map(row));
-                text += &meanings(&list.deliveries);
+                text += &meanings(list.deliveries.iter().filter_map(OutboundView::error));
                 text + &next(list.next.map(|id| id.to_string()), list.deliveries.len(), limit)
             })
         }
@@ -183,8 +183,8 @@ fn row(delivery: &OutboundView) -> Vec<String> {
 }
 
 /// What the codes of a list mean, each once.
-fn meanings(deliveries: &[OutboundView]) -> String {
-    let mut errors: Vec<&TwilioErrorView> = deliveries.iter().filter_map(OutboundView::error).collect();
+pub(super) fn meanings<'a>(errors: impl Iterator<Item = &'a TwilioErrorView>) -> String {
+    let mut errors: Vec<&TwilioErrorView> = errors.collect();
     errors.sort_by_key(|error| error.code);
     errors.dedup_by_key(|error| error.code);
     errors.iter().map(|error| format!("{}: {} {}\n", error.code, error.cause, error.remedy)).collect()

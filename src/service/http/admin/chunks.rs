@@ -1,19 +1,71 @@
-//! `/admin/api/chunks`: sends of which nobody knows whether they arrived, until an administrator says so.
+//! `/admin/api/chunks`: the parts of what left; and sends of which nobody knows whether they arrived, until an administrator says so.
 
 use axum::Json;
 use axum::extract::State;
 use channel::administration;
+use channel::administration::chunks::{self, ChunkFilter, ChunkList};
 use channel::administration::in_doubt::InDoubt;
 use channel::outbound::in_doubt;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use store::chunk_place::InvalidPlace;
+use store::chunks::ChunkState;
 use store::deliveries::DeliveryState;
-use store::ids::ChunkId;
+use store::ids::{ChunkId, UserId};
 use store::in_doubt::AdminVerdict;
+use store::text_enum::UnknownText;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{ACTOR, Admin};
 use crate::http::input;
 use crate::http::problem::Problem;
+
+/// Which chunks, and which page of them.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub(super) struct ChunkQuery {
+    /// This user's: what counts against the allowance, and what was said in the conversation.
+    #[param(min_length = 1, max_length = 200)]
+    user: Option<String>,
+    /// To this number, in any spelling with its country's code; or to this opaque id.
+    #[param(min_length = 1, max_length = 200)]
+    number: Option<String>,
+    /// In this state.
+    #[param(inline, value_type = Option<ChunkState>)]
+    state: Option<String>,
+    /// With this error code of Twilio's, 63024 say.
+    #[param(minimum = 1)]
+    error_code: Option<i32>,
+    /// Of a delivery that was planned at this moment or later.
+    since: Option<DateTime<Utc>>,
+    /// Of a delivery that was planned before this moment.
+    until: Option<DateTime<Utc>>,
+    /// Older than this place: `next` of the page before.
+    #[param(min_length = 1, max_length = 50)]
+    before: Option<String>,
+    /// How many at most.
+    #[serde(default = "super::turns::usual_limit")]
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    limit: i64,
+}
+
+/// The parts of deliveries, the newest first, each with its state and what Twilio's error means. A page looks at the newest
+/// 100,000 that its user, number, code or unusual state has (without any of these: at the newest 100,000 of all) and `next` goes on behind them.
+#[utoipa::path(get, path = "/chunks", operation_id = "listChunks", tag = "chunks", params(ChunkQuery), responses((status = 200, body = ChunkList)))]
+pub(super) async fn list(
+    State(admin): State<Admin>,
+    input::Query(query): input::Query<ChunkQuery>,
+) -> Result<Json<ChunkList>, Problem> {
+    let ChunkQuery { user, number, state, error_code, since, until, before, limit } = query;
+    let state = state.map(|state| state.parse()).transpose();
+    let state = state.map_err(|error: UnknownText| Problem::invalid(format!("state: {error}")))?;
+    let before = before.map(|before| before.parse()).transpose();
+    let before = before.map_err(|error: InvalidPlace| Problem::invalid(format!("before: {error}")))?;
+    let user = user.map(UserId::try_from).transpose()?;
+    let filter = ChunkFilter { user, number, state, error_code, since, until, before };
+    Ok(Json(chunks::list(&mut *admin.pg.acquire().await?, &filter, limit).await?))
+}
 
 /// Everything in doubt.
 #[derive(Serialize, ToSchema)]

@@ -92,6 +92,7 @@ pub(crate) fn routes(admin: Admin, token: BearerToken) -> serde_json::Result<Ope
         .routes(routes!(messages::tell))
         .routes(routes!(messages::replay))
         .routes(routes!(unusable_entries::list))
+        .routes(routes!(chunks::list))
         .routes(routes!(chunks::in_doubt))
         .routes(routes!(chunks::give_verdict))
         .with_state(admin);
