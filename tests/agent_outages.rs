@@ -31,6 +31,12 @@ async fn alerts(app: &TestApp) -> Vec<Value> {
     answer["alerts"].as_array().unwrap().clone()
 }
 
+/// The outage that a status tells of.
+fn outage(status: &Value) -> &Value {
+    let findings = status["findings"].as_array().unwrap();
+    findings.iter().find(|finding| finding["kind"] == "agent_outage").unwrap_or_else(|| panic!("{status}"))
+}
+
 /// Somebody writes, and everything that follows has happened.
 async fn write(app: &TestApp, from: &str, text: &str) {
     app.write(from, text).await;
@@ -111,8 +117,15 @@ async fn a_wrong_token_is_one_alert_with_its_remedy_until_it_is_right() {
     write(&app, OTHER, "Hello").await;
     let while_wrong = alerts(&app).await;
     down.store(false, Ordering::Relaxed);
+    let (_, status) = app.admin(Method::GET, "/status", Value::Null).await;
+    let (_, check) = app.exit_code(&[("OPENCLAW_BASE_URL", &gateway.url)], &["check", "--json"]).await;
+    let check: Value = serde_json::from_str(&check).unwrap_or_else(|_| panic!("{check}"));
     write(&app, PERSON, "Hello again").await;
 
+    let (lasts, past) = (outage(&status), outage(&check));
+    assert_eq!((&lasts["urgency"], &past["urgency"]), (&json!("now"), &json!("soon")), "{lasts} {past}");
+    assert!(lasts["agent"].as_str().unwrap().starts_with(&gateway.url), "{lasts}");
+    assert!(past["text"].as_str().unwrap().starts_with("it works again; before, the agent"), "{past}");
     assert_eq!(while_wrong.len(), 1, "{while_wrong:?}");
     assert_eq!((&while_wrong[0]["cause"], &while_wrong[0]["times"]), (&json!("agent_token"), &json!(2)));
     let detail = while_wrong[0]["detail"].as_str().unwrap();

@@ -130,6 +130,17 @@ impl Subject {
     }
 }
 
+/// What tells a finding from others of its subject.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    /// Nothing.
+    #[default]
+    General,
+    /// An agent answers nobody; `agent` is which.
+    AgentOutage,
+}
+
 /// How it stands with one thing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -138,6 +149,10 @@ pub struct Finding {
     pub urgency: Urgency,
     /// What it is about.
     pub subject: Subject,
+    /// What of it.
+    pub kind: FindingKind,
+    /// The agent that answers nobody, as its outages name it; null: it is about none.
+    pub agent: Option<String>,
     /// How it stands, in words.
     pub text: String,
     /// Since when; null: that is not known, or no question.
@@ -150,7 +165,15 @@ impl Finding {
     /// All is well with this.
     #[must_use]
     pub fn fine(subject: Subject, text: impl Into<String>) -> Self {
-        Self { urgency: Urgency::Fine, subject, text: text.into(), since: None, remedy: None }
+        Self {
+            urgency: Urgency::Fine,
+            subject,
+            kind: FindingKind::General,
+            agent: None,
+            text: text.into(),
+            since: None,
+            remedy: None,
+        }
     }
 
     /// Something that a person should know of, and what helps.
@@ -161,7 +184,19 @@ impl Finding {
         text: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        Self { urgency, subject, text: text.into(), since: None, remedy: Some(remedy.into()) }
+        Self { urgency, remedy: Some(remedy.into()), ..Self::fine(subject, text) }
+    }
+
+    /// It is an outage of this agent.
+    #[must_use]
+    pub fn outage_of(self, agent: impl Into<String>) -> Self {
+        Self { kind: FindingKind::AgentOutage, agent: Some(agent.into()), ..self }
+    }
+
+    /// Whether it is an outage of this agent.
+    #[must_use]
+    pub fn is_outage_of(&self, agent: &str) -> bool {
+        self.kind == FindingKind::AgentOutage && self.agent.as_deref() == Some(agent)
     }
 
     /// What it tells of is over, and what is left of it to do is not urgent.
@@ -222,6 +257,16 @@ mod tests {
         past.is_past();
 
         assert_eq!((past.urgency, past.remedy.as_deref()), (Urgency::Soon, Some("`turns retry`")));
+    }
+
+    #[test]
+    fn an_outage_is_known_by_its_agent_and_not_by_its_words() {
+        let outage =
+            Finding::of(Urgency::Now, Subject::Agent, "some words", "`check`").outage_of("gateway main");
+        let other = Finding::of(Urgency::Now, Subject::Agent, "gateway main answers nobody", "`check`");
+
+        assert!(outage.is_outage_of("gateway main") && !outage.is_outage_of("main"));
+        assert!(!other.is_outage_of("gateway main"));
     }
 
     #[test]

@@ -28,6 +28,23 @@ pub(super) enum Whose {
     User,
 }
 
+/// What stands between the name of an agent that a user has set up and the conversation that it is for.
+const OF_CONVERSATION: &str = " of conversation ";
+
+/// The operator's agent, as its outages name it.
+#[must_use]
+pub fn name_of(agent: &Agent) -> String {
+    match agent {
+        Agent::Echo => agent.name(),
+        Agent::OpenClaw(client) => format!("{} {}", client.endpoint(), agent.name()),
+    }
+}
+
+/// Whether an agent that an outage names so is a user's own.
+pub(crate) fn is_a_users(name: &str) -> bool {
+    name.contains(OF_CONVERSATION)
+}
+
 /// An agent as its outages name it.
 #[derive(Clone, Debug)]
 pub struct AgentIdentity {
@@ -38,14 +55,10 @@ pub struct AgentIdentity {
 
 impl AgentIdentity {
     pub(super) fn of(agent: Option<&Agent>, whose: Whose, conversation_id: ConversationId) -> Self {
-        let place = |agent: &Agent| match agent {
-            Agent::Echo => agent.name(),
-            Agent::OpenClaw(client) => format!("{} {}", client.endpoint(), agent.name()),
-        };
         let name = agent.map(|agent| match whose {
             // Two users' gateways may stand at one address, and differ by their tokens.
-            Whose::User => format!("{} of conversation {conversation_id}", place(agent)),
-            Whose::Deployment | Whose::SharedGateway => place(agent),
+            Whose::User => format!("{}{OF_CONVERSATION}{conversation_id}", name_of(agent)),
+            Whose::Deployment | Whose::SharedGateway => name_of(agent),
         });
         Self { name, whose }
     }

@@ -10,6 +10,7 @@ mod twilio_configuration;
 
 use channel::administration::findings::{Finding, Subject, Urgency};
 use channel::administration::status::Status;
+use channel::conversation::agent_health;
 
 use crate::compliance;
 use crate::config::Config;
@@ -31,8 +32,8 @@ pub(crate) async fn run(config: &Config, every_allowance: bool) -> Status {
     findings.retain(|finding| finding.subject != Subject::Agent || finding.urgency != Urgency::Fine);
     if agent.urgency == Urgency::Fine {
         // Of the agent that was asked, not of those that users have of their own.
-        let asked = format!(" {} answers nobody", config.agent.name());
-        findings.iter_mut().filter(|finding| finding.text.contains(&asked)).for_each(Finding::is_past);
+        let asked = agent_health::name_of(&config.agent);
+        findings.iter_mut().filter(|finding| finding.is_outage_of(&asked)).for_each(Finding::is_past);
     }
     findings.extend([agent, twilio]);
     findings.extend([templates, rules, compliance::findings(config)].into_iter().flatten());

@@ -8,6 +8,7 @@ use store::overview;
 
 use super::{Finding, Subject, Urgency};
 use crate::alerts::causes;
+use crate::conversation::agent_health;
 use crate::inbound::{backfill, changed_ids};
 
 /// A gateway that restarts is no news before this.
@@ -27,13 +28,12 @@ async fn agent(conn: &mut PgConnection) -> sqlx::Result<Vec<Finding>> {
         .await?
         .into_iter()
         .map(|outage| {
-            let urgency =
-                if outage.agent.contains(" of conversation ") { Urgency::Note } else { Urgency::Now };
+            let urgency = if agent_health::is_a_users(&outage.agent) { Urgency::Note } else { Urgency::Now };
             let trouble = causes::meaning(outage.trouble.alert());
             let text =
                 format!("the agent {} answers nobody. {}", outage.agent, trouble.means.trim_end_matches('.'));
             let remedy = causes::remedy(outage.trouble.alert(), outage.opened_at);
-            Finding::of(urgency, Subject::Agent, text, remedy).since(outage.opened_at)
+            Finding::of(urgency, Subject::Agent, text, remedy).since(outage.opened_at).outage_of(outage.agent)
         })
         .collect();
     let asked_again = overview::asked_again(conn).await?;
