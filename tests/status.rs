@@ -12,7 +12,11 @@ use crate::support::{PERSON, TestApp};
 
 /// What `cloudybot status --json` says; its exit code.
 async fn status(app: &TestApp) -> (Option<i32>, Value) {
-    let (code, told) = app.exit_code(&[], &["status", "--json"]).await;
+    status_with(app, &[]).await
+}
+
+async fn status_with(app: &TestApp, env: &[(&str, &str)]) -> (Option<i32>, Value) {
+    let (code, told) = app.exit_code(env, &["status", "--json"]).await;
     (code, serde_json::from_str(&told).unwrap_or_else(|_| panic!("{told}")))
 }
 
@@ -31,7 +35,7 @@ fn needs(status: &Value, subject: &str) -> Vec<String> {
 /// `check` and `status` say the same of this: a line that has all of these words.
 async fn assert_told(app: &TestApp, env: &[(&str, &str)], subject: &str, words: &[&str]) {
     let (_, over_http) = app.admin(Method::GET, "/status", Value::Null).await;
-    let (code, at_terminal) = status(app).await;
+    let (code, at_terminal) = status_with(app, env).await;
     let (checked, check) = app.exit_code(env, &["check", "--json"]).await;
     let check: Value = serde_json::from_str(&check).unwrap_or_else(|_| panic!("{check}"));
 
@@ -156,8 +160,9 @@ async fn dead_jobs_are_told_of_by_cause_with_the_command_that_tries_them_again()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_that_do_not_arrive_are_told_of_with_twilios_code() {
-    let app = TestApp::start().await;
+async fn messages_that_do_not_arrive_are_told_of_with_twilios_code_and_need_a_person_by_the_alerts_rule() {
+    let one = [("CLOUDYBOT__ALERTS__UNDELIVERED_LEAST", "1")];
+    let app = TestApp::start_with(&one).await;
     app.sandbox.set_faults(Faults { fail_later: 1.0, fail_later_code: 63024, ..Faults::default() });
     app.write(PERSON, "Hello").await;
     app.until("Twilio says that it failed", async || {
@@ -165,7 +170,13 @@ async fn messages_that_do_not_arrive_are_told_of_with_twilios_code() {
     })
     .await;
 
-    assert_told(&app, &[], "undelivered", &["1 of 1 messages", "63024"]).await;
+    assert_told(&app, &one, "undelivered", &["1 of 1 messages", "63024"]).await;
+    let (_, told) = status(&app).await;
+    assert_eq!(needs(&told, "undelivered"), [""; 0], "{told}");
+    let undelivered = told["findings"].as_array().unwrap().iter();
+    let undelivered: Vec<&Value> =
+        undelivered.filter(|finding| finding["subject"] == "undelivered").collect();
+    assert!(undelivered[0]["text"].as_str().unwrap().starts_with("1 message failed since"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

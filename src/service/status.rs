@@ -6,11 +6,13 @@ use std::time::Duration;
 use channel::administration::findings::{Finding, Subject, Urgency};
 use channel::administration::processes::PoolView;
 use channel::administration::status::{self, Status};
+use channel::alerts::settings::AlertSettings;
 use channel::plans::Plans;
 use channel::schedules::zones;
 use queue::connections::Connections;
 use sqlx::PgConnection;
 
+use crate::config::Config;
 use crate::database;
 use crate::own_clock;
 use crate::schedules::condition::Condition;
@@ -24,22 +26,39 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// A look takes this long at most.
 const WHOLE_PATIENCE: Duration = Duration::from_secs(10);
 
+/// What a look goes by.
+#[derive(Clone, Copy)]
+pub(crate) struct Settings<'a> {
+    /// The folder of the schedules' files.
+    pub(crate) folder: &'a Path,
+    pub(crate) plans: &'a Plans,
+    /// From when on something needs a person.
+    pub(crate) alerts: &'a AlertSettings,
+}
+
+impl<'a> Settings<'a> {
+    pub(crate) fn of(config: &'a Config) -> Self {
+        let keys = &config.keys;
+        Self { folder: &keys.schedules.directory, plans: &config.plans, alerts: &keys.alerts.settings }
+    }
+}
+
 /// How everything stands, as this process can tell without asking Twilio and the agent.
-pub(crate) async fn read(pg: &Connections, folder: &Path, plans: &Plans) -> Status {
-    let (findings, pools) = of_all(pg, folder, plans).await;
+pub(crate) async fn read(pg: &Connections, settings: &Settings<'_>) -> Status {
+    let (findings, pools) = of_all(pg, settings).await;
     Status::of(findings, pools)
 }
 
 /// The same, to be sorted yet.
-pub(crate) async fn of_all(pg: &Connections, folder: &Path, plans: &Plans) -> (Vec<Finding>, Vec<PoolView>) {
-    let mut findings = of_files(folder, plans).await;
+pub(crate) async fn of_all(pg: &Connections, settings: &Settings<'_>) -> (Vec<Finding>, Vec<PoolView>) {
+    let mut findings = of_files(settings.folder, settings.plans).await;
     let database = match tokio::time::timeout(PATIENCE, status::of_database(pg)).await {
         Ok(finding) => finding,
         Err(_) => away(pg).await,
     };
     findings.push(database);
     let mut pools = Vec::new();
-    match tokio::time::timeout(WHOLE_PATIENCE, asked(pg)).await {
+    match tokio::time::timeout(WHOLE_PATIENCE, asked(pg, settings.alerts)).await {
         Ok(Ok((found, of_pools))) => {
             findings.extend(found);
             pools = of_pools;
@@ -71,9 +90,9 @@ async fn away(pg: &Connections) -> Finding {
 }
 
 /// What the database tells.
-async fn asked(pg: &Connections) -> sqlx::Result<(Vec<Finding>, Vec<PoolView>)> {
+async fn asked(pg: &Connections, alerts: &AlertSettings) -> sqlx::Result<(Vec<Finding>, Vec<PoolView>)> {
     let mut conn = pg.acquire().await?;
-    let (mut findings, pools) = status::of_everything(&mut conn).await?;
+    let (mut findings, pools) = status::of_everything(&mut conn, alerts).await?;
     findings.extend(schedules(&mut conn).await?);
     findings.push(clock(&mut conn).await?);
     findings.extend(time_zones(ZoneReport::read(&mut conn).await?.warnings));

@@ -15,6 +15,8 @@ mod ends;
 pub mod post;
 /// What the operator decides.
 pub mod settings;
+/// Whether too many messages come to nothing.
+pub(crate) mod undelivered;
 /// Causes that nobody raises, and repeats.
 pub mod watch;
 

@@ -127,17 +127,10 @@ async fn long_pauses(conn: &mut PgConnection, settings: &Settings) -> sqlx::Resu
 }
 
 async fn undelivered(conn: &mut PgConnection, settings: &Settings) -> sqlx::Result<Option<String>> {
-    let within = settings.alerts.undelivered_within.as_secs_f64();
-    let least = i64::from(settings.alerts.undelivered_least.max(1));
-    if store::undelivered::failed(conn, within).await? < least {
-        return Ok(None);
-    }
-    let recent = store::undelivered::recent(conn, within).await?;
-    if recent.failed < least || recent.percent() < i64::from(settings.alerts.undelivered_percent) {
-        return Ok(None);
-    }
-    let errors = store::undelivered::commonest_errors(conn, recent.since).await?;
-    let errors: Vec<String> = errors
+    let found = super::undelivered::lately(conn, &settings.alerts).await?;
+    let Some(found) = found.filter(|found| found.are_too_many) else { return Ok(None) };
+    let errors: Vec<String> = found
+        .errors
         .into_iter()
         .map(|(code, times)| match code {
             Some(code) => format!("{times} with error {code}"),
@@ -146,9 +139,9 @@ async fn undelivered(conn: &mut PgConnection, settings: &Settings) -> sqlx::Resu
         .collect();
     Ok(Some(format!(
         "{} of {} messages failed since {}: {}",
-        recent.failed,
-        recent.failed + recent.well,
-        in_words(recent.since),
+        found.failed,
+        found.of.unwrap_or(found.failed),
+        in_words(found.since),
         errors.join(", ")
     )))
 }

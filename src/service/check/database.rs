@@ -26,7 +26,7 @@ pub(super) async fn look(config: &Config, every_allowance: bool) -> (Vec<Finding
         }
     };
     let pg = database.pool(2, PATIENCE);
-    let (mut findings, pools) = status::of_all(&pg, &config.keys.schedules.directory, &config.plans).await;
+    let (mut findings, pools) = status::of_all(&pg, &status::Settings::of(config)).await;
     match in_order(config, &database, path, &pg).await {
         Ok(text) => {
             let fine = findings

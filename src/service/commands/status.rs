@@ -21,7 +21,7 @@ pub(crate) async fn status(config: &Config, as_json: bool) -> anyhow::Result<Exi
     let found = match opened(config).await {
         Ok(database) => {
             let pg = database.pool(2, PATIENCE);
-            status::read(&pg, &config.keys.schedules.directory, &config.plans).await
+            status::read(&pg, &status::Settings::of(config)).await
         }
         Err(away) => Status::of(vec![away], Vec::new()),
     };

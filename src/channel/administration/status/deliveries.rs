@@ -1,22 +1,26 @@
 //! What became of what was sent, and what is to be sent.
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{SecondsFormat, TimeDelta};
 use queue::bounded_count::BoundedCount;
 use sqlx::PgConnection;
-use store::chunks::ChunkState;
-use store::overview::{self, SentLately, Waiting};
+use store::overview::{self, Waiting};
 use twilio::explanations::explain;
 
 use super::{Finding, Subject, Urgency};
+use crate::alerts::settings::AlertSettings;
+use crate::alerts::undelivered::{self, Undelivered};
 
-/// From this share of messages on that did not arrive a person is needed.
-const TOO_MANY_PERCENT: i64 = 5;
+/// What fails was planned so long before at most, mostly.
+const USUAL_WAY: TimeDelta = TimeDelta::hours(1);
 
-pub(super) async fn look(conn: &mut PgConnection) -> sqlx::Result<Vec<Finding>> {
-    let since = store::clock::now(conn).await? - TimeDelta::hours(1);
+pub(super) async fn look(conn: &mut PgConnection, settings: &AlertSettings) -> sqlx::Result<Vec<Finding>> {
+    let within = humantime::format_duration(settings.undelivered_within);
     Ok(vec![
         in_doubt(overview::in_doubt(conn).await?),
-        undelivered(&overview::sent_lately(conn).await?, since),
+        match undelivered::lately(conn, settings).await? {
+            None => Finding::fine(Subject::Undelivered, format!("no message has failed for {within}")),
+            Some(found) => of_failed(&found),
+        },
     ])
 }
 
@@ -29,68 +33,67 @@ fn in_doubt(waiting: Waiting) -> Finding {
     Finding::of(Urgency::Soon, Subject::InDoubt, text, "`cloudybot chunks in-doubt`").since(waiting.since)
 }
 
-fn undelivered(sent: &[SentLately], since: DateTime<Utc>) -> Finding {
-    let number = |is: &dyn Fn(&SentLately) -> bool| -> i64 {
-        sent.iter().filter(|one| is(one)).map(|one| one.number).sum()
-    };
-    let all = number(&|_| true);
-    let failed = number(&|one| matches!(one.state, ChunkState::Failed | ChunkState::Expired));
-    if failed == 0 {
-        return Finding::fine(Subject::Undelivered, format!("none of {all} messages of the last hour"));
-    }
-    let causes: Vec<String> = sent
+fn of_failed(found: &Undelivered) -> Finding {
+    let Undelivered { failed, of, since, errors, are_too_many } = found;
+    let causes: Vec<String> = errors
         .iter()
-        .filter_map(|one| match (one.state, one.error_code) {
-            (ChunkState::Failed, Some(code)) => {
-                Some(format!("{} by {code}: {}", one.number, explain(code).cause))
-            }
-            (ChunkState::Failed, None) => Some(format!("{} without a code of Twilio's", one.number)),
-            (ChunkState::Expired, _) => Some(format!("{} not sent in time", one.number)),
-            _ => None,
+        .map(|(code, number)| match code {
+            Some(code) => format!("{number} by {code}: {}", explain(*code).cause),
+            None => format!("{number} without a code of Twilio's"),
         })
-        .take(5)
         .collect();
-    let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let among = match of {
+        Some(all) => format!("{failed} of {all} messages ({} %)", failed * 100 / all.max(&1)),
+        None => BoundedCount::of(*failed).of_what("message"),
+    };
+    let in_rfc3339 = |at: chrono::DateTime<chrono::Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let text = format!("{among} failed since {}: {}", in_rfc3339(*since), causes.join(", "));
     // The commonest one stands first.
-    let code = sent.iter().find_map(|one| one.error_code);
+    let code = errors.iter().find_map(|(code, _)| *code);
     let mend = code.map(|code| format!("{} ", explain(code).remedy)).unwrap_or_default();
     let chosen =
         code.map_or_else(|| " --state undelivered".to_owned(), |code| format!(" --error-code {code}"));
-    let percent = failed * 100 / all.max(1);
-    let urgency = if percent >= TOO_MANY_PERCENT { Urgency::Soon } else { Urgency::Note };
-    let text = format!("{failed} of {all} messages of the last hour ({percent} %): {}", causes.join(", "));
+    let planned = in_rfc3339(*since - USUAL_WAY);
+    let urgency = if *are_too_many { Urgency::Soon } else { Urgency::Note };
     Finding::of(
         urgency,
         Subject::Undelivered,
         text,
         format!(
-            "{mend}`cloudybot deliveries list --state undelivered` lists them, `cloudybot deliveries resend{chosen} --since {since}` sends them anew"
+            "{mend}`cloudybot deliveries list --state undelivered` lists them, `cloudybot deliveries resend{chosen} --since {planned}` sends them anew"
         ),
     )
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+
     use super::*;
 
     #[test]
-    fn a_share_that_did_not_arrive_needs_a_person_and_a_few_are_worth_knowing() {
-        let sent = |state, error_code, number| SentLately { state, error_code, number };
-        let delivered = |number| sent(ChunkState::Delivered, None, number);
-        let failed = |number| sent(ChunkState::Failed, Some(63024), number);
+    fn so_many_that_there_is_an_alert_need_a_person_and_a_few_are_worth_knowing() {
+        let failed = |failed, of, are_too_many| Undelivered {
+            failed,
+            of,
+            since: DateTime::UNIX_EPOCH + TimeDelta::hours(1),
+            errors: vec![(Some(63024), failed)],
+            are_too_many,
+        };
 
-        let (none, few, many) = (
-            undelivered(&[delivered(9)], DateTime::UNIX_EPOCH),
-            undelivered(&[delivered(99), failed(1)], DateTime::UNIX_EPOCH),
-            undelivered(&[delivered(90), failed(10)], DateTime::UNIX_EPOCH),
+        let (few, share, many) = (
+            of_failed(&failed(1, None, false)),
+            of_failed(&failed(10, Some(1000), false)),
+            of_failed(&failed(10, Some(20), true)),
         );
 
-        assert_eq!((none.urgency, few.urgency, many.urgency), (Urgency::Fine, Urgency::Note, Urgency::Soon));
+        assert_eq!((few.urgency, share.urgency, many.urgency), (Urgency::Note, Urgency::Note, Urgency::Soon));
         assert!(
-            many.text.starts_with("10 of 100 messages of the last hour (10 %): 10 by 63024: "),
+            few.text.starts_with("1 message failed since 1970-01-01T01:00:00Z: 1 by 63024: "),
             "{}",
-            many.text
+            few.text
         );
+        assert!(many.text.starts_with("10 of 20 messages (50 %) failed since "), "{}", many.text);
         assert!(many.remedy.unwrap().contains("resend --error-code 63024 --since 1970-01-01T00:00:00Z`"));
     }
 }

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::findings::{self, Finding, Subject, Urgency};
 use super::processes::{self, PoolView};
+use crate::alerts::settings::AlertSettings;
 
 /// How everything stands.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -112,11 +113,14 @@ impl Refusal {
 }
 
 /// Everything that the database tells, where it can be asked.
-pub async fn of_everything(conn: &mut PgConnection) -> sqlx::Result<(Vec<Finding>, Vec<PoolView>)> {
+pub async fn of_everything(
+    conn: &mut PgConnection,
+    alerts: &AlertSettings,
+) -> sqlx::Result<(Vec<Finding>, Vec<PoolView>)> {
     let (processes, pools) = (processes::all(conn).await?, processes::pools(conn).await?);
     let mut findings = workers::look(&processes, &pools);
     findings.extend(jobs::look(conn, &pools).await?);
-    findings.extend(deliveries::look(conn).await?);
+    findings.extend(deliveries::look(conn, alerts).await?);
     findings.extend(people::look(conn).await?);
     findings.extend(people::alerts(conn, &findings).await?);
     Ok((findings, pools))

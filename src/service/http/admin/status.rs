@@ -15,7 +15,12 @@ use crate::status;
 /// What needs a person first, the most urgent first, each with what helps. It is answered while the database is away, too: that is a finding.
 #[utoipa::path(get, path = "/status", operation_id = "status", tag = "status", responses((status = 200, body = Status)))]
 pub(super) async fn status(State(admin): State<Admin>) -> Result<Json<Status>, Problem> {
-    Ok(Json(status::read(&admin.pg, &admin.schedules, &admin.settings.plans).await))
+    let settings = status::Settings {
+        folder: &admin.schedules,
+        plans: &admin.settings.plans,
+        alerts: &admin.settings.alerts,
+    };
+    Ok(Json(status::read(&admin.pg, &settings).await))
 }
 
 /// The processes that work.
