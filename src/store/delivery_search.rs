@@ -12,8 +12,8 @@ use crate::deliveries::{DeliveryState, Purpose};
 use crate::ids::{AddressId, ConversationId, DeliveryId, UserId};
 use crate::text_enum::TextEnum as _;
 
-/// Rows of an index that a page looks at.
-pub const LOOKED_AT: i64 = 100_000;
+/// Rows of an index that a page looks at: as many as are read and judged in some milliseconds.
+pub const LOOKED_AT: i64 = 15_000;
 
 /// Ids have the time of the process that made them, the rows that of the database: by so much the two may differ.
 pub(crate) const CLOCKS_DIFFER: TimeDelta = TimeDelta::hours(1);
@@ -105,7 +105,12 @@ impl<'a> DeliverySearch<'a> {
                 (Some(code), ..) => vec![Walk::Code(code)],
                 (None, [], Some(_)) => WITH_REASON.map(Walk::State).to_vec(),
                 (None, [], None) => vec![Walk::Everything],
-                (None, states, _) if states.iter().any(|state| USUAL.contains(state)) => {
+                // What was sent has no reason.
+                (None, states, Some(_)) => {
+                    let unusual = states.iter().filter(|state| !USUAL.contains(state));
+                    unusual.copied().map(Walk::State).collect()
+                }
+                (None, states, None) if states.iter().any(|state| USUAL.contains(state)) => {
                     vec![Walk::Everything]
                 }
                 (None, states, _) => states.iter().copied().map(Walk::State).collect(),

@@ -46,6 +46,13 @@ async fn a_page_that_finds_little_among_the_newest_says_where_the_next_one_goes_
     let by_state =
         DeliverySearch { states: vec![DeliveryState::Blocked], limit: 1, ..DeliverySearch::default() };
     let by_state = delivery_search::page(&mut conn, &by_state).await.unwrap();
+    let usual = DeliverySearch {
+        states: vec![DeliveryState::Sent],
+        reason: Some("quo"),
+        limit: 10,
+        ..DeliverySearch::default()
+    };
+    let usual = delivery_search::page(&mut conn, &usual).await.unwrap();
     let by_reason = DeliverySearch { reason: Some("quo"), limit: 10, ..DeliverySearch::default() };
     let by_reason = delivery_search::page(&mut conn, &by_reason).await.unwrap();
     let literal = DeliverySearch { reason: Some("%"), limit: 10, ..DeliverySearch::default() };
@@ -53,6 +60,8 @@ async fn a_page_that_finds_little_among_the_newest_says_where_the_next_one_goes_
     assert_eq!(first, DeliveryPage { ids: vec![id(all - 10)], next: Some(id(all - LOOKED_AT + 1)) });
     assert_eq!(second, DeliveryPage { ids: vec![id(5)], next: None });
     assert_eq!(by_state, DeliveryPage { ids: vec![id(all - 10)], next: Some(id(all - 10)) });
+    // What was sent has no reason, so nothing is looked at.
+    assert_eq!(usual, DeliveryPage::default());
     assert_eq!(by_reason, DeliveryPage { ids: vec![id(all - 10), id(5)], next: None });
     assert_eq!(delivery_search::page(&mut conn, &literal).await.unwrap(), DeliveryPage::default());
 }
