@@ -282,7 +282,7 @@ CREATE TABLE channel_turns (
     state           TEXT NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'replied', 'silent', 'failed')), -- running until it ends once, for good
     calls           INTEGER NOT NULL DEFAULT 1 CHECK (calls >= 0), -- calls of the agent, counted before each call; one that began no run is given back
     ask_again_at    TIMESTAMPTZ,                           -- after a failed call: the agent is not asked before; NULL: a call is under way
-    told_at         TIMESTAMPTZ,                           -- when the person was told that it takes longer, once; NULL: not yet
+    told_at         TIMESTAMPTZ,                           -- when the person was told that it takes longer, once, or was not since they had read an apology in the same outage, which counts as told; NULL: not yet
     agent           TEXT NOT NULL,                         -- which agent was asked: echo, openclaw, none; channel: the channel itself answered; or which schedule spoke
     in_hand         TEXT,                                  -- what it has said while the reply could not be stored as a whole, '' if it chose silence; NULL: nothing
     reply           TEXT,                                  -- what it said; set once, never changed
