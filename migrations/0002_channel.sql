@@ -212,6 +212,15 @@ CREATE TABLE channel_schedules (
     CHECK (enabled <= (off_reason IS NULL))
 );
 
+-- The processes of the service and what each of them does, for people; those that run jobs have a row in queue.workers as well.
+CREATE TABLE channel_processes (
+    process    TEXT PRIMARY KEY,                           -- host and process id
+    roles      TEXT[] NOT NULL CHECK (roles <@ ARRAY['receiver', 'workers', 'scheduler', 'console']), -- what it was started for
+    version    TEXT NOT NULL,                              -- of the program
+    started_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- when it first said so
+    seen_at    TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp() -- it lives: written about twice a minute
+);
+
 -- Which process has which version of the schedules' files, for people: a machine that a configuration has not reached yet is seen here.
 CREATE TABLE channel_schedulers (
     process  TEXT PRIMARY KEY,                             -- host and process id

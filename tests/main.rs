@@ -52,6 +52,7 @@ mod proactive;
 mod quiet_hours;
 mod retention;
 mod retries;
+mod roles;
 mod rotation;
 mod schedule_administration;
 mod schedulers;

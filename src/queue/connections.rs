@@ -17,6 +17,9 @@ use crate::worker;
 /// statement fails and is tried again.
 const CHECK_AFTER_IDLE: Duration = Duration::from_secs(1);
 
+/// For so long a committed write proves that the database takes writes.
+const PROVEN_FOR: Duration = Duration::from_secs(1);
+
 /// Options for the pool of a process or a part of it; the caller sets the size.
 #[must_use]
 pub fn options() -> PgPoolOptions {
@@ -166,9 +169,17 @@ impl Connections {
         answer
     }
 
-    /// Whether the database takes writes. Without failures so far, the session's own setting tells; after one, a row is
-    /// written on trial.
+    /// Notes that a write was committed on one of these connections, which spares [`Self::can_write`] a question.
+    pub fn note_commit(&self) {
+        self.failures.note_commit();
+    }
+
+    /// Whether the database takes writes. A write that was committed a moment ago is the proof. Otherwise, without failures
+    /// so far, the session's own setting tells; after one, a row is written on trial.
     pub async fn can_write(&self) -> sqlx::Result<bool> {
+        if self.failures.committed_within(PROVEN_FOR) {
+            return Ok(true);
+        }
         let Some(failures) = self.failures.since_last_write() else {
             let can = "SELECT current_setting('transaction_read_only') = 'off'";
             return self.run(async |conn| sqlx::query_scalar(can).fetch_one(conn).await).await;

@@ -133,6 +133,8 @@ struct FailureCounts {
     /// Failures before the last write on trial that succeeded.
     before_last_write: AtomicU64,
     last: Mutex<Option<Instant>>,
+    /// When a write was last known to be committed.
+    written: Mutex<Option<Instant>>,
 }
 
 impl Failures {
@@ -163,8 +165,46 @@ impl Failures {
         self.0.before_last_write.fetch_max(number, Ordering::Relaxed);
     }
 
-    /// A poisoned lock is usable: the guarded value is valid after every statement.
+    /// A write that somebody needed has just been committed.
+    pub(crate) fn note_commit(&self) {
+        *lock(&self.0.written) = Some(Instant::now());
+    }
+
+    /// Whether such a write was committed within this time, and nothing has failed since.
+    pub(crate) fn committed_within(&self, time: Duration) -> bool {
+        let last_failure = *self.last();
+        lock(&self.0.written).is_some_and(|written| {
+            written.elapsed() <= time && last_failure.is_none_or(|failure| failure < written)
+        })
+    }
+
     fn last(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.0.last.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.last)
+    }
+}
+
+/// A poisoned lock is usable: the guarded value is valid after every statement.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_proves_that_writes_are_taken_until_it_is_old_or_something_fails() {
+        let failures = Failures::default();
+        let soon = Duration::from_secs(60);
+        assert!(!failures.committed_within(soon));
+
+        failures.note_commit();
+        assert!(failures.committed_within(soon));
+        assert!(!failures.committed_within(Duration::ZERO));
+
+        failures.note();
+        assert!(!failures.committed_within(soon));
+        failures.note_commit();
+        assert!(failures.committed_within(soon));
     }
 }

@@ -246,6 +246,12 @@ impl Pulse {
     pub fn silent_for(&self) -> Duration {
         self.0.silent_for()
     }
+
+    /// Whether the lease lasts, by this process's own clock.
+    #[must_use]
+    pub fn has_lease(&self) -> bool {
+        self.0.lease().is_some() && self.silent_for() <= self.0.queue.settings().lease
+    }
 }
 
 /// What people see as a process's name: host and process id.

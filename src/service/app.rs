@@ -6,46 +6,38 @@ use std::time::Duration;
 
 use agent::client::{Gateways, IDLE_TIMEOUT};
 use anyhow::Context as _;
-use axum::Router;
 use channel::alerts::database::DatabaseWatch;
 use channel::app::{App, Parts, Settings};
-use channel::inbound::batcher::Batcher;
 use channel::kinds::{PostCallback, Upkeep};
 use channel::lanes;
 use queue::Queue;
 use queue::connections::Connections;
 use queue::job::{Enqueued, Job, NewJob};
-use queue::workers::{RunningWorkers, Workers};
+use queue::workers::RunningWorkers;
 use rand::Rng as _;
 use rand::distr::Alphanumeric;
 use sandbox::Sandbox;
 use secrecy::SecretString;
 use sqlx::PgConnection;
+use store::processes::Role;
 use store::secret_keys::SecretKeys;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use twilio::account::Account;
 use twilio::client::TwilioClient;
-use twilio::webhook::SignatureCheck;
 use url::Url;
 
-use crate::config::{Config, TwilioAccess};
+use crate::config::Config;
 use crate::database::Database;
-use crate::demo_user;
-use crate::http::admin::{self, Admin};
-use crate::http::bearer::BearerToken;
 use crate::http::health::{self, Health};
-use crate::http::product::threads::Threads;
-use crate::http::product::{self, Product};
-use crate::http::{self, Receiver, ReceiverParts, openapi};
 use crate::listeners::{Addresses, Listeners, Routes};
+use crate::process_watch::ProcessWatch;
 use crate::scheduler::Scheduler;
+use crate::serving::Stop;
+use crate::{demo_user, http, service_manager, wiring};
 
 /// A start and a handler wait this long for a connection.
 const PATIENT_DATABASE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// A program waits this long for a connection before it is told to try again.
-const API_DATABASE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// However short the grace of the jobs is, a request that has begun may end.
 const LEAST_GRACE: Duration = Duration::from_secs(5);
@@ -54,17 +46,18 @@ const LEAST_GRACE: Duration = Duration::from_secs(5);
 pub struct Service {
     addresses: Addresses,
     sandbox: Option<Sandbox>,
-    workers: RunningWorkers,
+    /// `None`: this process runs no jobs.
+    workers: Option<RunningWorkers>,
     serving: JoinHandle<()>,
-    stop_serving: CancellationToken,
+    stop: Stop,
     grace: Duration,
     database: Database,
 }
 
 impl Service {
-    /// Starts everything: database, migrations, sandbox if there is one, workers, and last the way in.
+    /// Starts what this process is for: database, migrations, sandbox if there is one, workers, and last the way in.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
-        let keys = &config.keys;
+        let (keys, roles) = (&config.keys, &config.roles);
         let database = Database::open(config).await?;
         database.wait_for_answer(PATIENT_DATABASE_TIMEOUT).await?;
         database.check_path(PATIENT_DATABASE_TIMEOUT).await?;
@@ -74,57 +67,85 @@ impl Service {
         // What people write from here on is ours to answer, also if this process dies before it has done anything else.
         store::cursors::get(&mut *handlers.acquire().await?, store::cursors::Cursor::FirstStart).await?;
         // Listening comes before anything is told our address; nothing is answered before the routes are there.
-        let listeners = Listeners::bind(keys).await?;
+        let listeners = Listeners::bind(config).await?;
         let addresses = listeners.addresses()?;
-        let address = addresses.public;
-        let sandbox = if config.sandbox { Some(start_sandbox(config, address).await?) } else { None };
+        let webhooks = webhooks_address(config, addresses);
+        // The sandbox is where its webhooks go; other processes call it there.
+        let sandbox = match config.sandbox && roles.has(Role::Receiver) {
+            true => Some(wiring::start_sandbox(config, webhooks).await?),
+            false => None,
+        };
         let queue = Queue::open(
             database.queue_pool(keys.database.queue_connections, Duration::from_secs(10)),
             config.keys.queue.clone(),
         );
-        let api_base_url = sandbox
-            .as_ref()
-            .map_or(Ok(config.twilio.account.api_base_url.clone()), |sandbox| sandbox.base_url().parse())?;
-        let settings = Arc::new(settings(config, address, secret_keys(config, &handlers).await?));
-        let twilio = client(config, api_base_url)?;
+        let settings = Arc::new(settings(config, webhooks, secret_keys(config, &handlers).await?));
+        let twilio = match &sandbox {
+            Some(sandbox) => client(config, sandbox.base_url().parse()?)?,
+            None => client_of(config)?,
+        };
         switch_callbacks(&handlers, &settings).await?;
-        let app = App::new(Parts {
-            pg: handlers.clone(),
-            queue: queue.clone(),
-            deployment: deployment(&handlers).await?,
-            twilio: twilio.clone(),
-            agent: config.agent.clone(),
-            gateways: Gateways::new(config.agent_hosts.clone(), IDLE_TIMEOUT)?,
-            settings: settings.clone(),
+        let workers = match roles.has(Role::Workers) {
+            true => {
+                let app = App::new(Parts {
+                    pg: handlers.clone(),
+                    queue: queue.clone(),
+                    deployment: deployment(&handlers).await?,
+                    twilio: twilio.clone(),
+                    agent: config.agent.clone(),
+                    gateways: Gateways::new(config.agent_hosts.clone(), IDLE_TIMEOUT)?,
+                    settings: settings.clone(),
+                });
+                Some(wiring::start_workers(config, &queue, app).await.context("the workers cannot start")?)
+            }
+            false => None,
+        };
+        let scheduler = roles.has(Role::Scheduler).then(|| {
+            let folder = keys.schedules.directory.clone();
+            Scheduler::new(folder, queue.clone(), handlers.clone(), settings.clone())
         });
-        let workers = start_workers(config, &queue, app).await.context("the workers cannot start")?;
-        let receiver = receiver(config, &queue, &database, settings.clone());
         // Of its own: whether the handlers are all busy is another question.
         let readiness = database.pool(1, health::READY_TIMEOUT);
-        let watch = DatabaseWatch::new(readiness.clone(), queue.clone(), settings.clone());
-        let health = Health { pg: readiness, pulse: workers.pulse(), lease: keys.queue.lease };
-        let stop_serving = CancellationToken::new();
-        let routes = Routes {
-            webhooks: http::webhooks(receiver, keys.server.body_limit_bytes),
-            health: http::health(health),
-            private: api(config, &database, settings.clone(), twilio, stop_serving.clone())?,
+        let database_watch = DatabaseWatch::new(readiness.clone(), queue.clone(), settings.clone());
+        let process_watch =
+            ProcessWatch::new(queue.clone(), handlers.clone(), settings.clone(), roles.clone());
+        let stop = Stop::default();
+        let health = Health {
+            roles: roles.clone(),
+            pg: readiness,
+            workers: workers.as_ref().map(RunningWorkers::pulse),
+            lease: keys.queue.lease,
+            scheduler: scheduler.as_ref().map(Scheduler::pulse),
+            stopping: stop.announced.clone(),
         };
-        let every = keys.alerts.settings.look_every.min(keys.backfill.every);
-        tokio::spawn(keep_up(queue.clone(), every, stop_serving.clone()));
-        let scheduler = Scheduler::new(
-            keys.schedules.directory.clone(),
-            queue.clone(),
-            handlers.clone(),
-            settings.clone(),
-        );
-        tokio::spawn(scheduler.run(stop_serving.clone()));
-        tokio::spawn(watch.run(stop_serving.clone()));
-        let serving = listeners.serve(config, routes, stop_serving.clone());
+        let routes = Routes {
+            webhooks: roles.has(Role::Receiver).then(|| {
+                let receiver = wiring::receiver(config, &queue, &database, settings.clone());
+                http::webhooks(receiver, keys.server.body_limit_bytes)
+            }),
+            health: http::health(health.clone()),
+            private: match roles.has(Role::Console) {
+                true => Some(wiring::api(config, &database, settings.clone(), twilio, stop.begun.clone())?),
+                false => None,
+            },
+        };
+        if workers.is_some() {
+            let every = keys.alerts.settings.look_every.min(keys.backfill.every);
+            tokio::spawn(keep_up(queue.clone(), every, stop.begun.clone()));
+        }
+        if let Some(scheduler) = scheduler {
+            tokio::spawn(scheduler.run(stop.begun.clone()));
+        }
+        tokio::spawn(database_watch.run(stop.begun.clone()));
+        tokio::spawn(process_watch.run(stop.begun.clone()));
+        let serving = listeners.serve(config, routes, stop.clone());
         if let Some(sandbox) = sandbox.as_ref().filter(|_| config.welcomes) {
             demo_user::welcome(&handlers, &settings, sandbox).await?;
         }
+        service_manager::tell_ready(roles);
+        tokio::spawn(service_manager::feed_watchdog(health));
         let grace = keys.server.shutdown_grace;
-        Ok(Self { addresses, sandbox, workers, serving, stop_serving, grace, database })
+        Ok(Self { addresses, sandbox, workers, serving, stop, grace, database })
     }
 
     /// Where it listens.
@@ -145,12 +166,24 @@ impl Service {
         self.database.private.as_ref().map(|private| private.psql_line())
     }
 
-    /// Takes in no more, lets running jobs end within the grace time, hands the rest back.
-    pub async fn stop(self) -> anyhow::Result<()> {
-        self.stop_serving.cancel();
+    /// Says that it stops, and starts no more jobs; after `drain` takes in no more. Lets running jobs end within the grace time, hands the
+    /// rest back.
+    pub async fn stop(self, drain: Duration) -> anyhow::Result<()> {
+        service_manager::tell_stopping();
+        self.stop.announced.cancel();
         let grace = self.grace.max(LEAST_GRACE);
-        let (stopped, _) =
-            tokio::join!(self.workers.stop(self.grace), tokio::time::timeout(grace, self.serving));
+        let no_more_is_taken_in = async {
+            tokio::time::sleep(drain).await;
+            self.stop.begun.cancel();
+            tokio::time::timeout(grace, self.serving).await
+        };
+        let jobs_have_ended = async {
+            match self.workers {
+                Some(workers) => workers.stop(self.grace).await,
+                None => Ok(0),
+            }
+        };
+        let (stopped, _) = tokio::join!(jobs_have_ended, no_more_is_taken_in);
         if let Some(sandbox) = self.sandbox {
             sandbox.stop().await;
         }
@@ -159,6 +192,11 @@ impl Service {
         tracing::info!(jobs = handed_back, "Stopped; handed back {handed_back} jobs");
         Ok(())
     }
+}
+
+/// Where webhooks are taken in: here, or in another process with the same setting.
+fn webhooks_address(config: &Config, addresses: Addresses) -> SocketAddr {
+    addresses.public.filter(|_| config.roles.has(Role::Receiver)).unwrap_or(config.keys.server.listen)
 }
 
 /// Asks for a round of the upkeep at the start and every now and then; of several processes one does it.
@@ -176,22 +214,6 @@ async fn keep_up(queue: Queue, every: Duration, stop: CancellationToken) {
             }
         }
     }
-}
-
-async fn start_sandbox(config: &Config, service: SocketAddr) -> anyhow::Result<Sandbox> {
-    let TwilioAccess { account, whatsapp_number, .. } = &config.twilio;
-    let settings = sandbox::settings::SandboxSettings {
-        options: config.keys.sandbox.clone(),
-        account_sid: account.account_sid.clone(),
-        auth_token: account.auth_token.clone(),
-        api_key: account.api_key.clone().map(|key| (key.sid, key.secret)),
-        whatsapp_number: whatsapp_number.clone(),
-        // The retries that the README recommends for the real webhook.
-        webhook_url: format!("http://{service}/webhooks/whatsapp#rc=5&rp=all"),
-        journal: Some(config.keys.database.data_directory.join("sandbox.jsonl")),
-        seed: 1,
-    };
-    Ok(Sandbox::start(settings).await?)
 }
 
 /// The client for a command: it asks the sandbox of the service that runs, where there is one.
@@ -280,61 +302,4 @@ pub(crate) fn settings(config: &Config, address: SocketAddr, secret_keys: Secret
         callback_webhook: config.callback_webhook.clone(),
         secret_keys,
     }
-}
-
-async fn start_workers(config: &Config, queue: &Queue, app: App) -> anyhow::Result<RunningWorkers> {
-    let mut workers = Workers::new(queue, app).version(env!("CARGO_PKG_VERSION"));
-    for (name, pool) in config.keys.pools.named() {
-        workers = workers.pool(name, pool.concurrency, pool.timeout);
-    }
-    Ok(jobs::register(workers).start().await?)
-}
-
-/// The interface for programs and administrators, on connections of its own.
-fn api(
-    config: &Config,
-    database: &Database,
-    settings: Arc<Settings>,
-    twilio: TwilioClient,
-    stop: CancellationToken,
-) -> serde_json::Result<Router> {
-    let pg = database.pool(config.keys.database.api_connections, API_DATABASE_TIMEOUT);
-    let queue = Queue::open(pg.clone(), config.keys.queue.clone());
-    let threads = Threads::start(pg.clone(), stop);
-    let admin = Admin {
-        pg: pg.clone(),
-        queue: queue.clone(),
-        settings: settings.clone(),
-        agent: config.agent.clone(),
-        twilio,
-        schedules: config.keys.schedules.directory.as_path().into(),
-    };
-    let product = Product { pg, queue, settings, threads };
-    let product = product::routes(product, BearerToken::new(openapi::PRODUCT.prefix, &config.api_token()))?;
-    let admin = admin::routes(admin, BearerToken::new(openapi::ADMIN.prefix, &config.admin_token()))?;
-    openapi::described(product.merge(admin))
-}
-
-fn receiver(config: &Config, queue: &Queue, database: &Database, settings: Arc<Settings>) -> Receiver {
-    let twilio = &config.twilio;
-    let database_timeout = config.keys.server.webhook_timeout;
-    let check = if twilio.skip_signature {
-        SignatureCheck::Skipped
-    } else {
-        SignatureCheck::Required(twilio.signing_keys.clone())
-    };
-    let pg = database.pool(config.keys.database.receiver_connections, database_timeout);
-    Receiver(Arc::new(ReceiverParts {
-        // What goes wrong together is tried alone, for which time must be left.
-        together: Batcher::start(queue.clone(), pg.clone(), database_timeout / 2),
-        pg,
-        queue: queue.clone(),
-        settings,
-        signature: check,
-        // The sandbox calls us at our own address, whatever the world is told.
-        public_url: twilio.public_url.clone().filter(|_| !config.sandbox),
-        account_sid: twilio.account.account_sid.clone(),
-        whatsapp_number: twilio.whatsapp_number.clone(),
-        database_timeout,
-    }))
 }

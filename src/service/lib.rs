@@ -10,6 +10,8 @@ pub mod listeners;
 pub mod program;
 /// The URL under which Twilio reaches us.
 pub mod public_url;
+/// What one process does of it.
+pub mod roles;
 
 mod check;
 mod commands;
@@ -20,11 +22,14 @@ mod http;
 mod log;
 mod own_clock;
 mod process_alerts;
+mod process_watch;
 mod retries;
 mod scheduler;
 mod schedules;
 mod sender;
+mod service_manager;
 mod serving;
 mod status;
 mod turn_retries;
+mod wiring;
 mod zone_rules;

@@ -3,15 +3,15 @@
 use std::net::SocketAddr;
 
 use axum::Router;
+use store::processes::Role;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::config::keys::Keys;
 use crate::http::hosts::{self, Hosts};
 use crate::http::{openapi, strays};
-use crate::serving::{ConnectionLimits, files, listener};
+use crate::serving::{ConnectionLimits, Stop, files, listener};
 
 /// Files that are open beside connections, the database's and the ones of running jobs: logs, listeners, schedules, the sandbox.
 const OTHER_FILES: u64 = 64;
@@ -21,7 +21,7 @@ const ALL_BODIES_BYTES: usize = 16 << 20;
 
 /// Open, but nobody is answered yet. What has no address of its own shares the one of the webhooks.
 pub(crate) struct Listeners {
-    public: TcpListener,
+    public: Option<TcpListener>,
     dashboard: Option<TcpListener>,
     private: Option<TcpListener>,
 }
@@ -29,30 +29,34 @@ pub(crate) struct Listeners {
 /// Where the process listens.
 #[derive(Clone, Copy, Debug)]
 pub struct Addresses {
-    /// Webhooks.
-    pub public: SocketAddr,
+    /// Webhooks, and what has no other address; `None`: nothing is served there.
+    pub public: Option<SocketAddr>,
     /// People's dashboard; `None`: it has no address of its own.
     pub dashboard: Option<SocketAddr>,
-    /// Programs and administrators; `None`: they share the one of the webhooks.
+    /// Programs and administrators; `None`: they share the first one.
     pub private: Option<SocketAddr>,
 }
 
 /// What is served.
 pub(crate) struct Routes {
-    /// Twilio's.
-    pub(crate) webhooks: Router,
+    /// Twilio's; `None`: this process is no receiver.
+    pub(crate) webhooks: Option<Router>,
     /// Operators'; on every address, since each may have a balancer in front.
     pub(crate) health: Router,
-    /// Programs' and administrators'.
-    pub(crate) private: Router,
+    /// Programs' and administrators'; `None`: this process is no console.
+    pub(crate) private: Option<Router>,
 }
 
 impl Listeners {
-    pub(crate) async fn bind(keys: &Keys) -> anyhow::Result<Self> {
-        let server = &keys.server;
+    /// Opens the addresses that this process needs: a process without webhooks has its health routes at the private address, or else where the
+    /// webhooks would be.
+    pub(crate) async fn bind(config: &Config) -> anyhow::Result<Self> {
+        let (server, roles) = (&config.keys.server, &config.roles);
+        let public =
+            Some(server.listen).filter(|_| roles.has(Role::Receiver) || server.private_listen.is_none());
         Ok(Self {
-            public: bind(server.listen).await?,
-            dashboard: bind_if_given(server.dashboard_listen).await?,
+            public: bind_if_given(public).await?,
+            dashboard: bind_if_given(server.dashboard_listen.filter(|_| roles.has(Role::Console))).await?,
             private: bind_if_given(server.private_listen).await?,
         })
     }
@@ -60,29 +64,32 @@ impl Listeners {
     pub(crate) fn addresses(&self) -> std::io::Result<Addresses> {
         let of = |listener: &Option<TcpListener>| listener.as_ref().map(TcpListener::local_addr).transpose();
         Ok(Addresses {
-            public: self.public.local_addr()?,
+            public: of(&self.public)?,
             dashboard: of(&self.dashboard)?,
             private: of(&self.private)?,
         })
     }
 
-    /// Serves until `stop`, and then answers the requests that have begun.
-    pub(crate) fn serve(self, config: &Config, routes: Routes, stop: CancellationToken) -> JoinHandle<()> {
+    /// Serves until the stop has begun, and then answers the requests that have.
+    pub(crate) fn serve(self, config: &Config, routes: Routes, stop: Stop) -> JoinHandle<()> {
         let Routes { webhooks, health, private } = routes;
         let hosts = Hosts::new(&config.hosts);
-        let mut public = webhooks.merge(health.clone());
+        let mut public = webhooks.unwrap_or_default().merge(health.clone());
         let mut served = Vec::new();
         let (server, guarded) = (&config.keys.server, |routes| hosts::guarded(routes, hosts.clone()));
+        let private = guarded(private.unwrap_or_default());
         match self.private {
             Some(listener) => {
-                served.push((listener, health.clone().merge(guarded(private)), server.private_connections));
+                served.push((listener, health.clone().merge(private), server.private_connections))
             }
-            None => public = public.merge(guarded(private)),
+            None => public = public.merge(private),
         }
         if let Some(listener) = self.dashboard {
             served.push((listener, health.merge(guarded(Router::new())), server.dashboard_connections));
         }
-        served.push((self.public, strays::told(public), server.connections));
+        if let Some(listener) = self.public {
+            served.push((listener, strays::told(public), server.connections));
+        }
         let wanted = served.iter().map(|(_, _, connections)| *connections).collect();
         let shares = within(wanted, files_left(config, files::raise_limit()));
         let serving = served.into_iter().zip(shares).map(|((listener, router, _), connections)| {

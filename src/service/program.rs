@@ -7,6 +7,7 @@ use std::time::Duration;
 use channel::schedules::zones;
 use clap::Parser as _;
 use secrecy::ExposeSecret as _;
+use store::processes::Role;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::Service;
@@ -16,6 +17,7 @@ use crate::commands::{
 };
 use crate::config::{Config, Environment};
 use crate::database::Database;
+use crate::listeners::Addresses;
 use crate::{compliance, log, schedules};
 
 /// Runs the command line; an error is for a person.
@@ -30,8 +32,10 @@ pub async fn run() -> anyhow::Result<ExitCode> {
     let _logging = log::start(&config.keys.log)?;
     // Before anything reads a definition.
     zones::choose(&config.keys.schedules.zoneinfo);
-    match line.command.unwrap_or(Command::Run) {
-        Command::Run => serve(&config).await,
+    match line.command.unwrap_or(Command::Run { only: None }) {
+        Command::Run { only } => {
+            serve(&Config { roles: only.unwrap_or_else(|| config.roles.clone()), ..config }).await
+        }
         Command::Status { json } => return status::status(&config, json).await,
         Command::Check { every_allowance, json } => {
             return status::check(&config, every_allowance, json).await;
@@ -62,13 +66,15 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         _ = interrupt.recv() => return Ok(()),
     };
     greet(config, &service);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    let grace = config.keys.server.shutdown_grace;
+    let server = &config.keys.server;
+    let drain = tokio::select! {
+        _ = terminate.recv() => server.drain,
+        // A person at a terminal waits for no balancer.
+        _ = interrupt.recv() => Duration::ZERO,
+    };
+    let grace = server.shutdown_grace;
     tracing::info!("Stopping; running jobs have {grace:?} to end. A second Ctrl-C ends at once");
-    unless_again(service.stop(), async {
+    unless_again(service.stop(drain), async {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
@@ -91,24 +97,31 @@ async fn unless_again(
 /// What is running, where, and what to try next.
 #[expect(clippy::print_stdout, reason = "this is for the person at the terminal")]
 fn greet(config: &Config, service: &Service) {
-    let addresses = service.addresses();
-    let address = addresses.public;
-    tracing::info!("Listening on {address}");
+    let Addresses { public, dashboard, private } = service.addresses();
+    let roles = &config.roles;
+    for (address, whom) in
+        [(public, ""), (private, " for programs and administrators"), (dashboard, " for the dashboard")]
+    {
+        if let Some(address) = address {
+            tracing::info!("Listening on {address}{whom}");
+        }
+    }
     for finding in compliance::findings(config) {
         let remedy = finding.remedy.as_deref().unwrap_or_default();
         tracing::warn!("{}; {remedy}", finding.text);
     }
-    if let Some(private) = addresses.private {
-        tracing::info!("Listening on {private} for programs and administrators");
-    }
-    if let Some(dashboard) = addresses.dashboard {
-        tracing::info!("Listening on {dashboard} for the dashboard");
+    if !roles.are_all() {
+        tracing::info!("This process runs as {roles}; the other roles need processes of their own");
     }
     if config.environment == Environment::Production {
         return;
     }
     println!("CloudyBot's WhatsApp channel runs (development).");
-    println!("  webhooks   http://{address}/webhooks/whatsapp    health http://{address}/healthz");
+    if let Some(address) = public.filter(|_| roles.has(Role::Receiver)) {
+        println!("  webhooks   http://{address}/webhooks/whatsapp    health http://{address}/healthz");
+    } else if let Some(address) = private.or(public) {
+        println!("  health     http://{address}/healthz    roles: {roles}");
+    }
     println!(
         "  tokens     of programs: {}    of administrators: {}",
         config.api_token().expose_secret(),
@@ -126,6 +139,12 @@ fn greet(config: &Config, service: &Service) {
             println!("Write to it as the phone of the user `demo`, then see what was said:");
             println!("  curl -d From=+15005550100 -d Body=Hello {sandbox}/sandbox/inbound");
             println!("  curl {sandbox}/sandbox/messages");
+        }
+        None if config.sandbox => {
+            println!(
+                "  twilio     the built-in sandbox of the receiver, http://{}",
+                config.keys.sandbox.listen
+            );
         }
         None => {
             println!(

@@ -89,6 +89,8 @@ pub mod periods;
 pub mod planned_chunks;
 /// Notifications and what schedules send.
 pub mod proactive_deliveries;
+/// The processes of the service, and what each does.
+pub mod processes;
 /// What waits for the end of quiet hours.
 pub mod quiet_deliveries;
 /// Token buckets of the rate limits.

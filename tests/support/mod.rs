@@ -1,5 +1,6 @@
 //! `TestApp`: the program as a user starts it, with everything around it.
 
+pub(crate) mod balancer;
 pub(crate) mod description;
 pub(crate) mod forwarder;
 pub(crate) mod listener;

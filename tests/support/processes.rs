@@ -97,6 +97,7 @@ impl TestApp {
             ("TWILIO__IN_DOUBT_SECOND_LOOK", "500ms"),
             ("DELIVERIES__CALLBACK_WAIT", "1s"),
             ("SERVER__SHUTDOWN_GRACE", "5s"),
+            ("SERVER__DRAIN", "0s"),
             // A burst of webhooks is taken in on a busy machine, too.
             ("SERVER__WEBHOOK_TIMEOUT", "20s"),
         ];
@@ -197,9 +198,29 @@ impl TestApp {
 
     /// SIGTERM; returns the exit code.
     pub(crate) async fn terminate(&mut self) -> Option<i32> {
-        let mut process = self.process.take().unwrap();
-        Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap();
-        tokio::task::spawn_blocking(move || process.wait().unwrap().code()).await.unwrap()
+        self.ask_to_stop();
+        self.stopped().await
+    }
+
+    /// SIGTERM alone.
+    pub(crate) fn ask_to_stop(&self) {
+        send_term(self.process.as_ref().unwrap());
+    }
+
+    /// Waits until it has stopped; returns the exit code.
+    pub(crate) async fn stopped(&mut self) -> Option<i32> {
+        exit_code_of(self.process.take().unwrap()).await
+    }
+
+    /// SIGTERM for one of the other processes, and when it has stopped the same once more, at the same address. Returns the exit code.
+    pub(crate) async fn restart_another(&mut self, address: SocketAddr) -> Option<i32> {
+        let number = self.others.iter().position(|other| other.address == address).unwrap();
+        let Other { process, address, env } = self.others.swap_remove(number);
+        send_term(&process);
+        let code = exit_code_of(process).await;
+        let process = self.spawn(address, &env).await;
+        self.others.push(Other { process, address, env });
+        code
     }
 }
 
@@ -211,6 +232,14 @@ impl Drop for TestApp {
             process.wait().unwrap();
         }
     }
+}
+
+fn send_term(process: &Child) {
+    Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap();
+}
+
+async fn exit_code_of(mut process: Child) -> Option<i32> {
+    tokio::task::spawn_blocking(move || process.wait().unwrap().code()).await.unwrap()
 }
 
 /// What makes a program's clock wrong when it is loaded before everything else.

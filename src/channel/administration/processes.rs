@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use queue::backlog;
 use queue::bounded_count::BoundedCount;
-use queue::processes::ProcessRow;
 use serde::Serialize;
 use sqlx::PgConnection;
+use store::processes::Role;
 use utoipa::ToSchema;
 
 use crate::pools;
@@ -16,17 +16,20 @@ use crate::pools;
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProcessView {
-    /// What its jobs name it by.
-    pub worker: i64,
+    /// What its jobs name it by; null: it runs no jobs.
+    pub worker: Option<i64>,
+    /// What it does; empty: not told.
+    pub roles: Vec<Role>,
     /// Its machine.
     pub host: String,
     /// Its number there; null: not told.
     pub process_id: Option<u32>,
     /// Of the program; null: not told.
     pub version: Option<String>,
-    /// Whether its lease lasts. The jobs of one that is dead are taken back by another.
+    /// Whether its lease lasts, or, where it runs no jobs, whether it was seen within two minutes. The jobs of one that is dead are taken back by
+    /// another.
     pub alive: bool,
-    /// When it claimed for the first time.
+    /// When it claimed for the first time, or was first seen.
     pub started_at: DateTime<Utc>,
     /// Its last heartbeat.
     pub renewed_at: DateTime<Utc>,
@@ -71,36 +74,68 @@ pub struct PoolView {
     pub now: DateTime<Utc>,
 }
 
-/// All processes, in the order of their starts.
+/// All processes: those that run jobs in the order of their starts, then the others.
 pub async fn all(conn: &mut PgConnection) -> sqlx::Result<Vec<ProcessView>> {
     let due = backlog::due(conn).await?;
     let schedulers = store::schedulers::alive(conn).await?;
-    let view = |row: ProcessRow| {
-        let ProcessRow { id, name, version, started_at, renewed_at, is_alive, kinds, pools } = row;
+    let known = store::processes::alive(conn).await?;
+    let schedules = |name: &str| {
+        let scheduler = schedulers.iter().find(|scheduler| scheduler.process == name);
+        scheduler.map(|scheduler| scheduler.set_hash.clone())
+    };
+    let worker = |row: queue::processes::ProcessRow| {
         let running = |pool: &str| {
-            due.iter().filter(|due| due.pool == pool && due.worker_id == Some(id)).map(|due| due.jobs).sum()
+            due.iter()
+                .filter(|due| due.pool == pool && due.worker_id == Some(row.id))
+                .map(|due| due.jobs)
+                .sum()
         };
         let served =
             |(pool, concurrency): (String, i64)| ServedPool { running: running(&pool), pool, concurrency };
-        let schedules = schedulers.iter().find(|scheduler| scheduler.process == name);
-        let (host, process_id) = match name.rsplit_once(':') {
-            Some((host, number)) => (host.to_owned(), number.parse().ok()),
-            None => (name.clone(), None),
-        };
+        let (host, process_id) = parted(&row.name);
+        let roles = known.iter().find(|process| process.process == row.name);
         ProcessView {
-            worker: id,
+            worker: Some(row.id),
+            roles: roles.map(|process| process.roles.clone()).unwrap_or_default(),
             host,
             process_id,
-            version,
-            alive: is_alive,
-            started_at,
-            renewed_at,
-            pools: pools.0.into_iter().map(served).collect(),
-            kinds: kinds.map(sorted),
-            schedules: schedules.map(|scheduler| scheduler.set_hash.clone()),
+            version: row.version,
+            alive: row.is_alive,
+            started_at: row.started_at,
+            renewed_at: row.renewed_at,
+            pools: row.pools.0.into_iter().map(served).collect(),
+            kinds: row.kinds.map(sorted),
+            schedules: schedules(&row.name),
         }
     };
-    Ok(queue::processes::all(conn).await?.into_iter().map(view).collect())
+    let mut processes: Vec<ProcessView> =
+        queue::processes::all(conn).await?.into_iter().map(worker).collect();
+    // One that should run jobs and has no row among the workers has lost its lease, and is dead or comes back as another worker.
+    for other in known.iter().filter(|process| !process.roles.contains(&Role::Workers)) {
+        let (host, process_id) = parted(&other.process);
+        processes.push(ProcessView {
+            worker: None,
+            roles: other.roles.clone(),
+            host,
+            process_id,
+            version: Some(other.version.clone()),
+            alive: true,
+            started_at: other.started_at,
+            renewed_at: other.seen_at,
+            pools: Vec::new(),
+            kinds: Some(Vec::new()),
+            schedules: schedules(&other.process),
+        });
+    }
+    Ok(processes)
+}
+
+/// The machine and the number there.
+fn parted(name: &str) -> (String, Option<u32>) {
+    match name.rsplit_once(':') {
+        Some((host, number)) => (host.to_owned(), number.parse().ok()),
+        None => (name.to_owned(), None),
+    }
 }
 
 fn sorted(mut names: Vec<String>) -> Vec<String> {

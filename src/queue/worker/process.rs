@@ -164,6 +164,7 @@ impl WorkerProcess {
         let joined = self.queue.pool().run(async |conn| joined.fetch_one(conn).await);
         match tokio::time::timeout(settings.statement_timeout, joined).await {
             Ok(Ok(worker_id)) => {
+                self.queue.pool().note_commit();
                 let lease = Lease::new(worker_id);
                 *lock(&self.lease_state) = LeaseState { lease: Some(Arc::new(lease)), renewed_at: asked_at };
                 tracing::debug!(worker.id = worker_id, "Joined the queue as worker {worker_id}");
@@ -189,6 +190,7 @@ impl WorkerProcess {
         let pause =
             match tokio::time::timeout(settings.statement_timeout.min(settings.lease / 3), renewed).await {
                 Ok(Ok(done)) if done.rows_affected() == 1 => {
+                    self.queue.pool().note_commit();
                     lock(&self.lease_state).renewed_at = asked_at;
                     return settings.renew;
                 }

@@ -13,6 +13,7 @@ use super::messages::MessagesCommand;
 use super::stats::StatsCommand;
 use super::turns::TurnsCommand;
 use super::users::UsersCommand;
+use crate::roles::Roles;
 use crate::schedules::command::SchedulesCommand;
 
 /// CloudyBot's WhatsApp channel. Without a command it runs.
@@ -41,7 +42,11 @@ pub(crate) struct Options {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the service (what it does without a command)
-    Run,
+    Run {
+        /// The roles of this process, instead of server.roles: receiver, workers, scheduler, console
+        #[arg(long, value_name = "ROLE,ROLE", value_parser = Roles::parse_list)]
+        only: Option<Roles>,
+    },
     /// Say what needs a person first, and what helps
     ///
     /// The most urgent stands first: NOW, people are not served; SOON, a while later will do; note, nobody must act; ok. It asks the database alone.

@@ -22,8 +22,17 @@ pub(crate) async fn run(config: &Config, as_json: bool) -> anyhow::Result<()> {
     })
 }
 
-const HEAD: [&str; 8] =
-    ["WORKER", "HOST", "PROCESS", "VERSION", "STARTED", "HEARTBEAT", "SCHEDULES", "POOLS (RUNNING OF ROOM)"];
+const HEAD: [&str; 9] = [
+    "WORKER",
+    "ROLES",
+    "HOST",
+    "PROCESS",
+    "VERSION",
+    "STARTED",
+    "HEARTBEAT",
+    "SCHEDULES",
+    "POOLS (RUNNING OF ROOM)",
+];
 
 fn row(process: &ProcessView) -> Vec<String> {
     let served: Vec<String> = process
@@ -33,7 +42,8 @@ fn row(process: &ProcessView) -> Vec<String> {
         .collect();
     let heartbeat = moment(process.renewed_at);
     vec![
-        process.worker.to_string(),
+        process.worker.map_or_else(|| "-".to_owned(), |worker| worker.to_string()),
+        process.roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", "),
         process.host.clone(),
         process.process_id.map(|number| number.to_string()).unwrap_or_default(),
         process.version.clone().unwrap_or_default(),

@@ -55,6 +55,7 @@ pub struct Keys {
 #[derive(Clone, Debug, Deserialize)]
 #[expect(missing_docs, reason = "config.toml documents every key")]
 pub struct ServerKeys {
+    pub(super) roles: Vec<String>,
     pub listen: SocketAddr,
     #[serde(deserialize_with = "address_or_none")]
     pub dashboard_listen: Option<SocketAddr>,
@@ -72,6 +73,8 @@ pub struct ServerKeys {
     pub(super) api_token: SecretString,
     pub(super) admin_token: SecretString,
     pub(super) secret_key: SecretString,
+    #[serde(with = "humantime_serde")]
+    pub drain: Duration,
     #[serde(with = "humantime_serde")]
     pub shutdown_grace: Duration,
 }

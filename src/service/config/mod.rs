@@ -30,6 +30,7 @@ use twilio::signature::SigningKeys;
 
 use self::keys::Keys;
 use crate::public_url::PublicUrl;
+use crate::roles::Roles;
 
 /// The file at the top of the repository; it is its own documentation.
 pub const DEFAULTS: &str = include_str!("../../../config.toml");
@@ -57,6 +58,8 @@ pub enum Environment {
 pub struct Config {
     /// Where the service runs.
     pub environment: Environment,
+    /// What this process does.
+    pub roles: Roles,
     /// The account and sender, real or the sandbox's.
     pub twilio: TwilioAccess,
     /// Who answers.
@@ -117,6 +120,7 @@ impl Config {
         let keys = overlay::merge(file, &env, &mut errors);
         let environment = overlay::environment(&env, &mut errors);
         let Some(keys) = keys.filter(|_| errors.is_empty()) else { return Err(ConfigErrors(errors)) };
+        let roles = rules::roles(&keys, &mut errors);
         let welcomes = environment == Environment::Development && keys.twilio.account_sid.is_empty();
         let (twilio, sandbox) = twilio_access::read(&keys, sandbox, &mut errors);
         let agent = agents::agent(&keys, &mut errors);
@@ -133,10 +137,13 @@ impl Config {
             Environment::Production => rules::production(&keys, sandbox, &mut errors),
             Environment::Development => rules::development(&keys, sandbox, &mut errors),
         }
-        match (twilio, agent, memory, plans, moderation) {
-            (Some(twilio), Some(agent), Some(memory), Some(plans), Some(moderation)) if errors.is_empty() => {
+        match (roles, twilio, agent, memory, plans, moderation) {
+            (Some(roles), Some(twilio), Some(agent), Some(memory), Some(plans), Some(moderation))
+                if errors.is_empty() =>
+            {
                 Ok(Self {
                     environment,
+                    roles,
                     twilio,
                     agent,
                     memory,

@@ -14,6 +14,13 @@ use url::Url;
 use super::keys::Keys;
 use super::strength::weakness;
 use super::{DEVELOPMENT_ADMIN_TOKEN, DEVELOPMENT_API_TOKEN, SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN};
+use crate::roles::Roles;
+
+/// What the process does.
+pub(super) fn roles(keys: &Keys, errors: &mut Vec<String>) -> Option<Roles> {
+    let roles = Roles::parse(keys.server.roles.iter().map(String::as_str));
+    roles.map_err(|error| errors.push(format!("server.roles: {error}"))).ok()
+}
 
 /// The plans, with the default one among them.
 pub(super) fn plans(keys: &Keys, errors: &mut Vec<String>) -> Option<Plans> {

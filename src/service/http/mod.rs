@@ -84,6 +84,7 @@ pub(crate) fn health(health: health::Health) -> Router {
         .route("/", get(health::root))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
+        .route("/readyz/{role}", get(health::ready_role))
         .with_state(health)
 }
 

@@ -134,6 +134,7 @@ async fn keep(receiver: &Receiver, form: &VerifiedForm, message: &InboundMessage
     };
     match taken {
         TakenIn::New(id) => {
+            receiver.pg.note_commit();
             tracing::info!(message.id = id.0, message.sid = message.sid, "Took in message {id}");
         }
         TakenIn::Known => tracing::info!("Had message {} already", message.sid),

@@ -6,6 +6,8 @@
 mod folder;
 /// What this process has loaded.
 mod loaded;
+/// Whether it still looks.
+pub(crate) mod pulse;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -26,7 +28,8 @@ use store::alerts::AlertCause;
 use tokio_util::sync::CancellationToken;
 
 use self::loaded::{Loaded, Watch, of};
-use crate::{process_alerts, zone_rules};
+use self::pulse::SchedulerPulse;
+use crate::zone_rules;
 
 /// How often the folder is read again.
 const READ_EVERY: Duration = Duration::from_secs(2);
@@ -41,7 +44,7 @@ pub(crate) struct Scheduler {
     folder: PathBuf,
     queue: Queue,
     pg: Connections,
-    /// Who is told of a wrong clock, and of a folder that cannot be read.
+    /// Who is told of a folder that cannot be read.
     settings: Arc<Settings>,
     process: String,
     /// What this process has loaded, and when each falls due next; the clock looks in too.
@@ -53,6 +56,7 @@ pub(crate) struct Scheduler {
     unreadable: Option<String>,
     read_at: Option<Instant>,
     sure_at: Option<Instant>,
+    pulse: SchedulerPulse,
 }
 
 impl Scheduler {
@@ -70,7 +74,13 @@ impl Scheduler {
             unreadable: None,
             read_at: None,
             sure_at: None,
+            pulse: SchedulerPulse::default(),
         }
+    }
+
+    /// Whether it still looks, for health checks.
+    pub(crate) fn pulse(&self) -> SchedulerPulse {
+        self.pulse.clone()
     }
 
     /// Runs until `stop`. Trouble with the database ends nothing: the next round tries again, and the misfire rule decides what is made good.
@@ -84,7 +94,9 @@ impl Scheduler {
         let mut clock = Clock::new(next);
         let looking = async {
             loop {
-                if let Err(error) = self.round().await {
+                let looked = self.round().await;
+                self.pulse.note(looked.is_ok());
+                if let Err(error) = looked {
                     // Everything is looked at again.
                     self.sure_at = None;
                     tracing::warn!("Could not look after the schedules; trying again: {error:#}");
@@ -110,7 +122,7 @@ impl Scheduler {
             let sure = self.sure_at.is_none_or(|at| at.elapsed() >= SURE_EVERY);
             if sure {
                 self.read_clock().await?;
-                self.hold_alerts().await?;
+                self.hold_alert().await?;
                 self.tell().await?;
             }
             self.fire(sure).await?;
@@ -135,20 +147,13 @@ impl Scheduler {
         Ok(())
     }
 
-    /// What is wrong with this process is told as long as it is, and over when no process says so any more.
-    async fn hold_alerts(&self) -> anyhow::Result<()> {
-        let mut found = process_alerts::found(&self.pg, &self.settings).await?;
-        found.extend(
-            self.unreadable
-                .as_ref()
-                .map(|why| (AlertCause::SchedulesUnreadable, self.unreadable_in_words(why))),
-        );
-        for (cause, detail) in found {
-            let mut tx = self.queue.begin(&self.pg).await?;
-            alerts::hold(&mut tx, &self.settings, cause, &format!("process {}: {detail}", self.process))
-                .await?;
-            tx.commit().await?;
-        }
+    /// A folder that cannot be read is told as long as that is so, and over when no process says so any more.
+    async fn hold_alert(&self) -> anyhow::Result<()> {
+        let Some(why) = &self.unreadable else { return Ok(()) };
+        let detail = format!("process {}: {}", self.process, self.unreadable_in_words(why));
+        let mut tx = self.queue.begin(&self.pg).await?;
+        alerts::hold(&mut tx, &self.settings, AlertCause::SchedulesUnreadable, &detail).await?;
+        tx.commit().await?;
         Ok(())
     }
 

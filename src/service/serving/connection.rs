@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::{HeaderValue, header};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::{Request, Response};
@@ -17,11 +18,11 @@ use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use super::ConnectionLimits;
 use super::bodies::{AnswerBody, RequestBody};
 use super::places::ConnectionPlace;
 use super::progress::Progress;
 use super::watched_stream::WatchedStream;
+use super::{ConnectionLimits, Stop};
 
 /// In a request's extensions: the address of ours to which its client is connected.
 #[derive(Clone, Copy, Debug)]
@@ -33,10 +34,10 @@ pub(super) struct ListenerState {
     /// Who answers. Its state is set, so a clone costs nothing.
     pub(super) router: Router,
     pub(super) limits: ConnectionLimits,
-    pub(super) stop: CancellationToken,
+    pub(super) stop: Stop,
 }
 
-/// Serves a connection until it ends, is too slow, or is evicted. After `stop` a request that has begun is still answered.
+/// Serves a connection until it ends, is too slow, or is evicted. After the stop has begun, a request that has is still answered.
 pub(super) async fn serve<S>(stream: S, local: SocketAddr, place: ConnectionPlace, shared: ListenerState)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -62,7 +63,8 @@ where
     let service = hyper::service::service_fn(|request: Request<Incoming>| {
         progress.head_came(!request.body().is_end_stream());
         let gather = |incoming| RequestBody::new(incoming, progress.clone(), place.body(), limits.body_bytes);
-        answer(request.map(|incoming| Body::new(gather(incoming))), router.clone(), local, progress.clone())
+        let request = request.map(|incoming| Body::new(gather(incoming)));
+        answer(request, router.clone(), local, progress.clone(), stop.announced.clone())
     });
     let connection = http1::Builder::new()
         // The deadline is ours: hyper's knows no difference between silence and a slow head.
@@ -74,7 +76,7 @@ where
     tokio::select! {
         // An error is the client's: it hung up, or speaks something else.
         _ = connection.as_mut() => return,
-        () = stop.cancelled() => {}
+        () = stop.begun.cancelled() => {}
     }
     if !progress.is_silent() {
         connection.as_mut().graceful_shutdown();
@@ -87,9 +89,13 @@ async fn answer(
     router: Router,
     local: SocketAddr,
     progress: Progress,
+    is_last: CancellationToken,
 ) -> Result<Response<AnswerBody>, Infallible> {
     request.extensions_mut().insert(LocalAddress(local));
-    let response = router.oneshot(request).await?;
+    let mut response = router.oneshot(request).await?;
+    if is_last.is_cancelled() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     Ok(response.map(|body| AnswerBody::new(body, progress)))
 }
 

@@ -6,22 +6,16 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
 
-use super::ConnectionLimits;
 use super::connection::{self, ListenerState};
 use super::places::Places;
+use super::{ConnectionLimits, Stop};
 
 /// After an accept that failed: the machine is out of files or memory, and some connection will end.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(10);
 
-/// Serves whoever connects until `stop`, and then answers the requests that have begun.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    router: Router,
-    limits: ConnectionLimits,
-    stop: CancellationToken,
-) {
+/// Serves whoever connects until the stop begins, and then answers the requests that have begun.
+pub(crate) async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimits, stop: Stop) {
     let places = Places::new(limits);
     // Without its state set, a router would be built anew for each request.
     let shared = ListenerState { router: router.with_state(()), limits, stop: stop.clone() };
@@ -32,7 +26,7 @@ pub(crate) async fn serve(
             tokio::spawn(connection::serve(stream, local, place, shared.clone()));
         }
     };
-    stop.run_until_cancelled(accepting).await;
+    stop.begun.run_until_cancelled(accepting).await;
     drop(listener);
     places.all_free().await;
 }

@@ -19,6 +19,16 @@ mod watched_stream;
 use std::time::Duration;
 
 use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+
+/// A stop in two steps: clients are told, and then nobody is served any more.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stop {
+    /// From here on each answer is the last one of its connection, so that clients turn to other processes by themselves.
+    pub(crate) announced: CancellationToken,
+    /// From here on no connection is taken; a request that has begun is still answered.
+    pub(crate) begun: CancellationToken,
+}
 
 /// What `[server]` says of a client's requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

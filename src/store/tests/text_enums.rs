@@ -20,6 +20,7 @@ use store::in_doubt::AdminVerdict;
 use store::links::LinkEnding;
 use store::messages::{ChannelName, MessageOutcome};
 use store::notices::NoticeKind;
+use store::processes::Role;
 use store::rate_buckets::BucketPrefix;
 use store::retention::RetainedPart;
 use store::schedules::OffCause;
@@ -103,6 +104,7 @@ fn defined() -> Texts {
     add::<OffCause>(&mut texts);
     add::<PartOutcome>(&mut texts);
     add::<Purpose>(&mut texts);
+    add::<Role>(&mut texts);
     add::<SentKind>(&mut texts);
     add::<SendStream>(&mut texts);
     add::<SlotState>(&mut texts);

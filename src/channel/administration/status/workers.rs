@@ -5,11 +5,13 @@ use crate::administration::processes::{PoolView, ProcessView};
 
 /// Processes and the pools that they serve.
 pub(super) fn look(processes: &[ProcessView], pools: &[PoolView]) -> Vec<Finding> {
+    let processes: Vec<&ProcessView> = processes.iter().filter(|process| process.worker.is_some()).collect();
     let living = processes.iter().filter(|process| process.alive).count();
     if living == 0 {
-        return vec![nobody(processes)];
+        return vec![nobody(&processes)];
     }
-    let mut findings: Vec<Finding> = processes.iter().filter(|process| !process.alive).map(lost).collect();
+    let mut findings: Vec<Finding> =
+        processes.iter().filter(|process| !process.alive).map(|process| lost(process)).collect();
     findings.extend(pools.iter().filter(|pool| pool.processes == 0).map(unserved));
     if findings.is_empty() {
         let text =
@@ -19,7 +21,7 @@ pub(super) fn look(processes: &[ProcessView], pools: &[PoolView]) -> Vec<Finding
     findings
 }
 
-fn nobody(processes: &[ProcessView]) -> Finding {
+fn nobody(processes: &[&ProcessView]) -> Finding {
     let last = processes.iter().max_by_key(|process| process.renewed_at);
     let seen = last.map_or_else(String::new, |process| {
         let ProcessView { host, renewed_at, .. } = process;

@@ -46,7 +46,7 @@ fn server(limits: ConnectionLimits) -> Server {
         .route("/echo", post(async |body: String| body))
         .route("/large", get(async || "x".repeat(1 << 20)))
         .route("/never", get(async || std::future::pending::<()>().await));
-    let shared = ListenerState { router, limits, stop: CancellationToken::new() };
+    let shared = ListenerState { router, limits, stop: Stop::default() };
     Server { places: Places::new(limits), shared }
 }
 
@@ -215,7 +215,7 @@ async fn after_the_stop_what_has_begun_is_answered_and_nothing_begins() {
         tokio::task::yield_now().await;
     }
 
-    server.shared.stop.cancel();
+    server.shared.stop.begun.cancel();
     assert_eq!(silent.closed().await, "");
     begun.send("lo").await;
     let answered = begun.closed().await;

@@ -25,6 +25,7 @@ const MOST_COST: f64 = 15_000.0;
 /// Tables of which nobody expects more than some hundred rows.
 const SMALL: [&str; 21] = [
     "channel_retention",
+    "channel_processes",
     "channel_callbacks",
     "channel_templates",
     "channel_functions",

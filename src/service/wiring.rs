@@ -1,0 +1,111 @@
+//! The parts of the service that face somebody, each put together from the configuration.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use channel::app::{App, Settings};
+use channel::inbound::batcher::Batcher;
+use queue::Queue;
+use queue::workers::{RunningWorkers, Workers};
+use sandbox::Sandbox;
+use tokio_util::sync::CancellationToken;
+use twilio::client::TwilioClient;
+use twilio::webhook::SignatureCheck;
+
+use crate::config::{Config, TwilioAccess};
+use crate::database::Database;
+use crate::http::admin::{self, Admin};
+use crate::http::bearer::BearerToken;
+use crate::http::product::threads::Threads;
+use crate::http::product::{self, Product};
+use crate::http::{Receiver, ReceiverParts, openapi};
+
+/// A program waits this long for a connection before it is told to try again.
+const API_DATABASE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The built-in Twilio, whose webhooks go to this address.
+pub(crate) async fn start_sandbox(config: &Config, service: SocketAddr) -> anyhow::Result<Sandbox> {
+    let TwilioAccess { account, whatsapp_number, .. } = &config.twilio;
+    let settings = sandbox::settings::SandboxSettings {
+        options: config.keys.sandbox.clone(),
+        account_sid: account.account_sid.clone(),
+        auth_token: account.auth_token.clone(),
+        api_key: account.api_key.clone().map(|key| (key.sid, key.secret)),
+        whatsapp_number: whatsapp_number.clone(),
+        // The retries that the README recommends for the real webhook.
+        webhook_url: format!("http://{service}/webhooks/whatsapp#rc=5&rp=all"),
+        journal: Some(config.keys.database.data_directory.join("sandbox.jsonl")),
+        seed: 1,
+    };
+    Ok(Sandbox::start(settings).await?)
+}
+
+/// The workers, with every kind of job.
+pub(crate) async fn start_workers(
+    config: &Config,
+    queue: &Queue,
+    app: App,
+) -> anyhow::Result<RunningWorkers> {
+    let mut workers = Workers::new(queue, app).version(env!("CARGO_PKG_VERSION"));
+    for (name, pool) in config.keys.pools.named() {
+        workers = workers.pool(name, pool.concurrency, pool.timeout);
+    }
+    Ok(jobs::register(workers).start().await?)
+}
+
+/// The interface for programs and administrators, on connections of its own.
+pub(crate) fn api(
+    config: &Config,
+    database: &Database,
+    settings: Arc<Settings>,
+    twilio: TwilioClient,
+    stop: CancellationToken,
+) -> serde_json::Result<Router> {
+    let pg = database.pool(config.keys.database.api_connections, API_DATABASE_TIMEOUT);
+    let queue = Queue::open(pg.clone(), config.keys.queue.clone());
+    let threads = Threads::start(pg.clone(), stop);
+    let admin = Admin {
+        pg: pg.clone(),
+        queue: queue.clone(),
+        settings: settings.clone(),
+        agent: config.agent.clone(),
+        twilio,
+        schedules: config.keys.schedules.directory.as_path().into(),
+    };
+    let product = Product { pg, queue, settings, threads };
+    let product = product::routes(product, BearerToken::new(openapi::PRODUCT.prefix, &config.api_token()))?;
+    let admin = admin::routes(admin, BearerToken::new(openapi::ADMIN.prefix, &config.admin_token()))?;
+    openapi::described(product.merge(admin))
+}
+
+/// Twilio's way in, on connections of its own.
+pub(crate) fn receiver(
+    config: &Config,
+    queue: &Queue,
+    database: &Database,
+    settings: Arc<Settings>,
+) -> Receiver {
+    let twilio = &config.twilio;
+    let database_timeout = config.keys.server.webhook_timeout;
+    let check = if twilio.skip_signature {
+        SignatureCheck::Skipped
+    } else {
+        SignatureCheck::Required(twilio.signing_keys.clone())
+    };
+    let pg = database.pool(config.keys.database.receiver_connections, database_timeout);
+    Receiver(Arc::new(ReceiverParts {
+        // What goes wrong together is tried alone, for which time must be left.
+        together: Batcher::start(queue.clone(), pg.clone(), database_timeout / 2),
+        pg,
+        queue: queue.clone(),
+        settings,
+        signature: check,
+        // The sandbox calls us at our own address, whatever the world is told.
+        public_url: twilio.public_url.clone().filter(|_| !config.sandbox),
+        account_sid: twilio.account.account_sid.clone(),
+        whatsapp_number: twilio.whatsapp_number.clone(),
+        database_timeout,
+    }))
+}
