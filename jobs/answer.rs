@@ -16,7 +16,7 @@ use channel::conversation::turn_budget::TurnBudget;
 use channel::conversation::turns::{self, OpenedTurn};
 use channel::conversation::unsaved_replies::UnsavedReply;
 use channel::conversation::visible_answers::visible;
-use channel::conversation::{delay_notice, replies, request, typing, withheld};
+use channel::conversation::{agents, delay_notice, replies, request, typing, withheld};
 use channel::kinds::Answer;
 use queue::attempt::Attempt;
 use queue::failure::Failure;
@@ -36,7 +36,7 @@ pub async fn run(job: Answer, app: App, attempt: Attempt) -> Result<(), Failure>
                 Ok(agent) => {
                     let mut request = request::build(&app, &agent, &turn, &messages).await?;
                     request.timeout = request.timeout.min(budget.left());
-                    agent.send_to_openclaw(&request).await
+                    agents::ask(&agent, &request).await
                 }
                 Err(error) => Err(error),
             };

@@ -49,7 +49,7 @@ pub async fn run(job: PromptUser, app: App, attempt: Attempt) -> Result<(), Fail
                     // The runs before this one may have been of other turns.
                     let is_again = asked.runs > 1;
                     let request = request::of_prompt(&app, &agent, &asked.turn, prompt, is_again).await?;
-                    agent.send_to_openclaw(&request).await
+                    agents::ask(&agent, &request).await
                 }
                 Err(error) => Err(error),
             };

@@ -221,6 +221,14 @@ CREATE TABLE channel_processes (
     seen_at    TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp() -- it lives: written about twice a minute
 );
 
+-- Figures of the whole database for metrics: one of all processes reads them every so often, and the others take what it has kept.
+CREATE TABLE channel_gauges (
+    is_only    BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (is_only), -- there is one row
+    asked_at   TIMESTAMPTZ NOT NULL,                       -- when a process last took its turn to read them
+    read_at    TIMESTAMPTZ,                                -- when the figures were read; NULL: never yet
+    figures    JSONB                                       -- each by its name
+);
+
 -- Which process has which version of the schedules' files, for people: a machine that a configuration has not reached yet is seen here.
 CREATE TABLE channel_schedulers (
     process  TEXT PRIMARY KEY,                             -- host and process id

@@ -316,6 +316,15 @@ CREATE TABLE channel_gateways (
 );
 CREATE INDEX channel_gateways_asked ON channel_gateways USING btree (asked_at);
 
+CREATE TABLE channel_gauges (
+    is_only BOOLEAN NOT NULL DEFAULT true,
+    asked_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    read_at TIMESTAMP WITH TIME ZONE,
+    figures JSONB,
+    CHECK (is_only),
+    PRIMARY KEY (is_only)
+);
+
 CREATE TABLE channel_idempotency_keys (
     user_id TEXT NOT NULL,
     key TEXT NOT NULL,
@@ -396,6 +405,16 @@ CREATE TABLE channel_people_places (
 );
 CREATE INDEX channel_people_places_address ON channel_people_places USING btree (address_id, taken_at);
 CREATE INDEX channel_people_places_taken ON channel_people_places USING btree (taken_at);
+
+CREATE TABLE channel_processes (
+    process TEXT NOT NULL,
+    roles TEXT[] NOT NULL,
+    version TEXT NOT NULL,
+    started_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(),
+    seen_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(),
+    CHECK ((roles <@ ARRAY['receiver'::text, 'workers'::text, 'scheduler'::text, 'console'::text])),
+    PRIMARY KEY (process)
+);
 
 CREATE TABLE channel_rate_buckets (
     name TEXT NOT NULL,

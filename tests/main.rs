@@ -40,6 +40,7 @@ mod limits;
 mod long_list;
 mod markdown;
 mod memory;
+mod metrics;
 mod moderation;
 mod nul;
 mod opaque_ids;

@@ -35,6 +35,8 @@ pub mod callbacks;
 pub mod compliance;
 /// What messages cost.
 pub mod costs;
+/// What this process has sent, held back and asked.
+pub mod counters;
 /// Durations as operators write them.
 pub mod durations;
 /// Erasing a person.

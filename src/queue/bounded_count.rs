@@ -24,6 +24,12 @@ impl BoundedCount {
         Self { number: rows.min(LIMIT), is_more: rows > LIMIT }
     }
 
+    /// The number, up to the limit.
+    #[must_use]
+    pub const fn number(self) -> i64 {
+        self.number
+    }
+
     /// Whether there is none.
     #[must_use]
     pub const fn is_none(self) -> bool {

@@ -77,6 +77,17 @@ pub struct Connections {
     direct: Option<Arc<PgConnectOptions>>,
 }
 
+/// How far a pool of connections is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Somebody works with these.
+    pub used: u32,
+    /// These are open, used or not.
+    pub open: u32,
+    /// So many may be opened.
+    pub allowed: u32,
+}
+
 impl From<PgPool> for Connections {
     /// Connections that are not handed on from caller to caller.
     fn from(pg: PgPool) -> Self {
@@ -203,6 +214,15 @@ impl Connections {
     async fn write_on_trial(&self) -> sqlx::Result<()> {
         self.run(async |conn| sqlx::query("SELECT queue.write_on_trial()").execute(conn).await).await?;
         Ok(())
+    }
+
+    /// How far the pool is used.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let open = self.pg.size();
+        let idle = self.pg.num_idle() + self.idle.as_ref().map_or(0, |idle| idle.number());
+        let idle = u32::try_from(idle).unwrap_or(u32::MAX);
+        Usage { used: open.saturating_sub(idle), open, allowed: self.pg.options().get_max_connections() }
     }
 
     /// The pool behind it, for migrations and for settings.

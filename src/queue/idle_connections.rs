@@ -81,6 +81,11 @@ impl IdleConnections {
         idle
     }
 
+    /// How many are idle here.
+    pub(crate) fn number(&self) -> usize {
+        self.state().idle.len()
+    }
+
     /// Lends the connection that was used last, or one of the pool's.
     pub(crate) async fn take(self: &Arc<Self>) -> sqlx::Result<Connection> {
         let patience = self.pg.options().get_acquire_timeout();

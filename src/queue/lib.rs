@@ -68,6 +68,8 @@
 pub mod action_result;
 /// A claimed job, as its handler sees it.
 pub mod attempt;
+/// How a process's attempts have ended.
+pub mod attempt_counts;
 /// How attempts end.
 pub mod attempt_end;
 /// What is due, by pool.
@@ -84,6 +86,8 @@ pub mod clock;
 pub mod connection;
 /// Connection pools.
 pub mod connections;
+/// What a process counts for whoever watches it.
+pub mod counts;
 /// Dead jobs that get a successor.
 pub mod dead_jobs;
 /// Enqueueing on a bare connection.

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Queue;
 use crate::attempt::Attempt;
+use crate::attempt_counts::AttemptCounts;
 use crate::failure::Failure;
 use crate::job::Job;
 use crate::registry::Registry;
@@ -89,7 +90,8 @@ impl<App: Clone + Send + Sync + 'static> Workers<App> {
             tokio::spawn(maintenance::prune_history(process.clone(), stop.clone())),
             tokio::spawn(maintenance::repair(process.clone(), self.pools.clone(), stop.clone())),
         ];
-        let monitor = monitor(&self.pools, &process, &Arc::new(self.registry), &completer);
+        let counts = Arc::new(AttemptCounts::of(self.registry.names()));
+        let monitor = monitor(&self.pools, &process, &Arc::new(self.registry), &completer, &counts);
         let working = tokio::spawn(async move {
             if let Err(error) = monitor.run().await {
                 tracing::error!(error = %error, "The workers ended: {error}");
@@ -99,6 +101,7 @@ impl<App: Clone + Send + Sync + 'static> Workers<App> {
             queue: self.queue,
             process,
             pools: self.pools,
+            counts,
             stop,
             tasks,
             working,
@@ -162,6 +165,7 @@ fn monitor(
     process: &Arc<WorkerProcess>,
     registry: &Arc<Registry>,
     completer: &Completer,
+    counts: &Arc<AttemptCounts>,
 ) -> Monitor {
     // A backend that cannot fail leaves only a panic inside apalis itself to end a worker; then it starts again.
     let mut monitor = Monitor::new().should_restart(|worker, error| {
@@ -169,14 +173,15 @@ fn monitor(
         true
     });
     for pool in pools {
-        let (pool, process, registry, completer) =
-            (pool.clone(), process.clone(), registry.clone(), completer.clone());
+        let (pool, process, registry, completer, counts) =
+            (pool.clone(), process.clone(), registry.clone(), completer.clone(), counts.clone());
         monitor = monitor.register(move |_| {
             let attempts = AttemptLayer {
                 pool: pool.clone(),
                 registry: registry.clone(),
                 completer: completer.clone(),
                 cancel_grace: process.queue.settings().cancel_grace,
+                counts: counts.clone(),
             };
             WorkerBuilder::new(&*pool.name)
                 .backend(PoolBackend::new(process.clone(), pool.clone(), completer.clone()))
@@ -192,6 +197,7 @@ pub struct RunningWorkers {
     queue: Queue,
     process: Arc<WorkerProcess>,
     pools: Vec<Arc<PoolState>>,
+    counts: Arc<AttemptCounts>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
     working: JoinHandle<()>,
@@ -204,6 +210,12 @@ impl RunningWorkers {
     #[must_use]
     pub fn pulse(&self) -> Pulse {
         Pulse(self.process.clone())
+    }
+
+    /// How this process's attempts have ended so far.
+    #[must_use]
+    pub fn counts(&self) -> Arc<AttemptCounts> {
+        self.counts.clone()
     }
 
     /// Stops claiming, gives running jobs `grace` to end, and hands the rest back at once, which costs them no attempt.

@@ -31,13 +31,21 @@ use crate::config::Config;
 use crate::database::Database;
 use crate::http::health::{self, Health};
 use crate::listeners::{Addresses, Listeners, Routes};
+use crate::metrics::ProcessParts;
+use crate::metrics::database_figures::DatabaseFigures;
 use crate::process_watch::ProcessWatch;
 use crate::scheduler::Scheduler;
 use crate::serving::Stop;
-use crate::{demo_user, http, service_manager, wiring};
+use crate::{demo_user, http, metrics, service_manager, wiring};
 
 /// A start and a handler wait this long for a connection.
 const PATIENT_DATABASE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A program waits this long for a connection before it is told to try again.
+const API_DATABASE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The queue's own statements wait this long for one.
+const QUEUE_DATABASE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// However short the grace of the jobs is, a request that has begun may end.
 const LEAST_GRACE: Duration = Duration::from_secs(5);
@@ -75,10 +83,10 @@ impl Service {
             true => Some(wiring::start_sandbox(config, webhooks).await?),
             false => None,
         };
-        let queue = Queue::open(
-            database.queue_pool(keys.database.queue_connections, Duration::from_secs(10)),
-            config.keys.queue.clone(),
-        );
+        let of_queue = database.queue_pool(keys.database.queue_connections, QUEUE_DATABASE_TIMEOUT);
+        let of_receiver = database.pool(keys.database.receiver_connections, keys.server.webhook_timeout);
+        let of_api = database.pool(keys.database.api_connections, API_DATABASE_TIMEOUT);
+        let queue = Queue::open(of_queue.clone(), config.keys.queue.clone());
         let settings = Arc::new(settings(config, webhooks, secret_keys(config, &handlers).await?));
         let twilio = match &sandbox {
             Some(sandbox) => client(config, sandbox.base_url().parse()?)?,
@@ -109,6 +117,20 @@ impl Service {
         let database_watch = DatabaseWatch::new(readiness.clone(), queue.clone(), settings.clone());
         let process_watch =
             ProcessWatch::new(queue.clone(), handlers.clone(), settings.clone(), roles.clone());
+        let metrics = ProcessParts {
+            roles: roles.clone(),
+            connections: vec![
+                ("receiver", of_receiver.clone()),
+                ("workers", handlers.clone()),
+                ("queue", of_queue),
+                ("api", of_api.clone()),
+                ("readiness", readiness.clone()),
+            ],
+            workers: workers.as_ref().map(|workers| (workers.pulse(), workers.counts())),
+            lateness: scheduler.as_ref().map(Scheduler::lateness),
+            clock_lead: process_watch.clock_lead(),
+        };
+        let figures = DatabaseFigures::default();
         let stop = Stop::default();
         let health = Health {
             roles: roles.clone(),
@@ -120,12 +142,13 @@ impl Service {
         };
         let routes = Routes {
             webhooks: roles.has(Role::Receiver).then(|| {
-                let receiver = wiring::receiver(config, &queue, &database, settings.clone());
+                let receiver = wiring::receiver(config, &queue, of_receiver, settings.clone());
                 http::webhooks(receiver, keys.server.body_limit_bytes)
             }),
             health: http::health(health.clone()),
+            metrics: metrics::routes(metrics, figures.clone()),
             private: match roles.has(Role::Console) {
-                true => Some(wiring::api(config, &database, settings.clone(), twilio, stop.begun.clone())?),
+                true => Some(wiring::api(config, of_api, settings.clone(), twilio, stop.begun.clone())?),
                 false => None,
             },
         };
@@ -136,6 +159,7 @@ impl Service {
         if let Some(scheduler) = scheduler {
             tokio::spawn(scheduler.run(stop.begun.clone()));
         }
+        tokio::spawn(figures.run(handlers.clone(), stop.begun.clone()));
         tokio::spawn(database_watch.run(stop.begun.clone()));
         tokio::spawn(process_watch.run(stop.begun.clone()));
         let serving = listeners.serve(config, routes, stop.clone());

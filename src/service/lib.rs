@@ -20,6 +20,7 @@ mod database;
 mod demo_user;
 mod http;
 mod log;
+mod metrics;
 mod own_clock;
 mod process_alerts;
 mod process_watch;

@@ -43,6 +43,8 @@ pub(crate) struct Routes {
     pub(crate) webhooks: Option<Router>,
     /// Operators'; on every address, since each may have a balancer in front.
     pub(crate) health: Router,
+    /// Prometheus's; on the private address, or else on the one of the webhooks.
+    pub(crate) metrics: Router,
     /// Programs' and administrators'; `None`: this process is no console.
     pub(crate) private: Option<Router>,
 }
@@ -72,12 +74,12 @@ impl Listeners {
 
     /// Serves until the stop has begun, and then answers the requests that have.
     pub(crate) fn serve(self, config: &Config, routes: Routes, stop: Stop) -> JoinHandle<()> {
-        let Routes { webhooks, health, private } = routes;
+        let Routes { webhooks, health, metrics, private } = routes;
         let hosts = Hosts::new(&config.hosts);
         let mut public = webhooks.unwrap_or_default().merge(health.clone());
         let mut served = Vec::new();
         let (server, guarded) = (&config.keys.server, |routes| hosts::guarded(routes, hosts.clone()));
-        let private = guarded(private.unwrap_or_default());
+        let private = metrics.merge(guarded(private.unwrap_or_default()));
         match self.private {
             Some(listener) => {
                 served.push((listener, health.clone().merge(private), server.private_connections))

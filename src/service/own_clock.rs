@@ -2,6 +2,7 @@
 //! dated by this one, so a person is told.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,6 +11,22 @@ use sqlx::PgConnection;
 /// How far this machine's clock is ahead of the database's; negative: behind.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Lead(TimeDelta);
+
+/// What the last look at both clocks has shown; clones are the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LastLead(Arc<Mutex<Option<Lead>>>);
+
+impl LastLead {
+    pub(crate) fn note(&self, lead: Lead) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(lead);
+    }
+
+    /// In seconds; `None`: nobody has looked yet.
+    pub(crate) fn seconds(&self) -> Option<f64> {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.map(|lead| lead.0.as_seconds_f64())
+    }
+}
 
 /// No more than this is worth telling.
 const TOLERATED: TimeDelta = TimeDelta::seconds(1);

@@ -5,14 +5,19 @@ use queue::connections::Connections;
 use store::alerts::AlertCause;
 use store::keys_in_use::{self, KeysError};
 
-use crate::own_clock;
+use crate::own_clock::{self, LastLead};
 use crate::zone_rules::ZoneReport;
 
 /// What is wrong with this process, in words.
-pub(crate) async fn found(pg: &Connections, settings: &Settings) -> sqlx::Result<Vec<(AlertCause, String)>> {
+pub(crate) async fn found(
+    pg: &Connections,
+    settings: &Settings,
+    last_lead: &LastLead,
+) -> sqlx::Result<Vec<(AlertCause, String)>> {
     let mut conn = pg.acquire().await?;
     let mut found = Vec::new();
     let (_, lead) = own_clock::read(&mut conn).await?;
+    last_lead.note(lead);
     if lead.is_too_large() {
         found.push((AlertCause::Clock, lead.to_string()));
     }

@@ -9,6 +9,7 @@ use queue::connections::Connections;
 use queue::{Queue, workers};
 use tokio_util::sync::CancellationToken;
 
+use crate::own_clock::LastLead;
 use crate::process_alerts;
 use crate::roles::Roles;
 
@@ -25,11 +26,17 @@ pub(crate) struct ProcessWatch {
     settings: Arc<Settings>,
     roles: Roles,
     process: String,
+    clock_lead: LastLead,
 }
 
 impl ProcessWatch {
     pub(crate) fn new(queue: Queue, pg: Connections, settings: Arc<Settings>, roles: Roles) -> Self {
-        Self { queue, pg, settings, roles, process: workers::process_name() }
+        Self { queue, pg, settings, roles, process: workers::process_name(), clock_lead: LastLead::default() }
+    }
+
+    /// What its last look at the clocks has shown.
+    pub(crate) fn clock_lead(&self) -> LastLead {
+        self.clock_lead.clone()
     }
 
     /// Looks until `stop`, then takes the process off the list.
@@ -56,7 +63,7 @@ impl ProcessWatch {
 
     async fn look(&self) -> anyhow::Result<()> {
         self.note().await?;
-        for (cause, detail) in process_alerts::found(&self.pg, &self.settings).await? {
+        for (cause, detail) in process_alerts::found(&self.pg, &self.settings, &self.clock_lead).await? {
             let mut tx = self.queue.begin(&self.pg).await?;
             alerts::hold(&mut tx, &self.settings, cause, &format!("process {}: {detail}", self.process))
                 .await?;

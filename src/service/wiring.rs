@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use channel::app::{App, Settings};
 use channel::inbound::batcher::Batcher;
 use queue::Queue;
+use queue::connections::Connections;
 use queue::workers::{RunningWorkers, Workers};
 use sandbox::Sandbox;
 use tokio_util::sync::CancellationToken;
@@ -15,15 +15,11 @@ use twilio::client::TwilioClient;
 use twilio::webhook::SignatureCheck;
 
 use crate::config::{Config, TwilioAccess};
-use crate::database::Database;
 use crate::http::admin::{self, Admin};
 use crate::http::bearer::BearerToken;
 use crate::http::product::threads::Threads;
 use crate::http::product::{self, Product};
 use crate::http::{Receiver, ReceiverParts, openapi};
-
-/// A program waits this long for a connection before it is told to try again.
-const API_DATABASE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The built-in Twilio, whose webhooks go to this address.
 pub(crate) async fn start_sandbox(config: &Config, service: SocketAddr) -> anyhow::Result<Sandbox> {
@@ -58,12 +54,11 @@ pub(crate) async fn start_workers(
 /// The interface for programs and administrators, on connections of its own.
 pub(crate) fn api(
     config: &Config,
-    database: &Database,
+    pg: Connections,
     settings: Arc<Settings>,
     twilio: TwilioClient,
     stop: CancellationToken,
 ) -> serde_json::Result<Router> {
-    let pg = database.pool(config.keys.database.api_connections, API_DATABASE_TIMEOUT);
     let queue = Queue::open(pg.clone(), config.keys.queue.clone());
     let threads = Threads::start(pg.clone(), stop);
     let admin = Admin {
@@ -81,12 +76,7 @@ pub(crate) fn api(
 }
 
 /// Twilio's way in, on connections of its own.
-pub(crate) fn receiver(
-    config: &Config,
-    queue: &Queue,
-    database: &Database,
-    settings: Arc<Settings>,
-) -> Receiver {
+pub(crate) fn receiver(config: &Config, queue: &Queue, pg: Connections, settings: Arc<Settings>) -> Receiver {
     let twilio = &config.twilio;
     let database_timeout = config.keys.server.webhook_timeout;
     let check = if twilio.skip_signature {
@@ -94,7 +84,6 @@ pub(crate) fn receiver(
     } else {
         SignatureCheck::Required(twilio.signing_keys.clone())
     };
-    let pg = database.pool(config.keys.database.receiver_connections, database_timeout);
     Receiver(Arc::new(ReceiverParts {
         // What goes wrong together is tried alone, for which time must be left.
         together: Batcher::start(queue.clone(), pg.clone(), database_timeout / 2),

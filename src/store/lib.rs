@@ -57,6 +57,8 @@ pub mod entries;
 pub mod erasure;
 /// What was found out about agents' gateways.
 pub mod gateways;
+/// Figures for metrics, read by one of all processes.
+pub mod gauges;
 /// Requests with an Idempotency-Key.
 pub mod idempotency_keys;
 /// Ids of rows.

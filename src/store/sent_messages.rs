@@ -45,6 +45,11 @@ impl SentCounts {
         self.0.get(kind.as_str()).copied().unwrap_or_default()
     }
 
+    /// Each kind of which there are some, by its text.
+    pub fn by_kind(self) -> impl Iterator<Item = (String, i64)> {
+        self.0.into_iter().map(|(kind, number)| (kind.to_owned(), number))
+    }
+
     /// How many of all kinds.
     #[must_use]
     pub fn total(&self) -> i64 {

@@ -20,6 +20,8 @@ pub struct UnknownText {
 pub trait TextEnum: Copy + 'static {
     /// Each column that holds it and has a check, as `table.column`.
     const COLUMNS: &'static [&'static str];
+    /// All variants, in order.
+    const VARIANTS: &'static [Self];
     /// The texts of all variants, in order.
     const TEXTS: &'static [&'static str];
     /// Each text with a sentence that says what it means.
@@ -60,6 +62,7 @@ macro_rules! text_enum {
 
         impl $crate::text_enum::TextEnum for $name {
             const COLUMNS: &'static [&'static str] = &[$($column),*];
+            const VARIANTS: &'static [Self] = &[$(Self::$variant),+];
             const TEXTS: &'static [&'static str] = &[$($text),+];
             const MEANINGS: &'static [(&'static str, &'static str)] =
                 &[$(($text, Self::$variant.meaning())),+];

@@ -11,6 +11,8 @@ pub mod chunks;
 pub mod deliveries;
 /// What became of what was said, in short.
 pub mod fate;
+/// Figures of the whole database, for metrics.
+pub mod figures;
 /// What was found by looking.
 pub mod findings;
 /// Sends of which nobody knows whether they arrived.

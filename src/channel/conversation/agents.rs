@@ -1,8 +1,11 @@
 //! The agent that a user has: the deployment's, with what is the user's own.
 
+use std::time::Instant;
+
 use agent::Agent;
 use agent::error::AgentError;
 use agent::target::{Endpoint, Target};
+use agent::turn::{AgentAnswer, TurnRequest};
 use sqlx::PgConnection;
 use store::ids::{ConversationId, UserId};
 use store::secret_keys::{Sealed, SecretKeys};
@@ -10,6 +13,7 @@ use store::user_agents::{self, UserAgent};
 
 use super::agent_health::{AgentIdentity, Whose};
 use crate::app::App;
+use crate::counters::COUNTERS;
 
 /// The agent of a user.
 pub struct UsersAgent {
@@ -38,6 +42,14 @@ impl UsersAgent {
     pub fn usable(self) -> Result<Agent, AgentError> {
         self.agent
     }
+}
+
+/// Asks an agent, and counts what comes of it.
+pub async fn ask(agent: &Agent, request: &TurnRequest) -> Result<AgentAnswer, AgentError> {
+    let begun = Instant::now();
+    let asked = agent.send_to_openclaw(request).await;
+    COUNTERS.note_ask(&asked, begun.elapsed());
+    asked
 }
 
 /// The agent of a user. A user who is gone has the deployment's.

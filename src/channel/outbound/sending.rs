@@ -22,6 +22,7 @@ use super::proactive::room;
 use super::send_failures::{self, FailedSend};
 use super::{acceptance, proactive};
 use crate::app::App;
+use crate::counters::{COUNTERS, SendClass, SendResult};
 use crate::lanes;
 
 /// Has Twilio report again when we are away for a moment, which it does not do by itself. Twilio neither sends nor signs it.
@@ -95,7 +96,10 @@ async fn try_to_send(app: &App, job_attempt: Option<&Attempt>, chunk: &Chunk) ->
         let reason = "the request would have started too late".to_owned();
         Err(SendError::NotSent { reason, retry_after: None, class: ErrorClass::Transient })
     } else {
-        app.twilio.send_whatsapp_message(&message, send_attempt.begun + times.send_deadline).await
+        let asked_at = Instant::now();
+        let sent = app.twilio.send_whatsapp_message(&message, send_attempt.begun + times.send_deadline).await;
+        COUNTERS.note_send(class_of(chunk), SendResult::of(&sent), asked_at.elapsed());
+        sent
     };
     match sent {
         Ok(accepted) => {
@@ -110,6 +114,14 @@ async fn try_to_send(app: &App, job_attempt: Option<&Attempt>, chunk: &Chunk) ->
         Err(error) => {
             send_failures::judge(app, chunk, send_attempt.number, &to, error).await.map(Attempted::Failed)
         }
+    }
+}
+
+const fn class_of(chunk: &Chunk) -> SendClass {
+    match (chunk.is_notice, chunk.of_own_accord) {
+        (true, _) => SendClass::Notice,
+        (false, true) => SendClass::Proactive,
+        (false, false) => SendClass::Reply,
     }
 }
 
@@ -142,6 +154,7 @@ async fn begin(app: &App, chunk: &Chunk) -> Result<Option<(SendAttempt, String)>
         }
         (_, obstacle) => {
             let obstacle = obstacle.unwrap_or(Obstacle::NotLinked);
+            COUNTERS.note_block(obstacle);
             (obstacles::end_of_chunk(obstacle), obstacle.as_str())
         }
     };

@@ -7,7 +7,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use apalis_core::error::{AbortError, BoxDynError, RetryAfterError};
 use apalis_core::layers::Layer;
@@ -18,6 +18,7 @@ use tokio::task::JoinError;
 use tower::Service;
 use tracing::Instrument;
 
+use crate::attempt_counts::AttemptCounts;
 use crate::failure::{Snoozed, describe};
 use crate::registry::Registry;
 use crate::trace::TraceParent;
@@ -32,6 +33,7 @@ pub(crate) struct AttemptLayer {
     pub(crate) registry: Arc<Registry>,
     pub(crate) completer: Completer,
     pub(crate) cancel_grace: Duration,
+    pub(crate) counts: Arc<AttemptCounts>,
 }
 
 impl<S> Layer<S> for AttemptLayer {
@@ -65,6 +67,7 @@ where
         let job = task.args.clone();
         let around = self.around.clone();
         let row = &job.owned.row;
+        let begun = Instant::now();
         let trace = row
             .traceparent
             .as_deref()
@@ -77,6 +80,7 @@ where
         Box::pin(async move {
             if let Some(outcome) = around.run(running, &job.owned).await {
                 span.in_scope(|| log(&job.owned.row, &outcome));
+                around.counts.add(&job.owned.row, &outcome, begun.elapsed());
                 if matches!(outcome, AttemptOutcome::Done) && job.owned.is_completed() {
                     job.owned.mark_stored();
                 } else {

@@ -25,18 +25,21 @@ pub(crate) mod strays;
 
 use std::iter;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use channel::inbound::batcher::Batcher;
 use queue::Queue;
 use queue::connections::Connections;
 use twilio::webhook::SignatureCheck;
 
-use crate::public_url::{PublicUrl, STATUS_PATH, WEBHOOK_PATH};
+use crate::metrics::webhooks::WEBHOOKS;
+use crate::public_url::{Hook, PublicUrl, STATUS_PATH, WEBHOOK_PATH};
 
 /// What the receiver needs. It has connections of its own: slow handlers cost no webhook.
 #[derive(Clone)]
@@ -71,11 +74,27 @@ pub(crate) fn webhooks(receiver: Receiver, body_limit_bytes: usize) -> Router {
     for prefix in iter::once("").chain(prefixes) {
         for slash in ["", "/"] {
             routes = routes
-                .route(&format!("{prefix}{WEBHOOK_PATH}{slash}"), post(receiver::receive))
-                .route(&format!("{prefix}{STATUS_PATH}{slash}"), post(status::receive));
+                .route(
+                    &format!("{prefix}{WEBHOOK_PATH}{slash}"),
+                    counted(post(receiver::receive), Hook::Message),
+                )
+                .route(
+                    &format!("{prefix}{STATUS_PATH}{slash}"),
+                    counted(post(status::receive), Hook::Status),
+                );
         }
     }
     routes.layer(DefaultBodyLimit::max(body_limit_bytes)).with_state(receiver)
+}
+
+/// The same, and what it answers is counted.
+fn counted(webhook: MethodRouter<Receiver>, hook: Hook) -> MethodRouter<Receiver> {
+    webhook.route_layer(middleware::from_fn(move |request: Request, next: Next| async move {
+        let begun = Instant::now();
+        let response = next.run(request).await;
+        WEBHOOKS.note(hook, response.status().as_u16(), begun.elapsed());
+        response
+    }))
 }
 
 /// Operators' routes.

@@ -22,6 +22,7 @@ use channel::schedules::{firing, moments, zones};
 use chrono::{DateTime, Utc};
 use queue::clock::Clock;
 use queue::connections::Connections;
+use queue::counts::Durations;
 use queue::{Queue, workers};
 use sha2::{Digest as _, Sha256};
 use store::alerts::AlertCause;
@@ -57,6 +58,8 @@ pub(crate) struct Scheduler {
     read_at: Option<Instant>,
     sure_at: Option<Instant>,
     pulse: SchedulerPulse,
+    /// How long after they fell due slots were fired.
+    lateness: Arc<Durations>,
 }
 
 impl Scheduler {
@@ -75,7 +78,13 @@ impl Scheduler {
             read_at: None,
             sure_at: None,
             pulse: SchedulerPulse::default(),
+            lateness: Arc::default(),
         }
+    }
+
+    /// How late this process fires, for metrics.
+    pub(crate) fn lateness(&self) -> Arc<Durations> {
+        self.lateness.clone()
     }
 
     /// Whether it still looks, for health checks.
@@ -197,6 +206,10 @@ impl Scheduler {
         }
         firing::fire(&mut tx, schedule, &row).await?;
         tx.commit().await?;
+        let due_at = of(&self.loaded).schedules.get(&schedule.name).and_then(|(_, due_at)| *due_at);
+        if let Some(late) = due_at.and_then(|due_at| (row.now - due_at).to_std().ok()) {
+            self.lateness.add(late);
+        }
         Ok(row.now)
     }
 

@@ -26,6 +26,7 @@ use store::proactive_deliveries::{self, Beginning, NewProactive, Opening};
 use whatsapp_text::text::WhatsappText;
 
 use crate::app::Settings;
+use crate::counters::COUNTERS;
 use crate::kinds::SendChunk;
 use crate::outbound::proactive::assessment::Assessment;
 use crate::outbound::proactive::eligibility::{Eligibilities, Eligibility};
@@ -143,6 +144,7 @@ pub async fn plan_all(
             },
         })
         .collect();
+    new.iter().for_each(|new| note_block(&new.beginning));
     let chunk_ids = proactive_deliveries::create(tx, &new).await?;
     let mut jobs = Vec::new();
     let mut reserved = Vec::new();
@@ -203,6 +205,7 @@ pub async fn plan_after_wait(
     if let Beginning::WaitingUntil { end, .. } = beginning {
         quiet_jobs::enqueue(tx, end).await?;
     }
+    note_block(&beginning);
     let chunk_ids = proactive_deliveries::settle_waiting(tx, delivery.id, &beginning).await?;
     if let (Beginning::Open(opening), Some(user_id)) = (&beginning, &delivery.user_id) {
         allowances::note_reserved(tx, &[(user_id, opening.period_start, &chunk_ids)]).await?;
@@ -223,6 +226,12 @@ fn opens_to((eligibility, assessment): (&Eligibility, &Assessment)) -> Option<Ad
 
 fn has_room(room: &Room, wish: (&Eligibility, &Assessment)) -> bool {
     opens_to(wish).is_none_or(|address_id| room.has(address_id))
+}
+
+fn note_block(beginning: &Beginning<'_>) {
+    if let Beginning::Blocked(obstacle) = beginning {
+        COUNTERS.note_block(*obstacle);
+    }
 }
 
 /// For what a delivery may wait.

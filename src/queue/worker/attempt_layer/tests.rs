@@ -35,7 +35,13 @@ fn layer(timeout: Duration) -> (Arc<WorkerProcess>, AttemptLayer) {
     let process = WorkerProcess::with_lease(queue, Lease::new(1));
     (
         process,
-        AttemptLayer { pool, registry: Arc::default(), completer, cancel_grace: Duration::from_millis(20) },
+        AttemptLayer {
+            pool,
+            registry: Arc::default(),
+            completer,
+            cancel_grace: Duration::from_millis(20),
+            counts: Arc::new(AttemptCounts::of([])),
+        },
     )
 }
 

@@ -25,6 +25,8 @@ const MOST_COST: f64 = 15_000.0;
 /// Tables of which nobody expects more than some hundred rows.
 const SMALL: [&str; 21] = [
     "channel_retention",
+const SMALL: [&str; 22] = [
+    "channel_gauges",
     "channel_processes",
     "channel_callbacks",
     "channel_templates",
