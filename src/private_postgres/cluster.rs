@@ -28,10 +28,12 @@ pub struct ClusterSettings {
     pub linger: Duration,
     /// The folders where a server is looked for.
     pub search_path: Vec<PathBuf>,
+    /// Whether one is fetched where there is none; the person at the machine can still forbid it.
+    pub fetch: bool,
 }
 
 impl ClusterSettings {
-    /// A durable cluster in this folder, on whatever server is installed in [`server_binaries::search_path`].
+    /// A durable cluster in this folder, on whatever server is installed in [`server_binaries::search_path`], else on a fetched one.
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>, name: impl Into<String>) -> Self {
         Self {
@@ -40,6 +42,7 @@ impl ClusterSettings {
             durable: true,
             linger: Duration::ZERO,
             search_path: server_binaries::search_path(),
+            fetch: true,
         }
     }
 }
@@ -74,19 +77,21 @@ impl PrivatePostgres {
         Ok(Self { folders, name: settings.name.clone(), version, started, _share: share })
     }
 
-    /// Makes and starts a standby of this server in a place of its own. It has these variables in its environment, and its primary knows it by
+    /// Makes and starts a standby of this server in a place of its own; the server is stopped for a moment. The standby has these variables in its environment, and its primary knows it by
     /// this name.
     #[cfg(feature = "test-database")]
     pub(crate) fn start_standby(
         &self,
         settings: &ClusterSettings,
         name: &str,
-        environment: &[(&str, &str)],
+        environment: &[(String, String)],
     ) -> Result<Self, Error> {
         let folders = ClusterFolders::choose(settings)?;
         let _gate = folders.gate()?;
         let launch = Launch::prepare(settings, &folders)?;
+        self.postmaster().stop()?;
         launch.copy(&self.folders, &self.name, name)?;
+        Launch::prepare(settings, &self.folders)?.serve(&[])?;
         let share = ClusterLease::in_folder(&folders.folder).open(&folders, settings.linger)?;
         launch.serve(environment)?;
         Ok(Self { folders, name: self.name.clone(), version: self.version, started: true, _share: share })

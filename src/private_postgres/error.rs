@@ -3,20 +3,26 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::fetched_server::NotFetched;
+
 /// Why there is no private database.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No PostgreSQL server on this machine.
+    /// No PostgreSQL server on this machine, and none was fetched.
     #[error(
-        "no PostgreSQL server is installed here; do one of these:\n  \
-         set DATABASE_URL=postgres://user:password@host/database\n  \
+        "no PostgreSQL server is installed here{0}; do one of these:\n  \
+         set DATABASE_URL=postgres://user:password@host/database   (for tests TEST_DATABASE_URL)\n  \
          apt-get install postgresql            (Debian, Ubuntu)\n  \
-         brew install postgresql@17            (macOS)"
+         brew install postgresql@17            (macOS){fetching}",
+        fetching = .0.remedy()
     )]
-    NoServer,
+    NoServer(NotFetched),
+    /// Not a way to fetch.
+    #[error("CLOUDYBOT_FETCH_POSTGRES={0:?}: use \"never\", or \"once\", which is the default")]
+    FetchSetting(String),
     /// The data needs a server that is not installed.
     #[error(
-        "the data in {data} was made by PostgreSQL {wanted}, but only {found} is installed; \
+        "the data in {data} was made by PostgreSQL {wanted}, and installed here: {found}; \
          install version {wanted}, set DATABASE_URL, or move the data away to begin anew"
     )]
     WrongVersion {

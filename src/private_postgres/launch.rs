@@ -1,9 +1,13 @@
 //! Making a cluster, creating its database, and launching its server.
 
 use std::fs;
+#[cfg(feature = "test-database")]
+use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
+#[cfg(feature = "test-database")]
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +15,7 @@ use std::time::{Duration, Instant};
 use crate::cluster::ClusterSettings;
 use crate::cluster_folders::ClusterFolders;
 use crate::error::{Doing, Error};
+use crate::fetched_server;
 use crate::postmaster::{POLL, PORT, Postmaster};
 use crate::process;
 use crate::server_binaries::{self, ServerBinaries};
@@ -48,7 +53,7 @@ impl<'a> Launch<'a> {
     /// Finds a server for the cluster, and ends what is left of the last one. Only for the process that passed the gate, when
     /// nobody uses the cluster.
     pub(crate) fn prepare(settings: &'a ClusterSettings, folders: &'a ClusterFolders) -> Result<Self, Error> {
-        let find = |version| server_binaries::find(&settings.search_path, &folders.data, version);
+        let find = |version| find_server(settings, folders, version);
         let server = match find(folders.data_version()) {
             Err(Error::WrongVersion { .. }) if !settings.durable => {
                 Postmaster { folders }.stop()?;
@@ -78,18 +83,24 @@ impl<'a> Launch<'a> {
         }
     }
 
-    /// Makes the cluster a standby of this server's, by the server's own means. To the primary it is known by this name.
+    /// Makes the cluster a standby of this server, which must be stopped. To the primary it is known by this name. Not every server
+    /// comes with `pg_basebackup`.
     #[cfg(feature = "test-database")]
     pub(crate) fn copy(&self, primary: &ClusterFolders, user: &str, name: &str) -> Result<(), Error> {
-        let host = primary.socket_folder.display();
-        let mut copy = self.program("pg_basebackup");
-        copy.arg("-D").arg(&self.folders.data).args(["-R", "-c", "fast", "-X", "stream", "--no-sync"]);
-        copy.arg("-d").arg(format!("host={host} port={PORT} user={user} application_name={name}"));
-        let output = copy.stdin(Stdio::null()).output().doing(|| "run pg_basebackup".to_owned())?;
+        let data = &self.folders.data;
+        let mut copy = self.folders.user.command(Path::new("cp"), &self.folders.folder);
+        copy.arg("-R").arg(&primary.data).arg(data).stdin(Stdio::null());
+        let output = copy.output().doing(|| "run cp".to_owned())?;
         if !output.status.success() {
             return Err(Error::InitDb(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
         }
-        Ok(())
+        let host = primary.socket_folder.display();
+        let line =
+            format!("primary_conninfo = 'host={host} port={PORT} user={user} application_name={name}'\n");
+        let settings = OpenOptions::new().append(true).open(data.join("postgresql.auto.conf"));
+        let told = settings.and_then(|mut settings| settings.write_all(line.as_bytes()));
+        told.and_then(|()| fs::write(data.join("standby.signal"), ""))
+            .doing(|| format!("make a standby of {}", data.display()))
     }
 
     /// Makes the cluster beside its place and moves it there, so that a killed `initdb` leaves no half cluster behind.
@@ -142,11 +153,11 @@ impl<'a> Launch<'a> {
     }
 
     /// Starts the server on what data there is, with these variables in its environment.
-    pub(crate) fn serve(&self, environment: &[(&str, &str)]) -> Result<(), Error> {
+    pub(crate) fn serve(&self, environment: &[(String, String)]) -> Result<(), Error> {
         let log = self.folders.open_log()?;
         let log_too = log.try_clone().doing(|| "share the server's log".to_owned())?;
         let mut postgres = self.program("postgres");
-        postgres.envs(environment.iter().copied());
+        postgres.envs(environment.iter().map(|(name, value)| (name, value)));
         postgres.arg("-D").arg(&self.folders.data).arg("-p").arg(PORT.to_string());
         postgres.arg("-c").arg(format!("unix_socket_directories={}", self.folders.socket_folder.display()));
         for setting in SETTINGS.iter().chain(self.own_settings()) {
@@ -217,6 +228,29 @@ impl<'a> Launch<'a> {
 
     fn program(&self, name: &str) -> Command {
         self.folders.user.command(&self.server.folder.join(name), &self.folders.folder)
+    }
+}
+
+/// An installed server that reads this version's data, else a fetched one, if it does.
+fn find_server(
+    settings: &ClusterSettings,
+    folders: &ClusterFolders,
+    version: Option<u32>,
+) -> Result<ServerBinaries, Error> {
+    let find = |version| server_binaries::find(&settings.search_path, &folders.data, version);
+    let installed = find(version);
+    let fits = version.is_none_or(|version| version == fetched_server::MAJOR);
+    if installed.is_ok() || !settings.fetch || !fits {
+        return installed;
+    }
+    let another_is_installed = find(None).is_ok();
+    // Tests rather have a cluster made anew by what is installed.
+    if another_is_installed && !settings.durable {
+        return installed;
+    }
+    match fetched_server::find_or_fetch(&folders.user) {
+        Err(Error::NoServer(_)) if another_is_installed => installed,
+        fetched => fetched,
     }
 }
 

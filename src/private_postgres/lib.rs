@@ -1,6 +1,6 @@
 //! A private PostgreSQL cluster for when no database is given: development and tests.
 //!
-//! It runs the server that is installed on the machine, listens on a Unix socket only, and is shared by any number of
+//! It runs the server that is installed on the machine, or one that it fetches once, listens on a Unix socket only, and is shared by any number of
 //! processes. It stops when the last of them is gone, however that one ended (`kill -9` included), and comes back with its
 //! data at the next run.
 //!
@@ -12,6 +12,8 @@
 pub mod cluster;
 /// What can go wrong, with remedies.
 pub mod error;
+/// A server for a machine that has none.
+pub mod fetched_server;
 /// What the databases of tests are made of.
 #[cfg(feature = "test-database")]
 pub mod schema;

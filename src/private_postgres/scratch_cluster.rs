@@ -94,12 +94,14 @@ impl ScratchCluster {
         start(self.settings.clone()).await;
     }
 
-    /// A standby of this server, kept in step with every commit from here on. These variables are in its environment.
+    /// A standby of this server, which is stopped for a moment; it is kept in step with every commit from here on. These variables are in its
+    /// environment.
     ///
     /// # Panics
     /// When there is none after a minute.
-    pub async fn standby(&self, environment: &[(&'static str, &'static str)]) -> Self {
-        let environment = environment.to_vec();
+    pub async fn standby(&self, environment: &[(&str, &str)]) -> Self {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let environment: Vec<(String, String)> = environment.iter().map(owned).collect();
         let settings = ClusterSettings { durable: false, ..ClusterSettings::new(new_folder(), NAME) };
         let (primary, of_standby) = (Arc::clone(&self.share), settings.clone());
         let share = blocking(move || {

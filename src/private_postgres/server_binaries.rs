@@ -1,10 +1,14 @@
 //! Finds the installed server: in `PATH`, and where distributions, Homebrew and Postgres.app put it.
 
 use std::env;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::error::Error;
+use crate::fetched_server::NotFetched;
 
 /// Folders with one wildcard each; `*` stands for any ending of that name.
 const USUAL_PLACES: [&str; 7] = [
@@ -16,6 +20,10 @@ const USUAL_PLACES: [&str; 7] = [
     "/opt/local/lib/postgresql*/bin",
     "/Applications/Postgres.app/Contents/Versions/*/bin",
 ];
+
+/// How long a program may be busy, and how long in between it is tried again.
+const BUSY_LIMIT: Duration = Duration::from_secs(5);
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// A folder with `postgres`, `initdb` and `pg_ctl`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,12 +55,24 @@ pub(crate) fn find(folders: &[PathBuf], data: &Path, wanted: Option<u32>) -> Res
     // The last of equal maxima is taken, hence the reversal.
     match (fits.rev().max_by_key(|server| server.version), wanted) {
         (Some(server), _) => Ok(server.clone()),
-        (None, Some(wanted)) if !found.is_empty() => {
+        (None, Some(wanted)) => {
             let versions: Vec<String> = found.iter().map(|server| server.version.to_string()).collect();
-            Err(Error::WrongVersion { data: data.to_owned(), wanted, found: versions.join(", ") })
+            let found = if versions.is_empty() { "none".to_owned() } else { versions.join(", ") };
+            Err(Error::WrongVersion { data: data.to_owned(), wanted, found })
         }
-        (None, _) => Err(Error::NoServer),
+        (None, None) => Err(Error::NoServer(NotFetched::NotWanted)),
     }
+}
+
+/// The server in a folder that should have one; else what is wrong, which may be the words of this machine's loader.
+pub(crate) fn check(folder: &Path) -> Result<ServerBinaries, String> {
+    if let Some(server) = server_in(folder) {
+        return Ok(server);
+    }
+    let postgres = folder.join("postgres");
+    let output = version_of(&postgres).map_err(|error| format!("{}: {error}", postgres.display()))?;
+    let words = String::from_utf8_lossy(&output.stderr);
+    Err(words.lines().next().map_or_else(|| format!("{} is not complete", folder.display()), str::to_owned))
 }
 
 fn server_in(folder: &Path) -> Option<ServerBinaries> {
@@ -62,9 +82,22 @@ fn server_in(folder: &Path) -> Option<ServerBinaries> {
     if !["initdb", "pg_ctl"].iter().all(|program| folder.join(program).exists()) {
         return None;
     }
-    let answer = Command::new(&postgres).arg("--version").output().ok()?;
+    let answer = version_of(&postgres).ok()?;
     let version = major_version(&String::from_utf8_lossy(&answer.stdout))?;
     Some(ServerBinaries { version, folder })
+}
+
+/// A program that was just unpacked cannot be run while a child that another thread has started holds it open.
+fn version_of(postgres: &Path) -> io::Result<Output> {
+    let begun = Instant::now();
+    loop {
+        match Command::new(postgres).arg("--version").stdin(Stdio::null()).output() {
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy && begun.elapsed() < BUSY_LIMIT => {
+                thread::sleep(BUSY_PAUSE);
+            }
+            answer => return answer,
+        }
+    }
 }
 
 /// 15 of `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`; 18 of `… 18beta1`.

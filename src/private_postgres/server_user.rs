@@ -35,6 +35,11 @@ impl ServerUser {
         Ok(Self { uid: somebody.0, drop_to: Some(somebody) })
     }
 
+    /// Whether this process is root, and the server runs as somebody else.
+    pub(crate) fn is_another(&self) -> bool {
+        self.drop_to.is_some()
+    }
+
     /// A command that runs as this user. Of the environment it gets only what programs need to run: PostgreSQL's own variables
     /// would mislead it, and secrets are not its business.
     pub(crate) fn command(&self, program: &Path, folder: &Path) -> Command {

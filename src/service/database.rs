@@ -15,7 +15,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool};
 use store::migrations::MigrationError;
 
-use crate::config::Config;
+use crate::config::{Config, Environment};
 
 /// Whoever waits at a terminal waits so long for a connection.
 const COMMAND_PATIENCE: Duration = Duration::from_secs(5);
@@ -106,7 +106,11 @@ impl Database {
     pub(crate) async fn open(config: &Config) -> anyhow::Result<Self> {
         let keys = &config.keys.database;
         let (url, private) = if keys.url.expose_secret().is_empty() {
-            let settings = ClusterSettings::new(keys.data_directory.join("postgres"), "cloudybot");
+            let settings = ClusterSettings {
+                // Production has a database of its own; its configuration was refused without one.
+                fetch: config.environment == Environment::Development,
+                ..ClusterSettings::new(keys.data_directory.join("postgres"), "cloudybot")
+            };
             let private = tokio::task::spawn_blocking(move || PrivatePostgres::start(&settings)).await??;
             (private.url().into(), Some(private))
         } else {

@@ -72,7 +72,7 @@ fn a_file_in_the_folder_s_place_is_left_alone() {
 #[test]
 fn without_a_server_on_the_machine_the_remedies_are_told() {
     let folder = open_folder();
-    let settings = ClusterSettings { search_path: Vec::new(), ..settings(folder.path()) };
+    let settings = ClusterSettings { search_path: Vec::new(), fetch: false, ..settings(folder.path()) };
 
     let error = PrivatePostgres::start(&settings).unwrap_err().to_string();
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use private_postgres::scratch_cluster::ScratchCluster;
 use private_postgres::test_database::TestDatabase;
 use queue::Queue;
+use rustix::process::{Pid, Signal};
 
 use crate::storms::{Storm, child, end};
 use crate::support::{Act, Deed, PATIENCE, Record, SCHEMA, settings, workers};
@@ -78,7 +79,7 @@ async fn sigterm_under_load_ends_in_time_and_costs_no_attempt() {
     let mut process = child(&storm);
     storm.until("it works", async || storm.count("SELECT count(*) FROM effects").await > Some(500)).await;
 
-    std::process::Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap();
+    rustix::process::kill_process(Pid::from_child(&process), Signal::TERM).unwrap();
     let ending = tokio::task::spawn_blocking(move || process.wait().unwrap());
     let exit =
         tokio::time::timeout(PATIENCE, ending).await.expect("it ends though there is more to do").unwrap();
