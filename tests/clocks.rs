@@ -5,17 +5,15 @@ use std::path::Path;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::processes::faketime;
+use crate::support::wrong_clock::WrongClock;
 use crate::support::{PERSON, TestApp};
 
 /// The program with a clock that is off by what stands in this file, which may change.
-async fn start_with_clock(file: &Path) -> TestApp {
-    let file = file.to_str().unwrap();
+async fn start_with_clock(wrong_clock: &WrongClock, file: &Path) -> TestApp {
+    let [library, file] = wrong_clock.off_by_file(file);
     let env = [
-        ("LD_PRELOAD", faketime()),
-        ("FAKETIME_TIMESTAMP_FILE", file),
-        ("FAKETIME_NO_CACHE", "1"),
-        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        library,
+        file,
         ("CLOUDYBOT__BACKFILL__SETTLE", "0s"),
         ("CLOUDYBOT__BACKFILL__EVERY", "1s"),
         ("CLOUDYBOT__LIMITS__PER_SENDER_BURST", "3"),
@@ -63,10 +61,11 @@ async fn nothing_lies_in_the_future(app: &TestApp) {
     assert_eq!(app.count(ahead).await, Some(0));
 }
 
-async fn a_wrong_clock_changes_nothing(offset: &str) {
+async fn a_wrong_clock_changes_nothing(seconds: &str) {
+    let wrong_clock = WrongClock::compile();
     let clock = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(clock.path(), offset).unwrap();
-    let app = start_with_clock(clock.path()).await;
+    std::fs::write(clock.path(), seconds).unwrap();
+    let app = start_with_clock(&wrong_clock, clock.path()).await;
 
     all_goes_on(&app, "while it is wrong").await;
     nothing_lies_in_the_future(&app).await;
@@ -76,11 +75,10 @@ async fn a_wrong_clock_changes_nothing(offset: &str) {
     assert!(late < 2500, "a chunk left {late} ms after its moment");
     let told = "SELECT count(*) FROM channel_alerts WHERE cause = 'clock'";
     app.until("a person is told", async || app.count(told).await == Some(1)).await;
-    let fake = [("LD_PRELOAD", faketime()), ("FAKETIME", offset), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
-    let (_, check) = app.command_with(&fake, &["check"]).await;
+    let (_, check) = app.command_with(&wrong_clock.off_by(seconds), &["check"]).await;
     assert!(check.contains("this machine's clock is"), "{check}");
 
-    std::fs::write(clock.path(), "+0").unwrap();
+    std::fs::write(clock.path(), "0").unwrap();
     all_goes_on(&app, "once it is mended").await;
     nothing_lies_in_the_future(&app).await;
     let (_, check) = app.command(&["check"]).await;
@@ -96,15 +94,15 @@ async fn a_wrong_clock_changes_nothing(offset: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_three_seconds_behind_makes_nothing_late() {
-    a_wrong_clock_changes_nothing("-3s").await;
+    a_wrong_clock_changes_nothing("-3").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_three_days_behind_holds_nothing_back_nor_does_its_mending() {
-    a_wrong_clock_changes_nothing("-3d").await;
+    a_wrong_clock_changes_nothing("-259200").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_three_days_ahead_mutes_nobody_and_skips_nothing() {
-    a_wrong_clock_changes_nothing("+3d").await;
+    a_wrong_clock_changes_nothing("259200").await;
 }

@@ -9,7 +9,7 @@ use private_postgres::test_database::TestDatabase;
 use sqlx::PgPool;
 
 use crate::support::forwarder::Forwarder;
-use crate::support::processes::faketime;
+use crate::support::wrong_clock::WrongClock;
 use crate::support::{PERSON, SCHEMA, SHIPPED_TIMEOUT, TestApp};
 
 /// As soon as the database takes writes again, webhooks must be taken in within this.
@@ -157,9 +157,8 @@ async fn whatever_isolation_level_the_database_is_set_to_no_webhook_is_refused_a
 #[tokio::test(flavor = "multi_thread")]
 async fn when_a_standby_whose_clock_is_behind_takes_over_nothing_is_lost_and_nothing_happens_twice() {
     let first = ScratchCluster::empty().await;
-    let second = first
-        .standby(&[("LD_PRELOAD", faketime()), ("FAKETIME", "-5s"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")])
-        .await;
+    let wrong_clock = WrongClock::compile();
+    let second = first.standby(&wrong_clock.off_by("-5")).await;
     let address = Forwarder::to(&first.connect_options(), Duration::ZERO).await;
     let url = address.url(&first.connect_options());
     let app =

@@ -1,6 +1,6 @@
 //! Schedules when processes die, when their clocks are wrong, and when they have different files.
 
-use crate::support::processes::faketime;
+use crate::support::wrong_clock::WrongClock;
 use crate::support::{PERSON, TestApp};
 
 const NEVER: &str = "0 0 29 2 *";
@@ -23,8 +23,8 @@ async fn every_slot_happens_once_by_the_present_file_though_a_clock_is_wrong_and
     })
     .await;
 
-    let ahead = [("LD_PRELOAD", faketime()), ("FAKETIME", "+30s"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
-    app.launch_another_with(&ahead).await;
+    let wrong_clock = WrongClock::compile();
+    app.launch_another_with(&wrong_clock.off_by("30")).await;
     app.write_schedule("often", &says("*/2 * * * * *", "new"));
     let of_new = "SELECT count(*) FROM channel_slots WHERE definition->'content'->>'message' = 'new'";
     app.until("the new file has fired", async || app.count(of_new).await >= Some(2)).await;

@@ -6,6 +6,7 @@ pub(crate) mod forwarder;
 pub(crate) mod listener;
 pub(crate) mod processes;
 pub(crate) mod requests;
+pub(crate) mod wrong_clock;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;

@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal};
+
 use super::{ACCOUNT_SID, ADMIN_TOKEN, API_TOKEN, AUTH_TOKEN, NUMBER, PATIENCE, TestApp};
 
 /// The program once more.
@@ -221,6 +223,9 @@ impl TestApp {
         let process = self.spawn(address, &env).await;
         self.others.push(Other { process, address, env });
         code
+        let mut process = self.process.take().unwrap();
+        rustix::process::kill_process(Pid::from_child(&process), Signal::TERM).unwrap();
+        tokio::task::spawn_blocking(move || process.wait().unwrap().code()).await.unwrap()
     }
 }
 
