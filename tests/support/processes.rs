@@ -223,9 +223,6 @@ impl TestApp {
         let process = self.spawn(address, &env).await;
         self.others.push(Other { process, address, env });
         code
-        let mut process = self.process.take().unwrap();
-        rustix::process::kill_process(Pid::from_child(&process), Signal::TERM).unwrap();
-        tokio::task::spawn_blocking(move || process.wait().unwrap().code()).await.unwrap()
     }
 }
 
@@ -240,21 +237,11 @@ impl Drop for TestApp {
 }
 
 fn send_term(process: &Child) {
-    Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap();
+    rustix::process::kill_process(Pid::from_child(process), Signal::TERM).unwrap();
 }
 
 async fn exit_code_of(mut process: Child) -> Option<i32> {
     tokio::task::spawn_blocking(move || process.wait().unwrap().code()).await.unwrap()
-}
-
-/// What makes a program's clock wrong when it is loaded before everything else.
-pub(crate) fn faketime() -> &'static str {
-    let folders = std::fs::read_dir("/usr/lib").unwrap();
-    let found = folders
-        .map(|folder| folder.unwrap().path().join("faketime/libfaketime.so.1"))
-        .find(|library| library.exists())
-        .expect("/usr/lib/*/faketime/libfaketime.so.1 is missing: install the package faketime");
-    found.into_os_string().into_string().unwrap().leak()
 }
 
 /// A port that is free now. It lies below those that the kernel gives to outgoing connections, one of which could take it before the program does.
