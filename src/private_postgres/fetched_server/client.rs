@@ -18,6 +18,9 @@ const POLL: Duration = Duration::from_millis(20);
 /// As much of a client's words as an error quotes.
 const QUOTE_CHARS: usize = 300;
 
+/// How pip and npm begin to tell why they have no connection, or no package.
+const CAUSES: [&str; 3] = ["connection broken by", "request to ", "404 Not Found"];
+
 /// Given as the Python that the wheel is for: any will do, and an old one of this machine would refuse a wheel that needs none.
 const PYTHON: &str = "3.12";
 
@@ -142,9 +145,10 @@ fn telling_line(words: &str) -> Option<String> {
     let is_about_the_log = |line: &str| line.contains("complete log") || line.contains("debug-0.log");
     let lines = || words.lines().map(str::trim).filter(|line| !line.is_empty() && !is_about_the_log(line));
     let names_an_error = |line: &&str| line.to_lowercase().contains("error");
-    // Without a network pip ends with "no matching distribution", and has told the cause before.
-    let names_the_cause = |line: &&str| line.contains("connection broken by");
-    let line = lines().rfind(names_the_cause).or_else(|| lines().rfind(names_an_error));
+    // Without a network pip ends with "no matching distribution" and npm with a stack trace; both have told the cause before.
+    let from_cause = |line: &str| CAUSES.iter().find_map(|cause| line.find(cause));
+    let cause = lines().rev().find_map(|line| from_cause(line).map(|at| &line[at..]));
+    let line = cause.or_else(|| lines().rfind(names_an_error));
     let line = line.or_else(|| lines().next_back())?;
     Some(without_credentials(line).chars().take(QUOTE_CHARS).collect())
 }
@@ -166,21 +170,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_clients_words_the_line_that_tells_is_kept_without_credentials() {
-        let pip = "Looking in indexes: x\nERROR: Could not find https://me:se@cret@host/simple, see https://host/a@b\n\n[notice] later";
-        let offline = "WARNING: Retrying (total=0) after connection broken by 'no route'\nERROR: No matching distribution found";
-        let npm = "npm error code ENOTFOUND\nnpm error network no route\nnpm error A complete log of this run can be found in: /x/debug-0.log\n";
+    fn of_a_clients_words_the_line_that_tells_is_kept() {
+        let told = |words: &str| telling_line(words).unwrap();
+        let pip = "WARNING: Retrying (total=0) after connection broken by 'no route': /x/\nERROR: No matching distribution found\n";
+        let npm = "npm ERR! FetchError: request to http://host/ failed, reason: no route\nnpm ERR!     at emit (node:events:1:2)\nnpm ERR! }\n";
+        let log = "npm error code E1\nnpm error no such thing\nnpm error A complete log of this run can be found in: /x/debug-0.log\n";
+
+        assert_eq!(told(pip), "connection broken by 'no route': /x/");
+        assert_eq!(told(npm), "request to http://host/ failed, reason: no route");
+        assert_eq!(told(log), "npm error no such thing");
+        assert_eq!(told("ERROR: wrong\n\n[notice] later\n"), "ERROR: wrong");
+        assert_eq!(told("first\nlast\n"), "last");
+        assert_eq!(telling_line(" \n"), None);
+    }
+
+    #[test]
+    fn no_credentials_of_an_address_are_kept() {
+        let line =
+            "Could not find https://me:se@cret@host/simple, see 'https://token@host' and https://host/a@b";
 
         assert_eq!(
-            telling_line(pip).unwrap(),
-            "ERROR: Could not find https://…@host/simple, see https://host/a@b"
+            without_credentials(line),
+            "Could not find https://…@host/simple, see 'https://…@host' and https://host/a@b"
         );
-        assert_eq!(
-            telling_line(offline),
-            Some("WARNING: Retrying (total=0) after connection broken by 'no route'".to_owned())
-        );
-        assert_eq!(telling_line(npm).unwrap(), "npm error network no route");
-        assert_eq!(telling_line("first\nlast\n"), Some("last".to_owned()));
-        assert_eq!(telling_line(" \n"), None);
     }
 }
