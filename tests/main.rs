@@ -15,6 +15,7 @@ mod albums;
 mod alerts;
 mod attachments;
 mod backfill;
+mod backups;
 mod browser;
 mod callbacks;
 mod changed_ids;

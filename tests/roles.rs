@@ -8,6 +8,7 @@ use private_postgres::scratch_cluster::ScratchCluster;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha1::Sha1;
+use tokio::net::UnixDatagram;
 
 use crate::support::balancer::Balancer;
 use crate::support::requests::signature;
@@ -136,6 +137,34 @@ async fn what_stops_says_so_first_and_takes_in_what_comes_meanwhile() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_service_manager_is_told_of_the_start_of_the_stop_and_in_between_that_all_is_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&socket).unwrap();
+    let told = async || {
+        let mut buffer = [0; 500];
+        let length = manager.recv(&mut buffer).await.unwrap();
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    };
+
+    let env = [("NOTIFY_SOCKET", socket.to_str().unwrap()), ("WATCHDOG_USEC", "300000")];
+    let mut app = TestApp::start_with(&env).await;
+    let start = told().await;
+    let well = [told().await, told().await, told().await];
+    app.ask_to_stop();
+    let mut stop = told().await;
+    while stop.trim() == "WATCHDOG=1" {
+        stop = told().await;
+    }
+    let code = app.stopped().await;
+
+    assert!(start.contains("READY=1") && start.contains("receiver, workers, scheduler, console"), "{start}");
+    assert_eq!(well.map(|told| told.trim().to_owned()), ["WATCHDOG=1"; 3]);
+    assert!(stop.contains("STOPPING=1"), "{stop}");
+    assert_eq!(code, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_role_that_is_unknown_is_refused_with_those_that_are_known() {
     let app = TestApp::start().await;
 
@@ -160,12 +189,12 @@ fn phone(number: u32) -> String {
     format!("whatsapp:+1500555{:04}", 1000 + number % 40)
 }
 
-/// Restarts one process after the other, so many times, while webhooks come.
+/// Restarts every process but one of each role, and then that one, so many times, while webhooks come.
 async fn restart_all(rounds: usize) {
     let mut balancer = Balancer::listen().await;
     let public_url = format!("http://{}", balancer.address());
     let mut app = TestApp::start_with(&[
-        (ROLES, r#"["workers"]"#),
+        (ROLES, r#"["console"]"#),
         ("TWILIO_WEBHOOK_PUBLIC_URL", &public_url),
         ("CLOUDYBOT__SERVER__DRAIN", "1s"),
         ("CLOUDYBOT__LIMITS__PER_SENDER_PER_MIN", "0"),
@@ -173,19 +202,12 @@ async fn restart_all(rounds: usize) {
         ("CLOUDYBOT__TWILIO__SENDER_PER_SEC", "1000"),
     ])
     .await;
-    let mut processes = Vec::new();
-    for roles in [
-        r#"["receiver"]"#,
-        r#"["receiver"]"#,
-        r#"["workers"]"#,
-        r#"["scheduler", "console"]"#,
-        r#"["scheduler", "console"]"#,
-    ] {
-        let process = app.launch_another_with(&[(ROLES, roles)]).await;
-        processes.push(process);
-    }
-    for receiver in &processes[..2] {
-        balancer.add(*receiver);
+    let mut halves = [Vec::new(), Vec::new()];
+    for half in &mut halves {
+        for roles in [r#"["receiver"]"#, r#"["workers"]"#, r#"["scheduler", "console"]"#] {
+            half.push(app.launch_another_with(&[(ROLES, roles)]).await);
+        }
+        balancer.add(half[0]);
     }
     for number in 0..40 {
         app.link(&phone(number)).await;
@@ -196,12 +218,10 @@ async fn restart_all(rounds: usize) {
     let (over, is_over) = tokio::sync::watch::channel(());
     let load = tokio::spawn(load(app.http.clone(), public_url, is_over));
     for _ in 0..rounds {
-        for process in &processes {
-            assert_eq!(app.restart_another(*process).await, Some(0));
+        for half in &halves {
+            assert_eq!(app.restart_others(half).await, [Some(0); 3]);
+            app.until("both receivers are behind the balancer", async || balancer.ready() == 2).await;
         }
-        app.until("both receivers are back", async || balancer.ready() == 2).await;
-        assert_eq!(app.terminate().await, Some(0));
-        app.launch().await;
     }
     drop(over);
     let (posted, failed, slowest) = load.await.unwrap();

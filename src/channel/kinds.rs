@@ -20,7 +20,7 @@ use crate::pools;
 const FOLLOW_UP_ATTEMPTS: u16 = 25;
 
 /// All kinds.
-pub const ALL: [&str; 18] = [
+pub const ALL: [&str; 20] = [
     ReceiveMessage::KIND,
     CloseMessage::KIND,
     Answer::KIND,
@@ -31,12 +31,14 @@ pub const ALL: [&str; 18] = [
     CloseChunk::KIND,
     PlanWaiting::KIND,
     PlanQuiet::KIND,
+    PlanRoom::KIND,
     ProbeSender::KIND,
     RunDuty::KIND,
     CloseSlot::KIND,
     PromptUser::KIND,
     ClosePrompt::KIND,
     PostAlert::KIND,
+    PostCallback::KIND,
     Upkeep::KIND,
     ErasePeople::KIND,
 ];

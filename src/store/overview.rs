@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::agent_outages::AgentTrouble;
+use crate::chunks::ChunkState;
 use crate::cursors::Cursor;
 
 /// Rows that wait, and since when the oldest does.
@@ -24,6 +25,27 @@ pub async fn in_doubt(conn: &mut PgConnection) -> sqlx::Result<Waiting> {
                WHERE c.state IN ('sending', 'unknown') AND (c.state = 'unknown' OR c.deadline_at < now()) LIMIT 10001) AS found",
     )
     .fetch_one(conn)
+    .await
+}
+
+/// What became of messages that were planned within the last hour.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct SentLately {
+    /// How far they are.
+    pub state: ChunkState,
+    /// How many.
+    pub number: i64,
+}
+
+/// What became of the messages of the last hour, of the newest 2,000 deliveries at most. What was sent anew is told by its successor.
+pub async fn sent_lately(conn: &mut PgConnection) -> sqlx::Result<Vec<SentLately>> {
+    sqlx::query_as(
+        "SELECT c.state, count(*) AS number
+         FROM (SELECT id, created_at FROM channel_deliveries ORDER BY id DESC LIMIT 2000) AS d JOIN channel_chunks c ON c.delivery_id = d.id
+         WHERE d.created_at > now() - interval '1 hour' AND NOT EXISTS (SELECT FROM channel_deliveries s WHERE s.resent_from = c.id)
+         GROUP BY 1",
+    )
+    .fetch_all(conn)
     .await
 }
 

@@ -129,6 +129,18 @@ impl TestApp {
         }
     }
 
+    /// The address of its database.
+    pub(crate) fn database_url(&self) -> &str {
+        &self.database_url
+    }
+
+    /// From the next start on it is on another database.
+    pub(crate) fn turn_to(&mut self, database: TestDatabase) {
+        self.database_url = database.url().to_owned();
+        self.pg = PgPool::connect_lazy_with(database.connect_options().extra_float_digits(None));
+        self._database = Some(database);
+    }
+
     /// Writes a schedule's file, as an operator does.
     pub(crate) fn write_schedule(&self, name: &str, text: &str) {
         std::fs::write(self.schedules.path().join(format!("{name}.toml")), text).unwrap();

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use rustix::process::{Pid, Signal};
 
 use super::{ACCOUNT_SID, ADMIN_TOKEN, API_TOKEN, AUTH_TOKEN, NUMBER, PATIENCE, TestApp};
@@ -214,15 +215,24 @@ impl TestApp {
         exit_code_of(self.process.take().unwrap()).await
     }
 
-    /// SIGTERM for one of the other processes, and when it has stopped the same once more, at the same address. Returns the exit code.
-    pub(crate) async fn restart_another(&mut self, address: SocketAddr) -> Option<i32> {
-        let number = self.others.iter().position(|other| other.address == address).unwrap();
-        let Other { process, address, env } = self.others.swap_remove(number);
-        send_term(&process);
-        let code = exit_code_of(process).await;
-        let process = self.spawn(address, &env).await;
-        self.others.push(Other { process, address, env });
-        code
+    /// SIGTERM for these of the other processes, and when they have stopped the same ones once more, at the same addresses. Returns the exit codes.
+    pub(crate) async fn restart_others(&mut self, addresses: &[SocketAddr]) -> Vec<Option<i32>> {
+        let (stopping, staying) = std::mem::take(&mut self.others)
+            .into_iter()
+            .partition(|other| addresses.contains(&other.address));
+        self.others = staying;
+        let stopping: Vec<Other> = stopping;
+        stopping.iter().for_each(|other| send_term(&other.process));
+        let mut codes = Vec::new();
+        let mut again = Vec::new();
+        for Other { process, address, env } in stopping {
+            codes.push(exit_code_of(process).await);
+            again.push((address, env));
+        }
+        let processes = join_all(again.iter().map(|(address, env)| self.spawn(*address, env))).await;
+        let others = again.into_iter().zip(processes);
+        self.others.extend(others.map(|((address, env), process)| Other { process, address, env }));
+        codes
     }
 }
 
