@@ -50,6 +50,9 @@ const QUEUE_DATABASE_TIMEOUT: Duration = Duration::from_secs(10);
 /// However short the grace of the jobs is, a request that has begun may end.
 const LEAST_GRACE: Duration = Duration::from_secs(5);
 
+/// For a webhook's answer behind the time that the database has.
+const ANSWER_TIME: Duration = Duration::from_secs(1);
+
 /// The service, running.
 pub struct Service {
     addresses: Addresses,
@@ -58,7 +61,10 @@ pub struct Service {
     workers: Option<RunningWorkers>,
     serving: JoinHandle<()>,
     stop: Stop,
+    /// For running jobs.
     grace: Duration,
+    /// For requests that have begun.
+    answer_grace: Duration,
     database: Database,
 }
 
@@ -169,7 +175,8 @@ impl Service {
         service_manager::tell_ready(roles);
         tokio::spawn(service_manager::feed_watchdog(health));
         let grace = keys.server.shutdown_grace;
-        Ok(Self { addresses, sandbox, workers, serving, stop, grace, database })
+        let answer_grace = grace.max(LEAST_GRACE).max(keys.server.webhook_timeout + ANSWER_TIME);
+        Ok(Self { addresses, sandbox, workers, serving, stop, grace, answer_grace, database })
     }
 
     /// Where it listens.
@@ -195,11 +202,10 @@ impl Service {
     pub async fn stop(self, drain: Duration) -> anyhow::Result<()> {
         service_manager::tell_stopping();
         self.stop.announced.cancel();
-        let grace = self.grace.max(LEAST_GRACE);
         let no_more_is_taken_in = async {
             tokio::time::sleep(drain).await;
             self.stop.begun.cancel();
-            tokio::time::timeout(grace, self.serving).await
+            tokio::time::timeout(self.answer_grace, self.serving).await
         };
         let jobs_have_ended = async {
             match self.workers {
