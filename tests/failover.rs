@@ -13,7 +13,7 @@ use crate::support::wrong_clock::WrongClock;
 use crate::support::{PERSON, SCHEMA, SHIPPED_TIMEOUT, TestApp};
 
 /// As soon as the database takes writes again, webhooks must be taken in within this.
-const AT_ONCE: Duration = Duration::from_secs(5);
+const AT_ONCE: Duration = Duration::from_secs(15);
 
 /// Webhooks that come all the time, and what was promised to them.
 #[derive(Default)]
