@@ -34,11 +34,12 @@ pub async fn run(Upkeep { at_start }: Upkeep, app: App, _: Attempt) -> Result<()
         sender::look_after(&app).await,
         costs::look_after(&app).await,
         template_changes::look_after(&app).await,
-        retention::look_after(&app).await,
         // After an outage of callbacks it may take all the time that a round has.
         status_look_ups::run(&app).await,
-        // Last of all, so that it sees what the others have mended.
+        // After all of these, so that it sees what they have mended.
         watch::round(&app).await,
+        // It may take some seconds, which nobody waits for.
+        retention::look_after(&app).await,
     ];
     for failure in done.into_iter().filter_map(Result::err) {
         tracing::warn!("The next round of the upkeep will try again: {failure:?}");

@@ -334,6 +334,7 @@ CREATE TABLE channel_idempotency_keys (
     FOREIGN KEY (delivery_id) REFERENCES channel_deliveries(id),
     PRIMARY KEY (user_id, key)
 );
+CREATE INDEX channel_idempotency_keys_created ON channel_idempotency_keys USING btree (created_at);
 
 CREATE TABLE channel_links (
     id BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -422,6 +423,16 @@ CREATE TABLE channel_rate_buckets (
     filled_at TIMESTAMP WITH TIME ZONE NOT NULL,
     CHECK ((split_part(name, ':'::text, 1) = ANY (ARRAY['writer'::text, 'unlinked'::text, 'total'::text, 'to'::text]))),
     PRIMARY KEY (name)
+);
+
+CREATE TABLE channel_retention (
+    part TEXT NOT NULL,
+    next_id BIGINT NOT NULL DEFAULT 0,
+    next_delivery UUID NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000'::uuid,
+    next_name TEXT NOT NULL DEFAULT ''::text,
+    walked_at TIMESTAMP WITH TIME ZONE,
+    CHECK ((part = ANY (ARRAY['entries'::text, 'messages'::text, 'turns'::text, 'deliveries'::text, 'callbacks'::text, 'slot_users'::text, 'claim_tries'::text, 'idempotency_keys'::text, 'rate_buckets'::text]))),
+    PRIMARY KEY (part)
 );
 
 CREATE TABLE channel_schedulers (
@@ -958,6 +969,7 @@ CREATE TABLE whatsapp_sends (
 -- CREATE FUNCTION queue.claim_jobs(for_worker bigint, from_pool text, slots integer, call bigint) RETURNS TABLE(id bigint, claim bigint, kind text, lane text, attempt smallint, max_attempts smallint, suspicion smallint, traceparent text, payload jsonb, place tid) LANGUAGE plpgsql SET jit=off SET enable_seqscan=off SET enable_hashjoin=off SET enable_mergejoin=off SET enable_bitmapscan=off SET plan_cache_mode=force_generic_plan
 -- CREATE FUNCTION queue.claim_parked(for_worker bigint, from_pool text, slots integer, fence bigint, known text[], paused text[]) RETURNS TABLE(id bigint, claim bigint, kind text, lane text, attempt smallint, max_attempts smallint, suspicion smallint, traceparent text, payload jsonb, place tid) LANGUAGE plpgsql SET jit=off SET enable_seqscan=off SET enable_hashjoin=off SET enable_mergejoin=off SET enable_bitmapscan=off SET plan_cache_mode=force_generic_plan
 -- CREATE FUNCTION queue.claim_suspect(for_worker bigint, from_pool text, worst smallint, call bigint) RETURNS SETOF queue.jobs LANGUAGE plpgsql SET jit=off SET enable_seqscan=off SET plan_cache_mode=force_custom_plan
+-- CREATE FUNCTION queue.complete_one(job_id bigint, fence bigint) RETURNS text[] LANGUAGE plpgsql SET enable_seqscan=off
 -- CREATE FUNCTION queue.drop_history(partition text) RETURNS integer LANGUAGE plpgsql SET lock_timeout=200ms
 -- CREATE FUNCTION queue.end_cancelled(job_id bigint, why text) RETURNS void LANGUAGE plpgsql SET jit=off SET enable_seqscan=off
 -- CREATE FUNCTION queue.enqueue(kinds text[], pools text[], payloads jsonb[], priorities smallint[], run_ats timestamp with time zone[], lanes text[], unique_keys text[], max_attempts smallint[], traceparents text[]) RETURNS bigint[] LANGUAGE plpgsql SET jit=off SET enable_seqscan=off SET enable_nestloop=off SET enable_mergejoin=off SET plan_cache_mode=force_generic_plan
@@ -967,7 +979,6 @@ CREATE TABLE whatsapp_sends (
 -- CREATE FUNCTION queue.finish(job_ids bigint[], claims bigint[], patient boolean, OUT ended bigint[], OUT woken_pools text[], OUT locked bigint[]) RETURNS record LANGUAGE plpgsql SET jit=off SET enable_seqscan=off SET enable_hashjoin=off SET enable_mergejoin=off SET enable_bitmapscan=off SET plan_cache_mode=force_generic_plan
 -- CREATE FUNCTION queue.finish_at(places tid[], job_ids bigint[], claims bigint[], of_claims bigint[]) RETURNS void LANGUAGE plpgsql SET jit=off SET enable_seqscan=off SET enable_hashjoin=off SET enable_mergejoin=off SET enable_bitmapscan=off SET plan_cache_mode=force_generic_plan
 -- CREATE FUNCTION queue.finish_free(job_ids bigint[], claims bigint[]) RETURNS void LANGUAGE plpgsql SET jit=off SET enable_seqscan=off SET enable_hashjoin=off SET enable_mergejoin=off SET enable_bitmapscan=off SET plan_cache_mode=force_generic_plan
--- CREATE FUNCTION queue.finish_one(job_id bigint, fence bigint, OUT is_ended boolean, OUT woken_pools text[]) RETURNS record LANGUAGE plpgsql SET enable_seqscan=off
 -- CREATE FUNCTION queue.follow_up(ended queue.jobs, ended_as text, reason text) RETURNS void LANGUAGE plpgsql
 -- CREATE FUNCTION queue.group_failure() RETURNS trigger LANGUAGE plpgsql
 -- CREATE FUNCTION queue.hand_back_forgotten(job_ids bigint[], claims bigint[]) RETURNS integer LANGUAGE plpgsql

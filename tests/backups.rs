@@ -48,6 +48,7 @@ async fn restored(app: &TestApp) -> TestDatabase {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_dump_goes_on_where_the_service_was_stopped() {
     let mut app = TestApp::start().await;
+    app.link(PERSON).await;
     let form = [
         ("MessageSid", "SM1"),
         ("From", PERSON),

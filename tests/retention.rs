@@ -33,6 +33,7 @@ async fn age(app: &TestApp) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_whose_words_are_gone_is_not_answered_again_and_the_next_one_is() {
     let app = TestApp::start_with(&[EVERY_SECOND]).await;
+    app.link(PERSON).await;
     let form = [
         ("MessageSid", "SM1"),
         ("From", PERSON),
@@ -57,7 +58,7 @@ async fn a_message_whose_words_are_gone_is_not_answered_again_and_the_next_one_i
     app.write(PERSON, "Today").await;
     app.replies(PERSON, 2).await;
     app.drained_well().await;
-    let (status, story) = app.admin(Method::GET, "/messages/SM1/story", Value::Null).await;
+    let (status, story) = app.admin(Method::GET, "/messages/1/story", Value::Null).await;
     assert_eq!(status, 200, "{story}");
     let (status, storage) = app.admin(Method::GET, "/stats/storage", Value::Null).await;
     assert_eq!(status, 200, "{storage}");

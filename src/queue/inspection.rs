@@ -63,6 +63,21 @@ pub struct JobSummary {
     pub reason: Option<String>,
 }
 
+/// A page of jobs, the newest first.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobList {
+    /// What fits.
+    pub jobs: Vec<JobSummary>,
+    /// `before` of the next page; null: there is none. Where it is set beside fewer jobs than were asked for, the newest 15,000 finished ones have no more
+    /// that fit, and older ones were not looked at.
+    #[schema(value_type = Option<i64>)]
+    pub next: Option<JobId>,
+    /// Finished jobs with lower numbers were not looked at: ask for `state=done` or `state=cancelled` with this as `before`. Null: nothing was left out.
+    #[schema(value_type = Option<i64>)]
+    pub unread_before: Option<JobId>,
+}
+
 /// A job with all its details.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -170,9 +185,20 @@ const SUMMARY: &str = "SELECT id, state, kind, pool, lane, failed_attempts, run_
 
 impl Queue {
     /// The newest jobs that match, at most `limit`.
-    pub async fn list(&self, filter: &JobCriteria, limit: i64) -> sqlx::Result<Vec<JobSummary>> {
-        let mut query = job_search::summaries(filter, JobPage::Newest(limit));
-        query.build_query_as().fetch_all(&mut *self.pool().acquire().await?).await
+    pub async fn list(&self, filter: &JobCriteria, limit: i64) -> sqlx::Result<JobList> {
+        let mut connection = self.pool().acquire().await?;
+        let beginning: Option<JobId> = match job_search::beginning(filter) {
+            Some(mut query) => query.build_query_scalar().fetch_optional(&mut *connection).await?,
+            None => None,
+        };
+        let mut query = job_search::summaries(filter, beginning, JobPage::Newest(limit));
+        let jobs: Vec<JobSummary> = query.build_query_as().fetch_all(&mut *connection).await?;
+        if i64::try_from(jobs.len()).is_ok_and(|found| found == limit) {
+            return Ok(JobList { next: jobs.last().map(|job| job.id), unread_before: None, jobs });
+        }
+        // Only finished jobs are left.
+        let next = beginning.filter(|_| matches!(filter.state, Some(JobState::Done | JobState::Cancelled)));
+        Ok(JobList { next, unread_before: beginning, jobs })
     }
 
     /// One job; `None`: there is none, or it is past the age of the history.

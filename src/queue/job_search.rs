@@ -16,6 +16,9 @@ pub(crate) enum JobPage {
     Between(JobId, JobId, i64),
 }
 
+/// Finished jobs that a page looks at where no index has what is looked for: as many as are read and judged in some milliseconds.
+pub(crate) const LOOKED_AT: i64 = 15_000;
+
 /// A table of jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JobTable {
@@ -78,13 +81,39 @@ impl JobTable {
     }
 }
 
-/// List rows of the matching jobs.
-pub(crate) fn summaries(filter: &JobCriteria, page: JobPage) -> QueryBuilder<Postgres> {
+/// The first finished job that a page does not leave unread, if it leaves any: only some of the history is looked through for what no index has.
+/// `None`: all of it can be read.
+pub(crate) fn beginning(filter: &JobCriteria) -> Option<QueryBuilder<Postgres>> {
+    let is_searched = filter.kind.is_some()
+        || filter.pool.is_some()
+        || filter.lane.is_some()
+        || filter.since.is_some()
+        || filter.until.is_some();
+    if !is_searched || !JobTable::of(filter).contains(&JobTable::Finished) {
+        return None;
+    }
+    let all = JobCriteria { state: filter.state, before: filter.before, ..JobCriteria::default() };
+    let mut query = QueryBuilder::new("SELECT id");
+    narrow(&mut query, JobTable::Finished, &all, "");
+    query.push(" ORDER BY id DESC OFFSET ").push_bind(LOOKED_AT - 1).push(" LIMIT 1");
+    Some(query)
+}
+
+/// List rows of the matching jobs; of finished ones those from `beginning` on.
+pub(crate) fn summaries(
+    filter: &JobCriteria,
+    beginning: Option<JobId>,
+    page: JobPage,
+) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new("SELECT * FROM (");
     for (place, table) in JobTable::of(filter).into_iter().enumerate() {
         query.push(if place > 0 { " UNION ALL (SELECT " } else { "(SELECT " });
         query.push(table.summary());
-        part(&mut query, table, filter, "", page);
+        narrow(&mut query, table, filter, "");
+        if let Some(beginning) = beginning.filter(|_| table == JobTable::Finished) {
+            query.push(" AND id >= ").push_bind(beginning);
+        }
+        end(&mut query, page);
         query.push(")");
     }
     query.push(") AS found");
@@ -156,7 +185,11 @@ fn narrow(
         ("failure_group", &filter.group),
     ];
     for (column, value) in texts {
-        if let Some(value) = value {
+        if let (JobTable::Live, "lane", Some(lane)) = (table, column, value) {
+            // Each half has an index.
+            query.push(" AND (lane = ").push_bind(lane.clone()).push(" AND phase <> 'held' OR lane = ");
+            query.push_bind(lane.clone()).push(" AND phase = 'held')");
+        } else if let Some(value) = value {
             query.push(" AND ").push(column).push(" = ").push_bind(value.clone());
         }
     }
@@ -208,7 +241,7 @@ mod tests {
         let states = states.map(Some).chain([None]);
         for state in states {
             let filter = JobCriteria { state, ..JobCriteria::default() };
-            let query = summaries(&filter, JobPage::Newest(50));
+            let query = summaries(&filter, None, JobPage::Newest(50));
             // The limits are all that is bound.
             let sql = (1..=4)
                 .fold(query.sql().as_str().to_owned(), |sql, place| sql.replace(&format!("${place}"), "50"));

@@ -20,6 +20,9 @@ pub struct Transaction {
     wakeups: Vec<Wakeup>,
 }
 
+/// Its arguments are written into it: what is sent together with COMMIT takes none.
+const COMPLETE: &str = "SELECT queue.complete_one($1, $2)";
+
 /// Who is woken after the commit.
 enum Wakeup {
     Pool(String),
@@ -76,7 +79,7 @@ impl Transaction {
 
     /// Ends the job of a claim and commits, then wakes the pools that got work.
     pub(crate) async fn commit_completion(mut self, id: JobId, fence: i64) -> sqlx::Result<()> {
-        let end = format!("SELECT queue.complete_one({}, {fence})", id.0);
+        let end = COMPLETE.replace("$1", &id.0.to_string()).replace("$2", &fence.to_string());
         let row = self.inner.commit_after(&end).await?;
         let woken_pools: Vec<String> = row.try_get(0)?;
         self.wakeups.extend(woken_pools.into_iter().map(Wakeup::Pool));

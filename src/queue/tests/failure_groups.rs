@@ -64,7 +64,7 @@ async fn dead_jobs_are_counted_and_tried_again_by_group() {
 
     let groups = failure_groups::of_dead(&mut bench.pg.acquire().await.unwrap()).await.unwrap();
     let filter = JobCriteria { group: Some(groups[0].group.clone()), ..JobCriteria::default() };
-    let listed = bench.queue.list(&filter, 100).await.unwrap();
+    let listed = bench.queue.list(&filter, 100).await.unwrap().jobs;
     let tried = bench.act_on_fitting(JobAction::Retry, filter, "test").await;
 
     let told: Vec<_> = groups

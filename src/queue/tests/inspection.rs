@@ -204,7 +204,7 @@ async fn lists_are_narrowed_by_every_filter() {
     bench.queue.enqueue(NewJob::of(&Act::new("c", Deed::Succeed)).run_at(far)).await.unwrap();
     let now = chrono::Utc::now();
 
-    let number = async |filter: JobCriteria| bench.queue.list(&filter, 100).await.unwrap().len();
+    let number = async |filter: JobCriteria| bench.queue.list(&filter, 100).await.unwrap().jobs.len();
 
     assert_eq!(number(JobCriteria::default()).await, 3);
     assert_eq!(number(JobCriteria { state: Some(JobState::Held), ..JobCriteria::default() }).await, 1);
@@ -216,7 +216,30 @@ async fn lists_are_narrowed_by_every_filter() {
         3
     );
     assert_eq!(number(JobCriteria { since: Some(now), ..JobCriteria::default() }).await, 0);
-    assert_eq!(bench.queue.list(&JobCriteria::default(), 2).await.unwrap().len(), 2);
+    assert_eq!(bench.queue.list(&JobCriteria::default(), 2).await.unwrap().jobs.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_long_history_the_newest_jobs_are_looked_through_and_the_page_says_so() {
+    let bench = Bench::new().await;
+    sqlx::raw_sql(
+        "INSERT INTO queue.finished (id, created_at, attempt, crashes, cancelled, kind, pool, payload)
+         SELECT n, now(), 1, 0, FALSE, CASE WHEN n = 5 THEN 'rare' ELSE 'act' END, 'test', '{}' FROM generate_series(1, 20000) n",
+    )
+    .execute(&bench.pg)
+    .await
+    .unwrap();
+    let rare = JobCriteria { kind: Some("rare".into()), ..JobCriteria::default() };
+
+    let page = bench.queue.list(&rare, 10).await.unwrap();
+    let done = JobCriteria { state: Some(JobState::Done), ..rare };
+    let first = bench.queue.list(&done, 10).await.unwrap();
+    let second = bench.queue.list(&JobCriteria { before: first.next, ..done }, 10).await.unwrap();
+
+    assert_eq!((page.jobs.len(), page.next, page.unread_before), (0, None, Some(JobId(5_001))));
+    assert_eq!((first.jobs.len(), first.next), (0, Some(JobId(5_001))));
+    assert_eq!(second.jobs.iter().map(|job| job.id.0).collect::<Vec<_>>(), [5]);
+    assert_eq!((second.next, second.unread_before), (None, None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -270,14 +293,15 @@ async fn a_cancel_by_filter_goes_on_in_steps_to_its_end_and_says_what_is_left() 
     assert_eq!((all, first.len(), rest, others), (1200, 500, 700, 700));
     assert_eq!(bench.count("SELECT count(*) FROM queue.jobs").await, 1);
     let cancelled = JobCriteria { state: Some(JobState::Cancelled), ..filter.clone() };
-    assert_eq!(bench.queue.list(&cancelled, 2000).await.unwrap().len(), 1200);
-    assert_eq!(bench.queue.list(&filter, 2000).await.unwrap().len(), 1201);
+    assert_eq!(bench.queue.list(&cancelled, 2000).await.unwrap().jobs.len(), 1200);
+    assert_eq!(bench.queue.list(&filter, 2000).await.unwrap().jobs.len(), 1201);
     assert!(
         bench
             .queue
             .list(&JobCriteria { state: Some(JobState::Dead), ..filter }, 10)
             .await
             .unwrap()
+            .jobs
             .is_empty()
     );
 }

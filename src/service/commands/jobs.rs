@@ -11,7 +11,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use queue::Queue;
 use queue::connections::Connections;
 use queue::failure_groups::{self, FailureGroup};
-use queue::inspection::{ActionOutcome, JobCount, JobCriteria, JobDetail, JobSummary};
+use queue::inspection::{ActionOutcome, JobCount, JobCriteria, JobDetail, JobList, JobSummary};
 use queue::job::JobId;
 use queue::pauses::Scope;
 use twilio::explanations;
@@ -151,8 +151,8 @@ async fn answer(
     let actor = &actor();
     match command {
         JobsCommand::List { filter, limit } => {
-            let jobs = queue.list(&filter.filter()?, limit).await.context(UNANSWERED)?;
-            print(as_json, &jobs, || table(&LIST_HEAD, jobs.iter().map(list_row)))
+            let list = queue.list(&filter.filter()?, limit).await.context(UNANSWERED)?;
+            print(as_json, &list.jobs, || table(&LIST_HEAD, list.jobs.iter().map(list_row)) + &unread(&list))
         }
         JobsCommand::Show { id } => {
             let job = queue
@@ -263,6 +263,12 @@ fn counted(outcomes: &[ActionOutcome]) -> String {
         *counts.entry(outcome.outcome.as_str()).or_default() += 1;
     }
     counts.iter().map(|(outcome, number)| format!("{number} {outcome}")).collect::<Vec<_>>().join(", ")
+}
+
+/// What of the history was not looked at.
+fn unread(list: &JobList) -> String {
+    let Some(before) = list.unread_before else { return String::new() };
+    format!("Of finished jobs the newest 15,000 were looked at; older ones: --state done --before {before}\n")
 }
 
 const LIST_HEAD: [&str; 8] = ["JOB", "STATE", "KIND", "POOL", "LANE", "FAILED", "CREATED", "REASON"];

@@ -6,7 +6,7 @@ use channel::administration::pauses;
 use chrono::{DateTime, Utc};
 use queue::action_result::ActionResult;
 use queue::failure_groups::{self, FailureGroup};
-use queue::inspection::{ActionOutcome, JobAction, JobCount, JobCriteria, JobDetail, JobSummary};
+use queue::inspection::{ActionOutcome, JobAction, JobCount, JobCriteria, JobDetail, JobList};
 use queue::job::JobId;
 use queue::job_state::{JobState, UnknownState};
 use queue::pauses::Scope;
@@ -95,15 +95,6 @@ fn usual_limit() -> i64 {
     50
 }
 
-/// A page of jobs, the newest first.
-#[derive(Serialize, ToSchema)]
-pub(super) struct JobList {
-    jobs: Vec<JobSummary>,
-    /// `before` of the next page; null: there is none.
-    #[schema(value_type = Option<i64>)]
-    next: Option<JobId>,
-}
-
 /// The newest jobs that fit.
 #[utoipa::path(get, path = "", operation_id = "listJobs", tag = "jobs", params(ListQuery), responses((status = 200, body = JobList)))]
 pub(super) async fn list(
@@ -112,10 +103,7 @@ pub(super) async fn list(
 ) -> Result<Json<JobList>, Problem> {
     let ListQuery { limit, before, state, kind, pool, lane, group, since, until } = query;
     let filter = JobFilter { state, kind, pool, lane, group, since, until }.filter(before)?;
-    let jobs = admin.queue.list(&filter, limit).await?;
-    let full = i64::try_from(jobs.len()).is_ok_and(|found| found == limit);
-    let next = jobs.last().filter(|_| full).map(|job| job.id);
-    Ok(Json(JobList { jobs, next }))
+    Ok(Json(admin.queue.list(&filter, limit).await?))
 }
 
 /// How many jobs stand where.
