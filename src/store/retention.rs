@@ -66,7 +66,7 @@ struct Page {
     has_next: bool,
 }
 
-/// Rows of a page.
+/// Rows of a page. The statements have it written out: for a number that comes later Postgres plans as for a tenth of the table.
 const PAGE: i64 = 500;
 
 /// Takes away the next page of what is older than `age`, in the caller's transaction. False: nothing more is old enough, or another process is at it.
@@ -107,8 +107,8 @@ pub async fn take_page(conn: &mut PgConnection, part: RetainedPart, age: Duratio
 }
 
 const MESSAGES: &str = "WITH page AS (
-         SELECT id, outcome IS NOT NULL AS is_settled, received_at >= clock_timestamp() - make_interval(secs => $2) AS is_young
-         FROM channel_messages WHERE id > $1 ORDER BY id LIMIT $3
+         SELECT id, outcome IS NOT NULL AS is_settled, received_at >= now() - make_interval(secs => $2) AS is_young
+         FROM channel_messages WHERE id > $1 ORDER BY id LIMIT 500
      ), old AS (
          SELECT id, is_settled FROM page WHERE id < coalesce((SELECT min(id) FROM page WHERE is_young), 9223372036854775807)
      ), files AS (
@@ -119,8 +119,8 @@ const MESSAGES: &str = "WITH page AS (
      SELECT max(id), count(*) FROM old";
 
 const TURNS: &str = "WITH page AS (
-         SELECT id, finished_at IS NOT NULL AS is_settled, started_at >= clock_timestamp() - make_interval(secs => $2) AS is_young
-         FROM channel_turns WHERE id > $1 ORDER BY id LIMIT $3
+         SELECT id, finished_at IS NOT NULL AS is_settled, started_at >= now() - make_interval(secs => $2) AS is_young
+         FROM channel_turns WHERE id > $1 ORDER BY id LIMIT 500
      ), old AS (
          SELECT id, is_settled FROM page WHERE id < coalesce((SELECT min(id) FROM page WHERE is_young), 9223372036854775807)
      ), calls AS (
@@ -138,14 +138,14 @@ async fn numbered(
     age: f64,
 ) -> sqlx::Result<Page> {
     let (last, number): (Option<i64>, i64) =
-        sqlx::query_as(statement).bind(cursor.next_id).bind(age).bind(PAGE).fetch_one(conn).await?;
+        sqlx::query_as(statement).bind(cursor.next_id).bind(age).fetch_one(conn).await?;
     let next_id = last.unwrap_or(cursor.next_id);
     Ok(Page { cursor: Cursor { next_id, ..cursor }, has_next: number == PAGE })
 }
 
 /// What is still to be sent, and what Twilio may have, keeps its text: that is compared with Twilio's list.
 const DELIVERIES: &str = "WITH page AS (
-         SELECT id, created_at >= clock_timestamp() - make_interval(secs => $2) AS is_young FROM channel_deliveries WHERE id > $1 ORDER BY id LIMIT $3
+         SELECT id, created_at >= now() - make_interval(secs => $2) AS is_young FROM channel_deliveries WHERE id > $1 ORDER BY id LIMIT 500
      ), old AS (
          SELECT id FROM page WHERE id < coalesce((SELECT id FROM page WHERE is_young ORDER BY id LIMIT 1), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
      ), closed AS (
@@ -162,7 +162,7 @@ const DELIVERIES: &str = "WITH page AS (
 
 async fn deliveries(conn: &mut PgConnection, cursor: Cursor, age: f64) -> sqlx::Result<Page> {
     let (last, number): (Option<DeliveryId>, i64) =
-        sqlx::query_as(DELIVERIES).bind(cursor.next_delivery).bind(age).bind(PAGE).fetch_one(conn).await?;
+        sqlx::query_as(DELIVERIES).bind(cursor.next_delivery).bind(age).fetch_one(conn).await?;
     let next_delivery = last.unwrap_or(cursor.next_delivery);
     Ok(Page { cursor: Cursor { next_delivery, ..cursor }, has_next: number == PAGE })
 }
@@ -172,8 +172,11 @@ const ENTRIES: &str = "WITH page AS (
          SELECT id FROM channel_conversations WHERE id > $1 ORDER BY id LIMIT 20
      ), old AS (
          SELECT e.conversation_id, e.number
-         FROM page p CROSS JOIN LATERAL (SELECT conversation_id, number, at FROM channel_entries WHERE conversation_id = p.id ORDER BY number LIMIT 50) e
-         WHERE e.at < clock_timestamp() - make_interval(secs => $2)
+         FROM page p
+             CROSS JOIN LATERAL (SELECT min(number) AS number FROM channel_entries WHERE conversation_id = p.id) AS first
+             CROSS JOIN LATERAL (
+                 SELECT conversation_id, number, at FROM channel_entries WHERE conversation_id = p.id AND number < first.number + 50) AS e
+         WHERE e.at < now() - make_interval(secs => $2)
      ), gone AS (
          DELETE FROM channel_entries e USING old WHERE e.conversation_id = old.conversation_id AND e.number = old.number
      )
@@ -198,7 +201,7 @@ async fn entries(conn: &mut PgConnection, cursor: Cursor, age: f64) -> sqlx::Res
 async fn slot_users(conn: &mut PgConnection, cursor: Cursor, age: f64) -> sqlx::Result<Page> {
     let slot: Option<(i64, bool)> = sqlx::query_as(
         "SELECT id, finished_at IS NOT NULL FROM (SELECT id, fired_at, finished_at FROM channel_slots WHERE id > $1 ORDER BY id LIMIT 1) s
-         WHERE coalesce(finished_at, fired_at) < clock_timestamp() - make_interval(secs => $2)",
+         WHERE coalesce(finished_at, fired_at) < now() - make_interval(secs => $2)",
     )
     .bind(cursor.next_id)
     .bind(age)
@@ -208,10 +211,9 @@ async fn slot_users(conn: &mut PgConnection, cursor: Cursor, age: f64) -> sqlx::
     let gone = if is_finished {
         let gone = sqlx::query(
             "DELETE FROM channel_slot_users WHERE slot_id = $1 AND user_id = ANY (ARRAY(
-                 SELECT user_id FROM channel_slot_users WHERE slot_id = $1 ORDER BY user_id LIMIT $2))",
+                 SELECT user_id FROM channel_slot_users WHERE slot_id = $1 ORDER BY user_id LIMIT 500))",
         )
-        .bind(slot_id)
-        .bind(PAGE);
+        .bind(slot_id);
         i64::try_from(gone.execute(conn).await?.rows_affected()).unwrap_or(PAGE)
     } else {
         0
@@ -221,11 +223,11 @@ async fn slot_users(conn: &mut PgConnection, cursor: Cursor, age: f64) -> sqlx::
 }
 
 const RATE_BUCKETS: &str = "WITH page AS (
-         SELECT name, filled_at FROM channel_rate_buckets WHERE name > $1 ORDER BY name LIMIT $3
+         SELECT name, filled_at FROM channel_rate_buckets WHERE name > $1 ORDER BY name LIMIT 500
      ), gone AS (
          DELETE FROM channel_rate_buckets b
-         WHERE b.name = ANY (ARRAY(SELECT name FROM page WHERE filled_at < clock_timestamp() - make_interval(secs => $2)))
-           AND b.filled_at < clock_timestamp() - make_interval(secs => $2)
+         WHERE b.name = ANY (ARRAY(SELECT name FROM page WHERE filled_at < now() - make_interval(secs => $2)))
+           AND b.filled_at < now() - make_interval(secs => $2)
      )
      SELECT (SELECT max(name) FROM page), (SELECT count(*) FROM page)";
 
@@ -235,26 +237,26 @@ async fn rate_buckets(conn: &mut PgConnection, cursor: Cursor, age: f64) -> sqlx
         return Ok(Page { cursor, has_next: false });
     }
     let (last, number): (Option<String>, i64) =
-        sqlx::query_as(RATE_BUCKETS).bind(&cursor.next_name).bind(age).bind(PAGE).fetch_one(conn).await?;
+        sqlx::query_as(RATE_BUCKETS).bind(&cursor.next_name).bind(age).fetch_one(conn).await?;
     let has_next = number == PAGE;
     let next_name = last.filter(|_| has_next).unwrap_or_default();
     Ok(Page { cursor: Cursor { next_name, ..cursor }, has_next })
 }
 
 const CALLBACKS: &str = "DELETE FROM channel_status_callbacks WHERE id = ANY (ARRAY(
-         SELECT id FROM (SELECT id, received_at FROM channel_status_callbacks ORDER BY id LIMIT $2) page
-         WHERE received_at < clock_timestamp() - make_interval(secs => $1)))";
+         SELECT id FROM (SELECT id, received_at FROM channel_status_callbacks ORDER BY id LIMIT 500) page
+         WHERE received_at < now() - make_interval(secs => $1)))";
 
 const CLAIM_TRIES: &str = "DELETE FROM channel_claim_tries WHERE message_id = ANY (ARRAY(
-         SELECT message_id FROM (SELECT message_id, tried_at FROM channel_claim_tries ORDER BY message_id LIMIT $2) page
-         WHERE tried_at < clock_timestamp() - make_interval(secs => $1)))";
+         SELECT message_id FROM (SELECT message_id, tried_at FROM channel_claim_tries ORDER BY message_id LIMIT 500) page
+         WHERE tried_at < now() - make_interval(secs => $1)))";
 
 const IDEMPOTENCY_KEYS: &str = "DELETE FROM channel_idempotency_keys WHERE ctid = ANY (ARRAY(
-         SELECT ctid FROM channel_idempotency_keys WHERE created_at < clock_timestamp() - make_interval(secs => $1) ORDER BY created_at LIMIT $2
+         SELECT ctid FROM channel_idempotency_keys WHERE created_at < now() - make_interval(secs => $1) ORDER BY created_at LIMIT 500
          FOR UPDATE SKIP LOCKED))";
 
 /// Deletes a page of the oldest rows.
 async fn oldest(conn: &mut PgConnection, statement: &'static str, age: f64) -> sqlx::Result<bool> {
-    let gone = sqlx::query(statement).bind(age).bind(PAGE).execute(conn).await?.rows_affected();
+    let gone = sqlx::query(statement).bind(age).execute(conn).await?.rows_affected();
     Ok(i64::try_from(gone).is_ok_and(|gone| gone == PAGE))
 }
