@@ -151,7 +151,7 @@ async fn dead_jobs_are_told_of_by_cause_with_the_command_that_tries_them_again()
     let (_, groups) = app.admin(Method::GET, "/jobs/groups", Value::Null).await;
     let group = groups["groups"][0]["group"].as_str().unwrap().to_owned();
     let retry = format!("cloudybot jobs retry --group {group}");
-    assert_told(&app, &[], "dead_jobs", &["12 dead post_alerts", "the webhook answered #", &retry]).await;
+    assert_told(&app, &[], "dead_jobs", &["12 dead post_alert jobs", "the webhook answered #", &retry]).await;
     let (_, table) = app.command(&["jobs", "groups"]).await;
     let (_, listed) = app.command(&["jobs", "list", "--group", &group, "--json"]).await;
 

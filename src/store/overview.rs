@@ -17,11 +17,22 @@ pub struct Waiting {
     pub since: Option<DateTime<Utc>>,
 }
 
+/// Sends of which nobody knows whether Twilio has them.
+#[derive(Clone, Copy, Debug, PartialEq, sqlx::FromRow)]
+pub struct SendsInDoubt {
+    /// How many: 10,001 stands for more than 10,000.
+    pub number: i64,
+    /// When the oldest of those that were counted was tried last; `None`: there is none.
+    pub since: Option<DateTime<Utc>>,
+    /// How often the one that was tried most was tried.
+    pub attempts: Option<i32>,
+}
+
 /// Sends in doubt whose deadline is past.
-pub async fn in_doubt(conn: &mut PgConnection) -> sqlx::Result<Waiting> {
+pub async fn in_doubt(conn: &mut PgConnection) -> sqlx::Result<SendsInDoubt> {
     sqlx::query_as(
-        "SELECT count(*) AS number, min(since) AS since
-         FROM (SELECT c.updated_at AS since FROM channel_chunks c
+        "SELECT count(*) AS number, min(since) AS since, max(attempt) AS attempts
+         FROM (SELECT c.updated_at AS since, c.attempt FROM channel_chunks c
                WHERE c.state IN ('sending', 'unknown') AND (c.state = 'unknown' OR c.deadline_at < now()) LIMIT 10001) AS found",
     )
     .fetch_one(conn)

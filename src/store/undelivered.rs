@@ -57,13 +57,14 @@ pub async fn recent(conn: &mut PgConnection, within_secs: f64) -> sqlx::Result<R
     .await
 }
 
-/// The commonest errors of the messages that failed since a moment: Twilio's code, and how many had it.
+/// The commonest errors of the messages that failed since a moment and were not sent anew: Twilio's code, and how many had it.
 pub async fn commonest_errors(
     conn: &mut PgConnection,
     since: DateTime<Utc>,
 ) -> sqlx::Result<Vec<(Option<i32>, i64)>> {
     sqlx::query_as(
-        "SELECT error_code, count(*) FROM (SELECT error_code FROM channel_chunks WHERE state = 'failed' AND updated_at > $1 LIMIT 1000) AS lost
+        "SELECT error_code, count(*) FROM (SELECT error_code FROM channel_chunks c WHERE state = 'failed' AND updated_at > $1
+                                              AND NOT EXISTS (SELECT FROM channel_deliveries s WHERE s.resent_from = c.id) LIMIT 1000) AS lost
          GROUP BY error_code ORDER BY count(*) DESC LIMIT 3",
     )
     .bind(since)

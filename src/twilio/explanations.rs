@@ -82,7 +82,7 @@ const TABLE: &[(&[i32], &str, &str)] = &[
     (&[63041], "WhatsApp has paused the template, since people complained.", "Wait some hours, or have another template approved."),
     (&[63042, 63054], "WhatsApp has disabled the template.", "Have another template approved."),
     (&[30036], "It was not delivered while it was valid.", "Send it anew, if it is still worth it."),
-    (&[20003], "The account's id and token, or its API key, are wrong.", "Set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN to the right ones, and start again."),
+    (&[20003], "The account's id and token, or its API key, are wrong, or the account is suspended.", "Look at the account in Twilio's console: one that is suspended, for a bill say, needs no change here; otherwise set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN to the right ones, and start again."),
     (&[20005, 30002], "The account is closed or suspended.", MEND_ACCOUNT),
     (&[20404], "Twilio has no such account or service.", "Look at TWILIO_ACCOUNT_SID and TWILIO_API_BASE_URL."),
     (&[21606, 21659, 21660, 21661, 63007], "The sender is none of the account's WhatsApp senders.", "Set TWILIO_WHATSAPP_NUMBER to a WhatsApp sender of this account."),

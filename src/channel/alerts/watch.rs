@@ -150,7 +150,7 @@ async fn in_doubt(conn: &mut PgConnection, settings: &Settings) -> sqlx::Result<
     let overdue = store::in_doubt::overdue(conn, settings.alerts.in_doubt_after.as_secs_f64()).await?;
     Ok(overdue
         .since
-        .map(|since| format!("{} sends are in doubt, the oldest since {}", overdue.chunks, in_words(since))))
+        .map(|since| format!("sends in doubt: {}, the oldest since {}", overdue.chunks, in_words(since))))
 }
 
 /// Each death is news; a post that gave up is not, since it would be told by the same way.

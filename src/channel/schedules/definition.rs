@@ -121,7 +121,10 @@ pub enum Overlap {
 
 /// Who is written to: exactly one of these.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table like { plan = \"pro\" }, { user = \"alice\" } or { everyone = true }"
+)]
 pub struct AudienceKey {
     /// One user.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "user_id")]
@@ -172,7 +175,7 @@ impl AudienceKey {
 
 /// What is said: a message or a prompt.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table like { message = \"Good morning\" } or { prompt = \"…\" }")]
 pub struct Content {
     /// These words.
     pub message: Option<String>,

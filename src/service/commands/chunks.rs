@@ -192,5 +192,6 @@ fn block(doubt: &InDoubt) -> String {
     }
     line("if arrived", &doubt.verdicts.arrived);
     line("if send-again", &doubt.verdicts.send_again);
+    line("to decide", &format!("`cloudybot chunks verdict {} arrived` or `send-again`", doubt.chunk));
     text
 }

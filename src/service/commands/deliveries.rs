@@ -51,6 +51,9 @@ pub(crate) enum DeliveriesCommand {
         /// Do not ask before all that fit are sent anew
         #[arg(long)]
         yes: bool,
+        /// Only say how many fit
+        #[arg(long, conflicts_with = "id")]
+        dry_run: bool,
     },
 }
 
@@ -127,13 +130,14 @@ pub(crate) async fn run(config: &Config, command: DeliveriesCommand, as_json: bo
             let shown = shown.with_context(|| format!("there is no delivery {id}"))?;
             print(as_json, &shown, || detail(&shown))
         }
-        DeliveriesCommand::Resend { id, filter, yes } => {
+        DeliveriesCommand::Resend { id, filter, yes, dry_run } => {
             let settings =
                 app::settings(config, config.keys.server.listen, app::secret_keys(config, &pg).await?);
             let resender =
                 Resender { queue: Queue::open(pg.clone(), config.keys.queue.clone()), pg, settings };
             let done = match id {
                 Some(id) => resender.one(DeliveryId(id), as_json).await,
+                None if dry_run => resender.count(filter.into(), as_json).await,
                 None => resender.all(filter.into(), yes, as_json).await,
             };
             resender.queue.flush_notifications().await;

@@ -212,7 +212,11 @@ async fn answer(
             let Resumed { changed, probing } = resumed.await.context(UNANSWERED)?;
             print(as_json, &changed, || {
                 let changed = if changed { "resumed" } else { "was not paused" };
-                let probing = if probing { "; the sender is tried out now" } else { "" };
+                let probing = if probing {
+                    "; the sender is tried out now, and `cloudybot status` tells what came of it"
+                } else {
+                    ""
+                };
                 format!("{changed}{probing}\n")
             })
         }
@@ -220,8 +224,11 @@ async fn answer(
             let settings = settings(config, pg).await?;
             let probing = sender::probe(queue, pg, &settings).await.context(UNANSWERED)?;
             print(as_json, &probing, || {
-                let told =
-                    if probing { "the sender is tried out now" } else { "the sender is not held back" };
+                let told = if probing {
+                    "the sender is tried out now; `cloudybot status` tells what came of it"
+                } else {
+                    "the sender is not held back"
+                };
                 format!("{told}\n")
             })
         }

@@ -28,6 +28,17 @@ impl Resender {
         tell(as_json, answered.with_context(|| format!("there is no delivery {id}"))?)
     }
 
+    /// How many fit and were not sent anew yet.
+    pub(super) async fn count(&self, filter: DeliveryFilter, as_json: bool) -> anyhow::Result<()> {
+        let mut conn = self.pg.acquire().await.context(UNANSWERED)?;
+        let found = resends::undelivered(&mut conn, filter, None).await?;
+        let (fitting, since) = (found.ids.len(), found.since);
+        let answer = serde_json::json!({ "fitting": fitting, "since": since });
+        print(as_json, &answer, || {
+            format!("{fitting} deliveries since {} fit; nothing was sent\n", moment(since))
+        })
+    }
+
     /// All that fit and that nobody has sent anew.
     pub(super) async fn all(&self, filter: DeliveryFilter, yes: bool, as_json: bool) -> anyhow::Result<()> {
         let Self { queue, pg, settings } = self;

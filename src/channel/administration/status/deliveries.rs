@@ -3,7 +3,7 @@
 use chrono::{SecondsFormat, TimeDelta};
 use queue::bounded_count::BoundedCount;
 use sqlx::PgConnection;
-use store::overview::{self, Waiting};
+use store::overview::{self, SendsInDoubt};
 use twilio::explanations::explain;
 
 use super::{Finding, Subject, Urgency};
@@ -24,14 +24,31 @@ pub(super) async fn look(conn: &mut PgConnection, settings: &AlertSettings) -> s
     ])
 }
 
-fn in_doubt(waiting: Waiting) -> Finding {
-    let sends = BoundedCount::of(waiting.number);
+fn in_doubt(doubt: SendsInDoubt) -> Finding {
+    let sends = BoundedCount::of(doubt.number);
     if sends.is_none() {
         return Finding::fine(Subject::InDoubt, "no send");
     }
-    let text = format!("{}: nobody knows whether Twilio has it", sends.of_what("send"));
-    Finding::of(Urgency::Soon, Subject::InDoubt, text, "`cloudybot chunks in-doubt`").since(waiting.since)
+    let sends = sends.of_what("send");
+    let text = match doubt.attempts {
+        Some(attempts) if attempts >= MANY_ATTEMPTS => format!(
+            "{sends}: nobody knows whether Twilio has it; one was tried {attempts} times, and each time the answer was lost"
+        ),
+        _ => format!("{sends}: nobody knows whether Twilio has it"),
+    };
+    let remedy = match doubt.attempts {
+        Some(attempts) if attempts >= MANY_ATTEMPTS => {
+            "look at the way to Twilio (proxy, firewall) and at its status page: a verdict does not mend that; `cloudybot chunks in-doubt`"
+        }
+        _ => {
+            "`cloudybot chunks in-doubt` says until when Twilio's list may tell, and what a person can decide"
+        }
+    };
+    Finding::of(Urgency::Soon, Subject::InDoubt, text, remedy).since(doubt.since)
 }
+
+/// So many attempts in doubt are no chance.
+const MANY_ATTEMPTS: i32 = 3;
 
 fn of_failed(found: &Undelivered) -> Finding {
     let Undelivered { failed, of, since, errors, are_too_many } = found;

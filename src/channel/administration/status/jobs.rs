@@ -82,8 +82,8 @@ fn of_pauses(pauses: &[PauseView], pools: &[PoolView]) -> Vec<Finding> {
                 Scope::Kind => String::new(),
             };
             let text = format!("the {scope} {name} is paused by {by}{waiting}{reason}");
-            Finding::of(urgency, Subject::Pauses, text, format!("`cloudybot jobs resume {scope} {name}`"))
-                .since(*since)
+            let remedy = format!("once {by} says that it is over: `cloudybot jobs resume {scope} {name}`");
+            Finding::of(urgency, Subject::Pauses, text, remedy).since(*since)
         })
         .collect();
     if pauses.is_empty() {
@@ -101,7 +101,8 @@ async fn dead(conn: &mut PgConnection) -> sqlx::Result<Vec<Finding>> {
         .iter()
         .take(GROUPS)
         .map(|group| {
-            let text = format!("{}: {}", group.jobs.of_what(&format!("dead {}", group.kind)), group.shape);
+            let text =
+                format!("{}: {}", group.jobs.of_what(&format!("dead {} job", group.kind)), group.shape);
             Finding::of(Urgency::Soon, Subject::DeadJobs, text, remedy_of(group)).since(group.first)
         })
         .collect();
@@ -128,7 +129,7 @@ fn remedy_of(group: &FailureGroup) -> String {
         .map(|(_, Explanation { cause, remedy })| format!("{cause} {remedy} "))
         .unwrap_or_default();
     format!(
-        "{mend}`cloudybot jobs retry --group {id}` tries them again; `cloudybot jobs show {example}` tells of one"
+        "{mend}once that is mended, `cloudybot jobs retry --group {id}` tries them again; `cloudybot jobs show {example}` tells of one"
     )
 }
 
@@ -177,7 +178,7 @@ async fn waiting(
     if findings.is_empty() {
         findings.push(Finding::fine(
             Subject::Backlog,
-            "no job of a pool that works has been due for more than a minute",
+            "where nothing is paused, no job has been due for more than a minute",
         ));
     }
     Ok(findings)

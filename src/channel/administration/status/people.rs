@@ -74,7 +74,11 @@ pub(super) async fn alerts(conn: &mut PgConnection, told: &[Finding]) -> sqlx::R
 fn of_alert(alert: &Alert) -> Finding {
     let Alert { id, cause, detail, opened_at, .. } = alert;
     let urgency = if *cause == AlertCause::DoubleSend { Urgency::Now } else { Urgency::Soon };
-    let remedy = format!("{}; `cloudybot alerts show {id}`", causes::remedy(*cause, *opened_at));
+    let ends = causes::meaning(*cause).ends;
+    let remedy = format!(
+        "{}; it ends {ends}; `cloudybot alerts acknowledge {id}` silences it",
+        causes::remedy(*cause, *opened_at)
+    );
     Finding::of(urgency, Subject::Alerts, format!("{cause}: {detail}"), remedy).since(*opened_at)
 }
 

@@ -304,6 +304,6 @@ pub async fn give_verdict(
     tx.wake(&lanes::chunk_key(chunk_id)).await?;
     let delivery = store::deliveries::get(&mut tx, chunk.delivery_id).await?;
     tx.commit().await?;
-    tracing::warn!(chunk.id = chunk_id.0, actor, "A verdict on chunk {chunk_id}: {verdict:?}");
+    tracing::info!(chunk.id = chunk_id.0, actor, "A verdict on chunk {chunk_id}: {verdict:?}");
     Ok(delivery.map(|delivery| delivery.state))
 }

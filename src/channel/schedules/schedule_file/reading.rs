@@ -44,13 +44,35 @@ fn read_as(mut text: String, mut wrong: Vec<(Option<usize>, String)>) -> Read {
         let entry = at.and_then(|at| innermost(&text, at));
         // What was taken out is no error a second time.
         if !(are_taken_out && error.message().starts_with("missing field")) {
-            wrong.push((at.map(|at| line_at(&text, at)), error.message().to_owned()));
+            wrong.push((at.map(|at| line_at(&text, at)), with_what_is_meant(error.message())));
         }
         if !entry.is_some_and(|span| blank(&mut text, span)) {
             return Read { definition: None, wrong };
         }
         are_taken_out = true;
     }
+}
+
+/// Fields that people write where there are none, and what is probably meant.
+const MEANT: [(&[&str], &str); 4] = [
+    (&["plan", "user", "users", "everyone", "except_users"], "is `audience = { NAME = … }` meant?"),
+    (
+        &["text", "body", "message", "prompt"],
+        "is `content = { message = \"…\" }` or `{ prompt = \"…\" }` meant?",
+    ),
+    (&["tz", "zone", "time_zone"], "is `timezone` meant?"),
+    (&["schedule", "crontab", "when"], "is `cron`, `at` or `every` meant?"),
+];
+
+/// What is wrong, and where a field is unknown the one that is probably meant. Without that the list of all that are known follows.
+fn with_what_is_meant(message: &str) -> String {
+    let Some(rest) = message.strip_prefix("unknown field `") else { return message.to_owned() };
+    let Some((name, _)) = rest.split_once('`') else { return message.to_owned() };
+    let meant = MEANT.iter().find(|(names, _)| names.contains(&name));
+    meant.map_or_else(
+        || message.to_owned(),
+        |(_, meant)| format!("unknown field `{name}`; {}", meant.replace("NAME", name)),
+    )
 }
 
 fn from_toml<T: DeserializeOwned>(text: &str) -> Result<T, toml::de::Error> {

@@ -63,7 +63,14 @@ fn a_message_is_whatsapps_and_an_answer_the_agents_unless_the_file_says_otherwis
 #[test]
 fn what_is_wrong_is_told_with_its_line() {
     for (text, told) in [
-        ("cron = \"* * * * *\"\nzone = \"UTC\"\n".to_owned(), "schedule test, line 2: unknown field `zone`"),
+        (
+            "cron = \"* * * * *\"\nzone = \"UTC\"\n".to_owned(),
+            "schedule test, line 2: unknown field `zone`; is `timezone` meant?",
+        ),
+        (
+            format!("plan = \"pro\"\n{SMALL}"),
+            "line 1: unknown field `plan`; is `audience = { plan = … }` meant?",
+        ),
         (SMALL.replace("cron = \"30 8 * * 1-5\"\n", ""), "it must have one of cron ="),
         (
             format!("# daily\n{}", SMALL.replace("30 8", "90 8")),
