@@ -1,7 +1,7 @@
 //! Which chunks an administrator means: the newest that fit, page by page, as [`crate::delivery_search`] does it for deliveries.
 //!
 //! They stand in the order of their deliveries' planning and of their place in the delivery, which no two chunks share. What the index of a walk does
-//! not know is judged row by row, among the newest [`LOOKED_AT`] alone; then the page says where the next one goes on.
+//! not know is judged row by row, among the newest `LOOKED_AT` alone; then the page says where the next one goes on.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
