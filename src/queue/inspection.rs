@@ -73,7 +73,8 @@ pub struct JobList {
     /// that fit, and older ones were not looked at.
     #[schema(value_type = Option<i64>)]
     pub next: Option<JobId>,
-    /// Finished jobs with lower numbers were not looked at: ask for `state=done` or `state=cancelled` with this as `before`. Null: nothing was left out.
+    /// Finished jobs with lower numbers were not looked at: ask for `state=done` or `state=cancelled` with this as `before`. Absent: nothing was left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>)]
     pub unread_before: Option<JobId>,
 }
