@@ -186,9 +186,13 @@ fn narrow(
     ];
     for (column, value) in texts {
         if let (JobTable::Live, "lane", Some(lane)) = (table, column, value) {
-            // Each half has an index.
-            query.push(" AND (lane = ").push_bind(lane.clone()).push(" AND phase <> 'held' OR lane = ");
-            query.push_bind(lane.clone()).push(" AND phase = 'held')");
+            // Each half has an index. Without the array the jobs are read from the newest on, until enough fit.
+            query.push(
+                " AND id = ANY (ARRAY(SELECT h.id FROM queue.jobs h WHERE h.phase <> 'held' AND h.lane = ",
+            );
+            query.push_bind(lane.clone());
+            query.push(" UNION ALL SELECT h.id FROM queue.jobs h WHERE h.phase = 'held' AND h.lane = ");
+            query.push_bind(lane.clone()).push("))");
         } else if let Some(value) = value {
             query.push(" AND ").push(column).push(" = ").push_bind(value.clone());
         }
