@@ -47,6 +47,7 @@ mod nul;
 mod opaque_ids;
 mod operators;
 mod optouts;
+mod outage_retries;
 mod outages;
 mod people_per_day;
 mod pooler;

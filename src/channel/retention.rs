@@ -42,7 +42,9 @@ impl Retention {
             RetainedPart::Callbacks => self.callbacks,
             RetainedPart::SlotUsers => self.slot_users,
             // Of no use after a day, whatever is set.
-            RetainedPart::ClaimTries | RetainedPart::IdempotencyKeys | RetainedPart::RateBuckets => DAY,
+            RetainedPart::ClaimTries | RetainedPart::IdempotencyKeys => DAY,
+            // Full by then, whatever is set: a slow one that was not would give its tokens twice.
+            RetainedPart::RateBuckets => 30 * DAY,
         };
         Some(age).filter(|age| !age.is_zero())
     }
@@ -83,6 +85,6 @@ mod tests {
         assert_eq!(of_days.age(RetainedPart::SlotUsers), None);
         let for_ever = Retention { texts: Duration::ZERO, ..of_days };
         assert_eq!(for_ever.age(RetainedPart::Messages), None);
-        assert_eq!(for_ever.age(RetainedPart::RateBuckets), Some(DAY));
+        assert_eq!(for_ever.age(RetainedPart::RateBuckets), Some(30 * DAY));
     }
 }

