@@ -472,19 +472,22 @@ END $$;
 CREATE OR REPLACE FUNCTION queue.complete_one(job_id BIGINT, fence BIGINT) RETURNS TEXT[] LANGUAGE plpgsql
 SET enable_seqscan = off AS $$
 DECLARE
-    gone queue.jobs;
+    its_lane TEXT;
 BEGIN
-    DELETE FROM queue.jobs j WHERE j.id = job_id AND j.claim = fence RETURNING j.* INTO gone;
+    WITH gone AS (
+        DELETE FROM queue.jobs j WHERE j.id = job_id AND j.claim = fence
+        RETURNING j.id, j.created_at, j.claimed_at, j.worker_id, j.claim, j.attempt, j.crashes, j.kind, j.pool, j.lane, j.unique_key, j.traceparent, j.payload
+    )
+    INSERT INTO queue.finished (id, created_at, claimed_at, worker_id, claim, attempt, crashes, cancelled, kind, pool, lane, unique_key, traceparent, payload)
+    SELECT g.id, g.created_at, g.claimed_at, g.worker_id, g.claim, g.attempt + 1, g.crashes, FALSE, g.kind, g.pool, g.lane, g.unique_key, g.traceparent, g.payload
+    FROM gone g RETURNING lane INTO its_lane;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'job % is not claimed under %', job_id, fence USING ERRCODE = 'QLOST';
     END IF;
-    INSERT INTO queue.finished (id, created_at, claimed_at, worker_id, claim, attempt, crashes, cancelled, kind, pool, lane, unique_key, traceparent, payload)
-    VALUES (gone.id, gone.created_at, gone.claimed_at, gone.worker_id, gone.claim, gone.attempt + 1, gone.crashes, FALSE, gone.kind, gone.pool, gone.lane,
-            gone.unique_key, gone.traceparent, gone.payload);
-    IF gone.lane IS NULL THEN
+    IF its_lane IS NULL THEN
         RETURN '{}';
     END IF;
-    RETURN queue.advance(ARRAY[gone.lane]);
+    RETURN queue.advance(ARRAY[its_lane]);
 END $$;
 
 -- Ends jobs that stand in no lane and succeeded. One that is not there or belongs to another claim is left out: it has been completed by its own

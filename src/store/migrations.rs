@@ -11,7 +11,7 @@ pub const FUNCTIONS: &str = include_str!("../../migrations/functions.sql");
 
 /// The revision of [`FUNCTIONS`]. A change of that file raises it, so that a process of the previous build that
 /// starts during a rolling deploy does not replace the newer functions.
-pub const REVISION: i32 = 15;
+pub const REVISION: i32 = 16;
 
 /// Advisory lock that serialises migrations over all processes: any number that nothing else uses.
 const LOCK: i64 = 0x6d69_6772;
