@@ -152,6 +152,8 @@ pub struct JobCount {
     pub state: JobState,
     /// How many.
     pub jobs: i64,
+    /// There may be more: of so many live or dead jobs the newest 25,000 and the oldest 25,000 are counted.
+    pub is_more: bool,
     /// When the oldest of them was enqueued.
     pub oldest: Option<DateTime<Utc>>,
     /// Whether the pool or the kind is paused.
@@ -227,14 +229,23 @@ impl Queue {
         Ok(Some(JobDetail { summary, rest, attempts }))
     }
 
-    /// Numbers of live and dead jobs by pool, kind and state. Finished jobs are not counted, since that would read the
-    /// whole history.
+    /// Numbers of live and dead jobs by pool, kind and state. Of many, both ends are counted, since those who wait longest are at one and newcomers
+    /// at the other. Finished jobs are not counted, since that would read the whole history.
     pub async fn stats(&self) -> sqlx::Result<Vec<JobCount>> {
         sqlx::query_as(
-            "SELECT pool, kind, state, count(*) AS jobs, min(created_at) AS oldest,
+            "WITH newest AS MATERIALIZED (SELECT id, pool, kind, state::TEXT, created_at FROM queue.jobs ORDER BY id DESC LIMIT 25000),
+                  oldest AS MATERIALIZED (SELECT id, pool, kind, state::TEXT, created_at FROM queue.jobs WHERE id < (SELECT min(id) FROM newest)
+                                          ORDER BY id LIMIT 25000),
+                  newest_dead AS MATERIALIZED (SELECT id, pool, kind, 'dead' AS state, created_at FROM queue.dead ORDER BY id DESC LIMIT 25000),
+                  oldest_dead AS MATERIALIZED (SELECT id, pool, kind, 'dead' AS state, created_at FROM queue.dead
+                                               WHERE id < (SELECT min(id) FROM newest_dead) ORDER BY id LIMIT 25000),
+                  found AS (SELECT *, (SELECT count(*) = 25000 FROM oldest) AS is_more FROM newest UNION ALL
+                            SELECT *, (SELECT count(*) = 25000 FROM oldest) FROM oldest UNION ALL
+                            SELECT *, (SELECT count(*) = 25000 FROM oldest_dead) FROM newest_dead UNION ALL
+                            SELECT *, (SELECT count(*) = 25000 FROM oldest_dead) FROM oldest_dead)
+             SELECT pool, kind, state, count(*) AS jobs, bool_or(is_more) AS is_more, min(created_at) AS oldest,
                     EXISTS (SELECT FROM queue.pauses p WHERE (p.scope, p.name) IN (('pool', pool), ('kind', kind))) AS paused
-             FROM (SELECT pool, kind, state::TEXT, created_at FROM queue.jobs UNION ALL SELECT pool, kind, 'dead', created_at FROM queue.dead) AS j
-             GROUP BY pool, kind, state ORDER BY pool, kind, state",
+             FROM found GROUP BY pool, kind, state ORDER BY pool, kind, state",
         )
         .fetch_all(&mut *self.pool().acquire().await?)
         .await

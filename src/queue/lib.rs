@@ -96,6 +96,7 @@ pub mod enqueue;
 pub mod failure;
 /// Dead and failing jobs by what went wrong.
 pub mod failure_groups;
+pub mod finished_jobs;
 /// Listing, showing and changing jobs.
 pub mod inspection;
 /// Jobs and their kinds.

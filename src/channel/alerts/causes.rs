@@ -132,8 +132,8 @@ pub fn meaning(cause: AlertCause) -> Meaning {
         AlertCause::CallbacksFailing => (
             "The product does not take what it is told of deliveries and consents; each post is tried for a day.",
             "check `callbacks.url` and whether the product runs; what gave up comes again by `cloudybot jobs retry --kind post_callback`",
-            "when no post has failed for three quarters of an hour",
-            Ending::Unseen(Duration::from_secs(45 * 60)),
+            "when the product has taken a post since the last that it refused",
+            Ending::WhenItIsSo,
         ),
         AlertCause::DeadJobs => (
             "Jobs gave up and wait for a person.",

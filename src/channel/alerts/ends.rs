@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use queue::failure::Failure;
+use queue::job::Job as _;
 use store::alerts::{Alert, AlertCause};
 use store::cursors::Cursor;
 
@@ -9,11 +10,15 @@ use super::causes::{self, Ending};
 use super::watch;
 use crate::app::App;
 use crate::inbound::backfill;
+use crate::kinds::PostCallback;
 use crate::outbound::sender;
 use crate::schedules::ending;
 
 /// What happened is over without anybody having looked at it after this time.
 const FORGOTTEN: TimeDelta = TimeDelta::days(1);
+
+/// After this time without a failing post no post goes to the product any more, or none is refused.
+const NO_POST_FAILED: TimeDelta = TimeDelta::minutes(45);
 
 /// Whether it is.
 pub(super) async fn is_over(app: &App, alert: &Alert) -> Result<bool, Failure> {
@@ -34,6 +39,10 @@ pub(super) async fn is_over(app: &App, alert: &Alert) -> Result<bool, Failure> {
         AlertCause::DeadJobs => queue::dead_jobs::latest(&mut conn).await?.is_empty(),
         AlertCause::SenderMoved => store::changed_ids::undecided(&mut conn).await?.is_none(),
         AlertCause::ScheduleDisabled => !ending::any_switched_off(&mut conn).await?,
+        AlertCause::CallbacksFailing => {
+            unseen_for >= NO_POST_FAILED
+                || queue::finished_jobs::has_done_since(&mut conn, PostCallback::KIND, alert.last_seen_at).await?
+        }
         AlertCause::BackfillBehind => {
             let done_until = store::cursors::get(&mut conn, Cursor::Backfill).await?;
             store::clock::now(&mut conn).await? - done_until <= backfill::TOLD_AFTER

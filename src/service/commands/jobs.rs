@@ -152,6 +152,10 @@ async fn answer(
     match command {
         JobsCommand::List { filter, limit } => {
             let list = queue.list(&filter.filter()?, limit).await.context(UNANSWERED)?;
+            if as_json {
+                // Beside the jobs, which a program reads.
+                eprint!("{}", unread(&list));
+            }
             print(as_json, &list.jobs, || table(&LIST_HEAD, list.jobs.iter().map(list_row)) + &unread(&list))
         }
         JobsCommand::Show { id } => {
@@ -326,7 +330,7 @@ fn stats_row(count: &JobCount) -> Vec<String> {
         count.pool.clone(),
         count.kind.clone(),
         count.state.to_string(),
-        count.jobs.to_string(),
+        if count.is_more { format!("{} or more", count.jobs) } else { count.jobs.to_string() },
         oldest,
         paused.to_owned(),
     ]
