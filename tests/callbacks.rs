@@ -197,7 +197,8 @@ async fn a_product_that_takes_nothing_is_an_alert_and_holds_up_nothing_else() {
     app.until("there is an alert", async || app.count(alert).await == Some(1)).await;
 
     listener.answer(200);
-    let over = "SELECT count(*) FROM channel_alerts WHERE cause = 'callbacks_failing' AND closed_at IS NOT NULL";
+    let over =
+        "SELECT count(*) FROM channel_alerts WHERE cause = 'callbacks_failing' AND closed_at IS NOT NULL";
     notify(&app, "Two").await;
     app.until("the alert is over", async || app.count(over).await == Some(1)).await;
 }

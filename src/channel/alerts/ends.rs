@@ -41,7 +41,8 @@ pub(super) async fn is_over(app: &App, alert: &Alert) -> Result<bool, Failure> {
         AlertCause::ScheduleDisabled => !ending::any_switched_off(&mut conn).await?,
         AlertCause::CallbacksFailing => {
             unseen_for >= NO_POST_FAILED
-                || queue::finished_jobs::has_done_since(&mut conn, PostCallback::KIND, alert.last_seen_at).await?
+                || queue::finished_jobs::has_done_since(&mut conn, PostCallback::KIND, alert.last_seen_at)
+                    .await?
         }
         AlertCause::BackfillBehind => {
             let done_until = store::cursors::get(&mut conn, Cursor::Backfill).await?;

@@ -60,7 +60,10 @@ const ASKED_SELDOM: [(&str, &str); 9] = [
         "SELECT alias, coalesce(canonical, alias) FROM channel_address_aliases WHERE alias NOT LIKE",
         "reads all names after a change of keys",
     ),
-    ("WITH newest AS MATERIALIZED (SELECT id, pool, kind, state", "counts live and dead jobs, 50,000 of each at most"),
+    (
+        "WITH newest AS MATERIALIZED (SELECT id, pool, kind, state",
+        "counts live and dead jobs, 50,000 of each at most",
+    ),
     ("SELECT s.user_id, CASE WHEN (s.used, s.reserved", "recomputes a share of the allowances, for `check`"),
     (
         "SELECT s.moment, s.fired_at, s.zone, s.manual, s.is_test, s.state, s.reason, count(u.user_id)",
