@@ -696,6 +696,16 @@ CREATE TABLE channel_unusable_entries (
     taken_in_at   TIMESTAMPTZ                              -- when it could be taken in after all; NULL: not yet
 );
 
+-- Administrators who have logged in with a browser. A row goes when its administrator logs out, or some time after its end.
+CREATE TABLE channel_admin_sessions (
+    hash          BYTEA PRIMARY KEY,                       -- SHA-256 of what the cookie holds
+    administrator TEXT NOT NULL,                           -- who
+    may_act       BOOLEAN NOT NULL,                        -- false: only look; the session ends where the configuration says otherwise
+    begun_at      TIMESTAMPTZ NOT NULL DEFAULT now(),      -- when they logged in
+    ends_at       TIMESTAMPTZ NOT NULL                     -- not valid after this
+);
+CREATE INDEX channel_admin_sessions_ends_at ON channel_admin_sessions (ends_at);
+
 -- How far what is too old has been taken away, the oldest first.
 CREATE TABLE channel_retention (
     part          TEXT PRIMARY KEY CHECK (part IN          -- of what

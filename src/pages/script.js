@@ -1,0 +1,46 @@
+// Live updates: where a page names a stream of events, its parts are asked for again when the stream says so, and those that differ are put in place.
+// A part under the pointer, with the focus, with a selection or with an open question stays as it is until it is left.
+"use strict";
+(() => {
+  const main = document.querySelector("main[data-live]");
+  if (!main || !window.EventSource) return;
+  let waiting = false;
+
+  const isHeld = (part) => {
+    const selection = document.getSelection();
+    return part.matches(":hover") || part.contains(document.activeElement) || part.querySelector("details[open]") !== null ||
+      (selection && !selection.isCollapsed && part.contains(selection.anchorNode));
+  };
+
+  const follow = async () => {
+    waiting = false;
+    if (document.hidden) { waiting = true; return; }
+    const answer = await fetch(location.href, { headers: { accept: "text/html" }, redirect: "error" }).catch(() => null);
+    if (!answer || !answer.ok) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const parts = [...main.querySelectorAll("[data-part]")];
+    const next = [...fresh.querySelectorAll("[data-part]")];
+    if (parts.length !== next.length) {
+      if (parts.some(isHeld)) { waiting = true; return; }
+      const said = main.querySelector(".said");
+      const others = fresh.querySelector("main");
+      main.replaceChildren(...(said ? [said] : []), ...others.childNodes);
+      return;
+    }
+    parts.forEach((part, place) => {
+      if (part.innerHTML === next[place].innerHTML) return;
+      if (isHeld(part)) { waiting = true; return; }
+      next[place].classList.add("fresh");
+      part.replaceWith(next[place]);
+    });
+    document.title = fresh.title;
+  };
+
+  let timer = 0;
+  const soon = () => { clearTimeout(timer); timer = setTimeout(follow, 250); };
+  const events = new EventSource(main.dataset.live);
+  events.addEventListener("changed", soon);
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && waiting) soon(); });
+  document.addEventListener("mouseout", () => { if (waiting) soon(); });
+  document.addEventListener("focusout", () => { if (waiting) soon(); });
+})();

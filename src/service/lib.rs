@@ -16,6 +16,7 @@ pub mod roles;
 mod check;
 mod commands;
 mod compliance;
+mod console;
 mod database;
 mod demo_user;
 mod http;

@@ -125,7 +125,7 @@ fn greet(config: &Config, service: &Service) {
     println!(
         "  tokens     of programs: {}    of administrators: {}",
         config.api_token().expose_secret(),
-        config.admin_token().expose_secret()
+        config.administrators().first().map_or("", |of| of.token.expose_secret())
     );
     if let Some(psql) = service.psql_line() {
         println!("  database   private; open it with: {psql}");

@@ -40,7 +40,7 @@ pub(crate) enum RetryOutcome {
 }
 
 impl RetryOutcome {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Retried => "retried",
             Self::Refused => "refused",

@@ -170,6 +170,17 @@ impl RetriedTurns {
     }
 }
 
+impl RetriedTurns {
+    /// How many will be answered and how many not, and why.
+    pub(crate) fn in_short(&self) -> String {
+        let would = if self.dry_run { "would be " } else { "" };
+        let counts = format!("{} {would}retried, {} {would}skipped", self.retried, self.skipped);
+        let reasons: Vec<String> =
+            self.reasons.iter().map(|why| format!("{} of them: {}", why.turns, why.reason)).collect();
+        if reasons.is_empty() { counts } else { format!("{counts} ({})", reasons.join("; ")) }
+    }
+}
+
 /// Each turn, and behind them a line with their numbers.
 impl fmt::Display for RetriedTurns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -183,10 +194,6 @@ impl fmt::Display for RetriedTurns {
             vec![turn.turn.to_string(), user, failed_at, turn.outcome.as_str().to_owned(), detail]
         });
         writeln!(f, "{}", table(&["TURN", "USER", "FAILED", "OUTCOME", "DETAIL"], rows))?;
-        let would = if self.dry_run { "would be " } else { "" };
-        write!(f, "{} {would}retried, {} {would}skipped", self.retried, self.skipped)?;
-        let reasons: Vec<String> =
-            self.reasons.iter().map(|why| format!("{} of them: {}", why.turns, why.reason)).collect();
-        if reasons.is_empty() { writeln!(f) } else { writeln!(f, " ({})", reasons.join("; ")) }
+        writeln!(f, "{}", self.in_short())
     }
 }

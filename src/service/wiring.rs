@@ -15,8 +15,9 @@ use twilio::client::TwilioClient;
 use twilio::webhook::SignatureCheck;
 
 use crate::config::{Config, TwilioAccess};
+use crate::console;
 use crate::http::admin::{self, Admin};
-use crate::http::bearer::BearerToken;
+use crate::http::bearer::BearerTokens;
 use crate::http::product::threads::Threads;
 use crate::http::product::{self, Product};
 use crate::http::{Receiver, ReceiverParts, openapi};
@@ -58,7 +59,7 @@ pub(crate) fn api(
     settings: Arc<Settings>,
     twilio: TwilioClient,
     stop: CancellationToken,
-) -> serde_json::Result<Router> {
+) -> anyhow::Result<Router> {
     let queue = Queue::open(pg.clone(), config.keys.queue.clone());
     let threads = Threads::start(pg.clone(), stop);
     let admin = Admin {
@@ -70,9 +71,11 @@ pub(crate) fn api(
         schedules: config.keys.schedules.directory.as_path().into(),
     };
     let product = Product { pg, queue, settings, threads };
-    let product = product::routes(product, BearerToken::new(openapi::PRODUCT.prefix, &config.api_token()))?;
-    let admin = admin::routes(admin, BearerToken::new(openapi::ADMIN.prefix, &config.admin_token()))?;
-    openapi::described(product.merge(admin))
+    let product = product::routes(product, BearerTokens::one(openapi::PRODUCT.prefix, config.api_token()))?;
+    let administrators = BearerTokens::new(openapi::ADMIN.prefix, config.administrators());
+    let pages = console::routes(admin.clone(), administrators.clone(), &config.keys.server.origins)?;
+    let admin = admin::routes(admin, administrators)?;
+    Ok(openapi::described(product.merge(admin))?.merge(pages))
 }
 
 /// Twilio's way in, on connections of its own.

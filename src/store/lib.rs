@@ -5,6 +5,8 @@
 
 /// WhatsApp people.
 pub mod addresses;
+/// Administrators who have logged in with a browser.
+pub mod admin_sessions;
 /// Calls of the agent within a turn.
 pub mod agent_calls;
 /// When an agent answered nobody.

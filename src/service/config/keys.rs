@@ -61,7 +61,7 @@ pub struct ServerKeys {
     pub dashboard_listen: Option<SocketAddr>,
     #[serde(deserialize_with = "address_or_none")]
     pub private_listen: Option<SocketAddr>,
-    pub(super) origins: Vec<String>,
+    pub(crate) origins: Vec<String>,
     pub connections: usize,
     pub dashboard_connections: usize,
     pub private_connections: usize,

@@ -2,6 +2,7 @@
 //! with the key and the remedy.
 
 /// Who answers.
+pub(crate) mod administrators;
 mod agents;
 /// What can be set.
 pub mod keys;
@@ -28,6 +29,7 @@ use store::secret_keys::SecretKeys;
 use twilio::account::Account;
 use twilio::signature::SigningKeys;
 
+use self::administrators::{Administrator, AdministratorToken};
 use self::keys::Keys;
 use crate::public_url::PublicUrl;
 use crate::roles::Roles;
@@ -78,6 +80,8 @@ pub struct Config {
     pub callback_webhook: Option<OutgoingWebhook>,
     /// The hosts under which people and programs reach us, besides our addresses.
     pub hosts: Vec<String>,
+    /// Who administrates; empty: whoever has the token of development.
+    pub(crate) administrators: Vec<AdministratorToken>,
     /// What keys the hashes; `None`: the database keeps one, in development.
     pub secret_keys: Option<SecretKeys>,
     /// Whether Twilio is the built-in sandbox.
@@ -132,6 +136,11 @@ impl Config {
         let callback_webhook = rules::callback_webhook(&keys, &mut errors);
         let hosts = rules::origin_hosts(&keys, &mut errors);
         let secret_keys = SecretKeys::parse(&keys.server.secret_key);
+        let administrators =
+            administrators::read(keys.server.admin_token.expose_secret()).unwrap_or_else(|error| {
+                errors.push(error);
+                Vec::new()
+            });
         rules::contradictions(&keys, &mut errors);
         match environment {
             Environment::Production => rules::production(&keys, sandbox, &mut errors),
@@ -154,6 +163,7 @@ impl Config {
                     callback_webhook,
                     hosts,
                     secret_keys,
+                    administrators,
                     sandbox,
                     welcomes,
                     keys,
@@ -170,9 +180,11 @@ impl Config {
     }
 
     /// What administrators authenticate with.
-    #[must_use]
-    pub fn admin_token(&self) -> SecretString {
-        given_or(&self.keys.server.admin_token, DEVELOPMENT_ADMIN_TOKEN)
+    pub(crate) fn administrators(&self) -> Vec<AdministratorToken> {
+        if !self.administrators.is_empty() {
+            return self.administrators.clone();
+        }
+        vec![AdministratorToken { whose: Administrator::unnamed(), token: DEVELOPMENT_ADMIN_TOKEN.into() }]
     }
 }
 

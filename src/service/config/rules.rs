@@ -11,6 +11,7 @@ use outgoing_webhook::signing_secret::SigningSecret;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
+use super::administrators;
 use super::keys::Keys;
 use super::strength::weakness;
 use super::{DEVELOPMENT_ADMIN_TOKEN, DEVELOPMENT_API_TOKEN, SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN};
@@ -208,12 +209,17 @@ pub(super) fn production(keys: &Keys, sandbox: bool, errors: &mut Vec<String>) {
         errors.push("production needs server.private_listen, an address that the internet does not reach: /v1 and /admin never share the one of the webhooks; for example CLOUDYBOT__SERVER__PRIVATE_LISTEN=127.0.0.1:8082".to_owned());
     }
     for (name, token, known) in tokens(keys) {
-        if token == known {
+        if token.expose_secret() == known {
             errors.push(format!("{name} is the one of development, which everybody knows: choose another"));
         }
     }
-    let [(_, api_token, _), (_, admin_token, _)] = tokens(keys);
-    if !api_token.is_empty() && api_token == admin_token {
+    let api_token = keys.server.api_token.expose_secret();
+    let of_administrators = tokens(keys)
+        .into_iter()
+        .filter(|(name, ..)| *name == "CLOUDYBOT_ADMIN_TOKEN")
+        .map(|(_, token, _)| token);
+    if !api_token.is_empty() && of_administrators.into_iter().any(|token| token.expose_secret() == api_token)
+    {
         errors.push("CLOUDYBOT_API_TOKEN and CLOUDYBOT_ADMIN_TOKEN are the same: the product's programs are no administrators".to_owned());
     }
     errors.extend(
@@ -238,8 +244,9 @@ pub(super) fn production(keys: &Keys, sandbox: bool, errors: &mut Vec<String>) {
     }
     // A key that was given up may be weak; that is a reason to give it up.
     let secret_key = keys.server.secret_key.expose_secret().split(',').next().unwrap_or_default().trim();
-    let secrets = tokens(keys).map(|(name, token, _)| (name, token));
-    let secrets = secrets.into_iter().chain([("CLOUDYBOT_SECRET_KEY", secret_key)]);
+    let tokens = tokens(keys);
+    let secrets = tokens.iter().map(|(name, token, _)| (*name, token.expose_secret()));
+    let secrets = secrets.chain([("CLOUDYBOT_SECRET_KEY", secret_key)]);
     errors.extend(secrets.filter_map(|(name, secret)| weakness(name, secret)));
     let public_url = &given.webhook_public_url;
     if !public_url.is_empty() && !public_url.starts_with("https://") {
@@ -247,12 +254,17 @@ pub(super) fn production(keys: &Keys, sandbox: bool, errors: &mut Vec<String>) {
     }
 }
 
-/// The tokens with what development takes in their place.
-fn tokens(keys: &Keys) -> [(&'static str, &str, &'static str); 2] {
-    [
-        ("CLOUDYBOT_API_TOKEN", keys.server.api_token.expose_secret(), DEVELOPMENT_API_TOKEN),
-        ("CLOUDYBOT_ADMIN_TOKEN", keys.server.admin_token.expose_secret(), DEVELOPMENT_ADMIN_TOKEN),
-    ]
+/// Every token with what development takes in its place. Tokens of administrators that cannot be read are told of elsewhere.
+fn tokens(keys: &Keys) -> Vec<(&'static str, SecretString, &'static str)> {
+    let administrators = administrators::read(keys.server.admin_token.expose_secret()).unwrap_or_default();
+    let mut tokens = vec![("CLOUDYBOT_API_TOKEN", keys.server.api_token.clone(), DEVELOPMENT_API_TOKEN)];
+    tokens.extend(
+        administrators.into_iter().map(|of| ("CLOUDYBOT_ADMIN_TOKEN", of.token, DEVELOPMENT_ADMIN_TOKEN)),
+    );
+    if keys.server.admin_token.expose_secret().is_empty() {
+        tokens.push(("CLOUDYBOT_ADMIN_TOKEN", SecretString::default(), DEVELOPMENT_ADMIN_TOKEN));
+    }
+    tokens
 }
 
 /// In development the defaults are known to everybody, so nobody else may reach the service.
@@ -262,6 +274,7 @@ pub(super) fn development(keys: &Keys, sandbox: bool, errors: &mut Vec<String>) 
             errors.push(format!("{key} is {address}, and {why}: listen on 127.0.0.1, or {remedy}"))
         };
         for (name, token, known) in tokens(keys) {
+            let token = token.expose_secret();
             if token.is_empty() || token == known {
                 refuse(&format!("{name} is the one that everybody knows"), &format!("set {name}"));
             } else if let Some(weakness) = weakness(name, token) {

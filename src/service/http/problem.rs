@@ -75,6 +75,19 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, detail)
     }
 
+    /// The status code.
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// What is wrong, with the names that would have been right.
+    pub(crate) fn in_words(&self) -> String {
+        match &self.known[..] {
+            [] => self.detail.clone(),
+            known => format!("{}; known are {}", self.detail, known.join(", ")),
+        }
+    }
+
     /// 403: the request is understood, and the answer is no. `code` is the reason for a program.
     pub(crate) fn forbidden(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, detail).with_code(code)

@@ -38,7 +38,7 @@ pub(crate) struct Fired {
     fired: ScheduleName,
     /// The slot's number; null: it was fired at this very moment already.
     #[schema(value_type = Option<i64>)]
-    slot: Option<SlotId>,
+    pub(crate) slot: Option<SlotId>,
 }
 
 /// A schedule that was tried.
@@ -52,7 +52,7 @@ pub(crate) struct Tested {
     user: UserId,
     /// The slot's number; null: it was fired at this very moment already.
     #[schema(value_type = Option<i64>)]
-    slot: Option<SlotId>,
+    pub(crate) slot: Option<SlotId>,
 }
 
 /// A schedule that was switched on or off.
@@ -63,9 +63,9 @@ pub(crate) struct Switched {
     #[schema(value_type = String)]
     schedule: ScheduleName,
     /// Whether it fires now.
-    enabled: bool,
+    pub(crate) enabled: bool,
     /// Why it does not, which is not always the switch; null: it does.
-    disabled_why: Option<String>,
+    pub(crate) disabled_why: Option<String>,
     /// Who switched it off, when and why; null: nobody has, or not any more.
     switched_off: Option<SwitchedOffView>,
 }

@@ -13,8 +13,9 @@ use queue::job_state::JobState;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::Admin;
 use super::jobs::JobFilter;
-use super::{ACTOR, Admin};
+use crate::config::administrators::Administrator;
 use crate::http::input;
 use crate::http::problem::Problem;
 use crate::retries::{self, Retries};
@@ -144,6 +145,7 @@ const RETRIES_AT_ONCE: i64 = 50;
 #[utoipa::path(post, path = "/retry", operation_id = "retryJobs", tag = "jobs", request_body = BulkRequest, responses((status = 200, body = BulkRetries), (status = 409, description = "As many do not fit as were expected (`unexpected_number`); `fitting` is how many do. Nothing was done.")))]
 pub(super) async fn retry_fitting(
     State(admin): State<Admin>,
+    administrator: Administrator,
     input::Json(request): input::Json<BulkRequest>,
 ) -> Result<Json<BulkRetries>, Problem> {
     let Admin { pg, queue, settings, .. } = &admin;
@@ -154,7 +156,7 @@ pub(super) async fn retry_fitting(
         if ids.is_empty() {
             break;
         }
-        retries::retry_all(queue, pg, settings, &ids, ACTOR, &mut outcomes).await?;
+        retries::retry_all(queue, pg, settings, &ids, &administrator.name, &mut outcomes).await?;
         retry.has_done(ids.len());
     }
     let (rest, next) = retry.rest(queue).await?;
@@ -167,12 +169,13 @@ pub(super) async fn retry_fitting(
 #[utoipa::path(post, path = "/cancel", operation_id = "cancelJobs", tag = "jobs", request_body = BulkRequest, responses((status = 200, body = Outcomes), (status = 409, description = "As many do not fit as were expected (`unexpected_number`); `fitting` is how many do. Nothing was done.")))]
 pub(super) async fn cancel_fitting(
     State(admin): State<Admin>,
+    administrator: Administrator,
     input::Json(request): input::Json<BulkRequest>,
 ) -> Result<Json<Outcomes>, Problem> {
     let mut cancel = request.begin(&admin.queue, JobAction::Cancel).await?;
     let mut outcomes = Vec::new();
     while cancel.has_room(bulk::STEP) {
-        let step = admin.queue.step(&mut cancel.bulk, ACTOR).await?;
+        let step = admin.queue.step(&mut cancel.bulk, &administrator.name).await?;
         if step.is_empty() {
             break;
         }

@@ -16,7 +16,8 @@ use store::in_doubt::AdminVerdict;
 use store::text_enum::UnknownText;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{ACTOR, Admin};
+use super::Admin;
+use crate::config::administrators::Administrator;
 use crate::http::input;
 use crate::http::problem::Problem;
 
@@ -126,6 +127,7 @@ pub(super) struct VerdictView {
 #[utoipa::path(post, path = "/chunks/{id}/verdict", operation_id = "giveVerdict", tag = "chunks", params(("id" = i64, Path, minimum = 1, description = "The chunk's number")), request_body = VerdictRequest, responses((status = 200, body = VerdictView), (status = 409, description = "The chunk is not in doubt (`not_in_doubt`).")))]
 pub(super) async fn give_verdict(
     State(admin): State<Admin>,
+    administrator: Administrator,
     input::Path(id): input::Path<ChunkId>,
     input::Json(request): input::Json<VerdictRequest>,
 ) -> Result<Json<VerdictView>, Problem> {
@@ -133,7 +135,7 @@ pub(super) async fn give_verdict(
         VerdictName::Arrived => AdminVerdict::Arrived,
         VerdictName::SendAgain => AdminVerdict::SendAgain,
     };
-    let state = in_doubt::give_verdict(&admin.queue, &admin.pg, id, verdict, ACTOR).await?;
+    let state = in_doubt::give_verdict(&admin.queue, &admin.pg, id, verdict, &administrator.name).await?;
     let state =
         state.ok_or_else(|| Problem::conflict("not_in_doubt", format!("chunk {id} is not in doubt")))?;
     Ok(Json(VerdictView { state }))

@@ -13,7 +13,8 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-use super::{ACTOR, Admin};
+use super::Admin;
+use crate::config::administrators::Administrator;
 use crate::http::input;
 use crate::http::problem::Problem;
 
@@ -114,10 +115,11 @@ pub(super) struct Done {
 #[utoipa::path(post, path = "/deliveries/{id}/resend", operation_id = "resendDelivery", tag = "deliveries", params(("id" = Uuid, Path, description = "The delivery's id")), responses((status = 200, body = Done), (status = 404, description = "There is no such delivery."), (status = 409, description = "It is not sent anew, and why (`refused`).")))]
 pub(super) async fn resend(
     State(admin): State<Admin>,
+    administrator: Administrator,
     input::Path(id): input::Path<DeliveryId>,
 ) -> Result<Json<Done>, Problem> {
     let Admin { pg, queue, settings, .. } = &admin;
-    let answered = retries::deliveries::resend(queue, pg, settings, id, ACTOR).await?;
+    let answered = retries::deliveries::resend(queue, pg, settings, id, &administrator.name).await?;
     done(answered.ok_or_else(|| Problem::not_found(format!("there is no delivery {id}")))?)
 }
 

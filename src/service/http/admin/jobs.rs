@@ -13,7 +13,8 @@ use queue::pauses::Scope;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{ACTOR, Admin};
+use super::Admin;
+use crate::config::administrators::Administrator;
 use crate::http::input;
 use crate::http::problem::Problem;
 use crate::retries::{self, Retried};
@@ -168,11 +169,12 @@ fn no_such_job(id: JobId) -> Problem {
 #[utoipa::path(post, path = "/{id}/retry", operation_id = "retryJob", tag = "jobs", params(("id" = i64, Path, minimum = 1, description = "The job's number")), responses((status = 200, body = Retried)))]
 pub(super) async fn retry(
     State(admin): State<Admin>,
+    administrator: Administrator,
     input::Path(id): input::Path<JobId>,
 ) -> Result<Json<Retried>, Problem> {
     let Admin { pg, queue, settings, .. } = &admin;
     let mut outcomes = Vec::new();
-    retries::retry_all(queue, pg, settings, &[id], ACTOR, &mut outcomes).await?;
+    retries::retry_all(queue, pg, settings, &[id], &administrator.name, &mut outcomes).await?;
     Ok(Json(outcomes.remove(0)))
 }
 
@@ -180,9 +182,10 @@ pub(super) async fn retry(
 #[utoipa::path(post, path = "/{id}/cancel", operation_id = "cancelJob", tag = "jobs", params(("id" = i64, Path, minimum = 1, description = "The job's number")), responses((status = 200, body = ActionOutcome), (status = 404, description = "There is no such job, or not any more.")))]
 pub(super) async fn cancel(
     State(admin): State<Admin>,
+    administrator: Administrator,
     input::Path(id): input::Path<JobId>,
 ) -> Result<Json<ActionOutcome>, Problem> {
-    let outcome = admin.queue.act_on(JobAction::Cancel, id, ACTOR).await?;
+    let outcome = admin.queue.act_on(JobAction::Cancel, id, &administrator.name).await?;
     match outcome.outcome {
         ActionResult::NoSuchJob => Err(no_such_job(id)),
         _ => Ok(Json(outcome)),
@@ -243,11 +246,13 @@ pub(super) struct Changed {
 #[utoipa::path(post, path = "/pause", operation_id = "pauseJobs", tag = "jobs", request_body = PauseRequest, responses((status = 200, body = Changed), (status = 404, description = "There is no such pool or kind; `known` are those that there are.")))]
 pub(super) async fn pause(
     State(admin): State<Admin>,
+    administrator: Administrator,
     input::Json(request): input::Json<PauseRequest>,
 ) -> Result<Json<Changed>, Problem> {
     let PauseRequest { scope, name, reason } = request;
     let Admin { pg, queue, .. } = &admin;
-    let changed = pauses::pause(queue, pg, scope.into(), &name, ACTOR, reason.as_deref()).await?;
+    let changed =
+        pauses::pause(queue, pg, scope.into(), &name, &administrator.name, reason.as_deref()).await?;
     Ok(Json(Changed { changed }))
 }
 
@@ -255,11 +260,12 @@ pub(super) async fn pause(
 #[utoipa::path(post, path = "/resume", operation_id = "resumeJobs", tag = "jobs", request_body = ResumeRequest, responses((status = 200, body = Resumed)))]
 pub(super) async fn resume(
     State(admin): State<Admin>,
+    administrator: Administrator,
     input::Json(request): input::Json<ResumeRequest>,
 ) -> Result<Json<Resumed>, Problem> {
     let Admin { pg, queue, settings, .. } = &admin;
     let scope = request.scope.into();
-    Ok(Json(sender::resume(queue, pg, settings, scope, &request.name, ACTOR).await?))
+    Ok(Json(sender::resume(queue, pg, settings, scope, &request.name, &administrator.name).await?))
 }
 
 /// Whether a sender is tried out.

@@ -11,8 +11,9 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
+use super::Admin;
 use super::deliveries::{self, Done};
-use super::{ACTOR, Admin};
+use crate::config::administrators::Administrator;
 use crate::http::input;
 use crate::http::problem::Problem;
 
@@ -92,9 +93,10 @@ pub(super) async fn tell(
 #[utoipa::path(post, path = "/messages/{id}/replay", operation_id = "replayMessage", tag = "messages", params(("id" = i64, Path, minimum = 1, description = "The message's number")), responses((status = 200, body = Done), (status = 404, description = "There is no such message."), (status = 409, description = "It is not taken in anew, and why (`refused`).")))]
 pub(super) async fn replay(
     State(admin): State<Admin>,
+    administrator: Administrator,
     input::Path(id): input::Path<MessageId>,
 ) -> Result<Json<Done>, Problem> {
     let Admin { pg, queue, settings, .. } = &admin;
-    let answered = channel::retries::replays::replay(queue, pg, settings, id, ACTOR).await?;
+    let answered = channel::retries::replays::replay(queue, pg, settings, id, &administrator.name).await?;
     deliveries::done(answered.ok_or_else(|| Problem::not_found(format!("there is no message {id}")))?)
 }

@@ -26,7 +26,7 @@ use twilio::client::TwilioClient;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::bearer::BearerToken;
+use super::bearer::BearerTokens;
 use super::openapi;
 
 /// What these routes need. Their connections are their own: a long list costs no lease.
@@ -43,11 +43,8 @@ pub(crate) struct Admin {
     pub(crate) schedules: Arc<Path>,
 }
 
-/// Who an action's audit row names, and why a schedule is off: the token is one for all administrators.
-const ACTOR: &str = "administrator";
-
 /// The routes, behind the administrator's token.
-pub(crate) fn routes(admin: Admin, token: BearerToken) -> serde_json::Result<OpenApiRouter> {
+pub(crate) fn routes(admin: Admin, token: BearerTokens) -> serde_json::Result<OpenApiRouter> {
     let jobs = OpenApiRouter::new()
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::stats))

@@ -12,9 +12,10 @@ use store::deliveries::Purpose;
 use store::ids::{DeliveryId, UserId};
 use utoipa::ToSchema;
 
+use super::Admin;
 use super::bulk::check_expected;
 use super::deliveries::{WantedState, wanted_purpose, wanted_states};
-use super::{ACTOR, Admin};
+use crate::config::administrators::Administrator;
 use crate::http::input;
 use crate::http::problem::Problem;
 
@@ -92,6 +93,7 @@ pub(super) struct BulkResends {
 #[utoipa::path(post, path = "/deliveries/resend", operation_id = "resendDeliveries", tag = "deliveries", request_body = ResendRequest, responses((status = 200, body = BulkResends), (status = 409, description = "As many do not fit as were expected (`unexpected_number`); `fitting` is how many do. Nothing was done.")))]
 pub(super) async fn resend_fitting(
     State(admin): State<Admin>,
+    administrator: Administrator,
     input::Json(request): input::Json<ResendRequest>,
 ) -> Result<Json<BulkResends>, Problem> {
     let begun = Instant::now();
@@ -108,7 +110,7 @@ pub(super) async fn resend_fitting(
         if begun.elapsed() >= AT_MOST {
             break;
         }
-        outcomes.extend(resends::resend(queue, pg, settings, id, ACTOR).await?);
+        outcomes.extend(resends::resend(queue, pg, settings, id, &administrator.name).await?);
         touched += 1;
         after = Some(id);
     }

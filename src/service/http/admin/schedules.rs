@@ -5,7 +5,8 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{ACTOR, Admin};
+use super::Admin;
+use crate::config::administrators::Administrator;
 use crate::http::input;
 use crate::http::problem::Problem;
 use crate::schedules::files::Files;
@@ -116,9 +117,10 @@ pub(super) async fn test(
 #[utoipa::path(post, path = "/{name}/enable", operation_id = "enableSchedule", tag = "schedules", params(SchedulePath), responses((status = 200, body = Switched), (status = 404, description = "There is no such schedule; `known` are those that there are.")))]
 pub(super) async fn enable(
     State(admin): State<Admin>,
+    administrator: Administrator,
     input::Path(SchedulePath { name }): input::Path<SchedulePath>,
 ) -> Result<Json<Switched>, Problem> {
-    Ok(Json(switching::switch(&admin.pg, &name, Switch::On, ACTOR).await?))
+    Ok(Json(switching::switch(&admin.pg, &name, Switch::On, &administrator.name).await?))
 }
 
 /// Why a schedule is switched off.
@@ -134,16 +136,17 @@ pub(super) struct DisableRequest {
 #[utoipa::path(post, path = "/{name}/disable", operation_id = "disableSchedule", tag = "schedules", params(SchedulePath), request_body = Option<DisableRequest>, responses((status = 200, body = Switched), (status = 404, description = "There is no such schedule; `known` are those that there are.")))]
 pub(super) async fn disable(
     State(admin): State<Admin>,
+    administrator: Administrator,
     input::Path(SchedulePath { name }): input::Path<SchedulePath>,
     input::OptionalJson(DisableRequest { reason }): input::OptionalJson<DisableRequest>,
 ) -> Result<Json<Switched>, Problem> {
     let off = Switch::Off { reason: reason.as_deref() };
-    Ok(Json(switching::switch(&admin.pg, &name, off, ACTOR).await?))
+    Ok(Json(switching::switch(&admin.pg, &name, off, &administrator.name).await?))
 }
 
 impl Admin {
     /// The files as this process sees them now.
-    async fn files(&self) -> Files {
+    pub(crate) async fn files(&self) -> Files {
         Files::read(&self.schedules, &self.settings.plans).await
     }
 }

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use store::ids::TurnId;
 use utoipa::ToSchema;
 
-use super::{ACTOR, Admin};
+use super::Admin;
+use crate::config::administrators::Administrator;
 use crate::http::input;
 use crate::http::problem::Problem;
 use crate::turn_retries::{self, ChosenTurns, NextTurns, RetriedTurns};
@@ -63,6 +64,7 @@ struct NextRequest {
 #[utoipa::path(post, path = "/turns/retry", operation_id = "retryTurns", tag = "turns", request_body = TurnRetryRequest, responses((status = 200, body = TurnRetries), (status = 409, description = "The agent takes no turns yet (`agent_takes_no_turns`).")))]
 pub(super) async fn retry(
     State(admin): State<Admin>,
+    administrator: Administrator,
     input::Json(request): input::Json<TurnRetryRequest>,
 ) -> Result<Json<TurnRetries>, Problem> {
     let TurnRetryRequest { since, after, until, dry_run, force } = request;
@@ -75,7 +77,7 @@ pub(super) async fn retry(
         })?;
     }
     let turns = ChosenTurns { since, after, until };
-    let wish = Wish { actor: ACTOR, is_dry: dry_run };
+    let wish = Wish { actor: &administrator.name, is_dry: dry_run };
     let mut retried = Vec::new();
     let next = turn_retries::retry_all(queue, pg, settings, turns, wish, Some(AT_MOST), &mut retried).await?;
     let next = next.map(|turns| NextRequest { turns, dry_run, force });

@@ -10,8 +10,9 @@ use store::ids::{TurnId, UserId};
 use store::turns::TurnState;
 use utoipa::IntoParams;
 
+use super::Admin;
 use super::deliveries::{self, Done};
-use super::{ACTOR, Admin};
+use crate::config::administrators::Administrator;
 use crate::http::input;
 use crate::http::problem::Problem;
 
@@ -74,10 +75,11 @@ pub(super) async fn show(
 #[utoipa::path(post, path = "/turns/{id}/retry", operation_id = "retryTurn", tag = "turns", params(("id" = i64, Path, minimum = 1, description = "The turn's number")), responses((status = 200, body = Done), (status = 404, description = "There is no such turn."), (status = 409, description = "It is not answered once more, and why (`refused`).")))]
 pub(super) async fn retry(
     State(admin): State<Admin>,
+    administrator: Administrator,
     input::Path(id): input::Path<TurnId>,
 ) -> Result<Json<Done>, Problem> {
     let Admin { pg, queue, settings, .. } = &admin;
-    let wish = Wish { actor: ACTOR, is_dry: false };
+    let wish = Wish { actor: &administrator.name, is_dry: false };
     let answered = channel::retries::turns::retry_one(queue, pg, settings, id, wish).await?;
     deliveries::done(answered.ok_or_else(|| Problem::not_found(format!("there is no turn {id}")))?)
 }

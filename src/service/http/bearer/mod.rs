@@ -5,8 +5,9 @@ mod refusals;
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header;
+use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -15,40 +16,87 @@ use subtle::ConstantTimeEq;
 
 use self::refusals::Refusals;
 use super::problem::Problem;
+use crate::config::administrators::{Administrator, AdministratorToken};
 
-/// The one token of a part of the interface; only its hash is kept, so that nothing can show it.
+/// The tokens of a part of the interface; only their hashes are kept, so that nothing can show them.
 #[derive(Clone)]
-pub(crate) struct BearerToken(Arc<BearerParts>);
+pub(crate) struct BearerTokens(Arc<BearerParts>);
 
 struct BearerParts {
-    hash: [u8; 32],
+    tokens: Vec<([u8; 32], Administrator)>,
     refusals: Refusals,
 }
 
-impl BearerToken {
-    /// The token of the part of the interface that has this name.
-    pub(crate) fn new(part: &'static str, token: &SecretString) -> Self {
-        let hash = Sha256::digest(token.expose_secret().as_bytes()).into();
-        Self(Arc::new(BearerParts { hash, refusals: Refusals::new(part) }))
+impl BearerTokens {
+    /// The one token of the part of the interface that has this name.
+    pub(crate) fn one(part: &'static str, token: SecretString) -> Self {
+        Self::new(part, vec![AdministratorToken { whose: Administrator::unnamed(), token }])
     }
 
-    /// Hashes have one length, so the time that this takes tells neither the token's length nor how much of it was right.
-    fn is(&self, given: &str) -> bool {
-        let given: [u8; 32] = Sha256::digest(given.as_bytes()).into();
-        bool::from(self.0.hash.ct_eq(&given))
+    /// The tokens of a part of the interface, each somebody's.
+    pub(crate) fn new(part: &'static str, tokens: Vec<AdministratorToken>) -> Self {
+        let hashed = |of: AdministratorToken| (hash(of.token.expose_secret()), of.whose);
+        let tokens = tokens.into_iter().map(hashed).collect();
+        Self(Arc::new(BearerParts { tokens, refusals: Refusals::new(part) }))
+    }
+
+    /// Whose token it is. Hashes have one length and all are compared, so the time that this takes tells nothing of a token. A wrong one waits for
+    /// its answer.
+    pub(crate) async fn holder(&self, given: &str) -> Option<Administrator> {
+        let given = hash(given);
+        let mut holder = None;
+        for (token, whose) in &self.0.tokens {
+            if bool::from(token.ct_eq(&given)) {
+                holder = Some(whose.clone());
+            }
+        }
+        if holder.is_none() {
+            self.0.refusals.refuse().await;
+        }
+        holder
+    }
+
+    /// Whether somebody of this name and right still has a token.
+    pub(crate) fn know(&self, who: &Administrator) -> bool {
+        self.0.tokens.iter().any(|(_, whose)| whose == who)
     }
 }
 
-/// Lets a request with this token pass. Nothing of it is read before.
-pub(crate) async fn require(State(token): State<BearerToken>, request: Request, next: Next) -> Response {
+fn hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+/// Lets a request with one of these tokens pass, and its handler know whose it is. Nothing of it is read before.
+pub(crate) async fn require(
+    State(tokens): State<BearerTokens>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let Some((scheme, given)) = given.and_then(|value| value.split_once(' ')) else {
         return Problem::unauthorized("send the header `Authorization: Bearer TOKEN`").into_response();
     };
-    if !scheme.eq_ignore_ascii_case("bearer") || !token.is(given.trim()) {
-        token.0.refusals.refuse().await;
+    let given = if scheme.eq_ignore_ascii_case("bearer") { given.trim() } else { "" };
+    let Some(holder) = tokens.holder(given).await else {
         return Problem::unauthorized("the bearer token is not the one of this part of the interface")
             .into_response();
+    };
+    if !holder.may_act && !request.method().is_safe() {
+        return Problem::forbidden(
+            "view_only",
+            "this token may look and not act; one with the right `act` may",
+        )
+        .into_response();
     }
+    request.extensions_mut().insert(holder);
     next.run(request).await
+}
+
+impl<S: Sync> FromRequestParts<S> for Administrator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let holder = parts.extensions.get::<Self>().cloned();
+        holder.ok_or_else(|| Problem::unauthorized("send the header `Authorization: Bearer TOKEN`"))
+    }
 }

@@ -20,7 +20,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 
 use self::operations::Operations;
-use super::bearer::{self, BearerToken};
+use super::bearer::{self, BearerTokens};
 use super::problem::Problem;
 
 /// No request of this interface needs more.
@@ -85,7 +85,7 @@ impl GuardedPart {
     pub(crate) fn routes(
         &self,
         mut routes: OpenApiRouter,
-        token: BearerToken,
+        token: BearerTokens,
     ) -> serde_json::Result<OpenApiRouter> {
         responses::complete(routes.get_openapi_mut(), self.scheme);
         let operations = Operations::of(self.prefix, routes.get_openapi())?;

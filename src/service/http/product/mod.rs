@@ -28,7 +28,7 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::bearer::BearerToken;
+use super::bearer::BearerTokens;
 use super::input;
 use super::openapi;
 use super::problem::Problem;
@@ -44,7 +44,7 @@ pub(crate) struct Product {
 }
 
 /// The routes, behind the product's token.
-pub(crate) fn routes(product: Product, token: BearerToken) -> serde_json::Result<OpenApiRouter> {
+pub(crate) fn routes(product: Product, token: BearerTokens) -> serde_json::Result<OpenApiRouter> {
     let routes = OpenApiRouter::new()
         .routes(routes!(users::put, users::get, users::erase))
         .routes(routes!(usage::get))

@@ -1,0 +1,143 @@
+//! `/admin/jobs`: jobs by where they stand, of what kind and whose.
+
+use axum::extract::{Query, State};
+use axum::routing::get;
+use axum::{Extension, Router};
+use queue::inspection::{JobCriteria, JobSummary};
+use queue::job_state::JobState;
+
+use super::failure::Failed;
+use super::filters::{self, Wanted};
+use super::flash::Flash;
+use super::parts::{Action, Cell, Field, Section, Sections, Table, Tone};
+use super::{Console, groups};
+use crate::config::administrators::Administrator;
+use crate::http::admin::Admin;
+
+/// Jobs on a page.
+const PAGE: i64 = 50;
+
+/// A reason in a list is cut after this.
+const REASON_CHARS: usize = 160;
+
+pub(super) fn routes() -> Router<Console> {
+    Router::new().route("/admin/jobs", get(page))
+}
+
+async fn page(
+    State(admin): State<Admin>,
+    Extension(who): Extension<Administrator>,
+    flash: Option<Flash>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Sections, Failed> {
+    let list = admin.queue.list(&criteria(&wanted)?, PAGE).await?;
+    let counts = admin.queue.stats().await?;
+    let by_place = counts.iter().map(|count| {
+        let (pool, kind) = (count.pool.as_str(), count.kind.as_str());
+        let state = count.state.to_string();
+        let fields = [("state", Some(state.as_str())), ("kind", Some(kind)), ("pool", Some(pool))];
+        let jobs = if count.is_more { format!("{} or more", count.jobs) } else { count.jobs.to_string() };
+        [
+            Cell::tag(state.clone(), tone(count.state)),
+            Cell::text(kind),
+            Cell::text(pool),
+            Cell::link(jobs, filters::address("/admin/jobs", &fields)),
+            Cell::maybe_moment(count.oldest),
+            Cell::maybe(count.paused.then_some("paused")),
+        ]
+    });
+    let summary = Section::new("How many stand where").table(Table::new(
+        ["State", "Kind", "Pool", "Jobs", "The oldest", ""],
+        by_place,
+        "No job is live or dead.",
+    ));
+    let rows = list.jobs.iter().map(row);
+    let table = Table::new(
+        ["Job", "State", "Kind", "Pool", "Lane", "Failed", "Enqueued", "Why"],
+        rows,
+        "No job fits.",
+    );
+    let next = list.next.map(|before| wanted.address("/admin/jobs", Some(&before.to_string())));
+    let note = list.unread_before.map(|before| {
+        format!("Of finished jobs the newest 15,000 were looked at; choose the state `done` to go on before job {before}.")
+    });
+    let sections = vec![Section::new("").table(table).actions(bulk(&wanted)), summary];
+    Ok(Sections::new(&who, "/admin/jobs", flash, "Jobs", sections)
+        .filter(filter(&wanted))
+        .next(next)
+        .note(note))
+}
+
+/// What can be done with all that match.
+fn bulk(wanted: &Wanted) -> Vec<Action> {
+    let is_narrowed = [&wanted.state, &wanted.kind, &wanted.pool, &wanted.lane, &wanted.since, &wanted.until]
+        .into_iter()
+        .any(|field| filters::given(field.as_deref()).is_some());
+    if !is_narrowed {
+        return Vec::new();
+    }
+    let mut actions = Vec::new();
+    if wanted.state.as_deref() == Some("dead") {
+        actions.push(Action::new("Retry all that match", wanted.address(groups::RETRY, None)));
+    }
+    if !matches!(wanted.state.as_deref(), Some("done" | "cancelled")) {
+        actions.push(Action::new("Cancel all that match", wanted.address(groups::CANCEL, None)).danger());
+    }
+    actions
+}
+
+fn filter(wanted: &Wanted) -> Vec<Field> {
+    vec![
+        Field::chosen(
+            "state",
+            "State",
+            wanted.state.as_deref(),
+            JobState::ALL.map(|state| state.to_string()),
+        ),
+        Field::written("kind", "Kind", wanted.kind.as_deref()),
+        Field::written("pool", "Pool", wanted.pool.as_deref()),
+        Field::written("lane", "Lane", wanted.lane.as_deref()),
+        Field::written("since", "Since", wanted.since.as_deref()),
+        Field::written("until", "Until", wanted.until.as_deref()),
+    ]
+}
+
+/// The jobs that a filter means.
+pub(super) fn criteria(wanted: &Wanted) -> Result<JobCriteria, Failed> {
+    let state = filters::given(wanted.state.as_deref()).map(str::parse).transpose();
+    let text = |field: &Option<String>| filters::given(field.as_deref()).map(str::to_owned);
+    Ok(JobCriteria {
+        state: state.map_err(|error| Failed::invalid(format!("state: {error}")))?,
+        kind: text(&wanted.kind),
+        pool: text(&wanted.pool),
+        lane: text(&wanted.lane),
+        group: text(&wanted.group),
+        since: wanted.since()?,
+        until: wanted.until()?,
+        before: filters::parsed::<i64>("before", wanted.before.as_deref())?.map(queue::job::JobId),
+    })
+}
+
+pub(super) fn tone(state: JobState) -> Tone {
+    match state {
+        JobState::Dead => Tone::Bad,
+        JobState::Cancelled => Tone::Warn,
+        JobState::Done => Tone::Good,
+        _ => Tone::Plain,
+    }
+}
+
+fn row(job: &JobSummary) -> [Cell; 8] {
+    let why: String = job.reason.as_deref().unwrap_or_default().chars().take(REASON_CHARS).collect();
+    let of = |name, value| filters::address("/admin/jobs", &[(name, Some(value))]);
+    [
+        Cell::link(job.id.to_string(), format!("/admin/jobs/{}", job.id)),
+        Cell::tag(job.state.to_string(), tone(job.state)),
+        Cell::link(&job.kind, of("kind", &job.kind)),
+        Cell::text(&job.pool),
+        job.lane.as_deref().map_or_else(Cell::default, |lane| Cell::link(lane, of("lane", lane))),
+        Cell::maybe((job.failed_attempts > 0).then(|| job.failed_attempts.to_string())),
+        Cell::moment(job.created_at),
+        Cell::text(why),
+    ]
+}
