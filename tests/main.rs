@@ -22,6 +22,7 @@ mod changed_ids;
 mod clocks;
 mod compliance;
 mod connections;
+mod console;
 mod conversation;
 mod costs;
 mod crashes;

@@ -127,6 +127,9 @@ fn greet(config: &Config, service: &Service) {
         config.api_token().expose_secret(),
         config.administrators().first().map_or("", |of| of.token.expose_secret())
     );
+    if let Some(address) = private.or(public).filter(|_| roles.has(Role::Console)) {
+        println!("  console    http://{address}/admin    log in with the token of administrators");
+    }
     if let Some(psql) = service.psql_line() {
         println!("  database   private; open it with: {psql}");
     }

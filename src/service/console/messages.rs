@@ -115,7 +115,7 @@ pub(super) fn sections(story: &Story) -> Vec<Section> {
             // A chunk is on the page of its delivery.
             StoryPart::Chunk => String::new(),
         };
-        let part = format!("{} {}", step.part.as_str(), step.id);
+        let part = format!("{} {}", step.part.as_str(), short(&step.id));
         [
             Cell::moment(step.at),
             Cell::text(format!("+{}.{:03} s", after / 1000, after % 1000)),
@@ -127,7 +127,7 @@ pub(super) fn sections(story: &Story) -> Vec<Section> {
     let turns =
         story.turns.iter().map(|turn| ("Turn", Cell::link(turn.to_string(), format!("/admin/turns/{turn}"))));
     let deliveries = story.deliveries.iter().map(|delivery| {
-        ("Delivery", Cell::link(delivery.to_string(), format!("/admin/deliveries/{delivery}")))
+        ("Delivery", Cell::link(short(&delivery.to_string()), format!("/admin/deliveries/{delivery}")))
     });
     let mut facts = vec![("User", person(story.user.as_ref().map(|user| user.as_str())))];
     facts.extend(turns.chain(deliveries));
@@ -145,6 +145,14 @@ pub(super) fn sections(story: &Story) -> Vec<Section> {
         Section::new("").lead(verdict).facts(facts),
         Section::new("Step by step").lead(forgotten).table(table),
     ]
+}
+
+/// The end of a long id, which differs where the beginning is a time.
+fn short(id: &str) -> String {
+    match id.rsplit_once('-') {
+        Some((_, end)) if id.len() == 36 => format!("…{end}"),
+        _ => id.to_owned(),
+    }
 }
 
 async fn replay(

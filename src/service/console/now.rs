@@ -61,8 +61,12 @@ pub(super) async fn page(
     let page = NowPage {
         layout: Layout::of(&who, "/admin", flash),
         headline: headline(&troubles),
+        well: well
+            .iter()
+            .filter(|fine| troubles.iter().all(|trouble| trouble.subject != fine.subject))
+            .map(|finding| finding.subject.as_str())
+            .collect(),
         troubles: troubles.into_iter().map(trouble).collect(),
-        well: well.iter().map(|finding| finding.subject.as_str()).collect(),
         sections: vec![pools(&status.pools), workers(&processes)],
     };
     Ok((Told, Page(page)).into_response())

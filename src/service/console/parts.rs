@@ -60,6 +60,11 @@ impl Cell {
         Self { link: Some(link.into()), ..Self::text(text) }
     }
 
+    /// Whether it is so short that it is better not broken.
+    pub(super) fn is_short(&self) -> bool {
+        self.text.chars().count() <= 14
+    }
+
     /// A word that tells a state.
     pub(super) fn tag(text: impl Into<String>, tone: Tone) -> Self {
         Self { tone, is_tag: true, ..Self::text(text) }

@@ -72,7 +72,7 @@ async fn page(
         let file = text(schedule, "file");
         let file = if file == "same" { Cell::text("as it fires") } else { Cell::tag(file, Tone::Bad) };
         let next =
-            items(schedule, "next").first().map_or_else(Cell::default, |slot| moment(text(slot, "moment")));
+            items(schedule, "next").first().map_or_else(Cell::default, |slot| moment(text(slot, "at")));
         let last =
             items(schedule, "last").first().map_or_else(Cell::default, |slot| Cell::text(came_to(slot)));
         [
@@ -147,9 +147,12 @@ async fn show(
     } else {
         Action::new("Switch it on", path("enable")).confirmed("What fell due meanwhile is not made good.")
     };
-    let next = items(schedule, "next")
-        .iter()
-        .map(|slot| [moment(text(slot, "moment")), Cell::text(text(slot, "zone"))]);
+    let next = items(schedule, "next").iter().map(|slot| {
+        let not = text(slot, "skipped");
+        let not = if not.is_empty() { String::new() } else { format!("does not fire: {not}") };
+        let local = Cell::text(text(slot, "local"));
+        [moment(text(slot, "at")), local, Cell::text(text(slot, "zone")), Cell::text(not)]
+    });
     let last = items(schedule, "last").iter().map(|slot| {
         [
             moment(text(slot, "moment")),
@@ -166,7 +169,7 @@ async fn show(
         items(schedule, "fileErrors").iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n");
     let mut sections = vec![
         Section::new("").facts(facts).actions([switch, test, fire]),
-        Section::new("Next slots").table(Table::new(["Moment", "Zone"], next, "None.")),
+        Section::new("Next slots").table(Table::new(["Moment", "There", "Zone", ""], next, "None.")),
         Section::new("Last slots").table(Table::new(
             ["Moment", "Fired", "Zone", "Came to"],
             last,
