@@ -177,8 +177,8 @@ CREATE TABLE queue.audit (
     id      BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- in order of acting
     at      TIMESTAMPTZ NOT NULL DEFAULT now(),            -- when
     actor   TEXT NOT NULL,                                 -- who: a user of the command line, or the administrator's interface
-    action  TEXT NOT NULL,                                 -- retry, cancel, pause, resume; enable, disable of a schedule
-    target  TEXT NOT NULL,                                 -- the job, or the scope and name, or the schedule, in words
+    action  TEXT NOT NULL,                                 -- retry, cancel, pause, resume; enable, disable of a schedule; move, take back of a user
+    target  TEXT NOT NULL,                                 -- the job, or the scope and name, or the schedule, or the user, in words
     outcome TEXT NOT NULL                                  -- what came of it
 );
 

@@ -36,6 +36,13 @@ CREATE INDEX channel_users_name_begins ON channel_users (lower(attributes ->> 'n
 -- An audience whose users have zones of their own is read zone by zone, in the order of the users.
 CREATE INDEX channel_users_timezone ON channel_users (timezone, id);
 
+-- Users of other cells, as administrators have said. A cell is a sender's number with its database and processes; a user is in one of them.
+CREATE TABLE channel_users_elsewhere (
+    user_id  TEXT PRIMARY KEY,                             -- CloudyBot's id; no reference, since this cell may never have known the user
+    cell     TEXT NOT NULL,                                -- the name of the user's cell, as whoever moves users calls it
+    since    TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp() -- when that was said of this cell
+);
+
 -- Deployments commonly give each user a gateway of their own. What is NULL is the deployment's.
 CREATE TABLE channel_user_agents (
     user_id    TEXT PRIMARY KEY REFERENCES channel_users (id) ON DELETE CASCADE, -- whose

@@ -699,6 +699,13 @@ CREATE INDEX channel_users_name_begins ON channel_users USING btree (lower((attr
 CREATE INDEX channel_users_plan ON channel_users USING btree (plan, id);
 CREATE INDEX channel_users_timezone ON channel_users USING btree (timezone, id);
 
+CREATE TABLE channel_users_elsewhere (
+    user_id TEXT NOT NULL,
+    cell TEXT NOT NULL,
+    since TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (user_id)
+);
+
 CREATE TABLE queue.attempts (
     job_id BIGINT NOT NULL,
     attempt SMALLINT NOT NULL,

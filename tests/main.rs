@@ -18,6 +18,7 @@ mod backfill;
 mod backups;
 mod browser;
 mod callbacks;
+mod cells;
 mod changed_ids;
 mod clocks;
 mod compliance;

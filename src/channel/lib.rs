@@ -31,6 +31,8 @@ pub mod alerts;
 pub mod allowance;
 /// What the product is told.
 pub mod callbacks;
+/// Which users are in another deployment.
+pub mod cells;
 /// In which countries the assistant may talk to people.
 pub mod compliance;
 /// What messages cost.

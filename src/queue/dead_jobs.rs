@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use crate::inspection;
+use crate::audit;
 use crate::job::JobId;
 
 /// A dead job.
@@ -77,5 +77,5 @@ pub async fn put_away(conn: &mut PgConnection, id: JobId, why: &str) -> sqlx::Re
 
 /// Records the outcome of an administrator's retry in the audit.
 pub async fn note(conn: &mut PgConnection, actor: &str, id: JobId, outcome: &str) -> sqlx::Result<()> {
-    inspection::note(conn, actor, "retry", &format!("job {id}"), outcome).await
+    audit::note(conn, actor, "retry", &format!("job {id}"), outcome).await
 }

@@ -9,6 +9,7 @@ use sqlx::{PgConnection, Postgres, QueryBuilder};
 use crate::Queue;
 use crate::action_result::ActionResult;
 use crate::attempt_end::AttemptEnd;
+use crate::audit;
 use crate::job::JobId;
 use crate::job_search::{self, JobPage};
 use crate::job_state::JobState;
@@ -314,7 +315,7 @@ impl Queue {
                     outcome => outcome,
                 };
                 let name = if action == JobAction::Retry { "retry" } else { "cancel" };
-                note(&mut tx, actor, name, &format!("job {id}"), outcome.as_str()).await?;
+                audit::note(&mut tx, actor, name, &format!("job {id}"), outcome.as_str()).await?;
                 outcomes.push(ActionOutcome { id: *id, outcome });
             }
             tx.commit().await?;
@@ -334,7 +335,7 @@ impl Queue {
         let mut tx = self.pool().begin().await?;
         let changed = pauses::pause(&mut tx, scope, name, actor, reason).await?;
         if !changed {
-            note(&mut tx, actor, "pause", &format!("{} {name}", scope.as_str()), "was paused").await?;
+            audit::note(&mut tx, actor, "pause", &format!("{} {name}", scope.as_str()), "was paused").await?;
         }
         tx.commit().await?;
         Ok(changed)
@@ -350,7 +351,7 @@ impl Queue {
             .await?;
         let changed = done.rows_affected() == 1;
         let outcome = if changed { "resumed" } else { "was not paused" };
-        note(&mut tx, actor, "resume", &format!("{} {name}", scope.as_str()), outcome).await?;
+        audit::note(&mut tx, actor, "resume", &format!("{} {name}", scope.as_str()), outcome).await?;
         tx.commit().await?;
         self.notifier().wake_pollers();
         Ok(changed)
@@ -374,22 +375,4 @@ pub async fn due_at(conn: &mut PgConnection, unique_key: &str) -> sqlx::Result<O
         .bind(unique_key)
         .fetch_optional(conn)
         .await
-}
-
-/// Keeps what an administrator did. The caller's transaction has it together with the deed.
-pub async fn note(
-    conn: &mut PgConnection,
-    actor: &str,
-    action: &str,
-    target: &str,
-    outcome: &str,
-) -> sqlx::Result<()> {
-    sqlx::query("INSERT INTO queue.audit (actor, action, target, outcome) VALUES ($1, $2, $3, $4)")
-        .bind(actor)
-        .bind(action)
-        .bind(target)
-        .bind(outcome)
-        .execute(conn)
-        .await?;
-    Ok(())
 }

@@ -72,6 +72,8 @@ pub mod attempt;
 pub mod attempt_counts;
 /// How attempts end.
 pub mod attempt_end;
+/// What administrators did.
+pub mod audit;
 /// What is due, by pool.
 pub mod backlog;
 /// The wait between attempts.

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
 
+use crate::audit;
 use crate::backlog;
-use crate::inspection;
 use crate::transaction::Transaction;
 
 /// What a pause applies to.
@@ -79,7 +79,7 @@ pub async fn pause(
     .await?;
     let changed = done.rows_affected() == 1;
     if changed {
-        inspection::note(conn, actor, "pause", &format!("{} {name}", scope.as_str()), "paused").await?;
+        audit::note(conn, actor, "pause", &format!("{} {name}", scope.as_str()), "paused").await?;
     }
     Ok(changed)
 }
@@ -94,7 +94,7 @@ pub async fn lift_own(tx: &mut Transaction, pools: &[&str], actor: &str) -> sqlx
     .fetch_all(&mut **tx)
     .await?;
     for name in lifted {
-        inspection::note(tx, actor, "resume", &format!("pool {name}"), "resumed").await?;
+        audit::note(tx, actor, "resume", &format!("pool {name}"), "resumed").await?;
     }
     tx.wake_pollers();
     Ok(())

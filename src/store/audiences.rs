@@ -1,4 +1,4 @@
-//! The users of a slot, page by page, and the zones that they live in.
+//! The users of a slot, page by page, and the zones that they live in. Users of other cells are in no audience.
 
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -130,7 +130,8 @@ async fn named(
 ) -> sqlx::Result<Vec<UserId>> {
     let mut found: Vec<UserId> = sqlx::query_scalar(
         "SELECT id FROM channel_users
-         WHERE id > $1 AND id = ANY ($2) AND id <> ALL ($3) AND ($4::TEXT[] IS NULL OR timezone = ANY ($4) OR $5 AND timezone IS NULL) ORDER BY id",
+         WHERE id > $1 AND id = ANY ($2) AND id <> ALL ($3) AND ($4::TEXT[] IS NULL OR timezone = ANY ($4) OR $5 AND timezone IS NULL)
+           AND NOT EXISTS (SELECT FROM channel_users_elsewhere e WHERE e.user_id = channel_users.id) ORDER BY id",
     )
     .bind(page.after)
     .bind(users)
@@ -145,7 +146,8 @@ async fn named(
 
 async fn on_plan(conn: &mut PgConnection, plan: &str, page: &PageBounds<'_>) -> sqlx::Result<Vec<UserId>> {
     sqlx::query_scalar(
-        "SELECT id FROM channel_users WHERE id > $1 AND plan = lower($4) AND id <> ALL ($3) ORDER BY id LIMIT $2",
+        "SELECT id FROM channel_users WHERE id > $1 AND plan = lower($4) AND id <> ALL ($3)
+           AND NOT EXISTS (SELECT FROM channel_users_elsewhere e WHERE e.user_id = channel_users.id) ORDER BY id LIMIT $2",
     )
     .bind(page.after)
     .bind(page.number)
@@ -210,7 +212,8 @@ async fn living_in_zone(
     let users = match zone {
         Some(zone) => sqlx::query_scalar(
             "SELECT id FROM channel_users
-             WHERE timezone = $5 AND id > $1 AND id <> ALL ($3) AND ($4::TEXT IS NULL OR plan = lower($4)) ORDER BY id LIMIT $2",
+             WHERE timezone = $5 AND id > $1 AND id <> ALL ($3) AND ($4::TEXT IS NULL OR plan = lower($4))
+               AND NOT EXISTS (SELECT FROM channel_users_elsewhere e WHERE e.user_id = channel_users.id) ORDER BY id LIMIT $2",
         )
         .bind(page.after)
         .bind(page.number)
@@ -219,7 +222,8 @@ async fn living_in_zone(
         .bind(zone),
         None => sqlx::query_scalar(
             "SELECT id FROM channel_users
-             WHERE timezone IS NULL AND id > $1 AND id <> ALL ($3) AND ($4::TEXT IS NULL OR plan = lower($4)) ORDER BY id LIMIT $2",
+             WHERE timezone IS NULL AND id > $1 AND id <> ALL ($3) AND ($4::TEXT IS NULL OR plan = lower($4))
+               AND NOT EXISTS (SELECT FROM channel_users_elsewhere e WHERE e.user_id = channel_users.id) ORDER BY id LIMIT $2",
         )
         .bind(page.after)
         .bind(page.number)

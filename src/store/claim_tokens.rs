@@ -22,7 +22,7 @@ text_enum! {
     pub enum TokenEnding in ["channel_claim_tokens.ending"] {
         /// Its phone is linked.
         Redeemed = "redeemed",
-        /// A new one was handed out.
+        /// A new one was handed out, or the user has moved to another cell.
         Voided = "voided",
         /// The phone is another user's, and the token may not replace.
         NumberLinkedElsewhere = "number_linked_elsewhere",
@@ -45,7 +45,7 @@ pub struct LatestToken {
 }
 
 /// Creates a token and voids the user's previous one. Returns when the new one expires; `None`: the user has just
-/// been erased. An advisory lock serialises concurrent calls for one user, since a token that is not committed yet
+/// been erased or moved to another cell. An advisory lock serialises concurrent calls for one user, since a token that is not committed yet
 /// could not be voided.
 pub async fn create(
     conn: &mut PgConnection,
@@ -54,14 +54,11 @@ pub async fn create(
     replaces: bool,
     lifetime_secs: f64,
 ) -> sqlx::Result<Option<DateTime<Utc>>> {
-    keep_others_from_creating(conn, user_id).await?;
-    sqlx::query("UPDATE channel_claim_tokens SET ended_at = clock_timestamp(), ending = 'voided' WHERE user_id = $1 AND ended_at IS NULL")
-        .bind(user_id)
-        .execute(&mut *conn)
-        .await?;
+    void(conn, user_id).await?;
     sqlx::query_scalar(
         "INSERT INTO channel_claim_tokens (token_hash, user_id, replaces, expires_at)
-         SELECT $1, u.id, $3, clock_timestamp() + make_interval(secs => $4) FROM channel_users u WHERE u.id = $2 FOR KEY SHARE
+         SELECT $1, u.id, $3, clock_timestamp() + make_interval(secs => $4) FROM channel_users u
+         WHERE u.id = $2 AND NOT EXISTS (SELECT FROM channel_users_elsewhere e WHERE e.user_id = $2) FOR KEY SHARE OF u
          RETURNING expires_at",
     )
     .bind(token_hash)
@@ -70,6 +67,16 @@ pub async fn create(
     .bind(lifetime_secs)
     .fetch_optional(conn)
     .await
+}
+
+/// Voids the user's token, if there is one, and keeps others from creating one until the caller's transaction ends.
+pub async fn void(conn: &mut PgConnection, user_id: &UserId) -> sqlx::Result<()> {
+    keep_others_from_creating(conn, user_id).await?;
+    sqlx::query("UPDATE channel_claim_tokens SET ended_at = clock_timestamp(), ending = 'voided' WHERE user_id = $1 AND ended_at IS NULL")
+        .bind(user_id)
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// Until the caller's transaction ends no other transaction creates a token for this user.

@@ -173,10 +173,11 @@ pub async fn texts_of_sids(
     Ok(texts.into_iter().collect())
 }
 
-/// The number of the last entry of each of these users' conversations. Who is no user any more is left out.
+/// The number of the last entry of each of these users' conversations. Who is no user any more, or has moved to another cell, is left out.
 pub async fn lengths(conn: &mut PgConnection, user_ids: &[UserId]) -> sqlx::Result<Vec<(UserId, i64)>> {
     sqlx::query_as(
-        "SELECT u.id, coalesce((SELECT c.entries FROM channel_conversations c WHERE c.user_id = u.id), 0) FROM channel_users u WHERE u.id = ANY ($1)",
+        "SELECT u.id, coalesce((SELECT c.entries FROM channel_conversations c WHERE c.user_id = u.id), 0) FROM channel_users u
+         WHERE u.id = ANY ($1) AND NOT EXISTS (SELECT FROM channel_users_elsewhere e WHERE e.user_id = u.id)",
     )
         .bind(user_ids)
         .fetch_all(conn)

@@ -89,6 +89,10 @@ text_ids! {
     ScheduleName where is_schedule_name,
     /// A text that can be the name of no schedule.
     else InvalidScheduleName("its file's name must be of letters, digits, _ and -");
+    /// `channel_users_elsewhere.cell`: the name of a cell, or its address.
+    CellName where is_cell_name,
+    /// A text that is the name of no cell.
+    else InvalidCellName("a cell's name has 1 to 100 visible ASCII characters, and no spaces");
 }
 
 fn is_user_id(text: &str) -> bool {
@@ -99,6 +103,10 @@ fn is_schedule_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 100
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}
+
+fn is_cell_name(text: &str) -> bool {
+    (1..=100).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 ids! {
@@ -169,6 +177,16 @@ mod tests {
         }
         for wrong in ["", " a", "a.b", "ä", "a\0", &"a".repeat(101)] {
             assert_eq!(wrong.parse::<ScheduleName>(), Err(InvalidScheduleName), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_cells_name_can_be_seen_and_has_no_spaces() {
+        for right in ["eu-2", "https://eu-2.example/v1", &"a".repeat(100)] {
+            assert_eq!(right.parse::<CellName>().unwrap().as_str(), right);
+        }
+        for wrong in ["", "eu 2", "ä", "a\0", "a\n", &"a".repeat(101)] {
+            assert_eq!(wrong.parse::<CellName>(), Err(InvalidCellName), "{wrong:?}");
         }
     }
 }

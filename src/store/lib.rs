@@ -153,5 +153,7 @@ pub mod user_agents;
 pub mod user_search;
 /// CloudyBot's accounts.
 pub mod users;
+/// Users of other cells.
+pub mod users_elsewhere;
 /// What answers held that is not for a person.
 pub mod withheld;

@@ -39,6 +39,8 @@ text_enum! {
         Moved = "moved",
         /// Its address proved to be one that another user has claimed later.
         Merged = "merged",
+        /// The user has moved to another cell.
+        OtherCell = "other_cell",
         /// The user is erased.
         Erased = "erased",
     }
@@ -202,7 +204,7 @@ pub async fn end(
     let names = addresses::names(conn, link.address_id).await?;
     let method = match how {
         LinkEnding::Replaced | LinkEnding::Moved | LinkEnding::Merged => ConsentMethod::ClaimFlow,
-        LinkEnding::Unlinked | LinkEnding::Erased => ConsentMethod::Admin,
+        LinkEnding::Unlinked | LinkEnding::OtherCell | LinkEnding::Erased => ConsentMethod::Admin,
     };
     let consent = NewConsent {
         user_id: &link.user_id,

@@ -279,8 +279,8 @@ pub async fn end_waiting(
     Ok(done.rows_affected() == 1)
 }
 
-/// Blocks what waits for a user to write, whose number is somebody else's now.
-pub(crate) async fn block_waiting(
+/// Blocks what waits for a user whom nothing can be sent to: the number is somebody else's now, or the user is in another cell.
+pub async fn block_waiting(
     conn: &mut PgConnection,
     user_id: &UserId,
     obstacle: Obstacle,

@@ -208,6 +208,11 @@ def leave(client):
     opted_out = client("getUser", "alice")["optedOut"]
     client("unlinkWhatsapp", "alice", expect=204)
     client("putUser", "carol", body={}, expect=201)
+    client("moveUser", "carol", body={"cell": "eu-2"})
+    cell = client("getUser", "carol", expect=421)["cell"]
+    client("takeUserBack", "carol", expect=204)
+    client("takeUserBack", "carol", expect=404)
+    client.row("moveUser and takeUserBack", "" if cell == "eu-2" else str(cell))
     client("eraseUser", "carol")
     client("getUser", "carol", expect=404)
     client.row("optOutUser, unlinkWhatsapp and eraseUser", "" if opted_out else "alice is not opted out")

@@ -96,6 +96,10 @@ impl TestApp {
 
     async fn prepared(database_url: String, database: Option<TestDatabase>, env: &[(&str, &str)]) -> Self {
         let address = free_address();
+        let number = env
+            .iter()
+            .find(|(name, _)| *name == "TWILIO_WHATSAPP_NUMBER")
+            .map_or(NUMBER, |(_, number)| number);
         let settings = SandboxSettings {
             options: SandboxOptions {
                 listen: "127.0.0.1:0".parse().unwrap(),
@@ -104,7 +108,7 @@ impl TestApp {
             account_sid: ACCOUNT_SID.to_owned(),
             auth_token: AUTH_TOKEN.into(),
             api_key: Some((API_KEY.to_owned(), API_SECRET.into())),
-            whatsapp_number: NUMBER.to_owned(),
+            whatsapp_number: number.to_owned(),
             webhook_url: format!("http://{address}/webhooks/whatsapp#rc=5&rp=all"),
             journal: None,
             seed: 7,

@@ -2,7 +2,7 @@
 
 use queue::connections::Connections;
 use queue::job::Job as _;
-use queue::{Queue, dead_jobs, inspection};
+use queue::{Queue, audit, dead_jobs};
 use store::chunks::ChunkState;
 use store::ids::{ChunkId, DeliveryId};
 
@@ -50,7 +50,7 @@ pub async fn resend(
         Answered::Retried(successor) => format!("resent as {successor}"),
         Answered::Refused(reason) => format!("refused: {reason}"),
     };
-    inspection::note(&mut tx, actor, "resend", &format!("delivery {id}"), &outcome).await?;
+    audit::note(&mut tx, actor, "resend", &format!("delivery {id}"), &outcome).await?;
     tx.commit().await?;
     Ok(Some(answered))
 }

@@ -1,8 +1,8 @@
 //! A message that has neither an outcome nor a job: its stored webhook is taken in anew, under all checks, and nothing happens twice.
 
 use queue::Queue;
+use queue::audit;
 use queue::connections::Connections;
-use queue::inspection;
 use queue::job::{Job as _, NewJob};
 use queue::job_state::JobState;
 use queue::job_stories::{self, About, JobStory};
@@ -46,7 +46,7 @@ pub async fn replay(
         Answered::Retried(successor) => format!("taken in anew as {successor}"),
         Answered::Refused(reason) => format!("refused: {reason}"),
     };
-    inspection::note(&mut tx, actor, "replay", &format!("message {id}"), &outcome).await?;
+    audit::note(&mut tx, actor, "replay", &format!("message {id}"), &outcome).await?;
     tx.commit().await?;
     Ok(Some(answered))
 }

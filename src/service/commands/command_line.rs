@@ -142,7 +142,7 @@ pub(crate) enum Command {
         #[arg(long, global = true)]
         json: bool,
     },
-    /// See users, change their plan, forget them
+    /// See users, change their plan, move them to another cell, forget them
     Users {
         #[command(subcommand)]
         command: UsersCommand,

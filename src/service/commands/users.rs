@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use channel::administration::users::{self as search, ListedUserView, WantedUsers};
 use channel::app::Settings;
+use channel::cells;
 use channel::erasure;
 use channel::inbound::changed_ids::{self, IdDecisions};
 use chrono::{DateTime, Utc};
@@ -13,11 +14,11 @@ use queue::Queue;
 use queue::connections::Connections;
 use serde_json::json;
 use sqlx::PgConnection;
-use store::ids::UserId;
+use store::ids::{CellName, UserId};
 use store::users::User;
 
 use super::ordered::Ordered;
-use super::output::{UNANSWERED, confirm, moment, print, print_lines, table};
+use super::output::{UNANSWERED, actor, confirm, moment, print, print_lines, table};
 use crate::app;
 use crate::config::Config;
 use crate::database::Database;
@@ -66,6 +67,18 @@ pub(crate) enum UsersCommand {
         /// An IANA zone, like Europe/Berlin
         zone: String,
     },
+    /// Say that a user belongs to another cell, also one who is not known here: unlinks the phone, and names that cell to whoever asks
+    Move {
+        /// CloudyBot's id
+        user: UserId,
+        /// The other cell, by its name or its address
+        cell: CellName,
+    },
+    /// Say that a user belongs here again; the phone is to be claimed anew
+    TakeBack {
+        /// CloudyBot's id
+        user: UserId,
+    },
     /// Forget a user: bodies and numbers go, a keyed hash stays as the proof of an opt-out
     Erase {
         /// CloudyBot's id
@@ -107,8 +120,22 @@ pub(crate) async fn run(config: &Config, command: UsersCommand, as_json: bool) -
             let zone = users::zone_name(&zone).map_err(|problem| anyhow::anyhow!("{problem}"))?;
             change(&pg, &settings, &user, |user| user.timezone = Some(zone)).await?
         }
+        UsersCommand::Move { user, cell } => {
+            let mut tx = pg.begin().await.context(UNANSWERED)?;
+            let moved = cells::move_user(&mut tx, &settings.secret_keys, &user, &cell, &actor()).await;
+            let moved = moved.context(UNANSWERED)?;
+            tx.commit().await.context(UNANSWERED)?;
+            Ordered::of(&moved)?
+        }
+        UsersCommand::TakeBack { user } => {
+            let mut tx = pg.begin().await.context(UNANSWERED)?;
+            let taken_back = cells::take_back(&mut tx, &user, &actor()).await.context(UNANSWERED)?;
+            anyhow::ensure!(taken_back, "user {user:?} is said to be in no other cell");
+            tx.commit().await.context(UNANSWERED)?;
+            Ordered::of(&json!({ "user": user, "takenBack": true }))?
+        }
         UsersCommand::Erase { user, yes } => {
-            known(&mut *pg.acquire().await.context(UNANSWERED)?, &user).await?;
+            known_anywhere(&mut *pg.acquire().await.context(UNANSWERED)?, &user).await?;
             confirm(&format!("Nothing brings back what user {user} said and was told."), yes)?;
             erase(&pg, &Queue::open(pg.clone(), config.keys.queue.clone()), &settings, &user).await?
         }
@@ -152,6 +179,7 @@ async fn change(
     change: impl FnOnce(&mut User),
 ) -> anyhow::Result<Ordered> {
     let mut tx = pg.begin().await.context(UNANSWERED)?;
+    cells::check(&mut tx, id).await?;
     let user = store::users::lock(&mut tx, id).await.context(UNANSWERED)?;
     let mut user = user.with_context(|| unknown(id))?;
     change(&mut user);
@@ -163,7 +191,7 @@ async fn change(
 
 async fn erase(pg: &Connections, queue: &Queue, settings: &Settings, id: &UserId) -> anyhow::Result<Ordered> {
     let mut tx = queue.begin(pg).await.context(UNANSWERED)?;
-    known(&mut tx, id).await?;
+    known_anywhere(&mut tx, id).await?;
     store::erasure::begin(&mut tx, &settings.secret_keys, id).await?;
     tx.commit().await.context(UNANSWERED)?;
     // Whatever ends this program, a running service goes on with it.
@@ -172,7 +200,14 @@ async fn erase(pg: &Connections, queue: &Queue, settings: &Settings, id: &UserId
     Ok(Ordered::of(&json!({ "user": id, "erased": true }))?)
 }
 
+/// A user of this cell.
 async fn known(conn: &mut PgConnection, id: &UserId) -> anyhow::Result<User> {
+    cells::check(conn, id).await?;
+    known_anywhere(conn, id).await
+}
+
+/// A user, also one who has moved to another cell.
+async fn known_anywhere(conn: &mut PgConnection, id: &UserId) -> anyhow::Result<User> {
     let user = store::users::get(conn, id).await.context(UNANSWERED)?;
     user.with_context(|| unknown(id))
 }

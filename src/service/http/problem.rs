@@ -6,11 +6,12 @@ use channel::administration::deliveries::ListError;
 use channel::administration::pauses::PauseError;
 use channel::administration::resends::ResendError;
 use channel::administration::users::UserSearchError;
+use channel::cells::CellError;
 use channel::schedules::firing::FireError;
 use channel::write_error::WriteError;
 use queue::enqueue::EnqueueError;
 use serde::Serialize;
-use store::ids::InvalidUserId;
+use store::ids::{CellName, InvalidUserId};
 
 use crate::schedules::files::FileError;
 use crate::schedules::switching::SwitchError;
@@ -32,10 +33,14 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     code: Option<&'static str>,
+    /// The cell to ask, where the user belongs to another one than this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<String>)]
+    cell: Option<Box<CellName>>,
     /// Names that would have been right.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(required = false)]
-    known: Vec<String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    #[schema(required = false, value_type = Vec<String>)]
+    known: Box<[String]>,
     /// All that is wrong with a file.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
@@ -54,7 +59,8 @@ impl Problem {
             title,
             detail: detail.into(),
             code: None,
-            known: Vec::new(),
+            cell: None,
+            known: Box::default(),
             errors: Vec::new(),
             fitting: None,
         }
@@ -124,8 +130,8 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "this path has other methods; see /openapi.json")
     }
 
-    /// 421: the request was meant for another host.
-    pub(crate) fn misdirected(detail: &str) -> Self {
+    /// 421: the request was meant for another host, or for another cell.
+    pub(crate) fn misdirected(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::MISDIRECTED_REQUEST, detail)
     }
 
@@ -208,8 +214,20 @@ impl From<PauseError> for Problem {
     fn from(error: PauseError) -> Self {
         let detail = error.to_string();
         match error {
-            PauseError::Unknown { known, .. } => Self { known, ..Self::not_found(detail) },
+            PauseError::Unknown { known, .. } => Self { known: known.into(), ..Self::not_found(detail) },
             PauseError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<CellError> for Problem {
+    fn from(error: CellError) -> Self {
+        let detail = error.to_string();
+        match error {
+            CellError::Elsewhere { cell, .. } => {
+                Self { cell: Some(cell.into()), ..Self::misdirected(detail).with_code("other_cell") }
+            }
+            CellError::Database(error) => error.into(),
         }
     }
 }
@@ -245,8 +263,9 @@ impl From<SwitchError> for Problem {
     fn from(error: SwitchError) -> Self {
         let detail = error.to_string();
         match error {
-            SwitchError::Unknown { known, .. } => Self { known, ..Self::not_found(detail) },
+            SwitchError::Unknown { known, .. } => Self { known: known.into(), ..Self::not_found(detail) },
             SwitchError::NoUser(_) => Self::not_found(detail),
+            SwitchError::Cell(error) => error.into(),
             SwitchError::Fire(FireError::Definition(_)) => Self::conflict("unreadable_definition", detail),
             SwitchError::Fire(FireError::Database(error)) | SwitchError::Database(error) => error.into(),
             SwitchError::Fire(FireError::Enqueue(error)) => WriteError::Enqueue(error).into(),
@@ -258,7 +277,7 @@ impl From<FileError> for Problem {
     fn from(error: FileError) -> Self {
         let detail = error.to_string();
         match error {
-            FileError::Unknown { known, .. } => Self { known, ..Self::not_found(detail) },
+            FileError::Unknown { known, .. } => Self { known: known.into(), ..Self::not_found(detail) },
             FileError::Wrong(errors) => Self { errors, ..Self::conflict("wrong_file", detail) },
             FileError::Unreadable(_) => Self::conflict("unreadable_folder", detail),
         }

@@ -1,9 +1,10 @@
 //! Firing by hand, trying, switching on and off: for the command line and the administrator's API.
 
+use channel::cells::{self, CellError};
 use channel::schedules::firing::{self, FireError};
 use queue::Queue;
+use queue::audit;
 use queue::connections::Connections;
-use queue::inspection;
 use serde::Serialize;
 use sqlx::PgConnection;
 use store::ids::{InvalidScheduleName, ScheduleName, SlotId, UserId};
@@ -22,6 +23,9 @@ pub(crate) enum SwitchError {
     /// Nobody can be tried with.
     #[error("there is no user {0:?}")]
     NoUser(UserId),
+    /// Somebody whom another cell serves.
+    #[error(transparent)]
+    Cell(#[from] CellError),
     /// The slot could not be made.
     #[error(transparent)]
     Fire(#[from] FireError),
@@ -95,6 +99,7 @@ pub(crate) async fn test(
 ) -> Result<Tested, SwitchError> {
     let mut tx = queue.begin(pg).await?;
     let row = lock(&mut tx, name).await?;
+    cells::check(&mut tx, user).await?;
     if store::users::get(&mut tx, user).await?.is_none() {
         return Err(SwitchError::NoUser(user.clone()));
     }
@@ -136,7 +141,7 @@ pub(crate) async fn switch(
     let row = lock(&mut tx, name.as_str()).await?;
     let schedulers = store::schedulers::alive(&mut tx).await?;
     let condition = Condition::read(&mut tx, &row, &schedulers).await?;
-    inspection::note(&mut tx, actor, action, &format!("schedule {name}"), &outcome).await?;
+    audit::note(&mut tx, actor, action, &format!("schedule {name}"), &outcome).await?;
     tx.commit().await?;
     let still_off = |why: String| match to {
         Switch::On => format!("switched on by command, yet {why}, so it stays off"),

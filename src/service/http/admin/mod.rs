@@ -2,6 +2,7 @@
 
 mod alerts;
 mod bulk;
+mod cells;
 mod chunks;
 mod deliveries;
 mod jobs;
@@ -28,6 +29,7 @@ use utoipa_axum::routes;
 
 use super::bearer::BearerTokens;
 use super::openapi;
+use super::product::KnowsUsers;
 
 /// What these routes need. Their connections are their own: a long list costs no lease.
 #[derive(Clone)]
@@ -41,6 +43,12 @@ pub(crate) struct Admin {
     pub(crate) twilio: TwilioClient,
     /// The folder of the schedules' files.
     pub(crate) schedules: Arc<Path>,
+}
+
+impl KnowsUsers for Admin {
+    fn pg(&self) -> &Connections {
+        &self.pg
+    }
 }
 
 /// The routes, behind the administrator's token.
@@ -70,6 +78,7 @@ pub(crate) fn routes(admin: Admin, token: BearerTokens) -> serde_json::Result<Op
         .routes(routes!(status::status))
         .routes(routes!(users::list))
         .routes(routes!(users::show))
+        .routes(routes!(cells::move_user, cells::take_back))
         .routes(routes!(status::workers))
         .routes(routes!(status::pauses))
         .routes(routes!(alerts::list))

@@ -104,7 +104,7 @@ pub(super) struct TestRequest {
 }
 
 /// Tries a schedule with one user, now and whoever its audience is; recorded as a test, metered as any message.
-#[utoipa::path(post, path = "/{name}/test", operation_id = "testSchedule", tag = "schedules", params(SchedulePath), request_body = TestRequest, responses((status = 200, body = Tested), (status = 404, description = "There is no such schedule, or no such user."), (status = 409, description = "The schedule cannot be fired (`unreadable_definition`).")))]
+#[utoipa::path(post, path = "/{name}/test", operation_id = "testSchedule", tag = "schedules", params(SchedulePath), request_body = TestRequest, responses((status = 200, body = Tested), (status = 404, description = "There is no such schedule, or no such user."), (status = 421, description = "The user belongs to another cell, which `cell` names (`other_cell`), or the request's Host is none of this service."), (status = 409, description = "The schedule cannot be fired (`unreadable_definition`).")))]
 pub(super) async fn test(
     State(admin): State<Admin>,
     input::Path(SchedulePath { name }): input::Path<SchedulePath>,

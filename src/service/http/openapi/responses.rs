@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use utoipa::openapi::content::ContentBuilder;
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
 use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::schema::{Components, Schema};
 use utoipa::openapi::security::SecurityRequirement;
@@ -21,7 +21,8 @@ struct SharedRefusal {
     of: fn(&Operation) -> bool,
 }
 
-const SHARED: [SharedRefusal; 8] = [
+/// Of several with one status that an operation may answer, the last one is described.
+const SHARED: [SharedRefusal; 9] = [
     SharedRefusal {
         status: "400",
         name: "Unreadable",
@@ -53,6 +54,12 @@ const SHARED: [SharedRefusal; 8] = [
         of: |_| true,
     },
     SharedRefusal {
+        status: "421",
+        name: "OtherCell",
+        description: "The user belongs to another cell, which `cell` names (`other_cell`), or the request's Host is none of this service.",
+        of: names_user,
+    },
+    SharedRefusal {
         status: "422",
         name: "Invalid",
         description: "A parameter or a field of the body can be read and makes no sense; the detail names it.",
@@ -71,6 +78,12 @@ const SHARED: [SharedRefusal; 8] = [
         of: |_| true,
     },
 ];
+
+/// Whether an operation's path names a user.
+fn names_user(operation: &Operation) -> bool {
+    let is_user = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(parameter) if parameter.name == "user" && parameter.parameter_in == ParameterIn::Path);
+    operation.parameters.iter().flatten().any(is_user)
+}
 
 /// The shared refusals, for the description's components.
 pub(super) fn shared() -> impl Iterator<Item = (String, RefOr<Response>)> {

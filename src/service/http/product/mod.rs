@@ -19,6 +19,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use channel::app::Settings;
+use channel::cells;
 use queue::Queue;
 use queue::connections::Connections;
 use sqlx::PgConnection;
@@ -61,7 +62,7 @@ pub(crate) fn routes(product: Product, token: BearerTokens) -> serde_json::Resul
     openapi::PRODUCT.routes(routes, token)
 }
 
-/// Which user a path is about.
+/// Which user of this cell a path is about. A user of another cell is refused, and that cell is named.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(crate) struct UserPath {
@@ -75,12 +76,39 @@ pub(crate) struct UserPath {
     pub(crate) user: UserId,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for UserPath {
+impl<S: KnowsUsers + Send + Sync> FromRequestParts<S> for UserPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let AnyUserPath { user } = AnyUserPath::from_request_parts(parts, state).await?;
+        cells::check(&mut *state.pg().acquire().await?, &user).await?;
+        Ok(Self { user })
+    }
+}
+
+/// The same, whatever the user's cell: for what is said of the cell, and for forgetting what stayed in this one.
+pub(crate) struct AnyUserPath {
+    pub(crate) user: UserId,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for AnyUserPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let input::Path(text) = input::Path::<String>::from_request_parts(parts, state).await?;
         Ok(Self { user: text.try_into()? })
+    }
+}
+
+/// What handlers have where a path names a user.
+pub(crate) trait KnowsUsers {
+    /// Where this cell's users are looked up.
+    fn pg(&self) -> &Connections;
+}
+
+impl KnowsUsers for Product {
+    fn pg(&self) -> &Connections {
+        &self.pg
     }
 }
 

@@ -12,7 +12,7 @@ use store::deliveries::Obstacle;
 
 use super::user_request::{PeriodAnchor, UserRequest};
 use super::user_view::{UserView, view};
-use super::{Product, UserPath, agents, known_user};
+use super::{AnyUserPath, Product, UserPath, agents, known_user};
 use crate::http::input;
 use crate::http::problem::Problem;
 
@@ -90,11 +90,12 @@ pub(super) async fn get(
     Ok(Json(view(&mut conn, &product.settings, user).await?))
 }
 
-/// Forgets a user: bodies and numbers go, a keyed hash stays as the proof of an opt-out. Once it is answered nothing can undo it.
-#[utoipa::path(delete, path = "/users/{user}", operation_id = "eraseUser", tag = "users", params(UserPath), responses((status = 204, description = "Nothing is left"), (status = 202, description = "The user is unknown from now on; a long thread is still being emptied, which goes on by itself"), (status = 404, description = "There is no such user.")))]
+/// Forgets a user: bodies and numbers go, a keyed hash stays as the proof of an opt-out. Once it is answered nothing can undo it. What stayed here of a user
+/// who has moved to another cell is forgotten, too.
+#[utoipa::path(delete, path = "/users/{user}", operation_id = "eraseUser", tag = "users", params(UserPath), responses((status = 204, description = "Nothing is left"), (status = 202, description = "The user is unknown from now on; a long thread is still being emptied, which goes on by itself"), (status = 404, description = "There is no such user."), (status = 421, description = "The request's Host is none of this service.")))]
 pub(super) async fn erase(
     State(product): State<Product>,
-    UserPath { user: id }: UserPath,
+    AnyUserPath { user: id }: AnyUserPath,
 ) -> Result<StatusCode, Problem> {
     let mut tx = product.queue.begin(&product.pg).await?;
     let user = known_user(&mut tx, &id).await?;

@@ -11,6 +11,7 @@ SELECT current_setting('size.people')::INTEGER AS people, current_setting('size.
 -- Person 1 has the long thread. Every twentieth has no phone any more, every tenth had another one before.
 INSERT INTO channel_users (id, plan, timezone) SELECT format('user-%s', n), (ARRAY['free', 'pro', 'pro'])[1 + n % 3], (ARRAY['Europe/Berlin', 'America/New_York'])[1 + n % 4]
 FROM size, generate_series(1, people) n;
+INSERT INTO channel_users_elsewhere (user_id, cell) SELECT format('user-%s', n), 'west' FROM size, generate_series(3, people, 20) n;
 INSERT INTO channel_addresses (id, last_inbound_at) OVERRIDING SYSTEM VALUE SELECT n, now() - n % 1000 * interval '1 hour' FROM size, generate_series(1, people) n;
 INSERT INTO channel_address_aliases (alias, canonical, address_id) SELECT format('whatsapp:+1%s', 5000000000 + n), format('whatsapp:+1%s', 5000000000 + n), n
 FROM size, generate_series(1, people) n;
