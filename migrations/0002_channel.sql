@@ -611,7 +611,7 @@ CREATE TABLE whatsapp_sends (
     CHECK (period_start < period_end)
 ) WITH (fillfactor = 50); -- as channel_conversations
 
--- Every movement of an allowance, for ever: the counters of whatsapp_sends can be recomputed from it.
+-- Every movement of an allowance. The counters of whatsapp_sends can be recomputed from it and from the sums of what is too old to be told one by one.
 CREATE TABLE whatsapp_send_ledger (
     id           BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- in order of writing
     user_id      TEXT NOT NULL,                            -- whose
@@ -622,6 +622,16 @@ CREATE TABLE whatsapp_send_ledger (
     at           TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp() -- when
 );
 CREATE INDEX whatsapp_send_ledger_user ON whatsapp_send_ledger (user_id, period_start);
+
+-- Old movements, which are not in the ledger any more.
+CREATE TABLE whatsapp_send_sums (
+    user_id      TEXT NOT NULL,                            -- as in whatsapp_send_ledger
+    period_start TIMESTAMPTZ NOT NULL,                     -- as in whatsapp_send_ledger
+    event        TEXT NOT NULL,                            -- as in whatsapp_send_ledger
+    was          TEXT,                                     -- as in whatsapp_send_ledger
+    number       INTEGER NOT NULL CHECK (number > 0),      -- how many there were
+    UNIQUE NULLS NOT DISTINCT (user_id, period_start, event, was)
+);
 
 -- What WhatsApp said last of the templates that schedules name. It judges them anew at any time.
 CREATE TABLE channel_templates (
@@ -716,14 +726,15 @@ CREATE INDEX channel_admin_sessions_ends_at ON channel_admin_sessions (ends_at);
 -- How far what is too old has been taken away, the oldest first.
 CREATE TABLE channel_retention (
     part          TEXT PRIMARY KEY CHECK (part IN          -- of what
-        ('entries', 'messages', 'turns', 'deliveries', 'callbacks', 'slot_users', 'claim_tries', 'idempotency_keys', 'rate_buckets')),
+        ('entries', 'messages', 'turns', 'deliveries', 'callbacks', 'slot_users', 'claim_tries', 'idempotency_keys', 'rate_buckets', 'ledger', 'strangers')),
     next_id       BIGINT NOT NULL DEFAULT 0,               -- of rows that are walked by number: those up to here are done
     next_delivery UUID NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000', -- the same of deliveries
     next_name     TEXT NOT NULL DEFAULT '',                -- the same of rows that are walked by name
     walked_at     TIMESTAMPTZ                              -- when nothing more was old enough; NULL: that has not been yet
 );
 INSERT INTO channel_retention (part)
-VALUES ('entries'), ('messages'), ('turns'), ('deliveries'), ('callbacks'), ('slot_users'), ('claim_tries'), ('idempotency_keys'), ('rate_buckets');
+VALUES ('entries'), ('messages'), ('turns'), ('deliveries'), ('callbacks'), ('slot_users'), ('claim_tries'), ('idempotency_keys'), ('rate_buckets'),
+       ('ledger'), ('strangers');
 
 -- What is still to be emptied of erased people: they are forgotten at once, and what was said goes page by page. A row goes with its last page.
 CREATE TABLE channel_erasures (

@@ -431,7 +431,7 @@ CREATE TABLE channel_retention (
     next_delivery UUID NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000'::uuid,
     next_name TEXT NOT NULL DEFAULT ''::text,
     walked_at TIMESTAMP WITH TIME ZONE,
-    CHECK ((part = ANY (ARRAY['entries'::text, 'messages'::text, 'turns'::text, 'deliveries'::text, 'callbacks'::text, 'slot_users'::text, 'claim_tries'::text, 'idempotency_keys'::text, 'rate_buckets'::text]))),
+    CHECK ((part = ANY (ARRAY['entries'::text, 'messages'::text, 'turns'::text, 'deliveries'::text, 'callbacks'::text, 'slot_users'::text, 'claim_tries'::text, 'idempotency_keys'::text, 'rate_buckets'::text, 'ledger'::text, 'strangers'::text]))),
     PRIMARY KEY (part)
 );
 
@@ -919,6 +919,16 @@ CREATE TABLE whatsapp_send_ledger (
     PRIMARY KEY (id)
 );
 CREATE INDEX whatsapp_send_ledger_user ON whatsapp_send_ledger USING btree (user_id, period_start);
+
+CREATE TABLE whatsapp_send_sums (
+    user_id TEXT NOT NULL,
+    period_start TIMESTAMP WITH TIME ZONE NOT NULL,
+    event TEXT NOT NULL,
+    was TEXT,
+    number INTEGER NOT NULL,
+    CHECK ((number > 0)),
+    UNIQUE NULLS NOT DISTINCT (user_id, period_start, event, was)
+);
 
 CREATE TABLE whatsapp_sends (
     user_id TEXT NOT NULL,

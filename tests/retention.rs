@@ -90,3 +90,29 @@ async fn a_delivery_whose_words_are_gone_is_not_sent_anew() {
     assert_eq!(status, 409, "{answer}");
     assert!(answer.to_string().contains("retention.texts"), "{answer}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_administrators_did_long_ago_goes_and_what_is_kept_how_long_is_told() {
+    let app = TestApp::start_with(&[EVERY_SECOND]).await;
+    for action in ["pause", "resume"] {
+        assert!(app.command(&["jobs", action, "pool", "prompts"]).await.0);
+    }
+    let old = "UPDATE queue.audit SET at = at - interval '2000 days' WHERE action = 'pause'";
+    sqlx::query(old).execute(&app.pg).await.unwrap();
+
+    app.until("the older action is gone", async || {
+        app.count("SELECT count(*) FROM queue.audit").await == Some(1)
+    })
+    .await;
+
+    assert_eq!(app.text("SELECT action FROM queue.audit").await, "resume");
+    let (_, storage) = app.admin(Method::GET, "/stats/storage", Value::Null).await;
+    let kept = |table: &str| {
+        let found = storage["tables"].as_array().unwrap().iter().find(|one| one["table"] == table);
+        found.unwrap()["kept"].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!(kept("queue.audit"), "retention.audit = 1825d");
+    assert_eq!(kept("whatsapp_send_ledger"), "retention.ledger = 400d, then its sums");
+    assert_eq!(kept("channel_address_aliases"), "retention.strangers = 400d, of people who never had a user");
+    assert_eq!(kept("whatsapp_send_sums"), "");
+}

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use queue::audit;
 use queue::failure::Failure;
 use serde::Deserialize;
 use store::retention::{self, RetainedPart};
@@ -20,6 +21,15 @@ pub struct Retention {
     /// What a slot of a schedule came to for each user.
     #[serde(with = "humantime_serde")]
     pub slot_users: Duration,
+    /// Movements of allowances, one by one.
+    #[serde(with = "humantime_serde")]
+    pub ledger: Duration,
+    /// Names of people who never had a user, since they wrote last.
+    #[serde(with = "humantime_serde")]
+    pub strangers: Duration,
+    /// What administrators did.
+    #[serde(with = "humantime_serde")]
+    pub audit: Duration,
 }
 
 /// The shortest time for which anything is kept: until then sends in doubt are compared with Twilio's list, and messages are fetched that never came.
@@ -41,6 +51,8 @@ impl Retention {
             }
             RetainedPart::Callbacks => self.callbacks,
             RetainedPart::SlotUsers => self.slot_users,
+            RetainedPart::Ledger => self.ledger,
+            RetainedPart::Strangers => self.strangers,
             // Of no use after a day, whatever is set.
             RetainedPart::ClaimTries | RetainedPart::IdempotencyKeys => DAY,
             // Full by then, whatever is set: a slow one that was not would give its tokens twice.
@@ -67,6 +79,12 @@ pub async fn look_after(app: &App) -> Result<(), Failure> {
         }
         parts = left;
     }
+    let age = app.settings.retention.audit;
+    // Administrators do little: it is a page now and then.
+    while !age.is_zero()
+        && begun.elapsed() < ROUND
+        && audit::forget_page(&mut *app.pg.acquire().await?, age).await?
+    {}
     Ok(())
 }
 
@@ -77,12 +95,21 @@ mod tests {
     #[test]
     fn words_go_a_day_after_their_place_in_the_thread_and_nothing_that_is_kept_for_ever() {
         let days = |days: u32| DAY * days;
-        let of_days = Retention { texts: days(400), callbacks: days(90), slot_users: Duration::ZERO };
+        let of_days = Retention {
+            texts: days(400),
+            callbacks: days(90),
+            slot_users: Duration::ZERO,
+            ledger: days(500),
+            strangers: days(300),
+            audit: days(1000),
+        };
 
         assert_eq!(of_days.age(RetainedPart::Entries), Some(days(400)));
         assert_eq!(of_days.age(RetainedPart::Messages), Some(days(401)));
         assert_eq!(of_days.age(RetainedPart::Callbacks), Some(days(90)));
         assert_eq!(of_days.age(RetainedPart::SlotUsers), None);
+        assert_eq!(of_days.age(RetainedPart::Ledger), Some(days(500)));
+        assert_eq!(of_days.age(RetainedPart::Strangers), Some(days(300)));
         let for_ever = Retention { texts: Duration::ZERO, ..of_days };
         assert_eq!(for_ever.age(RetainedPart::Messages), None);
         assert_eq!(for_ever.age(RetainedPart::RateBuckets), Some(30 * DAY));

@@ -1,5 +1,7 @@
 //! `queue.audit`: what administrators did.
 
+use std::time::Duration;
+
 use sqlx::PgConnection;
 
 /// Keeps what an administrator did. The caller's transaction has it together with the deed.
@@ -18,4 +20,16 @@ pub async fn note(
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// Forgets a page of the oldest actions, where they are older than this. True: there may be more.
+pub async fn forget_page(conn: &mut PgConnection, age: Duration) -> sqlx::Result<bool> {
+    let gone = sqlx::query(
+        "DELETE FROM queue.audit WHERE id = ANY (ARRAY(
+             SELECT id FROM (SELECT id, at FROM queue.audit ORDER BY id LIMIT 500) page WHERE at < now() - make_interval(secs => $1)))",
+    )
+    .bind(age.as_secs_f64())
+    .execute(conn)
+    .await?;
+    Ok(gone.rows_affected() == 500)
 }

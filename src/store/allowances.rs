@@ -200,10 +200,12 @@ pub async fn audit(conn: &mut PgConnection, at_most: i64) -> sqlx::Result<Audit>
         "SELECT s.user_id, CASE WHEN (s.used, s.reserved, s.credited) IS DISTINCT FROM (t.used, t.reserved, t.credited)
                     THEN format('used %s, reserved %s, credited %s; the ledger says %s, %s, %s', s.used, s.reserved, s.credited, t.used, t.reserved, t.credited) END
          FROM whatsapp_sends s TABLESAMPLE SYSTEM ($1) CROSS JOIN LATERAL (
-             SELECT count(*) FILTER (WHERE l.event = 'used') AS used,
-                    count(*) FILTER (WHERE l.event = 'credited') - count(*) FILTER (WHERE l.event = 'withdrawn') AS credited,
-                    count(*) FILTER (WHERE l.event = 'reserved') - count(*) FILTER (WHERE l.was = 'reserved') AS reserved
-             FROM whatsapp_send_ledger l WHERE l.user_id = s.user_id AND l.period_start = s.period_start) AS t
+             SELECT coalesce(sum(m.number) FILTER (WHERE m.event = 'used'), 0) AS used,
+                    coalesce(sum(CASE m.event WHEN 'credited' THEN m.number WHEN 'withdrawn' THEN -m.number END), 0) AS credited,
+                    coalesce(sum(m.number) FILTER (WHERE m.event = 'reserved'), 0) - coalesce(sum(m.number) FILTER (WHERE m.was = 'reserved'), 0) AS reserved
+             FROM (SELECT l.event, l.was, 1 AS number FROM whatsapp_send_ledger l WHERE l.user_id = s.user_id AND l.period_start = s.period_start
+                   UNION ALL
+                   SELECT o.event, o.was, o.number FROM whatsapp_send_sums o WHERE o.user_id = s.user_id AND o.period_start = s.period_start) AS m) AS t
          ORDER BY s.user_id",
     )
     .bind(percent)

@@ -36,6 +36,8 @@ pub async fn oldest(conn: &mut PgConnection) -> sqlx::Result<Vec<(String, Option
              WHERE id > (SELECT next_id FROM channel_retention WHERE part = 'turns') ORDER BY id LIMIT 1)
          UNION ALL SELECT 'channel_deliveries', (SELECT created_at FROM channel_deliveries
              WHERE id > (SELECT next_delivery FROM channel_retention WHERE part = 'deliveries') ORDER BY id LIMIT 1)
+         UNION ALL SELECT 'whatsapp_send_ledger', (SELECT at FROM whatsapp_send_ledger ORDER BY id LIMIT 1)
+         UNION ALL SELECT 'queue.audit', (SELECT at FROM queue.audit ORDER BY id LIMIT 1)
          UNION ALL SELECT 'channel_status_callbacks', (SELECT received_at FROM channel_status_callbacks ORDER BY id LIMIT 1)
          UNION ALL SELECT 'channel_slot_users', (SELECT fired_at FROM channel_slots
              WHERE id > (SELECT next_id FROM channel_retention WHERE part = 'slot_users') ORDER BY id LIMIT 1)",

@@ -66,6 +66,12 @@ fn kept(table: &str, retention: &Retention, history: Duration) -> Option<String>
         }
         "channel_status_callbacks" => of("retention.callbacks", retention.callbacks),
         "channel_slot_users" => of("retention.slot_users", retention.slot_users),
+        "whatsapp_send_ledger" => {
+            of("retention.ledger", retention.ledger).map(|setting| format!("{setting}, then its sums"))
+        }
+        "channel_address_aliases" | "channel_notices" => of("retention.strangers", retention.strangers)
+            .map(|setting| format!("{setting}, of people who never had a user")),
+        "queue.audit" => of("retention.audit", retention.audit),
         "channel_claim_tries" | "channel_idempotency_keys" => Some("1d".to_owned()),
         "channel_rate_buckets" => Some("30d".to_owned()),
         "queue.finished" | "queue.attempts" => of("queue.history", history),

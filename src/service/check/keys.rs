@@ -68,6 +68,6 @@ pub(super) async fn allowances(pg: &Connections, every_one: bool) -> sqlx::Resul
         Urgency::Soon,
         Subject::Allowances,
         text,
-        "compare whatsapp_sends with whatsapp_send_ledger",
+        "compare whatsapp_sends with whatsapp_send_ledger and whatsapp_send_sums",
     ))
 }

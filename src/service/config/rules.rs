@@ -103,6 +103,9 @@ pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
         ("texts", keys.retention.texts),
         ("callbacks", keys.retention.callbacks),
         ("slot_users", keys.retention.slot_users),
+        ("ledger", keys.retention.ledger),
+        ("strangers", keys.retention.strangers),
+        ("audit", keys.retention.audit),
     ] {
         must(
             age.is_zero() || age >= retention::SHORTEST,

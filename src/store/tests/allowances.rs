@@ -147,7 +147,10 @@ async fn whatever_happens_to_a_chunk_its_proof_stands_and_the_counters_are_right
 
     for _ in 0..60 {
         // A fresh cap for each history, so that it is always at its edge.
-        sqlx::raw_sql("TRUNCATE whatsapp_sends, whatsapp_send_ledger").execute(&mut *conn).await.unwrap();
+        sqlx::raw_sql("TRUNCATE whatsapp_sends, whatsapp_send_ledger, whatsapp_send_sums")
+            .execute(&mut *conn)
+            .await
+            .unwrap();
         let Some(ids) = reserved(&mut conn, who, 3, period).await else { panic!("there is room") };
         let mut steps = Vec::new();
         for _ in 0..40 {

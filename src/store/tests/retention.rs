@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use sqlx::Acquire as _;
+use store::allowances;
 use store::arrivals::{self, Inserted, NewMessage};
 use store::ids::{AddressId, ConversationId};
 use store::retention::{RetainedPart, take_page};
 
-use super::Tables;
+use super::{PERSON, Tables, find};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -139,4 +140,150 @@ async fn a_slot_forgets_its_users_once_it_has_ended_long_ago() {
     let buckets: i64 =
         sqlx::query_scalar("SELECT count(*) FROM channel_rate_buckets").fetch_one(&tables.pg).await.unwrap();
     assert_eq!(buckets, 500, "drawn from within five days");
+}
+
+/// Movements of allowances, of 7 users in 3 periods; half of them are ten days old. `whatsapp_sends` is what they come to.
+const MOVEMENTS: [&str; 3] = [
+    "INSERT INTO whatsapp_send_ledger (user_id, period_start, chunk_id, event, was, at)
+     SELECT format('user-%s', n % 7), date_trunc('month', now()) - n % 3 * interval '1 month', n, m.event, m.was,
+            now() - CASE WHEN n <= 600 THEN interval '10 days' ELSE interval '1 hour' END
+     FROM generate_series(1, 1200) n CROSS JOIN LATERAL (VALUES
+         (1, 'reserved', NULL), (2, CASE WHEN n % 5 = 0 THEN 'released' ELSE 'used' END, 'reserved'), (3, 'credited', 'used'), (4, 'withdrawn', 'credited')
+     ) AS m (step, event, was)
+     WHERE m.step <= 1 + n % 4 AND (n % 5 > 0 OR m.step <= 2) ORDER BY n, m.step",
+    "INSERT INTO whatsapp_sends (user_id, period_start, period_end, used, reserved, credited)
+     SELECT user_id, period_start, period_start + interval '1 month', count(*) FILTER (WHERE event = 'used'),
+            count(*) FILTER (WHERE event = 'reserved') - count(*) FILTER (WHERE was = 'reserved'),
+            count(*) FILTER (WHERE event = 'credited') - count(*) FILTER (WHERE event = 'withdrawn')
+     FROM whatsapp_send_ledger GROUP BY user_id, period_start",
+    "ANALYZE whatsapp_sends",
+];
+
+/// How many movements of each sort there were, whether they are told one by one or not.
+const TOTALS: &str = "SELECT format('%s %s %s %s: %s', user_id, period_start, event, was, sum(number))
+    FROM (SELECT user_id, period_start, event, was, 1 AS number FROM whatsapp_send_ledger
+          UNION ALL SELECT user_id, period_start, event, was, number FROM whatsapp_send_sums) AS m
+    GROUP BY user_id, period_start, event, was ORDER BY 1";
+
+#[tokio::test]
+async fn old_movements_of_allowances_become_sums_and_every_total_stays_equal() {
+    let tables = Tables::new().await;
+    for statement in MOVEMENTS {
+        sqlx::query(statement).execute(&tables.pg).await.unwrap();
+    }
+    let mut conn = tables.pg.acquire().await.unwrap();
+    let totals = async || -> Vec<String> { sqlx::query_scalar(TOTALS).fetch_all(&tables.pg).await.unwrap() };
+    let count =
+        async |table: &'static str| -> i64 { sqlx::query_scalar(table).fetch_one(&tables.pg).await.unwrap() };
+    let before = totals().await;
+    let young = count("SELECT count(*) FROM whatsapp_send_ledger WHERE at > now() - interval '5 days'").await;
+    let checked = allowances::audit(&mut conn, 1000).await.unwrap();
+    assert_eq!((checked.recomputed, checked.drift.as_slice()), (21, &[][..]), "the rows are made well");
+
+    // A process that dies over a page leaves it to the next one.
+    let mut tx = conn.begin().await.unwrap();
+    assert!(take_page(&mut tx, RetainedPart::Ledger, 5 * DAY).await.unwrap());
+    tx.rollback().await.unwrap();
+    take_all(&tables).await;
+
+    assert_eq!(totals().await, before);
+    assert_eq!(count("SELECT count(*) FROM whatsapp_send_ledger").await, young);
+    let sums = count("SELECT count(*) FROM whatsapp_send_sums").await;
+    assert!(sums > 50 && sums <= 21 * 5, "one row for each user, period and sort of movement: {sums}");
+    assert_eq!(allowances::audit(&mut conn, 1000).await.unwrap(), checked);
+    assert_eq!(take_all(&tables).await, 0, "nothing is summed up twice");
+
+    // The rest grows old, too, and goes into the same rows.
+    sqlx::query("UPDATE whatsapp_send_ledger SET at = at - interval '10 days'")
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+    take_all(&tables).await;
+
+    assert_eq!((totals().await, count("SELECT count(*) FROM whatsapp_send_ledger").await), (before, 0));
+    assert_eq!(allowances::audit(&mut conn, 1000).await.unwrap(), checked);
+    // What is not what the sums say is still found.
+    sqlx::query("UPDATE whatsapp_sends SET used = used + 1 WHERE user_id = 'user-3'")
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+    let drift = allowances::audit(&mut conn, 1000).await.unwrap().drift;
+    assert_eq!(drift.len(), 3, "{drift:?}");
+}
+
+#[tokio::test]
+async fn who_never_had_a_user_is_forgotten_by_name_long_after_the_last_message_and_nobody_else_is() {
+    let tables = Tables::new().await;
+    let (linked, _) = tables.person().await;
+    let mut conn = tables.pg.acquire().await.unwrap();
+    let mut people = vec![linked];
+    for name in ["old", "young", "unlinked", "contested", "written to", "locked"] {
+        people.push(find(&mut conn, &[name]).await.unwrap().address.id);
+    }
+    let [_, old, young, unlinked, contested, written_to, locked] = people[..] else { panic!("seven") };
+    sqlx::query("INSERT INTO channel_notices (address_id, about, told_at) SELECT id, 'linking', now() FROM channel_addresses")
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+    for (statement, id) in [
+        ("UPDATE channel_addresses SET last_inbound_at = now() - interval '10 days' WHERE id <> $1", young),
+        ("INSERT INTO channel_links (address_id, ended_at) VALUES ($1, now())", unlinked),
+        (
+            "INSERT INTO channel_changed_ids (link_id, newcomer_id, state) SELECT min(id), $1, 'held' FROM channel_links",
+            contested,
+        ),
+        (
+            "INSERT INTO channel_deliveries (id, address_id, purpose, text, expires_at) VALUES (gen_random_uuid(), $1, 'notice', 'hi', now() + interval '1 hour')",
+            written_to,
+        ),
+    ] {
+        sqlx::query(statement).bind(id).execute(&mut *conn).await.unwrap();
+    }
+    let names = async || -> Vec<String> {
+        let names = "SELECT alias FROM channel_address_aliases ORDER BY address_id";
+        sqlx::query_scalar(names).fetch_all(&tables.pg).await.unwrap()
+    };
+    // A message of this person is just being taken in.
+    let mut tx = tables.pg.begin().await.unwrap();
+    store::addresses::lock(&mut tx, locked).await.unwrap();
+
+    take_all(&tables).await;
+    assert_eq!(names().await, [PERSON, "young", "unlinked", "contested", "written to", "locked"]);
+    tx.rollback().await.unwrap();
+    take_all(&tables).await;
+    assert_eq!(names().await.len(), 6, "all were looked at within a day");
+    sqlx::query("UPDATE channel_retention SET walked_at = walked_at - interval '25 hours'")
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+    take_all(&tables).await;
+
+    assert_eq!(names().await, [PERSON, "young", "unlinked", "contested", "written to"]);
+    let hints: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM channel_notices").fetch_one(&mut *conn).await.unwrap();
+    assert_eq!(hints, 5);
+    let again = find(&mut conn, &["old"]).await.unwrap().address.id;
+    assert!(!people.contains(&again), "whoever writes again is somebody new, not {old}");
+}
+
+#[tokio::test]
+async fn what_is_walked_once_a_day_is_walked_again_a_day_after_the_walk_ended() {
+    let tables = Tables::new().await;
+    let buckets = "INSERT INTO channel_rate_buckets (name, tokens, filled_at) VALUES ('writer:1', 1, now() - interval '10 days')";
+    let left = async || -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM channel_rate_buckets").fetch_one(&tables.pg).await.unwrap()
+    };
+    take_all(&tables).await;
+    sqlx::query(buckets).execute(&tables.pg).await.unwrap();
+
+    // The upkeep comes by every minute.
+    for _ in 0..24 {
+        take_all(&tables).await;
+        assert_eq!(left().await, 1);
+        let an_hour_later = "UPDATE channel_retention SET walked_at = walked_at - interval '1 hour'";
+        sqlx::query(an_hour_later).execute(&tables.pg).await.unwrap();
+    }
+    take_all(&tables).await;
+
+    assert_eq!(left().await, 0);
 }

@@ -83,6 +83,8 @@ INSERT INTO whatsapp_sends (user_id, period_start, period_end, used)
 SELECT format('user-%s', n), date_trunc('month', now()), date_trunc('month', now()) + interval '1 month', 1 FROM size, generate_series(1, people) n;
 INSERT INTO whatsapp_send_ledger (user_id, period_start, chunk_id, event)
 SELECT format('user-%s', person), date_trunc('month', now()), id, event FROM said, unnest(ARRAY['reserved', 'used']) AS event WHERE purpose <> 'reply';
+INSERT INTO whatsapp_send_sums (user_id, period_start, event, was, number)
+SELECT format('user-%s', n), date_trunc('month', now()) - ago * interval '1 month', 'used', 'reserved', 3 FROM size, generate_series(1, people) n, generate_series(14, 15) ago;
 INSERT INTO channel_idempotency_keys (user_id, key, body_hash, delivery_id) SELECT format('user-%s', person), id::TEXT, ''::BYTEA, delivery FROM said WHERE purpose = 'notification';
 INSERT INTO channel_attachments (message_id, index, content_type, state) SELECT id, 0, 'image/png', 'shown' FROM said WHERE id % 20 = 0;
 INSERT INTO channel_claim_tries (message_id, address_id) SELECT id, person FROM said WHERE id % 20 = 0;

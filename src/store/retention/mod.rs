@@ -3,6 +3,9 @@
 //!
 //! The narrow rows stay: a message's SID is taken in once, for ever, and a delivery's state is told for ever.
 
+/// Parts whose age is not in the order of their keys.
+mod walks;
+
 use std::time::Duration;
 
 use sqlx::PgConnection;
@@ -31,12 +34,16 @@ text_enum! {
         IdempotencyKeys = "idempotency_keys",
         /// Token buckets that are full.
         RateBuckets = "rate_buckets",
+        /// Movements of allowances, one by one; their sums stay.
+        Ledger = "ledger",
+        /// Names of people who never had a user.
+        Strangers = "strangers",
     }
 }
 
 impl RetainedPart {
     /// All of them, threads first: their entries go before the words do.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Entries,
         Self::Messages,
         Self::Turns,
@@ -46,7 +53,14 @@ impl RetainedPart {
         Self::ClaimTries,
         Self::IdempotencyKeys,
         Self::RateBuckets,
+        Self::Ledger,
+        Self::Strangers,
     ];
+
+    /// All of it is looked at once a day, since its age is not in the order of its keys.
+    fn is_walked_daily(self) -> bool {
+        matches!(self, Self::Entries | Self::RateBuckets | Self::Strangers)
+    }
 }
 
 /// How far a part has come.
@@ -56,6 +70,12 @@ struct Cursor {
     next_delivery: DeliveryId,
     next_name: String,
     is_due: bool,
+}
+
+impl Cursor {
+    fn is_at_start(&self) -> bool {
+        self.next_id == 0 && self.next_name.is_empty()
+    }
 }
 
 /// What a page was.
@@ -79,14 +99,20 @@ pub async fn take_page(conn: &mut PgConnection, part: RetainedPart, age: Duratio
     .fetch_optional(&mut *conn)
     .await?;
     let Some(cursor) = cursor else { return Ok(false) };
+    // The day counts from the end of the walk, so nothing is written before.
+    if part.is_walked_daily() && cursor.is_at_start() && !cursor.is_due {
+        return Ok(false);
+    }
     let age = age.as_secs_f64();
     let page = match part {
-        RetainedPart::Entries => entries(conn, cursor, age).await?,
+        RetainedPart::Entries => walks::entries(conn, cursor, age).await?,
         RetainedPart::Messages => numbered(conn, MESSAGES, cursor, age).await?,
         RetainedPart::Turns => numbered(conn, TURNS, cursor, age).await?,
         RetainedPart::Deliveries => deliveries(conn, cursor, age).await?,
         RetainedPart::SlotUsers => slot_users(conn, cursor, age).await?,
-        RetainedPart::RateBuckets => rate_buckets(conn, cursor, age).await?,
+        RetainedPart::RateBuckets => walks::rate_buckets(conn, cursor, age).await?,
+        RetainedPart::Strangers => walks::strangers(conn, cursor, age).await?,
+        RetainedPart::Ledger => numbered(conn, LEDGER, cursor, age).await?,
         RetainedPart::Callbacks => return oldest(conn, CALLBACKS, age).await,
         RetainedPart::ClaimTries => return oldest(conn, CLAIM_TRIES, age).await,
         RetainedPart::IdempotencyKeys => return oldest(conn, IDEMPOTENCY_KEYS, age).await,
@@ -130,6 +156,20 @@ const TURNS: &str = "WITH page AS (
      )
      SELECT max(id), count(*) FROM old";
 
+/// One row for each user, period and movement is all that the totals need.
+const LEDGER: &str = "WITH page AS (
+         SELECT id, at >= now() - make_interval(secs => $2) AS is_young FROM whatsapp_send_ledger WHERE id > $1 ORDER BY id LIMIT 500
+     ), old AS (
+         SELECT id FROM page WHERE id < coalesce((SELECT min(id) FROM page WHERE is_young), 9223372036854775807)
+     ), gone AS (
+         DELETE FROM whatsapp_send_ledger WHERE id = ANY (ARRAY(SELECT id FROM old)) RETURNING user_id, period_start, event, was
+     ), sums AS (
+         INSERT INTO whatsapp_send_sums AS s (user_id, period_start, event, was, number)
+         SELECT user_id, period_start, event, was, count(*) FROM gone GROUP BY user_id, period_start, event, was
+         ON CONFLICT (user_id, period_start, event, was) DO UPDATE SET number = s.number + excluded.number
+     )
+     SELECT max(id), count(*) FROM old";
+
 /// A page of rows whose numbers are in the order of time.
 async fn numbered(
     conn: &mut PgConnection,
@@ -167,36 +207,6 @@ async fn deliveries(conn: &mut PgConnection, cursor: Cursor, age: f64) -> sqlx::
     Ok(Page { cursor: Cursor { next_delivery, ..cursor }, has_next: number == PAGE })
 }
 
-/// The oldest entries of each of the next conversations. Once a day all conversations are looked at.
-const ENTRIES: &str = "WITH page AS (
-         SELECT id FROM channel_conversations WHERE id > $1 ORDER BY id LIMIT 20
-     ), old AS (
-         SELECT e.conversation_id, e.number
-         FROM page p
-             CROSS JOIN LATERAL (SELECT min(number) AS number FROM channel_entries WHERE conversation_id = p.id) AS first
-             CROSS JOIN LATERAL (
-                 SELECT conversation_id, number, at FROM channel_entries WHERE conversation_id = p.id AND number < first.number + 50) AS e
-         WHERE e.at < now() - make_interval(secs => $2)
-     ), gone AS (
-         DELETE FROM channel_entries e USING old WHERE e.conversation_id = old.conversation_id AND e.number = old.number
-     )
-     SELECT (SELECT max(id) FROM page), (SELECT count(*) FROM old)";
-
-async fn entries(conn: &mut PgConnection, cursor: Cursor, age: f64) -> sqlx::Result<Page> {
-    if cursor.next_id == 0 && !cursor.is_due {
-        return Ok(Page { cursor, has_next: false });
-    }
-    let (last, gone): (Option<i64>, i64) =
-        sqlx::query_as(ENTRIES).bind(cursor.next_id).bind(age).fetch_one(conn).await?;
-    let next_id = match last {
-        // These conversations may have more that is old.
-        Some(_) if gone > 0 => cursor.next_id,
-        Some(last) => last,
-        None => 0,
-    };
-    Ok(Page { cursor: Cursor { next_id, ..cursor }, has_next: last.is_some() })
-}
-
 /// A page of the users of one slot.
 async fn slot_users(conn: &mut PgConnection, cursor: Cursor, age: f64) -> sqlx::Result<Page> {
     let slot: Option<(i64, bool)> = sqlx::query_as(
@@ -220,27 +230,6 @@ async fn slot_users(conn: &mut PgConnection, cursor: Cursor, age: f64) -> sqlx::
     };
     let next_id = if gone == PAGE { cursor.next_id } else { slot_id };
     Ok(Page { cursor: Cursor { next_id, ..cursor }, has_next: true })
-}
-
-const RATE_BUCKETS: &str = "WITH page AS (
-         SELECT name, filled_at FROM channel_rate_buckets WHERE name > $1 ORDER BY name LIMIT 500
-     ), gone AS (
-         DELETE FROM channel_rate_buckets b
-         WHERE b.name = ANY (ARRAY(SELECT name FROM page WHERE filled_at < now() - make_interval(secs => $2)))
-           AND b.filled_at < now() - make_interval(secs => $2)
-     )
-     SELECT (SELECT max(name) FROM page), (SELECT count(*) FROM page)";
-
-/// Buckets that nobody has drawn from for so long are full, as one that is not there. Once a day all are looked at.
-async fn rate_buckets(conn: &mut PgConnection, cursor: Cursor, age: f64) -> sqlx::Result<Page> {
-    if cursor.next_name.is_empty() && !cursor.is_due {
-        return Ok(Page { cursor, has_next: false });
-    }
-    let (last, number): (Option<String>, i64) =
-        sqlx::query_as(RATE_BUCKETS).bind(&cursor.next_name).bind(age).fetch_one(conn).await?;
-    let has_next = number == PAGE;
-    let next_name = last.filter(|_| has_next).unwrap_or_default();
-    Ok(Page { cursor: Cursor { next_name, ..cursor }, has_next })
 }
 
 const CALLBACKS: &str = "DELETE FROM channel_status_callbacks WHERE id = ANY (ARRAY(
