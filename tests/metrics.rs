@@ -70,6 +70,8 @@ async fn what_was_done_is_counted() {
         ("cloudybot_queue_concurrency{pool=\"replies\"}", 32.0),
         ("cloudybot_sent_this_month{kind=\"reply\"}", 1.0),
         ("cloudybot_in_doubt_sends", 0.0),
+        ("cloudybot_chunks_to_be_sent{state=\"planned\"}", 0.0),
+        ("cloudybot_chunks_to_be_sent{state=\"sending\"}", 0.0),
         ("cloudybot_connections_allowed{pool=\"receiver\"}", 8.0),
     ] {
         assert_eq!(samples.get(name), Some(&value), "{name} in {samples:#?}");
@@ -84,6 +86,28 @@ async fn what_was_done_is_counted() {
     assert!(samples["cloudybot_clock_lead_seconds"].abs() < 1.0);
     assert!(samples["cloudybot_connections_open{pool=\"queue\"}"] >= 1.0);
     assert_eq!(public, 404, "the internet sees none of it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_wait_to_be_sent_are_counted_by_state() {
+    let app = TestApp::start().await;
+    assert!(app.command(&["jobs", "pause", "pool", "replies"]).await.0);
+    let people = [PERSON, "whatsapp:+15005550101", "whatsapp:+15005550102"];
+    for person in people {
+        app.write(person, "Hello").await;
+    }
+    app.until("three replies are planned", async || {
+        app.count("SELECT count(*) FROM channel_chunks WHERE state = 'planned'").await == Some(3)
+    })
+    .await;
+
+    let planned = "cloudybot_chunks_to_be_sent{state=\"planned\"}";
+    until(&app, &app.url(""), "the three are shown", |samples| samples.get(planned) == Some(&3.0)).await;
+    assert!(app.command(&["jobs", "resume", "pool", "replies"]).await.0);
+    for person in people {
+        app.replies(person, 1).await;
+    }
+    until(&app, &app.url(""), "none is left", |samples| samples.get(planned) == Some(&0.0)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

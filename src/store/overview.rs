@@ -42,9 +42,9 @@ pub async fn in_doubt(conn: &mut PgConnection) -> sqlx::Result<SendsInDoubt> {
     .await
 }
 
-/// What became of messages that were planned within the last hour.
+/// Messages by their state.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
-pub struct SentLately {
+pub struct CountedChunks {
     /// How far they are.
     pub state: ChunkState,
     /// How many.
@@ -52,11 +52,22 @@ pub struct SentLately {
 }
 
 /// What became of the messages of the last hour, of the newest 2,000 deliveries at most. What was sent anew is told by its successor.
-pub async fn sent_lately(conn: &mut PgConnection) -> sqlx::Result<Vec<SentLately>> {
+pub async fn sent_lately(conn: &mut PgConnection) -> sqlx::Result<Vec<CountedChunks>> {
     sqlx::query_as(
         "SELECT c.state, count(*) AS number
          FROM (SELECT id, created_at FROM channel_deliveries ORDER BY id DESC LIMIT 2000) AS d JOIN channel_chunks c ON c.delivery_id = d.id
          WHERE d.created_at > now() - interval '1 hour' AND NOT EXISTS (SELECT FROM channel_deliveries s WHERE s.resent_from = c.id)
+         GROUP BY 1",
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// The messages that are still to be sent or under way, of 10,000 deliveries at most. What has ended is not read, however much there is of it.
+pub async fn to_be_sent(conn: &mut PgConnection) -> sqlx::Result<Vec<CountedChunks>> {
+    sqlx::query_as(
+        "SELECT c.state, count(*) AS number FROM channel_chunks c
+         WHERE c.delivery_id = ANY (ARRAY(SELECT id FROM channel_deliveries WHERE state = 'open' LIMIT 10000)) AND c.state IN ('planned', 'sending')
          GROUP BY 1",
     )
     .fetch_all(conn)

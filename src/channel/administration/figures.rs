@@ -24,6 +24,8 @@ pub struct Figures {
     pub pauses: i64,
     /// Messages that were planned within the last hour, by state.
     pub chunks: BTreeMap<String, i64>,
+    /// Messages that are planned or under way, of 10,000 deliveries at most, by state.
+    pub to_be_sent: BTreeMap<String, i64>,
     /// Sends of which nobody knows whether they arrived.
     pub in_doubt: i64,
     /// How long ago the oldest of them was begun.
@@ -79,6 +81,9 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Figures> {
     for sent in overview::sent_lately(conn).await? {
         *figures.chunks.entry(sent.state.as_str().to_owned()).or_default() += sent.number;
     }
+    let to_be_sent = overview::to_be_sent(conn).await?.into_iter();
+    figures.to_be_sent =
+        to_be_sent.map(|counted| (counted.state.as_str().to_owned(), counted.number)).collect();
     let in_doubt = overview::in_doubt(conn).await?;
     (figures.in_doubt, figures.in_doubt_oldest_secs) = (in_doubt.number, secs_since(in_doubt.since));
     for late in store::slots::late(conn, 0.0).await? {

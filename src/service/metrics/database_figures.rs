@@ -29,7 +29,7 @@ const LOOK_WITHIN: Duration = Duration::from_secs(10);
 /// What is older than this is not shown: nobody could read it for long.
 const SHOWN_FOR: Duration = Duration::from_secs(60);
 
-/// The states of messages that are looked at: what is to be sent waits in the queue, and what is in doubt is counted by itself.
+/// The states of the last hour's messages: what is to be sent is counted whatever its age, and what is in doubt by itself.
 const SHOWN_STATES: [ChunkState; 6] = [
     ChunkState::Accepted,
     ChunkState::Sent,
@@ -38,6 +38,9 @@ const SHOWN_STATES: [ChunkState; 6] = [
     ChunkState::Failed,
     ChunkState::Expired,
 ];
+
+/// The states of messages that are not Twilio's yet.
+const STATES_BEFORE_TWILIO: [ChunkState; 2] = [ChunkState::Planned, ChunkState::Sending];
 
 /// A kind that this version does not know.
 const OTHER: &str = "other";
@@ -107,6 +110,15 @@ fn write(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
     page.whole(
         ("chunks_last_hour", "Messages that were planned within the last hour, by how far they are"),
         chunks,
+    )?;
+    let to_be_sent = STATES_BEFORE_TWILIO
+        .map(|state| (vec![("state", state.as_str())], of(&figures.to_be_sent, state.as_str())));
+    page.whole(
+        (
+            "chunks_to_be_sent",
+            "Messages that Twilio has not accepted yet, of 10,000 deliveries at most, by how far they are",
+        ),
+        to_be_sent,
     )?;
     page.whole(
         ("in_doubt_sends", "Sends of which nobody knows whether they arrived"),
