@@ -24,7 +24,10 @@ impl<'a> Browser<'a> {
         let http = Client::builder().redirect(Policy::none()).build().unwrap();
         let form = [("token", token), ("next", "/admin/jobs")];
         let answer = http.post(app.url("/admin/login")).form(&form).send().await.unwrap();
-        assert_eq!((answer.status().as_u16(), &answer.headers()[LOCATION]), (303, &"/admin/jobs".parse().unwrap()));
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()[LOCATION]),
+            (303, &"/admin/jobs".parse().unwrap())
+        );
         let cookie = answer.headers()[SET_COOKIE].to_str().unwrap();
         assert!(cookie.contains("HttpOnly; SameSite=Strict") && !cookie.contains(token), "{cookie}");
         let cookie = cookie.split(';').next().unwrap().to_owned();
@@ -78,7 +81,8 @@ async fn dead_jobs(app: &TestApp, number: i64) {
     .execute(&app.pg)
     .await
     .unwrap();
-    app.until("they are dead", async || app.count("SELECT count(*) FROM queue.dead").await == Some(number)).await;
+    app.until("they are dead", async || app.count("SELECT count(*) FROM queue.dead").await == Some(number))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,7 +92,8 @@ async fn a_token_opens_the_pages_until_its_owner_logs_out() {
     let stranger = http.get(app.url("/admin/jobs?state=dead")).send().await.unwrap();
     assert_eq!(stranger.status(), 303);
     assert_eq!(stranger.headers()[LOCATION], "/admin/login?next=%2Fadmin%2Fjobs%3Fstate%3Ddead");
-    let form = http.get(app.url("/admin/login?next=//evil.example")).send().await.unwrap().text().await.unwrap();
+    let form =
+        http.get(app.url("/admin/login?next=//evil.example")).send().await.unwrap().text().await.unwrap();
     assert!(form.contains("name=\"next\" value=\"/admin\""), "{form}");
     let refused = http.post(app.url("/admin/login")).form(&[("token", "guessed")]).send().await.unwrap();
     assert_eq!(refused.status(), 403);
@@ -96,8 +101,18 @@ async fn a_token_opens_the_pages_until_its_owner_logs_out() {
 
     let browser = Browser::log_in(&app, DANA).await;
     for page in [
-        "", "/jobs", "/groups", "/pauses", "/messages", "/turns", "/deliveries", "/in-doubt", "/schedules", "/people",
-        "/alerts", "/audit",
+        "",
+        "/jobs",
+        "/groups",
+        "/pauses",
+        "/messages",
+        "/turns",
+        "/deliveries",
+        "/in-doubt",
+        "/schedules",
+        "/people",
+        "/alerts",
+        "/audit",
     ] {
         assert!(browser.page(&format!("/admin{page}")).await.contains("dana"), "{page}");
     }
@@ -174,7 +189,17 @@ async fn what_people_write_is_shown_as_text() {
         .unwrap();
 
     let browser = Browser::log_in(&app, DANA).await;
-    let paths = ["", "/jobs", "/jobs/77777", "/groups", "/messages", "/people", "/person?user=alice", "/deliveries", "/turns"];
+    let paths = [
+        "",
+        "/jobs",
+        "/jobs/77777",
+        "/groups",
+        "/messages",
+        "/people",
+        "/person?user=alice",
+        "/deliveries",
+        "/turns",
+    ];
     let message = app.count("SELECT max(id) FROM channel_messages").await.unwrap();
     let story = format!("/messages/{message}");
     let mut seen = 0;

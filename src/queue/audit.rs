@@ -2,7 +2,34 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+
+/// What somebody did.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct AuditRow {
+    /// In order of acting.
+    pub id: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Who.
+    pub actor: String,
+    /// What they did.
+    pub action: String,
+    /// To what.
+    pub target: String,
+    /// What came of it.
+    pub outcome: String,
+}
+
+/// What was done, the newest first, of lower numbers than `before`.
+pub async fn newest(conn: &mut PgConnection, before: Option<i64>, limit: i64) -> sqlx::Result<Vec<AuditRow>> {
+    sqlx::query_as("SELECT id, at, actor, action, target, outcome FROM queue.audit WHERE id < $1 ORDER BY id DESC LIMIT $2")
+        .bind(before.unwrap_or(i64::MAX))
+        .bind(limit)
+        .fetch_all(conn)
+        .await
+}
 
 /// Keeps what an administrator did. The caller's transaction has it together with the deed.
 pub async fn note(

@@ -187,32 +187,6 @@ const BULK_STEP: usize = 500;
 
 const SUMMARY: &str = "SELECT id, state, kind, pool, lane, failed_attempts, run_at, created_at, finished_at, reason FROM queue.every_job";
 
-/// What somebody did.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub struct AuditRow {
-    /// In order of acting.
-    pub id: i64,
-    /// When.
-    pub at: DateTime<Utc>,
-    /// Who.
-    pub actor: String,
-    /// What they did.
-    pub action: String,
-    /// To what.
-    pub target: String,
-    /// What came of it.
-    pub outcome: String,
-}
-
-/// What was done, the newest first, of lower numbers than `before`.
-pub async fn audit(conn: &mut PgConnection, before: Option<i64>, limit: i64) -> sqlx::Result<Vec<AuditRow>> {
-    sqlx::query_as("SELECT id, at, actor, action, target, outcome FROM queue.audit WHERE id < $1 ORDER BY id DESC LIMIT $2")
-        .bind(before.unwrap_or(i64::MAX))
-        .bind(limit)
-        .fetch_all(conn)
-        .await
-}
-
 impl Queue {
     /// The newest jobs that match, at most `limit`.
     pub async fn list(&self, filter: &JobCriteria, limit: i64) -> sqlx::Result<JobList> {

@@ -3,7 +3,7 @@
 use axum::extract::{Query, State};
 use axum::routing::get;
 use axum::{Extension, Router};
-use queue::inspection;
+use queue::audit;
 
 use super::Console;
 use super::failure::Failed;
@@ -26,7 +26,7 @@ async fn page(
     Query(wanted): Query<Wanted>,
 ) -> Result<Sections, Failed> {
     let before = filters::parsed("before", wanted.before.as_deref())?;
-    let rows = inspection::audit(&mut *admin.pg.acquire().await?, before, PAGE).await?;
+    let rows = audit::newest(&mut *admin.pg.acquire().await?, before, PAGE).await?;
     let next = rows.last().filter(|_| i64::try_from(rows.len()).is_ok_and(|rows| rows == PAGE));
     let next = next.map(|last| wanted.address("/admin/audit", Some(&last.id.to_string())));
     let rows = rows.iter().map(|row| {

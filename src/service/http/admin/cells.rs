@@ -8,7 +8,8 @@ use serde::Deserialize;
 use store::ids::CellName;
 use utoipa::ToSchema;
 
-use super::{ACTOR, Admin};
+use super::Admin;
+use crate::config::administrators::Administrator;
 use crate::http::input;
 use crate::http::problem::Problem;
 use crate::http::product::{AnyUserPath, UserPath};
@@ -27,12 +28,14 @@ pub(super) struct MoveRequest {
 #[utoipa::path(put, path = "/users/{user}/cell", operation_id = "moveUser", tag = "users", params(UserPath), request_body = MoveRequest, responses((status = 200, body = MovedUser), (status = 421, description = "The request's Host is none of this service.")))]
 pub(super) async fn move_user(
     State(admin): State<Admin>,
+    administrator: Administrator,
     AnyUserPath { user }: AnyUserPath,
     input::Json(MoveRequest { cell }): input::Json<MoveRequest>,
 ) -> Result<Json<MovedUser>, Problem> {
     let cell: CellName = cell.try_into().map_err(|wrong| Problem::invalid(format!("cell: {wrong}")))?;
     let mut tx = admin.pg.begin().await?;
-    let moved = cells::move_user(&mut tx, &admin.settings.secret_keys, &user, &cell, ACTOR).await?;
+    let moved =
+        cells::move_user(&mut tx, &admin.settings.secret_keys, &user, &cell, &administrator.name).await?;
     tx.commit().await?;
     Ok(Json(moved))
 }
@@ -41,10 +44,11 @@ pub(super) async fn move_user(
 #[utoipa::path(delete, path = "/users/{user}/cell", operation_id = "takeUserBack", tag = "users", params(UserPath), responses((status = 204, description = "The user belongs here."), (status = 404, description = "Nobody has said that the user belongs to another cell."), (status = 421, description = "The request's Host is none of this service.")))]
 pub(super) async fn take_back(
     State(admin): State<Admin>,
+    administrator: Administrator,
     AnyUserPath { user }: AnyUserPath,
 ) -> Result<StatusCode, Problem> {
     let mut tx = admin.pg.begin().await?;
-    if !cells::take_back(&mut tx, &user, ACTOR).await? {
+    if !cells::take_back(&mut tx, &user, &administrator.name).await? {
         return Err(Problem::not_found(format!("user {user:?} is said to be in no other cell")));
     }
     tx.commit().await?;
