@@ -33,6 +33,16 @@ CREATE TABLE channel_addresses (
 );
 CREATE INDEX channel_addresses_merged ON channel_addresses USING btree (merged_into) WHERE (merged_into IS NOT NULL);
 
+CREATE TABLE channel_admin_sessions (
+    hash BYTEA NOT NULL,
+    administrator TEXT NOT NULL,
+    may_act BOOLEAN NOT NULL,
+    begun_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now(),
+    ends_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (hash)
+);
+CREATE INDEX channel_admin_sessions_ends_at ON channel_admin_sessions USING btree (ends_at);
+
 CREATE TABLE channel_agent_calls (
     turn_id BIGINT NOT NULL,
     call INTEGER NOT NULL,

@@ -177,7 +177,7 @@ async fn what_people_write_is_shown_as_text() {
     let app = started().await;
     let nasty = "</p><script>alert(1)</script><img src=x onerror=alert(2)>\"'";
     let user = json!({ "plan": "pro", "attributes": { "name": nasty } });
-    assert_eq!(app.product(Method::PUT, "/users/alice", user).await.0, 200);
+    assert_eq!(app.product(Method::PUT, "/users/alice", user).await.0, 201);
     app.claim("alice", PERSON).await;
     app.inject(&[("From", PERSON), ("Body", nasty), ("ProfileName", nasty)]).await;
     app.until("it is answered", async || app.said_to(PERSON).len() >= 2).await;

@@ -168,6 +168,18 @@ impl Action {
     }
 }
 
+/// Something that was said, as a chat shows it.
+#[derive(Debug)]
+pub(super) struct Bubble {
+    pub(super) by_person: bool,
+    pub(super) text: String,
+    pub(super) at: Cell,
+    /// Where it was said.
+    pub(super) place: String,
+    /// Whether it reached the phone.
+    pub(super) reached: Option<Cell>,
+}
+
 /// A part of a page.
 #[derive(Debug, Default)]
 pub(super) struct Section {
@@ -177,6 +189,7 @@ pub(super) struct Section {
     pub(super) facts: Vec<(&'static str, Cell)>,
     pub(super) table: Option<Table>,
     pub(super) pre: Option<String>,
+    pub(super) thread: Vec<Bubble>,
     pub(super) actions: Vec<Action>,
 }
 
@@ -200,6 +213,10 @@ impl Section {
 
     pub(super) fn pre(self, text: impl Into<String>) -> Self {
         Self { pre: Some(text.into()), ..self }
+    }
+
+    pub(super) fn thread(self, thread: impl IntoIterator<Item = Bubble>) -> Self {
+        Self { thread: thread.into_iter().collect(), ..self }
     }
 
     pub(super) fn actions(self, actions: impl IntoIterator<Item = Action>) -> Self {

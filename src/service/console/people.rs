@@ -12,8 +12,8 @@ use super::Console;
 use super::failure::Failed;
 use super::filters::{self, Wanted};
 use super::flash::Flash;
-use super::messages::person;
-use super::parts::{Cell, Field, Section, Sections, Table};
+use super::messages::{person, tone};
+use super::parts::{Bubble, Cell, Field, Section, Sections, Table};
 use crate::config::administrators::Administrator;
 use crate::http::admin::Admin;
 use crate::http::problem::Problem;
@@ -110,28 +110,26 @@ async fn show(
     let length = entries::lengths(&mut conn, std::slice::from_ref(&id)).await?;
     let length = length.first().map_or(0, |(_, length)| *length);
     let said = entries::after(&mut conn, &id, (length - ENTRIES).max(0), ENTRIES).await?;
-    let said = said.iter().rev().map(|entry| {
-        let whose = if entry.by_person { "wrote" } else { "was told" };
-        let reached = match (entry.delivery_id, entry.delivery_state) {
-            (Some(delivery), Some(state)) => {
-                Cell::link(state.to_string(), format!("/admin/deliveries/{delivery}"))
-            }
-            _ => Cell::default(),
-        };
-        [
-            Cell::moment(entry.at),
-            Cell::text(entry.channel.to_string()),
-            Cell::text(whose),
-            Cell::maybe(entry.text.clone()),
+    let said = said.into_iter().map(|entry| {
+        let reached = entry.delivery_id.zip(entry.delivery_state).map(|(delivery, state)| {
+            let state = state.to_string();
+            Cell { link: Some(format!("/admin/deliveries/{delivery}")), ..Cell::tag(&state, tone(&state)) }
+        });
+        let by = entry.schedule.map(|schedule| format!("schedule {schedule}, "));
+        Bubble {
+            by_person: entry.by_person,
+            text: entry.text.unwrap_or_default(),
+            at: Cell::moment(entry.at),
+            place: format!("{}{}", by.unwrap_or_default(), entry.channel),
             reached,
-        ]
+        }
     });
-    let thread =
-        Table::new(["When", "Where", "", "What", "Reached the phone"], said, "Nothing was said yet.");
     let sections = vec![
         Section::new("").facts(facts),
         Section::new("More").facts(ways),
-        Section::new("What was said, the newest first").table(thread),
+        Section::new("What was said")
+            .lead(if length > ENTRIES { "The last fifty." } else { "" })
+            .thread(said),
         Section::new("All that is known").pre(filters::pretty(&view)),
     ];
     Ok(Sections::new(&who, "/admin/people", flash, id.to_string(), sections).up("/admin/people", "People"))

@@ -87,7 +87,7 @@ impl GuardedPart {
         mut routes: OpenApiRouter,
         token: BearerTokens,
     ) -> serde_json::Result<OpenApiRouter> {
-        responses::complete(routes.get_openapi_mut(), self.scheme);
+        responses::complete(routes.get_openapi_mut(), self.scheme, self.scheme == ADMIN.scheme);
         let operations = Operations::of(self.prefix, routes.get_openapi())?;
         let routes = routes
             .fallback(async || Problem::not_found("no such path; see /openapi.json"))

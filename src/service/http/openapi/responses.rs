@@ -21,6 +21,14 @@ struct SharedRefusal {
     of: fn(&Operation) -> bool,
 }
 
+/// What administrators' actions answer to a token that may only look.
+const VIEW_ONLY: SharedRefusal = SharedRefusal {
+    status: "403",
+    name: "ViewOnly",
+    description: "The token may look and not act (`view_only`).",
+    of: |_| true,
+};
+
 /// Of several with one status that an operation may answer, the last one is described.
 const SHARED: [SharedRefusal; 9] = [
     SharedRefusal {
@@ -87,17 +95,17 @@ fn names_user(operation: &Operation) -> bool {
 
 /// The shared refusals, for the description's components.
 pub(super) fn shared() -> impl Iterator<Item = (String, RefOr<Response>)> {
-    SHARED.into_iter().map(|shared| {
+    SHARED.into_iter().chain([VIEW_ONLY]).map(|shared| {
         let response = ResponseBuilder::new().description(shared.description).build();
         (shared.name.to_owned(), RefOr::T(with_problem(response)))
     })
 }
 
 /// Describes what the operations have in common: the token, their kinds' refusals, and that each refusal brings a problem. A success without words of its
-/// own has those of what it brings.
-pub(super) fn complete(api: &mut OpenApi, scheme: &str) {
+/// own has those of what it brings. `has_rights`: a token may be for looking alone.
+pub(super) fn complete(api: &mut OpenApi, scheme: &str, has_rights: bool) {
     let components = api.components.get_or_insert_with(Default::default);
-    for operation in api.paths.paths.values_mut().flat_map(operations) {
+    for (acts, operation) in api.paths.paths.values_mut().flat_map(operations) {
         requests::complete(operation);
         operation.security = Some(vec![SecurityRequirement::new(scheme, Vec::<String>::new())]);
         for (status, response) in &mut operation.responses.responses {
@@ -110,6 +118,7 @@ pub(super) fn complete(api: &mut OpenApi, scheme: &str) {
         }
         let shared: BTreeMap<_, _> = SHARED
             .iter()
+            .chain((acts && has_rights).then_some(&VIEW_ONLY))
             .filter(|shared| (shared.of)(operation))
             .map(|shared| (shared.status.to_owned(), RefOr::Ref(Ref::from_response_name(shared.name))))
             .collect();
@@ -119,8 +128,11 @@ pub(super) fn complete(api: &mut OpenApi, scheme: &str) {
     }
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch].into_iter().flatten()
+/// The operations of a path, and whether each changes something.
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation)> {
+    let acts = [&mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+    let looks = item.get.as_mut().map(|operation| (false, operation));
+    looks.into_iter().chain(acts.into_iter().flatten().map(|operation| (true, operation)))
 }
 
 fn with_problem(mut response: Response) -> Response {
