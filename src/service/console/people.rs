@@ -4,6 +4,7 @@ use axum::extract::{Query, State};
 use axum::routing::get;
 use axum::{Extension, Router};
 use channel::administration::users::{self, ListedUserView, WantedUsers};
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use store::entries;
 use store::ids::UserId;
@@ -86,7 +87,10 @@ async fn show(
     let view = serde_json::to_value(view(&mut conn, &admin.settings, user).await?).map_err(Failed::of)?;
     let text = |pointer: &str| match view.pointer(pointer) {
         None | Some(Value::Null) => Cell::default(),
-        Some(Value::String(text)) => Cell::text(text),
+        Some(Value::String(text)) => match text.parse::<DateTime<Utc>>() {
+            Ok(moment) => Cell::moment(moment),
+            Err(_) => Cell::text(text),
+        },
         Some(Value::Bool(yes)) => Cell::text(if *yes { "yes" } else { "no" }),
         Some(other) => Cell::text(other.to_string()),
     };
@@ -97,8 +101,8 @@ async fn show(
         ("Wants nothing of our own accord", text("/optedOut")),
         ("Paused", text("/paused")),
         ("Time zone", text("/timezone")),
-        ("Used of the allowance", text("/usage/used")),
-        ("Allowance", text("/usage/cap")),
+        ("Used of the allowance", text("/usage/whatsappSends/used")),
+        ("Allowance", text("/usage/whatsappSends/cap")),
         ("Known since", text("/createdAt")),
     ];
     let of_user = |path: &str| filters::address(path, &[("user", Some(id.as_str()))]);
