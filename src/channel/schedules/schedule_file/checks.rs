@@ -25,13 +25,13 @@ const LISTED_USERS: usize = 10_000;
 pub(super) struct Wrong {
     pub(super) key: &'static [&'static str],
     pub(super) reason: String,
-    /// Nobody is named. Where another mistake was taken out of the file, it may have been who is named.
-    pub(super) names_nobody: bool,
+    /// Of several keys none is there. Where another mistake was taken out of the file, it may have been that one.
+    pub(super) names_none: bool,
 }
 
 impl Wrong {
     fn new(key: &'static [&'static str], reason: impl Into<String>) -> Self {
-        Self { key, reason: reason.into(), names_nobody: false }
+        Self { key, reason: reason.into(), names_none: false }
     }
 }
 
@@ -85,10 +85,11 @@ fn recurrence(definition: &Definition) -> Result<Recurrence, Wrong> {
             Err(Wrong::new(&["every"], "every must be full seconds, and at least \"1m\""))
         }
         (None, None, Some(step)) => Ok(Recurrence::Every(Interval { step, anchor: definition.anchor })),
-        (None, None, None) => Err(Wrong::new(
-            &[],
-            "it must have one of cron = \"30 8 * * *\", at = \"2026-12-24T18:00\", every = \"90m\"",
-        )),
+        (None, None, None) => {
+            let reason =
+                "it must have one of cron = \"30 8 * * *\", at = \"2026-12-24T18:00\", every = \"90m\"";
+            Err(Wrong { names_none: true, ..Wrong::new(&[], reason) })
+        }
         (cron, ..) => {
             let key: &'static [&'static str] = if cron.is_some() { &["cron"] } else { &["at"] };
             Err(Wrong::new(key, "it must have exactly one of cron, at, every"))
@@ -115,7 +116,7 @@ fn check_audience(audience: &AudienceKey) -> Vec<Wrong> {
     let named = named.into_iter().filter(|named| *named).count();
     if named != 1 {
         let reason = "[audience] must have exactly one of user, users, plan, everyone = true";
-        wrong.push(Wrong { names_nobody: named == 0, ..Wrong::new(&["audience"], reason) });
+        wrong.push(Wrong { names_none: named == 0, ..Wrong::new(&["audience"], reason) });
     }
     if let Some(users) = &audience.users {
         wrong.extend(check_users(&["audience", "users"], users));

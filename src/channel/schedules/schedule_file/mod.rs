@@ -99,7 +99,7 @@ impl Schedule {
             Some(Ok(schedule)) => Some(schedule),
             Some(Err(of_meaning)) => {
                 let line = |wrong: &Wrong| reading::line_of(text, wrong.key);
-                let of_meaning = of_meaning.into_iter().filter(|wrong| is_whole || !wrong.names_nobody);
+                let of_meaning = of_meaning.into_iter().filter(|wrong| is_whole || !wrong.names_none);
                 wrong.extend(of_meaning.map(|wrong| (line(&wrong), wrong.reason)));
                 None
             }

@@ -41,16 +41,32 @@ fn read_as(mut text: String, mut wrong: Vec<(Option<usize>, String)>) -> Read {
             Err(error) => error,
         };
         let at = error.span().map(|span| span.start);
-        let entry = at.and_then(|at| innermost(&text, at));
         // What was taken out is no error a second time.
         if !(are_taken_out && error.message().starts_with("missing field")) {
             wrong.push((at.map(|at| line_at(&text, at)), with_what_is_meant(error.message())));
         }
+        // The place of what the file lacks is its beginning.
+        if let Some(definition) = filled_up(&text) {
+            return Read { definition: Some(definition), wrong };
+        }
+        let entry = at.and_then(|at| innermost(&text, at));
         if !entry.is_some_and(|span| blank(&mut text, span)) {
             return Read { definition: None, wrong };
         }
         are_taken_out = true;
     }
+}
+
+/// A definition with something harmless for each field that is missing, so that the rest can be judged; it never fires, since what is missing is an error.
+/// `None`: more is wrong than that.
+fn filled_up(text: &str) -> Option<Definition> {
+    let mut table: Table = text.parse().ok()?;
+    let harmless: Table =
+        "audience = { everyone = true }\ncontent = { message = \"-\" }\ntimezone = \"UTC\"".parse().ok()?;
+    for (name, value) in harmless {
+        table.entry(name).or_insert(value);
+    }
+    table.try_into().ok()
 }
 
 /// Fields that people write where there are none, and what is probably meant.

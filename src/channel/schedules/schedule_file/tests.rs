@@ -61,6 +61,17 @@ fn a_message_is_whatsapps_and_an_answer_the_agents_unless_the_file_says_otherwis
 }
 
 #[test]
+fn no_mistake_hides_another() {
+    let text = "cron = \"0 25 * * 1\"\ntimezone = \"Europe/Berln\"\nplan = \"pro\"\ntext = \"Your week\"\n";
+    let told: Vec<String> = parsed("weekly", text).unwrap_err().iter().map(ToString::to_string).collect();
+    for (line, part) in [(1, "cron"), (2, "Europe/Berln"), (3, "`plan`"), (4, "`text`")] {
+        let line = format!("line {line}: ");
+        assert!(told.iter().any(|one| one.contains(&line) && one.contains(part)), "{part}: {told:?}");
+    }
+    assert_eq!(told.len(), 4, "{told:?}");
+}
+
+#[test]
 fn what_is_wrong_is_told_with_its_line() {
     for (text, told) in [
         (
