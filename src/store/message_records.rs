@@ -259,3 +259,15 @@ async fn of_person(
     let end = rows.iter().find(|(.., is_end)| *is_end).map(|(id, ..)| *id);
     Ok((rows.into_iter().filter(|(_, fits, _)| *fits).map(|(id, ..)| id).collect(), end))
 }
+
+/// How many messages came in each of the last sixty minutes, the oldest first; of the latest ten thousand.
+pub async fn by_minute(conn: &mut PgConnection) -> sqlx::Result<Vec<i64>> {
+    sqlx::query_scalar(
+        "SELECT count(latest.received_at) FROM generate_series(59, 0, -1) AS ago
+         LEFT JOIN (SELECT received_at FROM channel_messages ORDER BY id DESC LIMIT 10000) AS latest
+             ON latest.received_at > now() - interval '1 hour' AND floor(extract(epoch FROM now() - latest.received_at) / 60) = ago
+         GROUP BY ago ORDER BY ago DESC",
+    )
+    .fetch_all(conn)
+    .await
+}

@@ -21,6 +21,7 @@ mod pauses;
 mod people;
 mod schedules;
 mod session;
+mod sparkline;
 mod turns;
 
 use axum::Router;

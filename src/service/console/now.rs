@@ -7,12 +7,16 @@ use axum::response::{IntoResponse, Response};
 use channel::administration::findings::{Finding, Subject, Urgency};
 use channel::administration::processes::{self, PoolView, ProcessView};
 use pages::Page;
+use queue::finished_jobs;
+use sqlx::PgConnection;
+use store::message_records;
 
 use super::failure::Failed;
 use super::filters;
 use super::flash::{Flash, Told};
 use super::layout::Layout;
 use super::parts::{Action, Cell, Field, Section, Table, Tone};
+use super::sparkline::Sparkline;
 use crate::config::administrators::Administrator;
 use crate::http::admin::Admin;
 use crate::status;
@@ -24,6 +28,7 @@ struct NowPage {
     headline: String,
     troubles: Vec<Trouble>,
     well: Vec<&'static str>,
+    flow: Vec<Sparkline>,
     sections: Vec<Section>,
 }
 
@@ -51,10 +56,12 @@ pub(super) async fn page(
         alerts: &admin.settings.alerts,
     };
     let status = status::read(&admin.pg, &settings).await;
-    let processes = match admin.pg.acquire().await {
-        Ok(mut conn) => processes::all(&mut conn).await.unwrap_or_default(),
-        // The status has said so.
-        Err(_) => Vec::new(),
+    // A database that is away is told by the status.
+    let (processes, flow) = match admin.pg.acquire().await {
+        Ok(mut conn) => {
+            (processes::all(&mut conn).await.unwrap_or_default(), flow(&mut conn).await.unwrap_or_default())
+        }
+        Err(_) => (Vec::new(), Vec::new()),
     };
     let (well, troubles): (Vec<_>, Vec<_>) =
         status.findings.into_iter().partition(|finding| finding.urgency == Urgency::Fine);
@@ -67,9 +74,17 @@ pub(super) async fn page(
             .map(|finding| finding.subject.as_str())
             .collect(),
         troubles: troubles.into_iter().map(trouble).collect(),
+        flow,
         sections: vec![pools(&status.pools), workers(&processes)],
     };
     Ok((Told, Page(page)).into_response())
+}
+
+async fn flow(conn: &mut PgConnection) -> sqlx::Result<Vec<Sparkline>> {
+    Ok(vec![
+        Sparkline::per_minute("Messages a minute", &message_records::by_minute(conn).await?),
+        Sparkline::per_minute("Jobs done a minute", &finished_jobs::by_minute(conn).await?),
+    ])
 }
 
 fn headline(troubles: &[Finding]) -> String {
