@@ -14,7 +14,7 @@ use crate::message::SandboxMessage;
 use crate::state::SandboxState;
 
 const HELP: &str = "\
-A Twilio that runs on this machine.
+A Twilio that runs on this machine. In a browser, HERE/sandbox has phones.
 
   write as a person     curl -d 'From=+15005550100' --data-urlencode 'Body=Hello' HERE/sandbox/inbound
   send a picture        curl -T cat.jpg -H 'content-type: image/jpeg' HERE/sandbox/media
@@ -22,6 +22,7 @@ A Twilio that runs on this machine.
   see what was said     curl HERE/sandbox/messages
   forget it             curl -X DELETE HERE/sandbox/messages
   misbehave             curl -X PUT -H 'content-type: application/json' -d '{\"rate_limited\": 0.1}' HERE/sandbox/faults
+  show a template       ... -d '{\"template_texts\": {\"HX...\": \"Hi {{1}}\"}, \"template_buttons\": {\"HX...\": [{\"title\": \"Yes\", \"id\": \"yes\"}]}}' ...
   behave again          curl -X DELETE HERE/sandbox/faults
 ";
 

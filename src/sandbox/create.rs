@@ -155,6 +155,10 @@ fn read(sandbox: &SandboxState, body: &[u8]) -> Result<SandboxMessage, ApiError>
         sent_at: None,
         typing_at: None,
         deleted: false,
+        parameters: field("PersistentAction")
+            .map(|it| ("PersistentAction".to_owned(), it.to_owned()))
+            .into_iter()
+            .collect(),
     })
 }
 

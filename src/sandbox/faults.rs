@@ -61,6 +61,8 @@ pub struct Faults {
     pub null_fields: Vec<String>,
     /// Lists and fetches show the templates of these SIDs as these texts, with the variables in the place of `{{1}}`, as Twilio's do.
     pub template_texts: BTreeMap<String, String>,
+    /// The quick-reply buttons of the templates of these SIDs, which phones show. No fault, but on request all the same.
+    pub template_buttons: BTreeMap<String, Vec<TemplateButton>>,
     /// A create to an opaque id is refused with 21211, as for accounts that cannot write to ids.
     pub ids_refused: f64,
     /// Lists file a Mexican number that has two spellings under the shorter one.
@@ -104,6 +106,16 @@ pub struct Approval {
     pub category: String,
     /// `approved`, `rejected`, `paused` and the like.
     pub status: String,
+}
+
+/// A quick-reply button of a template.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TemplateButton {
+    /// What stands on it: the `ButtonText` of whoever presses it.
+    pub title: String,
+    /// Its `ButtonPayload`.
+    pub id: String,
 }
 
 /// Why a set of faults makes no sense.

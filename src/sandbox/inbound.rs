@@ -1,6 +1,7 @@
 //! `POST /sandbox/inbound`: a person writes. The message is listed, and its webhook goes to the service with every parameter that Twilio
 //! sends.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::api_error::ApiError;
 use crate::clock;
+use crate::exchanges::ExchangeKind;
 use crate::journal::NotKept;
 use crate::media::{attachment, message_type};
 use crate::message::SandboxMessage;
@@ -21,6 +23,13 @@ use crate::webhook::{WebhookAnswer, deliver};
 
 /// Who writes unless somebody else is named.
 const USUAL_PERSON: &str = "+15005550100";
+
+/// What is said to whoever names nobody.
+pub(crate) const NOBODY: &str = "nobody on WhatsApp: a number like +15005550100, or the id of a person who hides the number, like US.13491208655302741918";
+
+/// What a phone shows of an inbound message beside its text and file.
+const SHOWN_PARAMETERS: [&str; 7] =
+    ["ProfileName", "Latitude", "Longitude", "Label", "Address", "ButtonText", "OriginalRepliedMessageSid"];
 
 pub(crate) async fn inject(
     extract::State(sandbox): extract::State<Arc<SandboxState>>,
@@ -32,9 +41,7 @@ pub(crate) async fn inject(
     };
     let from = given.iter().find(|(name, _)| name == "From").map(|(_, from)| whatsapp_address(from));
     if from.is_some_and(|from| !is_person(&from)) {
-        return refused(
-            "From is nobody on WhatsApp: a number like +15005550100, or the id of a person who hides the number, like US.13491208655302741918",
-        );
+        return refused(&format!("From is {NOBODY}"));
     }
     match write(&sandbox, &given).await {
         Err(error) => ApiError::from(error).into_response(),
@@ -57,7 +64,7 @@ fn refused(why: &str) -> Response {
 
 /// A message that a person wrote.
 pub(crate) struct WrittenMessage {
-    sid: String,
+    pub(crate) sid: String,
     /// What its webhook was answered, or why it was not; `None`: it was not to be delivered.
     pub(crate) webhook: Option<Result<WebhookAnswer, String>>,
 }
@@ -91,6 +98,10 @@ pub(crate) async fn write(
         sent_at: Some(now),
         typing_at: None,
         deleted: false,
+        parameters: SHOWN_PARAMETERS
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), field(name)?.to_owned())))
+            .collect(),
     };
     // The same message again is a webhook that Twilio sends twice.
     sandbox.add(message.clone())?;
@@ -102,7 +113,10 @@ pub(crate) async fn write(
     let delivering = {
         let sandbox = sandbox.clone();
         tokio::spawn(async move {
-            let delivered = sandbox.stop.run_until_cancelled(deliver(&sandbox, &url, &params)).await;
+            let delivered = sandbox
+                .stop
+                .run_until_cancelled(deliver(&sandbox, ExchangeKind::InboundMessage, &url, &params))
+                .await;
             delivered.unwrap_or_else(|| Err("the sandbox was stopped".to_owned()))
         })
     };
@@ -135,6 +149,7 @@ fn say(sandbox: &SandboxState, message: &SandboxMessage, answered: &WebhookAnswe
         sent_at: Some(now),
         media_url: None,
         typing_at: None,
+        parameters: BTreeMap::new(),
         ..message.clone()
     })
 }
@@ -184,14 +199,14 @@ fn params(sandbox: &SandboxState, given: &[(String, String)]) -> Vec<(String, St
 }
 
 /// `whatsapp:+15005550100` or `whatsapp:US.123`, from whatever of it was given. A form that was not encoded has a space for the `+`.
-fn whatsapp_address(given: &str) -> String {
+pub(crate) fn whatsapp_address(given: &str) -> String {
     let name = given.strip_prefix("whatsapp:").unwrap_or(given).replace([' ', '+'], "");
     let is_number = !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit());
     format!("whatsapp:{}{name}", if is_number { "+" } else { "" })
 }
 
 /// A number, or a country's two letters, a dot, and an id.
-fn is_person(address: &str) -> bool {
+pub(crate) fn is_person(address: &str) -> bool {
     let name = address.trim_start_matches("whatsapp:");
     let is_id = |(country, id): (&str, &str)| {
         country.len() == 2

@@ -13,15 +13,20 @@ pub mod settings;
 
 mod api_error;
 mod cdn;
+mod changes;
 mod clock;
 mod configuration;
 mod control;
 mod create;
+mod exchanges;
 mod inbound;
 mod journal;
 mod list;
 mod media;
+mod page;
+mod recording;
 mod resource;
+mod same_origin;
 mod schedule;
 mod server;
 mod shelf;
@@ -119,7 +124,7 @@ impl Sandbox {
     /// A person has a file to send. Returns the URL that goes into the `MediaUrl0` of a message; the last 32 files are kept.
     #[must_use]
     pub fn add_media(&self, content_type: &str, bytes: Vec<u8>) -> String {
-        self.state.add_media(content_type, bytes)
+        self.state.add_media(content_type, None, bytes)
     }
 
     /// Everything that was said, in order.

@@ -27,7 +27,7 @@ pub(crate) async fn put(
 ) -> Json<Value> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let content_type = content_type.unwrap_or(UNKNOWN_TYPE);
-    let url = sandbox.add_media(content_type, body);
+    let url = sandbox.add_media(content_type, None, body);
     Json(json!({"url": url, "contentType": content_type}))
 }
 

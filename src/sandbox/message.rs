@@ -1,5 +1,7 @@
 //! A message as Twilio keeps it.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -51,6 +53,10 @@ pub struct SandboxMessage {
     /// The account deleted it: Twilio's routes show it no more. It stays here, since a person has read it all the same.
     #[serde(default)]
     pub deleted: bool,
+    /// What a phone shows of it beside text and file, under Twilio's names: `Latitude`, `ButtonText` and the like of an inbound message,
+    /// `PersistentAction` of an outbound one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
 }
 
 impl SandboxMessage {

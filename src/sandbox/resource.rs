@@ -100,7 +100,7 @@ pub(crate) fn shown(sandbox: &SandboxState, mut message: SandboxMessage) -> Valu
 }
 
 /// A template's text with its variables.
-fn filled(text: &str, variables: Option<&str>) -> String {
+pub(crate) fn filled(text: &str, variables: Option<&str>) -> String {
     let variables: BTreeMap<String, String> =
         variables.and_then(|variables| serde_json::from_str(variables).ok()).unwrap_or_default();
     variables

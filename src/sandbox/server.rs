@@ -16,7 +16,9 @@ use tower::ServiceExt as _;
 
 use crate::api_error::ApiError;
 use crate::state::SandboxState;
-use crate::{cdn, configuration, control, create, inbound, list, media, resource, typing};
+use crate::{
+    cdn, configuration, control, create, inbound, list, media, page, recording, resource, same_origin, typing,
+};
 
 /// Put into a response's extensions, it closes the connection instead.
 #[derive(Clone)]
@@ -92,18 +94,20 @@ fn router(sandbox: Arc<SandboxState>) -> Router {
         .route("/Messages/{message}/Media/{media}", get(media::fetch).delete(media::delete))
         .route("/Messages/{message}/Feedback.json", post(resource::feedback))
         .layer(axum::middleware::from_fn_with_state(sandbox.clone(), resource::authenticate))
-        .layer(axum::middleware::map_response(twilio_headers));
+        .layer(axum::middleware::map_response(twilio_headers))
+        .layer(axum::middleware::from_fn_with_state(sandbox.clone(), recording::record));
     let products = Router::new()
         .route("/v1/Content/{sid}/ApprovalRequests", get(configuration::approval))
         .route("/v1/Webhooks/Rules", get(configuration::rules))
         .route("/v1/Webhooks/Settings", get(configuration::settings))
         .route("/v3/Indicators/Typing.json", post(typing::show))
-        .layer(axum::middleware::map_response(twilio_headers));
+        .layer(axum::middleware::map_response(twilio_headers))
+        .layer(axum::middleware::from_fn_with_state(sandbox.clone(), recording::record));
     let media = Router::new()
         .route("/sandbox/media", post(media::put).put(media::put))
         .layer(DefaultBodyLimit::max(media::SIZE_LIMIT_BYTES));
     let control = Router::new()
-        .route("/sandbox", get(control::help))
+        .merge(page::routes())
         .route("/sandbox/inbound", post(inbound::inject))
         .route("/sandbox/messages", get(control::messages).delete(control::clear))
         .route("/sandbox/faults", get(control::faults).put(control::set_faults).delete(control::no_faults))
@@ -114,8 +118,10 @@ fn router(sandbox: Arc<SandboxState>) -> Router {
         .merge(media)
         .route("/sandbox/cdn/{link}", get(cdn::file))
         .merge(control)
+        .merge(pages::routes(&[pages::STYLE, page::SCRIPT]))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(axum::middleware::from_fn(same_origin::check))
         .with_state(sandbox)
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct ShelfFile {
     /// Whoever knows this gets the file: the last part of its URL at the CDN.
     pub(crate) link: String,
     pub(crate) content_type: String,
+    /// Its name on the person's machine, where that is known.
+    pub(crate) name: Option<String>,
     pub(crate) bytes: Bytes,
     pub(crate) given_at: Instant,
 }
@@ -36,12 +38,13 @@ impl ShelfFile {
 pub(crate) struct Shelf(Mutex<VecDeque<Arc<ShelfFile>>>);
 
 impl Shelf {
-    pub(crate) fn put(&self, content_type: &str, bytes: Bytes) -> Arc<ShelfFile> {
+    pub(crate) fn put(&self, content_type: &str, name: Option<String>, bytes: Bytes) -> Arc<ShelfFile> {
         let file = Arc::new(ShelfFile {
             message_sid: format!("MM{}", random_hex()),
             media_sid: format!("ME{}", random_hex()),
             link: random_hex(),
             content_type: content_type.to_owned(),
+            name,
             bytes,
             given_at: Instant::now(),
         });
@@ -82,14 +85,14 @@ mod tests {
     #[test]
     fn the_oldest_files_make_room() {
         let shelf = Shelf::default();
-        let first = shelf.put("image/png", Bytes::from_static(b"first"));
+        let first = shelf.put("image/png", None, Bytes::from_static(b"first"));
         let is_kept = |sid: &str| shelf.find(|file| file.media_sid == sid).is_some();
 
         for _ in 1..FILE_LIMIT {
-            shelf.put("image/png", Bytes::from_static(b"another"));
+            shelf.put("image/png", None, Bytes::from_static(b"another"));
         }
         assert!(is_kept(&first.media_sid));
-        let last = shelf.put("image/png", Bytes::from_static(b"last"));
+        let last = shelf.put("image/png", None, Bytes::from_static(b"last"));
 
         assert!(!is_kept(&first.media_sid) && is_kept(&last.media_sid));
     }

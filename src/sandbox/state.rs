@@ -1,6 +1,6 @@
 //! What the sandbox knows.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
@@ -10,6 +10,8 @@ use rand::{Rng as _, SeedableRng as _};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::changes::Changes;
+use crate::exchanges::{Exchange, Exchanges, Try};
 use crate::faults::Faults;
 use crate::journal::{Journal, NotKept};
 use crate::message::SandboxMessage;
@@ -24,13 +26,29 @@ pub(crate) struct SandboxState {
     /// Ends everything that is under way.
     pub(crate) stop: CancellationToken,
     pub(crate) shelf: Shelf,
+    /// Tells this process's versions from those of an earlier one.
+    pub(crate) epoch: u32,
     known: Mutex<Known>,
+    /// Messages have changed.
     changed: watch::Sender<u64>,
+    /// Anything has.
+    touched: watch::Sender<u64>,
 }
 
 struct Known {
+    /// Grows with each change of anything.
+    version: u64,
+    /// The version at which all was forgotten.
+    cleared: u64,
+    /// The version at which faults or readers last changed.
+    controls: u64,
     messages: Vec<SandboxMessage>,
+    /// The version at which each message last changed.
+    versions: Vec<u64>,
     places: HashMap<String, usize>,
+    exchanges: Exchanges,
+    /// The people who read what their phones show.
+    readers: BTreeSet<String>,
     faults: Faults,
     webhook_url: String,
     chance: StdRng,
@@ -44,11 +62,18 @@ impl SandboxState {
         });
         let (journal, messages) =
             opened.transpose()?.map_or((None, Vec::new()), |(journal, messages)| (Some(journal), messages));
+        let versions = vec![1; messages.len()];
         let places =
             messages.iter().enumerate().map(|(place, message)| (message.sid.clone(), place)).collect();
         let known = Known {
+            version: 1,
+            cleared: 0,
+            controls: 1,
             messages,
+            versions,
             places,
+            exchanges: Exchanges::default(),
+            readers: BTreeSet::new(),
             faults: Faults::default(),
             webhook_url: settings.webhook_url.clone(),
             chance: StdRng::seed_from_u64(settings.seed),
@@ -61,8 +86,16 @@ impl SandboxState {
             .user_agent("TwilioProxy/1.1")
             .build()?;
         let stop = CancellationToken::new();
-        let changed = watch::Sender::new(0);
-        Ok(Self { settings, http, stop, shelf: Shelf::default(), known: Mutex::new(known), changed })
+        Ok(Self {
+            settings,
+            http,
+            stop,
+            shelf: Shelf::default(),
+            epoch: rand::random(),
+            known: Mutex::new(known),
+            changed: watch::Sender::new(0),
+            touched: watch::Sender::new(0),
+        })
     }
 
     /// Where it listens, `http://127.0.0.1:…`.
@@ -71,8 +104,13 @@ impl SandboxState {
     }
 
     /// Keeps a person's file; returns the URL that a webhook gives for it.
-    pub(crate) fn add_media(&self, content_type: &str, bytes: impl Into<Bytes>) -> String {
-        let file = self.shelf.put(content_type, bytes.into());
+    pub(crate) fn add_media(
+        &self,
+        content_type: &str,
+        name: Option<String>,
+        bytes: impl Into<Bytes>,
+    ) -> String {
+        let file = self.shelf.put(content_type, name, bytes.into());
         format!("{}{}", self.base_url(), file.path(&self.settings.account_sid))
     }
 
@@ -103,8 +141,10 @@ impl SandboxState {
         }
         known.keep(&message)?;
         let place = known.messages.len();
+        let version = known.next_version();
         known.places.insert(message.sid.clone(), place);
         known.messages.push(message);
+        known.versions.push(version);
         drop(known);
         self.announce();
         Ok(())
@@ -123,6 +163,7 @@ impl SandboxState {
         message.updated_at = clock::now();
         known.keep(&message)?;
         known.messages[place] = message.clone();
+        known.versions[place] = known.next_version();
         drop(known);
         self.announce();
         Ok(Some(message))
@@ -133,7 +174,10 @@ impl SandboxState {
         let mut known = self.lock();
         known.journal.as_mut().map_or(Ok(()), Journal::clear)?;
         known.messages.clear();
+        known.versions.clear();
         known.places.clear();
+        known.exchanges.clear();
+        known.cleared = known.next_version();
         drop(known);
         self.shelf.clear();
         self.announce();
@@ -145,7 +189,62 @@ impl SandboxState {
     }
 
     pub(crate) fn set_faults(&self, faults: Faults) {
-        self.lock().faults = faults;
+        let mut known = self.lock();
+        known.faults = faults;
+        known.controls = known.next_version();
+        drop(known);
+        self.touch();
+    }
+
+    /// Whether this person reads from now on what the phone shows.
+    pub(crate) fn set_reader(&self, address: &str, reads: bool) {
+        let mut known = self.lock();
+        match reads {
+            true => known.readers.insert(address.to_owned()),
+            false => known.readers.remove(address),
+        };
+        known.controls = known.next_version();
+        drop(known);
+        self.touch();
+    }
+
+    /// Keeps a request that begins; returns its id.
+    pub(crate) fn begin_exchange(&self, exchange: Exchange) -> u64 {
+        let mut known = self.lock();
+        let version = known.next_version();
+        let id = known.exchanges.begin(exchange, version);
+        drop(known);
+        self.touch();
+        id
+    }
+
+    /// Keeps how a try of a request ended, and whether it was the last.
+    pub(crate) fn exchange_tried(&self, id: u64, tried: Try, is_over: bool) {
+        let mut known = self.lock();
+        let version = known.next_version();
+        known.exchanges.tried(id, tried, is_over, version);
+        drop(known);
+        self.touch();
+    }
+
+    /// Everything that has changed since a version of this process; 0: everything.
+    pub(crate) fn changes_since(&self, since: u64) -> Changes {
+        let known = self.lock();
+        let is_reset = since < known.cleared || since == 0;
+        let since = if is_reset { 0 } else { since };
+        let changed = known.versions.iter().enumerate().filter(|(_, version)| **version > since);
+        Changes {
+            version: known.version,
+            is_reset,
+            messages: changed.map(|(place, _)| (place, known.messages[place].clone())).collect(),
+            exchanges: known.exchanges.since(since),
+            controls: (known.controls > since).then(|| (known.faults.clone(), known.readers.clone())),
+        }
+    }
+
+    /// Tells whoever looks that anything has changed.
+    pub(crate) fn touches(&self) -> watch::Receiver<u64> {
+        self.touched.subscribe()
     }
 
     pub(crate) fn webhook_url(&self) -> String {
@@ -174,6 +273,11 @@ impl SandboxState {
 
     fn announce(&self) {
         self.changed.send_modify(|version| *version += 1);
+        self.touch();
+    }
+
+    fn touch(&self) {
+        self.touched.send_modify(|version| *version += 1);
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -182,6 +286,11 @@ impl SandboxState {
 }
 
 impl Known {
+    fn next_version(&mut self) -> u64 {
+        self.version += 1;
+        self.version
+    }
+
     fn keep(&mut self, message: &SandboxMessage) -> Result<(), NotKept> {
         self.journal.as_mut().map_or(Ok(()), |journal| journal.write(message))
     }

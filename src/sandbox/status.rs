@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use crate::clock;
+use crate::exchanges::ExchangeKind;
+use crate::journal::NotKept;
 use crate::message::SandboxMessage;
 use crate::resource::masked;
 use crate::state::SandboxState;
@@ -11,6 +13,24 @@ use crate::webhook::deliver;
 
 /// The status of a scheduled message that was called off.
 pub(crate) const CANCELED: &str = "canceled";
+
+/// The status of a message that its person has read.
+pub(crate) const READ: &str = "read";
+
+/// A person reads a message that was delivered.
+pub(crate) async fn read(sandbox: &SandboxState, sid: &str) -> Result<(), NotKept> {
+    let mut is_news = false;
+    let changed = sandbox.change(sid, |message| {
+        is_news = message.status == "delivered";
+        if is_news {
+            message.status = READ.to_owned();
+        }
+    })?;
+    if let Some(message) = changed.filter(|_| is_news) {
+        report(sandbox, &message).await;
+    }
+    Ok(())
+}
 
 /// Lets a message take its course.
 pub(crate) fn begin(sandbox: &Arc<SandboxState>, message: SandboxMessage) {
@@ -45,7 +65,7 @@ async fn follow(sandbox: &SandboxState, sid: String) {
         // A process that is killed here reports the next status of this message after its restart, and not this one: as at Twilio, a
         // callback can be lost.
         let changed = sandbox.change(&sid, |message| {
-            if message.status == CANCELED {
+            if message.status == CANCELED || message.status == READ {
                 return;
             }
             message.status = status.to_owned();
@@ -56,6 +76,8 @@ async fn follow(sandbox: &SandboxState, sid: String) {
             // Forgotten meanwhile, or called off.
             Ok(Some(message)) if message.status == CANCELED => return,
             Ok(None) => return,
+            // Its person was quicker than the receipt on request.
+            Ok(Some(message)) if message.status == READ && message.status != status => return,
             Ok(Some(message)) => message,
             Err(error) => {
                 tracing::error!(error = %error, sid, "The sandbox cannot keep a status of message {sid}");
@@ -83,7 +105,9 @@ async fn report(sandbox: &SandboxState, message: &SandboxMessage) {
     }
     let times = if sandbox.happens(faults.callback_doubled) { 2 } else { 1 };
     for _ in 0..times {
-        if let Err(reason) = deliver(sandbox, url, &params(sandbox, message)).await {
+        if let Err(reason) =
+            deliver(sandbox, ExchangeKind::StatusCallback, url, &params(sandbox, message)).await
+        {
             tracing::debug!(sid = message.sid, reason, "The sandbox could not report a status");
         }
     }

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use axum::http::header;
 use reqwest::StatusCode;
 
+use crate::clock;
+use crate::exchanges::{Exchange, ExchangeKind, Outcome, Try};
 use crate::signing::sign;
 use crate::state::SandboxState;
 
@@ -21,9 +23,11 @@ pub(crate) struct WebhookAnswer {
 /// Posts a form until it is answered well, or the retries are used up. The error says why in words.
 pub(crate) async fn deliver(
     sandbox: &SandboxState,
+    kind: ExchangeKind,
     url: &str,
     params: &[(String, String)],
 ) -> Result<WebhookAnswer, String> {
+    let id = sandbox.begin_exchange(Exchange::new(kind, clock::now(), "POST", url, params));
     let overrides = Overrides::read(url);
     let signature = sign(&sandbox.settings.auth_token, url, params);
     // The same on every retry of one event.
@@ -31,6 +35,7 @@ pub(crate) async fn deliver(
     let mut retries = overrides.retries;
     let begun = Instant::now();
     loop {
+        let tried = Instant::now();
         let sent = sandbox
             .http
             .post(url.split('#').next().unwrap_or(url))
@@ -52,17 +57,26 @@ pub(crate) async fn deliver(
                     .unwrap_or_default()
                     .to_owned();
                 let body = answer.text().await.unwrap_or_default();
-                match status.as_u16() {
-                    200..=399 => return Ok(WebhookAnswer { status, content_type, body }),
-                    400..=499 => ("4xx", Ok(WebhookAnswer { status, content_type, body })),
-                    _ => ("5xx", Ok(WebhookAnswer { status, content_type, body })),
-                }
+                let policy = match status.as_u16() {
+                    200..=399 => None,
+                    400..=499 => Some("4xx"),
+                    _ => Some("5xx"),
+                };
+                (policy, Ok(WebhookAnswer { status, content_type, body }))
             }
-            Err(error) if error.is_connect() => ("ct", Err(format!("no connection: {error}"))),
+            Err(error) if error.is_connect() => (Some("ct"), Err(format!("no connection: {error}"))),
             // Also a connection that broke after the request was written: the service may have acted on it.
-            Err(error) => ("rt", Err(format!("no answer: {error}"))),
+            Err(error) => (Some("rt"), Err(format!("no answer: {error}"))),
         };
-        if retries == 0 || !overrides.retries_on(policy) || begun.elapsed() >= TOTAL_TIMEOUT {
+        let is_over = retries == 0
+            || policy.is_none_or(|policy| !overrides.retries_on(policy))
+            || begun.elapsed() >= TOTAL_TIMEOUT;
+        let ended = match &outcome {
+            Ok(answer) => Outcome::answered(answer.status.as_u16(), &answer.body),
+            Err(reason) => Outcome::Unanswered(reason.clone()),
+        };
+        sandbox.exchange_tried(id, Try { took: tried.elapsed(), outcome: ended }, is_over);
+        if is_over {
             return outcome;
         }
         retries -= 1;

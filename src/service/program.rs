@@ -139,7 +139,9 @@ fn greet(config: &Config, service: &Service) {
                 "  twilio     the built-in sandbox, {sandbox}/sandbox    agent: {}",
                 config.agent.name()
             );
-            println!("Write to it as the phone of the user `demo`, then see what was said:");
+            println!(
+                "Write to it on a phone in the browser, {sandbox}/sandbox, or as the user `demo` by curl:"
+            );
             println!("  curl -d From=+15005550100 -d Body=Hello {sandbox}/sandbox/inbound");
             println!("  curl {sandbox}/sandbox/messages");
         }

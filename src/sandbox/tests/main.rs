@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic in a helper fails its test")]
 
 mod account;
+mod phone;
 mod receiver;
 
 mod callbacks;
@@ -13,5 +14,9 @@ mod inbound;
 mod journal;
 mod list;
 mod media;
+mod page;
 mod resource;
+mod strangers;
+mod stream;
 mod typing;
+mod writing;
