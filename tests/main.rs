@@ -51,6 +51,7 @@ mod operators;
 mod optouts;
 mod outage_retries;
 mod outages;
+mod pages;
 mod people_per_day;
 mod pooler;
 mod proactive;

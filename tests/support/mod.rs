@@ -1,6 +1,7 @@
 //! `TestApp`: the program as a user starts it, with everything around it.
 
 pub(crate) mod balancer;
+pub(crate) mod browser;
 pub(crate) mod description;
 pub(crate) mod forwarder;
 pub(crate) mod listener;

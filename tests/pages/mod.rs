@@ -1,0 +1,3 @@
+//! The web pages, in a real browser.
+
+mod phones;
