@@ -9,21 +9,18 @@
 //! people with the echo agent, until the sandbox has taken each reply in, step by step as the database's clock saw it.
 
 mod program;
+mod twilio;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use clap::Parser;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use private_postgres::cluster::PrivatePostgres;
-use sha1::Sha1;
 use sqlx::PgPool;
 
-use crate::program::{Program, until};
+use crate::program::until;
+use crate::twilio::{Twilio, at_rate};
 
 #[derive(Parser)]
 struct Arguments {
@@ -35,9 +32,6 @@ struct Arguments {
     bench: bool,
 }
 
-const ACCOUNT_SID: &str = "AC0123456789abcdef0123456789abcdef";
-const AUTH_TOKEN: &str = "a-token-of-the-benchmark";
-const NUMBER: &str = "whatsapp:+14155238886";
 /// Clients of the way in: a few, and as many as Twilio opens in a burst.
 const CLIENTS: [usize; 2] = [16, 64];
 /// pgbench's clients: with more it is slower on two cores.
@@ -52,27 +46,8 @@ async fn main() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let (postgres, pg) = program::server(folder.path()).await?;
     people(&pg).await?;
-    let data = folder.path().join("data");
-    let free = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
-    let program = Program::start(
-        &postgres.url(),
-        &[
-            ("TWILIO_ACCOUNT_SID", ACCOUNT_SID),
-            ("TWILIO_AUTH_TOKEN", AUTH_TOKEN),
-            ("TWILIO_WHATSAPP_NUMBER", NUMBER),
-            ("CLOUDYBOT__DATABASE__DATA_DIRECTORY", data.to_str().unwrap_or_default()),
-            ("CLOUDYBOT__SCHEDULES__DIRECTORY", data.to_str().unwrap_or_default()),
-            ("CLOUDYBOT__SANDBOX__LISTEN", &free),
-            ("CLOUDYBOT__SANDBOX__STATUS_DELAY", "1ms"),
-            ("CLOUDYBOT__AGENT__DEBOUNCE", "0s"),
-            ("CLOUDYBOT__AGENT__DEBOUNCE_CAP", "0s"),
-            ("CLOUDYBOT__LIMITS__PER_SENDER_PER_MIN", "0"),
-            ("CLOUDYBOT__TWILIO__RECIPIENT_EVERY", "1ms"),
-            ("CLOUDYBOT__TWILIO__SENDER_PER_SEC", "1000"),
-        ],
-    )
-    .await?;
-    let twilio = Arc::new(Twilio::new(&program));
+    let program = twilio::program(&postgres.url(), folder.path(), &[]).await?;
+    let twilio = Arc::new(Twilio::new(&program, PEOPLE, 1));
 
     program.command(&["jobs", "pause", "pool", "inbound"])?;
     let (mut webhooks, mut commits) = (CLIENTS.map(|_| Vec::new()), Vec::new());
@@ -184,59 +159,6 @@ fn pgbench(
     per_sec.with_context(|| format!("pgbench said: {told}{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-/// Signs and sends webhooks as Twilio does.
-struct Twilio {
-    http: reqwest::Client,
-    url: String,
-    number: AtomicU64,
-}
-
-impl Twilio {
-    fn new(program: &Program) -> Self {
-        let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(256).build();
-        Self {
-            http: http.unwrap_or_default(),
-            url: format!("{}/webhooks/whatsapp", program.url),
-            number: AtomicU64::new(1),
-        }
-    }
-
-    async fn send(&self) -> anyhow::Result<Duration> {
-        let number = self.number.fetch_add(1, Ordering::Relaxed);
-        let sid = format!("SM{number:032x}");
-        let phone = 2_000_000_001 + number % PEOPLE;
-        let (from, wa_id) = (format!("whatsapp:+1{phone}"), format!("1{phone}"));
-        let form = [
-            ("AccountSid", ACCOUNT_SID),
-            ("ApiVersion", "2010-04-01"),
-            ("Body", "Hello, what is on today?"),
-            ("From", &from),
-            ("MessageSid", &sid),
-            ("MessageType", "text"),
-            ("NumMedia", "0"),
-            ("NumSegments", "1"),
-            ("ProfileName", "Somebody"),
-            ("ReferralNumMedia", "0"),
-            ("SmsMessageSid", &sid),
-            ("SmsSid", &sid),
-            ("SmsStatus", "received"),
-            ("To", NUMBER),
-            ("WaId", &wa_id),
-        ];
-        let mut mac = Hmac::<Sha1>::new_from_slice(AUTH_TOKEN.as_bytes())?;
-        mac.update(self.url.as_bytes());
-        form.iter().for_each(|(name, value)| mac.update(format!("{name}{value}").as_bytes()));
-        let signature = STANDARD.encode(mac.finalize().into_bytes());
-        let begun = Instant::now();
-        let request = self.http.post(&self.url).header("X-Twilio-Signature", signature).form(&form);
-        let answer = request.send().await?;
-        let status = answer.status();
-        answer.bytes().await?;
-        anyhow::ensure!(status == 200, "a webhook was answered {status}");
-        Ok(begun.elapsed())
-    }
-}
-
 /// Webhooks a second with so many clients, each sending the next one when it has its answer.
 async fn as_fast_as_possible(twilio: &Arc<Twilio>, clients: usize, seconds: u64) -> anyhow::Result<f64> {
     let begun = Instant::now();
@@ -256,30 +178,6 @@ async fn as_fast_as_possible(twilio: &Arc<Twilio>, clients: usize, seconds: u64)
         sent += client??;
     }
     Ok(f64::from(sent) / begun.elapsed().as_secs_f64())
-}
-
-/// In milliseconds.
-struct Latency {
-    p50: f64,
-    p99: f64,
-}
-
-/// So many webhooks a second, however long the answers take.
-async fn at_rate(twilio: &Arc<Twilio>, per_sec: u64, seconds: u64) -> anyhow::Result<Latency> {
-    let mut ticks = tokio::time::interval(Duration::from_nanos(1_000_000_000 / per_sec.max(1)));
-    let mut sends = Vec::new();
-    for _ in 0..per_sec * seconds {
-        ticks.tick().await;
-        let twilio = twilio.clone();
-        sends.push(tokio::spawn(async move { twilio.send().await }));
-    }
-    let mut took = Vec::new();
-    for send in sends {
-        took.push(send.await??.as_secs_f64() * 1000.0);
-    }
-    took.sort_by(f64::total_cmp);
-    let at = |percent: usize| took[(took.len() - 1) * percent / 100];
-    Ok(Latency { p50: at(50), p99: at(99) })
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
