@@ -46,7 +46,7 @@ pub(super) struct EntryView {
     /// From 1, in order; for `after`.
     number: i64,
     /// Who said it.
-    role: Role,
+    role: Speaker,
     /// Where it was written, or where the answer went.
     channel: ChannelName,
     /// The words; files and places are named in brackets.
@@ -90,7 +90,7 @@ impl From<EntryDelivery> for DeliveryChange {
 /// Who said something.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Role {
+enum Speaker {
     /// The person.
     User,
     /// The agent, or a schedule in its name.
@@ -101,7 +101,7 @@ impl From<ThreadEntry> for EntryView {
     fn from(entry: ThreadEntry) -> Self {
         Self {
             number: entry.number,
-            role: if entry.by_person { Role::User } else { Role::Assistant },
+            role: if entry.by_person { Speaker::User } else { Speaker::Assistant },
             channel: entry.channel,
             failed: entry.text.is_none(),
             text: match (entry.text, entry.params) {
