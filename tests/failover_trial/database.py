@@ -138,13 +138,15 @@ server_login_retry = {os.environ.get("SERVER_LOGIN_RETRY", "1")}
         return file
 
     def haproxy_section(self):
-        """HAProxy leads to the server whose Patroni holds the leader's key."""
+        """HAProxy leads to the server whose Patroni holds the leader's key, and ends the sessions of the other one. No retries: a client that HAProxy 3.0
+        tries again for when it marks the server down is left without an answer, until PgBouncer's server_connect_timeout, 15 s unless set."""
         servers = "".join(f"    server {node.name} 127.0.0.1:{node.port} check port {node.rest_port}\n" for node in self.nodes)
         return f"""listen database
     bind 127.0.0.1:{self.port}
     mode tcp
     timeout client 1h
     timeout server 1h
+    retries 0
     option httpchk
     http-check send meth OPTIONS uri /primary
     http-check expect status 200
