@@ -1,3 +1,4 @@
 //! The web pages, in a real browser.
 
+mod console;
 mod phones;
