@@ -1,9 +1,14 @@
 //! The sandbox's phones: what a newcomer does in the first minutes.
 
+use std::time::Duration;
+
+use sandbox::Sandbox;
+use sandbox::settings::{SandboxOptions, SandboxSettings};
 use serde_json::json;
 
 use crate::support::browser::Browser;
-use crate::support::{PERSON, TestApp};
+use crate::support::processes::free_address;
+use crate::support::{ACCOUNT_SID, AUTH_TOKEN, NUMBER, PERSON, TestApp};
 
 const OTHER: &str = "whatsapp:+15005550101";
 
@@ -76,7 +81,7 @@ async fn a_newcomer_chats_on_two_phones_and_sees_what_becomes_of_it() {
 
     browser.until("document.querySelectorAll('.request').length > 8").await;
     let requests = browser.text("#requests").await;
-    for expected in ["A person wrote: STOP", "Status of a message: delivered", "Send: "] {
+    for expected in ["A person wrote: STOP", "Status: delivered", "Send: "] {
         assert!(requests.contains(expected), "{expected}: {requests}");
     }
     app.drained().await;
@@ -125,8 +130,11 @@ async fn without_scripts_the_page_works_by_its_forms() {
     let url = format!("{}/sandbox?phones=%2B15005550100", app.sandbox.base_url());
     browser.open(&url).await;
 
+    write(&browser, FIRST, &"Hello ".repeat(500)).await;
+    browser.until(&shows(FIRST, "mine", "Hello Hello")).await;
+    browser.until(&format!("document.querySelector('{FIRST} .thread').scrollTop > 0")).await;
     write(&browser, FIRST, "Hello by a form").await;
-    app.replies(PERSON, 1).await;
+    app.replies(PERSON, 2).await;
     browser.open(&url).await;
     browser.picture("without-scripts").await;
 
@@ -157,6 +165,21 @@ async fn nothing_moves_from_under_a_finger() {
     assert_eq!(browser.script(place).await, at);
     assert_eq!(browser.script("return document.querySelectorAll('.request').length").await, before);
     browser.press("#held").await;
+    browser.until(&format!("document.querySelectorAll('.request').length > {before}")).await;
+
+    app.drained().await;
+    let before = browser.script("return document.querySelectorAll('.request').length").await;
+    let pointer = |kind: &str| {
+        format!(
+            "document.querySelector('.request summary').dispatchEvent(new PointerEvent('{kind}', {{bubbles: true}}))"
+        )
+    };
+    browser.script("document.activeElement.blur()").await;
+    browser.script(&pointer("pointerdown")).await;
+    app.write(PERSON, "three").await;
+    browser.until("pressedMeanwhile.length > 0").await;
+    assert_eq!(browser.script("return document.querySelectorAll('.request').length").await, before);
+    browser.script(&pointer("pointerup")).await;
     browser.until(&format!("document.querySelectorAll('.request').length > {before}")).await;
 
     for number in 0..12 {
@@ -193,4 +216,33 @@ async fn the_page_of_another_program_cannot_write_as_a_person() {
 
     browser.until("document.body.innerText.includes('takes nothing from pages of other sites')").await;
     assert_eq!(app.sandbox.messages(), []);
+}
+
+#[tokio::test]
+async fn the_page_goes_on_with_a_sandbox_that_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = SandboxSettings {
+        options: SandboxOptions { listen: free_address(), status_delay: Duration::from_millis(10) },
+        account_sid: ACCOUNT_SID.to_owned(),
+        auth_token: AUTH_TOKEN.into(),
+        api_key: None,
+        whatsapp_number: NUMBER.to_owned(),
+        webhook_url: "http://127.0.0.1:1/nobody".to_owned(),
+        journal: Some(folder.path().join("journal")),
+        seed: 1,
+    };
+    let sandbox = Sandbox::start(settings.clone()).await.unwrap();
+    let browser = Browser::start(800, 600).await;
+    browser.open(&format!("{}/sandbox", sandbox.base_url())).await;
+    sandbox.write(PERSON, "before").await.unwrap_err();
+    browser.until(&shows(FIRST, "mine", "before")).await;
+
+    sandbox.stop().await;
+    browser.until("document.querySelector('#live').textContent.startsWith('The connection is lost')").await;
+    let sandbox = Sandbox::start(settings).await.unwrap();
+    sandbox.write(PERSON, "after").await.unwrap_err();
+
+    browser.until(&shows(FIRST, "mine", "after")).await;
+    browser.until("document.querySelector('#live').textContent === 'Live.'").await;
+    assert_eq!(browser.script("return document.querySelectorAll('.bubble').length").await, 2);
 }

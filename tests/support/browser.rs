@@ -110,9 +110,16 @@ impl Browser {
 
     /// Presses what the selector finds first, when it is there.
     pub(crate) async fn press(&self, selector: &str) {
-        let element = self.find(selector).await;
-        let path = format!("/session/{}/element/{element}/click", self.session);
-        self.ask_about(selector, &path, json!({})).await;
+        loop {
+            let element = self.find(selector).await;
+            let path = format!("/session/{}/element/{element}/click", self.session);
+            match self.try_to_ask(&path, json!({})).await {
+                Ok(_) => return,
+                // A live page has put another one in its place meanwhile.
+                Err(error) if error.contains("stale element") => {}
+                Err(error) => panic!("{selector} cannot be pressed: {error}"),
+            }
+        }
     }
 
     /// Types into a field; for a field of files: chooses the file of this path.
@@ -157,16 +164,15 @@ impl Browser {
     }
 
     async fn ask(&self, path: &str, parameters: Value) -> Value {
-        self.ask_about("", path, parameters).await
+        let asked = self.try_to_ask(path, parameters.clone()).await;
+        asked.unwrap_or_else(|error| panic!("{path} with {parameters}: {error}"))
     }
 
-    /// An error names what it was about.
-    async fn ask_about(&self, what: &str, path: &str, parameters: Value) -> Value {
+    async fn try_to_ask(&self, path: &str, parameters: Value) -> Result<Value, String> {
         let answer = self.http.post(self.url(path)).json(&parameters).send().await.unwrap();
         let is_well = answer.status().is_success();
         let mut answer: Value = answer.json().await.unwrap();
-        assert!(is_well, "{what} {path} with {parameters}: {}", answer["value"]["message"]);
-        answer["value"].take()
+        if is_well { Ok(answer["value"].take()) } else { Err(answer["value"]["message"].to_string()) }
     }
 
     fn url(&self, path: &str) -> String {

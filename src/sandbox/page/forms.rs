@@ -7,9 +7,9 @@ use axum::extract;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::phones::Opened;
+use super::phones::{Opened, REQUESTS};
 use super::switches::switched;
-use super::view::Bench;
+use super::view::{Bench, html_id};
 use crate::inbound::{NOBODY, is_person, whatsapp_address};
 use crate::state::SandboxState;
 use crate::status;
@@ -27,12 +27,16 @@ impl Origin {
         Self { opened, is_live: !accept.contains("text/html") }
     }
 
-    /// Back to the page.
+    /// Back to the page, where the phone's thread ends.
     pub(super) fn done(&self) -> Response {
         if self.is_live {
             return StatusCode::NO_CONTENT.into_response();
         }
-        Redirect::to(&self.opened.url()).into_response()
+        let place = match self.opened.shown.as_str() {
+            REQUESTS => "behind".to_owned(),
+            number => format!("end-{}", html_id(number)),
+        };
+        Redirect::to(&format!("{}#{place}", self.opened.url())).into_response()
     }
 
     /// The page again, with a reason.

@@ -26,8 +26,12 @@ use phones::Opened;
 use view::Bench;
 
 /// Live updates, and forms without a reload.
-pub(crate) const SCRIPT: pages::Asset =
-    pages::Asset::new("phones", "js", "text/javascript; charset=utf-8", include_str!("phones.js"));
+pub(crate) const SCRIPT: pages::Asset = pages::Asset::new(
+    "phones",
+    "js",
+    "text/javascript; charset=utf-8",
+    concat!(include_str!("phones.js"), include_str!("forms.js")),
+);
 
 pub(crate) fn routes() -> Router<Arc<SandboxState>> {
     Router::new()

@@ -80,7 +80,7 @@ fn title(exchange: &Exchange) -> String {
             None => "A person wrote".to_owned(),
         },
         ExchangeKind::StatusCallback => {
-            format!("Status of a message: {}", field("MessageStatus").unwrap_or("unknown"))
+            format!("Status: {}", field("MessageStatus").unwrap_or("unknown"))
         }
         ExchangeKind::Call => call(exchange, field("Body").or(field("ContentSid"))),
     }

@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template as _;
 use axum::extract::{self, Query};
@@ -20,6 +21,9 @@ use super::view::{BubbleView, RequestView, Thread, html_id, position};
 use crate::changes::Changes;
 use crate::clock;
 use crate::state::SandboxState;
+
+/// How soon a reader comes back that was cut off.
+const RETRY: Duration = Duration::from_secs(1);
 
 struct Reader {
     sandbox: Arc<SandboxState>,
@@ -65,7 +69,8 @@ impl Reader {
                 continue;
             }
             self.version = changes.version;
-            let event = Event::default().event("changes").id(position(&self.sandbox, self.version));
+            let event =
+                Event::default().event("changes").retry(RETRY).id(position(&self.sandbox, self.version));
             return event.json_data(self.told(&changes)).ok();
         }
     }

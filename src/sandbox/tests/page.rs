@@ -131,7 +131,7 @@ async fn the_requests_of_both_sides_are_listed_with_what_they_were_answered() {
         "2 tries",
         "not now",
         "Send: the answer",
-        "Status of a message: sent",
+        "Status: sent",
         "List messages",
         "PageSize",
         "21211",
