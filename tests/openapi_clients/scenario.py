@@ -160,7 +160,7 @@ def look(client):
     client.row("tellStory ends well", "" if story["verdict"] and story["steps"] else str(story))
     # From outside nobody can make a message that has neither an outcome nor a job.
     client("replayMessage", messages[0]["id"], expect=409)
-    for name in ("listUnusableEntries", "listUsers", "listWorkers", "listPauses", "messageStats", "status"):
+    for name in ("listUnusableEntries", "listUsers", "listWorkers", "listPauses", "messageStats", "storageStats", "listChunks", "status"):
         client(name)
     client("showUser", "alice")
     client("showUser", "nobody", expect=404)
@@ -182,6 +182,7 @@ def resend(client):
     client("resendDelivery", lost)
     client("resendDelivery", lost, expect=409)
     client.row("resendDelivery sends once anew")
+    client("resendDeliveries", body={"user": "alice", "state": "expired"})
     write("/fail")
     turn = until("a turn failed", lambda: [turn["id"] for turn in client("listTurns", user="alice")["turns"] if turn["state"] == "failed"], 120)[0]
     client("retryTurn", turn)
