@@ -22,7 +22,7 @@
     const next = [...fresh.querySelectorAll("[data-part]")];
     if (parts.length !== next.length) {
       if (parts.some(isHeld)) { waiting = true; return; }
-      const said = main.querySelector(".said");
+      const said = main.querySelector(".result");
       const others = fresh.querySelector("main");
       main.replaceChildren(...(said ? [said] : []), ...others.childNodes);
       return;

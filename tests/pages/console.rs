@@ -45,7 +45,7 @@ async fn dead_jobs_are_found_by_their_cause_and_retried_in_three_presses() {
     browser.press("form[action^='/admin/jobs/all/retry'] button").await;
     browser.until(&says("Retry 1 job?")).await;
     browser.press("form[action='/admin/jobs/all/do'] button").await;
-    browser.until("document.querySelector('.said') !== null").await;
+    browser.until("document.querySelector('.result') !== null").await;
     browser.until(&says("No job is dead.")).await;
 
     browser.open(&app.url(&format!("/admin/messages/{id}"))).await;
