@@ -62,6 +62,12 @@ pub enum WebhookError {
     },
 }
 
+/// The host, with its port where that is not the usual one.
+fn host_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
 impl OutgoingWebhook {
     /// A service at this address, which signs with this secret.
     ///
@@ -75,7 +81,7 @@ impl OutgoingWebhook {
         // A proxy of the environment leads nowhere on this machine.
         let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
         let http = if local { http.no_proxy() } else { http };
-        let host = url.host_str().unwrap_or_default().to_owned();
+        let host = host_of(&url);
         let http = http.build().map_err(|error| WebhookError::Http { host, error })?;
         Ok(Self { http, url, secret })
     }
@@ -107,7 +113,7 @@ impl OutgoingWebhook {
     }
 
     fn host(&self) -> String {
-        self.url.host_str().unwrap_or_default().to_owned()
+        host_of(&self.url)
     }
 }
 
