@@ -1,6 +1,7 @@
 //! The administrators' pages: what a person does there at night.
 
 use reqwest::Method;
+use sandbox::faults::Faults;
 use serde_json::json;
 
 use crate::support::browser::Browser;
@@ -53,6 +54,35 @@ async fn dead_jobs_are_found_by_their_cause_and_retried_in_three_presses() {
     browser.picture("console story").await;
     let answers = app.said_to(PERSON).iter().filter(|said| said.contains("Is anybody there?")).count();
     assert_eq!(answers, 1, "{:?}", app.said_to(PERSON));
+    assert_eq!(browser.errors().await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_send_in_doubt_is_judged_by_whoever_has_asked_the_person() {
+    let app = TestApp::start_with(&[
+        ("CLOUDYBOT__TWILIO__IN_DOUBT_GRACE", "60s"),
+        ("CLOUDYBOT__TWILIO__IN_DOUBT_SECOND_LOOK", "30s"),
+        ("CLOUDYBOT__TWILIO__SEND_DEADLINE", "20s"),
+    ])
+    .await;
+    app.sandbox.set_faults(Faults { drop_before: 1.0, ..Faults::default() });
+    app.write(PERSON, "Where is it?").await;
+    let in_doubt = "SELECT count(*) FROM channel_send_attempts WHERE outcome = 'in_doubt'";
+    app.until("nobody knows", async || app.count(in_doubt).await == Some(1)).await;
+    app.sandbox.set_faults(Faults::default());
+
+    let browser = log_in(&app, 1300).await;
+    browser.open(&app.url("/admin/in-doubt")).await;
+    browser.until(&says("+15005550100")).await;
+    browser.press("a[href='/admin/in-doubt?twilio=1']").await;
+    browser.until(&says("Twilio does not have it yet")).await;
+    browser.press("summary.danger").await;
+    browser.until(&says("it is sent again at once")).await;
+    browser.picture("console in doubt").await;
+    browser.press("details[open] button").await;
+    browser.until(&says("is judged")).await;
+    let reply = app.replies(PERSON, 1).await;
+    assert!(reply[0].body.contains("Where is it?"));
     assert_eq!(browser.errors().await, [""; 0]);
 }
 

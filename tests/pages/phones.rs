@@ -155,9 +155,9 @@ async fn nothing_moves_from_under_a_finger() {
     write(&browser, FIRST, "one").await;
     browser.until(&shows(FIRST, "theirs", "one")).await;
     app.drained().await;
-    let before = browser.script("return document.querySelectorAll('.request').length").await;
-
     browser.script("document.querySelector('.request summary').focus({focusVisible: true})").await;
+    // What comes from here on waits, also a callback that is late.
+    let before = browser.script("return document.querySelectorAll('.request').length").await;
     let place = "return document.activeElement.getBoundingClientRect().top";
     let at = browser.script(place).await;
     app.write(PERSON, "two").await;
@@ -168,7 +168,6 @@ async fn nothing_moves_from_under_a_finger() {
     browser.until(&format!("document.querySelectorAll('.request').length > {before}")).await;
 
     app.drained().await;
-    let before = browser.script("return document.querySelectorAll('.request').length").await;
     let pointer = |kind: &str| {
         format!(
             "document.querySelector('.request summary').dispatchEvent(new PointerEvent('{kind}', {{bubbles: true}}))"
@@ -176,6 +175,7 @@ async fn nothing_moves_from_under_a_finger() {
     };
     browser.script("document.activeElement.blur()").await;
     browser.script(&pointer("pointerdown")).await;
+    let before = browser.script("return document.querySelectorAll('.request').length").await;
     app.write(PERSON, "three").await;
     browser.until("pressedMeanwhile.length > 0").await;
     assert_eq!(browser.script("return document.querySelectorAll('.request').length").await, before);

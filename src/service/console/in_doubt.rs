@@ -41,10 +41,13 @@ async fn page(
     if sections.is_empty() {
         sections.push(Section::new("").lead("Nothing is in doubt."));
     }
-    let page = Sections::new(&who, "/admin/in-doubt", flash, "Sends in doubt", sections);
-    let note = "Twilio's answer was lost, so nobody knows whether it has the message. Ask the person, or look at Twilio's list: [in this page's address, add `?twilio=1`](/admin/in-doubt?twilio=1).";
-    let note = (!chunks.is_empty() && asked.twilio.is_none()).then(|| note.to_owned());
-    Ok(page.note(note))
+    if !chunks.is_empty() {
+        let lead = "Twilio's answer was lost, so nobody knows whether it has the message. Ask the person, or look at Twilio's list.";
+        let ask = Cell::link("ask it now", "/admin/in-doubt?twilio=1");
+        let ask = asked.twilio.is_none().then_some(("Twilio's list", ask));
+        sections.insert(0, Section::new("").lead(lead).facts(ask));
+    }
+    Ok(Sections::new(&who, "/admin/in-doubt", flash, "Sends in doubt", sections))
 }
 
 fn section(chunk: &InDoubt) -> Section {

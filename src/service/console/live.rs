@@ -49,7 +49,7 @@ async fn written(pg: &Connections) -> sqlx::Result<i64> {
         "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::BIGINT FROM pg_stat_user_tables
          WHERE (schemaname, relname) IN (('queue', 'jobs'), ('queue', 'dead'), ('queue', 'pauses'), ('public', 'channel_messages'),
              ('public', 'channel_turns'), ('public', 'channel_deliveries'), ('public', 'channel_chunks'), ('public', 'channel_alerts'),
-             ('public', 'channel_schedules'), ('public', 'channel_schedule_slots'))",
+             ('public', 'channel_schedules'), ('public', 'channel_slots'))",
     )
     .fetch_one(&mut *pg.acquire().await?)
     .await
