@@ -176,8 +176,8 @@ CREATE INDEX attempts_ended ON queue.attempts (ended_at);
 CREATE TABLE queue.audit (
     id      BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- in order of acting
     at      TIMESTAMPTZ NOT NULL DEFAULT now(),            -- when
-    actor   TEXT NOT NULL,                                 -- who: a user of the command line, or the administrator's interface
-    action  TEXT NOT NULL,                                 -- retry, cancel, pause, resume; enable, disable of a schedule; move, take back of a user
+    actor   TEXT NOT NULL,                                 -- who: a user of the command line, or an administrator by name
+    action  TEXT NOT NULL,                                 -- retry, cancel, pause, resume; enable, disable, fire, test of a schedule; move, take back of a user
     target  TEXT NOT NULL,                                 -- the job, or the scope and name, or the schedule, or the user, in words
     outcome TEXT NOT NULL                                  -- what came of it
 );

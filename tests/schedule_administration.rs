@@ -61,6 +61,20 @@ async fn a_schedule_is_seen_tried_and_switched_over_http_as_at_a_terminal() {
     let on = post(&app, "/schedules/morning/enable", Value::Null).await;
     let listed = get(&app, "/schedules?users=7").await;
 
+    let audit: Vec<String> =
+        sqlx::query_scalar("SELECT actor || ' ' || action || ' ' || target FROM queue.audit ORDER BY id")
+            .fetch_all(&app.pg)
+            .await
+            .unwrap();
+    assert_eq!(
+        audit,
+        [
+            "administrator fire schedule morning",
+            "administrator test schedule morning with one user",
+            "administrator disable schedule morning",
+            "administrator enable schedule morning"
+        ]
+    );
     let arguments = ["schedules", "preview", "morning", "--slots", "1", "--users", "5"];
     assert_eq!(previewed, told(&app, &arguments).await);
     assert_eq!(previewed["next"].as_array().unwrap().len(), 1);

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::Console;
 use super::failure::Failed;
-use super::filters::{self, Wanted};
+use super::filters::{self, PAGE, Wanted};
 use super::flash::{Done, Flash};
 use super::messages::{person, tone};
 use super::parts::{Action, Cell, Field, Section, Sections, Table, Tone};
@@ -21,8 +21,6 @@ use super::turns::in_words;
 use crate::config::administrators::Administrator;
 use crate::http::admin::Admin;
 use crate::http::problem::Problem;
-
-const PAGE: i64 = 50;
 
 pub(super) fn routes() -> Router<Console> {
     Router::new()
@@ -58,15 +56,12 @@ async fn page(
         "No delivery fits.",
     );
     let known = std::iter::once(deliveries::UNDELIVERED_TEXT).chain(DeliveryState::TEXTS.iter().copied());
-    let fields = vec![
+    let fields = [
         Field::chosen("state", "State", state, known),
         Field::chosen("purpose", "What it is", wanted.purpose.as_deref(), Purpose::TEXTS.iter().copied()),
         Field::written("code", "Twilio's code", wanted.code.as_deref()),
-        Field::written("user", "User", wanted.user.as_deref()),
-        Field::written("number", "Number", wanted.number.as_deref()),
-        Field::written("since", "Since", wanted.since.as_deref()),
-        Field::written("until", "Until", wanted.until.as_deref()),
     ];
+    let fields = fields.into_iter().chain(wanted.whose_and_when()).collect();
     let next = list.next.map(|before| wanted.address("/admin/deliveries", Some(&before.to_string())));
     let sections = vec![Section::new("").table(table)];
     Ok(Sections::new(&who, "/admin/deliveries", flash, "Deliveries", sections).filter(fields).next(next))

@@ -8,6 +8,7 @@ use store::ids::UserId;
 use url::form_urlencoded;
 
 use super::failure::Failed;
+use super::parts::Field;
 
 /// Fields of the filters of all lists; each list has some of them. An empty one is none.
 #[derive(Debug, Default, Deserialize)]
@@ -30,7 +31,20 @@ pub(super) struct Wanted {
     pub(super) find: Option<String>,
 }
 
+/// Rows of a list on a page.
+pub(super) const PAGE: i64 = 50;
+
 impl Wanted {
+    /// Fields that ask whose it is and when it was.
+    pub(super) fn whose_and_when(&self) -> [Field; 4] {
+        [
+            Field::written("user", "User", self.user.as_deref()),
+            Field::written("number", "Number", self.number.as_deref()),
+            Field::written("since", "Since", self.since.as_deref()),
+            Field::written("until", "Until", self.until.as_deref()),
+        ]
+    }
+
     /// The address of the same list with another `before`.
     pub(super) fn address(&self, path: &str, before: Option<&str>) -> String {
         let fields = [

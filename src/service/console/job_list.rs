@@ -7,15 +7,12 @@ use queue::inspection::{JobCriteria, JobSummary};
 use queue::job_state::JobState;
 
 use super::failure::Failed;
-use super::filters::{self, Wanted};
+use super::filters::{self, PAGE, Wanted};
 use super::flash::Flash;
 use super::parts::{Action, Cell, Field, Section, Sections, Table, Tone};
 use super::{Console, groups};
 use crate::config::administrators::Administrator;
 use crate::http::admin::Admin;
-
-/// Jobs on a page.
-const PAGE: i64 = 50;
 
 /// A reason in a list is cut after this.
 const REASON_CHARS: usize = 160;

@@ -9,14 +9,12 @@ use store::ids::MessageId;
 
 use super::Console;
 use super::failure::Failed;
-use super::filters::{self, Wanted};
+use super::filters::{self, PAGE, Wanted};
 use super::flash::{Done, Flash};
 use super::parts::{Action, Cell, Field, Section, Sections, Table, Tone};
 use crate::config::administrators::Administrator;
 use crate::http::admin::Admin;
 use crate::http::problem::Problem;
-
-const PAGE: i64 = 50;
 
 pub(super) fn routes() -> Router<Console> {
     Router::new()
@@ -50,13 +48,8 @@ async fn page(
         list.messages.iter().map(row),
         "No message fits.",
     );
-    let fields = vec![
-        Field::chosen("state", "Outcome", state, messages::known_states()),
-        Field::written("user", "User", wanted.user.as_deref()),
-        Field::written("number", "Number", wanted.number.as_deref()),
-        Field::written("since", "Since", wanted.since.as_deref()),
-        Field::written("until", "Until", wanted.until.as_deref()),
-    ];
+    let fields = [Field::chosen("state", "Outcome", state, messages::known_states())];
+    let fields = fields.into_iter().chain(wanted.whose_and_when()).collect();
     let next = list.next.map(|before| wanted.address("/admin/messages", Some(&before.to_string())));
     let sections = vec![Section::new("").table(table)];
     Ok(Sections::new(&who, "/admin/messages", flash, "Messages", sections).filter(fields).next(next))

@@ -11,7 +11,7 @@ use store::ids::UserId;
 
 use super::Console;
 use super::failure::Failed;
-use super::filters::{self, Wanted};
+use super::filters::{self, PAGE, Wanted};
 use super::flash::Flash;
 use super::messages::{person, tone};
 use super::parts::{Bubble, Cell, Field, Section, Sections, Table};
@@ -19,8 +19,6 @@ use crate::config::administrators::Administrator;
 use crate::http::admin::Admin;
 use crate::http::problem::Problem;
 use crate::http::product::user_view::view;
-
-const PAGE: i64 = 50;
 
 /// What of a conversation is on a person's page.
 const ENTRIES: i64 = 50;

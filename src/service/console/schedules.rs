@@ -202,8 +202,12 @@ async fn look_ahead(
     Ok(Sections::new(&who, "/admin/schedules", flash, title, sections).up("/admin/schedules", "Schedules"))
 }
 
-async fn fire(State(admin): State<Admin>, Path(name): Path<String>) -> Result<Done, Failed> {
-    let fired = switching::fire(&admin.queue, &admin.pg, &name).await.map_err(Problem::from)?;
+async fn fire(
+    State(admin): State<Admin>,
+    Extension(who): Extension<Administrator>,
+    Path(name): Path<String>,
+) -> Result<Done, Failed> {
+    let fired = switching::fire(&admin.queue, &admin.pg, &name, &who.name).await.map_err(Problem::from)?;
     let said =
         if fired.slot.is_some() { "It fires now." } else { "It was fired in this very second before." };
     Ok(Done::new(format!("/admin/schedules/{name}"), said))
@@ -216,12 +220,13 @@ struct WantedTest {
 
 async fn test(
     State(admin): State<Admin>,
+    Extension(who): Extension<Administrator>,
     Path(name): Path<String>,
     Form(wanted): Form<WantedTest>,
 ) -> Result<Done, Failed> {
     let user = wanted.user.trim().to_owned();
     let user = store::ids::UserId::try_from(user).map_err(|error| Failed::invalid(error.to_string()))?;
-    switching::test(&admin.queue, &admin.pg, &name, &user).await.map_err(Problem::from)?;
+    switching::test(&admin.queue, &admin.pg, &name, &user, &who.name).await.map_err(Problem::from)?;
     Ok(Done::new(format!("/admin/schedules/{name}"), format!("{user} gets it now.")))
 }
 

@@ -16,7 +16,7 @@ use store::turns::TurnState;
 
 use super::Console;
 use super::failure::Failed;
-use super::filters::{self, Wanted};
+use super::filters::{self, PAGE, Wanted};
 use super::flash::{Done, Flash};
 use super::messages::{person, tone};
 use super::parts::{Action, Cell, Field, Section, Sections, Table};
@@ -24,8 +24,6 @@ use crate::config::administrators::Administrator;
 use crate::http::admin::Admin;
 use crate::http::problem::Problem;
 use crate::turn_retries::{self, ChosenTurns, RetriedTurns};
-
-const PAGE: i64 = 50;
 
 /// A request begins no further turn after this.
 const AT_MOST: Duration = Duration::from_secs(10);
@@ -58,13 +56,8 @@ async fn page(
         list.turns.iter().map(row),
         "No turn fits.",
     );
-    let fields = vec![
-        Field::chosen("state", "State", wanted.state.as_deref(), TurnState::TEXTS.iter().copied()),
-        Field::written("user", "User", wanted.user.as_deref()),
-        Field::written("number", "Number", wanted.number.as_deref()),
-        Field::written("since", "Since", wanted.since.as_deref()),
-        Field::written("until", "Until", wanted.until.as_deref()),
-    ];
+    let fields = [Field::chosen("state", "State", wanted.state.as_deref(), TurnState::TEXTS.iter().copied())];
+    let fields = fields.into_iter().chain(wanted.whose_and_when()).collect();
     let next = list.next.map(|before| wanted.address("/admin/turns", Some(&before.to_string())));
     let sections = vec![Section::new("").table(table)];
     Ok(Sections::new(&who, "/admin/turns", flash, "Turns of the agent", sections).filter(fields).next(next))

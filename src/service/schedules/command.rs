@@ -97,13 +97,13 @@ pub(crate) async fn run(config: &Config, command: SchedulesCommand, as_json: boo
             if users > 1 {
                 confirm_at_terminal(&format!("{name} writes to about {users} users now."), yes)?;
             }
-            let fired = switching::fire(&queue, &pg, &name).await?;
+            let fired = switching::fire(&queue, &pg, &name, &actor()).await?;
             queue.flush_notifications().await;
             print_lines(as_json, &fired)?;
         }
         SchedulesCommand::Test { name, user } => {
             let queue = Queue::open(pg.clone(), config.keys.queue.clone());
-            let tested = switching::test(&queue, &pg, &name, &user).await?;
+            let tested = switching::test(&queue, &pg, &name, &user, &actor()).await?;
             queue.flush_notifications().await;
             print_lines(as_json, &tested)?;
         }

@@ -82,12 +82,23 @@ pub(crate) async fn audience(pg: &Connections, name: &str) -> Result<i64, Switch
 }
 
 /// Fires a schedule now, by hand.
-pub(crate) async fn fire(queue: &Queue, pg: &Connections, name: &str) -> Result<Fired, SwitchError> {
+pub(crate) async fn fire(
+    queue: &Queue,
+    pg: &Connections,
+    name: &str,
+    actor: &str,
+) -> Result<Fired, SwitchError> {
     let mut tx = queue.begin(pg).await?;
     let row = lock(&mut tx, name).await?;
     let slot = firing::fire_now(&mut tx, &row).await?;
+    audit::note(&mut tx, actor, "fire", &format!("schedule {}", row.name), &in_words(slot)).await?;
     tx.commit().await?;
     Ok(Fired { fired: row.name, slot })
+}
+
+/// What came of firing.
+fn in_words(slot: Option<SlotId>) -> String {
+    slot.map_or_else(|| "there was such a slot already".to_owned(), |slot| format!("slot {slot}"))
 }
 
 /// Tries a schedule with one user, whoever its audience is.
@@ -96,6 +107,7 @@ pub(crate) async fn test(
     pg: &Connections,
     name: &str,
     user: &UserId,
+    actor: &str,
 ) -> Result<Tested, SwitchError> {
     let mut tx = queue.begin(pg).await?;
     let row = lock(&mut tx, name).await?;
@@ -104,6 +116,9 @@ pub(crate) async fn test(
         return Err(SwitchError::NoUser(user.clone()));
     }
     let slot = firing::fire_test(&mut tx, &row, user).await?;
+    // Without the user's id, which an erasure would have to find here.
+    let target = format!("schedule {} with one user", row.name);
+    audit::note(&mut tx, actor, "test", &target, &in_words(slot)).await?;
     tx.commit().await?;
     Ok(Tested { tested: row.name, user: user.clone(), slot })
 }

@@ -89,9 +89,10 @@ pub(super) async fn preview(
 #[utoipa::path(post, path = "/{name}/fire", operation_id = "fireSchedule", tag = "schedules", params(SchedulePath), responses((status = 200, body = Fired), (status = 404, description = "There is no such schedule; `known` are those that there are."), (status = 409, description = "The schedule cannot be fired (`unreadable_definition`).")))]
 pub(super) async fn fire(
     State(admin): State<Admin>,
+    administrator: Administrator,
     input::Path(SchedulePath { name }): input::Path<SchedulePath>,
 ) -> Result<Json<Fired>, Problem> {
-    Ok(Json(switching::fire(&admin.queue, &admin.pg, &name).await?))
+    Ok(Json(switching::fire(&admin.queue, &admin.pg, &name, &administrator.name).await?))
 }
 
 /// With whom a schedule is tried.
@@ -107,10 +108,12 @@ pub(super) struct TestRequest {
 #[utoipa::path(post, path = "/{name}/test", operation_id = "testSchedule", tag = "schedules", params(SchedulePath), request_body = TestRequest, responses((status = 200, body = Tested), (status = 404, description = "There is no such schedule, or no such user."), (status = 421, description = "The user belongs to another cell, which `cell` names (`other_cell`), or the request's Host is none of this service."), (status = 409, description = "The schedule cannot be fired (`unreadable_definition`).")))]
 pub(super) async fn test(
     State(admin): State<Admin>,
+    administrator: Administrator,
     input::Path(SchedulePath { name }): input::Path<SchedulePath>,
     input::Json(TestRequest { user }): input::Json<TestRequest>,
 ) -> Result<Json<Tested>, Problem> {
-    Ok(Json(switching::test(&admin.queue, &admin.pg, &name, &user.try_into()?).await?))
+    let user = user.try_into()?;
+    Ok(Json(switching::test(&admin.queue, &admin.pg, &name, &user, &administrator.name).await?))
 }
 
 /// Lets a schedule fire again; what fell due meanwhile is not made good. `enabled` says whether it does now, `disabledWhy` what else keeps it from firing.
