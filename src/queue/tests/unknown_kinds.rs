@@ -164,13 +164,14 @@ async fn a_suspect_of_an_unknown_kind_keeps_its_suspicion_and_no_other_one_waits
     workers.stop(Duration::from_secs(1)).await.unwrap();
 }
 
+/// The backlog takes three stretches, a small part of the three seconds that a claim gives to parking, on a busy machine too.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_claim_finds_what_is_due_behind_a_backlog_of_them() {
     let bench = Bench::new().await;
     sqlx::raw_sql(
         "INSERT INTO queue.workers (name, lease_until, kinds) VALUES ('test', now() + interval '1 hour', ARRAY['act']);
          INSERT INTO queue.jobs (max_attempts, state, kind, pool, payload)
-         SELECT 3, 'waiting', CASE WHEN n > 20000 THEN 'act' ELSE 'dance' END, 'test', '{}' FROM generate_series(1, 20004) n",
+         SELECT 3, 'waiting', CASE WHEN n > 4500 THEN 'act' ELSE 'dance' END, 'test', '{}' FROM generate_series(1, 4504) n",
     )
     .execute(&bench.pg)
     .await
@@ -181,5 +182,5 @@ async fn one_claim_finds_what_is_due_behind_a_backlog_of_them() {
         .await;
 
     assert_eq!(claimed, 4);
-    assert_eq!(bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'parked'").await, 20_000);
+    assert_eq!(bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'parked'").await, 4_500);
 }
