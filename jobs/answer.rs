@@ -26,7 +26,7 @@ use store::turns::Turn;
 /// Runs a job of this kind.
 pub async fn run(job: Answer, app: App, attempt: Attempt) -> Result<(), Failure> {
     let Some(opened) = turns::open(&app, &job).await? else { return Ok(()) };
-    let OpenedTurn { turn, agent, identity, messages, budget, in_hand } = opened;
+    let OpenedTurn { turn, agent, identity, messages, budget, in_hand, was_answered_by_hand } = opened;
     let answer = match in_hand {
         Some(answer) => answer,
         None => {
@@ -34,7 +34,8 @@ pub async fn run(job: Answer, app: App, attempt: Attempt) -> Result<(), Failure>
             let _notice = delay_notice::when_due(&app, &turn, &budget);
             let answered = match agent.usable() {
                 Ok(agent) => {
-                    let mut request = request::build(&app, &agent, &turn, &messages).await?;
+                    let mut request =
+                        request::build(&app, &agent, &turn, &messages, was_answered_by_hand).await?;
                     request.timeout = request.timeout.min(budget.left());
                     agents::ask(&agent, &request).await
                 }
@@ -67,7 +68,7 @@ async fn store(
     match answer.reply {
         Reply::Text(text) => {
             if store::turns::finish_with_reply(&mut tx, turn.id, &text).await? {
-                replies::plan(app, &mut tx, turn, messages, &text).await?;
+                replies::plan(&app.settings, &mut tx, turn, messages, &text).await?;
             }
         }
         Reply::Silent => {

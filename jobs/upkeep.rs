@@ -1,6 +1,6 @@
 //! What must be looked after every few minutes, by one process of all: messages whose webhook never came, sends whose callbacks were lost or that
 //! stay in doubt, deliveries that waited too long, what was sent in the month, what WhatsApp says of templates, a pause without a probe, what hangs on a
-//! former secret key, erasures, what is too old, and alerts: what has begun, goes on or is over.
+//! former secret key, erasures, takeovers that have lasted their time, what is too old, and alerts: what has begun, goes on or is over.
 //!
 //! Enqueued by every process at its start and every `alerts.look_every`, once for all by its key; Twilio's list is searched every `backfill.every`.
 //! Enqueues what an inbound message enqueues, the `send_chunk`s that a status gives leave to go on, `plan_quiet`, `plan_room`, `probe_sender`,
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use channel::alerts::watch;
 use channel::app::App;
+use channel::conversation::takeovers;
 use channel::costs;
 use channel::erasure;
 use channel::inbound::backfill;
@@ -34,6 +35,7 @@ pub async fn run(Upkeep { at_start }: Upkeep, app: App, _: Attempt) -> Result<()
         sender::look_after(&app).await,
         costs::look_after(&app).await,
         template_changes::look_after(&app).await,
+        takeovers::look_after(&app).await,
         // After an outage of callbacks it may take all the time that a round has.
         status_look_ups::run(&app).await,
         // After all of these, so that it sees what they have mended.

@@ -281,6 +281,16 @@ CREATE TABLE channel_conversations (
     -- Half of each page is kept free: a duty changes the counters of hundreds of neighbours at once, and each new version stays beside the old one.
 ) WITH (fillfactor = 50);
 
+-- Conversations in which a person of the operator's answers instead of the agent. What is written meanwhile waits unanswered; what is left at the end is
+-- the agent's again.
+CREATE TABLE channel_takeovers (
+    conversation_id BIGINT PRIMARY KEY REFERENCES channel_conversations (id), -- which one
+    begun_by        TEXT NOT NULL,                         -- which administrator
+    begun_at        TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- when
+    ends_at         TIMESTAMPTZ NOT NULL                   -- the agent answers again from then on; each answer by hand puts it off
+);
+CREATE INDEX channel_takeovers_due ON channel_takeovers (ends_at);
+
 -- The times in which an agent answered nobody: from the first turn of a person that it failed to its next answer to anybody. In each of them a person
 -- reads one apology at most.
 CREATE TABLE channel_agent_outages (
@@ -330,6 +340,16 @@ CREATE INDEX channel_turns_unusual_of ON channel_turns (conversation_id, state, 
 -- Whether somebody apologised to a person in an outage, and what failed in outages since a moment.
 CREATE INDEX channel_turns_outage ON channel_turns (outage_id, conversation_id) WHERE outage_id IS NOT NULL;
 CREATE INDEX channel_turns_failed_in_outage ON channel_turns (finished_at, id) WHERE outage_id IS NOT NULL;
+
+-- Answers that people of the operator's wrote by hand: a form that is sent twice answers once.
+CREATE TABLE channel_answers_by_hand (
+    conversation_id BIGINT NOT NULL REFERENCES channel_conversations (id), -- in which one
+    key             TEXT NOT NULL,                         -- of the request
+    turn_id         BIGINT NOT NULL REFERENCES channel_turns (id), -- what came of it
+    answered_at     TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), -- when; after a day the key is forgotten
+    PRIMARY KEY (conversation_id, key)
+);
+CREATE INDEX channel_answers_by_hand_old ON channel_answers_by_hand (answered_at);
 
 -- Each call of the agent within a turn; a second one after a crash is seen here as call 2.
 CREATE TABLE channel_agent_calls (

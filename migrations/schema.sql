@@ -86,6 +86,17 @@ CREATE TABLE channel_alerts (
 CREATE INDEX channel_alerts_cause ON channel_alerts USING btree (cause, id DESC);
 CREATE UNIQUE INDEX channel_alerts_open ON channel_alerts USING btree (cause) WHERE (closed_at IS NULL);
 
+CREATE TABLE channel_answers_by_hand (
+    conversation_id BIGINT NOT NULL,
+    key TEXT NOT NULL,
+    turn_id BIGINT NOT NULL,
+    answered_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(),
+    FOREIGN KEY (conversation_id) REFERENCES channel_conversations(id),
+    FOREIGN KEY (turn_id) REFERENCES channel_turns(id),
+    PRIMARY KEY (conversation_id, key)
+);
+CREATE INDEX channel_answers_by_hand_old ON channel_answers_by_hand USING btree (answered_at);
+
 CREATE TABLE channel_attachments (
     message_id BIGINT NOT NULL,
     index INTEGER NOT NULL,
@@ -604,6 +615,16 @@ CREATE TABLE channel_status_callbacks (
 );
 CREATE INDEX channel_status_callbacks_chunk ON channel_status_callbacks USING btree (chunk_id) WHERE (chunk_id IS NOT NULL);
 CREATE INDEX channel_status_callbacks_sid ON channel_status_callbacks USING btree (sid);
+
+CREATE TABLE channel_takeovers (
+    conversation_id BIGINT NOT NULL,
+    begun_by TEXT NOT NULL,
+    begun_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(),
+    ends_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    FOREIGN KEY (conversation_id) REFERENCES channel_conversations(id),
+    PRIMARY KEY (conversation_id)
+);
+CREATE INDEX channel_takeovers_due ON channel_takeovers USING btree (ends_at);
 
 CREATE TABLE channel_templates (
     content_sid TEXT NOT NULL,

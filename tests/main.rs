@@ -69,6 +69,7 @@ mod signatures;
 mod status;
 mod storm;
 mod switched_off;
+mod takeovers;
 mod templates;
 mod thread_deliveries;
 mod time_zones;

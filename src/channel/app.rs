@@ -17,6 +17,7 @@ use whatsapp_text::text::Format;
 use crate::alerts::settings::AlertSettings;
 use crate::compliance::Compliance;
 use crate::conversation::memory::MemorySettings;
+use crate::conversation::takeovers::Takeovers;
 use crate::conversation::unsaved_replies::UnsavedReplies;
 use crate::durations;
 use crate::inbound::human::Human;
@@ -70,6 +71,8 @@ pub struct Settings {
     pub backfill: Backfill,
     /// `[human]`
     pub human: Human,
+    /// `[takeovers]`
+    pub takeovers: Takeovers,
     /// `[compliance]`
     pub compliance: Compliance,
     /// `[costs]`

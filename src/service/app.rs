@@ -319,6 +319,7 @@ pub(crate) fn settings(config: &Config, address: SocketAddr, secret_keys: Secret
         sending: keys.twilio.sending.clone(),
         backfill: keys.backfill.clone(),
         human: keys.human.clone(),
+        takeovers: keys.takeovers,
         compliance: keys.compliance.clone(),
         costs: keys.costs.clone(),
         retention: keys.retention.clone(),

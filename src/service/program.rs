@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::app::Service;
 use crate::commands::command_line::{Command, CommandLine};
 use crate::commands::{
-    alerts, chunks, deliveries, jobs, keys, messages, stats, status, turns, users, workers,
+    alerts, chunks, deliveries, jobs, keys, messages, stats, status, takeovers, turns, users, workers,
 };
 use crate::config::{Config, Environment};
 use crate::database::Database;
@@ -49,6 +49,7 @@ pub async fn run() -> anyhow::Result<ExitCode> {
         Command::Turns { command, json } => turns::run(&config, command, json).await,
         Command::Chunks { command, json } => chunks::run(&config, command, json).await,
         Command::Alerts { command, json } => alerts::run(&config, command, json).await,
+        Command::Takeovers { command, json } => takeovers::run(&config, command, json).await,
         Command::Users { command, json } => users::run(&config, command, json).await,
         Command::Stats { command, json } => stats::run(&config, command, json).await,
         Command::Keys { command, json } => keys::run(&config, command, json).await,

@@ -60,6 +60,29 @@ pub async fn user_of(conn: &mut PgConnection, id: ConversationId) -> sqlx::Resul
     Ok(user.flatten())
 }
 
+/// Whose a conversation is, and who answers in it.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Owner {
+    /// `None`: the user was erased.
+    pub user_id: Option<UserId>,
+    /// A person of the operator's answers instead of the agent.
+    pub is_taken_over: bool,
+    /// Such a person has answered of late.
+    pub was_answered_by_hand: bool,
+}
+
+/// Whose a conversation is, and who answers in it; `None`: there is no such conversation. The caller holds its lock.
+pub async fn owner(conn: &mut PgConnection, id: ConversationId) -> sqlx::Result<Option<Owner>> {
+    sqlx::query_as(
+        "SELECT user_id, EXISTS (SELECT FROM channel_takeovers t WHERE t.conversation_id = c.id AND t.ends_at > clock_timestamp()) AS is_taken_over,
+                EXISTS (SELECT FROM channel_answers_by_hand a WHERE a.conversation_id = c.id) AS was_answered_by_hand
+         FROM channel_conversations c WHERE id = $1",
+    )
+    .bind(id)
+    .fetch_optional(conn)
+    .await
+}
+
 /// Locks a conversation until the caller's transaction ends. Messages are assigned to turns under this lock.
 pub async fn lock(conn: &mut PgConnection, id: ConversationId) -> sqlx::Result<()> {
     sqlx::query("SELECT FROM channel_conversations WHERE id = $1 FOR UPDATE").bind(id).execute(conn).await?;

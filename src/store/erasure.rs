@@ -93,7 +93,7 @@ const FORGET_PEOPLE: [&str; 2] = [
     "DELETE FROM channel_address_aliases WHERE address_id = ANY ($1)",
 ];
 
-const FORGET_USER: [&str; 8] = [
+const FORGET_USER: [&str; 9] = [
     "UPDATE channel_deliveries SET state = 'cancelled', reason = 'the user was erased', closed_at = clock_timestamp() WHERE user_id = $1 AND state = 'waiting'",
     // What nobody has answered is not answered any more …
     "UPDATE channel_messages SET outcome = 'erased', outcome_at = clock_timestamp()
@@ -103,6 +103,7 @@ const FORGET_USER: [&str; 8] = [
          UPDATE channel_turns SET state = 'failed', error = 'the user was erased', finished_at = clock_timestamp()
          WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $1) AND state = 'running' RETURNING id)
      UPDATE channel_messages SET outcome = 'erased', outcome_at = clock_timestamp() WHERE turn_id = ANY (ARRAY(SELECT id FROM ended)) AND outcome IS NULL",
+    "DELETE FROM channel_takeovers WHERE conversation_id = (SELECT id FROM channel_conversations WHERE user_id = $1)",
     "UPDATE channel_conversations SET user_id = NULL WHERE user_id = $1",
     "UPDATE whatsapp_consents SET phone = NULL WHERE user_id = $1",
     "DELETE FROM channel_claim_tokens WHERE user_id = $1",

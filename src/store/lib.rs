@@ -133,6 +133,8 @@ pub mod statement_settings;
 pub mod status_callbacks;
 /// What takes how much of the database.
 pub mod storage;
+/// Conversations in which a person of the operator's answers.
+pub mod takeovers;
 /// What WhatsApp says of templates.
 pub mod templates;
 /// States, reasons and outcomes.

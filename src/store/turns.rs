@@ -205,6 +205,11 @@ pub async fn post(
     Ok(())
 }
 
+/// What was said in a turn.
+pub async fn reply(conn: &mut PgConnection, id: TurnId) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar("SELECT reply FROM channel_turns WHERE id = $1").bind(id).fetch_one(conn).await
+}
+
 /// Notes that the person is told that a running turn takes longer, or need not be. False: that was noted, or the turn has ended.
 pub async fn note_told(conn: &mut PgConnection, id: TurnId) -> sqlx::Result<bool> {
     let done = sqlx::query(
@@ -250,6 +255,18 @@ pub async fn finish_silent(conn: &mut PgConnection, id: TurnId) -> sqlx::Result<
 /// The agent failed for good. False: the turn had ended before.
 pub async fn fail(conn: &mut PgConnection, id: TurnId, error: &str) -> sqlx::Result<bool> {
     finish(conn, id, TurnState::Failed, None, Some(error), MessageOutcome::Failed).await
+}
+
+/// Ends a running turn without an answer and gives its messages back, to whoever answers them next. False: it had ended before.
+pub async fn release(conn: &mut PgConnection, id: TurnId, reason: &str) -> sqlx::Result<bool> {
+    sqlx::query(
+        "UPDATE channel_messages SET turn_id = NULL WHERE turn_id = $1 AND outcome IS NULL
+         AND EXISTS (SELECT FROM channel_turns t WHERE t.id = $1 AND t.state = 'running')",
+    )
+    .bind(id)
+    .execute(&mut *conn)
+    .await?;
+    finish(conn, id, TurnState::Silent, None, Some(reason), MessageOutcome::Silent).await
 }
 
 /// Ends a running turn, its last call and its messages together.

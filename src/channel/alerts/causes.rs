@@ -95,7 +95,7 @@ pub fn meaning(cause: AlertCause) -> Meaning {
         ),
         AlertCause::HumanWanted => (
             "Somebody has asked for a person and was told where to find one.",
-            "`cloudybot messages list --state human` lists who; answer there where `[human]` sends people",
+            "`cloudybot messages list --state human` lists who; answer there where `[human]` sends people, or in the chat itself: `cloudybot takeovers begin USER`, or \"Take over\" on the page of that person",
             LOOKED_AT,
             Ending::WhenLookedAt,
         ),

@@ -51,7 +51,7 @@ pub async fn apologise(
         if no_apology.is_none() {
             let messages = store::messages::of_turn(tx, turn.id).await?;
             let apology = WhatsappText::as_written(texts::APOLOGY);
-            replies::plan_converted(app, tx, turn, &messages, &apology).await?;
+            replies::plan_converted(&app.settings, tx, turn, &messages, &apology).await?;
         }
     }
     Ok(())

@@ -28,6 +28,8 @@ pub mod message_text;
 pub mod replies;
 /// What the agent is asked in a turn.
 pub mod request;
+/// A person of the operator's answers instead of the agent.
+pub mod takeovers;
 /// The time for a turn.
 pub mod turn_budget;
 /// Which turn is run, with which messages.

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use agent::Agent;
+use agent::memory::Memory;
 use agent::turn::{Channel, TurnPart, TurnRequest};
 use serde_json::Value;
 use sqlx::PgConnection;
 use store::ids::{ConversationId, MessageId};
 use store::messages::Said;
+use store::takeovers::{self, SaidByHand};
 use store::turns::Turn;
 
 use super::attachments::{self, Fetched};
@@ -16,8 +18,21 @@ use super::{memory, message_text};
 use crate::app::App;
 
 /// What the agent is asked in a turn. Files are fetched here, and what came of each is kept; a file that is not to be had is named in words.
-pub async fn build(app: &App, agent: &Agent, turn: &Turn, messages: &[Said]) -> sqlx::Result<TurnRequest> {
+/// `was_answered_by_hand`: an agent that keeps the history itself has to be told what a person said meanwhile.
+pub async fn build(
+    app: &App,
+    agent: &Agent,
+    turn: &Turn,
+    messages: &[Said],
+    was_answered_by_hand: bool,
+) -> sqlx::Result<TurnRequest> {
     let memory = memory::of(app, agent, turn).await?;
+    let said_by_hand = match &memory {
+        Memory::Gateway if was_answered_by_hand => {
+            takeovers::unknown_to_agent(&mut *app.pg.acquire().await?, turn).await?
+        }
+        Memory::Gateway | Memory::Thread(_) => Vec::new(),
+    };
     let mut fetched = attachments::fetch(app, messages).await?;
     let params = messages.iter().map(|said| &said.params);
     let replied_to = replied_to(&mut *app.pg.acquire().await?, turn.conversation_id, params).await?;
@@ -26,7 +41,10 @@ pub async fn build(app: &App, agent: &Agent, turn: &Turn, messages: &[Said]) -> 
         conversation_id: session_key(app, turn.conversation_id),
         memory,
         channel: if is_whatsapp { Channel::Whatsapp } else { Channel::Dashboard },
-        parts: messages.iter().flat_map(|said| parts(said, &mut fetched, &replied_to)).collect(),
+        parts: in_words(&said_by_hand)
+            .into_iter()
+            .chain(messages.iter().flat_map(|said| parts(said, &mut fetched, &replied_to)))
+            .collect(),
         asked_before: asked_before(app, turn, turn.calls > 1).await?,
         timeout: app.settings.agent.timeout,
     })
@@ -48,6 +66,19 @@ pub async fn of_prompt(
         asked_before: asked_before(app, turn, is_again).await?,
         timeout: app.settings.agent.timeout,
     })
+}
+
+/// What was said by hand while the agent rested.
+fn in_words(said_by_hand: &[SaidByHand]) -> Option<TurnPart> {
+    if said_by_hand.is_empty() {
+        return None;
+    }
+    let lines = said_by_hand.iter().flat_map(|said| {
+        let asked = said.asked.as_ref().map(|asked| format!("The user: {asked}"));
+        asked.into_iter().chain([format!("The person: {}", said.answered)])
+    });
+    let lines: Vec<String> = lines.collect();
+    Some(TurnPart::Text(format!("[A person of the team answered in your place:\n{}]", lines.join("\n"))))
 }
 
 /// How long ago the agent was first asked in this turn, if it was asked before.

@@ -37,6 +37,8 @@ pub struct OpenedTurn {
     pub budget: TurnBudget,
     /// What the agent has said already, and nobody could store.
     pub in_hand: Option<agent::turn::AgentAnswer>,
+    /// A person of the operator's has answered in this conversation of late.
+    pub was_answered_by_hand: bool,
 }
 
 /// The turn to run: the one that a crash or a failed call left behind, or a new one with every unanswered message. `None`:
@@ -47,8 +49,10 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<OpenedTurn>, Failure
     let mut tx = app.begin().await?;
     store::addresses::lock_of_conversation(&mut tx, job.conversation).await?;
     store::conversations::lock(&mut tx, job.conversation).await?;
-    let user = store::conversations::user_of(&mut tx, job.conversation).await?;
-    let agent = agents::of_user(app, &mut tx, user.as_ref()).await?;
+    let owner = store::conversations::owner(&mut tx, job.conversation).await?;
+    let user = owner.as_ref().and_then(|owner| owner.user_id.as_ref());
+    let was_answered_by_hand = owner.as_ref().is_some_and(|owner| owner.was_answered_by_hand);
+    let agent = agents::of_user(app, &mut tx, user).await?;
     let identity = agent.identity(job.conversation);
     let running = store::turns::running(&mut tx, job.conversation).await?;
     if let Some(turn) = running.as_ref().filter(|turn| turn.slot_id.is_some()) {
@@ -90,7 +94,15 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<OpenedTurn>, Failure
             };
             let messages = store::messages::of_turn(&mut tx, turn.id).await?;
             tx.commit().await?;
-            return Ok(Some(OpenedTurn { turn, agent, identity, messages, budget, in_hand }));
+            return Ok(Some(OpenedTurn {
+                turn,
+                agent,
+                identity,
+                messages,
+                budget,
+                in_hand,
+                was_answered_by_hand,
+            }));
         }
         // Its last call was cut short, by a crash or a lost lease, before anybody could apologise.
         let failed = store::agent_calls::last_error(&mut tx, turn.id).await?;
@@ -107,7 +119,20 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<OpenedTurn>, Failure
         let messages = store::messages::of_turn(&mut tx, turn.id).await?;
         let budget = TurnBudget::of_new(begun, &app.settings.agent, &turn);
         tx.commit().await?;
-        return Ok(Some(OpenedTurn { turn, agent, identity, messages, budget, in_hand: None }));
+        return Ok(Some(OpenedTurn {
+            turn,
+            agent,
+            identity,
+            messages,
+            budget,
+            in_hand: None,
+            was_answered_by_hand,
+        }));
+    }
+    if owner.is_some_and(|owner| owner.is_taken_over) {
+        // A person answers, or the end of the takeover enqueues this anew.
+        tx.commit().await?;
+        return Ok(None);
     }
     let messages = store::messages::unanswered(&mut tx, job.conversation).await?;
     if !messages.iter().any(|message| message.id == job.message) {
@@ -122,5 +147,5 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<OpenedTurn>, Failure
     let turn = store::turns::begin(&mut tx, job.conversation, &agent.name(), &ids).await?;
     let budget = TurnBudget::of_new(begun, &app.settings.agent, &turn);
     tx.commit().await?;
-    Ok(Some(OpenedTurn { turn, agent, identity, messages, budget, in_hand: None }))
+    Ok(Some(OpenedTurn { turn, agent, identity, messages, budget, in_hand: None, was_answered_by_hand }))
 }

@@ -11,6 +11,7 @@ use super::jobs::JobsCommand;
 use super::keys::KeysCommand;
 use super::messages::MessagesCommand;
 use super::stats::StatsCommand;
+use super::takeovers::TakeoversCommand;
 use super::turns::TurnsCommand;
 use super::users::UsersCommand;
 use crate::roles::Roles;
@@ -138,6 +139,14 @@ pub(crate) enum Command {
     Alerts {
         #[command(subcommand)]
         command: AlertsCommand,
+        /// JSON for a program instead of lines
+        #[arg(long, global = true)]
+        json: bool,
+    },
+    /// Answer instead of the agent in a conversation
+    Takeovers {
+        #[command(subcommand)]
+        command: TakeoversCommand,
         /// JSON for a program instead of lines
         #[arg(long, global = true)]
         json: bool,

@@ -27,6 +27,8 @@ mod resends;
 pub(crate) mod stats;
 /// `cloudybot status` and `cloudybot check`.
 pub(crate) mod status;
+/// `cloudybot takeovers`.
+pub(crate) mod takeovers;
 /// `cloudybot turns`.
 pub(crate) mod turns;
 /// `cloudybot users`.

@@ -11,6 +11,7 @@ use channel::alerts::settings::AlertSettings;
 use channel::app::{AgentRuns, Backfill, Costs, Deliveries, FileLimits, Metering, Sending, Whatsapp};
 use channel::compliance::Compliance;
 use channel::conversation::memory::MemoryLimits;
+use channel::conversation::takeovers::Takeovers;
 use channel::inbound::human::Human;
 use channel::inbound::limits::RateLimits;
 use channel::plans::Plan;
@@ -40,6 +41,8 @@ pub struct Keys {
     pub deliveries: Deliveries,
     pub schedules: Schedules,
     pub human: Human,
+    /// Conversations in which a person answers instead of the agent.
+    pub takeovers: Takeovers,
     pub compliance: Compliance,
     pub costs: Costs,
     pub retention: Retention,

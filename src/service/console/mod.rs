@@ -23,6 +23,8 @@ mod schedules;
 mod session;
 mod sparkline;
 mod turns;
+/// Who answers a person.
+mod who_answers;
 
 use axum::Router;
 use axum::extract::FromRef;
@@ -72,6 +74,7 @@ pub(crate) fn routes(admin: Admin, tokens: BearerTokens, origins: &[String]) -> 
         .merge(in_doubt::routes())
         .merge(schedules::routes())
         .merge(people::routes())
+        .merge(who_answers::routes())
         .merge(alerts::routes())
         .merge(audit::routes())
         .layer(middleware::from_fn_with_state(console.clone(), session::require));

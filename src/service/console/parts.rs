@@ -110,12 +110,14 @@ pub(super) struct Field {
     /// It goes along and is not shown.
     pub(super) is_hidden: bool,
     pub(super) is_required: bool,
+    /// Several lines.
+    pub(super) is_long: bool,
 }
 
 impl Field {
     pub(super) fn written(name: &'static str, label: &'static str, value: Option<&str>) -> Self {
         let value = value.unwrap_or_default().to_owned();
-        Self { name, label, value, choices: Vec::new(), is_hidden: false, is_required: false }
+        Self { name, label, value, choices: Vec::new(), is_hidden: false, is_required: false, is_long: false }
     }
 
     pub(super) fn chosen(
@@ -130,6 +132,10 @@ impl Field {
 
     pub(super) fn hidden(name: &'static str, value: impl Into<String>) -> Self {
         Self { is_hidden: true, value: value.into(), ..Self::written(name, "", None) }
+    }
+
+    pub(super) fn long(self) -> Self {
+        Self { is_long: true, ..self }
     }
 
     pub(super) fn required(self) -> Self {

@@ -4,6 +4,7 @@ use axum::extract::{Query, State};
 use axum::routing::get;
 use axum::{Extension, Router};
 use channel::administration::users::{self, ListedUserView, WantedUsers};
+use channel::conversation::takeovers;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use store::entries;
@@ -15,6 +16,7 @@ use super::filters::{self, PAGE, Wanted};
 use super::flash::Flash;
 use super::messages::{person, tone};
 use super::parts::{Bubble, Cell, Field, Section, Sections, Table};
+use super::who_answers;
 use crate::config::administrators::Administrator;
 use crate::http::admin::Admin;
 use crate::http::problem::Problem;
@@ -126,12 +128,15 @@ async fn show(
             reached,
         }
     });
+    let taken_over = takeovers::list(&mut conn, Some(&id)).await?.into_iter().next();
+    let has_conversation = store::conversations::find(&mut conn, &id).await?.is_some();
     let sections = vec![
         Section::new("").facts(facts),
         Section::new("More").facts(ways),
         Section::new("What was said")
             .lead(if length > ENTRIES { "The last fifty." } else { "" })
             .thread(said),
+        who_answers::section(&id, taken_over.as_ref(), has_conversation),
         Section::new("All that is known").pre(filters::pretty(&view)),
     ];
     Ok(Sections::new(&who, "/admin/people", flash, id.to_string(), sections).up("/admin/people", "People"))

@@ -7,6 +7,7 @@ use channel::administration::pauses::PauseError;
 use channel::administration::resends::ResendError;
 use channel::administration::users::UserSearchError;
 use channel::cells::CellError;
+use channel::conversation::takeovers::TakeoverError;
 use channel::schedules::firing::FireError;
 use channel::write_error::WriteError;
 use queue::enqueue::EnqueueError;
@@ -228,6 +229,18 @@ impl From<CellError> for Problem {
                 Self { cell: Some(cell.into()), ..Self::misdirected(detail).with_code("other_cell") }
             }
             CellError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<TakeoverError> for Problem {
+    fn from(error: TakeoverError) -> Self {
+        let detail = error.to_string();
+        match error {
+            TakeoverError::NoConversation(_) => Self::not_found(detail),
+            TakeoverError::NotTakenOver(_) => Self::conflict("not_taken_over", detail),
+            TakeoverError::OtherText => Self::invalid(detail),
+            TakeoverError::Write(error) => error.into(),
         }
     }
 }

@@ -11,6 +11,7 @@ mod resends;
 mod schedules;
 mod stats;
 mod status;
+mod takeovers;
 mod turn_retries;
 mod turns;
 mod unusable_entries;
@@ -79,6 +80,9 @@ pub(crate) fn routes(admin: Admin, token: BearerTokens) -> serde_json::Result<Op
         .routes(routes!(users::list))
         .routes(routes!(users::show))
         .routes(routes!(cells::move_user, cells::take_back))
+        .routes(routes!(takeovers::list))
+        .routes(routes!(takeovers::begin, takeovers::end))
+        .routes(routes!(takeovers::answer))
         .routes(routes!(status::workers))
         .routes(routes!(status::pauses))
         .routes(routes!(alerts::list))

@@ -42,6 +42,7 @@ pub(crate) const BODY_LIMIT_BYTES: usize = 64 * 1024;
         (name = "schedules", description = "Operators' cron duties"),
         (name = "stats", description = "Figures"),
         (name = "alerts", description = "What a person must look at"),
+        (name = "takeovers", description = "Conversations in which a person answers instead of the agent"),
         (name = "turns", description = "Runs of the agent, and the messages that they answer"),
         (name = "messages", description = "Messages that could not be taken in"),
         (name = "chunks", description = "Sends of which nobody knows whether they arrived")

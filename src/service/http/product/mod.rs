@@ -5,7 +5,7 @@ mod claim_link;
 mod claims;
 mod deliveries;
 mod messages;
-mod notifications;
+pub(crate) mod notifications;
 mod plans;
 mod thread_stream;
 pub(crate) mod threads;

@@ -189,7 +189,7 @@ fn accepted(
 }
 
 /// Refuses words that nobody can send.
-pub(super) fn check_text(text: &str) -> Result<(), Problem> {
+pub(crate) fn check_text(text: &str) -> Result<(), Problem> {
     if text.trim().is_empty() {
         return Err(Problem::invalid("text: it is blank; say what shall be sent"));
     }
@@ -219,7 +219,7 @@ fn check(
     Ok(expires_at)
 }
 
-pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
     let key = key.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
     key.map(Some).ok_or_else(|| Problem::invalid("Idempotency-Key: it must have 1 to 255 visible characters"))

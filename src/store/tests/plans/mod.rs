@@ -23,9 +23,11 @@ const PAGE: f64 = 2_000.0;
 const MOST_COST: f64 = 15_000.0;
 
 /// Tables of which nobody expects more than some hundred rows.
-const SMALL: [&str; 24] = [
+const SMALL: [&str; 26] = [
     "channel_admin_sessions",
     "channel_retention",
+    "channel_takeovers",
+    "channel_answers_by_hand",
     "channel_gauges",
     "channel_processes",
     "channel_callbacks",
