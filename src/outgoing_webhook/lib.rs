@@ -112,7 +112,21 @@ impl OutgoingWebhook {
         Ok(())
     }
 
-    fn host(&self) -> String {
+    /// Asks for the address with `HEAD`, which by HTTP's rules changes nothing: it goes the way of a post, through proxies and TLS, with neither content
+    /// nor signature. Returns the status of the answer, whatever it is.
+    ///
+    /// # Errors
+    /// [`WebhookError::Http`]: nobody answers.
+    pub async fn try_out(&self) -> Result<u16, WebhookError> {
+        let answer = self.http.head(self.url.clone()).send().await;
+        let answer =
+            answer.map_err(|error| WebhookError::Http { host: self.host(), error: error.without_url() })?;
+        Ok(answer.status().as_u16())
+    }
+
+    /// The host of the address, with its port where that is not the usual one; the rest may hold a secret.
+    #[must_use]
+    pub fn host(&self) -> String {
         host_of(&self.url)
     }
 }
@@ -162,6 +176,28 @@ mod tests {
         let timestamp = header("webhook-timestamp").parse().unwrap();
         assert_eq!(header("webhook-signature"), secret.sign("alert-7-1", timestamp, &body));
         assert!(matches!(ill, Err(WebhookError::Status { status: 500, .. })));
+    }
+
+    #[tokio::test]
+    async fn an_address_is_tried_out_without_a_post() {
+        let (told, mut heard) = mpsc::unbounded_channel();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().fallback(async move |method: axum::http::Method, body: String| {
+            told.send((method, body)).unwrap();
+            StatusCode::METHOD_NOT_ALLOWED
+        });
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let webhook = OutgoingWebhook::new(&format!("{base}/hook"), None).unwrap();
+
+        assert_eq!(webhook.try_out().await.unwrap(), 405);
+        assert_eq!(heard.recv().await.unwrap(), (axum::http::Method::HEAD, String::new()));
+        server.abort();
+        assert!(server.await.is_err());
+        // A client of its own, since the former one may still have its connection.
+        let webhook = OutgoingWebhook::new(&format!("{base}/hook"), None).unwrap();
+        let error = webhook.try_out().await.unwrap_err().to_string();
+        assert!(error.contains(&webhook.host()) && !error.contains("/hook"), "{error}");
     }
 
     #[test]

@@ -62,6 +62,10 @@ pub enum Subject {
     Templates,
     /// What WhatsApp's terms ask of a deployment.
     Compliance,
+    /// The product's own service, which is told what becomes of deliveries.
+    Callbacks,
+    /// The operator's own service, which is told of alerts.
+    AlertWebhook,
     /// The agent.
     Agent,
     /// Paused pools and kinds.
@@ -110,6 +114,8 @@ impl Subject {
             Self::WebhookRules => "webhook rules",
             Self::Templates => "templates",
             Self::Compliance => "compliance",
+            Self::Callbacks => "callbacks",
+            Self::AlertWebhook => "alert webhook",
             Self::Agent => "agent",
             Self::Pauses => "pauses",
             Self::DeadJobs => "dead jobs",
@@ -157,6 +163,8 @@ pub struct Finding {
     pub text: String,
     /// Since when; null: that is not known, or no question.
     pub since: Option<DateTime<Utc>>,
+    /// When what it tells was seen last, where others had seen it before; null: it was looked at just now.
+    pub seen_at: Option<DateTime<Utc>>,
     /// What helps, where possible a command; null: nothing has to be done.
     pub remedy: Option<String>,
 }
@@ -172,6 +180,7 @@ impl Finding {
             agent: None,
             text: text.into(),
             since: None,
+            seen_at: None,
             remedy: None,
         }
     }
@@ -218,6 +227,12 @@ impl Finding {
     pub fn since(self, since: impl Into<Option<DateTime<Utc>>>) -> Self {
         Self { since: since.into(), ..self }
     }
+
+    /// It was seen then, and not looked at now.
+    #[must_use]
+    pub fn seen(self, at: impl Into<Option<DateTime<Utc>>>) -> Self {
+        Self { seen_at: at.into(), ..self }
+    }
 }
 
 impl fmt::Display for Finding {
@@ -226,6 +241,9 @@ impl fmt::Display for Finding {
         write!(f, "{:<6} {:<16} {}", self.urgency.as_str(), self.subject.as_str(), self.text)?;
         if let Some(since) = self.since {
             write!(f, ", since {}", since.format("%Y-%m-%d %H:%M:%SZ"))?;
+        }
+        if let Some(seen) = self.seen_at {
+            write!(f, ", last seen {}", seen.format("%Y-%m-%d %H:%M:%SZ"))?;
         }
         if let Some(remedy) = &self.remedy {
             write!(f, "\n{:<6} {:<16} → {remedy}", "", "")?;

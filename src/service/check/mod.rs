@@ -5,6 +5,7 @@ mod agent;
 mod configuration;
 mod database;
 mod keys;
+mod outgoing_webhooks;
 mod twilio;
 mod twilio_configuration;
 
@@ -18,15 +19,14 @@ use crate::config::Config;
 /// Looks at everything; the configuration itself is valid, or nobody would get here.
 pub(crate) async fn run(config: &Config, every_allowance: bool) -> Status {
     let mut findings = vec![configuration::valid(config), configuration::webhook_address(config)];
-    let (of_database, agent, twilio, templates, rules) = futures::future::join5(
+    let ((of_database, pools), agent, mut twilio, templates, rules, outgoing) = tokio::join!(
         database::look(config, every_allowance),
         agent::ask(config),
         twilio::ask(config),
         twilio_configuration::templates(config),
         twilio_configuration::webhook_rules(config),
-    )
-    .await;
-    let (of_database, pools) = of_database;
+        outgoing_webhooks::try_out(config),
+    );
     findings.extend(of_database);
     // What turns tell of the agent stands beside what it answers now.
     findings.retain(|finding| finding.subject != Subject::Agent || finding.urgency != Urgency::Fine);
@@ -35,8 +35,9 @@ pub(crate) async fn run(config: &Config, every_allowance: bool) -> Status {
         let asked = agent_health::name_of(&config.agent);
         findings.iter_mut().filter(|finding| finding.is_outage_of(&asked)).for_each(Finding::is_past);
     }
+    twilio::weigh(&mut twilio, &findings);
     findings.extend([agent, twilio]);
-    findings.extend([templates, rules, compliance::findings(config)].into_iter().flatten());
+    findings.extend([templates, rules, outgoing, compliance::findings(config)].into_iter().flatten());
     Status::of(findings, pools)
 }
 
