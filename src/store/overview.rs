@@ -97,6 +97,15 @@ pub async fn outages(conn: &mut PgConnection) -> sqlx::Result<Vec<OpenOutage>> {
     .await
 }
 
+/// When an agent has last answered or failed, as the newest 100 turns tell; `None`: none of them has been told either.
+pub async fn agent_heard_at(conn: &mut PgConnection) -> sqlx::Result<Option<DateTime<Utc>>> {
+    sqlx::query_scalar(
+        "SELECT max(ended_at) FROM channel_agent_calls WHERE turn_id = ANY (ARRAY(SELECT id FROM channel_turns ORDER BY id DESC LIMIT 100))",
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// Turns whose call of the agent has failed and that are asked again.
 pub async fn asked_again(conn: &mut PgConnection) -> sqlx::Result<Waiting> {
     sqlx::query_as(

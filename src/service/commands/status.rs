@@ -87,10 +87,13 @@ fn fine(findings: &[Finding]) -> String {
     let is_odd = |subject| {
         findings.iter().any(|finding| finding.subject == subject && finding.urgency != Urgency::Fine)
     };
-    let mut subjects: Vec<&str> = findings
+    let mut subjects: Vec<String> = findings
         .iter()
         .filter(|finding| finding.urgency == Urgency::Fine && !is_odd(finding.subject))
-        .map(|finding| finding.subject.as_str())
+        .map(|finding| match finding.seen_at {
+            Some(seen) => format!("{} (last seen {})", finding.subject.as_str(), seen.format("%H:%M:%SZ")),
+            None => finding.subject.as_str().to_owned(),
+        })
         .collect();
     subjects.dedup();
     if subjects.is_empty() {

@@ -27,7 +27,8 @@ struct NowPage {
     layout: Layout,
     headline: String,
     troubles: Vec<Trouble>,
-    well: Vec<&'static str>,
+    /// What all is well with, and when that was seen, where nobody looked now.
+    well: Vec<(&'static str, Option<Cell>)>,
     flow: Vec<Sparkline>,
     sections: Vec<Section>,
 }
@@ -39,6 +40,7 @@ struct Trouble {
     subject: &'static str,
     text: String,
     since: Option<Cell>,
+    seen: Option<Cell>,
     remedy: Option<String>,
     links: Vec<(&'static str, String)>,
     actions: Vec<Action>,
@@ -71,7 +73,7 @@ pub(super) async fn page(
         well: well
             .iter()
             .filter(|fine| troubles.iter().all(|trouble| trouble.subject != fine.subject))
-            .map(|finding| finding.subject.as_str())
+            .map(|finding| (finding.subject.as_str(), finding.seen_at.map(Cell::moment)))
             .collect(),
         troubles: troubles.into_iter().map(trouble).collect(),
         flow,
@@ -136,6 +138,7 @@ fn trouble(finding: Finding) -> Trouble {
         subject: finding.subject.as_str(),
         text: finding.text,
         since: finding.since.map(Cell::moment),
+        seen: finding.seen_at.map(Cell::moment),
         remedy: finding.remedy,
         links,
         actions,

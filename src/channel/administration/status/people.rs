@@ -33,7 +33,10 @@ async fn agent(conn: &mut PgConnection) -> sqlx::Result<Vec<Finding>> {
             let text =
                 format!("the agent {} answers nobody. {}", outage.agent, trouble.means.trim_end_matches('.'));
             let remedy = causes::remedy(outage.trouble.alert(), outage.opened_at);
-            Finding::of(urgency, Subject::Agent, text, remedy).since(outage.opened_at).outage_of(outage.agent)
+            Finding::of(urgency, Subject::Agent, text, remedy)
+                .since(outage.opened_at)
+                .seen(outage.failed_at)
+                .outage_of(outage.agent)
         })
         .collect();
     let asked_again = overview::asked_again(conn).await?;
@@ -42,11 +45,20 @@ async fn agent(conn: &mut PgConnection) -> sqlx::Result<Vec<Finding>> {
         let turns = BoundedCount::of(asked_again.number).of_what("turn");
         let text = format!("the agent has failed, and is asked again for {turns}");
         let urgency = if is_news { Urgency::Now } else { Urgency::Note };
-        findings
-            .push(Finding::of(urgency, Subject::Agent, text, "`cloudybot check` asks it now").since(since));
+        let heard_at = overview::agent_heard_at(conn).await?;
+        findings.push(
+            Finding::of(urgency, Subject::Agent, text, "`cloudybot check` asks it now")
+                .since(since)
+                .seen(heard_at),
+        );
     }
     if findings.is_empty() {
-        findings.push(Finding::fine(Subject::Agent, "no turn waits for it to come back"));
+        let heard_at = overview::agent_heard_at(conn).await?;
+        let text = match heard_at {
+            Some(_) => "no turn waits for it to come back; `cloudybot check` asks it now",
+            None => "no turn has asked it yet; `cloudybot check` does",
+        };
+        findings.push(Finding::fine(Subject::Agent, text).seen(heard_at));
     }
     Ok(findings)
 }
