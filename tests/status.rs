@@ -7,6 +7,7 @@ use reqwest::Method;
 use sandbox::faults::Faults;
 use serde_json::{Value, json};
 
+use crate::support::listener::{Listener, SECRET};
 use crate::support::processes::free_address;
 use crate::support::{PERSON, TestApp};
 
@@ -63,6 +64,11 @@ async fn where_all_is_well_nothing_needs_a_person() {
 
     assert_eq!((code, checked), (Some(0), Some(0)), "{told} {check}");
     assert_eq!((&told["needsPerson"], &over_http["needsPerson"]), (&json!(false), &json!(false)));
+    let agent =
+        told["findings"].as_array().unwrap().iter().find(|finding| finding["subject"] == "agent").unwrap();
+    assert!(agent["seenAt"].is_string(), "nobody asked it now: {agent}");
+    let (_, words) = app.exit_code(&[], &["status"]).await;
+    assert!(words.contains("agent (last seen "), "{words}");
     let pools: Vec<&str> =
         told["pools"].as_array().unwrap().iter().map(|pool| pool["pool"].as_str().unwrap()).collect();
     assert_eq!(pools, ["inbound", "conversation", "prompts", "replies", "proactive", "callbacks", "upkeep"]);
@@ -89,6 +95,11 @@ async fn a_sender_that_twilio_refuses_is_told_of_with_its_reason_and_its_next_pr
         &["\"now\"", "Twilio says 20003: Authenticate", "cloudybot jobs probe", "one is tried by itself at"],
     )
     .await;
+    let (_, check) = app.exit_code(&[], &["check"]).await;
+    assert!(
+        check.contains("note   twilio") && check.contains("sends have trouble: see \"sender\" above"),
+        "{check}"
+    );
 
     let (_, pauses) = app.admin(Method::GET, "/pauses", Value::Null).await;
     let pauses = pauses["pauses"].as_array().unwrap();
@@ -176,7 +187,8 @@ async fn messages_that_do_not_arrive_are_told_of_with_twilios_code_and_need_a_pe
     let undelivered = told["findings"].as_array().unwrap().iter();
     let undelivered: Vec<&Value> =
         undelivered.filter(|finding| finding["subject"] == "undelivered").collect();
-    assert!(undelivered[0]["text"].as_str().unwrap().starts_with("1 message failed since"), "{told}");
+    let text = undelivered[0]["text"].as_str().unwrap();
+    assert!(text.starts_with("1 message to 1 person failed, at ") && text.contains("a few people"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,6 +209,8 @@ async fn an_agent_that_is_away_is_told_of_while_people_wait_and_check_asks_it() 
         .unwrap();
 
     assert_told(&app, &env, "agent", &["\"now\""]).await;
+    let (_, words) = app.exit_code(&env, &["status"]).await;
+    assert!(words.contains(", last seen "), "{words}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -340,4 +354,34 @@ async fn a_wrong_configuration_is_a_finding_of_check() {
     assert_eq!(code, Some(2), "{told}");
     let told: Value = serde_json::from_str(&told).unwrap();
     assert_eq!(told["findings"][0]["subject"], "configuration");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_tries_out_who_is_posted_to_without_a_post() {
+    let listener = Listener::start().await;
+    let app = TestApp::start().await;
+    let away = format!("http://{}/hook", free_address());
+    let env = |url| {
+        [
+            ("CLOUDYBOT__CALLBACKS__URL", url),
+            ("CLOUDYBOT__CALLBACKS__SECRET", SECRET),
+            ("CLOUDYBOT__ALERTS__WEBHOOK_URL", url),
+        ]
+    };
+
+    let (well, reached) = app.exit_code(&env(&listener.url), &["check"]).await;
+    let (ill, lost) = app.exit_code(&env(&away), &["check"]).await;
+    let (_, unset) = app.exit_code(&[], &["check"]).await;
+
+    assert_eq!((well, ill), (Some(0), Some(1)), "{reached}\n{lost}");
+    assert!(
+        reached.contains("ok     callbacks") && reached.contains("nothing was posted on trial"),
+        "{reached}"
+    );
+    assert!(listener.posts().is_empty());
+    for (subject, key) in [("callbacks", "callbacks.url"), ("alert webhook", "alerts.webhook_url")] {
+        assert!(lost.contains(&format!("SOON   {subject:<16} ")) && lost.contains(key), "{lost}");
+        assert!(unset.contains(&format!("nobody is told: {key} is not set")), "{unset}");
+    }
+    assert!(!lost.contains("/hook"), "{lost}");
 }

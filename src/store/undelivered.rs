@@ -57,6 +57,38 @@ pub async fn recent(conn: &mut PgConnection, within_secs: f64) -> sqlx::Result<R
     .await
 }
 
+/// Messages that failed since a moment and were not sent anew.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Losses {
+    /// How many, of the first 1,000.
+    pub messages: i64,
+    /// How many people they were for.
+    pub people: i64,
+    /// When the first one failed; `None`: none has.
+    pub first: Option<DateTime<Utc>>,
+    /// When the last one did, of all.
+    pub last: Option<DateTime<Utc>>,
+}
+
+/// What failed since a moment and was not sent anew: from when to when, and for how many people.
+pub async fn losses(conn: &mut PgConnection, since: DateTime<Utc>) -> sqlx::Result<Losses> {
+    sqlx::query_as(
+        "WITH lost AS (
+             SELECT c.updated_at, c.delivery_id FROM channel_chunks c
+             WHERE c.state = 'failed' AND c.updated_at > $1 AND NOT EXISTS (SELECT FROM channel_deliveries s WHERE s.resent_from = c.id)
+             ORDER BY c.updated_at LIMIT 1000)
+         SELECT count(*) AS messages, min(lost.updated_at) AS first,
+                (SELECT count(DISTINCT d.address_id) FROM channel_deliveries d WHERE d.id = ANY (ARRAY(SELECT delivery_id FROM lost))) AS people,
+                (SELECT c.updated_at FROM channel_chunks c
+                 WHERE c.state = 'failed' AND c.updated_at > $1 AND NOT EXISTS (SELECT FROM channel_deliveries s WHERE s.resent_from = c.id)
+                 ORDER BY c.updated_at DESC LIMIT 1) AS last
+         FROM lost",
+    )
+    .bind(since)
+    .fetch_one(conn)
+    .await
+}
+
 /// The commonest errors of the messages that failed since a moment and were not sent anew: Twilio's code, and how many had it.
 pub async fn commonest_errors(
     conn: &mut PgConnection,

@@ -11,6 +11,7 @@ use store::alerts::{Alert, AlertCause};
 use super::causes::{self, Ending};
 use super::ends;
 use super::post::Telling;
+use super::undelivered::Whom;
 use crate::alerts;
 use crate::app::{App, Settings};
 use crate::kinds::PostAlert;
@@ -131,17 +132,20 @@ async fn undelivered(conn: &mut PgConnection, settings: &Settings) -> sqlx::Resu
     let Some(found) = found.filter(|found| found.are_too_many) else { return Ok(None) };
     let errors: Vec<String> = found
         .errors
-        .into_iter()
+        .iter()
         .map(|(code, times)| match code {
             Some(code) => format!("{times} with error {code}"),
             None => format!("{times} without a code"),
         })
         .collect();
     Ok(Some(format!(
-        "{} of {} messages failed since {}: {}",
+        "{} of {} messages to {} people failed from {} to {}{}: {}",
         found.failed,
         found.of.unwrap_or(found.failed),
-        in_words(found.since),
+        found.people,
+        in_words(found.first),
+        in_words(found.last),
+        if found.whom() == Whom::Everybody { ", nearly everybody at once" } else { "" },
         errors.join(", ")
     )))
 }
