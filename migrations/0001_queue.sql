@@ -177,10 +177,14 @@ CREATE TABLE queue.audit (
     id      BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- in order of acting
     at      TIMESTAMPTZ NOT NULL DEFAULT now(),            -- when
     actor   TEXT NOT NULL,                                 -- who: a user of the command line, or an administrator by name
-    action  TEXT NOT NULL,                                 -- retry, cancel, pause, resume; enable, disable, fire, test of a schedule; move, take back of a user
+    action  TEXT NOT NULL,                                 -- the verb of the command: retry, cancel, pause, resume, probe, acknowledge, verdict, set plan …
     target  TEXT NOT NULL,                                 -- the job, or the scope and name, or the schedule, or the user, in words
-    outcome TEXT NOT NULL                                  -- what came of it
+    outcome TEXT NOT NULL,                                 -- what came of it
+    before  TEXT,                                          -- how what was changed stood before; NULL: nothing was changed, or it has no such word
+    after   TEXT                                           -- and after
 );
+-- Erasing a user takes the id out of what was done about them.
+CREATE INDEX audit_user ON queue.audit (target) WHERE target LIKE 'user %';
 
 -- Always empty for whoever looks: whether the database takes writes is asked by writing here on trial, which is undone at once.
 CREATE TABLE queue.trials (

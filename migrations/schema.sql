@@ -757,8 +757,11 @@ CREATE TABLE queue.audit (
     action TEXT NOT NULL,
     target TEXT NOT NULL,
     outcome TEXT NOT NULL,
+    before TEXT,
+    after TEXT,
     PRIMARY KEY (id)
 );
+CREATE INDEX audit_user ON queue.audit USING btree (target) WHERE (target ~~ 'user %'::text);
 
 CREATE TABLE queue.dead (
     id BIGINT NOT NULL,

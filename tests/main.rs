@@ -14,6 +14,7 @@ mod agent_outages;
 mod albums;
 mod alerts;
 mod attachments;
+mod audit;
 mod backfill;
 mod backups;
 mod browser;

@@ -75,7 +75,7 @@ pub async fn move_user(
     proactive_deliveries::block_waiting(conn, user, Obstacle::NotLinked).await?;
     let unlinked = if link.is_some() { ", unlinked here" } else { "" };
     let outcome = format!("in the cell {cell}{unlinked}");
-    audit::note(conn, actor, "move", &format!("user {user}"), &outcome).await?;
+    audit::note(conn, actor, "move", &audit::user(user.as_str()), &outcome).await?;
     Ok(MovedUser { user: user.clone(), cell: cell.clone(), since, unlinked: link.is_some() })
 }
 
@@ -84,6 +84,6 @@ pub async fn take_back(conn: &mut PgConnection, user: &UserId, actor: &str) -> s
     if !users_elsewhere::delete(conn, user).await? {
         return Ok(false);
     }
-    audit::note(conn, actor, "take back", &format!("user {user}"), "in this cell").await?;
+    audit::note(conn, actor, "take back", &audit::user(user.as_str()), "in this cell").await?;
     Ok(true)
 }

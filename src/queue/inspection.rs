@@ -9,7 +9,7 @@ use sqlx::{PgConnection, Postgres, QueryBuilder};
 use crate::Queue;
 use crate::action_result::ActionResult;
 use crate::attempt_end::AttemptEnd;
-use crate::audit;
+use crate::audit::{self, Change};
 use crate::job::JobId;
 use crate::job_search::{self, JobPage};
 use crate::job_state::JobState;
@@ -318,14 +318,22 @@ impl Queue {
     /// Resumes a pool or a kind. False: it was not paused.
     pub async fn resume(&self, scope: Scope, name: &str, actor: &str) -> sqlx::Result<bool> {
         let mut tx = self.pool().begin().await?;
-        let done = sqlx::query("DELETE FROM queue.pauses WHERE scope = $1 AND name = $2")
-            .bind(scope.as_str())
-            .bind(name)
-            .execute(&mut *tx)
-            .await?;
-        let changed = done.rows_affected() == 1;
+        let lifted: Option<(String, Option<String>)> = sqlx::query_as(
+            "DELETE FROM queue.pauses WHERE scope = $1 AND name = $2 RETURNING paused_by, reason",
+        )
+        .bind(scope.as_str())
+        .bind(name)
+        .fetch_optional(&mut *tx)
+        .await?;
+        let changed = lifted.is_some();
         let outcome = if changed { "resumed" } else { "was not paused" };
-        audit::note(&mut tx, actor, "resume", &format!("{} {name}", scope.as_str()), outcome).await?;
+        let before = lifted.map(|(by, reason)| match reason {
+            Some(reason) => format!("paused by {by}: {reason}"),
+            None => format!("paused by {by}"),
+        });
+        let change = Change { before: before.as_deref(), after: changed.then_some("running") };
+        let target = format!("{} {name}", scope.as_str());
+        audit::note_change(&mut tx, actor, "resume", &target, outcome, change).await?;
         tx.commit().await?;
         self.notifier().wake_pollers();
         Ok(changed)

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
 
-use crate::audit;
+use crate::audit::{self, Change};
 use crate::backlog;
 use crate::transaction::Transaction;
 
@@ -79,7 +79,9 @@ pub async fn pause(
     .await?;
     let changed = done.rows_affected() == 1;
     if changed {
-        audit::note(conn, actor, "pause", &format!("{} {name}", scope.as_str()), "paused").await?;
+        let change = Change { before: Some("running"), after: Some("paused") };
+        audit::note_change(conn, actor, "pause", &format!("{} {name}", scope.as_str()), "paused", change)
+            .await?;
     }
     Ok(changed)
 }
@@ -94,7 +96,9 @@ pub async fn lift_own(tx: &mut Transaction, pools: &[&str], actor: &str) -> sqlx
     .fetch_all(&mut **tx)
     .await?;
     for name in lifted {
-        audit::note(tx, actor, "resume", &format!("pool {name}"), "resumed").await?;
+        let before = format!("paused by {actor}");
+        let change = Change { before: Some(&before), after: Some("running") };
+        audit::note_change(tx, actor, "resume", &format!("pool {name}"), "resumed", change).await?;
     }
     tx.wake_pollers();
     Ok(())

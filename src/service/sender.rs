@@ -5,6 +5,7 @@ use channel::outbound::sender;
 use channel::pools;
 use channel::write_error::WriteError;
 use queue::Queue;
+use queue::audit;
 use queue::connections::Connections;
 use queue::pauses::Scope;
 use serde::Serialize;
@@ -30,14 +31,34 @@ pub(crate) async fn resume(
 ) -> Result<Resumed, WriteError> {
     let changed = queue.resume(scope, name, actor).await?;
     let sends = scope == Scope::Pool && pools::SENDING.contains(&name);
-    let probing = sends && probe(queue, pg, settings).await?;
+    let probing = sends && probed(queue, pg, settings, actor, false).await?;
     Ok(Resumed { changed, probing })
 }
 
 /// Tries a held-back sender out at once. False: it is not held back.
-pub(crate) async fn probe(queue: &Queue, pg: &Connections, settings: &Settings) -> Result<bool, WriteError> {
+pub(crate) async fn probe(
+    queue: &Queue,
+    pg: &Connections,
+    settings: &Settings,
+    actor: &str,
+) -> Result<bool, WriteError> {
+    probed(queue, pg, settings, actor, true).await
+}
+
+/// Whether somebody asked for just that is told where nothing came of it.
+async fn probed(
+    queue: &Queue,
+    pg: &Connections,
+    settings: &Settings,
+    actor: &str,
+    was_asked: bool,
+) -> Result<bool, WriteError> {
     let mut tx = queue.begin(pg).await?;
     let probing = sender::probe_now(&mut tx, settings).await?;
+    if probing || was_asked {
+        let outcome = if probing { "it is tried out now" } else { "it is not held back" };
+        audit::note(&mut tx, actor, "probe", "the sender", outcome).await?;
+    }
     tx.commit().await?;
     Ok(probing)
 }

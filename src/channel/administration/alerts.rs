@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use queue::Queue;
+use queue::audit::{self, Change};
 use queue::connections::Connections;
 use serde::Serialize;
 use sqlx::PgConnection;
@@ -126,10 +127,17 @@ pub async fn acknowledge(
     pg: &Connections,
     settings: &Settings,
     id: AlertId,
+    actor: &str,
 ) -> Result<bool, WriteError> {
     let mut tx = queue.begin(pg).await?;
     if !crate::alerts::acknowledge(&mut tx, settings, id).await? {
         return Ok(false);
+    }
+    if let Some(alert) = alerts::get(&mut tx, id).await? {
+        let target = format!("alert {id}: {}", alert.cause);
+        let state = alert.state().to_string();
+        let change = Change { before: Some(AlertState::Open.as_str()), after: Some(&state) };
+        audit::note_change(&mut tx, actor, "acknowledge", &target, "looked at", change).await?;
     }
     tx.commit().await?;
     Ok(true)

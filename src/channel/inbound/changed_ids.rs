@@ -5,6 +5,7 @@
 //! hour no further link is held back, and an operator decides by `trust` or `refuse`.
 
 use chrono::{DateTime, Utc};
+use queue::audit;
 use queue::connections::Connections;
 use queue::transaction::Transaction;
 use store::addresses::{self, Contested, Name};
@@ -118,8 +119,13 @@ pub struct IdDecisions {
 
 /// The sender has moved: ids that changed since then are the same people's, and so are those of people who have not written yet. Asked again
 /// it goes on where it was interrupted.
-pub async fn trust(pg: &Connections, settings: &Settings, since: DateTime<Utc>) -> sqlx::Result<IdDecisions> {
-    write_decision(pg, Some(since)).await?;
+pub async fn trust(
+    pg: &Connections,
+    settings: &Settings,
+    since: DateTime<Utc>,
+    actor: &str,
+) -> sqlx::Result<IdDecisions> {
+    write_decision(pg, Some(since), actor).await?;
     let mut decided = IdDecisions::default();
     let mut behind = ChangeId(0);
     while let Some(change) =
@@ -161,8 +167,8 @@ pub async fn trust(pg: &Connections, settings: &Settings, since: DateTime<Utc>) 
 
 /// The sender has not moved: whoever was let through by the number alone is somebody else. `None`: nothing waits for a decision. Asked again
 /// it goes on where it was interrupted.
-pub async fn refuse(pg: &Connections) -> sqlx::Result<Option<IdDecisions>> {
-    let waited = write_decision(pg, None).await?;
+pub async fn refuse(pg: &Connections, actor: &str) -> sqlx::Result<Option<IdDecisions>> {
+    let waited = write_decision(pg, None, actor).await?;
     let mut decided = IdDecisions::default();
     let mut behind = ChangeId(0);
     while let Some(change) = next(pg, behind, &[ChangeState::LetThrough], None).await? {
@@ -180,10 +186,18 @@ pub async fn refuse(pg: &Connections) -> sqlx::Result<Option<IdDecisions>> {
     Ok((waited || decided.held_back > 0).then_some(decided))
 }
 
-async fn write_decision(pg: &Connections, since: Option<DateTime<Utc>>) -> sqlx::Result<bool> {
+async fn write_decision(pg: &Connections, since: Option<DateTime<Utc>>, actor: &str) -> sqlx::Result<bool> {
     let mut tx = pg.begin().await?;
     changed_ids::lock(&mut tx).await?;
     let waited = changed_ids::decide(&mut tx, since).await?;
+    let (action, outcome) = match since {
+        Some(since) => {
+            ("trust new ids", format!("it has moved: ids since {} are the same people's", since.to_rfc3339()))
+        }
+        None if waited => ("refuse new ids", "it has not moved".to_owned()),
+        None => ("refuse new ids", "no move waited for a decision".to_owned()),
+    };
+    audit::note(&mut tx, actor, action, "the sender", &outcome).await?;
     tx.commit().await?;
     Ok(waited)
 }

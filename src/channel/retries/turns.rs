@@ -3,7 +3,7 @@
 use queue::connections::Connections;
 use queue::job::Job as _;
 use queue::transaction::Transaction;
-use queue::{Queue, dead_jobs};
+use queue::{Queue, audit, dead_jobs};
 use store::ids::TurnId;
 use store::retries::{self, FailedTurn};
 use store::turns::TurnState;
@@ -53,6 +53,13 @@ pub async fn answer_again(
 ) -> Result<Answered> {
     let mut tx = queue.begin(pg).await?;
     let answered = again(&mut tx, settings, turn, wish.actor).await?;
+    if !wish.is_dry {
+        let outcome = match &answered {
+            Answered::Retried(successor) => format!("retried as {successor}"),
+            Answered::Refused(why) => why.clone(),
+        };
+        audit::note(&mut tx, wish.actor, "retry", &format!("turn {}", turn.id), &outcome).await?;
+    }
     if wish.is_dry {
         tx.rollback().await?;
     } else {

@@ -9,7 +9,7 @@ use queue::Queue;
 use store::alerts::AlertState;
 use store::ids::AlertId;
 
-use super::output::{UNANSWERED, moment, print};
+use super::output::{UNANSWERED, actor, moment, print};
 use crate::app;
 use crate::config::Config;
 use crate::database::Database;
@@ -61,7 +61,7 @@ pub(crate) async fn run(config: &Config, command: AlertsCommand, as_json: bool) 
             let secret_keys = app::secret_keys(config, &pg).await?;
             let settings = app::settings(config, config.keys.server.listen, secret_keys);
             let queue = Queue::open(pg.clone(), config.keys.queue.clone());
-            let done = alerts::acknowledge(&queue, &pg, &settings, AlertId(id)).await?;
+            let done = alerts::acknowledge(&queue, &pg, &settings, AlertId(id), &actor()).await?;
             anyhow::ensure!(
                 done,
                 "no alert {id} waits for somebody to look; `cloudybot alerts list` has those that do"

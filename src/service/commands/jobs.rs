@@ -226,7 +226,7 @@ async fn answer(
         }
         JobsCommand::Probe => {
             let settings = settings(config, pg).await?;
-            let probing = sender::probe(queue, pg, &settings).await.context(UNANSWERED)?;
+            let probing = sender::probe(queue, pg, &settings, actor).await.context(UNANSWERED)?;
             print(as_json, &probing, || {
                 let told = if probing {
                     "the sender is tried out now; `cloudybot status` tells what came of it"

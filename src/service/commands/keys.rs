@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Subcommand;
+use queue::audit;
 use serde_json::{Value, json};
 use store::keys_in_use::{self, KeyUse};
 use store::secret_keys::SecretKeys;
 
-use super::output::{UNANSWERED, print_lines};
+use super::output::{UNANSWERED, actor, print_lines};
 use crate::app;
 use crate::config::Config;
 use crate::database::Database;
@@ -42,6 +43,8 @@ pub(crate) async fn run(config: &Config, command: KeysCommand, as_json: bool) ->
             );
             let left = keys_in_use::give_up(&mut conn, &keys, &fingerprint).await.context(UNANSWERED)?;
             let left = left.with_context(|| format!("no row hangs on a key {fingerprint:?}"))?;
+            let target = format!("secret key {fingerprint}");
+            audit::note(&mut conn, &actor(), "give up", &target, &format!("left: {left}")).await?;
             json!({ "givenUp": fingerprint, "left": view(&keys, &left) })
         }
     };

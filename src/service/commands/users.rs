@@ -11,6 +11,7 @@ use channel::inbound::changed_ids::{self, IdDecisions};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use queue::Queue;
+use queue::audit::{self, Change};
 use queue::connections::Connections;
 use serde_json::json;
 use sqlx::PgConnection;
@@ -114,11 +115,17 @@ pub(crate) async fn run(config: &Config, command: UsersCommand, as_json: bool) -
         UsersCommand::Show { user } => show(&pg, &settings, &user).await?,
         UsersCommand::SetPlan { user, plan } => {
             let plan = users::plan_name(&settings, &plan).map_err(|problem| anyhow::anyhow!("{problem}"))?;
-            change(&pg, &settings, &user, |user| user.plan = plan).await?
+            change(&pg, &settings, &user, "set plan", |user| {
+                (Some(std::mem::replace(&mut user.plan, plan.clone())), plan)
+            })
+            .await?
         }
         UsersCommand::SetTimezone { user, zone } => {
             let zone = users::zone_name(&zone).map_err(|problem| anyhow::anyhow!("{problem}"))?;
-            change(&pg, &settings, &user, |user| user.timezone = Some(zone)).await?
+            change(&pg, &settings, &user, "set timezone", |user| {
+                (user.timezone.replace(zone.clone()), zone.to_string())
+            })
+            .await?
         }
         UsersCommand::Move { user, cell } => {
             let mut tx = pg.begin().await.context(UNANSWERED)?;
@@ -140,10 +147,10 @@ pub(crate) async fn run(config: &Config, command: UsersCommand, as_json: bool) -
             erase(&pg, &Queue::open(pg.clone(), config.keys.queue.clone()), &settings, &user).await?
         }
         UsersCommand::TrustNewIds { since: Some(since), .. } => {
-            decided(&changed_ids::trust(&pg, &settings, since).await.context(UNANSWERED)?)?
+            decided(&changed_ids::trust(&pg, &settings, since, &actor()).await.context(UNANSWERED)?)?
         }
         UsersCommand::TrustNewIds { since: None, .. } => decided(
-            &changed_ids::refuse(&pg)
+            &changed_ids::refuse(&pg, &actor())
                 .await
                 .context(UNANSWERED)?
                 .context("nothing to refuse: no sender that seems to have moved waits for a decision")?,
@@ -171,19 +178,22 @@ async fn show(pg: &Connections, settings: &Settings, id: &UserId) -> anyhow::Res
     Ok(Ordered::of(&user_view::view(&mut conn, settings, user).await?)?)
 }
 
-/// Changes a user under its lock: the product may change it at the same time.
+/// Changes a user under its lock: the product may change it at the same time. The change says how it stood before, and how it stands now.
 async fn change(
     pg: &Connections,
     settings: &Settings,
     id: &UserId,
-    change: impl FnOnce(&mut User),
+    action: &str,
+    change: impl FnOnce(&mut User) -> (Option<String>, String),
 ) -> anyhow::Result<Ordered> {
     let mut tx = pg.begin().await.context(UNANSWERED)?;
     cells::check(&mut tx, id).await?;
     let user = store::users::lock(&mut tx, id).await.context(UNANSWERED)?;
     let mut user = user.with_context(|| unknown(id))?;
-    change(&mut user);
+    let (before, after) = change(&mut user);
     store::users::update(&mut tx, &user).await?;
+    let changed = Change { before: before.as_deref(), after: Some(&after) };
+    audit::note_change(&mut tx, &actor(), action, &audit::user(id.as_str()), "changed", changed).await?;
     let answer = Ordered::of(&user_view::view(&mut tx, settings, user).await?)?;
     tx.commit().await.context(UNANSWERED)?;
     Ok(answer)
@@ -192,7 +202,8 @@ async fn change(
 async fn erase(pg: &Connections, queue: &Queue, settings: &Settings, id: &UserId) -> anyhow::Result<Ordered> {
     let mut tx = queue.begin(pg).await.context(UNANSWERED)?;
     known_anywhere(&mut tx, id).await?;
-    store::erasure::begin(&mut tx, &settings.secret_keys, id).await?;
+    erasure::begin(&mut tx, &settings.secret_keys, id).await?;
+    audit::note(&mut tx, &actor(), "erase", "an erased user", "what was said is emptied").await?;
     tx.commit().await.context(UNANSWERED)?;
     // Whatever ends this program, a running service goes on with it.
     while erasure::page_of(pg, id).await.context(UNANSWERED)? {}

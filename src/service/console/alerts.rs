@@ -73,9 +73,13 @@ fn section(alert: &AlertView) -> Section {
     Section::new(alert.cause.to_string()).lead(alert.means).facts(facts).actions(acknowledge)
 }
 
-async fn acknowledge(State(admin): State<Admin>, Path(id): Path<i64>) -> Result<Done, Failed> {
+async fn acknowledge(
+    State(admin): State<Admin>,
+    Extension(who): Extension<Administrator>,
+    Path(id): Path<i64>,
+) -> Result<Done, Failed> {
     let Admin { pg, queue, settings, .. } = &admin;
-    let changed = alerts::acknowledge(queue, pg, settings, AlertId(id)).await?;
+    let changed = alerts::acknowledge(queue, pg, settings, AlertId(id), &who.name).await?;
     let said = if changed { "It is told to nobody again." } else { "It was looked at before, or is over." };
     Ok(Done::new("/admin/alerts", said))
 }

@@ -36,10 +36,12 @@ async fn page(
             Cell::text(&row.action),
             Cell::text(&row.target),
             Cell::text(&row.outcome),
+            Cell::maybe(row.before.clone()),
+            Cell::maybe(row.after.clone()),
         ]
     });
     let table = Table::new(
-        ["When", "Who", "Did", "To what", "What came of it"],
+        ["When", "Who", "Did", "To what", "What came of it", "Before", "After"],
         rows,
         "Nobody has done anything yet.",
     );

@@ -104,9 +104,9 @@ async fn resume(
     Ok(Done::new("/admin/pauses", format!("The {} {name} {said}.{probing}", scope.as_str())))
 }
 
-async fn probe(State(admin): State<Admin>) -> Result<Done, Failed> {
+async fn probe(State(admin): State<Admin>, Extension(who): Extension<Administrator>) -> Result<Done, Failed> {
     let Admin { pg, queue, settings, .. } = &admin;
-    let probing = sender::probe(queue, pg, settings).await?;
+    let probing = sender::probe(queue, pg, settings, &who.name).await?;
     let said = if probing { "The sender is tried out now." } else { "The sender is not held back." };
     Ok(Done::new("/admin", said))
 }

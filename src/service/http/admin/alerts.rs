@@ -12,6 +12,7 @@ use store::text_enum::UnknownText;
 use utoipa::IntoParams;
 
 use super::Admin;
+use crate::config::administrators::Administrator;
 use crate::http::input;
 use crate::http::problem::Problem;
 
@@ -74,9 +75,10 @@ pub(super) async fn show(
 #[utoipa::path(post, path = "/alerts/{id}/acknowledge", operation_id = "acknowledgeAlert", tag = "alerts", params(("id" = i64, Path, minimum = 1, description = "The alert's number")), responses((status = 204, description = "It waits for nobody any more."), (status = 404, description = "No such alert waits for somebody to look.")))]
 pub(super) async fn acknowledge(
     State(admin): State<Admin>,
+    administrator: Administrator,
     input::Path(id): input::Path<AlertId>,
 ) -> Result<StatusCode, Problem> {
-    if alerts::acknowledge(&admin.queue, &admin.pg, &admin.settings, id).await? {
+    if alerts::acknowledge(&admin.queue, &admin.pg, &admin.settings, id, &administrator.name).await? {
         return Ok(StatusCode::NO_CONTENT);
     }
     Err(Problem::not_found(format!("no alert {id} waits for somebody to look")))

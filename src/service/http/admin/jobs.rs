@@ -277,7 +277,10 @@ pub(super) struct Probing {
 
 /// Tries out now whether Twilio takes what we send, while sending is paused because it did not.
 #[utoipa::path(post, path = "/probe", operation_id = "probeSender", tag = "jobs", responses((status = 200, body = Probing)))]
-pub(super) async fn probe(State(admin): State<Admin>) -> Result<Json<Probing>, Problem> {
+pub(super) async fn probe(
+    State(admin): State<Admin>,
+    administrator: Administrator,
+) -> Result<Json<Probing>, Problem> {
     let Admin { pg, queue, settings, .. } = &admin;
-    Ok(Json(Probing { probing: sender::probe(queue, pg, settings).await? }))
+    Ok(Json(Probing { probing: sender::probe(queue, pg, settings, &administrator.name).await? }))
 }

@@ -99,7 +99,7 @@ pub(super) async fn erase(
 ) -> Result<StatusCode, Problem> {
     let mut tx = product.queue.begin(&product.pg).await?;
     let user = known_user(&mut tx, &id).await?;
-    store::erasure::begin(&mut tx, &product.settings.secret_keys, &user.id).await?;
+    channel::erasure::begin(&mut tx, &product.settings.secret_keys, &user.id).await?;
     tx.commit().await?;
     tracing::info!(user.id = user.id.as_str(), "Erased a user");
     // Most people are done with in a few pages. The rest is the job's, which the upkeep enqueues if this process dies here.
