@@ -543,6 +543,7 @@ CREATE TABLE channel_send_attempts (
     error_code    INTEGER,                                 -- Twilio's
     error_message TEXT,                                    -- why nothing is known, or why nothing was sent
     first_miss_at TIMESTAMPTZ,                             -- a first list did not have it
+    history       JSONB,                                   -- what was known of it in turn, once it was in doubt: objects with "at", "outcome", "reason", and for an administrator's word "verdict" and "by"; NULL: it was clear at once
     traceparent   TEXT,                                    -- W3C trace context of the job that made the attempt
     PRIMARY KEY (chunk_id, attempt)
 );

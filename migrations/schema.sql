@@ -512,6 +512,7 @@ CREATE TABLE channel_send_attempts (
     error_code INTEGER,
     error_message TEXT,
     first_miss_at TIMESTAMP WITH TIME ZONE,
+    history JSONB,
     traceparent TEXT,
     CHECK ((outcome = ANY (ARRAY['accepted'::text, 'refused'::text, 'not_sent'::text, 'in_doubt'::text, 'missed'::text]))),
     FOREIGN KEY (chunk_id) REFERENCES channel_chunks(id),

@@ -1,6 +1,7 @@
 //! Deliveries for administrators: what was to be sent, each part, each attempt and what Twilio reported, without anybody's words.
 
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use sqlx::PgConnection;
 
 use crate::chunks::{ChunkForm, ChunkState};
@@ -174,12 +175,30 @@ pub struct SendAttemptRecord {
     pub error_message: Option<String>,
     /// When a first list of Twilio's did not have it.
     pub first_miss_at: Option<DateTime<Utc>>,
+    /// What was known of it in turn, once it was in doubt; empty: it was clear at once.
+    #[sqlx(json)]
+    pub history: Vec<Learned>,
+}
+
+/// What was learned of an attempt that was in doubt.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Learned {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// That it came to this.
+    pub outcome: Option<SendOutcome>,
+    /// Why.
+    pub reason: Option<String>,
+    /// What an administrator said of it.
+    pub verdict: Option<AdminVerdict>,
+    /// Who that was.
+    pub by: Option<String>,
 }
 
 /// The attempts to send these chunks, in order.
 pub async fn attempts(conn: &mut PgConnection, ids: &[ChunkId]) -> sqlx::Result<Vec<SendAttemptRecord>> {
     sqlx::query_as(
-        "SELECT chunk_id, attempt, started_at, deadline_at, outcome, sid, error_code, error_message, first_miss_at
+        "SELECT chunk_id, attempt, started_at, deadline_at, outcome, sid, error_code, error_message, first_miss_at, coalesce(history, '[]') AS history
          FROM channel_send_attempts WHERE chunk_id = ANY ($1) ORDER BY chunk_id, attempt",
     )
     .bind(ids)

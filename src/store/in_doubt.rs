@@ -68,7 +68,10 @@ pub async fn raise(conn: &mut PgConnection, id: ChunkId, attempt: i32, error: &s
 pub async fn note_miss(conn: &mut PgConnection, id: ChunkId, attempt: i32) -> sqlx::Result<f64> {
     sqlx::query_scalar(
         "UPDATE channel_send_attempts
-         SET first_miss_at = coalesce(first_miss_at, statement_timestamp()), outcome = coalesce(outcome, 'in_doubt')
+         SET first_miss_at = coalesce(first_miss_at, statement_timestamp()), outcome = coalesce(outcome, 'in_doubt'),
+             history = CASE WHEN outcome IS NULL
+                            THEN coalesce(history, '[]') || jsonb_build_object('at', deadline_at, 'outcome', 'in_doubt', 'reason', 'its process died')
+                            ELSE history END
          WHERE chunk_id = $1 AND attempt = $2
          RETURNING greatest(0, extract(epoch FROM statement_timestamp() - first_miss_at))::DOUBLE PRECISION",
     )
@@ -133,7 +136,12 @@ pub async fn overdue(conn: &mut PgConnection, for_secs: f64) -> sqlx::Result<Ove
 
 /// Applies an administrator's verdict to a chunk in doubt. False: the chunk is not in doubt. The caller holds the
 /// chunk's lock.
-pub async fn give_verdict(conn: &mut PgConnection, id: ChunkId, verdict: AdminVerdict) -> sqlx::Result<bool> {
+pub async fn give_verdict(
+    conn: &mut PgConnection,
+    id: ChunkId,
+    verdict: AdminVerdict,
+    actor: &str,
+) -> sqlx::Result<bool> {
     let state = match verdict {
         AdminVerdict::Arrived => ChunkState::Sent,
         AdminVerdict::SendAgain => ChunkState::Planned,
@@ -146,9 +154,23 @@ pub async fn give_verdict(conn: &mut PgConnection, id: ChunkId, verdict: AdminVe
     .bind(id)
     .bind(state)
     .bind(verdict)
+    .execute(&mut *conn)
+    .await?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    // The attempt keeps it, whatever is found out later.
+    sqlx::query(
+        "UPDATE channel_send_attempts a
+         SET history = coalesce(a.history, '[]') || jsonb_build_object('at', clock_timestamp(), 'verdict', $2::TEXT, 'by', $3::TEXT)
+         FROM channel_chunks c WHERE c.id = $1 AND a.chunk_id = c.id AND a.attempt = c.attempt",
+    )
+    .bind(id)
+    .bind(verdict)
+    .bind(actor)
     .execute(conn)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(true)
 }
 
 /// Chunks that have been in doubt for at least this long: the caller ends them as unknown. At most 100. The first condition is the partial index's.

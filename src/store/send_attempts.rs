@@ -196,7 +196,7 @@ pub async fn owned_sids(conn: &mut PgConnection, sids: &[String]) -> sqlx::Resul
         .await
 }
 
-/// Writes an attempt's outcome. `in_doubt` gives way to any other outcome, and `accepted` replaces every other one;
+/// Writes an attempt's outcome, and once there was a doubt also the order in which outcomes came. `in_doubt` gives way to any other outcome, and `accepted` replaces every other one;
 /// otherwise the first outcome stands.
 pub(crate) async fn end(
     conn: &mut PgConnection,
@@ -208,7 +208,10 @@ pub(crate) async fn end(
     message: Option<&str>,
 ) -> sqlx::Result<()> {
     sqlx::query(
-        "UPDATE channel_send_attempts SET outcome = $3, sid = $4, error_code = $5, error_message = coalesce($6, error_message)
+        "UPDATE channel_send_attempts
+         SET outcome = $3, sid = $4, error_code = $5, error_message = coalesce($6, error_message),
+             history = CASE WHEN outcome IS NOT DISTINCT FROM $3 OR (outcome IS NULL AND $3 <> 'in_doubt' AND history IS NULL) THEN history
+                            ELSE coalesce(history, '[]') || jsonb_build_object('at', clock_timestamp(), 'outcome', $3::TEXT, 'reason', $6::TEXT) END
          WHERE chunk_id = $1 AND attempt = $2
            AND (outcome IS NULL OR outcome = 'in_doubt' OR ($3 = 'accepted' AND outcome <> 'accepted'))",
     )

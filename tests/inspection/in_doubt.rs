@@ -48,7 +48,8 @@ async fn a_send_in_doubt_is_listed_at_once_with_all_that_a_person_needs_to_judge
     );
     let says = asked["chunks"][0]["twilio"]["says"].as_str().unwrap();
     assert!(says.starts_with("Twilio does not have it yet"), "{says}");
-    assert!(story["verdict"].as_str().unwrap().starts_with("Nobody knows"), "{story}");
+    let verdict = story["verdict"].as_str().unwrap();
+    assert!(verdict.starts_with("Nobody knows") && verdict.contains(", for "), "{story}");
     assert!(story["remedy"].as_str().unwrap().contains("cloudybot chunks verdict 1"), "{story}");
     assert!(told.contains("+15005550100") && told.contains("if send-again"), "{told}");
     assert_eq!(app.text("SELECT state FROM channel_chunks").await, "sending");
@@ -59,6 +60,21 @@ async fn a_send_in_doubt_is_listed_at_once_with_all_that_a_person_needs_to_judge
     let (status, _) = app.admin(Method::POST, "/chunks/1/verdict", json!({ "verdict": "sendAgain" })).await;
     assert_eq!(status, 200);
     app.replies(PERSON, 1).await;
+    let story = get(&app, "/messages/1/story").await;
+    let steps: Vec<&str> =
+        story["steps"].as_array().unwrap().iter().map(|step| step["what"].as_str().unwrap()).collect();
+    let place = |words: &str| {
+        steps.iter().position(|step| step.contains(words)).unwrap_or_else(|| panic!("{words}: {steps:#?}"))
+    };
+    let in_order = [
+        place("attempt 1: handed to Twilio"),
+        place("attempt 1: nobody knows whether Twilio took it"),
+        place("says of it: send_again; until then it was in doubt for "),
+        place("attempt 2: Twilio took it as "),
+    ];
+    assert!(in_order.is_sorted(), "{steps:#?}");
+    let audit = "SELECT concat(actor, ' ', action, ' ', target, ': ', before, ' ', after) FROM queue.audit";
+    assert_eq!(app.text(audit).await, "administrator verdict chunk 1: sending send_again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

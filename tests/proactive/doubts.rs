@@ -96,7 +96,11 @@ async fn a_verdict_that_comes_while_twilio_is_asked_is_not_lost() {
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     app.until("the job waits for the verdict", async || app.count(waits).await == Some(1)).await;
     app.sandbox.set_faults(Faults::default());
-    assert!(store::in_doubt::give_verdict(&mut verdict, chunk, AdminVerdict::SendAgain).await.unwrap());
+    assert!(
+        store::in_doubt::give_verdict(&mut verdict, chunk, AdminVerdict::SendAgain, "somebody")
+            .await
+            .unwrap()
+    );
     verdict.commit().await.unwrap();
     app.drained_well().await;
 

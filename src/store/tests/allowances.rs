@@ -195,7 +195,7 @@ async fn whatever_happens_to_a_chunk_its_proof_stands_and_the_counters_are_right
                 8 => {
                     let verdict =
                         if rng.random_bool(0.5) { AdminVerdict::Arrived } else { AdminVerdict::SendAgain };
-                    in_doubt::give_verdict(&mut conn, id, verdict).await.unwrap();
+                    in_doubt::give_verdict(&mut conn, id, verdict, "somebody").await.unwrap();
                 }
                 _ => drop(deliveries::cancel(&mut conn, before.delivery_id, "chance").await.unwrap()),
             }

@@ -1,6 +1,8 @@
 //! What happened with a message, from its webhook to the last word of Twilio's about what was said to it: one list in order, and a verdict in words ahead
 //! of it. Nobody's words are in it.
 
+/// What was learned of a send.
+mod sends;
 /// The steps of a story.
 mod steps;
 /// What a story is about.
@@ -21,7 +23,7 @@ use super::deliveries::{self, OutboundView};
 use super::turns::{self, TurnView};
 use crate::lanes;
 
-pub use self::steps::once_in_doubt;
+pub use self::sends::once_in_doubt;
 pub use self::subject::{StorySubject, UnknownStorySubject};
 
 /// What happened, in order.

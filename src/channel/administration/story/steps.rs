@@ -5,17 +5,16 @@ use queue::attempt_end::AttemptEnd;
 use queue::job_state::JobState;
 use queue::job_stories::JobStory;
 use store::apologies::NoApology;
-use store::delivery_records::SendAttemptRecord;
 use store::ids::ChunkId;
 use store::message_records::MessageRecord;
-use store::send_attempts::SendOutcome;
 use twilio::explanations::explain;
 
+use super::sends::of_send;
 use super::{Facts, StoryPart, StoryStep};
 use crate::administration::deliveries::OutboundView;
 use crate::administration::turns::TurnView;
 
-fn step(
+pub(super) fn step(
     part: StoryPart,
     id: impl ToString,
     at: DateTime<Utc>,
@@ -91,8 +90,10 @@ impl Facts {
         let mut steps = vec![step(part, delivery.id, delivery.created_at, None, planned)];
         for chunk in chunks {
             let attempts = self.send_attempts.iter().filter(|attempt| attempt.chunk_id == chunk.id);
-            steps.extend(attempts.map(|attempt| of_send(attempt, chunk.accepted_at)));
-            if let Some(verdict) = chunk.verdict {
+            let is_kept =
+                attempts.clone().flat_map(|attempt| &attempt.history).any(|one| one.verdict.is_some());
+            steps.extend(attempts.flat_map(|attempt| of_send(attempt, chunk.accepted_at)));
+            if let Some(verdict) = chunk.verdict.filter(|_| !is_kept) {
                 let what = format!("an administrator's verdict: {verdict}");
                 steps.push(step(StoryPart::Chunk, chunk.id, chunk.updated_at, None, what));
             }
@@ -183,31 +184,4 @@ fn of_turn(turn: &TurnView) -> Vec<StoryStep> {
         steps.push(step(part, turn.id, at, None, format!("ended: {}{error}{no_apology}", turn.state)));
     }
     steps
-}
-
-/// Of a send that was proven to have arrived: why that was not known at first.
-#[must_use]
-pub fn once_in_doubt(reason: &str) -> String {
-    format!("; in doubt at first: {}", reason.strip_prefix("in doubt: ").unwrap_or(reason))
-}
-
-fn of_send(attempt: &SendAttemptRecord, accepted_at: Option<DateTime<Utc>>) -> StoryStep {
-    let number = attempt.attempt;
-    let reason = attempt.error_message.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    let code = code(attempt.error_code);
-    let what = match attempt.outcome {
-        Some(SendOutcome::Accepted) => {
-            let doubt = attempt.error_message.as_deref().map(once_in_doubt).unwrap_or_default();
-            format!("attempt {number}: Twilio took it as {}{doubt}", attempt.sid.as_deref().unwrap_or("?"))
-        }
-        Some(SendOutcome::Refused) => format!("attempt {number}: Twilio refused it{reason}{code}"),
-        Some(SendOutcome::NotSent) => format!("attempt {number}: not sent{reason}{code}"),
-        Some(SendOutcome::InDoubt) => {
-            format!("attempt {number}: nobody knows whether Twilio took it{reason}")
-        }
-        Some(SendOutcome::Missed) => format!("attempt {number}: two lists of Twilio's do not have it"),
-        None => format!("attempt {number}: under way, or its process died"),
-    };
-    let end = accepted_at.filter(|_| attempt.outcome == Some(SendOutcome::Accepted));
-    step(StoryPart::Chunk, attempt.chunk_id, attempt.started_at, end, what)
 }

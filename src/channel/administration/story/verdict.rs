@@ -10,6 +10,7 @@ use store::messages::MessageOutcome;
 use store::turns::TurnState;
 
 use super::Facts;
+use super::sends::{in_doubt_since, span};
 use super::steps::parts;
 use crate::administration::deliveries::{OutboundChunkView, OutboundView};
 use crate::administration::turns::TurnView;
@@ -204,8 +205,14 @@ impl Facts {
             if attempt.is_some_and(|attempt| attempt.outcome.is_none() && attempt.deadline_at > self.now) {
                 return (format!("{what} is being sent."), None);
             }
-            let told =
-                format!("Nobody knows whether Twilio has part {} of {}.", chunk.index + 1, lower(what));
+            let lasts =
+                attempt.and_then(in_doubt_since).map(|since| format!(", for {} now", span(since, self.now)));
+            let told = format!(
+                "Nobody knows whether Twilio has part {} of {}{}.",
+                chunk.index + 1,
+                lower(what),
+                lasts.unwrap_or_default()
+            );
             return (told, Some(verdict_of(chunk)));
         }
         let planned = delivery.chunks.iter().filter(|chunk| chunk.state == ChunkState::Planned);

@@ -12,6 +12,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use queue::Queue;
 use queue::attempt::Attempt;
+use queue::audit::{self, Change};
 use queue::connections::Connections;
 use queue::failure::Failure;
 use queue::transaction::Transaction;
@@ -296,10 +297,13 @@ pub async fn give_verdict(
     let Some(chunk) = store::chunks::get(&mut tx, chunk_id).await? else { return Ok(None) };
     store::addresses::lock(&mut tx, chunk.address_id).await?;
     store::chunks::lock(&mut tx, chunk_id).await?;
-    if !store::in_doubt::give_verdict(&mut tx, chunk_id, verdict).await? {
+    if !store::in_doubt::give_verdict(&mut tx, chunk_id, verdict, actor).await? {
         return Ok(None);
     }
     store::deliveries::follow_chunks(&mut tx, chunk.delivery_id).await?;
+    let change = Change { before: Some(chunk.state.as_str()), after: Some(verdict.as_str()) };
+    audit::note_change(&mut tx, actor, "verdict", &format!("chunk {chunk_id}"), verdict.as_str(), change)
+        .await?;
     proactive::go_on(&mut tx, chunk.delivery_id).await?;
     tx.wake(&lanes::chunk_key(chunk_id)).await?;
     let delivery = store::deliveries::get(&mut tx, chunk.delivery_id).await?;
