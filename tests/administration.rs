@@ -243,3 +243,19 @@ async fn the_interface_describes_itself() {
         assert!(attributes.contains("\"additionalProperties\":{"), "{attributes}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_says_what_would_be_done_and_does_nothing() {
+    let app = TestApp::start().await;
+    let id = dead_job(&app).await;
+
+    let (_, retry) = app.command(&["jobs", "retry", "--kind", "close_slot", "--dry-run"]).await;
+    let (_, cancel) = app.command(&["jobs", "cancel", "--state", "dead", "--dry-run"]).await;
+    let (named, _) = app.command(&["jobs", "cancel", &id.to_string(), "--dry-run"]).await;
+
+    assert!(retry.contains("1 job would be tried again; nothing was done"), "{retry}");
+    assert!(cancel.contains("1 job would be cancelled; nothing was done"), "{cancel}");
+    assert!(!named, "what is named by its number is not counted");
+    assert_eq!(app.count("SELECT count(*) FROM queue.dead").await, Some(1));
+    assert_eq!(app.count("SELECT count(*) FROM queue.audit").await, Some(0));
+}

@@ -38,6 +38,8 @@ async fn questions_of_an_outage_are_answered_after_all_in_order_and_once() {
     let asked_before = gateway.chats().len();
 
     let dry = retry(&app, &gateway, &["--dry-run"]).await;
+    let words = ["turns", "retry", "--since", "2026-01-01T00:00:00Z", "--dry-run"];
+    let (_, words) = app.command_with(&[("OPENCLAW_BASE_URL", gateway.url.as_str())], &words).await;
     let asked_meanwhile = gateway.chats().len();
     let first = retry(&app, &gateway, &[]).await;
     app.drained_well().await;
@@ -45,6 +47,7 @@ async fn questions_of_an_outage_are_answered_after_all_in_order_and_once() {
     app.drained_well().await;
 
     assert_eq!((&dry["dryRun"], &dry["retried"], &dry["skipped"]), (&json!(true), &json!(3), &json!(1)));
+    assert!(words.contains(" would be retried") && !words.contains("Z  retried"), "{words}");
     assert_eq!(asked_meanwhile, asked_before, "nothing is done in a dry run");
     assert_eq!((&first["retried"], &first["skipped"]), (&json!(3), &json!(1)), "{first}");
     let outcomes: Vec<&Value> =

@@ -52,7 +52,7 @@ pub(crate) struct RetriedTurns {
     dry_run: bool,
     /// Each turn, in the order in which they failed.
     turns: Vec<RetriedTurn>,
-    /// How many will be answered.
+    /// How many will be answered, or would be without `dryRun`.
     retried: usize,
     /// How many will not.
     skipped: usize,
@@ -72,7 +72,7 @@ pub(crate) struct RetriedTurn {
     user: Option<UserId>,
     /// When its agent had failed.
     failed_at: DateTime<Utc>,
-    /// Whether it will be answered.
+    /// Whether it will be answered, or would be without `dryRun`.
     outcome: TurnOutcome,
     /// What answers it now, or why nothing does; null: it was only looked at.
     detail: Option<String>,
@@ -171,9 +171,14 @@ impl RetriedTurns {
 }
 
 impl RetriedTurns {
+    /// Ahead of what becomes of a turn.
+    fn would(&self) -> &'static str {
+        if self.dry_run { "would be " } else { "" }
+    }
+
     /// How many will be answered and how many not, and why.
     pub(crate) fn in_short(&self) -> String {
-        let would = if self.dry_run { "would be " } else { "" };
+        let would = self.would();
         let counts = format!("{} {would}retried, {} {would}skipped", self.retried, self.skipped);
         let reasons: Vec<String> =
             self.reasons.iter().map(|why| format!("{} of them: {}", why.turns, why.reason)).collect();
@@ -191,7 +196,8 @@ impl fmt::Display for RetriedTurns {
             let failed_at = turn.failed_at.to_rfc3339_opts(SecondsFormat::Secs, true);
             let user = turn.user.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
             let detail = turn.detail.clone().unwrap_or_default();
-            vec![turn.turn.to_string(), user, failed_at, turn.outcome.as_str().to_owned(), detail]
+            let outcome = format!("{}{}", self.would(), turn.outcome.as_str());
+            vec![turn.turn.to_string(), user, failed_at, outcome, detail]
         });
         writeln!(f, "{}", table(&["TURN", "USER", "FAILED", "OUTCOME", "DETAIL"], rows))?;
         writeln!(f, "{}", self.in_short())

@@ -1,5 +1,6 @@
 //! Jobs that an administrator names at a terminal, by number or by a filter, and what is done to all of them.
 
+use std::fmt;
 use std::io::Write as _;
 
 use anyhow::Context as _;
@@ -10,6 +11,7 @@ use queue::bulk;
 use queue::connections::Connections;
 use queue::inspection::{ActionOutcome, JobAction, JobCriteria};
 use queue::job::JobId;
+use serde::Serialize;
 
 use super::jobs::{FilterArgs, UNANSWERED};
 use super::output::confirm;
@@ -25,9 +27,19 @@ pub(crate) struct Chosen {
     /// After so many jobs of a filter it tells how far it has come
     #[arg(long, value_name = "JOBS", default_value_t = bulk::STEP, value_parser = clap::value_parser!(i64).range(1..=10_000))]
     step: i64,
+    /// Say how many jobs fit the filter, and do nothing
+    #[arg(long, conflicts_with = "ids")]
+    dry_run: bool,
 }
 
 impl Chosen {
+    /// How many jobs would be touched; `None`: they are to be touched.
+    pub(crate) async fn trial(&self, queue: &Queue, action: JobAction) -> anyhow::Result<Option<Trial>> {
+        let Some(filter) = self.filter()?.filter(|_| self.dry_run) else { return Ok(None) };
+        let bulk = queue.bulk(action, filter).await.context(UNANSWERED)?;
+        Ok(Some(Trial { dry_run: true, action, fitting: queue.rest(&bulk).await.context(UNANSWERED)? }))
+    }
+
     /// `None`: jobs are named by number.
     fn filter(&self) -> anyhow::Result<Option<JobCriteria>> {
         if !self.ids.is_empty() {
@@ -107,6 +119,28 @@ async fn cancel_fitting(
         }
         outcomes.extend(step);
         tell_progress(outcomes.len(), all);
+    }
+}
+
+/// What would have been done.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Trial {
+    dry_run: bool,
+    #[serde(skip)]
+    action: JobAction,
+    /// How many jobs fit.
+    fitting: i64,
+}
+
+impl fmt::Display for Trial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let jobs = if self.fitting == 1 { "job" } else { "jobs" };
+        let done = match self.action {
+            JobAction::Retry => "tried again",
+            JobAction::Cancel => "cancelled",
+        };
+        writeln!(f, "{} {jobs} would be {done}; nothing was done", self.fitting)
     }
 }
 

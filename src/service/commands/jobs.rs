@@ -11,7 +11,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use queue::Queue;
 use queue::connections::Connections;
 use queue::failure_groups::{self, FailureGroup};
-use queue::inspection::{ActionOutcome, JobCount, JobCriteria, JobDetail, JobList, JobSummary};
+use queue::inspection::{ActionOutcome, JobAction, JobCount, JobCriteria, JobDetail, JobList, JobSummary};
 use queue::job::JobId;
 use queue::pauses::Scope;
 use twilio::explanations;
@@ -167,6 +167,9 @@ async fn answer(
             print(as_json, &job, || detail(&job))
         }
         JobsCommand::Retry(chosen) => {
+            if let Some(trial) = chosen.trial(queue, JobAction::Retry).await? {
+                return print(as_json, &trial, || trial.to_string());
+            }
             let mut outcomes = Vec::new();
             let settings = settings(config, pg).await?;
             let ended = chosen.retry(queue, pg, &settings, actor, &mut outcomes).await;
@@ -180,7 +183,10 @@ async fn answer(
             anyhow::ensure!(!retries.refused_all(), "nothing was retried");
             Ok(())
         }
-        JobsCommand::Cancel { chosen, yes } => report(as_json, &chosen.cancel(queue, actor, yes).await?),
+        JobsCommand::Cancel { chosen, yes } => match chosen.trial(queue, JobAction::Cancel).await? {
+            Some(trial) => print(as_json, &trial, || trial.to_string()),
+            None => report(as_json, &chosen.cancel(queue, actor, yes).await?),
+        },
         JobsCommand::Stats => {
             let counts = queue.stats().await.context(UNANSWERED)?;
             print(as_json, &counts, || table(&STATS_HEAD, counts.iter().map(stats_row)))

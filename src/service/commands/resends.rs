@@ -35,7 +35,8 @@ impl Resender {
         let (fitting, since) = (found.ids.len(), found.since);
         let answer = serde_json::json!({ "fitting": fitting, "since": since });
         print(as_json, &answer, || {
-            format!("{fitting} deliveries since {} fit; nothing was sent\n", moment(since))
+            let deliveries = if fitting == 1 { "delivery" } else { "deliveries" };
+            format!("{fitting} {deliveries} since {} would be tried anew; nothing was sent\n", moment(since))
         })
     }
 
