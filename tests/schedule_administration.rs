@@ -380,3 +380,67 @@ async fn a_schedule_is_switched_while_a_slot_of_it_ends() {
 
     assert_eq!((status, &switched["enabled"]), (200, &json!(false)), "{switched}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_fires_only_to_as_many_people_as_were_confirmed() {
+    let app = TestApp::start().await;
+    app.link(PERSON).await;
+    load(&app, "morning", &schedule("", "message = \"Good morning\"")).await;
+
+    let (other, problem) = app.admin(Method::POST, "/schedules/morning/fire", json!({ "expected": 2 })).await;
+    let (well, said) = app.command(&["schedules", "fire", "morning", "--expected", "7"]).await;
+    let undone = app.count("SELECT count(*) FROM channel_slots").await;
+    let fired = post(&app, "/schedules/morning/fire", json!({ "expected": 1 })).await;
+    app.drained_well().await;
+
+    assert_eq!((other, &problem["code"], &problem["fitting"]), (409, &json!("unexpected_number"), &json!(1)));
+    assert!(!well && said.contains("it writes to 1 person now, and 7 were expected"), "{said}");
+    assert_eq!(undone, Some(0), "nothing was done");
+    assert!(fired["slot"].is_i64(), "{fired}");
+    assert_eq!(app.count("SELECT count(*) FROM queue.audit WHERE action = 'fire'").await, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_checked_before_it_is_put_in_place() {
+    let app = TestApp::start().await;
+    app.link(PERSON).await;
+    load(&app, "morning", &schedule("", "message = \"Good morning\"")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("morning.toml");
+    let path = path.to_str().unwrap();
+    let check = async || {
+        let (well, said) = app
+            .command_with(&[("CLOUDYBOT__LOG__FILTER", "off")], &["schedules", "check", path, "--json"])
+            .await;
+        (well, said)
+    };
+
+    std::fs::write(path, schedule("", "message = \"Good day\"").replace(NEW_YEAR, "* * * * *")).unwrap();
+    let (right, said) = check().await;
+    let trial: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{said}"));
+    std::fs::write(path, schedule("", "message = \"Good morning\"")).unwrap();
+    let (_, same) = check().await;
+    std::fs::write(path, schedule("", "mesage = \"Good day\"")).unwrap();
+    let (wrong, told_wrong) = check().await;
+    let (_, at_a_terminal) = app.command(&["schedules", "check", path]).await;
+
+    assert!(right && !wrong, "{told_wrong}");
+    assert_eq!((trial["next"].as_array().unwrap().len(), &trial["audience"]), (5, &json!(1)), "{trial}");
+    assert!(trial["warnings"][0].as_str().unwrap().contains("it falls due 1440 times a day"), "{trial}");
+    assert!(trial["replaces"].as_str().unwrap().starts_with("the version loaded at "), "{trial}");
+    assert!(same.contains("the loaded version says the same"), "{same}");
+    assert!(told_wrong.contains("mesage") && at_a_terminal.contains("must be mended"), "{told_wrong}");
+    assert_eq!(
+        app.text("SELECT definition #>> '{content,message}' FROM channel_schedules").await,
+        "Good morning"
+    );
+    app.write_schedule("evening", "cron = 1");
+    let (_, status) = app.admin(Method::GET, "/status", Value::Null).await;
+    let remedies: Vec<&str> = status["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|finding| finding["remedy"].as_str())
+        .collect();
+    assert!(remedies.iter().any(|remedy| remedy.contains("`cloudybot schedules check COPY`")), "{status}");
+}

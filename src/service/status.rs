@@ -108,7 +108,7 @@ pub(crate) async fn of_files(directory: &Path, plans: &Plans) -> Vec<Finding> {
             Subject::Schedules,
             wrong,
             format!(
-                "mend the file in {}; until then the version goes on that was loaded last, if there is one",
+                "mend a copy of the file, `cloudybot schedules check COPY` tells what is wrong, its next slots and its people, then put it in place in {}; until then the version goes on that was loaded last, if there is one",
                 directory.display()
             ),
         )
@@ -116,7 +116,12 @@ pub(crate) async fn of_files(directory: &Path, plans: &Plans) -> Vec<Finding> {
     let odd = findings
         .warnings
         .into_iter()
-        .map(|warning| Finding::of(Urgency::Note, Subject::Schedules, warning, "nothing, if it is meant"));
+        .map(|warning| Finding::of(
+                Urgency::Note,
+                Subject::Schedules,
+                warning,
+                "nothing, if it is meant; `cloudybot schedules check FILE` tells of a file before it is put in place",
+            ));
     let mut found: Vec<Finding> = wrong.chain(odd).collect();
     if found.is_empty() {
         found.push(Finding::fine(Subject::Schedules, findings::files(folder.schedules.len())));

@@ -16,6 +16,7 @@ use store::ids::{ScheduleName, SlotId, UserId};
 use store::schedules::ScheduleRow;
 use store::slots::{self, NewSlot, SkipReason, SlotBeginning, SlotOrigin};
 
+use super::audience_size::AudienceSize;
 use super::definition::{AudienceKey, Definition, Misfire, Overlap};
 use super::moments;
 use super::schedule_file::Schedule;
@@ -250,10 +251,10 @@ pub async fn fire_now(tx: &mut Transaction, row: &ScheduleRow) -> Result<Option<
     open(tx, &by_hand(row, &row.definition, SlotOrigin::Manual)).await
 }
 
-/// About how many users a schedule's audience has.
-pub async fn audience_size(conn: &mut PgConnection, row: &ScheduleRow) -> Result<i64, FireError> {
+/// How many users a schedule's audience has.
+pub async fn audience_size(conn: &mut PgConnection, row: &ScheduleRow) -> Result<AudienceSize, FireError> {
     let definition: Definition = serde_json::from_value(row.definition.clone())?;
-    Ok(audiences::estimate(conn, &definition.audience.as_stored()).await?)
+    Ok(AudienceSize::of(conn, &definition.audience).await?)
 }
 
 /// Tries a schedule with one user, now, whoever its audience is. Returns the slot.

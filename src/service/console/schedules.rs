@@ -118,7 +118,7 @@ async fn show(
     let schedule = items(&list, "schedules").iter().find(|schedule| text(schedule, "schedule") == name);
     let schedule = schedule.ok_or_else(|| Failed::missing(format!("There is no schedule {name:?}.")))?;
     let people = switching::audience(&admin.pg, &name).await.map_err(Problem::from)?;
-    let people = if people == 1 { "1 person".to_owned() } else { format!("{people} people") };
+    let (number, people) = (people.people, people.to_string());
     let on = is_on(schedule);
     let off = schedule.get("switchedOff").cloned().unwrap_or_default();
     let state = if on { Cell::tag("on", Tone::Good) } else { Cell::tag("off", Tone::Warn) };
@@ -135,6 +135,7 @@ async fn show(
     ];
     let path = |what: &str| format!("/admin/schedules/{name}/{what}");
     let fire = Action::new(format!("Fire now, to {people}"), path("fire"))
+        .with(Field::hidden("expected", number.to_string()))
         .confirmed(format!("{people} get it now, under all checks, beside its ordinary slots."))
         .danger();
     let test = Action::new("Try it with one user", path("test"))
@@ -202,12 +203,20 @@ async fn look_ahead(
     Ok(Sections::new(&who, "/admin/schedules", flash, title, sections).up("/admin/schedules", "Schedules"))
 }
 
+/// As many people as the page has named.
+#[derive(Deserialize)]
+struct Confirmed {
+    expected: i64,
+}
+
 async fn fire(
     State(admin): State<Admin>,
     Extension(who): Extension<Administrator>,
     Path(name): Path<String>,
+    Form(Confirmed { expected }): Form<Confirmed>,
 ) -> Result<Done, Failed> {
-    let fired = switching::fire(&admin.queue, &admin.pg, &name, &who.name).await.map_err(Problem::from)?;
+    let fired = switching::fire(&admin.queue, &admin.pg, &name, Some(expected), &who.name);
+    let fired = fired.await.map_err(Problem::from)?;
     let said =
         if fired.slot.is_some() { "It fires now." } else { "It was fired in this very second before." };
     Ok(Done::new(format!("/admin/schedules/{name}"), said))

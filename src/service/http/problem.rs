@@ -279,6 +279,9 @@ impl From<SwitchError> for Problem {
             SwitchError::Unknown { known, .. } => Self { known: known.into(), ..Self::not_found(detail) },
             SwitchError::NoUser(_) => Self::not_found(detail),
             SwitchError::Cell(error) => error.into(),
+            SwitchError::UnexpectedNumber { expected, fitting } => {
+                Self { detail, ..Self::unexpected_number(expected, fitting.people) }
+            }
             SwitchError::Fire(FireError::Definition(_)) => Self::conflict("unreadable_definition", detail),
             SwitchError::Fire(FireError::Database(error)) | SwitchError::Database(error) => error.into(),
             SwitchError::Fire(FireError::Enqueue(error)) => WriteError::Enqueue(error).into(),

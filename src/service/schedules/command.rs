@@ -1,5 +1,6 @@
 //! `cloudybot schedules …`: operators' cron duties, at a terminal.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -10,7 +11,7 @@ use store::ids::UserId;
 
 use super::files::Files;
 use super::switching::Switch;
-use super::{findings, listing, preview, switching};
+use super::{findings, listing, preview, switching, trial};
 use crate::app;
 use crate::commands::output::{UNANSWERED, actor, confirm_at_terminal, print, print_lines};
 use crate::config::Config;
@@ -18,8 +19,11 @@ use crate::database::Database;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SchedulesCommand {
-    /// Say what is wrong with the files, and what would surprise; needs no database, and asks it for users if it is there
-    Check,
+    /// Say what is wrong with the files, or with one that is not in place yet, and what would surprise; needs no database, and asks it if it is there
+    Check {
+        /// One file, wherever it is, by whose stem the schedule is named: tells its next slots and its audience too, and changes nothing
+        file: Option<PathBuf>,
+    },
     /// Every schedule: whether it is on and why not, its next and last slots
     List {
         /// Of how many users of a slot, the first ones of its audience, it is counted what became of them
@@ -44,6 +48,9 @@ pub(crate) enum SchedulesCommand {
         /// Do not ask
         #[arg(long)]
         yes: bool,
+        /// Only if it writes to so many people now; above 2,000, where they are estimated, a tenth more or less is the same
+        #[arg(long, value_name = "PEOPLE")]
+        expected: Option<i64>,
     },
     /// Try a schedule with one user, now and whoever its audience is; recorded as a test, metered as any message
     Test {
@@ -69,17 +76,19 @@ pub(crate) enum SchedulesCommand {
 }
 
 /// How long `check`, which needs no database, waits for one.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Does what was asked; prints lines, or JSON for a program.
 pub(crate) async fn run(config: &Config, command: SchedulesCommand, as_json: bool) -> anyhow::Result<()> {
-    if let SchedulesCommand::Check = command {
-        return check(config, as_json).await;
+    match &command {
+        SchedulesCommand::Check { file: Some(file) } => return trial::check(config, file, as_json).await,
+        SchedulesCommand::Check { file: None } => return check(config, as_json).await,
+        _ => {}
     }
     let database = Database::open_answering(config).await?;
     let pg = database.pool(2, Duration::from_secs(10));
     match command {
-        SchedulesCommand::Check => {}
+        SchedulesCommand::Check { .. } => {}
         SchedulesCommand::List { users } => list(config, &pg, users, as_json).await?,
         SchedulesCommand::Preview { name, slots, users } => {
             let files = read_files(config).await;
@@ -91,13 +100,15 @@ pub(crate) async fn run(config: &Config, command: SchedulesCommand, as_json: boo
             let text = seen.shown()?;
             print(as_json, &seen, || text)?;
         }
-        SchedulesCommand::Fire { name, yes } => {
+        SchedulesCommand::Fire { name, yes, expected } => {
             let queue = Queue::open(pg.clone(), config.keys.queue.clone());
-            let users = switching::audience(&pg, &name).await?;
-            if users > 1 {
-                confirm_at_terminal(&format!("{name} writes to about {users} users now."), yes)?;
+            let audience = switching::audience(&pg, &name).await?;
+            if audience.people > 1 && expected.is_none() {
+                confirm_at_terminal(&format!("{name} writes to {audience} now."), yes)?;
             }
-            let fired = switching::fire(&queue, &pg, &name, &actor()).await?;
+            // What was asked is what is done, whoever has come since.
+            let expected = expected.or(Some(audience.people).filter(|_| !yes));
+            let fired = switching::fire(&queue, &pg, &name, expected, &actor()).await?;
             queue.flush_notifications().await;
             print_lines(as_json, &fired)?;
         }

@@ -14,5 +14,7 @@ pub(crate) mod listing;
 pub(crate) mod preview;
 /// Firing by hand, trying, switching on and off.
 pub(crate) mod switching;
+/// A file that is not in place yet.
+mod trial;
 /// The next slots.
 pub(crate) mod upcoming;

@@ -1,9 +1,10 @@
 //! Firing by hand, trying, switching on and off: for the command line and the administrator's API.
 
 use channel::cells::{self, CellError};
+use channel::schedules::audience_size::AudienceSize;
 use channel::schedules::firing::{self, FireError};
 use queue::Queue;
-use queue::audit;
+use queue::audit::{self, Change};
 use queue::connections::Connections;
 use serde::Serialize;
 use sqlx::PgConnection;
@@ -26,6 +27,11 @@ pub(crate) enum SwitchError {
     /// Somebody whom another cell serves.
     #[error(transparent)]
     Cell(#[from] CellError),
+    /// Somebody has confirmed another number of people.
+    #[error(
+        "it writes to {fitting} now, and {expected} were expected, so nothing was done: look again, then say that number"
+    )]
+    UnexpectedNumber { expected: i64, fitting: AudienceSize },
     /// The slot could not be made.
     #[error(transparent)]
     Fire(#[from] FireError),
@@ -74,22 +80,29 @@ pub(crate) struct Switched {
     switched_off: Option<SwitchedOffView>,
 }
 
-/// About how many users a schedule writes to.
-pub(crate) async fn audience(pg: &Connections, name: &str) -> Result<i64, SwitchError> {
+/// How many users a schedule writes to.
+pub(crate) async fn audience(pg: &Connections, name: &str) -> Result<AudienceSize, SwitchError> {
     let mut tx = pg.begin().await?;
     let row = lock(&mut tx, name).await?;
     Ok(firing::audience_size(&mut tx, &row).await?)
 }
 
-/// Fires a schedule now, by hand.
+/// Fires a schedule now, by hand; where a number of people was confirmed, only if it writes to so many.
 pub(crate) async fn fire(
     queue: &Queue,
     pg: &Connections,
     name: &str,
+    expected: Option<i64>,
     actor: &str,
 ) -> Result<Fired, SwitchError> {
     let mut tx = queue.begin(pg).await?;
     let row = lock(&mut tx, name).await?;
+    if let Some(expected) = expected {
+        let fitting = firing::audience_size(&mut tx, &row).await?;
+        if !fitting.fits(expected) {
+            return Err(SwitchError::UnexpectedNumber { expected, fitting });
+        }
+    }
     let slot = firing::fire_now(&mut tx, &row).await?;
     audit::note(&mut tx, actor, "fire", &format!("schedule {}", row.name), &in_words(slot)).await?;
     tx.commit().await?;
@@ -141,7 +154,7 @@ pub(crate) async fn switch(
 ) -> Result<Switched, SwitchError> {
     let mut tx = pg.begin().await?;
     // It is locked in full before it is changed: a slot that ends shares the row's key and changes the row next, so the two would wait for each other.
-    let name = lock(&mut tx, name).await?.name;
+    let ScheduleRow { name, enabled: was_on, .. } = lock(&mut tx, name).await?;
     let (action, outcome) = match to {
         Switch::On => {
             store::schedules::switch_on(&mut tx, &name).await?;
@@ -156,7 +169,9 @@ pub(crate) async fn switch(
     let row = lock(&mut tx, name.as_str()).await?;
     let schedulers = store::schedulers::alive(&mut tx).await?;
     let condition = Condition::read(&mut tx, &row, &schedulers).await?;
-    audit::note(&mut tx, actor, action, &format!("schedule {name}"), &outcome).await?;
+    let in_word = |is_on| Some(if is_on { "on" } else { "off" });
+    let change = Change { before: in_word(was_on), after: in_word(row.enabled) };
+    audit::note_change(&mut tx, actor, action, &format!("schedule {name}"), &outcome, change).await?;
     tx.commit().await?;
     let still_off = |why: String| match to {
         Switch::On => format!("switched on by command, yet {why}, so it stays off"),

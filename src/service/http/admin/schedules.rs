@@ -85,14 +85,25 @@ pub(super) async fn preview(
     Ok(Json(preview::preview(&mut conn, &admin.settings, schedule, slots, users).await?))
 }
 
+/// What was confirmed of a firing.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FireRequest {
+    /// How many people were seen to be meant: if it writes to another number now, nothing is done. Above 2,000 their number is estimated, and a tenth more
+    /// or less is the same.
+    #[schema(minimum = 0)]
+    expected: Option<i64>,
+}
+
 /// Fires a schedule now, recorded as manual.
-#[utoipa::path(post, path = "/{name}/fire", operation_id = "fireSchedule", tag = "schedules", params(SchedulePath), responses((status = 200, body = Fired), (status = 404, description = "There is no such schedule; `known` are those that there are."), (status = 409, description = "The schedule cannot be fired (`unreadable_definition`).")))]
+#[utoipa::path(post, path = "/{name}/fire", operation_id = "fireSchedule", tag = "schedules", params(SchedulePath), request_body = Option<FireRequest>, responses((status = 200, body = Fired), (status = 404, description = "There is no such schedule; `known` are those that there are."), (status = 409, description = "The schedule cannot be fired (`unreadable_definition`), or writes to another number of people than was expected (`unexpected_number`; `fitting` is how many). Nothing was done.")))]
 pub(super) async fn fire(
     State(admin): State<Admin>,
     administrator: Administrator,
     input::Path(SchedulePath { name }): input::Path<SchedulePath>,
+    input::OptionalJson(FireRequest { expected }): input::OptionalJson<FireRequest>,
 ) -> Result<Json<Fired>, Problem> {
-    Ok(Json(switching::fire(&admin.queue, &admin.pg, &name, &administrator.name).await?))
+    Ok(Json(switching::fire(&admin.queue, &admin.pg, &name, expected, &administrator.name).await?))
 }
 
 /// With whom a schedule is tried.
