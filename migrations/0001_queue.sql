@@ -102,6 +102,8 @@ CREATE INDEX jobs_parked ON queue.jobs (kind) WHERE phase = 'parked';
 -- What was parked as a suspect; there is next to none.
 CREATE INDEX jobs_parked_suspect ON queue.jobs (kind) WHERE phase = 'parked' AND suspicion > 0;
 CREATE INDEX jobs_to_stop ON queue.jobs (id) WHERE cancel_asked;
+-- A person looks for the jobs of a kind, which may be a few among a million others, and cancels them.
+CREATE INDEX jobs_kind ON queue.jobs (kind, id);
 -- Jobs that have failed and are tried again: a few among all.
 CREATE INDEX jobs_failing ON queue.jobs (id) WHERE attempt > 0;
 -- One job of a lane at most is anything but held: the running mark of the lane, kept by the database itself.

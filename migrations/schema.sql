@@ -857,6 +857,7 @@ CREATE TABLE queue.jobs (
 ) WITH (fillfactor=45, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_cost_delay=0);
 CREATE INDEX jobs_due ON queue.jobs USING btree (pool, priority DESC, id) WHERE ((phase = 'due'::queue.phase) AND (suspicion = 0));
 CREATE INDEX jobs_failing ON queue.jobs USING btree (id) WHERE (attempt > 0);
+CREATE INDEX jobs_kind ON queue.jobs USING btree (kind, id);
 CREATE INDEX jobs_lane_held ON queue.jobs USING btree (lane, priority DESC, id) WHERE (phase = 'held'::queue.phase);
 CREATE INDEX jobs_parked ON queue.jobs USING btree (kind) WHERE (phase = 'parked'::queue.phase);
 CREATE INDEX jobs_parked_suspect ON queue.jobs USING btree (kind) WHERE ((phase = 'parked'::queue.phase) AND (suspicion > 0));

@@ -11,7 +11,7 @@ use crate::action_result::ActionResult;
 use crate::attempt_end::AttemptEnd;
 use crate::audit::{self, Change};
 use crate::job::JobId;
-use crate::job_search::{self, JobPage};
+use crate::job_search::{self, Beginnings, JobPage};
 use crate::job_state::JobState;
 use crate::pauses::{self, Scope};
 
@@ -70,14 +70,19 @@ pub struct JobSummary {
 pub struct JobList {
     /// What fits.
     pub jobs: Vec<JobSummary>,
-    /// `before` of the next page; null: there is none. Where it is set beside fewer jobs than were asked for, the newest 15,000 finished ones have no more
-    /// that fit, and older ones were not looked at.
+    /// `before` of the next page; null: there is none. Where it is set beside fewer jobs than were asked for, the newest 15,000 have no more that fit, and
+    /// older ones were not looked at.
     #[schema(value_type = Option<i64>)]
     pub next: Option<JobId>,
     /// Finished jobs with lower numbers were not looked at: ask for `state=done` or `state=cancelled` with this as `before`. Absent: nothing was left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>)]
     pub unread_before: Option<JobId>,
+    /// The same of live jobs, of which a kind, a lane and what runs are found however many there are, and the newest 15,000 are looked through for a pool, a
+    /// time or another state: ask for a kind, or for one of these states with this as `before`. Absent: nothing was left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    pub unread_live_before: Option<JobId>,
 }
 
 /// A job with all its details.
@@ -153,7 +158,7 @@ pub struct JobCount {
     pub state: JobState,
     /// How many.
     pub jobs: i64,
-    /// There may be more: of so many live or dead jobs the newest 25,000 and the oldest 25,000 are counted.
+    /// There may be more: of so many live or dead jobs the newest 10,000 and the oldest 10,000 are counted.
     pub is_more: bool,
     /// When the oldest of them was enqueued.
     pub oldest: Option<DateTime<Utc>>,
@@ -190,19 +195,25 @@ const SUMMARY: &str = "SELECT id, state, kind, pool, lane, failed_attempts, run_
 impl Queue {
     /// The newest jobs that match, at most `limit`.
     pub async fn list(&self, filter: &JobCriteria, limit: i64) -> sqlx::Result<JobList> {
-        let mut connection = self.pool().acquire().await?;
-        let beginning: Option<JobId> = match job_search::beginning(filter) {
-            Some(mut query) => query.build_query_scalar().fetch_optional(&mut *connection).await?,
-            None => None,
-        };
-        let mut query = job_search::summaries(filter, beginning, JobPage::Newest(limit));
-        let jobs: Vec<JobSummary> = query.build_query_as().fetch_all(&mut *connection).await?;
+        let mut tx = self.pool().begin().await?;
+        // Each table has a part that is read in its index's order. The planner takes a scan of all of it for cheaper, since many can share in that.
+        sqlx::raw_sql(
+            "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off",
+        )
+        .execute(&mut *tx)
+        .await?;
+        let beginnings = Beginnings::find(&mut tx, filter).await?;
+        let mut query = job_search::summaries(filter, beginnings, JobPage::Newest(limit));
+        let jobs: Vec<JobSummary> = query.build_query_as().fetch_all(&mut *tx).await?;
+        tx.commit().await?;
         if i64::try_from(jobs.len()).is_ok_and(|found| found == limit) {
-            return Ok(JobList { next: jobs.last().map(|job| job.id), unread_before: None, jobs });
+            let next = jobs.last().map(|job| job.id);
+            return Ok(JobList { next, unread_before: None, unread_live_before: None, jobs });
         }
-        // Only finished jobs are left.
-        let next = beginning.filter(|_| matches!(filter.state, Some(JobState::Done | JobState::Cancelled)));
-        Ok(JobList { next, unread_before: beginning, jobs })
+        let Beginnings { live, finished } = beginnings;
+        // Of a state that one table has, only older ones are left.
+        let next = filter.state.and(live.or(finished));
+        Ok(JobList { next, unread_before: finished, unread_live_before: live, jobs })
     }
 
     /// One job; `None`: there is none, or it is past the age of the history.
@@ -234,16 +245,16 @@ impl Queue {
     /// at the other. Finished jobs are not counted, since that would read the whole history.
     pub async fn stats(&self) -> sqlx::Result<Vec<JobCount>> {
         sqlx::query_as(
-            "WITH newest AS MATERIALIZED (SELECT id, pool, kind, state::TEXT, created_at FROM queue.jobs ORDER BY id DESC LIMIT 25000),
+            "WITH newest AS MATERIALIZED (SELECT id, pool, kind, state::TEXT, created_at FROM queue.jobs ORDER BY id DESC LIMIT 10000),
                   oldest AS MATERIALIZED (SELECT id, pool, kind, state::TEXT, created_at FROM queue.jobs WHERE id < (SELECT min(id) FROM newest)
-                                          ORDER BY id LIMIT 25000),
-                  newest_dead AS MATERIALIZED (SELECT id, pool, kind, 'dead' AS state, created_at FROM queue.dead ORDER BY id DESC LIMIT 25000),
+                                          ORDER BY id LIMIT 10000),
+                  newest_dead AS MATERIALIZED (SELECT id, pool, kind, 'dead' AS state, created_at FROM queue.dead ORDER BY id DESC LIMIT 10000),
                   oldest_dead AS MATERIALIZED (SELECT id, pool, kind, 'dead' AS state, created_at FROM queue.dead
-                                               WHERE id < (SELECT min(id) FROM newest_dead) ORDER BY id LIMIT 25000),
-                  found AS (SELECT *, (SELECT count(*) = 25000 FROM oldest) AS is_more FROM newest UNION ALL
-                            SELECT *, (SELECT count(*) = 25000 FROM oldest) FROM oldest UNION ALL
-                            SELECT *, (SELECT count(*) = 25000 FROM oldest_dead) FROM newest_dead UNION ALL
-                            SELECT *, (SELECT count(*) = 25000 FROM oldest_dead) FROM oldest_dead)
+                                               WHERE id < (SELECT min(id) FROM newest_dead) ORDER BY id LIMIT 10000),
+                  found AS (SELECT *, (SELECT count(*) = 10000 FROM oldest) AS is_more FROM newest UNION ALL
+                            SELECT *, (SELECT count(*) = 10000 FROM oldest) FROM oldest UNION ALL
+                            SELECT *, (SELECT count(*) = 10000 FROM oldest_dead) FROM newest_dead UNION ALL
+                            SELECT *, (SELECT count(*) = 10000 FROM oldest_dead) FROM oldest_dead)
              SELECT pool, kind, state, count(*) AS jobs, bool_or(is_more) AS is_more, min(created_at) AS oldest,
                     EXISTS (SELECT FROM queue.pauses p WHERE (p.scope, p.name) IN (('pool', pool), ('kind', kind))) AS paused
              FROM found GROUP BY pool, kind, state ORDER BY pool, kind, state",

@@ -1,7 +1,7 @@
 //! SQL that finds jobs by a filter: one SELECT for each table that may hold them, each ordered and limited, so that
 //! Postgres reads one page of each. From a view over all tables Postgres would read and sort the whole history.
 
-use sqlx::{Postgres, QueryBuilder};
+use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use crate::inspection::JobCriteria;
 use crate::job::JobId;
@@ -81,28 +81,69 @@ impl JobTable {
     }
 }
 
-/// The first finished job that a page does not leave unread, if it leaves any: only some of the history is looked through for what no index has.
-/// `None`: all of it can be read.
-pub(crate) fn beginning(filter: &JobCriteria) -> Option<QueryBuilder<Postgres>> {
-    let is_searched = filter.kind.is_some()
-        || filter.pool.is_some()
-        || filter.lane.is_some()
-        || filter.since.is_some()
-        || filter.until.is_some();
-    if !is_searched || !JobTable::of(filter).contains(&JobTable::Finished) {
+/// Jobs at the front of a pool among which those that run are looked for: a claim takes from there, so a pool has fewer that run.
+const FRONT: i64 = 2_000;
+
+/// From which job on a page looks through a table, if not through all of it. `None`: all of it can be read.
+fn beginning(table: JobTable, filter: &JobCriteria) -> Option<QueryBuilder<Postgres>> {
+    let is_timed = filter.since.is_some() || filter.until.is_some();
+    let known = match table {
+        JobTable::Finished => JobCriteria { state: filter.state, ..JobCriteria::default() },
+        // What runs is looked for at the front, and a lane has its own indexes.
+        JobTable::Live if filter.lane.is_some() || filter.state == Some(JobState::Running) => return None,
+        JobTable::Live => JobCriteria { kind: filter.kind.clone(), ..JobCriteria::default() },
+        JobTable::Dead => return None,
+    };
+    let is_searched = match table {
+        JobTable::Finished => {
+            filter.kind.is_some() || filter.pool.is_some() || filter.lane.is_some() || is_timed
+        }
+        _ => filter.state.is_some() || filter.pool.is_some() || is_timed,
+    };
+    if !is_searched || !JobTable::of(filter).contains(&table) {
         return None;
     }
-    let all = JobCriteria { state: filter.state, before: filter.before, ..JobCriteria::default() };
+    let all = JobCriteria { before: filter.before, ..known };
     let mut query = QueryBuilder::new("SELECT id");
-    narrow(&mut query, JobTable::Finished, &all, "");
+    narrow(&mut query, table, &all, "");
     query.push(" ORDER BY id DESC OFFSET ").push_bind(LOOKED_AT - 1).push(" LIMIT 1");
     Some(query)
 }
 
-/// List rows of the matching jobs; of finished ones those from `beginning` on.
+/// The first jobs that a page does not leave unread.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Beginnings {
+    /// Of live jobs; `None`: all of them can be read.
+    pub(crate) live: Option<JobId>,
+    /// Of finished jobs; `None`: all of them can be read.
+    pub(crate) finished: Option<JobId>,
+}
+
+impl Beginnings {
+    /// Only some of a table is looked through for what no index has.
+    pub(crate) async fn find(conn: &mut PgConnection, filter: &JobCriteria) -> sqlx::Result<Self> {
+        let mut found = Self::default();
+        for (table, place) in [(JobTable::Live, &mut found.live), (JobTable::Finished, &mut found.finished)] {
+            if let Some(mut query) = beginning(table, filter) {
+                *place = query.build_query_scalar().fetch_optional(&mut *conn).await?;
+            }
+        }
+        Ok(found)
+    }
+
+    fn of(self, table: JobTable) -> Option<JobId> {
+        match table {
+            JobTable::Live => self.live,
+            JobTable::Finished => self.finished,
+            JobTable::Dead => None,
+        }
+    }
+}
+
+/// List rows of the matching jobs, from the beginnings on.
 pub(crate) fn summaries(
     filter: &JobCriteria,
-    beginning: Option<JobId>,
+    beginnings: Beginnings,
     page: JobPage,
 ) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new("SELECT * FROM (");
@@ -110,7 +151,10 @@ pub(crate) fn summaries(
         query.push(if place > 0 { " UNION ALL (SELECT " } else { "(SELECT " });
         query.push(table.summary());
         narrow(&mut query, table, filter, "");
-        if let Some(beginning) = beginning.filter(|_| table == JobTable::Finished) {
+        if table == JobTable::Live && filter.state == Some(JobState::Running) && filter.lane.is_none() {
+            query.push(RUNNING).push(FRONT).push(") AS f WHERE f.state = 'running'))");
+        }
+        if let Some(beginning) = beginnings.of(table) {
             query.push(" AND id >= ").push_bind(beginning);
         }
         end(&mut query, page);
@@ -146,6 +190,19 @@ pub(crate) fn count(
     query.push(" AND id > ").push_bind(after).push(" AND id <= ").push_bind(until);
     query
 }
+
+/// What runs, by the order in which jobs are claimed: else all that is due would be read for it.
+const RUNNING: &str = " AND id = ANY (ARRAY(
+    WITH RECURSIVE pools AS (
+        SELECT (SELECT j.pool FROM queue.jobs j WHERE j.phase = 'due' AND j.suspicion = 0 ORDER BY j.pool LIMIT 1) AS pool
+        UNION ALL
+        SELECT (SELECT j.pool FROM queue.jobs j WHERE j.phase = 'due' AND j.suspicion = 0 AND j.pool > pools.pool ORDER BY j.pool LIMIT 1)
+        FROM pools WHERE pools.pool IS NOT NULL)
+    SELECT j.id FROM queue.jobs j WHERE j.phase = 'due' AND j.suspicion > 0 AND j.state = 'running'
+    UNION ALL
+    SELECT f.id FROM pools CROSS JOIN LATERAL (
+        SELECT j.id, j.state FROM queue.jobs j WHERE j.pool = pools.pool AND j.phase = 'due' AND j.suspicion = 0
+        ORDER BY j.priority DESC, j.id LIMIT ";
 
 fn part(
     query: &mut QueryBuilder<Postgres>,
@@ -238,16 +295,14 @@ mod tests {
         let large: Vec<String> = sqlx::query_scalar(large).fetch_all(&pg).await.unwrap();
         assert_eq!(large.len(), 3);
 
-        // What is due is found by its pool and priority, which a list does not know: for these two the live table is
-        // read, never the history.
-        let states =
-            JobState::ALL.into_iter().filter(|state| !matches!(state, JobState::Waiting | JobState::Running));
-        let states = states.map(Some).chain([None]);
+        let states = JobState::ALL.into_iter().map(Some).chain([None]);
         for state in states {
             let filter = JobCriteria { state, ..JobCriteria::default() };
-            let query = summaries(&filter, None, JobPage::Newest(50));
-            // The limits are all that is bound.
-            let sql = (1..=4)
+            let beginnings = Beginnings::find(&mut *pg.acquire().await.unwrap(), &filter).await.unwrap();
+            let query = summaries(&filter, beginnings, JobPage::Newest(50));
+            // Limits and beginnings are all that is bound.
+            let sql = (1..=5)
+                .rev()
                 .fold(query.sql().as_str().to_owned(), |sql, place| sql.replace(&format!("${place}"), "50"));
             let plan: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!("EXPLAIN (COSTS OFF) {sql}")))
                 .fetch_all(&pg)

@@ -243,6 +243,43 @@ async fn of_a_long_history_the_newest_jobs_are_looked_through_and_the_page_says_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn among_many_live_jobs_a_kind_and_what_runs_are_found_and_what_was_not_looked_at_is_told() {
+    let bench = Bench::new().await;
+    // The oldest ones run and wait, as behind a backlog.
+    sqlx::raw_sql(
+        "INSERT INTO queue.jobs (id, run_at, max_attempts, state, kind, pool, payload)
+         SELECT n, now() + interval '1 day', 5, (CASE WHEN n = 7 THEN 'running' WHEN n <= 1000 THEN 'waiting' ELSE 'scheduled' END)::queue.state,
+                CASE WHEN n = 5 THEN 'rare' ELSE 'act' END, CASE WHEN n = 9 THEN 'other' ELSE 'test' END, '{}'
+         FROM generate_series(1, 20000) n",
+    )
+    .execute(&bench.pg)
+    .await
+    .unwrap();
+    let list = async |criteria: JobCriteria| {
+        let list = bench.queue.list(&criteria, 10).await.unwrap();
+        let ids: Vec<i64> = list.jobs.iter().map(|job| job.id.0).collect();
+        (ids, list.next, list.unread_live_before)
+    };
+    let by_kind = JobCriteria { kind: Some("rare".into()), ..JobCriteria::default() };
+    let running = JobCriteria { state: Some(JobState::Running), ..JobCriteria::default() };
+    let by_pool = JobCriteria { pool: Some("other".into()), ..JobCriteria::default() };
+    let waiting_there = JobCriteria { state: Some(JobState::Waiting), ..by_pool.clone() };
+
+    let first = list(waiting_there.clone()).await;
+    let second = list(JobCriteria { before: first.1, ..waiting_there }).await;
+
+    assert_eq!(list(by_kind).await, (vec![5], None, None));
+    assert_eq!(list(running).await, (vec![7], None, None));
+    assert_eq!(
+        list(by_pool).await,
+        (vec![], None, Some(JobId(5_001))),
+        "live and finished ones have no common next page"
+    );
+    assert_eq!(first, (vec![], Some(JobId(5_001)), Some(JobId(5_001))));
+    assert_eq!(second, (vec![9], None, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_past_is_pruned_by_age_and_dead_jobs_stay() {
     let bench = Bench::new().await;
     sqlx::raw_sql(

@@ -284,8 +284,15 @@ fn counted(outcomes: &[ActionOutcome]) -> String {
 
 /// What of the history was not looked at.
 fn unread(list: &JobList) -> String {
-    let Some(before) = list.unread_before else { return String::new() };
-    format!("Of finished jobs the newest 15,000 were looked at; older ones: --state done --before {before}\n")
+    let live = list.unread_live_before.map(|before| {
+        format!("Of live jobs the newest 15,000 were looked at; older ones: a state (--state waiting) with --before {before}, or a --kind\n")
+    });
+    let finished = list.unread_before.map(|before| {
+        format!(
+            "Of finished jobs the newest 15,000 were looked at; older ones: --state done --before {before}\n"
+        )
+    });
+    live.into_iter().chain(finished).collect()
 }
 
 const LIST_HEAD: [&str; 8] = ["JOB", "STATE", "KIND", "POOL", "LANE", "FAILED", "CREATED", "REASON"];

@@ -55,9 +55,13 @@ async fn page(
         "No job fits.",
     );
     let next = list.next.map(|before| wanted.address("/admin/jobs", Some(&before.to_string())));
-    let note = list.unread_before.map(|before| {
+    let live = list.unread_live_before.map(|before| {
+        format!("Of live jobs the newest 15,000 were looked at; choose a kind, or a state to go on before job {before}. ")
+    });
+    let finished = list.unread_before.map(|before| {
         format!("Of finished jobs the newest 15,000 were looked at; choose the state `done` to go on before job {before}.")
     });
+    let note: Option<String> = live.into_iter().chain(finished).reduce(|one, other| one + &other);
     let sections = vec![Section::new("").table(table).actions(bulk(&wanted)), summary];
     Ok(Sections::new(&who, "/admin/jobs", flash, "Jobs", sections)
         .filter(filter(&wanted))
