@@ -4,7 +4,7 @@
 //! not know is judged row by row, among the newest `LOOKED_AT` alone; then the page says where the next one goes on.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use crate::chunk_place::ChunkPlace;
@@ -13,6 +13,7 @@ use crate::clock;
 use crate::deliveries::DeliveryState;
 use crate::delivery_search::{CLOCKS_DIFFER, LOOKED_AT, WhoseDeliveries, of_moment};
 use crate::ids::{AddressId, ChunkId, ConversationId, DeliveryId, UserId};
+use crate::statement_settings::walk_an_index;
 use crate::text_enum::TextEnum as _;
 
 /// Deliveries of one person whose chunks a page looks up one by one.
@@ -139,6 +140,14 @@ struct Walked {
 
 /// The newest chunks that fit.
 pub async fn page(conn: &mut PgConnection, search: &ChunkSearch<'_>) -> sqlx::Result<ChunkPage> {
+    let mut tx = conn.begin().await?;
+    walk_an_index(&mut tx).await?;
+    let page = walked(&mut tx, search).await?;
+    tx.commit().await?;
+    Ok(page)
+}
+
+async fn walked(conn: &mut PgConnection, search: &ChunkSearch<'_>) -> sqlx::Result<ChunkPage> {
     let mut found = Vec::new();
     // Whatever is older than this may have been missed.
     let mut floor = None;

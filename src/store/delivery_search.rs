@@ -4,16 +4,17 @@
 //! newest `LOOKED_AT` alone; where these were not enough, the page says where the next one goes on. So no page takes long, and none hides anything.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use crate::clock;
 use crate::deliveries::{DeliveryState, Purpose};
 use crate::ids::{AddressId, ConversationId, DeliveryId, UserId};
+use crate::statement_settings::walk_an_index;
 use crate::text_enum::TextEnum as _;
 
 /// Rows of an index that a page looks at: as many as are read and judged in some milliseconds.
-pub const LOOKED_AT: i64 = 15_000;
+pub const LOOKED_AT: i64 = 5_000;
 
 /// Ids have the time of the process that made them, the rows that of the database: by so much the two may differ.
 pub(crate) const CLOCKS_DIFFER: TimeDelta = TimeDelta::hours(1);
@@ -121,6 +122,14 @@ impl<'a> DeliverySearch<'a> {
 
 /// The newest deliveries that fit.
 pub async fn page(conn: &mut PgConnection, search: &DeliverySearch<'_>) -> sqlx::Result<DeliveryPage> {
+    let mut tx = conn.begin().await?;
+    walk_an_index(&mut tx).await?;
+    let page = walked(&mut tx, search).await?;
+    tx.commit().await?;
+    Ok(page)
+}
+
+async fn walked(conn: &mut PgConnection, search: &DeliverySearch<'_>) -> sqlx::Result<DeliveryPage> {
     let mut found = Vec::new();
     // Whatever is older than this may have been missed.
     let mut floor = None;
@@ -169,7 +178,7 @@ async fn one_walk(
             "SELECT id, fits, place = $3 AS is_end FROM (
                  SELECT id, row_number() OVER (ORDER BY id DESC) AS place,
                         state = ANY ($5) AND purpose = ANY ($6) AND coalesce(reason, '') LIKE $7 AND created_at >= $8 AND created_at < $9 AS fits
-                 FROM (SELECT d.id, d.state, d.purpose, d.reason, d.created_at
+                 FROM (SELECT c.delivery_id AS id, d.state, d.purpose, d.reason, d.created_at
                        FROM (SELECT DISTINCT delivery_id FROM channel_chunks
                              WHERE error_code = $10 AND delivery_id < $1 AND delivery_id >= $2 ORDER BY delivery_id DESC LIMIT $3) AS c
                        CROSS JOIN LATERAL (SELECT * FROM channel_deliveries WHERE id = c.delivery_id OFFSET 0) AS d

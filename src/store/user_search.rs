@@ -78,33 +78,38 @@ pub async fn by_id(
     after: Option<&UserId>,
     limit: i64,
 ) -> sqlx::Result<Vec<ListedUser>> {
-    sqlx::query_as(
-        "SELECT u.id, u.plan, u.attributes ->> 'name' AS name, u.paused, u.created_at,
-                EXISTS (SELECT FROM channel_links l WHERE l.user_id = u.id AND l.ended_at IS NULL) AS is_linked
-         FROM channel_users u WHERE u.id ~>=~ $1 AND u.id ~<~ $2 AND u.id ~>~ $3 ORDER BY u.id USING ~<~ LIMIT $4",
+    let ids: Vec<UserId> = sqlx::query_scalar(
+        "SELECT u.id FROM channel_users u WHERE u.id ~>=~ $1 AND u.id ~<~ $2 AND u.id ~>~ $3 ORDER BY u.id USING ~<~ LIMIT $4",
     )
     .bind(beginning)
     .bind(behind(beginning))
     .bind(after.map_or("", UserId::as_str))
     .bind(limit)
-    .fetch_all(conn)
-    .await
+    .fetch_all(&mut *conn)
+    .await?;
+    listed_in_order(conn, &ids).await
 }
 
 /// The users whose name begins with this, in small or large letters, by name. There is no next page: a longer beginning narrows it.
 pub async fn by_name(conn: &mut PgConnection, beginning: &str, limit: i64) -> sqlx::Result<Vec<ListedUser>> {
     let beginning = beginning.to_lowercase();
-    sqlx::query_as(
-        "SELECT u.id, u.plan, u.attributes ->> 'name' AS name, u.paused, u.created_at,
-                EXISTS (SELECT FROM channel_links l WHERE l.user_id = u.id AND l.ended_at IS NULL) AS is_linked
-         FROM channel_users u WHERE lower(u.attributes ->> 'name') ~>=~ $1 AND lower(u.attributes ->> 'name') ~<~ $2
+    let ids: Vec<UserId> = sqlx::query_scalar(
+        "SELECT u.id FROM channel_users u WHERE lower(u.attributes ->> 'name') ~>=~ $1 AND lower(u.attributes ->> 'name') ~<~ $2
          ORDER BY lower(u.attributes ->> 'name') USING ~<~ LIMIT $3",
     )
     .bind(&beginning)
     .bind(behind(&beginning))
     .bind(limit)
-    .fetch_all(conn)
-    .await
+    .fetch_all(&mut *conn)
+    .await?;
+    listed_in_order(conn, &ids).await
+}
+
+/// These users in this order.
+async fn listed_in_order(conn: &mut PgConnection, ids: &[UserId]) -> sqlx::Result<Vec<ListedUser>> {
+    let mut users = listed(conn, ids).await?;
+    users.sort_by_cached_key(|user| ids.iter().position(|id| *id == user.id));
+    Ok(users)
 }
 
 /// The users whose phone has this number or opaque id now, in whatever spelling: `canonical` stands for all of them.

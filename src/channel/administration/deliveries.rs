@@ -76,7 +76,7 @@ pub struct UnknownStates(#[from] UnknownText);
 pub struct DeliveryList {
     /// What fits.
     pub deliveries: Vec<OutboundView>,
-    /// `before` of the next page; null: there is none. Where it is set beside fewer deliveries than were asked for, the newest 15,000 have no more that
+    /// `before` of the next page; null: there is none. Where it is set beside fewer deliveries than were asked for, the newest 5,000 have no more that
     /// fit, and older ones were not looked at.
     #[schema(value_type = Option<Uuid>)]
     pub next: Option<DeliveryId>,

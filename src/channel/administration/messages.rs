@@ -52,7 +52,7 @@ pub fn state_of(text: &str) -> Option<MessageState> {
 #[serde(rename_all = "camelCase")]
 pub struct MessageList {
     pub messages: Vec<MessageView>,
-    /// `before` of the next page; null: there is none. Where it is set beside fewer messages than were asked for, the newest 15,000 of this number have no
+    /// `before` of the next page; null: there is none. Where it is set beside fewer messages than were asked for, the newest 5,000 of this number have no
     /// more that fit, and older ones were not looked at.
     #[schema(value_type = Option<i64>)]
     pub next: Option<MessageId>,

@@ -161,7 +161,7 @@ pub(super) fn next(next: Option<String>, shown: usize, limit: i64) -> String {
     match next {
         None => String::new(),
         Some(next) if i64::try_from(shown).is_ok_and(|shown| shown < limit) => {
-            format!("Among the newest 15,000 no more fit; older ones: --before {next}\n")
+            format!("Among the newest 5,000 no more fit; older ones: --before {next}\n")
         }
         Some(next) => format!("The next page: --before {next}\n"),
     }

@@ -52,7 +52,7 @@ pub(super) struct ChunkQuery {
 }
 
 /// The parts of deliveries, the newest first, each with its state and what Twilio's error means. A page looks at the newest
-/// 15,000 that its user, number, code or unusual state has (without any of these: at the newest 15,000 of all) and `next` goes on behind them.
+/// 5,000 that its user, number, code or unusual state has (without any of these: at the newest 5,000 of all) and `next` goes on behind them.
 #[utoipa::path(get, path = "/chunks", operation_id = "listChunks", tag = "chunks", params(ChunkQuery), responses((status = 200, body = ChunkList)))]
 pub(super) async fn list(
     State(admin): State<Admin>,

@@ -32,7 +32,7 @@ pub(super) struct DeliveryQuery {
     /// In this state. `undelivered`: what was to be sent and did not arrive, which is `failed`, `expired` and `unknown`.
     #[param(inline, value_type = Option<WantedState>)]
     state: Option<String>,
-    /// The reason begins like this, `quota` say. Without a user, a number or a state, each state's newest 15,000 are looked at.
+    /// The reason begins like this, `quota` say. Without a user, a number or a state, each state's newest 5,000 are looked at.
     #[param(min_length = 1, max_length = 200)]
     reason: Option<String>,
     /// Sent for this.
@@ -66,8 +66,8 @@ impl PartialSchema for WantedState {
 
 impl ToSchema for WantedState {}
 
-/// Deliveries, the newest first, each with its parts, their states and what Twilio's error means. A page looks at the newest 15,000 that its user, number,
-/// code or unusual state has (without any of these: at the newest 15,000 of all) and `next` goes on behind them.
+/// Deliveries, the newest first, each with its parts, their states and what Twilio's error means. A page looks at the newest 5,000 that its user, number,
+/// code or unusual state has (without any of these: at the newest 5,000 of all) and `next` goes on behind them.
 #[utoipa::path(get, path = "/deliveries", operation_id = "listDeliveries", tag = "deliveries", params(DeliveryQuery), responses((status = 200, body = DeliveryList)))]
 pub(super) async fn list(
     State(admin): State<Admin>,

@@ -25,7 +25,7 @@ pub(super) struct MessageQuery {
     /// In the thread of this user.
     #[param(min_length = 1, max_length = 200)]
     user: Option<String>,
-    /// From this number, in any spelling with its country's code, linked or not; or from this opaque id. Together with a state, its newest 15,000 are
+    /// From this number, in any spelling with its country's code, linked or not; or from this opaque id. Together with a state, its newest 5,000 are
     /// looked at.
     #[param(min_length = 1, max_length = 200)]
     number: Option<String>,
