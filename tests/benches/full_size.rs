@@ -1,5 +1,5 @@
 //! How long everything takes that an administrator asks, beside the same of a nearly empty database: each list under `/admin/api`, with each filter and each
-//! pair of filters, as `/openapi.json` describes them; and how fast many jobs are cancelled.
+//! pair of filters, as `/openapi.json` describes them; the pages under `/admin`; and how fast many jobs are cancelled.
 //!
 //! `cargo bench --bench full_size` fills a durable server of its own with a million people, five million messages, a million live jobs and five million that
 //! have ended, about 20 GB in 15 minutes. `-- --people 20000 --messages 60000 --jobs 20000` takes less. Nothing works meanwhile: every pool is paused.
@@ -8,10 +8,14 @@
 mod program;
 mod questions;
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use clap::Parser;
 use reqwest::Client;
+use reqwest::header::{COOKIE, SET_COOKIE};
+use reqwest::redirect::Policy;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
 
@@ -37,7 +41,7 @@ const LIMIT: Duration = Duration::from_millis(50);
 /// How many of the slowest are shown.
 const SHOWN: usize = 25;
 
-#[derive(Parser, Clone, Copy)]
+#[derive(Parser, Clone)]
 struct Arguments {
     /// How many people there are.
     #[arg(long, default_value_t = 1_000_000)]
@@ -48,6 +52,9 @@ struct Arguments {
     /// How many jobs live.
     #[arg(long, default_value_t = 1_000_000)]
     jobs: u32,
+    /// Where the filled server stays, to be asked again without filling it; it is taken away by hand.
+    #[arg(long)]
+    keep: Option<PathBuf>,
     /// Given by cargo.
     #[arg(long, hide = true)]
     bench: bool,
@@ -57,10 +64,10 @@ struct Arguments {
 #[expect(clippy::print_stdout, reason = "a benchmark's answer")]
 async fn main() -> anyhow::Result<()> {
     let full = Arguments::parse();
-    let small = Arguments { people: 50, messages: 200, jobs: 100, ..full };
-    let bare = measure(small).await?;
+    let small = Arguments { people: 50, messages: 200, jobs: 100, keep: None, bench: false };
+    let bare = measure(&small).await?;
     println!("{} people, {} messages, {} live jobs", full.people, full.messages, full.jobs);
-    let filled = measure(full).await?;
+    let filled = measure(&full).await?;
     print_questions(&bare.questions, &filled.questions);
     let per_second = |measured: &Measured| f64::from(measured.cancelled) / measured.seconds;
     println!(
@@ -106,18 +113,26 @@ struct Measured {
     seconds: f64,
 }
 
-async fn measure(size: Arguments) -> anyhow::Result<Measured> {
-    let folder = tempfile::tempdir()?;
-    let (postgres, pg) = program::server(folder.path()).await?;
-    fill(&pg, size).await?;
+async fn measure(size: &Arguments) -> anyhow::Result<Measured> {
+    let scratch = tempfile::tempdir()?;
+    let folder = size.keep.as_deref().unwrap_or(scratch.path());
+    let (postgres, pg) = program::server(folder).await?;
+    let is_filled = "SELECT EXISTS (SELECT FROM channel_users)";
+    if !sqlx::query_scalar::<_, bool>(is_filled).fetch_one(&pg).await? {
+        fill(&pg, size).await?;
+    }
     let url = postgres.url();
     let program = Program::start(&url, &[("CLOUDYBOT_ADMIN_TOKEN", TOKEN)]).await?;
     let client = Client::builder().timeout(Duration::from_secs(300)).build()?;
 
     let description: Value = client.get(format!("{}/openapi.json", program.url)).send().await?.json().await?;
+    let mut all = questions::all(&description, &pg).await?;
+    let pages = questions::pages(&all, &pg).await?;
+    all.extend(pages);
+    let cookie = log_in(&program.url).await?;
     let mut questions = Vec::new();
-    for question in questions::all(&description, &pg).await? {
-        let took = median(&client, &program.url, &question).await?;
+    for question in all {
+        let took = median(&client, &program.url, &cookie, &question).await?;
         questions.push((question, took));
     }
     let begun = Instant::now();
@@ -125,7 +140,16 @@ async fn measure(size: Arguments) -> anyhow::Result<Measured> {
     Ok(Measured { questions, cancelled, seconds: begun.elapsed().as_secs_f64() })
 }
 
-async fn fill(pg: &PgPool, size: Arguments) -> anyhow::Result<()> {
+/// The cookie of an administrator who has logged in.
+async fn log_in(url: &str) -> anyhow::Result<String> {
+    let client = Client::builder().redirect(Policy::none()).build()?;
+    let form = [("token", TOKEN), ("next", "/admin")];
+    let answer = client.post(format!("{url}/admin/login")).form(&form).send().await?;
+    let cookie = answer.headers().get(SET_COOKIE).context("nobody was logged in")?.to_str()?;
+    Ok(cookie.split(';').next().unwrap_or_default().to_owned())
+}
+
+async fn fill(pg: &PgPool, size: &Arguments) -> anyhow::Result<()> {
     let Arguments { people, messages, jobs, .. } = size;
     let sizes = format!(
         "SET size.people = {people}; SET size.messages = {messages}; SET size.share = 25; SET size.jobs = {jobs};"
@@ -145,11 +169,12 @@ async fn fill(pg: &PgPool, size: Arguments) -> anyhow::Result<()> {
 }
 
 /// How long an answer takes.
-async fn median(client: &Client, url: &str, question: &Question) -> anyhow::Result<Duration> {
+async fn median(client: &Client, url: &str, cookie: &str, question: &Question) -> anyhow::Result<Duration> {
     let mut took = Vec::new();
     for _ in 0..ROUNDS {
         let begun = Instant::now();
-        let answer = client.get(format!("{url}{}", question.path)).bearer_auth(TOKEN).send().await?;
+        let asked = client.get(format!("{url}{}", question.path)).bearer_auth(TOKEN).header(COOKIE, cookie);
+        let answer = asked.send().await?;
         let status = answer.status();
         let body = answer.text().await?;
         took.push(begun.elapsed());

@@ -56,6 +56,44 @@ pub(crate) async fn all(description: &Value, pg: &PgPool) -> anyhow::Result<Vec<
     Ok(questions)
 }
 
+/// The console's pages: each list as it is and with each filter of the interface's that it has, and one of each page of a single thing.
+pub(crate) async fn pages(of_interface: &[Question], pg: &PgPool) -> anyhow::Result<Vec<Question>> {
+    let mut pages: Vec<Question> = [
+        "/admin",
+        "/admin/groups",
+        "/admin/groups?kind=send_chunk",
+        "/admin/in-doubt",
+        "/admin/pauses",
+        "/admin/schedules",
+        "/admin/schedules/daily",
+        "/admin/audit",
+        "/admin/people",
+        "/admin/people?find=user-7",
+        "/admin/person?user=user-1",
+        "/admin/person?user=user-7",
+    ]
+    .map(|path| Question { path: path.to_owned(), template: path.to_owned() })
+    .into();
+    for list in ["jobs", "deliveries", "turns", "messages", "alerts"] {
+        let (of_interface_at, at) = (format!("/admin/api/{list}"), format!("/admin/{list}"));
+        for question in of_interface {
+            let (path, query) = question.path.split_once('?').unwrap_or((&question.path, ""));
+            let name = query.split('=').next().unwrap_or_default();
+            let is_single = !query.contains('&') && !["limit", "cause", "all"].contains(&name);
+            if path != of_interface_at || !is_single {
+                continue;
+            }
+            let as_page = |text: &str| text.replace(&of_interface_at, &at).replace("errorCode=", "code=");
+            pages.push(Question { path: as_page(&question.path), template: as_page(&question.template) });
+        }
+        if list != "alerts" {
+            let id = identity(&format!("/{list}/"), pg).await?;
+            pages.push(Question { path: format!("{at}/{id}"), template: format!("{at}/{{id}}") });
+        }
+    }
+    Ok(pages)
+}
+
 /// Whether two filters may be given at once: a person is meant by a user or by a number.
 fn go_together(one: &str, other: &str) -> bool {
     let is_person = |name| ["user", "number"].contains(&name);

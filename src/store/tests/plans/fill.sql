@@ -98,7 +98,8 @@ INSERT INTO channel_people_places (place, address_id, taken_at)
 SELECT n, n, now() - n % 100 * interval '15 minutes' FROM size, generate_series(1, people / 2) n;
 
 -- A schedule that speaks to everybody once a day.
-INSERT INTO channel_schedules (name, hash, definition) VALUES ('daily', 'none', '{}');
+INSERT INTO channel_schedules (name, hash, definition)
+VALUES ('daily', 'none', '{"cron": "0 8 * * *", "timezone": "UTC", "audience": {"everyone": true}, "content": {"message": "words"}}');
 INSERT INTO channel_slots (id, schedule, moment, definition, state, finished_at) OVERRIDING SYSTEM VALUE
 SELECT n, 'daily', now() - (2000 - n) * interval '1 day', '{}', 'done', now() FROM generate_series(1, 2000) n;
 INSERT INTO channel_slot_users (slot_id, user_id, outcome, delivery_id)
