@@ -196,12 +196,7 @@ impl Queue {
     /// The newest jobs that match, at most `limit`.
     pub async fn list(&self, filter: &JobCriteria, limit: i64) -> sqlx::Result<JobList> {
         let mut tx = self.pool().begin().await?;
-        // Each table has a part that is read in its index's order. The planner takes a scan of all of it for cheaper, since many can share in that.
-        sqlx::raw_sql(
-            "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off",
-        )
-        .execute(&mut *tx)
-        .await?;
+        sqlx::raw_sql(job_search::IN_ORDER).execute(&mut *tx).await?;
         let beginnings = Beginnings::find(&mut tx, filter).await?;
         let mut query = job_search::summaries(filter, beginnings, JobPage::Newest(limit));
         let jobs: Vec<JobSummary> = query.build_query_as().fetch_all(&mut *tx).await?;

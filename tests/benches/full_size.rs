@@ -200,6 +200,6 @@ async fn cancel(client: &Client, url: &str) -> anyhow::Result<u32> {
         }
         request["after"] = told["next"].clone();
     }
-    anyhow::ensure!(jobs > 0, "no job was cancelled, so nothing was measured");
+    // A server that was kept may have none left.
     Ok(jobs)
 }

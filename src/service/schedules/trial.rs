@@ -90,8 +90,8 @@ impl Trial {
         let size = AudienceSize::of(&mut conn, &schedule.definition.audience).await?;
         self.audience = Some(size.people).filter(|_| !size.is_estimate);
         self.audience_about = Some(size.people).filter(|_| size.is_estimate);
-        let loaded = store::schedules::all(&mut conn).await?.into_iter();
-        let loaded = loaded.filter(|row| row.name == schedule.name && row.removed_at.is_none()).next_back();
+        let mut loaded = store::schedules::all(&mut conn).await?.into_iter();
+        let loaded = loaded.find(|row| row.name == schedule.name && row.removed_at.is_none());
         self.replaces = Some(match loaded {
             None => "nothing: no schedule of this name is loaded".to_owned(),
             Some(row) if row.hash == schedule.hash => "nothing: the loaded version says the same".to_owned(),
