@@ -60,6 +60,7 @@ async fn a_send_in_doubt_is_listed_at_once_with_all_that_a_person_needs_to_judge
     let (status, _) = app.admin(Method::POST, "/chunks/1/verdict", json!({ "verdict": "sendAgain" })).await;
     assert_eq!(status, 200);
     app.replies(PERSON, 1).await;
+    app.drained().await;
     let story = get(&app, "/messages/1/story").await;
     let steps: Vec<&str> =
         story["steps"].as_array().unwrap().iter().map(|step| step["what"].as_str().unwrap()).collect();
