@@ -744,10 +744,30 @@ CREATE TABLE channel_admin_sessions (
 );
 CREATE INDEX channel_admin_sessions_ends_at ON channel_admin_sessions (ends_at);
 
+-- Links to the dashboard that the product has asked for. A code is exchanged for a session once, which deletes its row.
+CREATE TABLE channel_dashboard_codes (
+    hash    BYTEA PRIMARY KEY,                             -- SHA-256 of the code
+    user_id TEXT NOT NULL REFERENCES channel_users (id) ON DELETE CASCADE, -- whose dashboard it opens
+    ends_at TIMESTAMPTZ NOT NULL                           -- not valid after this
+);
+CREATE INDEX channel_dashboard_codes_user ON channel_dashboard_codes (user_id);
+CREATE INDEX channel_dashboard_codes_ends_at ON channel_dashboard_codes (ends_at);
+
+-- Users who have the dashboard open in a browser.
+CREATE TABLE channel_dashboard_sessions (
+    hash     BYTEA PRIMARY KEY,                            -- SHA-256 of what the cookie holds
+    user_id  TEXT NOT NULL REFERENCES channel_users (id) ON DELETE CASCADE, -- whose
+    begun_at TIMESTAMPTZ NOT NULL DEFAULT now(),           -- when the code was exchanged
+    ends_at  TIMESTAMPTZ NOT NULL                          -- not valid after this
+);
+CREATE INDEX channel_dashboard_sessions_user ON channel_dashboard_sessions (user_id);
+CREATE INDEX channel_dashboard_sessions_ends_at ON channel_dashboard_sessions (ends_at);
+
 -- How far what is too old has been taken away, the oldest first.
 CREATE TABLE channel_retention (
     part          TEXT PRIMARY KEY CHECK (part IN          -- of what
-        ('entries', 'messages', 'turns', 'deliveries', 'callbacks', 'slot_users', 'claim_tries', 'idempotency_keys', 'rate_buckets', 'ledger', 'strangers')),
+        ('entries', 'messages', 'turns', 'deliveries', 'callbacks', 'slot_users', 'claim_tries', 'idempotency_keys', 'rate_buckets', 'ledger', 'strangers',
+         'dashboard_codes', 'dashboard_sessions')),
     next_id       BIGINT NOT NULL DEFAULT 0,               -- of rows that are walked by number: those up to here are done
     next_delivery UUID NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000', -- the same of deliveries
     next_name     TEXT NOT NULL DEFAULT '',                -- the same of rows that are walked by name
@@ -755,7 +775,7 @@ CREATE TABLE channel_retention (
 );
 INSERT INTO channel_retention (part)
 VALUES ('entries'), ('messages'), ('turns'), ('deliveries'), ('callbacks'), ('slot_users'), ('claim_tries'), ('idempotency_keys'), ('rate_buckets'),
-       ('ledger'), ('strangers');
+       ('ledger'), ('strangers'), ('dashboard_codes'), ('dashboard_sessions');
 
 -- What is still to be emptied of erased people: they are forgotten at once, and what was said goes page by page. A row goes with its last page.
 CREATE TABLE channel_erasures (

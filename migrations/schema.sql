@@ -224,6 +224,27 @@ CREATE TABLE channel_cursors (
     PRIMARY KEY (name)
 );
 
+CREATE TABLE channel_dashboard_codes (
+    hash BYTEA NOT NULL,
+    user_id TEXT NOT NULL,
+    ends_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    FOREIGN KEY (user_id) REFERENCES channel_users(id) ON DELETE CASCADE,
+    PRIMARY KEY (hash)
+);
+CREATE INDEX channel_dashboard_codes_ends_at ON channel_dashboard_codes USING btree (ends_at);
+CREATE INDEX channel_dashboard_codes_user ON channel_dashboard_codes USING btree (user_id);
+
+CREATE TABLE channel_dashboard_sessions (
+    hash BYTEA NOT NULL,
+    user_id TEXT NOT NULL,
+    begun_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now(),
+    ends_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    FOREIGN KEY (user_id) REFERENCES channel_users(id) ON DELETE CASCADE,
+    PRIMARY KEY (hash)
+);
+CREATE INDEX channel_dashboard_sessions_ends_at ON channel_dashboard_sessions USING btree (ends_at);
+CREATE INDEX channel_dashboard_sessions_user ON channel_dashboard_sessions USING btree (user_id);
+
 CREATE TABLE channel_deliveries (
     id UUID NOT NULL,
     address_id BIGINT,
@@ -452,7 +473,7 @@ CREATE TABLE channel_retention (
     next_delivery UUID NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000'::uuid,
     next_name TEXT NOT NULL DEFAULT ''::text,
     walked_at TIMESTAMP WITH TIME ZONE,
-    CHECK ((part = ANY (ARRAY['entries'::text, 'messages'::text, 'turns'::text, 'deliveries'::text, 'callbacks'::text, 'slot_users'::text, 'claim_tries'::text, 'idempotency_keys'::text, 'rate_buckets'::text, 'ledger'::text, 'strangers'::text]))),
+    CHECK ((part = ANY (ARRAY['entries'::text, 'messages'::text, 'turns'::text, 'deliveries'::text, 'callbacks'::text, 'slot_users'::text, 'claim_tries'::text, 'idempotency_keys'::text, 'rate_buckets'::text, 'ledger'::text, 'strangers'::text, 'dashboard_codes'::text, 'dashboard_sessions'::text]))),
     PRIMARY KEY (part)
 );
 

@@ -54,7 +54,10 @@ impl Retention {
             RetainedPart::Ledger => self.ledger,
             RetainedPart::Strangers => self.strangers,
             // Of no use after a day, whatever is set.
-            RetainedPart::ClaimTries | RetainedPart::IdempotencyKeys => DAY,
+            RetainedPart::ClaimTries
+            | RetainedPart::IdempotencyKeys
+            | RetainedPart::DashboardCodes
+            | RetainedPart::DashboardSessions => DAY,
             // Full by then, whatever is set: a slow one that was not would give its tokens twice.
             RetainedPart::RateBuckets => 30 * DAY,
         };

@@ -115,6 +115,22 @@ pub async fn lock_live(
     .await
 }
 
+/// Until when one of these hashes is the user's live token; `None`: it is not, or not any more.
+pub async fn live_until(
+    conn: &mut PgConnection,
+    user_id: &UserId,
+    hashes: &[Vec<u8>],
+) -> sqlx::Result<Option<DateTime<Utc>>> {
+    sqlx::query_scalar(
+        "SELECT expires_at FROM channel_claim_tokens
+         WHERE user_id = $1 AND token_hash = ANY ($2) AND ended_at IS NULL AND expires_at > clock_timestamp()",
+    )
+    .bind(user_id)
+    .bind(hashes)
+    .fetch_optional(conn)
+    .await
+}
+
 /// The address that the token's user is linked to. The caller locks it before the token, since addresses are locked
 /// first.
 pub async fn linked_address(conn: &mut PgConnection, hashes: &[Vec<u8>]) -> sqlx::Result<Option<AddressId>> {

@@ -43,8 +43,12 @@ pub mod consents;
 pub mod conversations;
 /// How far periodic work has come.
 pub mod cursors;
+/// What an open dashboard follows.
+pub mod dashboard_changes;
 /// Messages that were written in the dashboard.
 pub mod dashboard_messages;
+/// Who has the dashboard open in a browser.
+pub mod dashboard_sessions;
 /// Logical outbound messages.
 pub mod deliveries;
 /// Deliveries for administrators.

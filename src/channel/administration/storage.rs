@@ -72,9 +72,11 @@ fn kept(table: &str, retention: &Retention, history: Duration) -> Option<String>
         "channel_address_aliases" | "channel_notices" => of("retention.strangers", retention.strangers)
             .map(|setting| format!("{setting}, of people who never had a user")),
         "queue.audit" => of("retention.audit", retention.audit),
-        "channel_claim_tries" | "channel_idempotency_keys" | "channel_answers_by_hand" => {
-            Some("1d".to_owned())
-        }
+        "channel_claim_tries"
+        | "channel_idempotency_keys"
+        | "channel_answers_by_hand"
+        | "channel_dashboard_codes"
+        | "channel_dashboard_sessions" => Some("1d".to_owned()),
         "channel_rate_buckets" => Some("30d".to_owned()),
         "queue.finished" | "queue.attempts" => of("queue.history", history),
         _ => None,

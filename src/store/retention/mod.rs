@@ -38,12 +38,16 @@ text_enum! {
         Ledger = "ledger",
         /// Names of people who never had a user.
         Strangers = "strangers",
+        /// Links to the dashboard that nobody has opened.
+        DashboardCodes = "dashboard_codes",
+        /// Sessions of the dashboard that have ended.
+        DashboardSessions = "dashboard_sessions",
     }
 }
 
 impl RetainedPart {
     /// All of them, threads first: their entries go before the words do.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Entries,
         Self::Messages,
         Self::Turns,
@@ -55,6 +59,8 @@ impl RetainedPart {
         Self::RateBuckets,
         Self::Ledger,
         Self::Strangers,
+        Self::DashboardCodes,
+        Self::DashboardSessions,
     ];
 
     /// All of it is looked at once a day, since its age is not in the order of its keys.
@@ -116,6 +122,8 @@ pub async fn take_page(conn: &mut PgConnection, part: RetainedPart, age: Duratio
         RetainedPart::Callbacks => return oldest(conn, CALLBACKS, age).await,
         RetainedPart::ClaimTries => return oldest(conn, CLAIM_TRIES, age).await,
         RetainedPart::IdempotencyKeys => return oldest(conn, IDEMPOTENCY_KEYS, age).await,
+        RetainedPart::DashboardCodes => return oldest(conn, DASHBOARD_CODES, age).await,
+        RetainedPart::DashboardSessions => return oldest(conn, DASHBOARD_SESSIONS, age).await,
     };
     let Page { cursor, has_next } = page;
     sqlx::query(
@@ -242,6 +250,13 @@ const CLAIM_TRIES: &str = "DELETE FROM channel_claim_tries WHERE message_id = AN
 
 const IDEMPOTENCY_KEYS: &str = "DELETE FROM channel_idempotency_keys WHERE ctid = ANY (ARRAY(
          SELECT ctid FROM channel_idempotency_keys WHERE created_at < now() - make_interval(secs => $1) ORDER BY created_at LIMIT 500
+         FOR UPDATE SKIP LOCKED))";
+
+const DASHBOARD_CODES: &str = "DELETE FROM channel_dashboard_codes WHERE hash = ANY (ARRAY(
+         SELECT hash FROM channel_dashboard_codes WHERE ends_at < now() - make_interval(secs => $1) ORDER BY ends_at LIMIT 500 FOR UPDATE SKIP LOCKED))";
+
+const DASHBOARD_SESSIONS: &str = "DELETE FROM channel_dashboard_sessions WHERE hash = ANY (ARRAY(
+         SELECT hash FROM channel_dashboard_sessions WHERE ends_at < now() - make_interval(secs => $1) ORDER BY ends_at LIMIT 500
          FOR UPDATE SKIP LOCKED))";
 
 /// Deletes a page of the oldest rows.

@@ -8,6 +8,7 @@
 mod agent_outages;
 mod allowances;
 mod catalog;
+mod dashboard_sessions;
 mod erasures;
 mod identity;
 mod literals;

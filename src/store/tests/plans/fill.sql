@@ -28,6 +28,9 @@ SELECT 'key', sha256(n::TEXT::BYTEA), format('+1%s', 5000000000 + n), format('us
 INSERT INTO channel_claim_tokens (token_hash, user_id, replaces, expires_at, ended_at, ending)
 SELECT sha256(n::TEXT::BYTEA), format('user-%s', n), FALSE, now(), CASE WHEN n % 4 > 0 THEN now() END, CASE WHEN n % 4 > 0 THEN 'redeemed' END
 FROM size, generate_series(1, people) n;
+INSERT INTO channel_dashboard_codes (hash, user_id, ends_at) SELECT sha256(n::TEXT::BYTEA), format('user-%s', n), now() - n * interval '1 second' FROM size, generate_series(1, people) n;
+INSERT INTO channel_dashboard_sessions (hash, user_id, ends_at)
+SELECT sha256(n::TEXT::BYTEA), format('user-%s', n), now() + (people / 2 - n) * interval '1 second' FROM size, generate_series(1, people) n;
 INSERT INTO channel_rate_buckets (name, tokens, filled_at) SELECT format('writer:%s', n), 20, now() FROM size, generate_series(1, people) n;
 INSERT INTO channel_notices (address_id, about, told_at) SELECT n, about, now() FROM size, generate_series(1, people, 2) n, unnest(ARRAY['linking', 'plan']) about;
 INSERT INTO channel_gateways (address_hash, memory, answered, asked_at)
