@@ -39,6 +39,8 @@ pub mod compliance;
 pub mod costs;
 /// What this process has sent, held back and asked.
 pub mod counters;
+/// Who may open a user's dashboard.
+pub mod dashboard_access;
 /// Durations as operators write them.
 pub mod durations;
 /// Erasing a person.
@@ -59,5 +61,7 @@ pub mod texts;
 pub mod unknown_kinds;
 /// What the product tells of a user.
 pub mod user_attributes;
+/// A user's time zone and quiet hours.
+pub mod user_times;
 /// Why something was not written.
 pub mod write_error;

@@ -16,6 +16,17 @@ pub struct Plan {
     pub whatsapp: bool,
 }
 
+impl Plan {
+    /// What its users are told of it; `None`: nothing needs to be said.
+    #[must_use]
+    pub fn note(&self) -> Option<&'static str> {
+        if !self.whatsapp {
+            return Some("WhatsApp is not part of this plan");
+        }
+        (self.whatsapp_sends == 0).then_some("WhatsApp updates are part of the paid plans")
+    }
+}
+
 /// All plans, and which one a user has of whom nothing else is said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plans {

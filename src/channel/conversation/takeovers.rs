@@ -16,6 +16,7 @@ use store::takeovers::{self, Takeover};
 use utoipa::ToSchema;
 use whatsapp_text::text::{Format, WhatsappText};
 
+use super::dashboard::{self, WriteRefusal};
 use super::{debounce, replies};
 use crate::app::{App, Settings};
 use crate::write_error::WriteError;
@@ -40,6 +41,9 @@ pub enum TakeoverError {
     /// The key was used for another text.
     #[error("Idempotency-Key: it was used for another answer")]
     OtherText,
+    /// Nobody can send these words.
+    #[error(transparent)]
+    Text(#[from] WriteRefusal),
     /// The database refused or was away.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -132,6 +136,7 @@ pub async fn answer(
     key: &str,
     text: &str,
 ) -> Result<AnswerByHandView, TakeoverError> {
+    dashboard::check_text(text)?;
     let conversation = lock(tx, user).await?;
     if let Some(turn) = takeovers::answered(tx, conversation, key).await? {
         let said = store::turns::reply(tx, turn).await?;

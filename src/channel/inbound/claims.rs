@@ -12,6 +12,7 @@ use store::ids::UserId;
 use store::links::{self, LinkEnding};
 use store::messages::{Message, MessageOutcome};
 use store::secret_keys::Sort;
+use store::users::User;
 
 use super::admission::tell;
 use super::commands::ClaimToken;
@@ -24,6 +25,71 @@ pub const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// Wrong tries in an hour after which every further one is refused unseen.
 const WRONG_TRIES: i64 = 5;
+
+/// Why a user gets no token.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimRefusal {
+    /// The operator has closed the channel.
+    #[error("WhatsApp is closed for everybody at the moment")]
+    Disabled,
+    /// The user's plan has none.
+    #[error("WhatsApp is not part of the plan {0}")]
+    Plan(String),
+    /// Somebody must say first whether the phone shall move.
+    #[error("the phone that sent the last token is linked to another user")]
+    LinkedElsewhere,
+    /// The user has just been erased, or moved to another cell.
+    #[error("no such user")]
+    Unknown,
+    /// The database refused or was away.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Hands out a token where the user may have one; returns it with the time when it expires. `replaces`: whether the phone may be another user's. That must
+/// be said where the last token met such a phone, and is false otherwise.
+pub async fn ask(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    user: &User,
+    replaces: Option<bool>,
+) -> Result<(ClaimToken, chrono::DateTime<chrono::Utc>), ClaimRefusal> {
+    if !settings.whatsapp.enabled {
+        return Err(ClaimRefusal::Disabled);
+    }
+    let plan = settings.plans.of(&user.plan);
+    if !plan.whatsapp {
+        return Err(ClaimRefusal::Plan(plan.name.clone()));
+    }
+    let latest = store::claim_tokens::latest(conn, &user.id).await?;
+    let met_another = latest.is_some_and(|token| token.ending == Some(TokenEnding::NumberLinkedElsewhere));
+    if met_another && replaces.is_none() {
+        return Err(ClaimRefusal::LinkedElsewhere);
+    }
+    let created = create(conn, settings, &user.id, replaces.unwrap_or(false)).await?;
+    created.ok_or(ClaimRefusal::Unknown)
+}
+
+/// A token that was shown before, while its user may still send it, with the time when it expires.
+pub async fn still_live(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    user_id: &UserId,
+    text: &str,
+) -> sqlx::Result<Option<(ClaimToken, chrono::DateTime<chrono::Utc>)>> {
+    let Some(token) = ClaimToken::read(text) else { return Ok(None) };
+    let hashes = settings.secret_keys.hashes(Sort::ClaimToken, token.symbols());
+    let until = store::claim_tokens::live_until(conn, user_id, &hashes).await?;
+    Ok(until.map(|until| (token, until)))
+}
+
+/// Ends a user's link, if there is one; what is still to be sent to the phone is cancelled, and an opt-out stays. In the caller's transaction.
+pub async fn unlink(conn: &mut PgConnection, settings: &Settings, user_id: &UserId) -> sqlx::Result<()> {
+    if let Some(link) = links::lock_of_user(conn, user_id).await? {
+        links::end(conn, &settings.secret_keys, &link, LinkEnding::Unlinked).await?;
+    }
+    Ok(())
+}
 
 /// Hands out a token for a user; the one before it is voided. Returns it with the time when it expires; `None`: the user has just been erased.
 pub async fn create(

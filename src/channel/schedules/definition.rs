@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 use store::audiences::{self, Who};
 use store::ids::UserId;
+use store::users::User;
 use whatsapp_text::text::Format;
 
 use super::except_item::ExceptItem;
@@ -170,6 +171,18 @@ impl AudienceKey {
             _ => Who::Everyone,
         };
         audiences::Audience { who, except: &self.except_users }
+    }
+
+    /// Whether a user is among them; `has_phone`: the user has a phone.
+    #[must_use]
+    pub fn includes(&self, user: &User, has_phone: bool) -> bool {
+        let is_among = match self.as_stored().who {
+            Who::User(one) => *one == user.id,
+            Who::Users(some) => some.contains(&user.id),
+            Who::Plan(plan) => plan.to_lowercase() == user.plan.to_lowercase(),
+            Who::Everyone => has_phone,
+        };
+        is_among && !self.except_users.contains(&user.id)
     }
 }
 

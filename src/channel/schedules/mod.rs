@@ -1,10 +1,12 @@
-//! Schedules: what an operator writes into `schedules/`, and when it falls due. `audience`, `audience_size`, `duty`, `ending`, `firing` and `lateness` work on the database; the
+//! Schedules: what an operator writes into `schedules/`, and when it falls due. `audience`, `audience_size`, `coming_up`, `duty`, `ending`, `firing` and `lateness` work on the database; the
 //! others are pure.
 
 /// The users of a slot, page by page.
 pub mod audience;
 /// How many people that are.
 pub mod audience_size;
+/// What schedules will say to a user next.
+pub mod coming_up;
 /// Crontab expressions.
 pub mod crontab;
 /// What a schedule does and when, key by key.

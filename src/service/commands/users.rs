@@ -5,9 +5,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use channel::administration::users::{self as search, ListedUserView, WantedUsers};
 use channel::app::Settings;
-use channel::cells;
-use channel::erasure;
 use channel::inbound::changed_ids::{self, IdDecisions};
+use channel::{cells, erasure, user_times};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use queue::Queue;
@@ -121,7 +120,8 @@ pub(crate) async fn run(config: &Config, command: UsersCommand, as_json: bool) -
             .await?
         }
         UsersCommand::SetTimezone { user, zone } => {
-            let zone = users::zone_name(&zone).map_err(|problem| anyhow::anyhow!("{problem}"))?;
+            let zone =
+                user_times::zone_name(&zone).map_err(|unknown| anyhow::anyhow!("timezone: {unknown}"))?;
             change(&pg, &settings, &user, "set timezone", |user| {
                 (user.timezone.replace(zone.clone()), zone.to_string())
             })

@@ -195,7 +195,7 @@ impl ClaimToken {
 
     /// Reads a token from a message in its plain spelling. Dashes may be missing, be of another kind or have spaces around. A space may
     /// stand for the second one; spaces alone do not do, or "link that page" would be a token.
-    fn read(said: &str) -> Option<Self> {
+    pub(crate) fn read(said: &str) -> Option<Self> {
         let said = PREFIXES.into_iter().find_map(|prefix| said.strip_prefix(prefix))?;
         let rest = without_dash(said);
         let dashed = rest.len() < said.len();

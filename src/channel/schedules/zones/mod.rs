@@ -82,6 +82,27 @@ impl ZoneRules {
         Err(UnknownZone { name: name.to_owned(), remedy })
     }
 
+    /// The zones that are named for a place, by name, and UTC: among these a person finds their own.
+    #[must_use]
+    pub fn places(&self) -> Vec<&str> {
+        const REGIONS: [&str; 10] = [
+            "Africa/",
+            "America/",
+            "Antarctica/",
+            "Arctic/",
+            "Asia/",
+            "Atlantic/",
+            "Australia/",
+            "Europe/",
+            "Indian/",
+            "Pacific/",
+        ];
+        let is_place = |name: &&str| *name == "UTC" || REGIONS.iter().any(|region| name.starts_with(region));
+        let mut names: Vec<&str> = self.zones.keys().map(String::as_str).filter(is_place).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// The release in use.
     #[must_use]
     pub fn release(&self) -> &Release {

@@ -5,13 +5,13 @@ use qrcode::QrCode;
 use qrcode::render::svg;
 
 /// Opens a chat with the sender, with the token ready to be sent.
-pub(super) fn link(whatsapp_number: &str, token: &ClaimToken) -> String {
+pub(crate) fn link(whatsapp_number: &str, token: &ClaimToken) -> String {
     let digits: String = whatsapp_number.chars().filter(char::is_ascii_digit).collect();
     format!("https://wa.me/{digits}?text={}", token.to_text())
 }
 
 /// The link as a QR code, an SVG document that scales.
-pub(super) fn qr_svg(link: &str) -> String {
+pub(crate) fn qr_svg(link: &str) -> String {
     let code = QrCode::new(link.as_bytes()).expect("a link is much shorter than what a QR code holds");
     code.render::<svg::Color<'_>>().min_dimensions(240, 240).build()
 }

@@ -7,11 +7,9 @@ use channel::inbound::claims;
 use channel::texts;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use store::claim_tokens::TokenEnding;
-use store::links::{self, LinkEnding};
 use utoipa::ToSchema;
 
-use super::{Product, UserPath, claim_link, known_user, no_such_user};
+use super::{Product, UserPath, claim_link, known_user};
 use crate::http::input;
 use crate::http::problem::Problem;
 
@@ -49,24 +47,7 @@ pub(super) async fn create(
     let settings = &product.settings;
     let mut tx = product.pg.begin().await?;
     let user = known_user(&mut tx, &user).await?;
-    if !settings.whatsapp.enabled {
-        return Err(Problem::forbidden("disabled", "WhatsApp is closed for everybody at the moment"));
-    }
-    let plan = settings.plans.of(&user.plan);
-    if !plan.whatsapp {
-        return Err(Problem::forbidden("plan", format!("WhatsApp is not part of the plan {}", plan.name)));
-    }
-    let latest = store::claim_tokens::latest(&mut tx, &user.id).await?;
-    let refused = latest.is_some_and(|token| token.ending == Some(TokenEnding::NumberLinkedElsewhere));
-    if refused && request.replace.is_none() {
-        return Err(Problem::conflict(
-            TokenEnding::NumberLinkedElsewhere.as_str(),
-            "the phone that sent the last token is linked to another user: ask again with \"replace\": true to move it, or with false to claim another phone",
-        ));
-    }
-    let replaces = request.replace.unwrap_or(false);
-    let created = claims::create(&mut tx, settings, &user.id, replaces).await?;
-    let (token, expires_at) = created.ok_or_else(no_such_user)?;
+    let (token, expires_at) = claims::ask(&mut tx, settings, &user, request.replace).await?;
     tx.commit().await?;
     let link = claim_link::link(&settings.whatsapp_number, &token);
     let qr_svg = claim_link::qr_svg(&link);
@@ -82,9 +63,7 @@ pub(super) async fn unlink(
 ) -> Result<StatusCode, Problem> {
     let mut tx = product.pg.begin().await?;
     let user = known_user(&mut tx, &user).await?;
-    if let Some(link) = links::lock_of_user(&mut tx, &user.id).await? {
-        links::end(&mut tx, &product.settings.secret_keys, &link, LinkEnding::Unlinked).await?;
-        tx.commit().await?;
-    }
+    claims::unlink(&mut tx, &product.settings, &user.id).await?;
+    tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -14,7 +14,6 @@ use store::entries::{self, EntryDelivery, ThreadEntry};
 use store::ids::{DeliveryId, ScheduleName};
 use store::messages::ChannelName;
 use utoipa::{IntoParams, ToSchema};
-use uuid::Uuid;
 
 use super::thread_stream::{StreamEvent, ThreadStream};
 use super::{Product, UserPath, known_user, notifications};
@@ -42,34 +41,34 @@ pub(super) struct MessageAccepted {
 /// Something that was said.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct EntryView {
+pub(crate) struct EntryView {
     /// From 1, in order; for `after`.
-    number: i64,
+    pub(crate) number: i64,
     /// Who said it.
-    role: Speaker,
+    pub(crate) role: Speaker,
     /// Where it was written, or where the answer went.
-    channel: ChannelName,
+    pub(crate) channel: ChannelName,
     /// The words; files and places are named in brackets.
-    text: String,
+    pub(crate) text: String,
     /// The assistant could not answer.
     failed: bool,
     /// The schedule that made the assistant speak.
     #[schema(value_type = Option<String>)]
-    schedule: Option<ScheduleName>,
+    pub(crate) schedule: Option<ScheduleName>,
     /// What carries it to the person's phone; null: nothing does.
-    delivery: Option<EntryDeliveryView>,
-    at: DateTime<Utc>,
+    pub(crate) delivery: Option<EntryDeliveryView>,
+    pub(crate) at: DateTime<Utc>,
 }
 
 /// The delivery of an entry; `GET /v1/deliveries/{id}` shows all of it.
 #[derive(Serialize, ToSchema)]
-struct EntryDeliveryView {
+pub(crate) struct EntryDeliveryView {
     #[schema(value_type = Uuid)]
     id: DeliveryId,
     /// Where it stands.
-    state: DeliveryState,
+    pub(crate) state: DeliveryState,
     /// Why it ended other than well.
-    reason: Option<String>,
+    pub(crate) reason: Option<String>,
 }
 
 /// That the delivery of an entry has come to another state.
@@ -90,7 +89,7 @@ impl From<EntryDelivery> for DeliveryChange {
 /// Who said something.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Speaker {
+pub(crate) enum Speaker {
     /// The person.
     User,
     /// The agent, or a schedule in its name.
@@ -152,32 +151,12 @@ pub(super) async fn write(
     headers: HeaderMap,
     input::Json(request): input::Json<MessageRequest>,
 ) -> Result<(StatusCode, Json<MessageAccepted>), Problem> {
-    notifications::check_text(&request.text)?;
     let key = notifications::idempotency_key(&headers)?;
     let mut tx = product.queue.begin(&product.pg).await?;
     let user = known_user(&mut tx, &user).await?;
-    if user.paused {
-        return Err(Problem::conflict(
-            "paused",
-            "the user's assistant is paused; PUT /v1/users/{user} lifts that",
-        ));
-    }
-    let conversation = store::conversations::of_user(&mut tx, &user.id).await?;
-    store::conversations::lock(&mut tx, conversation).await?;
-    // Of this conversation alone: a user who was erased and comes back has another one.
-    let sid = key.map_or_else(
-        || format!("dashboard:{}", Uuid::now_v7()),
-        |key| format!("dashboard:{conversation}:{key}"),
-    );
-    let new = dashboard::take_in(&mut tx, &product.settings, conversation, &sid, &request.text).await?;
-    if new.is_none()
-        && store::messages::body_of(&mut tx, &sid).await?.is_some_and(|body| body != request.text)
-    {
-        return Err(Problem::invalid("Idempotency-Key: it was used for another message"));
-    }
-    let id = entries::number_of(&mut tx, conversation, &sid).await?;
+    let written = dashboard::write(&mut tx, &product.settings, &user, key, &request.text).await?;
     tx.commit().await?;
-    Ok((StatusCode::ACCEPTED, Json(MessageAccepted { id, duplicate: new.is_none() })))
+    Ok((StatusCode::ACCEPTED, Json(MessageAccepted { id: written.number, duplicate: written.is_duplicate })))
 }
 
 /// The thread, whatever channel was used.

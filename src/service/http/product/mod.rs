@@ -1,15 +1,15 @@
 //! `/v1`: what the product's dashboard and its internal workflows do.
 
 mod agents;
-mod claim_link;
+pub(crate) mod claim_link;
 mod claims;
 mod deliveries;
-mod messages;
+pub(crate) mod messages;
 pub(crate) mod notifications;
 mod plans;
-mod thread_stream;
+pub(crate) mod thread_stream;
 pub(crate) mod threads;
-mod usage;
+pub(crate) mod usage;
 mod user_request;
 pub(crate) mod user_view;
 pub(crate) mod users;
@@ -114,9 +114,5 @@ impl KnowsUsers for Product {
 
 async fn known_user(conn: &mut PgConnection, id: &UserId) -> Result<User, Problem> {
     let user = store::users::get(conn, id).await?;
-    user.ok_or_else(no_such_user)
-}
-
-fn no_such_user() -> Problem {
-    Problem::not_found("no such user; create it with PUT /v1/users/{user}")
+    user.ok_or_else(Problem::no_such_user)
 }

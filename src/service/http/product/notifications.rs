@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use channel::conversation::dashboard;
 use channel::outbound::delivery_view::reason_schema;
 use channel::outbound::planning;
 use channel::outbound::proactive::{self, Request};
@@ -113,8 +114,6 @@ struct DeliverySummary {
     reason: Option<String>,
 }
 
-const LONGEST_TEXT: usize = 20_000;
-
 /// Sends a notification, or says why not. The same `Idempotency-Key` with the same body within a day is the same delivery.
 #[utoipa::path(post, path = "/users/{user}/notifications", operation_id = "notifyUser", tag = "deliveries", params(UserPath, ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[ -~]*$", description = "Makes a second request harmless")), request_body = NotificationRequest, responses((status = 202, body = NotificationView), (status = 404, description = "There is no such user.")))]
 pub(super) async fn create(
@@ -188,24 +187,13 @@ fn accepted(
     (StatusCode::ACCEPTED, Json(NotificationView { delivery: DeliverySummary { id, state, reason } }))
 }
 
-/// Refuses words that nobody can send.
-pub(crate) fn check_text(text: &str) -> Result<(), Problem> {
-    if text.trim().is_empty() {
-        return Err(Problem::invalid("text: it is blank; say what shall be sent"));
-    }
-    if text.chars().count() > LONGEST_TEXT || text.contains('\0') {
-        return Err(Problem::invalid(format!("text: it has more than {LONGEST_TEXT} characters, or a NUL")));
-    }
-    Ok(())
-}
-
 /// Refuses what makes no sense; returns when the notification expires.
 fn check(
     product: &Product,
     request: &NotificationRequest,
     now: DateTime<Utc>,
 ) -> Result<DateTime<Utc>, Problem> {
-    check_text(&request.text)?;
+    dashboard::check_text(&request.text)?;
     if let Some(wanted) = &request.template {
         template::check_content_sid(&wanted.content_sid)
             .map_err(|remedy| Problem::invalid(format!("template.contentSid: {remedy}")))?;

@@ -33,14 +33,7 @@ struct PlanView {
 
 impl From<&Plan> for PlanView {
     fn from(plan: &Plan) -> Self {
-        let note = if !plan.whatsapp {
-            Some("WhatsApp is not part of this plan")
-        } else if plan.whatsapp_sends == 0 {
-            Some("WhatsApp updates are part of the paid plans")
-        } else {
-            None
-        };
-        Self { whatsapp_sends: plan.whatsapp_sends, whatsapp: plan.whatsapp, note }
+        Self { whatsapp_sends: plan.whatsapp_sends, whatsapp: plan.whatsapp, note: plan.note() }
     }
 }
 

@@ -17,7 +17,7 @@ const PAGE: i64 = 100;
 const FOLLOWED: usize = 50;
 
 /// What a stream tells.
-pub(super) enum StreamEvent {
+pub(crate) enum StreamEvent {
     /// Something was said.
     Entry(ThreadEntry),
     /// The delivery of an entry stands so.
@@ -26,12 +26,12 @@ pub(super) enum StreamEvent {
 
 /// A stream's place in a thread. One that lies behind the thread's end has seen what the database has forgotten since, as after a failover to a
 /// standby that lagged, and goes on from the end: what comes next gets the same numbers again.
-pub(super) struct ThreadStream {
+pub(crate) struct ThreadStream {
     product: Product,
     user_id: UserId,
     news: watch::Receiver<News>,
     /// The last entry that was told.
-    pub(super) seen: i64,
+    pub(crate) seen: i64,
     unsent: VecDeque<StreamEvent>,
     /// The latest deliveries, in the state in which they were told.
     told: VecDeque<(i64, DeliveryId, DeliveryState)>,
@@ -40,7 +40,7 @@ pub(super) struct ThreadStream {
 
 impl ThreadStream {
     /// A stream that goes on behind an entry.
-    pub(super) fn new(product: Product, user_id: UserId, seen: i64) -> Self {
+    pub(crate) fn new(product: Product, user_id: UserId, seen: i64) -> Self {
         // Before the first look, so that nothing falls between.
         let news = product.threads.watch(&user_id);
         let (unsent, told) = (VecDeque::new(), VecDeque::new());
@@ -48,7 +48,7 @@ impl ThreadStream {
     }
 
     /// The next event; `None`: the process stops, and the client comes back to another one, or the user was erased.
-    pub(super) async fn next(&mut self) -> Option<StreamEvent> {
+    pub(crate) async fn next(&mut self) -> Option<StreamEvent> {
         loop {
             if let Some(event) = self.unsent.pop_front() {
                 self.note(&event);

@@ -77,7 +77,7 @@ impl Threads {
     }
 
     /// Ends with the process: streams must not hold up its stop.
-    pub(super) fn stop(&self) -> &CancellationToken {
+    pub(crate) fn stop(&self) -> &CancellationToken {
         &self.stop
     }
 

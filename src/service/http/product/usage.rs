@@ -18,33 +18,33 @@ use crate::http::problem::Problem;
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UsageView {
-    plan: String,
-    whatsapp_sends: SendsView,
+    pub(crate) plan: String,
+    pub(crate) whatsapp_sends: SendsView,
     /// All messages to the user in this period that Twilio accepted, metered or not, by what WhatsApp charges for.
     messages: SentView,
-    period: PeriodView,
+    pub(crate) period: PeriodView,
 }
 
 /// Metered messages.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct SendsView {
+pub(crate) struct SendsView {
     /// Accepted by Twilio.
-    used: i32,
+    pub(crate) used: i32,
     /// Planned, not yet accepted.
-    reserved: i32,
+    pub(crate) reserved: i32,
     /// Accepted, and failed for good afterwards.
-    credited: i32,
-    cap: u32,
-    remaining: u32,
+    pub(crate) credited: i32,
+    pub(crate) cap: u32,
+    pub(crate) remaining: u32,
 }
 
 /// A billing period, half-open.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct PeriodView {
-    start: DateTime<Utc>,
-    end: DateTime<Utc>,
+pub(crate) struct PeriodView {
+    pub(crate) start: DateTime<Utc>,
+    pub(crate) end: DateTime<Utc>,
 }
 
 /// What a user has used of the running billing period.

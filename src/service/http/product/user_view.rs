@@ -21,41 +21,41 @@ use super::usage::{self, UsageView};
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UserView {
     #[schema(value_type = String)]
-    user: UserId,
-    plan: String,
+    pub(crate) user: UserId,
+    pub(crate) plan: String,
     /// On which day billing periods begin; null: calendar months.
     period_anchor: Option<u32>,
-    paused: bool,
+    pub(crate) paused: bool,
     /// The user's own time zone; null: not known.
-    timezone: Option<String>,
+    pub(crate) timezone: Option<String>,
     /// When nothing scheduled is sent, nor notifications that heed it, on the clocks of the user's zone; null: never.
-    quiet_hours: Option<QuietHoursView>,
+    pub(crate) quiet_hours: Option<QuietHoursView>,
     /// What schedules' texts may say of the user.
-    attributes: BTreeMap<String, String>,
+    pub(crate) attributes: BTreeMap<String, String>,
     /// The agent that the user has of their own; null: the deployment's.
     agent: Option<AgentView>,
     /// The linked phone; null: none.
-    whatsapp: Option<LinkView>,
+    pub(crate) whatsapp: Option<LinkView>,
     /// Wants no scheduled and proactive messages.
-    opted_out: bool,
+    pub(crate) opted_out: bool,
     /// The latest claim token; null: there never was one.
-    claim: Option<ClaimState>,
+    pub(crate) claim: Option<ClaimState>,
     /// Everything the user agreed to and took back, in order.
     consents: Vec<ConsentView>,
-    usage: UsageView,
+    pub(crate) usage: UsageView,
     created_at: DateTime<Utc>,
 }
 
 /// Two times of the day, like 22:00 and 07:00. They may go over midnight, and differ.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct QuietHoursView {
+pub(crate) struct QuietHoursView {
     /// The first time that they cover.
     #[schema(min_length = 5, max_length = 5, pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-    from: String,
+    pub(crate) from: String,
     /// The first time that they do not cover any more.
     #[schema(min_length = 5, max_length = 5, pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-    to: String,
+    pub(crate) to: String,
 }
 
 impl From<(NaiveTime, NaiveTime)> for QuietHoursView {
@@ -68,12 +68,12 @@ impl From<(NaiveTime, NaiveTime)> for QuietHoursView {
 /// A linked phone.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct LinkView {
+pub(crate) struct LinkView {
     /// As Twilio spells it: `whatsapp:+E164`, or `whatsapp:` and an opaque id.
-    address: String,
-    linked_at: DateTime<Utc>,
+    pub(crate) address: String,
+    pub(crate) linked_at: DateTime<Utc>,
     /// Its number came with another WhatsApp id, so it may be somebody else's now: nothing is sent to it until the user claims a phone again.
-    unproven: bool,
+    pub(crate) unproven: bool,
     /// Since when; null: it is proven.
     unproven_since: Option<DateTime<Utc>>,
 }
@@ -81,10 +81,10 @@ struct LinkView {
 /// What became of a claim token.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct ClaimState {
+pub(crate) struct ClaimState {
     /// How it ended, or whether it may still be sent.
-    state: ClaimStanding,
-    expires_at: DateTime<Utc>,
+    pub(crate) state: ClaimStanding,
+    pub(crate) expires_at: DateTime<Utc>,
     /// What helps, where something does.
     #[serde(skip_serializing_if = "Option::is_none")]
     remedy: Option<&'static str>,
@@ -93,7 +93,7 @@ struct ClaimState {
 /// Where a claim token stands.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum ClaimStanding {
+pub(crate) enum ClaimStanding {
     /// Nobody has sent it yet.
     Waiting,
     /// Its time was over before anybody sent it.

@@ -6,8 +6,7 @@ use axum::http::StatusCode;
 use channel::app::Settings;
 use channel::erasure;
 use channel::opt_out::{self, OptOut};
-use channel::schedules::zones::tz::Tz;
-use channel::user_attributes;
+use channel::{user_attributes, user_times};
 use store::deliveries::Obstacle;
 
 use super::user_request::{PeriodAnchor, UserRequest};
@@ -43,7 +42,7 @@ pub(super) async fn put(
     }
     user.paused = request.paused.unwrap_or(user.paused);
     if let Some(timezone) = request.timezone {
-        user.timezone = timezone.map(|name| zone_name(&name)).transpose()?;
+        user.timezone = timezone.map(|name| user_times::zone_name(&name)).transpose()?;
     }
     if let Some(hours) = request.quiet_hours {
         user.quiet_hours = hours.map(|hours| (hours.from(), hours.to()));
@@ -71,12 +70,6 @@ pub(crate) fn plan_name(settings: &Settings, plan: &str) -> Result<String, Probl
         .find(plan)
         .map(|plan| plan.name.clone())
         .ok_or_else(|| Problem::invalid(format!("plan: {plan:?} is none; the plans are {}", known())))
-}
-
-/// The name of a time zone that the rules in use have.
-pub(crate) fn zone_name(name: &str) -> Result<String, Problem> {
-    let zone: Tz = name.parse().map_err(|unknown| Problem::invalid(format!("timezone: {unknown}")))?;
-    Ok(zone.to_string())
 }
 
 /// All we know of a user.

@@ -1,21 +1,12 @@
 //! Errors of `/v1` and `/admin/api`: `application/problem+json` (RFC 9457). Every status code of those routes comes from here.
 
+/// What the rules refuse.
+mod refusals;
+
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use channel::administration::deliveries::ListError;
-use channel::administration::pauses::PauseError;
-use channel::administration::resends::ResendError;
-use channel::administration::users::UserSearchError;
-use channel::cells::CellError;
-use channel::conversation::takeovers::TakeoverError;
-use channel::schedules::firing::FireError;
-use channel::write_error::WriteError;
-use queue::enqueue::EnqueueError;
 use serde::Serialize;
 use store::ids::{CellName, InvalidUserId};
-
-use crate::schedules::files::FileError;
-use crate::schedules::switching::SwitchError;
 
 /// The content type of every refusal.
 pub(crate) const CONTENT_TYPE: &str = "application/problem+json";
@@ -126,6 +117,11 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
+    /// 404: nobody has this id.
+    pub(crate) fn no_such_user() -> Self {
+        Self::not_found("no such user; create it with PUT /v1/users/{user}")
+    }
+
     /// 405: the path is there, the method is not.
     pub(crate) fn method_not_allowed() -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "this path has other methods; see /openapi.json")
@@ -198,105 +194,6 @@ impl From<InvalidUserId> for Problem {
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         Self::of_database(&error)
-    }
-}
-
-impl From<WriteError> for Problem {
-    fn from(error: WriteError) -> Self {
-        match error {
-            WriteError::Database(error) => error.into(),
-            WriteError::Enqueue(EnqueueError::Database(error)) => error.into(),
-            WriteError::Enqueue(error) => Self::ours(&sqlx::Error::Protocol(error.to_string())),
-        }
-    }
-}
-
-impl From<PauseError> for Problem {
-    fn from(error: PauseError) -> Self {
-        let detail = error.to_string();
-        match error {
-            PauseError::Unknown { known, .. } => Self { known: known.into(), ..Self::not_found(detail) },
-            PauseError::Database(error) => error.into(),
-        }
-    }
-}
-
-impl From<CellError> for Problem {
-    fn from(error: CellError) -> Self {
-        let detail = error.to_string();
-        match error {
-            CellError::Elsewhere { cell, .. } => {
-                Self { cell: Some(cell.into()), ..Self::misdirected(detail).with_code("other_cell") }
-            }
-            CellError::Database(error) => error.into(),
-        }
-    }
-}
-
-impl From<TakeoverError> for Problem {
-    fn from(error: TakeoverError) -> Self {
-        let detail = error.to_string();
-        match error {
-            TakeoverError::NoConversation(_) => Self::not_found(detail),
-            TakeoverError::NotTakenOver(_) => Self::conflict("not_taken_over", detail),
-            TakeoverError::OtherText => Self::invalid(detail),
-            TakeoverError::Write(error) => error.into(),
-        }
-    }
-}
-
-impl From<UserSearchError> for Problem {
-    fn from(error: UserSearchError) -> Self {
-        match error {
-            UserSearchError::Several | UserSearchError::Phone(_) => Self::invalid(error.to_string()),
-            UserSearchError::Database(error) => error.into(),
-        }
-    }
-}
-
-impl From<ListError> for Problem {
-    fn from(error: ListError) -> Self {
-        match error {
-            ListError::Person(error) => Self::invalid(error.to_string()),
-            ListError::Database(error) => error.into(),
-        }
-    }
-}
-
-impl From<ResendError> for Problem {
-    fn from(error: ResendError) -> Self {
-        match error {
-            ResendError::Everything | ResendError::Arrived => Self::invalid(error.to_string()),
-            ResendError::List(error) => error.into(),
-        }
-    }
-}
-
-impl From<SwitchError> for Problem {
-    fn from(error: SwitchError) -> Self {
-        let detail = error.to_string();
-        match error {
-            SwitchError::Unknown { known, .. } => Self { known: known.into(), ..Self::not_found(detail) },
-            SwitchError::NoUser(_) => Self::not_found(detail),
-            SwitchError::Cell(error) => error.into(),
-            SwitchError::UnexpectedNumber { expected, fitting } => {
-                Self { detail, ..Self::unexpected_number(expected, fitting.people) }
-            }
-            SwitchError::Fire(FireError::Definition(_)) => Self::conflict("unreadable_definition", detail),
-            SwitchError::Fire(FireError::Database(error)) | SwitchError::Database(error) => error.into(),
-            SwitchError::Fire(FireError::Enqueue(error)) => WriteError::Enqueue(error).into(),
-        }
-    }
-}
-
-impl From<FileError> for Problem {
-    fn from(error: FileError) -> Self {
-        let detail = error.to_string();
-        match error {
-            FileError::Unknown { known, .. } => Self { known: known.into(), ..Self::not_found(detail) },
-            FileError::Wrong(errors) => Self { errors, ..Self::conflict("wrong_file", detail) },
-            FileError::Unreadable(_) => Self::conflict("unreadable_folder", detail),
-        }
     }
 }
 
