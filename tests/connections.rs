@@ -117,6 +117,9 @@ async fn programs_and_administrators_have_an_address_of_their_own() {
 
         assert_eq!((public.await, dashboard.await, private.await), (404, 404, 200), "{path}");
     }
+    let asked = [app.address, dashboard, private].map(|address| ask(address, "/dashboard", ""));
+    let [public, of_its_own, closed] = asked;
+    assert_eq!((public.await, of_its_own.await, closed.await), (404, 403, 404));
     for address in [app.address, dashboard, private] {
         assert_eq!(ask(address, "/readyz", "").await, 200, "{address}");
     }

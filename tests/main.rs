@@ -29,6 +29,7 @@ mod conversation;
 mod costs;
 mod crashes;
 mod dashboard;
+mod dashboard_page;
 mod databases;
 mod description;
 mod endurance;

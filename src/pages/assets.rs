@@ -11,7 +11,12 @@ pub const STYLE: Asset = Asset::new(
     "style",
     "css",
     "text/css; charset=utf-8",
-    concat!(include_str!("base.css"), include_str!("console.css"), include_str!("phone.css")),
+    concat!(
+        include_str!("base.css"),
+        include_str!("console.css"),
+        include_str!("phone.css"),
+        include_str!("dashboard.css")
+    ),
 );
 
 /// Live updates, and shortcuts.

@@ -14,6 +14,15 @@ pub use assets::{Asset, SCRIPT, STYLE, routes};
 /// What a page may load and do: its own files, its own forms, and nothing inline.
 pub const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
+/// The same for pages that these origins may show in a frame.
+#[must_use]
+pub fn policy_within(origins: &[String]) -> String {
+    if origins.is_empty() {
+        return POLICY.to_owned();
+    }
+    POLICY.replace("frame-ancestors 'none'", &format!("frame-ancestors {}", origins.join(" ")))
+}
+
 /// A page: what its template gives, with the headers of all pages.
 #[derive(Debug)]
 pub struct Page<T>(pub T);

@@ -6,10 +6,21 @@
   if (!main || !window.EventSource) return;
   let waiting = false;
 
+  // A part that is called "now" is what somebody waits for: it changes under the pointer, too, but for an open question.
   const isHeld = (part) => {
+    if (part.dataset.part === "now") return part.querySelector("details[open]") !== null;
     const selection = document.getSelection();
     return part.matches(":hover") || part.contains(document.activeElement) || part.querySelector("details[open]") !== null ||
       (selection && !selection.isCollapsed && part.contains(selection.anchorNode));
+  };
+
+  // The focus stays where it was, and what is new is read out.
+  const renew = (part, next) => {
+    const hadFocus = part.contains(document.activeElement);
+    part.replaceChildren(...next.childNodes);
+    if (hadFocus) part.focus({ preventScroll: true });
+    const announcer = document.getElementById("announcer");
+    if (announcer) announcer.textContent = part.querySelector("[data-announce]")?.textContent ?? "";
   };
 
   const follow = async () => {
@@ -30,6 +41,7 @@
     parts.forEach((part, place) => {
       if (part.innerHTML === next[place].innerHTML) return;
       if (isHeld(part)) { waiting = true; return; }
+      if (part.dataset.part === "now") { renew(part, next[place]); return; }
       next[place].classList.add("fresh");
       part.replaceWith(next[place]);
     });

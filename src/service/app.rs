@@ -146,6 +146,8 @@ impl Service {
             scheduler: scheduler.as_ref().map(Scheduler::pulse),
             stopping: stop.announced.clone(),
         };
+        let stopping = stop.begun.clone();
+        let console = wiring::console(config, addresses, of_api, settings.clone(), twilio, stopping)?;
         let routes = Routes {
             webhooks: roles.has(Role::Receiver).then(|| {
                 let receiver = wiring::receiver(config, &queue, of_receiver, settings.clone());
@@ -153,10 +155,8 @@ impl Service {
             }),
             health: http::health(health.clone()),
             metrics: metrics::routes(metrics, figures.clone()),
-            private: match roles.has(Role::Console) {
-                true => Some(wiring::api(config, of_api, settings.clone(), twilio, stop.begun.clone())?),
-                false => None,
-            },
+            private: console.private,
+            dashboard: console.dashboard,
         };
         if workers.is_some() {
             let every = keys.alerts.settings.look_every.min(keys.backfill.every);

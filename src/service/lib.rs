@@ -17,6 +17,8 @@ mod check;
 mod commands;
 mod compliance;
 mod console;
+mod cookies;
+mod dashboard;
 mod database;
 mod demo_user;
 mod http;

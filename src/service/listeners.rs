@@ -47,6 +47,8 @@ pub(crate) struct Routes {
     pub(crate) metrics: Router,
     /// Programs' and administrators'; `None`: this process is no console.
     pub(crate) private: Option<Router>,
+    /// People's; `None`: this process serves no dashboard.
+    pub(crate) dashboard: Option<Router>,
 }
 
 impl Listeners {
@@ -74,20 +76,33 @@ impl Listeners {
 
     /// Serves until the stop has begun, and then answers the requests that have.
     pub(crate) fn serve(self, config: &Config, routes: Routes, stop: Stop) -> JoinHandle<()> {
-        let Routes { webhooks, health, metrics, private } = routes;
+        let Routes { webhooks, health, metrics, private, dashboard } = routes;
         let hosts = Hosts::new(&config.hosts);
         let mut public = webhooks.unwrap_or_default().merge(health.clone());
         let mut served = Vec::new();
         let (server, guarded) = (&config.keys.server, |routes| hosts::guarded(routes, hosts.clone()));
-        let private = metrics.merge(guarded(private.unwrap_or_default()));
+        // What has no address of its own shares the one of the webhooks, and the files of all pages.
+        let mut shared = None;
         match self.private {
             Some(listener) => {
-                served.push((listener, health.clone().merge(private), server.private_connections))
+                let private = metrics.merge(guarded(private.map(with_files).unwrap_or_default()));
+                served.push((listener, health.clone().merge(private), server.private_connections));
             }
-            None => public = public.merge(private),
+            None => {
+                public = public.merge(metrics);
+                shared = Some(private.unwrap_or_default());
+            }
         }
-        if let Some(listener) = self.dashboard {
-            served.push((listener, health.merge(guarded(Router::new())), server.dashboard_connections));
+        match (self.dashboard, dashboard) {
+            (Some(listener), dashboard) => {
+                let dashboard = guarded(dashboard.map(with_files).unwrap_or_default());
+                served.push((listener, health.merge(dashboard), server.dashboard_connections));
+            }
+            (None, Some(dashboard)) => shared = Some(shared.unwrap_or_default().merge(dashboard)),
+            (None, None) => {}
+        }
+        if let Some(shared) = shared {
+            public = public.merge(guarded(with_files(shared)));
         }
         if let Some(listener) = self.public {
             served.push((listener, strays::told(public), server.connections));
@@ -100,6 +115,11 @@ impl Listeners {
         let serving: Vec<_> = serving.collect();
         tokio::spawn(async { drop(futures::future::join_all(serving).await) })
     }
+}
+
+/// Routes of pages, with the files that these load.
+fn with_files(routes: Router) -> Router {
+    routes.merge(pages::routes(&[pages::STYLE, pages::SCRIPT]))
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -18,7 +18,7 @@ use crate::commands::{
 use crate::config::{Config, Environment};
 use crate::database::Database;
 use crate::listeners::Addresses;
-use crate::{compliance, log, schedules};
+use crate::{compliance, log, schedules, wiring};
 
 /// Runs the command line; an error is for a person.
 pub async fn run() -> anyhow::Result<ExitCode> {
@@ -130,6 +130,10 @@ fn greet(config: &Config, service: &Service) {
     );
     if let Some(address) = private.or(public).filter(|_| roles.has(Role::Console)) {
         println!("  console    http://{address}/admin    log in with the token of administrators");
+    }
+    if let Some(address) = wiring::dashboard_address(config, service.addresses()) {
+        let whose = if config.sandbox { "as any user" } else { "by a link of /v1/users/USER/dashboard-link" };
+        println!("  dashboard  http://{address}/dashboard    {whose}");
     }
     if let Some(psql) = service.psql_line() {
         println!("  database   private; open it with: {psql}");

@@ -10,17 +10,19 @@ use queue::Queue;
 use queue::connections::Connections;
 use queue::workers::{RunningWorkers, Workers};
 use sandbox::Sandbox;
+use store::processes::Role;
 use tokio_util::sync::CancellationToken;
 use twilio::client::TwilioClient;
 use twilio::webhook::SignatureCheck;
 
-use crate::config::{Config, TwilioAccess};
-use crate::console;
+use crate::config::{Config, Environment, TwilioAccess};
 use crate::http::admin::{self, Admin};
 use crate::http::bearer::BearerTokens;
 use crate::http::product::threads::Threads;
 use crate::http::product::{self, Product};
 use crate::http::{Receiver, ReceiverParts, openapi};
+use crate::listeners::Addresses;
+use crate::{console, dashboard};
 
 /// The built-in Twilio, whose webhooks go to this address.
 pub(crate) async fn start_sandbox(config: &Config, service: SocketAddr) -> anyhow::Result<Sandbox> {
@@ -52,14 +54,27 @@ pub(crate) async fn start_workers(
     Ok(jobs::register(workers).start().await?)
 }
 
-/// The interface for programs and administrators, on connections of its own.
-pub(crate) fn api(
+/// What programs, administrators and people's browsers have; of a process that is no console nothing.
+#[derive(Default)]
+pub(crate) struct ConsoleRoutes {
+    /// The interface, and administrators' pages.
+    pub(crate) private: Option<Router>,
+    /// People's page; `None`: it has no address here.
+    pub(crate) dashboard: Option<Router>,
+}
+
+/// The interface for programs and administrators and the pages, on connections of their own.
+pub(crate) fn console(
     config: &Config,
+    addresses: Addresses,
     pg: Connections,
     settings: Arc<Settings>,
     twilio: TwilioClient,
     stop: CancellationToken,
-) -> anyhow::Result<Router> {
+) -> anyhow::Result<ConsoleRoutes> {
+    if !config.roles.has(Role::Console) {
+        return Ok(ConsoleRoutes::default());
+    }
     let queue = Queue::open(pg.clone(), config.keys.queue.clone());
     let threads = Threads::start(pg.clone(), stop);
     let admin = Admin {
@@ -70,12 +85,30 @@ pub(crate) fn api(
         twilio,
         schedules: config.keys.schedules.directory.as_path().into(),
     };
-    let product = Product { pg, queue, settings, threads };
+    let served_at = dashboard_address(config, addresses);
+    let dashboard_url = config.dashboard.own.clone().or(served_at.map(|address| format!("http://{address}")));
+    let product = Product { pg, queue, settings, threads, dashboard_url: dashboard_url.map(Arc::from) };
+    let dashboard = match served_at {
+        Some(_) => Some(dashboard::routes(product.clone(), &config.dashboard, offers_users(config))?),
+        None => None,
+    };
     let product = product::routes(product, BearerTokens::one(openapi::PRODUCT.prefix, config.api_token()))?;
     let administrators = BearerTokens::new(openapi::ADMIN.prefix, config.administrators());
     let pages = console::routes(admin.clone(), administrators.clone(), &config.keys.server.origins)?;
     let admin = admin::routes(admin, administrators)?;
-    Ok(openapi::described(product.merge(admin))?.merge(pages))
+    let private = openapi::described(product.merge(admin))?.merge(pages);
+    Ok(ConsoleRoutes { private: Some(private), dashboard })
+}
+
+/// Where the dashboard is served: on its own address, or else in development on the one of the webhooks.
+pub(crate) fn dashboard_address(config: &Config, addresses: Addresses) -> Option<SocketAddr> {
+    let shared = addresses.public.filter(|_| config.environment == Environment::Development);
+    addresses.dashboard.or(shared).filter(|_| config.roles.has(Role::Console))
+}
+
+/// Whether anybody may be any user on the dashboard: where everything is a stand-in, on a developer's machine.
+fn offers_users(config: &Config) -> bool {
+    config.environment == Environment::Development && config.sandbox
 }
 
 /// Twilio's way in, on connections of its own.

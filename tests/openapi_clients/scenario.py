@@ -59,6 +59,9 @@ def link(client):
     told = [bob["timezone"], bob["quietHours"], bob["attributes"], bob["periodAnchor"], bob["agent"]]
     client.row("getUser knows what putUser said", "" if told == ["Europe/Berlin", None, BOB["attributes"], 31, None] else str(told))
     client("getUser", "nobody", expect=404)
+    client("linkDashboard", "nobody", expect=404)
+    dashboard = client("linkDashboard", "bob", expect=201)
+    client.row("linkDashboard leads to the dashboard", "" if "/dashboard?code=" in dashboard["url"] else str(dashboard))
     client("putUser", "alice")
     client("claimWhatsapp", "alice", expect=201)
     client("putUser", "alice", body={"plan": "pro"})

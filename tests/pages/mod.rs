@@ -1,4 +1,5 @@
 //! The web pages, in a real browser.
 
 mod console;
+mod dashboard;
 mod phones;

@@ -92,6 +92,19 @@ impl Browser {
         self.command("/goog/cdp/execute", command).await;
     }
 
+    /// Shows the page as to somebody who likes it dark, or light.
+    pub(crate) async fn prefer(&self, scheme: &str) {
+        let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        let command = json!({"cmd": "Emulation.setEmulatedMedia", "params": features});
+        self.command("/goog/cdp/execute", command).await;
+    }
+
+    /// From here on the page is what stands in this frame.
+    pub(crate) async fn enter_frame(&self, selector: &str) {
+        let element = self.find(selector).await;
+        self.command("/frame", json!({"id": {ELEMENT: element}})).await;
+    }
+
     /// What a script in the page returns.
     pub(crate) async fn script(&self, script: &str) -> Value {
         self.command("/execute/sync", json!({"script": script, "args": []})).await

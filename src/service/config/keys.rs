@@ -28,6 +28,7 @@ use crate::serving::ClientLimits;
 #[expect(missing_docs, reason = "config.toml documents every key")]
 pub struct Keys {
     pub server: ServerKeys,
+    pub(super) dashboard: DashboardKeys,
     pub database: DatabaseKeys,
     pub(crate) twilio: TwilioKeys,
     pub sandbox: SandboxOptions,
@@ -80,6 +81,12 @@ pub struct ServerKeys {
     pub drain: Duration,
     #[serde(with = "humantime_serde")]
     pub shutdown_grace: Duration,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct DashboardKeys {
+    pub(super) url: String,
+    pub(super) embed_in: Vec<String>,
 }
 
 /// An address, or an empty text for none.

@@ -4,10 +4,14 @@
 /// Who answers.
 pub(crate) mod administrators;
 mod agents;
+/// Where the dashboard is.
+pub(crate) mod dashboard;
 /// What can be set.
 pub mod keys;
 /// What people may say.
 mod moderation;
+/// By which names browsers call us.
+mod origins;
 /// Merging, and what is wrong with a key.
 mod overlay;
 /// What a deployment must have.
@@ -30,6 +34,7 @@ use twilio::account::Account;
 use twilio::signature::SigningKeys;
 
 use self::administrators::{Administrator, AdministratorToken};
+use self::dashboard::DashboardOrigins;
 use self::keys::Keys;
 use crate::public_url::PublicUrl;
 use crate::roles::Roles;
@@ -80,6 +85,8 @@ pub struct Config {
     pub callback_webhook: Option<OutgoingWebhook>,
     /// The hosts under which people and programs reach us, besides our addresses.
     pub hosts: Vec<String>,
+    /// The dashboard, as browsers see it.
+    pub(crate) dashboard: DashboardOrigins,
     /// Who administrates; empty: whoever has the token of development.
     pub(crate) administrators: Vec<AdministratorToken>,
     /// What keys the hashes; `None`: the database keeps one, in development.
@@ -134,7 +141,8 @@ impl Config {
         let moderation = moderation::read(&keys, &mut errors);
         let alert_webhook = rules::alert_webhook(&keys, &mut errors);
         let callback_webhook = rules::callback_webhook(&keys, &mut errors);
-        let hosts = rules::origin_hosts(&keys, &mut errors);
+        let hosts = origins::hosts(&keys, &mut errors);
+        let dashboard = dashboard::read(&keys, &mut errors);
         let secret_keys = SecretKeys::parse(&keys.server.secret_key);
         let administrators =
             administrators::read(keys.server.admin_token.expose_secret()).unwrap_or_else(|error| {
@@ -162,6 +170,7 @@ impl Config {
                     alert_webhook,
                     callback_webhook,
                     hosts,
+                    dashboard,
                     secret_keys,
                     administrators,
                     sandbox,

@@ -9,12 +9,11 @@ use channel::retention;
 use outgoing_webhook::OutgoingWebhook;
 use outgoing_webhook::signing_secret::SigningSecret;
 use secrecy::{ExposeSecret as _, SecretString};
-use url::Url;
 
-use super::administrators;
 use super::keys::Keys;
 use super::strength::weakness;
 use super::{DEVELOPMENT_ADMIN_TOKEN, DEVELOPMENT_API_TOKEN, SANDBOX_ACCOUNT_SID, SANDBOX_AUTH_TOKEN};
+use super::{administrators, dashboard};
 use crate::roles::Roles;
 
 /// What the process does.
@@ -181,21 +180,6 @@ fn addresses(keys: &Keys) -> impl Iterator<Item = (&'static str, SocketAddr)> {
     given.into_iter().filter_map(|(name, address)| Some((name, address?)))
 }
 
-/// The hosts of the configured origins.
-pub(super) fn origin_hosts(keys: &Keys, errors: &mut Vec<String>) -> Vec<String> {
-    let mut hosts = Vec::new();
-    for origin in &keys.server.origins {
-        let url = Url::parse(origin).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        match url.as_ref().filter(|url| matches!(url.path(), "" | "/")).and_then(Url::host_str) {
-            Some(host) => hosts.push(host.to_owned()),
-            None => errors.push(format!(
-                "server.origins holds {origin:?}; an origin looks like https://admin.example.com"
-            )),
-        }
-    }
-    hosts
-}
-
 /// In production nothing is assumed.
 pub(super) fn production(keys: &Keys, sandbox: bool, errors: &mut Vec<String>) {
     let given = &keys.twilio;
@@ -212,6 +196,7 @@ pub(super) fn production(keys: &Keys, sandbox: bool, errors: &mut Vec<String>) {
     if keys.server.private_listen.is_none() {
         errors.push("production needs server.private_listen, an address that the internet does not reach: /v1 and /admin never share the one of the webhooks; for example CLOUDYBOT__SERVER__PRIVATE_LISTEN=127.0.0.1:8082".to_owned());
     }
+    dashboard::in_production(keys, errors);
     for (name, token, known) in tokens(keys) {
         if token.expose_secret() == known {
             errors.push(format!("{name} is the one of development, which everybody knows: choose another"));
@@ -284,6 +269,9 @@ pub(super) fn development(keys: &Keys, sandbox: bool, errors: &mut Vec<String>) 
             } else if let Some(weakness) = weakness(name, token) {
                 refuse(&weakness, &format!("set another {name}"));
             }
+        }
+        if key == "server.dashboard_listen" && sandbox {
+            refuse("with the sandbox anybody there is any user", "set Twilio's credentials");
         }
         if key != "server.listen" {
             continue;

@@ -30,7 +30,6 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::middleware;
 use axum::routing::{get, post};
-use pages::{SCRIPT, STYLE};
 use tower_http::csrf::CsrfLayer;
 
 use self::live::Watch;
@@ -52,7 +51,7 @@ impl FromRef<Console> for Admin {
     }
 }
 
-/// The pages, for whoever logs in with one of the tokens. Forms are taken from pages of ours alone: of this address, or of `origins`.
+/// The pages, for whoever logs in with one of the tokens; their looks and script are served beside them. Forms are taken from pages of ours alone: of this address, or of `origins`.
 pub(crate) fn routes(admin: Admin, tokens: BearerTokens, origins: &[String]) -> anyhow::Result<Router> {
     let watch = Watch::of(admin.pg.clone());
     let console = Console { admin, sessions: Sessions::of(tokens), watch };
@@ -81,6 +80,5 @@ pub(crate) fn routes(admin: Admin, tokens: BearerTokens, origins: &[String]) -> 
     Ok(pages
         .route("/admin/login", get(session::form).post(session::log_in))
         .layer(same_site)
-        .merge(pages::routes(&[STYLE, SCRIPT]))
         .with_state(console))
 }

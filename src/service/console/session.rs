@@ -18,16 +18,14 @@ use store::admin_sessions::{self, AdminSession};
 use super::Console;
 use super::failure::Failed;
 use crate::config::administrators::Administrator;
+use crate::cookies::{self, Site};
 use crate::http::bearer::BearerTokens;
 
 /// A session ends after this, however it is used: a working day.
 const LASTS: Duration = Duration::from_secs(12 * 3600);
 
-/// Over https, where the prefix keeps other hosts of the domain from setting it.
-const SECURE_COOKIE: &str = "__Host-admin";
-
-/// Over http on this machine: some browsers drop secure cookies there.
-const PLAIN_COOKIE: &str = "admin";
+/// What the browser keeps.
+const COOKIE: &str = "admin";
 
 /// Who may log in.
 #[derive(Clone)]
@@ -140,31 +138,12 @@ fn hash(secret: &str) -> [u8; 32] {
 }
 
 fn secret_of(headers: &HeaderMap) -> Option<&str> {
-    let name = cookie_name(headers);
-    let given = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    given.flat_map(|line| line.split(';')).find_map(|pair| {
-        let (key, value) = pair.trim().split_once('=')?;
-        (key == name && !value.is_empty()).then_some(value)
-    })
+    cookies::given(headers, COOKIE)
 }
 
 fn cookie(headers: &HeaderMap, secret: &str, lasts: Duration) -> Result<HeaderValue, Failed> {
-    let name = cookie_name(headers);
-    let secure = if name == SECURE_COOKIE { "; Secure" } else { "" };
-    let lasts = lasts.as_secs();
-    HeaderValue::try_from(format!(
-        "{name}={secret}; Path=/; Max-Age={lasts}; HttpOnly; SameSite=Strict{secure}"
-    ))
-    .map_err(Failed::of)
-}
-
-/// A browser that calls us by a name of this machine has come by http, and every other one by https: a proxy in front ends it.
-fn cookie_name(headers: &HeaderMap) -> &'static str {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let is_here =
-        name == "localhost" || name.ends_with(".localhost") || name.starts_with("127.") || name == "[::1]";
-    if is_here { PLAIN_COOKIE } else { SECURE_COOKIE }
+    cookies::set(headers, COOKIE, secret, lasts, Site::Own)
+        .ok_or_else(|| Failed::of("the session's cookie cannot be written"))
 }
 
 #[cfg(test)]
@@ -180,23 +159,6 @@ mod tests {
             ["", "//evil.example", "https://evil.example", "/adminevil", "/admin/\\evil", "/admin/\r\nx: y"]
         {
             assert_eq!(own_path(other), "/admin", "{other:?}");
-        }
-    }
-
-    #[test]
-    fn the_cookie_is_secure_wherever_it_can_be() {
-        let named = |host: &'static str| {
-            let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
-            cookie(&headers, "s", LASTS).unwrap_or_else(|_| unreachable!()).to_str().unwrap().to_owned()
-        };
-        for host in ["127.0.0.1:8080", "localhost:8080", "localhost", "[::1]:8080"] {
-            assert!(named(host).starts_with("admin=s; ") && !named(host).contains("Secure"), "{host}");
-        }
-        for host in ["bot.example.com", "10.0.0.7:8082"] {
-            assert!(
-                named(host).starts_with("__Host-admin=s; ") && named(host).ends_with("; Secure"),
-                "{host}"
-            );
         }
     }
 }

@@ -89,6 +89,35 @@ fn in_development_nobody_else_reaches_a_service_with_known_tokens() {
 }
 
 #[test]
+fn the_dashboard_is_where_links_lead_and_framed_over_https_alone() {
+    let told = |env: &[(&str, &str)]| errors(load(env)).join("\n");
+    let listens = ("CLOUDYBOT__SERVER__DASHBOARD_LISTEN", "10.0.0.1:8083");
+    let url = |url| ("CLOUDYBOT__DASHBOARD__URL", url);
+    let frames = ("CLOUDYBOT__DASHBOARD__EMBED_IN", r#"["https://App.example.com/"]"#);
+    let production = ("CLOUDYBOT_ENV", "production");
+
+    assert!(told(&[production, listens]).contains("production needs dashboard.url"));
+    let by_http = [production, listens, url("http://chat.example.com")];
+    assert!(told(&by_http).contains("dashboard.url must begin with https://"));
+    assert!(!told(&[production, listens, url("https://chat.example.com")]).contains("dashboard"));
+    assert!(told(&[frames]).contains("dashboard.embed_in needs dashboard.url with https://"));
+    let anybody = ("CLOUDYBOT__DASHBOARD__EMBED_IN", r#"["*"]"#);
+    assert!(told(&[url("https://chat.example.com"), anybody]).contains("dashboard.embed_in holds \"*\""));
+    assert!(told(&[url("chat.example.com/x")]).contains("dashboard.url holds"));
+    let tokens = [
+        ("CLOUDYBOT_API_TOKEN", "a long one for the product"),
+        ("CLOUDYBOT_ADMIN_TOKEN", "a long one for administrators"),
+    ];
+    let open = [&tokens[..], &[("CLOUDYBOT__SERVER__DASHBOARD_LISTEN", "0.0.0.0:8083")]].concat();
+    assert!(told(&open).contains("anybody there is any user"));
+
+    let config = load(&[url("https://chat.example.com:443"), frames]).unwrap();
+    assert_eq!(config.dashboard.own.as_deref(), Some("https://chat.example.com"));
+    assert_eq!(config.dashboard.embed_in, ["https://app.example.com"]);
+    assert_eq!(config.hosts, ["chat.example.com"]);
+}
+
+#[test]
 fn the_switch_of_the_signature_check_is_read_strictly() {
     for (text, skips) in [
         ("true", true),

@@ -3,6 +3,7 @@
 mod agents;
 pub(crate) mod claim_link;
 mod claims;
+mod dashboard_link;
 mod deliveries;
 pub(crate) mod messages;
 pub(crate) mod notifications;
@@ -42,6 +43,8 @@ pub(crate) struct Product {
     pub(crate) settings: Arc<Settings>,
     /// Who watches which thread.
     pub(crate) threads: threads::Threads,
+    /// The origin of the dashboard; `None`: there is none.
+    pub(crate) dashboard_url: Option<Arc<str>>,
 }
 
 /// The routes, behind the product's token.
@@ -52,6 +55,7 @@ pub(crate) fn routes(product: Product, token: BearerTokens) -> serde_json::Resul
         .routes(routes!(users::opt_out))
         .routes(routes!(claims::create))
         .routes(routes!(claims::unlink))
+        .routes(routes!(dashboard_link::create))
         .routes(routes!(messages::write, messages::list))
         .routes(routes!(messages::events))
         .routes(routes!(notifications::create))
