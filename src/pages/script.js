@@ -50,8 +50,15 @@
 
   let timer = 0;
   const soon = () => { clearTimeout(timer); timer = setTimeout(follow, 250); };
-  const events = new EventSource(main.dataset.live);
-  events.addEventListener("changed", soon);
+  let events = null;
+  const listen = () => {
+    events = new EventSource(main.dataset.live);
+    events.addEventListener("changed", soon);
+  };
+  listen();
+  // A page that was left keeps no connection, since browsers open few to one server. One that comes back is looked at anew.
+  window.addEventListener("pagehide", () => events.close());
+  window.addEventListener("pageshow", (event) => { if (event.persisted) { listen(); soon(); } });
   document.addEventListener("visibilitychange", () => { if (!document.hidden && waiting) soon(); });
   document.addEventListener("mouseout", () => { if (waiting) soon(); });
   document.addEventListener("focusout", () => { if (waiting) soon(); });

@@ -92,6 +92,7 @@ async fn a_newcomer_links_a_second_phone_chats_on_both_and_stops_what_comes_unas
     page.until(&says(".card-state", "Linked: +15005550101")).await;
     page.until("document.querySelector('#announcer').textContent.includes('Linked')").await;
     page.until("window.isTheSame && document.querySelector('.qr') === null").await;
+    page.until(&says("#whatsapp", "not in your plan")).await;
 
     page.enter("#chat-form textarea", &format!("Hello from the page{ENTER}")).await;
     page.until(&says(".chat-thread .theirs", "Hello from the page")).await;

@@ -30,22 +30,28 @@
   };
 
   let last = null;
+  let stream = null;
   const listen = () => {
     const address = new URL(thread.dataset.stream, location.href);
     if (last !== null) address.searchParams.set("after", last);
-    const stream = new EventSource(address);
+    stream = new EventSource(address);
     stream.onopen = () => { notice.textContent = ""; };
     for (const [name, tell] of [["said", show], ["reach", reach]]) {
       stream.addEventListener(name, (event) => { last = event.lastEventId; tell(JSON.parse(event.data)); });
     }
-    stream.onerror = () => {
-      if (stream.readyState !== EventSource.CLOSED) return;
+    stream.onerror = ({ target }) => {
+      if (target !== stream || target.readyState !== EventSource.CLOSED) return;
       notice.textContent = "The connection is lost; trying again…";
       setTimeout(listen, 5000);
     };
   };
   toEnd();
-  if (thread.dataset.stream) listen();
+  if (thread.dataset.stream) {
+    listen();
+    // A page that was left keeps no connection, since browsers open few to one server.
+    window.addEventListener("pagehide", () => stream.close());
+    window.addEventListener("pageshow", (event) => { if (event.persisted) listen(); });
+  }
 
   // A place in the list of zones that this device goes by.
   const here = Intl.DateTimeFormat().resolvedOptions().timeZone;

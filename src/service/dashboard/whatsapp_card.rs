@@ -2,6 +2,7 @@
 
 use channel::app::Settings;
 use channel::inbound::commands::ClaimToken;
+use channel::plans::Plan;
 use channel::schedules::zones::tz::Tz;
 use channel::texts;
 use chrono::{DateTime, Utc};
@@ -48,7 +49,9 @@ pub(super) struct CodeToSend {
 
 /// Whether scheduled messages and notifications reach WhatsApp, and how the user changes that.
 pub(super) struct Subscription {
-    pub(super) is_stopped: bool,
+    /// How it stands, in a word or two.
+    pub(super) tag: &'static str,
+    pub(super) is_on: bool,
     pub(super) words: &'static str,
     /// Opens WhatsApp with the word that changes it.
     pub(super) link: Option<(String, &'static str)>,
@@ -98,8 +101,8 @@ impl WhatsappCard {
             _ => None,
         };
         let asks_to_move = matches!(standing, Some(ClaimStanding::NumberLinkedElsewhere));
-        let subscription =
-            (is_linked || view.opted_out).then(|| Subscription::of(settings, view.opted_out, is_linked));
+        let subscription = (is_linked || view.opted_out)
+            .then(|| Subscription::of(settings, plan, view.opted_out, is_linked));
         Self { state, phone, code, past, asks_to_move, closed, subscription }
     }
 
@@ -128,23 +131,32 @@ impl CodeToSend {
 }
 
 impl Subscription {
-    fn of(settings: &Settings, is_stopped: bool, is_linked: bool) -> Self {
+    fn of(settings: &Settings, plan: &Plan, is_stopped: bool, is_linked: bool) -> Self {
         let digits: String = settings.whatsapp_number.chars().filter(char::is_ascii_digit).collect();
-        let link = |word: &str| format!("https://wa.me/{digits}?text={word}");
+        let send = |word: &str, words| Some((format!("https://wa.me/{digits}?text={word}"), words));
         match (is_stopped, is_linked) {
+            (false, _) if plan.note().is_some() => Self {
+                tag: "not in your plan",
+                is_on: false,
+                words: "Your plan has none on WhatsApp. With one that has, they come to this phone until you send STOP from it.",
+                link: None,
+            },
             (false, _) => Self {
-                is_stopped,
-                words: "Scheduled messages and notifications come to this phone. To end that, send STOP from it; you can still chat there.",
-                link: Some((link("STOP"), "Send STOP on WhatsApp")),
+                tag: "on",
+                is_on: true,
+                words: "They come to this phone. To end that, send STOP from it; you can still chat there.",
+                link: send("STOP", "Send STOP on WhatsApp"),
             },
             (true, true) => Self {
-                is_stopped,
-                words: "You have sent STOP: scheduled messages and notifications do not come to this phone. You can still chat there. To have them again, send START from it.",
-                link: Some((link("START"), "Send START on WhatsApp")),
+                tag: "stopped",
+                is_on: false,
+                words: "You have sent STOP, so they do not come to this phone. You can still chat there. To have them again, send START from it.",
+                link: send("START", "Send START on WhatsApp"),
             },
             (true, false) => Self {
-                is_stopped,
-                words: "You have sent STOP: scheduled messages and notifications do not come to WhatsApp. Linking a phone starts them again.",
+                tag: "stopped",
+                is_on: false,
+                words: "You have sent STOP, so they do not come to WhatsApp. Linking a phone starts them again.",
                 link: None,
             },
         }
