@@ -6,8 +6,6 @@
 //! Enqueues what an inbound message enqueues, the `send_chunk`s that a status gives leave to go on, `plan_quiet`, `plan_room`, `probe_sender`,
 //! `erase_people` and `post_alert`. It may run twice: everything it does is looked up first. What fails is left to the next round.
 
-use std::time::Duration;
-
 use channel::alerts::watch;
 use channel::app::App;
 use channel::conversation::takeovers;
@@ -79,12 +77,12 @@ async fn tidy(app: &App) -> Result<(), Failure> {
     let expired = store::proactive_deliveries::expire_waiting(&mut conn).await?;
     if expired > 0 {
         tracing::info!(
-            "{expired} deliveries waited in vain, for their person's next message or for quiet hours to end"
+            "{expired} deliveries waited in vain: for their person's next message, for quiet hours to end, or for a place among the people of a day"
         );
     }
     store::gateways::forget_unused(&mut conn).await?;
-    let give_up = app.settings.sending.in_doubt_give_up + Duration::from_secs(600);
-    let doubts = store::in_doubt::stale(&mut conn, give_up.as_secs_f64()).await?;
+    let give_up = app.settings.sending.in_doubt_give_up;
+    let doubts = store::in_doubt::given_up(&mut conn, give_up.as_secs_f64()).await?;
     drop(conn);
     for chunk_id in doubts {
         let mut tx = app.begin().await?;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use agent::allowed_hosts::AllowedHosts;
+use chrono::{DateTime, Utc};
 use outgoing_webhook::OutgoingWebhook;
 use queue::Queue;
 use queue::connections::Connections;
@@ -199,6 +200,11 @@ pub struct Sending {
 }
 
 impl Sending {
+    /// When an attempt that began at this moment ends as unknown, if it is still in doubt.
+    pub(crate) fn doubt_ends(&self, attempt_started_at: DateTime<Utc>) -> DateTime<Utc> {
+        attempt_started_at + self.in_doubt_give_up
+    }
+
     /// From an attempt until Twilio's list says anything about it.
     pub(crate) fn until_looked_up(&self) -> Duration {
         self.send_deadline + self.in_doubt_grace

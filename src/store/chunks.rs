@@ -78,8 +78,8 @@ pub struct Chunk {
     pub deadline_at: Option<DateTime<Utc>>,
     /// When the last attempt began.
     pub attempt_started_at: Option<DateTime<Utc>>,
-    /// The link under which it is sent has ended.
-    pub link_ended: bool,
+    /// The link under which it is sent has neither ended nor waits for a new claim; what is sent under none needs none.
+    pub link_holds: bool,
     /// It is the channel's own word about a message, and no answer of the assistant.
     pub is_notice: bool,
     /// Its delivery is of our own accord: an opt-out stops it.
@@ -102,7 +102,7 @@ pub struct Chunk {
 pub async fn get(conn: &mut PgConnection, id: ChunkId) -> sqlx::Result<Option<Chunk>> {
     sqlx::query_as(
         "SELECT c.id, c.delivery_id, d.address_id, c.index, c.body, c.meter_proactive, c.has_footer, c.state, c.attempt, c.sent_to, c.deadline_at,
-                a.started_at AS attempt_started_at, (l.ended_at IS NOT NULL OR l.unproven_since IS NOT NULL) AS link_ended,
+                a.started_at AS attempt_started_at, (l.ended_at IS NULL AND l.unproven_since IS NULL) AS link_holds,
                 d.purpose = 'notice' AS is_notice,
                 d.purpose IN ('notification', 'scheduled') AS of_own_accord, CASE WHEN c.form = 'template' THEN d.content_sid END AS content_sid,
                 CASE WHEN c.form = 'template' THEN d.content_variables END AS content_variables, c.send_at,

@@ -27,7 +27,7 @@ text_enum! {
 text_enum! {
     /// Where a delivery stands: the worst that happened to any of its chunks, once none is to be sent any more.
     pub enum DeliveryState in ["channel_deliveries.state"] {
-        /// For the person's next message, with no job and no reservation.
+        /// It waits, with no job and no reservation: for the person's next message, for quiet hours to end, or for a place among the people of a day.
         Waiting = "waiting",
         /// A chunk is still to be sent, or in doubt.
         Open = "open",

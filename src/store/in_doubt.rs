@@ -173,12 +173,14 @@ pub async fn give_verdict(
     Ok(true)
 }
 
-/// Chunks that have been in doubt for at least this long: the caller ends them as unknown. At most 100. The first condition is the partial index's.
-pub async fn stale(conn: &mut PgConnection, older_than_secs: f64) -> sqlx::Result<Vec<ChunkId>> {
+/// Chunks in doubt whose last attempt began at least this long ago: the caller ends them as unknown. At most 100. The first condition is the partial
+/// index's.
+pub async fn given_up(conn: &mut PgConnection, give_up_secs: f64) -> sqlx::Result<Vec<ChunkId>> {
     sqlx::query_scalar(
-        "SELECT c.id FROM channel_chunks c WHERE c.state IN ('sending', 'unknown') AND c.state = 'sending' AND c.updated_at < now() - make_interval(secs => $1) ORDER BY c.id LIMIT 100",
+        "SELECT c.id FROM channel_chunks c JOIN channel_send_attempts a ON a.chunk_id = c.id AND a.attempt = c.attempt
+         WHERE c.state IN ('sending', 'unknown') AND c.state = 'sending' AND a.started_at <= now() - make_interval(secs => $1) ORDER BY c.id LIMIT 100",
     )
-    .bind(older_than_secs)
+    .bind(give_up_secs)
     .fetch_all(conn)
     .await
 }

@@ -1,5 +1,7 @@
 //! What people wrote, for administrators: when it came, what became of it, without anybody's words.
 
+use std::str::FromStr;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
@@ -7,6 +9,7 @@ use crate::clock;
 use crate::delivery_search::LOOKED_AT;
 use crate::ids::{AddressId, ConversationId, MessageId, TurnId, UserId};
 use crate::messages::{ChannelName, MessageOutcome};
+use crate::text_enum::{TextEnum as _, UnknownText};
 use crate::turn_records::{AMISS, NumberRange};
 
 /// How far a message is.
@@ -27,10 +30,31 @@ impl MessageState {
             Self::Ended(outcome) => outcome.as_str(),
         }
     }
+
+    /// The text of each, with what it means.
+    pub fn meanings() -> impl Iterator<Item = (&'static str, &'static str)> {
+        std::iter::once((WAITING, "It has no outcome yet.")).chain(MessageOutcome::MEANINGS.iter().copied())
+    }
 }
 
-/// A message that has not ended.
-pub const WAITING: &str = "waiting";
+/// The text of a message that has not ended.
+const WAITING: &str = "waiting";
+
+/// A text that is no state of a message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}, {WAITING}")]
+pub struct UnknownMessageState(#[from] UnknownText);
+
+impl FromStr for MessageState {
+    type Err = UnknownMessageState;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == WAITING {
+            return Ok(Self::Waiting);
+        }
+        Ok(Self::Ended(text.parse::<MessageOutcome>()?))
+    }
+}
 
 /// Who wrote what is looked for.
 #[derive(Clone, Debug)]

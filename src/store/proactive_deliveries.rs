@@ -300,22 +300,35 @@ pub async fn block_waiting(
 const EXPIRED_AT_ONCE: usize = 500;
 
 /// Ends what has waited for too long, page by page. Returns how many.
-pub async fn expire_waiting(conn: &mut PgConnection) -> sqlx::Result<usize> {
+pub async fn expire_waiting(conn: &mut PgConnection) -> sqlx::Result<u64> {
     let mut expired = 0;
     loop {
-        let ended: Vec<DeliveryId> = sqlx::query_scalar(
-            "UPDATE channel_deliveries SET state = 'expired', closed_at = clock_timestamp(), waits_for_inbound = FALSE, waits_for_room = FALSE,
-                 reason = CASE WHEN waits_for_inbound THEN 'the person did not write in time' WHEN waits_for_room THEN 'whatsapp.people_per_day had no room in time' ELSE 'it was not planned in time after the quiet hours' END
-             WHERE id = ANY (ARRAY(SELECT id FROM channel_deliveries WHERE state = 'waiting' AND expires_at <= now() ORDER BY expires_at LIMIT 500
-                                   FOR UPDATE SKIP LOCKED)) RETURNING id",
+        let due: Vec<DeliveryId> = sqlx::query_scalar(
+            "SELECT id FROM channel_deliveries WHERE state = 'waiting' AND expires_at <= now() ORDER BY expires_at LIMIT 500",
         )
         .fetch_all(&mut *conn)
         .await?;
-        expired += ended.len();
-        if ended.len() < EXPIRED_AT_ONCE {
+        let ended = expire(conn, &due).await?;
+        expired += ended;
+        // What is locked is being planned, which ends it, too.
+        if ended == 0 || due.len() < EXPIRED_AT_ONCE {
             return Ok(expired);
         }
     }
+}
+
+/// waiting → expired, for what it waited for. What somebody else has locked, or what may still wait, is left alone. Returns how many have ended.
+pub async fn expire(conn: &mut PgConnection, ids: &[DeliveryId]) -> sqlx::Result<u64> {
+    let done = sqlx::query(
+        "UPDATE channel_deliveries SET state = 'expired', closed_at = clock_timestamp(), waits_for_inbound = FALSE, waits_for_room = FALSE,
+             reason = CASE WHEN waits_for_inbound THEN 'the person did not write in time' WHEN waits_for_room THEN 'whatsapp.people_per_day had no room in time' ELSE 'it was not planned in time after the quiet hours' END
+         WHERE id = ANY (ARRAY(SELECT id FROM channel_deliveries WHERE id = ANY ($1) AND state = 'waiting' AND expires_at <= clock_timestamp() ORDER BY id
+                               FOR UPDATE SKIP LOCKED))",
+    )
+    .bind(ids)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
 }
 
 /// What waits for a user's next message, or for a place that such a message makes needless, the oldest first, locked.

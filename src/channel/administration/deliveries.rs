@@ -10,7 +10,7 @@ use store::delivery_search::{self, DeliveryPage, DeliverySearch};
 use store::ids::{ChunkId, DeliveryId, MessageId, ScheduleName, TurnId, UserId};
 use store::in_doubt::AdminVerdict;
 use store::send_attempts::SendOutcome;
-use store::text_enum::UnknownText;
+use store::text_enum::{TextEnum as _, UnknownText};
 use twilio::explanations::{Explanation, explain};
 use utoipa::ToSchema;
 
@@ -55,6 +55,12 @@ impl DeliveryFilter {
         let is_end = !states.is_empty() || reason.is_some() || error_code.is_some();
         is_person || is_end || purpose.is_some() || since.is_some() || until.is_some()
     }
+}
+
+/// The words of a filter by state, each with what it means.
+pub fn state_words() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let undelivered = (UNDELIVERED_TEXT, "Failed, expired or unknown.");
+    std::iter::once(undelivered).chain(DeliveryState::MEANINGS.iter().copied())
 }
 
 /// The states that a word of a filter means.

@@ -206,7 +206,7 @@ impl Course {
             return Self { told, until: None };
         }
         let (Some(deadline_at), Some(job)) = (doubt.deadline_at, job) else {
-            let ends = doubt.since.map(|since| moment(since + delta(times.in_doubt_give_up)));
+            let ends = doubt.since.map(|since| moment(times.doubt_ends(since)));
             told.push(format!(
                 "Twilio's list proved nothing; only a callback clears it up now, and it ends as unknown at {}",
                 ends.as_deref().unwrap_or("the end of its time")
@@ -271,7 +271,6 @@ async fn in_the_way(
     let Some(chunk) = store::chunks::get(conn, doubt.id).await? else { return Ok(None) };
     let address = store::addresses::get(conn, chunk.address_id).await?;
     let names = store::addresses::names(conn, address.id).await?;
-    let is_linked = !chunk.link_ended && !names.is_empty();
-    let standing = Standing::for_chunk(conn, settings, &chunk, &address, &names, is_linked).await?;
+    let standing = Standing::for_chunk(conn, settings, &chunk, &address, &names).await?;
     Ok(standing.obstacle(chunk.content_sid.is_some(), || None).map(told))
 }

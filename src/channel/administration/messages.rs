@@ -6,9 +6,8 @@ use sqlx::PgConnection;
 use store::attachments::{Attachment, AttachmentState};
 use store::delivery_records;
 use store::ids::{DeliveryId, MessageId, TurnId, UserId};
-use store::message_records::{self, MessageRecord, MessageSearch, MessageState, WAITING, WrittenBy};
+use store::message_records::{self, MessageRecord, MessageSearch, MessageState, WrittenBy};
 use store::messages::{ChannelName, MessageOutcome};
-use store::text_enum::TextEnum as _;
 use utoipa::ToSchema;
 
 use super::deliveries::{self, ListError, OutboundView};
@@ -30,21 +29,6 @@ pub struct MessageFilter {
     pub until: Option<DateTime<Utc>>,
     /// Of a lower number.
     pub before: Option<MessageId>,
-}
-
-/// The texts of all that a message may be asked by: an outcome, or none yet.
-#[must_use]
-pub fn known_states() -> Vec<&'static str> {
-    [&[WAITING], MessageOutcome::TEXTS].concat()
-}
-
-/// Reads how far a message is.
-#[must_use]
-pub fn state_of(text: &str) -> Option<MessageState> {
-    if text == WAITING {
-        return Some(MessageState::Waiting);
-    }
-    text.parse().ok().map(MessageState::Ended)
 }
 
 /// A page of messages, the newest first.
@@ -88,6 +72,14 @@ pub struct MessageView {
     pub delivery: Option<DeliveryFate>,
     /// Its files, as far as a turn has needed them.
     pub attachments: Vec<AttachmentView>,
+}
+
+impl MessageView {
+    /// How far it is.
+    #[must_use]
+    pub fn state(&self) -> MessageState {
+        self.outcome.map_or(MessageState::Waiting, MessageState::Ended)
+    }
 }
 
 /// A file that came with a message.

@@ -30,8 +30,8 @@ impl Standing {
         chunk: &Chunk,
         address: &Address,
         names: &[Name],
-        is_linked: bool,
     ) -> sqlx::Result<Self> {
+        let is_linked = chunk.link_holds && !names.is_empty();
         let is_asked = is_linked && chunk.of_own_accord;
         let is_opted_out = is_asked && store::opt_outs::exists(conn, &settings.secret_keys, names).await?;
         let country_is_listed = chunk.is_notice || settings.compliance.allows(names);

@@ -138,12 +138,11 @@ async fn begin(app: &App, chunk: &Chunk) -> Result<Option<(SendAttempt, String)>
     let address = store::addresses::lock(&mut tx, chunk.address_id).await?;
     let Some(locked) = store::chunks::lock(&mut tx, chunk.id).await? else { return Ok(None) };
     let names = store::addresses::names(&mut tx, address.id).await?;
-    let mut to = names.first().filter(|_| !locked.link_ended);
+    let mut to = names.first().filter(|_| locked.link_holds);
     if to.is_some_and(Name::is_opaque) && store::send_attempts::was_refused(&mut tx, chunk.id).await? {
         to = to.and(names.iter().find(|name| !name.is_opaque()));
     }
-    let standing =
-        Standing::for_chunk(&mut tx, &app.settings, &locked, &address, &names, to.is_some()).await?;
+    let standing = Standing::for_chunk(&mut tx, &app.settings, &locked, &address, &names).await?;
     let (end, reason) = match (to, standing.obstacle(locked.content_sid.is_some(), || None)) {
         _ if locked.now >= locked.expires_at => (End::Expired, "it was not sent in time"),
         (Some(to), None) => {

@@ -35,8 +35,7 @@ pub(super) async fn send_again(
         return refused(reason);
     }
     let names = store::addresses::names(tx, address.id).await?;
-    let is_linked = !chunk.link_ended && !names.is_empty();
-    let standing = Standing::for_chunk(tx, settings, &chunk, &address, &names, is_linked).await?;
+    let standing = Standing::for_chunk(tx, settings, &chunk, &address, &names).await?;
     if let Some(obstacle) = standing.obstacle(chunk.content_sid.is_some(), || None) {
         return refused(told(obstacle));
     }

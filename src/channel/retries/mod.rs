@@ -136,7 +136,8 @@ fn read<J: DeserializeOwned>(dead: &DeadJob) -> std::result::Result<J, String> {
         .map_err(|error| format!("its payload cannot be read: {error}"))
 }
 
-/// What is told where the dead job's follow-up has not closed anything yet.
+/// What is told where there is nothing left to send.
 const WORDS_GONE: &str = "its words are not kept any more: they are erased, or older than retention.texts";
 
+/// What is told where the dead job's follow-up has not closed anything yet.
 const NOT_CLOSED: &str = "its follow-up has not run yet: is a pool paused?";

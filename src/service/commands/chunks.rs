@@ -16,6 +16,7 @@ use store::chunks::ChunkState;
 use store::ids::{ChunkId, UserId};
 use store::in_doubt::AdminVerdict;
 
+use super::choices;
 use super::deliveries::{meanings, next};
 use super::output::{UNANSWERED, actor, moment, print, table};
 use crate::app;
@@ -55,8 +56,8 @@ pub(crate) struct ChunkArgs {
     /// To this number, in any spelling with its country's code
     #[arg(long, conflicts_with = "user")]
     number: Option<String>,
-    /// planned, sending, accepted, sent, delivered, read, failed, cancelled, blocked, expired or unknown
-    #[arg(long)]
+    /// Where it stands
+    #[arg(long, value_parser = choices::text_of::<ChunkState>())]
     state: Option<ChunkState>,
     /// With this error code of Twilio's
     #[arg(long, value_name = "CODE")]

@@ -17,6 +17,7 @@ use store::ids::{DeliveryId, UserId};
 use store::send_attempts::SendOutcome;
 use uuid::Uuid;
 
+use super::choices;
 use super::output::{UNANSWERED, moment, print, table};
 use super::resends::Resender;
 use crate::app;
@@ -65,14 +66,14 @@ pub(crate) struct DeliveryArgs {
     /// To this number, in any spelling with its country's code
     #[arg(long, conflicts_with = "user")]
     number: Option<String>,
-    /// waiting, open, sent, delivered, failed, cancelled, blocked, expired or unknown; or undelivered: failed, expired and unknown
-    #[arg(long, value_parser = states)]
+    /// Where it stands
+    #[arg(long, value_parser = choices::one_of(deliveries::state_words(), states))]
     state: Option<States>,
     /// The reason begins like this, quota say
     #[arg(long)]
     reason: Option<String>,
-    /// reply, notice, notification or scheduled
-    #[arg(long)]
+    /// What it is
+    #[arg(long, value_parser = choices::text_of::<Purpose>())]
     purpose: Option<Purpose>,
     /// A part of it has this error code of Twilio's
     #[arg(long, value_name = "CODE")]

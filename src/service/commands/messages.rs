@@ -12,6 +12,7 @@ use queue::Queue;
 use store::ids::{MessageId, UserId};
 use store::message_records::MessageState;
 
+use super::choices;
 use super::deliveries::{next, tell};
 use super::output::{UNANSWERED, actor, moment, print, table};
 use crate::app;
@@ -37,8 +38,8 @@ pub(crate) struct MessageArgs {
     /// From this number, in any spelling with its country's code, linked or not
     #[arg(long, conflicts_with = "user")]
     number: Option<String>,
-    /// waiting, or an outcome: answered, silent, failed, keyword, claim, browser, not_linked, plan, paused, disabled, rate_limited, moderated, late, erased
-    #[arg(long, value_parser = state)]
+    /// What it came to
+    #[arg(long, value_parser = choices::one_of(MessageState::meanings(), str::parse::<MessageState>))]
     state: Option<MessageState>,
     /// Received at this moment or later, 2026-11-29T12:00:00Z
     #[arg(long, value_name = "TIME")]
@@ -52,11 +53,6 @@ pub(crate) struct MessageArgs {
     /// How many at most
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=500))]
     limit: i64,
-}
-
-fn state(text: &str) -> Result<MessageState, String> {
-    messages::state_of(text)
-        .ok_or_else(|| format!("{text:?} is none; the states are {}", messages::known_states().join(", ")))
 }
 
 /// Does what was asked; prints a table, or JSON for a program.
@@ -98,7 +94,7 @@ fn row(message: &MessageView) -> Vec<String> {
         moment(message.received_at),
         or_dash(message.user.as_ref().map(ToString::to_string)),
         or_dash(message.from.clone()),
-        message.outcome.map_or("waiting", |outcome| outcome.as_str()).to_owned(),
+        message.state().as_str().to_owned(),
         or_dash(message.turn.map(|turn| turn.to_string())),
         or_dash(answer),
         or_dash(message.reason.clone()),

@@ -5,6 +5,8 @@ pub(crate) mod command_line;
 
 /// `cloudybot alerts`.
 pub(crate) mod alerts;
+/// Arguments that are one of a few words.
+mod choices;
 /// Jobs by number or by a filter.
 mod chosen_jobs;
 /// `cloudybot chunks`.

@@ -12,6 +12,7 @@ use queue::Queue;
 use store::ids::{TurnId, UserId};
 use store::turns::TurnState;
 
+use super::choices;
 use super::deliveries::{next, tell};
 use super::output::{UNANSWERED, actor, moment, print, print_lines, table};
 use crate::app;
@@ -53,8 +54,8 @@ pub(crate) struct TurnArgs {
     /// Of the user who has this number, in any spelling with its country's code, or had it last
     #[arg(long, conflicts_with = "user")]
     number: Option<String>,
-    /// running, replied, silent or failed
-    #[arg(long)]
+    /// Where it stands
+    #[arg(long, value_parser = choices::text_of::<TurnState>())]
     state: Option<TurnState>,
     /// Begun at this moment or later, 2026-11-29T12:00:00Z
     #[arg(long, value_name = "TIME")]

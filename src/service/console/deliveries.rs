@@ -6,17 +6,19 @@ use axum::{Extension, Router};
 use channel::administration::deliveries::{
     self, DeliveryDetail, DeliveryFilter, OutboundChunkView, OutboundView, TwilioErrorView,
 };
-use store::deliveries::{DeliveryState, Purpose};
+use store::deliveries::Purpose;
 use store::ids::DeliveryId;
 use store::text_enum::TextEnum as _;
+use store::twilio_statuses::TwilioStatus;
 use uuid::Uuid;
 
 use super::Console;
 use super::failure::Failed;
 use super::filters::{self, PAGE, Wanted};
 use super::flash::{Done, Flash};
-use super::messages::{person, tone};
+use super::messages::person;
 use super::parts::{Action, Cell, Field, Section, Sections, Table, Tone};
+use super::tones::Toned;
 use super::turns::in_words;
 use crate::config::administrators::Administrator;
 use crate::http::admin::Admin;
@@ -55,7 +57,7 @@ async fn page(
         list.deliveries.iter().map(row),
         "No delivery fits.",
     );
-    let known = std::iter::once(deliveries::UNDELIVERED_TEXT).chain(DeliveryState::TEXTS.iter().copied());
+    let known = deliveries::state_words().map(|(word, _)| word);
     let fields = [
         Field::chosen("state", "State", state, known),
         Field::chosen("purpose", "What it is", wanted.purpose.as_deref(), Purpose::TEXTS.iter().copied()),
@@ -83,7 +85,7 @@ fn row(delivery: &OutboundView) -> [Cell; 7] {
                 .map_or_else(|| delivery.purpose.to_string(), |name| format!("schedule {name}")),
             format!("/admin/deliveries/{}", delivery.id),
         ),
-        Cell::tag(format!("{state}{resent}"), tone(&state)),
+        Cell::tag(format!("{state}{resent}"), delivery.state.tone()),
         Cell::text(delivery.chunks.len().to_string()),
         Cell::maybe(error.or_else(|| delivery.reason.clone())),
     ]
@@ -108,10 +110,9 @@ async fn show(
 
 fn sections(detail: &DeliveryDetail) -> Vec<Section> {
     let DeliveryDetail { delivery, send_attempts, callbacks } = detail;
-    let state = delivery.state.to_string();
     let to_delivery = |id: DeliveryId| Cell::link(id.to_string(), format!("/admin/deliveries/{id}"));
     let facts = [
-        ("State", Cell::tag(&state, tone(&state))),
+        ("State", Cell::tag(delivery.state.as_str(), delivery.state.tone())),
         ("Why", Cell::maybe(delivery.reason.clone())),
         ("User", person(delivery.user.as_ref().map(|user| user.as_str()))),
         (
@@ -176,7 +177,10 @@ fn sections(detail: &DeliveryDetail) -> Vec<Section> {
     let callbacks = callbacks.iter().map(|callback| {
         [
             Cell::moment(callback.received_at),
-            Cell::tag(&callback.status, tone(&callback.status)),
+            Cell::tag(
+                &callback.status,
+                callback.status.parse::<TwilioStatus>().map_or(Tone::Plain, Toned::tone),
+            ),
             Cell::text(&callback.sid),
             Cell::maybe(error_text(callback.error.as_ref())),
         ]
@@ -195,12 +199,11 @@ fn sections(detail: &DeliveryDetail) -> Vec<Section> {
 }
 
 fn chunk(chunk: &OutboundChunkView) -> [Cell; 9] {
-    let state = chunk.state.to_string();
     let flag = |is_set: bool| if is_set { Cell::tag("yes", Tone::Plain) } else { Cell::text("no") };
     [
         Cell::text(format!("{} (chunk {})", chunk.index + 1, chunk.id)),
         Cell::text(chunk.form.to_string()),
-        Cell::tag(&state, tone(&state)),
+        Cell::tag(chunk.state.as_str(), chunk.state.tone()),
         flag(chunk.meter_proactive),
         flag(chunk.proactive),
         Cell::maybe(chunk.sid.clone()),

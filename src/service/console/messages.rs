@@ -6,12 +6,13 @@ use axum::{Extension, Router};
 use channel::administration::messages::{self, MessageFilter, MessageView};
 use channel::administration::story::{self, Story, StoryPart, StorySubject};
 use store::ids::MessageId;
+use store::message_records::MessageState;
 
 use super::Console;
 use super::failure::Failed;
 use super::filters::{self, PAGE, Wanted};
 use super::flash::{Done, Flash};
-use super::parts::{Action, Cell, Field, Section, Sections, Table, Tone};
+use super::parts::{Action, Cell, Field, Section, Sections, Table};
 use crate::config::administrators::Administrator;
 use crate::http::admin::Admin;
 use crate::http::problem::Problem;
@@ -35,7 +36,7 @@ async fn page(
         number: wanted.number(),
         state: state
             .map(|text| {
-                messages::state_of(text).ok_or_else(|| Failed::invalid(format!("state: {text:?} is none")))
+                text.parse::<MessageState>().map_err(|unknown| Failed::invalid(format!("state: {unknown}")))
             })
             .transpose()?,
         since: wanted.since()?,
@@ -48,7 +49,7 @@ async fn page(
         list.messages.iter().map(row),
         "No message fits.",
     );
-    let fields = [Field::chosen("state", "Outcome", state, messages::known_states())];
+    let fields = [Field::chosen("state", "Outcome", state, MessageState::meanings().map(|(text, _)| text))];
     let fields = fields.into_iter().chain(wanted.whose_and_when()).collect();
     let next = list.next.map(|before| wanted.address("/admin/messages", Some(&before.to_string())));
     let sections = vec![Section::new("").table(table)];
@@ -56,7 +57,7 @@ async fn page(
 }
 
 fn row(message: &MessageView) -> [Cell; 6] {
-    let outcome = message.outcome.map_or_else(|| "waiting".to_owned(), |outcome| outcome.to_string());
+    let outcome = message.state().as_str();
     let why = message.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
     let reply = message.delivery.as_ref().map_or_else(Cell::default, |fate| {
         Cell::link(fate.state.to_string(), format!("/admin/deliveries/{}", fate.id))
@@ -66,7 +67,7 @@ fn row(message: &MessageView) -> [Cell; 6] {
         Cell::moment(message.received_at),
         person(message.user.as_ref().map(|user| user.as_str())),
         Cell::text(message.from.clone().unwrap_or_else(|| "the dashboard".to_owned())),
-        Cell::text(outcome + &why),
+        Cell::text(format!("{outcome}{why}")),
         reply,
     ]
 }
@@ -157,14 +158,4 @@ async fn replay(
     let answered = channel::retries::replays::replay(queue, pg, settings, MessageId(id), &who.name).await?;
     let answered = answered.ok_or_else(|| Failed::missing(format!("There is no message {id}.")))?;
     Ok(Done::new(format!("/admin/messages/{id}"), super::turns::in_words(&answered)))
-}
-
-/// How a thing's state is to be taken, by its word.
-pub(super) fn tone(state: &str) -> Tone {
-    match state {
-        "delivered" | "read" | "replied" | "answered" | "sent" => Tone::Good,
-        "failed" | "undelivered" | "dead" => Tone::Bad,
-        "unknown" | "expired" | "blocked" | "cancelled" | "sending" => Tone::Warn,
-        _ => Tone::Plain,
-    }
 }

@@ -22,6 +22,7 @@ mod people;
 mod schedules;
 mod session;
 mod sparkline;
+mod tones;
 mod turns;
 /// Who answers a person.
 mod who_answers;

@@ -14,8 +14,9 @@ use super::Console;
 use super::failure::Failed;
 use super::filters::{self, PAGE, Wanted};
 use super::flash::Flash;
-use super::messages::{person, tone};
+use super::messages::person;
 use super::parts::{Bubble, Cell, Field, Section, Sections, Table};
+use super::tones::Toned as _;
 use super::who_answers;
 use crate::config::administrators::Administrator;
 use crate::http::admin::Admin;
@@ -116,8 +117,8 @@ async fn show(
     let said = entries::after(&mut conn, &id, (length - ENTRIES).max(0), ENTRIES).await?;
     let said = said.into_iter().map(|entry| {
         let reached = entry.delivery_id.zip(entry.delivery_state).map(|(delivery, state)| {
-            let state = state.to_string();
-            Cell { link: Some(format!("/admin/deliveries/{delivery}")), ..Cell::tag(&state, tone(&state)) }
+            let reached = Cell::tag(state.as_str(), state.tone());
+            Cell { link: Some(format!("/admin/deliveries/{delivery}")), ..reached }
         });
         let by = entry.schedule.map(|schedule| format!("schedule {schedule}, "));
         Bubble {

@@ -18,8 +18,9 @@ use super::Console;
 use super::failure::Failed;
 use super::filters::{self, PAGE, Wanted};
 use super::flash::{Done, Flash};
-use super::messages::{person, tone};
+use super::messages::person;
 use super::parts::{Action, Cell, Field, Section, Sections, Table};
+use super::tones::Toned as _;
 use crate::config::administrators::Administrator;
 use crate::http::admin::Admin;
 use crate::http::problem::Problem;
@@ -64,12 +65,11 @@ async fn page(
 }
 
 fn row(turn: &TurnView) -> [Cell; 7] {
-    let state = turn.state.to_string();
     [
         Cell::link(turn.id.to_string(), format!("/admin/turns/{}", turn.id)),
         Cell::moment(turn.started_at),
         person(turn.user.as_ref().map(|user| user.as_str())),
-        Cell::tag(&state, tone(&state)),
+        Cell::tag(turn.state.as_str(), turn.state.tone()),
         Cell::maybe(turn.latency_ms.map(|took| format!("{took} ms"))),
         Cell::text(turn.calls.len().to_string()),
         Cell::maybe(turn.error.clone()),
@@ -84,10 +84,9 @@ async fn show(
 ) -> Result<Sections, Failed> {
     let turn = turns::show(&mut *admin.pg.acquire().await?, TurnId(id)).await?;
     let turn = turn.ok_or_else(|| Failed::missing(format!("There is no turn {id}.")))?;
-    let state = turn.state.to_string();
     let to_turn = |id: TurnId| Cell::link(format!("turn {id}"), format!("/admin/turns/{id}"));
     let mut facts = vec![
-        ("State", Cell::tag(&state, tone(&state))),
+        ("State", Cell::tag(turn.state.as_str(), turn.state.tone())),
         ("What went wrong", Cell::maybe(turn.error.clone())),
         ("User", person(turn.user.as_ref().map(|user| user.as_str()))),
         ("Where", Cell::text(turn.channel.to_string())),

@@ -50,7 +50,7 @@ pub async fn resolve(app: &App, job_attempt: &Attempt, chunk: &Chunk) -> Result<
     {
         return Err(Failure::Snooze(left));
     }
-    if chunk.now >= started_at + times.in_doubt_give_up {
+    if chunk.now >= times.doubt_ends(started_at) {
         return give_up(app, job_attempt, chunk).await;
     }
     match find(app, chunk, started_at, earliest).await? {
@@ -104,7 +104,7 @@ fn settled_meanwhile(now_is: Option<&Chunk>) -> Result<(), Failure> {
 }
 
 /// A list proved nothing. A second one may know more; after that the chunk stays in doubt, holds no lane, and waits for a callback or an
-/// administrator's verdict. After a day the upkeep ends it as unknown.
+/// administrator's verdict. When its time is over, the upkeep ends it as unknown.
 async fn leave_in_doubt(
     app: &App,
     job_attempt: &Attempt,

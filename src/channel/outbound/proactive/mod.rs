@@ -178,12 +178,7 @@ pub async fn plan_after_wait(
     let eligibilities = eligibility::read(tx, settings, &users).await?;
     let eligibility = delivery.user_id.as_ref().and_then(|user_id| eligibilities.get(user_id));
     if eligibility.is_some_and(|eligibility| delivery.expires_at <= eligibility.read_at) {
-        let reason = if delivery.waits_for_inbound {
-            "the person did not write in time"
-        } else {
-            "it was not planned in time after the quiet hours"
-        };
-        proactive_deliveries::end_waiting(tx, delivery.id, DeliveryState::Expired, reason).await?;
+        proactive_deliveries::expire(tx, &[delivery.id]).await?;
         return Ok(Settled::Planned);
     }
     // It was converted when it began to wait.

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use store::deliveries::{DeliveryState, Purpose};
 use store::ids::{DeliveryId, UserId};
-use store::text_enum::{TextEnum as _, UnknownText};
+use store::text_enum::UnknownText;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
@@ -59,7 +59,7 @@ pub(super) struct WantedState;
 
 impl PartialSchema for WantedState {
     fn schema() -> RefOr<Schema> {
-        let texts = [&[deliveries::UNDELIVERED_TEXT], DeliveryState::TEXTS].concat();
+        let texts: Vec<_> = deliveries::state_words().map(|(word, _)| word).collect();
         ObjectBuilder::new().schema_type(Type::String).enum_values(Some(texts)).into()
     }
 }

@@ -7,6 +7,7 @@ use channel::administration::story::{self, Story, StorySubject};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use store::ids::{MessageId, UserId};
+use store::message_records::MessageState;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
@@ -50,7 +51,8 @@ pub(super) struct WantedOutcome;
 
 impl PartialSchema for WantedOutcome {
     fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(messages::known_states())).into()
+        let texts = MessageState::meanings().map(|(text, _)| text);
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(texts)).into()
     }
 }
 
@@ -64,10 +66,7 @@ pub(super) async fn list(
 ) -> Result<Json<MessageList>, Problem> {
     let MessageQuery { user, number, state, since, until, before, limit } = query;
     let state = state.map(|state| {
-        messages::state_of(&state).ok_or_else(|| {
-            let known = messages::known_states().join(", ");
-            Problem::invalid(format!("state: {state:?} is none; the states are {known}"))
-        })
+        state.parse::<MessageState>().map_err(|unknown| Problem::invalid(format!("state: {unknown}")))
     });
     let user = user.map(UserId::try_from).transpose()?;
     let filter = MessageFilter { user, number, state: state.transpose()?, since, until, before };

@@ -1,0 +1,28 @@
+//! Arguments that are one of a few words: the help lists them, and whoever writes another word is told them.
+
+use std::error::Error;
+use std::str::FromStr;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use store::text_enum::{TextEnum, UnknownText};
+
+/// One of an enum's texts.
+pub(crate) fn text_of<T>() -> impl TypedValueParser<Value = T>
+where
+    T: TextEnum + FromStr<Err = UnknownText> + Send + Sync,
+{
+    one_of(T::MEANINGS.iter().copied(), T::from_str)
+}
+
+/// One of these words, each with what it means.
+pub(crate) fn one_of<T, E>(
+    words: impl IntoIterator<Item = (&'static str, &'static str)>,
+    read: fn(&str) -> Result<T, E>,
+) -> impl TypedValueParser<Value = T>
+where
+    T: Clone + Send + Sync + 'static,
+    E: Error + Send + Sync + 'static,
+{
+    let words = words.into_iter().map(|(word, meaning)| PossibleValue::new(word).help(meaning));
+    PossibleValuesParser::new(words).try_map(move |word| read(&word))
+}
