@@ -15,6 +15,7 @@ use store::text_enum::UnknownText;
 
 use crate::app::Settings;
 use crate::kinds::PostCallback;
+use crate::opt_out;
 use crate::outbound::delivery_view::{self, DeliveryView};
 
 /// What is posted.
@@ -136,13 +137,11 @@ async fn consent_report(
     let Some(deed) = store::consents::deed(conn, id).await? else { return Ok(None) };
     let Deed { user_id: user, method, action, created_at: at } = deed;
     let link = store::links::of_user(conn, &user).await?;
-    let opted_out = match &link {
-        None => store::opt_outs::exists_for_user(conn, &user).await?,
-        Some(link) => {
-            let names = store::addresses::names(conn, link.address_id).await?;
-            store::opt_outs::exists(conn, &settings.secret_keys, &names).await?
-        }
+    let names = match &link {
+        Some(link) => Some(store::addresses::names(conn, link.address_id).await?),
+        None => None,
     };
+    let opted_out = opt_out::stands(conn, &settings.secret_keys, &user, names.as_deref()).await?;
     Ok(Some(ConsentReport { user, action, method, at, opted_out, linked: link.is_some() }))
 }
 

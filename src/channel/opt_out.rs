@@ -1,7 +1,7 @@
 //! Who wants nothing of our own accord: the opt-out, and the record of it among the person's consents. Replies are not concerned.
 
 use sqlx::PgConnection;
-use store::addresses::Keyword;
+use store::addresses::{Keyword, Name};
 use store::consents::{ConsentAction, ConsentMethod, NewConsent};
 use store::ids::{AddressId, UserId};
 use store::opt_outs::OptedOutBy;
@@ -23,6 +23,19 @@ pub enum OptOut<'a> {
     Provider(Option<i32>),
     /// Somebody of ours, for the person.
     Support,
+}
+
+/// Whether a user is opted out: by any name of the phone, or with the last phone where there is none now.
+pub async fn stands(
+    conn: &mut PgConnection,
+    keys: &SecretKeys,
+    user_id: &UserId,
+    names: Option<&[Name]>,
+) -> sqlx::Result<bool> {
+    match names {
+        Some(names) => store::opt_outs::exists(conn, keys, names).await,
+        None => store::opt_outs::exists_for_user(conn, user_id).await,
+    }
 }
 
 /// Opts a person out. False: the person was opted out already, and nothing is recorded. The caller holds the address's lock.

@@ -26,3 +26,24 @@ where
     let words = words.into_iter().map(|(word, meaning)| PossibleValue::new(word).help(meaning));
     PossibleValuesParser::new(words).try_map(move |word| read(&word))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{Arg, Command};
+    use store::message_records::MessageState;
+
+    use super::*;
+
+    #[test]
+    fn a_word_that_is_none_is_answered_with_all_of_them() {
+        let state = one_of(MessageState::meanings(), str::parse::<MessageState>);
+        let command = Command::new("list").arg(Arg::new("state").long("state").value_parser(state));
+
+        let told = command.clone().try_get_matches_from(["list", "--state", "lost"]).unwrap_err().to_string();
+        for (word, _) in MessageState::meanings() {
+            assert!(told.contains(word), "{word} is not in {told}");
+            let read = command.clone().try_get_matches_from(["list", "--state", word]).unwrap();
+            assert_eq!(read.get_one::<MessageState>("state").unwrap().as_str(), word);
+        }
+    }
+}

@@ -59,11 +59,11 @@ impl Settings {
     }
 }
 
-/// The words that opt out; the last ones only where the operator wants it.
-const STOP_WORDS: [&str; 8] = ["STOP", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "STOPALL", "REVOKE", "OPTOUT"];
+/// The words that opt out.
+const STOP_WORDS: [&str; 6] = ["STOP", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "STOPALL"];
 
-/// Those of them that always do.
-const USUAL_STOP_WORDS: usize = 6;
+/// The words that opt out as well where the operator wants it.
+const FURTHER_STOP_WORDS: [&str; 2] = ["REVOKE", "OPTOUT"];
 
 /// The word that opts in again.
 const START_WORD: &str = "START";
@@ -101,9 +101,8 @@ impl PersonCommand {
     /// of the agent's.
     pub(super) fn read(said: &str, words: Words<'_>) -> Self {
         let said = bare(said);
-        let stop_words =
-            if words.revoke_and_optout { &STOP_WORDS[..] } else { &STOP_WORDS[..USUAL_STOP_WORDS] };
-        if let Some(word) = stop_words.iter().copied().find(|word| *word == said) {
+        let further = FURTHER_STOP_WORDS.iter().filter(|_| words.revoke_and_optout);
+        if let Some(word) = STOP_WORDS.iter().chain(further).copied().find(|word| *word == said) {
             return Self::Stop(word);
         }
         if said == START_WORD {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use channel::app::Settings;
+use channel::opt_out;
 use chrono::{DateTime, NaiveTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
@@ -149,17 +150,16 @@ impl From<Consent> for ConsentView {
 /// A user as the interface and the command line show it.
 pub(crate) async fn view(conn: &mut PgConnection, settings: &Settings, user: User) -> sqlx::Result<UserView> {
     let link = store::links::of_user(conn, &user.id).await?;
-    let (whatsapp, opted_out) = match link {
-        None => (None, store::opt_outs::exists_for_user(conn, &user.id).await?),
-        Some(link) => {
-            let names = store::addresses::names(conn, link.address_id).await?;
-            let opted_out = store::opt_outs::exists(conn, &settings.secret_keys, &names).await?;
-            let address = names.into_iter().next().map(|name| name.alias).unwrap_or_default();
-            let Link { linked_at, unproven_since, .. } = link;
-            let unproven = unproven_since.is_some();
-            (Some(LinkView { address, linked_at, unproven, unproven_since }), opted_out)
-        }
+    let names = match &link {
+        Some(link) => Some(store::addresses::names(conn, link.address_id).await?),
+        None => None,
     };
+    let opted_out = opt_out::stands(conn, &settings.secret_keys, &user.id, names.as_deref()).await?;
+    let whatsapp = link.zip(names).map(|(link, names)| {
+        let address = names.into_iter().next().map(|name| name.alias).unwrap_or_default();
+        let Link { linked_at, unproven_since, .. } = link;
+        LinkView { address, linked_at, unproven: unproven_since.is_some(), unproven_since }
+    });
     let claim = store::claim_tokens::latest(conn, &user.id).await?.map(|token| {
         let remedy = match token.ending {
             Some(TokenEnding::NumberLinkedElsewhere) => {
