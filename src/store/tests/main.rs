@@ -23,6 +23,7 @@ mod slots;
 mod states;
 mod text_enums;
 mod user_details;
+mod waiting;
 
 use chrono::{TimeDelta, Utc};
 use private_postgres::schema::Schema;

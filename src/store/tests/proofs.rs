@@ -29,6 +29,21 @@ async fn an_attempt_in_doubt_stays_sending_until_two_lists_missed_it() {
 }
 
 #[tokio::test]
+async fn a_doubts_time_is_counted_from_its_attempt_whatever_was_learned_since() {
+    let tables = Tables::new().await;
+    let chunk = tables.sending_chunk().await;
+    let mut conn = tables.pg.acquire().await.unwrap();
+    sqlx::query("UPDATE channel_send_attempts SET started_at = started_at - interval '1 hour'")
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+    in_doubt::raise(&mut conn, chunk, 1, "no answer in time").await.unwrap();
+
+    assert_eq!(in_doubt::given_up(&mut conn, 3_700.0).await.unwrap(), []);
+    assert_eq!(in_doubt::given_up(&mut conn, 3_600.0).await.unwrap(), [chunk]);
+}
+
+#[tokio::test]
 async fn a_sid_proves_a_send_that_was_thought_missed() {
     let tables = Tables::new().await;
     let chunk = tables.sending_chunk().await;
