@@ -9,18 +9,18 @@ use crate::support::{PERSON, TestApp};
 
 /// Who may act, and who may only look.
 const TOKENS: &str = "dana:act:a-token-that-is-dana-s-own-0001,max:view:a-token-that-is-max-s-own-00001";
-const DANA: &str = "a-token-that-is-dana-s-own-0001";
-const MAX: &str = "a-token-that-is-max-s-own-00001";
+pub(crate) const DANA: &str = "a-token-that-is-dana-s-own-0001";
+pub(crate) const MAX: &str = "a-token-that-is-max-s-own-00001";
 
 /// A browser that is logged in.
-struct Browser<'a> {
+pub(crate) struct Browser<'a> {
     app: &'a TestApp,
     http: Client,
     cookie: String,
 }
 
 impl<'a> Browser<'a> {
-    async fn log_in(app: &'a TestApp, token: &str) -> Self {
+    pub(crate) async fn log_in(app: &'a TestApp, token: &str) -> Self {
         let http = Client::builder().redirect(Policy::none()).build().unwrap();
         let form = [("token", token), ("next", "/admin/jobs")];
         let answer = http.post(app.url("/admin/login")).form(&form).send().await.unwrap();
@@ -34,11 +34,11 @@ impl<'a> Browser<'a> {
         Self { app, http, cookie }
     }
 
-    async fn get(&self, path: &str) -> Response {
+    pub(crate) async fn get(&self, path: &str) -> Response {
         self.http.get(self.app.url(path)).header(COOKIE, &self.cookie).send().await.unwrap()
     }
 
-    async fn page(&self, path: &str) -> String {
+    pub(crate) async fn page(&self, path: &str) -> String {
         let answer = self.get(path).await;
         assert_eq!(answer.status(), 200, "{path}");
         let policy = answer.headers()["content-security-policy"].to_str().unwrap();
@@ -48,12 +48,12 @@ impl<'a> Browser<'a> {
         page
     }
 
-    async fn post(&self, path: &str, form: &[(&str, &str)]) -> Response {
+    pub(crate) async fn post(&self, path: &str, form: &[(&str, &str)]) -> Response {
         self.http.post(self.app.url(path)).header(COOKIE, &self.cookie).form(form).send().await.unwrap()
     }
 
     /// What the page after an action says of it.
-    async fn said(&self, path: &str, form: &[(&str, &str)]) -> String {
+    pub(crate) async fn said(&self, path: &str, form: &[(&str, &str)]) -> String {
         let answer = self.post(path, form).await;
         assert_eq!(answer.status(), 303, "{path}: {}", answer.text().await.unwrap());
         let to = answer.headers()[LOCATION].to_str().unwrap().to_owned();
@@ -66,12 +66,12 @@ impl<'a> Browser<'a> {
     }
 }
 
-async fn started() -> TestApp {
+pub(crate) async fn started() -> TestApp {
     TestApp::start_with(&[("CLOUDYBOT_ADMIN_TOKEN", TOKENS)]).await
 }
 
 /// Jobs that nobody can read; they die at once.
-async fn dead_jobs(app: &TestApp, number: i64) {
+pub(crate) async fn dead_jobs(app: &TestApp, number: i64) {
     sqlx::query(
         "SELECT queue.enqueue(array_fill('close_slot'::TEXT, ARRAY[$1]), array_fill('upkeep'::TEXT, ARRAY[$1]), array_fill('{}'::JSONB, ARRAY[$1]),
              array_fill(0::SMALLINT, ARRAY[$1]), array_fill(NULL::TIMESTAMPTZ, ARRAY[$1]), array_fill(NULL::TEXT, ARRAY[$1]),

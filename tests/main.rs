@@ -25,6 +25,7 @@ mod clocks;
 mod compliance;
 mod connections;
 mod console;
+mod console_jobs;
 mod conversation;
 mod costs;
 mod crashes;

@@ -113,6 +113,8 @@ pub mod pauses;
 pub mod pooler;
 /// The processes that work.
 pub mod processes;
+/// A job that waits is run now.
+pub mod run_now;
 /// Health of database sessions.
 pub mod session_health;
 /// Times and sizes.

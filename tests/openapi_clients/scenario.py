@@ -112,6 +112,9 @@ def bury(client):
     client("cancelJob", job["id"])
     client("cancelJobs", body={"state": "dead", "since": "2026-01-01T00:00:00Z"})
     client("jobStats")
+    waits = until("a job waits for its time", lambda: client("listJobs", state=state("scheduled"), limit=1)["jobs"])
+    client("runJobNow", waits[0]["id"])
+    client("runJobNow", 999_999_999, expect=404)
     return [job["id"]]
 
 

@@ -25,6 +25,7 @@ mod lost_answers;
 mod lost_completions;
 mod outages;
 mod plans;
+mod run_now;
 mod session_health;
 mod starting;
 mod stopping;

@@ -49,6 +49,11 @@ pub(crate) enum JobsCommand {
         #[arg(long)]
         yes: bool,
     },
+    /// Do not wait for a scheduled job's time any longer: one of the future, or one that waits for its next attempt
+    RunNow {
+        /// The job's number
+        id: JobId,
+    },
     /// How many jobs stand where
     Stats,
     /// Dead jobs by what went wrong: errors that differ in numbers, ids and quotes alone are one group
@@ -187,6 +192,10 @@ async fn answer(
             Some(trial) => print(as_json, &trial, || trial.to_string()),
             None => report(as_json, &chosen.cancel(queue, actor, yes).await?),
         },
+        JobsCommand::RunNow { id } => {
+            let due = queue.run_now(id, actor).await?;
+            print(as_json, &due, || format!("job {id} is due now; it was due at {}\n", moment(due.was_due_at)))
+        }
         JobsCommand::Stats => {
             let counts = queue.stats().await.context(UNANSWERED)?;
             print(as_json, &counts, || table(&STATS_HEAD, counts.iter().map(stats_row)))

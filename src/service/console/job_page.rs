@@ -13,9 +13,11 @@ use super::failure::Failed;
 use super::filters;
 use super::flash::{Done, Flash};
 use super::job_list::tone;
+use super::job_states::StateDiagram;
 use super::parts::{Action, Cell, Section, Sections, Table, Tone};
 use crate::config::administrators::Administrator;
 use crate::http::admin::Admin;
+use crate::http::problem::Problem;
 use crate::retries;
 
 pub(super) fn routes() -> Router<Console> {
@@ -23,6 +25,7 @@ pub(super) fn routes() -> Router<Console> {
         .route("/admin/jobs/{id}", get(page))
         .route("/admin/jobs/{id}/retry", post(retry))
         .route("/admin/jobs/{id}/cancel", post(cancel))
+        .route("/admin/jobs/{id}/run-now", post(run_now))
 }
 
 async fn page(
@@ -62,6 +65,10 @@ fn sections(job: &JobDetail) -> Vec<Section> {
         let retry = Action::new("Retry", format!("/admin/jobs/{}/retry", summary.id));
         actions.push(retry);
     }
+    if summary.state == JobState::Scheduled {
+        let run_now = Action::new("Run now", format!("/admin/jobs/{}/run-now", summary.id));
+        actions.push(run_now);
+    }
     if !matches!(summary.state, JobState::Done | JobState::Cancelled) {
         let what = match summary.state {
             JobState::Dead => "It is put away; what it was to do is not done.",
@@ -85,6 +92,7 @@ fn sections(job: &JobDetail) -> Vec<Section> {
         Table::new(head, attempts, "Every attempt so far has simply succeeded, or there was none.");
     vec![
         Section::new("").facts(facts).actions(actions),
+        Section::new("Where it stands").states(StateDiagram::at(summary.state)),
         Section::new("Concerns").facts(concerns(&rest.payload)),
         Section::new("Attempts").table(attempts),
         Section::new("Payload").pre(filters::pretty(&rest.payload)),
@@ -137,4 +145,13 @@ async fn cancel(
 ) -> Result<Done, Failed> {
     let outcome = admin.queue.act_on(JobAction::Cancel, JobId(id), &who.name).await?;
     Ok(Done::new(format!("/admin/jobs/{id}"), format!("Job {id}: {}.", outcome.outcome.as_str())))
+}
+
+async fn run_now(
+    State(admin): State<Admin>,
+    Extension(who): Extension<Administrator>,
+    Path(id): Path<i64>,
+) -> Result<Done, Failed> {
+    admin.queue.run_now(JobId(id), &who.name).await.map_err(Problem::from)?;
+    Ok(Done::new(format!("/admin/jobs/{id}"), format!("Job {id} is due now.")))
 }

@@ -12,6 +12,8 @@ mod groups;
 mod in_doubt;
 mod job_list;
 mod job_page;
+/// A job's states as a drawing.
+mod job_states;
 mod layout;
 mod live;
 mod messages;

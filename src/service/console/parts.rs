@@ -7,6 +7,7 @@ use pages::Page;
 
 use super::filters;
 use super::flash::{Flash, Told};
+use super::job_states::StateDiagram;
 use super::layout::Layout;
 use crate::config::administrators::Administrator;
 
@@ -193,6 +194,7 @@ pub(super) struct Section {
     /// One sentence on what follows.
     pub(super) lead: String,
     pub(super) facts: Vec<(&'static str, Cell)>,
+    pub(super) states: Option<StateDiagram>,
     pub(super) table: Option<Table>,
     pub(super) pre: Option<String>,
     pub(super) thread: Vec<Bubble>,
@@ -211,6 +213,10 @@ impl Section {
     pub(super) fn facts(self, facts: impl IntoIterator<Item = (&'static str, Cell)>) -> Self {
         let facts = facts.into_iter().filter(|(_, cell)| !cell.text.is_empty()).collect();
         Self { facts, ..self }
+    }
+
+    pub(super) fn states(self, states: StateDiagram) -> Self {
+        Self { states: Some(states), ..self }
     }
 
     pub(super) fn table(self, table: Table) -> Self {

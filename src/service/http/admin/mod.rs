@@ -8,6 +8,7 @@ mod deliveries;
 mod jobs;
 mod messages;
 mod resends;
+mod run_now;
 mod schedules;
 mod stats;
 mod status;
@@ -65,6 +66,7 @@ pub(crate) fn routes(admin: Admin, token: BearerTokens) -> serde_json::Result<Op
         .routes(routes!(jobs::probe))
         .routes(routes!(jobs::show))
         .routes(routes!(jobs::retry))
+        .routes(routes!(run_now::run_now))
         .routes(routes!(jobs::cancel));
     let schedules = OpenApiRouter::new()
         .routes(routes!(schedules::list))

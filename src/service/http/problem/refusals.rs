@@ -12,6 +12,7 @@ use channel::schedules::firing::FireError;
 use channel::schedules::zones::UnknownZone;
 use channel::write_error::WriteError;
 use queue::enqueue::EnqueueError;
+use queue::run_now::RunNowError;
 use store::claim_tokens::TokenEnding;
 
 use super::Problem;
@@ -72,6 +73,17 @@ impl From<PauseError> for Problem {
         match error {
             PauseError::Unknown { known, .. } => Self { known: known.into(), ..Self::not_found(detail) },
             PauseError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<RunNowError> for Problem {
+    fn from(error: RunNowError) -> Self {
+        let detail = error.to_string();
+        match error {
+            RunNowError::Unknown(_) => Self::not_found(detail),
+            RunNowError::NotScheduled { .. } => Self::conflict("not_scheduled", detail),
+            RunNowError::Database(error) => error.into(),
         }
     }
 }

@@ -1,0 +1,64 @@
+//! Jobs on the administrators' pages, and the same at a terminal and over HTTP.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::console::{Browser, DANA, MAX, started};
+use crate::support::TestApp;
+
+/// Jobs of tomorrow about messages that there are not: they end well when they run.
+async fn jobs_of_tomorrow(app: &TestApp, number: i32) -> Vec<i64> {
+    sqlx::query_scalar(
+        "INSERT INTO queue.jobs (run_at, max_attempts, state, kind, pool, payload)
+         SELECT now() + interval '1 day', 5, 'scheduled', 'receive_message', 'inbound', jsonb_build_object('message', -n)
+         FROM generate_series(1, $1) n RETURNING id",
+    )
+    .bind(number)
+    .fetch_all(&app.pg)
+    .await
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduled_job_is_run_now_from_a_page_over_http_and_at_a_terminal() {
+    let app = started().await;
+    let ids = jobs_of_tomorrow(&app, 3).await;
+    let browser = Browser::log_in(&app, DANA).await;
+    let looks_on = Browser::log_in(&app, MAX).await;
+    let path = |id: i64| format!("/admin/jobs/{id}/run-now");
+    let over_http = |id: i64| format!("/admin/api/jobs/{id}/run-now");
+
+    let page = browser.page(&format!("/admin/jobs/{}", ids[0])).await;
+    assert!(page.contains(&path(ids[0])), "{page}");
+    assert!(page.contains("<li aria-current=\"step\">scheduled <strong>now</strong></li>"), "{page}");
+    let seen = looks_on.page(&format!("/admin/jobs/{}", ids[0])).await;
+    assert!(!seen.contains("run-now") && seen.contains("aria-current=\"step\""), "{seen}");
+    assert_eq!(looks_on.post(&path(ids[0]), &[]).await.status(), 403);
+    assert_eq!(app.call(Method::POST, &over_http(ids[0]), MAX, Value::Null).await.1["code"], "view_only");
+    let scheduled = "SELECT count(*) FROM queue.jobs WHERE kind = 'receive_message' AND state = 'scheduled'";
+    assert_eq!(app.count(scheduled).await, Some(3));
+
+    assert_eq!(browser.said(&path(ids[0]), &[]).await, format!("Job {} is due now.", ids[0]));
+    let answer = app.call(Method::POST, &over_http(ids[1]), DANA, Value::Null).await;
+    let (well, told) = app.command(&["jobs", "run-now", &ids[2].to_string()]).await;
+    app.until("they are done", async || {
+        app.count("SELECT count(*) FROM queue.finished WHERE kind = 'receive_message' AND NOT cancelled").await
+            == Some(3)
+    })
+    .await;
+    assert_eq!((answer.0, &answer.1["id"]), (200, &json!(ids[1])), "{}", answer.1);
+    assert!(answer.1["wasDueAt"].is_string(), "{}", answer.1);
+    assert!(well && told.contains(&format!("job {} is due now; it was due at", ids[2])), "{told}");
+
+    let refused = browser.post(&path(ids[0]), &[]).await;
+    assert_eq!(refused.status(), 409);
+    assert!(refused.text().await.unwrap().contains("does not wait for a time: it has ended"));
+    let refused = app.call(Method::POST, &over_http(ids[1]), DANA, Value::Null).await;
+    assert_eq!((refused.0, &refused.1["code"]), (409, &json!("not_scheduled")));
+    let unknown = app.call(Method::POST, &over_http(987_654), DANA, Value::Null).await;
+    assert_eq!(unknown.0, 404, "{}", unknown.1);
+    let (well, told) = app.command(&["jobs", "run-now", &ids[2].to_string()]).await;
+    assert!(!well && told.contains("it has ended"), "{told}");
+    let done = "SELECT count(*) FROM queue.audit WHERE action = 'run now' AND outcome = 'due now' AND before LIKE 'scheduled for %' AND after = 'waiting'";
+    assert_eq!(app.count(done).await, Some(3));
+}
