@@ -85,7 +85,7 @@ impl From<Problem> for Failed {
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
         let who = self.who.unwrap_or_else(Administrator::unnamed);
-        let layout = Layout::of(&who, "", None);
+        let layout = Layout { is_live: false, ..Layout::of(&who, "", None) };
         (self.status, Page(FailurePage { layout, title: self.title, text: self.text })).into_response()
     }
 }

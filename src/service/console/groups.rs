@@ -138,6 +138,7 @@ async fn ask(
         Section::new("").lead(what).facts([("They are", list)]).actions([form])
     };
     Ok(Sections::new(&who, "/admin/jobs", None, format!("{verb} {jobs}?"), vec![section])
+        .still()
         .up("/admin/jobs", "Jobs"))
 }
 

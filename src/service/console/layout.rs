@@ -26,11 +26,14 @@ pub(super) struct Layout {
     /// The menu's address that the page belongs to.
     pub(super) here: &'static str,
     pub(super) said: Option<String>,
+    /// Whether it follows what happens. False: it answers a form, and its address cannot be asked again.
+    pub(super) is_live: bool,
 }
 
 impl Layout {
     pub(super) fn of(who: &Administrator, here: &'static str, flash: Option<Flash>) -> Self {
-        Self { who: who.name.to_string(), may_act: who.may_act, here, said: flash.map(|flash| flash.0) }
+        let said = flash.map(|flash| flash.0);
+        Self { who: who.name.to_string(), may_act: who.may_act, here, said, is_live: true }
     }
 
     pub(super) fn menu(&self) -> &'static [(&'static str, &'static str)] {

@@ -264,6 +264,11 @@ impl Sections {
         Self { layout, title: title.into(), up: None, filter: Vec::new(), sections, next: None, note: None }
     }
 
+    /// It answers a form.
+    pub(super) fn still(self) -> Self {
+        Self { layout: Layout { is_live: false, ..self.layout }, ..self }
+    }
+
     pub(super) fn up(self, address: &'static str, name: &'static str) -> Self {
         Self { up: Some((address, name)), ..self }
     }
