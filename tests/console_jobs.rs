@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::console::{Browser, DANA, MAX, started};
+use crate::console::{Browser, DANA, MAX, dead_jobs, started};
 use crate::support::TestApp;
 
 /// Jobs of tomorrow about messages that there are not: they end well when they run.
@@ -61,4 +61,16 @@ async fn a_scheduled_job_is_run_now_from_a_page_over_http_and_at_a_terminal() {
     assert!(!well && told.contains("it has ended"), "{told}");
     let done = "SELECT count(*) FROM queue.audit WHERE action = 'run now' AND outcome = 'due now' AND before LIKE 'scheduled for %' AND after = 'waiting'";
     assert_eq!(app.count(done).await, Some(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_of_many_jobs_is_told_in_counts() {
+    let app = started().await;
+    dead_jobs(&app, 60).await;
+    let browser = Browser::log_in(&app, DANA).await;
+    let form = [("action", "retry"), ("expected", "60"), ("state", "dead")];
+
+    let said = browser.said("/admin/jobs/all/do", &form).await;
+
+    assert_eq!(said.trim(), "close_slot: 60 retried, 0 refused");
 }

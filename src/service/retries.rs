@@ -114,6 +114,17 @@ impl From<Vec<Retried>> for Retries {
 }
 
 impl Retries {
+    /// A line for each kind: how many were tried again, how many were not, and why.
+    pub(crate) fn counted(&self) -> String {
+        let line = |KindCount { kind, retried, refused, reasons }: &KindCount| {
+            let reasons: Vec<String> =
+                reasons.iter().map(|why| format!("{} of them: {}", why.jobs, why.reason)).collect();
+            let why = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) };
+            format!("{}: {retried} retried, {refused} refused{why}\n", kind.as_deref().unwrap_or("others"))
+        };
+        self.kinds.iter().map(line).collect()
+    }
+
     /// There was something to be tried again, and nothing was.
     pub(crate) fn refused_all(&self) -> bool {
         !self.kinds.is_empty() && self.kinds.iter().all(|kind| kind.retried == 0)
@@ -131,13 +142,7 @@ impl fmt::Display for Retries {
             vec![id.to_string(), kind.to_owned(), outcome.as_str().to_owned(), detail.clone()]
         });
         writeln!(f, "{}", table(&["JOB", "KIND", "OUTCOME", "DETAIL"], rows))?;
-        for KindCount { kind, retried, refused, reasons } in &self.kinds {
-            write!(f, "{}: {retried} retried, {refused} refused", kind.as_deref().unwrap_or("others"))?;
-            let reasons: Vec<String> =
-                reasons.iter().map(|why| format!("{} of them: {}", why.jobs, why.reason)).collect();
-            if reasons.is_empty() { writeln!(f)? } else { writeln!(f, " ({})", reasons.join("; "))? }
-        }
-        Ok(())
+        f.write_str(&self.counted())
     }
 }
 

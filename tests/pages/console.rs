@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::browser::Browser;
 use crate::support::{PERSON, TestApp};
 
-async fn log_in(app: &TestApp, width: u32) -> Browser {
+pub(super) async fn log_in(app: &TestApp, width: u32) -> Browser {
     let browser = Browser::start(width, 900).await;
     browser.open(&app.url("/admin/jobs?state=dead")).await;
     browser.enter("input[name=token]", crate::support::ADMIN_TOKEN).await;
@@ -17,7 +17,7 @@ async fn log_in(app: &TestApp, width: u32) -> Browser {
 }
 
 /// An expression: the page has this text.
-fn says(text: &str) -> String {
+pub(super) fn says(text: &str) -> String {
     format!("document.querySelector('main').innerText.includes({})", json!(text))
 }
 

@@ -2,4 +2,5 @@
 
 mod console;
 mod dashboard;
+mod dead_jobs;
 mod phones;

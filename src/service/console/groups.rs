@@ -215,7 +215,7 @@ async fn act(
     }
     let rest = queue.rest(&bulk).await?.min(left);
     let mut said = match action {
-        JobAction::Retry => Retries::from(retried).to_string(),
+        JobAction::Retry => Retries::from(retried).counted(),
         JobAction::Cancel => format!("{cancelled} cancelled."),
     };
     if rest > 0 {

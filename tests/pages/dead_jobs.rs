@@ -1,0 +1,44 @@
+//! Dead jobs, as somebody mends them who has many.
+
+use super::console::{log_in, says};
+use crate::support::TestApp;
+
+/// 990 dead jobs that end well if they are tried again, and ten for which that makes no sense any more.
+async fn a_thousand_dead_jobs(app: &TestApp) {
+    sqlx::raw_sql(
+        r#"INSERT INTO queue.dead (id, created_at, attempt, max_attempts, crashes, priority, kind, pool, reason, payload)
+           SELECT nextval('queue.job_ids'), now(), 3, 3, 0, 0, 'close_slot', 'upkeep', 'the database was away',
+               jsonb_build_object('jobId', n, 'kind', 'run_duty', 'state', 'dead', 'reason', NULL, 'payload', '{"slot": -1}'::JSONB)
+           FROM generate_series(1, 990) n
+           UNION ALL SELECT nextval('queue.job_ids'), now(), 3, 3, 0, 0, 'receive_message', 'inbound', 'the database was away', '{"message": -1}'
+           FROM generate_series(991, 1000) n"#,
+    )
+    .execute(&app.pg)
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_dead_jobs_are_retried_at_once_and_what_came_of_them_is_told_in_counts() {
+    let app = TestApp::start().await;
+    a_thousand_dead_jobs(&app).await;
+    let browser = log_in(&app, 1300).await;
+
+    browser.press("form[action^='/admin/jobs/all/retry'] button").await;
+    browser.until(&says("Retry 1000 jobs?")).await;
+    browser.picture("console bulk question").await;
+    browser.press("form[action='/admin/jobs/all/do'] button").await;
+    browser.until("document.querySelector('.result') !== null").await;
+    let said = browser.text(".result").await;
+    browser.picture("console bulk result").await;
+
+    let lines: Vec<&str> = said.trim().lines().collect();
+    assert_eq!(lines[0], "close_slot: 990 retried, 0 refused", "{said}");
+    assert!(lines[1].starts_with("receive_message: 0 retried, 10 refused (10 of them: "), "{said}");
+    assert_eq!(lines.len(), 2, "{said}");
+    let done = "SELECT count(*) FROM queue.finished WHERE kind = 'close_slot' AND NOT cancelled";
+    app.until("the others are done", async || app.count(done).await == Some(990)).await;
+    assert_eq!(app.count("SELECT count(*) FROM queue.dead").await, Some(10));
+    assert_eq!(app.count("SELECT count(*) FROM queue.audit WHERE action = 'retry'").await, Some(1000));
+    assert_eq!(browser.errors().await, [""; 0]);
+}
