@@ -74,3 +74,33 @@ async fn a_retry_of_many_jobs_is_told_in_counts() {
 
     assert_eq!(said.trim(), "close_slot: 60 retried, 0 refused");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_dead_job_is_of_the_list_in_which_the_one_before_was_found() {
+    let app = started().await;
+    dead_jobs(&app, 3).await;
+    sqlx::query("UPDATE queue.dead SET reason = 'another cause' WHERE id = (SELECT min(id) FROM queue.dead)")
+        .execute(&app.pg)
+        .await
+        .unwrap();
+    let ids: Vec<i64> =
+        sqlx::query_scalar("SELECT id FROM queue.dead ORDER BY id DESC").fetch_all(&app.pg).await.unwrap();
+    let groups = "SELECT failure_group FROM queue.dead WHERE reason <> 'another cause' LIMIT 1";
+    let group: String = sqlx::query_scalar(groups).fetch_one(&app.pg).await.unwrap();
+    let browser = Browser::log_in(&app, DANA).await;
+    let looks_on = Browser::log_in(&app, MAX).await;
+    let path = |id: i64| format!("/admin/jobs/{id}/cancel-and-next?group={group}");
+    let next = async |id: i64| {
+        let answer = browser.post(&path(id), &[]).await;
+        assert_eq!(answer.status(), 303);
+        answer.headers()[reqwest::header::LOCATION].to_str().unwrap().to_owned()
+    };
+
+    let seen = looks_on.page(&format!("/admin/jobs/{}?group={group}", ids[0])).await;
+    assert!(!seen.contains("and-next") && seen.contains("accesskey=\"n\""), "{seen}");
+    assert_eq!(looks_on.post(&path(ids[0]), &[]).await.status(), 403);
+    assert_eq!(looks_on.post(&path(ids[0]).replace("cancel", "retry"), &[]).await.status(), 403);
+    assert_eq!(next(ids[0]).await, format!("/admin/jobs/{}?group={group}", ids[1]));
+    assert_eq!(next(ids[1]).await, "/admin/groups", "the oldest has another cause");
+    assert_eq!(app.count("SELECT count(*) FROM queue.dead").await, Some(1));
+}

@@ -4,7 +4,7 @@ use reqwest::Method;
 use sandbox::faults::Faults;
 use serde_json::json;
 
-use crate::support::browser::Browser;
+use crate::support::browser::{ALT, Browser, ENTER, TAB};
 use crate::support::{PERSON, TestApp};
 
 pub(super) async fn log_in(app: &TestApp, width: u32) -> Browser {
@@ -76,10 +76,12 @@ async fn a_send_in_doubt_is_judged_by_whoever_has_asked_the_person() {
     browser.until(&says("+15005550100")).await;
     browser.press("a[href='/admin/in-doubt?twilio=1']").await;
     browser.until(&says("Twilio does not have it yet")).await;
-    browser.press("summary.danger").await;
+    browser.until(&says("Alt+A says that the first one arrived, Alt+S that it is to be sent again")).await;
+    browser.keys(&[ALT, 's']).await;
     browser.until(&says("it is sent again at once")).await;
     browser.picture("console in doubt").await;
-    browser.press("details[open] button").await;
+    browser.keys(&[TAB]).await;
+    browser.keys(&[ENTER]).await;
     browser.until(&says("is judged")).await;
     let reply = app.replies(PERSON, 1).await;
     assert!(reply[0].body.contains("Where is it?"));

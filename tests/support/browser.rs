@@ -18,6 +18,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The key under which WebDriver names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
+/// Keys without a sign, as WebDriver names them.
+pub(crate) const ALT: char = '\u{e00a}';
+pub(crate) const TAB: char = '\u{e004}';
+pub(crate) const ENTER: char = '\u{e007}';
+
 /// One window. Dropped, it is closed, and its driver ended.
 pub(crate) struct Browser {
     http: reqwest::Client,
@@ -139,6 +144,15 @@ impl Browser {
     pub(crate) async fn enter(&self, selector: &str, text: &str) {
         let element = self.find(selector).await;
         self.command(&format!("/element/{element}/value"), json!({ "text": text })).await;
+    }
+
+    /// Presses keys together, the last one while the others are held, and lets go of them.
+    pub(crate) async fn keys(&self, keys: &[char]) {
+        let down = keys.iter().map(|key| json!({"type": "keyDown", "value": key.to_string()}));
+        let up = keys.iter().rev().map(|key| json!({"type": "keyUp", "value": key.to_string()}));
+        let actions: Vec<Value> = down.chain(up).collect();
+        let keyboard = json!({"actions": [{"type": "key", "id": "keyboard", "actions": actions}]});
+        self.command("/actions", keyboard).await;
     }
 
     /// The text of an element as a person sees it.

@@ -59,7 +59,10 @@ async fn page(
                 ("Last", Cell::moment(group.last)),
                 (
                     "For example",
-                    Cell::link(format!("job {}", group.example), format!("/admin/jobs/{}", group.example)),
+                    Cell::link(
+                        format!("job {}", group.example),
+                        of_group(&format!("/admin/jobs/{}", group.example)),
+                    ),
                 ),
             ];
             let retry = Action::new(format!("Retry {jobs}"), of_group(RETRY));

@@ -9,6 +9,7 @@ use store::ids::ChunkId;
 use store::in_doubt::AdminVerdict;
 
 use super::Console;
+use super::dead_jobs::OTHER_KEYS;
 use super::failure::Failed;
 use super::flash::{Done, Flash};
 use super::messages::person;
@@ -19,6 +20,9 @@ use crate::http::admin::Admin;
 pub(super) fn routes() -> Router<Console> {
     Router::new().route("/admin/in-doubt", get(page)).route("/admin/in-doubt/{id}", post(judge))
 }
+
+/// How they are judged one after the other.
+const KEYS: &str = " With the keyboard: `Alt+A` says that the first one arrived, `Alt+S` that it is to be sent again; each asks once more, and then the next one is the first. ";
 
 #[derive(Default, Deserialize)]
 struct Asked {
@@ -37,7 +41,8 @@ async fn page(
     if asked.twilio.is_some() {
         in_doubt::ask_twilio(twilio, pg, settings, &mut chunks).await?;
     }
-    let mut sections: Vec<Section> = chunks.iter().map(section).collect();
+    let mut sections: Vec<Section> =
+        chunks.iter().enumerate().map(|(place, chunk)| section(chunk, place == 0)).collect();
     if sections.is_empty() {
         sections.push(Section::new("").lead("Nothing is in doubt."));
     }
@@ -45,12 +50,14 @@ async fn page(
         let lead = "Twilio's answer was lost, so nobody knows whether it has the message. Ask the person, or look at Twilio's list.";
         let ask = Cell::link("ask it now", "/admin/in-doubt?twilio=1");
         let ask = asked.twilio.is_none().then_some(("Twilio's list", ask));
-        sections.insert(0, Section::new("").lead(lead).facts(ask));
+        let keys = if who.may_act { format!("{KEYS}{OTHER_KEYS}") } else { String::new() };
+        sections.insert(0, Section::new("").lead(format!("{lead}{keys}")).facts(ask));
     }
     Ok(Sections::new(&who, "/admin/in-doubt", flash, "Sends in doubt", sections))
 }
 
-fn section(chunk: &InDoubt) -> Section {
+/// The access keys are those of the first one: when it is judged, the next is the first.
+fn section(chunk: &InDoubt, is_first: bool) -> Section {
     let tried = chunk.tried.join("; ");
     let twilio = chunk.twilio.as_ref().map(|twilio| twilio.says.clone());
     let facts = [
@@ -68,13 +75,16 @@ fn section(chunk: &InDoubt) -> Section {
         ("Twilio's list", Cell::maybe(twilio)),
     ];
     let path = format!("/admin/in-doubt/{}", chunk.chunk);
-    let arrived = Action::new("It arrived", &path)
+    let mut arrived = Action::new("It arrived", &path)
         .with(Field::hidden("verdict", "arrived"))
         .confirmed(&chunk.verdicts.arrived);
-    let again = Action::new("It did not: send it again", &path)
+    let mut again = Action::new("It did not: send it again", &path)
         .with(Field::hidden("verdict", "send_again"))
         .confirmed(&chunk.verdicts.send_again)
         .danger();
+    if is_first {
+        (arrived, again) = (arrived.key('a'), again.key('s'));
+    }
     Section::new(format!("Chunk {}", chunk.chunk)).facts(facts).actions([arrived, again])
 }
 

@@ -48,7 +48,7 @@ async fn page(
         by_place,
         "No job is live or dead.",
     ));
-    let rows = list.jobs.iter().map(row);
+    let rows = list.jobs.iter().map(|job| row(job, &wanted));
     let table = Table::new(
         ["Job", "State", "Kind", "Pool", "Lane", "Failed", "Enqueued", "Why"],
         rows,
@@ -128,11 +128,16 @@ pub(super) fn tone(state: JobState) -> Tone {
     }
 }
 
-fn row(job: &JobSummary) -> [Cell; 8] {
+fn row(job: &JobSummary, wanted: &Wanted) -> [Cell; 8] {
     let why: String = job.reason.as_deref().unwrap_or_default().chars().take(REASON_CHARS).collect();
     let of = |name, value| filters::address("/admin/jobs", &[(name, Some(value))]);
+    let mut page = format!("/admin/jobs/{}", job.id);
+    // From a dead job one goes on to the next one of the same list.
+    if job.state == JobState::Dead {
+        page = wanted.address(&page, None);
+    }
     [
-        Cell::link(job.id.to_string(), format!("/admin/jobs/{}", job.id)),
+        Cell::link(job.id.to_string(), page),
         Cell::tag(job.state.to_string(), tone(job.state)),
         Cell::link(&job.kind, of("kind", &job.kind)),
         Cell::text(&job.pool),

@@ -1,6 +1,6 @@
 //! `/admin/jobs/{id}`: one job with all that is known of it, and what can be done.
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use queue::inspection::{JobAction, JobDetail};
@@ -9,8 +9,9 @@ use queue::job_state::JobState;
 use serde_json::Value;
 
 use super::Console;
+use super::dead_jobs;
 use super::failure::Failed;
-use super::filters;
+use super::filters::{self, Wanted};
 use super::flash::{Done, Flash};
 use super::job_list::tone;
 use super::job_states::StateDiagram;
@@ -33,11 +34,18 @@ async fn page(
     Extension(who): Extension<Administrator>,
     flash: Option<Flash>,
     Path(id): Path<i64>,
+    Query(among): Query<Wanted>,
 ) -> Result<Sections, Failed> {
     let job = admin.queue.show(JobId(id)).await?;
     let job = job.ok_or_else(|| Failed::missing(format!("Job {id} is not remembered.")))?;
     let title = format!("Job {id}: {}", job.summary.kind);
-    Ok(Sections::new(&who, "/admin/jobs", flash, title, sections(&job)).up("/admin/jobs", "Jobs"))
+    let mut sections = sections(&job);
+    let mut next = None;
+    if job.summary.state == JobState::Dead {
+        sections.insert(1, dead_jobs::section(&who, id, &among));
+        next = dead_jobs::next(&admin.queue, id, &among).await?;
+    }
+    Ok(Sections::new(&who, "/admin/jobs", flash, title, sections).up("/admin/jobs", "Jobs").next(next))
 }
 
 fn sections(job: &JobDetail) -> Vec<Section> {
@@ -130,12 +138,17 @@ async fn retry(
     Extension(who): Extension<Administrator>,
     Path(id): Path<i64>,
 ) -> Result<Done, Failed> {
-    let Admin { pg, queue, settings, .. } = &admin;
+    Ok(Done::new(format!("/admin/jobs/{id}"), retry_one(&admin, &who, id).await?))
+}
+
+/// Tries a dead job again; returns what came of it.
+pub(super) async fn retry_one(admin: &Admin, who: &Administrator, id: i64) -> Result<String, Failed> {
+    let Admin { pg, queue, settings, .. } = admin;
     let mut outcomes = Vec::new();
     retries::retry_all(queue, pg, settings, &[JobId(id)], &who.name, &mut outcomes).await?;
     let said =
         outcomes.first().map(|retried| format!("Job {id}: {}, {}", retried.outcome.as_str(), retried.detail));
-    Ok(Done::new(format!("/admin/jobs/{id}"), said.unwrap_or_default()))
+    Ok(said.unwrap_or_default())
 }
 
 async fn cancel(
@@ -143,8 +156,13 @@ async fn cancel(
     Extension(who): Extension<Administrator>,
     Path(id): Path<i64>,
 ) -> Result<Done, Failed> {
+    Ok(Done::new(format!("/admin/jobs/{id}"), cancel_one(&admin, &who, id).await?))
+}
+
+/// Cancels a job; returns what came of it.
+pub(super) async fn cancel_one(admin: &Admin, who: &Administrator, id: i64) -> Result<String, Failed> {
     let outcome = admin.queue.act_on(JobAction::Cancel, JobId(id), &who.name).await?;
-    Ok(Done::new(format!("/admin/jobs/{id}"), format!("Job {id}: {}.", outcome.outcome.as_str())))
+    Ok(format!("Job {id}: {}.", outcome.outcome.as_str()))
 }
 
 async fn run_now(

@@ -4,6 +4,7 @@
 
 mod alerts;
 mod audit;
+mod dead_jobs;
 mod deliveries;
 mod failure;
 mod filters;
@@ -68,6 +69,7 @@ pub(crate) fn routes(admin: Admin, tokens: BearerTokens, origins: &[String]) -> 
         .route("/admin/logout", post(session::log_out))
         .merge(job_list::routes())
         .merge(job_page::routes())
+        .merge(dead_jobs::routes())
         .merge(groups::routes())
         .merge(pauses::routes())
         .merge(messages::routes())

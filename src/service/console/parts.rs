@@ -154,11 +154,14 @@ pub(super) struct Action {
     /// What it does, said before it is done; such an action takes a second press. `None`: it is done at once.
     pub(super) confirm: Option<String>,
     pub(super) is_danger: bool,
+    /// The access key that presses it.
+    pub(super) key: Option<char>,
 }
 
 impl Action {
     pub(super) fn new(label: impl Into<String>, path: impl Into<String>) -> Self {
-        Self { label: label.into(), path: path.into(), fields: Vec::new(), confirm: None, is_danger: false }
+        let (label, path) = (label.into(), path.into());
+        Self { label, path, fields: Vec::new(), confirm: None, is_danger: false, key: None }
     }
 
     pub(super) fn with(mut self, field: Field) -> Self {
@@ -168,6 +171,10 @@ impl Action {
 
     pub(super) fn confirmed(self, what: impl Into<String>) -> Self {
         Self { confirm: Some(what.into()), ..self }
+    }
+
+    pub(super) fn key(self, key: char) -> Self {
+        Self { key: Some(key), ..self }
     }
 
     pub(super) fn danger(self) -> Self {
