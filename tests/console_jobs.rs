@@ -42,7 +42,8 @@ async fn a_scheduled_job_is_run_now_from_a_page_over_http_and_at_a_terminal() {
     let answer = app.call(Method::POST, &over_http(ids[1]), DANA, Value::Null).await;
     let (well, told) = app.command(&["jobs", "run-now", &ids[2].to_string()]).await;
     app.until("they are done", async || {
-        app.count("SELECT count(*) FROM queue.finished WHERE kind = 'receive_message' AND NOT cancelled").await
+        app.count("SELECT count(*) FROM queue.finished WHERE kind = 'receive_message' AND NOT cancelled")
+            .await
             == Some(3)
     })
     .await;
@@ -103,4 +104,33 @@ async fn the_next_dead_job_is_of_the_list_in_which_the_one_before_was_found() {
     assert_eq!(next(ids[0]).await, format!("/admin/jobs/{}?group={group}", ids[1]));
     assert_eq!(next(ids[1]).await, "/admin/groups", "the oldest has another cause");
     assert_eq!(app.count("SELECT count(*) FROM queue.dead").await, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_are_found_by_a_text_in_their_payload_on_a_page_over_http_and_at_a_terminal() {
+    let app = started().await;
+    let ids = jobs_of_tomorrow(&app, 12).await;
+    let (found, other) = (ids[11], ids[10]);
+    let browser = Browser::log_in(&app, DANA).await;
+    let has = |page: &str, id: i64| page.contains(&format!("<a href=\"/admin/jobs/{id}\">"));
+
+    let page = browser.page("/admin/jobs?text=%22MESSAGE%22%3A+-12").await;
+    let (_, list) = app.call(Method::GET, "/admin/api/jobs?contains=-12", DANA, Value::Null).await;
+    let (_, told) = app.command(&["jobs", "list", "--contains", "message\": -12"]).await;
+
+    assert!(has(&page, found) && !has(&page, other), "{page}");
+    assert!(page.contains("in the payloads of the newest 100,000 jobs of the filter"), "{page}");
+    assert_eq!(list["jobs"].as_array().unwrap().len(), 1, "{list}");
+    assert_eq!(list["jobs"][0]["id"], found);
+    assert!(told.contains(&found.to_string()) && !told.contains(&format!("\n{other} ")), "{told}");
+
+    // What is done with all that match is done with these alone.
+    let asked = browser.post("/admin/jobs/all/cancel?text=-12", &[]).await.text().await.unwrap();
+    assert!(asked.contains("Cancel 1 job?") && asked.contains("name=\"text\" value=\"-12\""), "{asked}");
+    let form = [("action", "cancel"), ("expected", "1"), ("text", "-12")];
+    assert_eq!(browser.said("/admin/jobs/all/do", &form).await, "1 cancelled.");
+    assert_eq!(browser.page(&format!("/admin/jobs/{found}")).await.matches("cancelled by dana").count(), 1);
+    let body = json!({ "contains": "-11", "expected": 1 });
+    let (status, cancelled) = app.call(Method::POST, "/admin/api/jobs/cancel", DANA, body).await;
+    assert_eq!((status, &cancelled["outcomes"][0]["id"]), (200, &json!(other)), "{cancelled}");
 }

@@ -32,6 +32,8 @@ pub struct JobCriteria {
     pub since: Option<DateTime<Utc>>,
     /// Enqueued before this moment.
     pub until: Option<DateTime<Utc>>,
+    /// Its payload has this text somewhere, in capitals or not.
+    pub contains: Option<String>,
     /// Of a lower number: the next page of a list.
     pub before: Option<JobId>,
 }
@@ -70,8 +72,8 @@ pub struct JobSummary {
 pub struct JobList {
     /// What fits.
     pub jobs: Vec<JobSummary>,
-    /// `before` of the next page; null: there is none. Where it is set beside fewer jobs than were asked for, the newest 15,000 have no more that fit, and
-    /// older ones were not looked at.
+    /// `before` of the next page; null: there is none. Where it is set beside fewer jobs than were asked for, the newest 15,000 (of a search for a
+    /// text: 100,000) have no more that fit, and older ones were not looked at.
     #[schema(value_type = Option<i64>)]
     pub next: Option<JobId>,
     /// Finished jobs with lower numbers were not looked at: ask for `state=done` or `state=cancelled` with this as `before`. Absent: nothing was left out.
@@ -83,6 +85,10 @@ pub struct JobList {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>)]
     pub unread_live_before: Option<JobId>,
+    /// The same of dead jobs, of which the newest 100,000 are searched for a text: ask for `state=dead` with this as `before`. Absent: nothing was left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    pub unread_dead_before: Option<JobId>,
 }
 
 /// A job with all its details.
@@ -203,12 +209,12 @@ impl Queue {
         tx.commit().await?;
         if i64::try_from(jobs.len()).is_ok_and(|found| found == limit) {
             let next = jobs.last().map(|job| job.id);
-            return Ok(JobList { next, unread_before: None, unread_live_before: None, jobs });
+            let unread = Beginnings::default();
+            return Ok(unread.list(next, jobs));
         }
-        let Beginnings { live, finished } = beginnings;
         // Of a state that one table has, only older ones are left.
-        let next = filter.state.and(live.or(finished));
-        Ok(JobList { next, unread_before: finished, unread_live_before: live, jobs })
+        let next = filter.state.and(beginnings.first());
+        Ok(beginnings.list(next, jobs))
     }
 
     /// One job; `None`: there is none, or it is past the age of the history.

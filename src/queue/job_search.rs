@@ -3,7 +3,7 @@
 
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 
-use crate::inspection::JobCriteria;
+use crate::inspection::{JobCriteria, JobList, JobSummary};
 use crate::job::JobId;
 use crate::job_state::JobState;
 
@@ -17,7 +17,23 @@ pub(crate) enum JobPage {
 }
 
 /// Finished jobs that a page looks at where no index has what is looked for: as many as are read and judged in some milliseconds.
-pub(crate) const LOOKED_AT: i64 = 15_000;
+const LOOKED_AT: i64 = 15_000;
+
+/// The same of each table where a text is searched: that takes some tenths of a second.
+const SEARCHED: i64 = 100_000;
+
+impl JobCriteria {
+    /// How many of the newest jobs of a table a list looks through where no index has what is looked for.
+    const fn looked_at(&self) -> i64 {
+        if self.contains.is_some() { SEARCHED } else { LOOKED_AT }
+    }
+
+    /// The same, as people read it.
+    #[must_use]
+    pub const fn looked_at_in_words(&self) -> &'static str {
+        if self.contains.is_some() { "100,000" } else { "15,000" }
+    }
+}
 
 /// A table of jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,14 +107,17 @@ const FRONT: i64 = 2_000;
 /// From which job on a page looks through a table, if not through all of it. `None`: all of it can be read.
 fn beginning(table: JobTable, filter: &JobCriteria) -> Option<QueryBuilder<Postgres>> {
     let is_timed = filter.since.is_some() || filter.until.is_some();
+    let is_text = filter.contains.is_some();
     let known = match table {
         JobTable::Finished => JobCriteria { state: filter.state, ..JobCriteria::default() },
         // What runs is looked for at the front, and a lane has its own indexes.
         JobTable::Live if filter.lane.is_some() || filter.state == Some(JobState::Running) => return None,
         JobTable::Live => JobCriteria { kind: filter.kind.clone(), ..JobCriteria::default() },
+        JobTable::Dead if is_text => JobCriteria { group: filter.group.clone(), ..JobCriteria::default() },
         JobTable::Dead => return None,
     };
     let is_searched = match table {
+        _ if is_text => true,
         JobTable::Finished => {
             filter.kind.is_some() || filter.pool.is_some() || filter.lane.is_some() || is_timed
         }
@@ -110,7 +129,7 @@ fn beginning(table: JobTable, filter: &JobCriteria) -> Option<QueryBuilder<Postg
     let all = JobCriteria { before: filter.before, ..known };
     let mut query = QueryBuilder::new("SELECT id");
     narrow(&mut query, table, &all, "");
-    query.push(" ORDER BY id DESC OFFSET ").push_bind(LOOKED_AT - 1).push(" LIMIT 1");
+    query.push(" ORDER BY id DESC OFFSET ").push_bind(filter.looked_at() - 1).push(" LIMIT 1");
     Some(query)
 }
 
@@ -118,16 +137,22 @@ fn beginning(table: JobTable, filter: &JobCriteria) -> Option<QueryBuilder<Postg
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Beginnings {
     /// Of live jobs; `None`: all of them can be read.
-    pub(crate) live: Option<JobId>,
+    live: Option<JobId>,
     /// Of finished jobs; `None`: all of them can be read.
-    pub(crate) finished: Option<JobId>,
+    finished: Option<JobId>,
+    /// Of dead jobs; `None`: all of them can be read.
+    dead: Option<JobId>,
 }
 
 impl Beginnings {
     /// Only some of a table is looked through for what no index has.
     pub(crate) async fn find(conn: &mut PgConnection, filter: &JobCriteria) -> sqlx::Result<Self> {
         let mut found = Self::default();
-        for (table, place) in [(JobTable::Live, &mut found.live), (JobTable::Finished, &mut found.finished)] {
+        for (table, place) in [
+            (JobTable::Live, &mut found.live),
+            (JobTable::Finished, &mut found.finished),
+            (JobTable::Dead, &mut found.dead),
+        ] {
             if let Some(mut query) = beginning(table, filter) {
                 *place = query.build_query_scalar().fetch_optional(&mut *conn).await?;
             }
@@ -139,8 +164,19 @@ impl Beginnings {
         match table {
             JobTable::Live => self.live,
             JobTable::Finished => self.finished,
-            JobTable::Dead => None,
+            JobTable::Dead => self.dead,
         }
+    }
+
+    /// Where the only table that was looked through begins.
+    pub(crate) fn first(self) -> Option<JobId> {
+        self.live.or(self.finished).or(self.dead)
+    }
+
+    /// A page, with what was left out.
+    pub(crate) fn list(self, next: Option<JobId>, jobs: Vec<JobSummary>) -> JobList {
+        let Self { live, finished, dead } = self;
+        JobList { jobs, next, unread_before: finished, unread_live_before: live, unread_dead_before: dead }
     }
 }
 
@@ -266,6 +302,10 @@ fn narrow(
     }
     if let Some(before) = filter.before {
         query.push(" AND id < ").push_bind(before);
+    }
+    if let Some(text) = &filter.contains {
+        // A database with the locale C takes ASCII letters alone for equal to their capitals.
+        query.push(" AND strpos(lower(payload::TEXT), lower(").push_bind(text.clone()).push(")) > 0");
     }
 }
 

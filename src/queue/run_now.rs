@@ -43,8 +43,12 @@ const fn told(state: JobState) -> &'static str {
     match state {
         JobState::Held => "it is held behind another job of its lane; run that one, or cancel it",
         JobState::Scheduled => "it is scheduled",
-        JobState::Parked => "its kind is paused or known to no process; resume the kind, or start a process that knows it",
-        JobState::Waiting => "it is due, and begins when a worker of its pool is free and the pool is not paused",
+        JobState::Parked => {
+            "its kind is paused or known to no process; resume the kind, or start a process that knows it"
+        }
+        JobState::Waiting => {
+            "it is due, and begins when a worker of its pool is free and the pool is not paused"
+        }
         JobState::Running => "it runs",
         JobState::Done | JobState::Cancelled => "it has ended",
         JobState::Dead => "it is dead; retry it",

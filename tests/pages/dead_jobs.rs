@@ -74,8 +74,7 @@ async fn dead_jobs_are_mended_one_after_the_other_with_the_keyboard_alone() {
 
     let said = browser.text(".result").await;
     assert_eq!(said, format!("Job {}: put away.\nIt was the last one of the list.", ids[2]));
-    let left: Vec<i64> =
-        sqlx::query_scalar("SELECT id FROM queue.dead").fetch_all(&app.pg).await.unwrap();
+    let left: Vec<i64> = sqlx::query_scalar("SELECT id FROM queue.dead").fetch_all(&app.pg).await.unwrap();
     assert_eq!(left, [ids[1]]);
     assert_eq!(browser.errors().await, [""; 0]);
 }

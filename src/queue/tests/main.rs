@@ -26,6 +26,7 @@ mod lost_completions;
 mod outages;
 mod plans;
 mod run_now;
+mod searching;
 mod session_health;
 mod starting;
 mod stopping;

@@ -39,7 +39,10 @@ async fn a_scheduled_job_runs_once_however_many_people_want_it_now() {
         bench.text(row).await,
         format!("tester | run now | job {head} | due now | scheduled for {before} | waiting")
     );
-    assert_eq!(bench.count("SELECT count(*) FROM queue.audit WHERE outcome LIKE 'refused: it is %'").await, 8);
+    assert_eq!(
+        bench.count("SELECT count(*) FROM queue.audit WHERE outcome LIKE 'refused: it is %'").await,
+        8
+    );
     workers.stop(Duration::from_secs(1)).await.unwrap();
 }
 
@@ -50,7 +53,8 @@ async fn a_job_that_waits_for_its_next_attempt_keeps_its_attempts() {
     let job = enqueued(&bench, NewJob::of(&Act::new("busy", Deed::RetryAfterMs(3_600_000)))).await;
     bench
         .until("it has failed", || async {
-            bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'scheduled' AND attempt = 1").await == 1
+            bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'scheduled' AND attempt = 1").await
+                == 1
         })
         .await;
 

@@ -115,6 +115,9 @@ pub(crate) struct FilterArgs {
     /// Enqueued before this moment
     #[arg(long, value_name = "TIME")]
     until: Option<DateTime<Utc>>,
+    /// A text in their payload, in capitals or not; a list searches the newest 100,000
+    #[arg(long, value_name = "TEXT")]
+    contains: Option<String>,
     /// Of a lower number than this; the next page of a list
     #[arg(long, value_name = "JOB")]
     before: Option<JobId>,
@@ -122,13 +125,13 @@ pub(crate) struct FilterArgs {
 
 impl FilterArgs {
     pub(crate) fn filter(&self) -> anyhow::Result<JobCriteria> {
-        let Self { state, kind, pool, lane, group, since, until, before } = self.clone();
+        let Self { state, kind, pool, lane, group, since, until, contains, before } = self.clone();
         let state = state.map(|state| state.parse()).transpose().context("--state")?;
-        Ok(JobCriteria { state, kind, pool, lane, group, since, until, before })
+        Ok(JobCriteria { state, kind, pool, lane, group, since, until, contains, before })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        let texts = [&self.state, &self.kind, &self.pool, &self.lane, &self.group];
+        let texts = [&self.state, &self.kind, &self.pool, &self.lane, &self.group, &self.contains];
         texts.iter().all(|text| text.is_none())
             && self.since.is_none()
             && self.until.is_none()
@@ -156,12 +159,14 @@ async fn answer(
     let actor = &actor();
     match command {
         JobsCommand::List { filter, limit } => {
-            let list = queue.list(&filter.filter()?, limit).await.context(UNANSWERED)?;
+            let filter = filter.filter()?;
+            let list = queue.list(&filter, limit).await.context(UNANSWERED)?;
+            let unread = unread(&list, &filter);
             if as_json {
                 // Beside the jobs, which a program reads.
-                eprint!("{}", unread(&list));
+                eprint!("{unread}");
             }
-            print(as_json, &list.jobs, || table(&LIST_HEAD, list.jobs.iter().map(list_row)) + &unread(&list))
+            print(as_json, &list.jobs, || table(&LIST_HEAD, list.jobs.iter().map(list_row)) + &unread)
         }
         JobsCommand::Show { id } => {
             let job = queue
@@ -194,7 +199,9 @@ async fn answer(
         },
         JobsCommand::RunNow { id } => {
             let due = queue.run_now(id, actor).await?;
-            print(as_json, &due, || format!("job {id} is due now; it was due at {}\n", moment(due.was_due_at)))
+            print(as_json, &due, || {
+                format!("job {id} is due now; it was due at {}\n", moment(due.was_due_at))
+            })
         }
         JobsCommand::Stats => {
             let counts = queue.stats().await.context(UNANSWERED)?;
@@ -291,17 +298,21 @@ fn counted(outcomes: &[ActionOutcome]) -> String {
     counts.iter().map(|(outcome, number)| format!("{number} {outcome}")).collect::<Vec<_>>().join(", ")
 }
 
-/// What of the history was not looked at.
-fn unread(list: &JobList) -> String {
+/// What was not looked at.
+fn unread(list: &JobList, filter: &JobCriteria) -> String {
+    let most = filter.looked_at_in_words();
     let live = list.unread_live_before.map(|before| {
-        format!("Of live jobs the newest 15,000 were looked at; older ones: a state (--state waiting) with --before {before}, or a --kind\n")
+        format!("Of live jobs the newest {most} were looked at; older ones: a state (--state waiting) with --before {before}, or a --kind\n")
     });
     let finished = list.unread_before.map(|before| {
         format!(
-            "Of finished jobs the newest 15,000 were looked at; older ones: --state done --before {before}\n"
+            "Of finished jobs the newest {most} were looked at; older ones: --state done --before {before}\n"
         )
     });
-    live.into_iter().chain(finished).collect()
+    let dead = list.unread_dead_before.map(|before| {
+        format!("Of dead jobs the newest {most} were looked at; older ones: --state dead --before {before}\n")
+    });
+    live.into_iter().chain(finished).chain(dead).collect()
 }
 
 const LIST_HEAD: [&str; 8] = ["JOB", "STATE", "KIND", "POOL", "LANE", "FAILED", "CREATED", "REASON"];

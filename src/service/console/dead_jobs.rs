@@ -31,7 +31,8 @@ pub(super) const OTHER_KEYS: &str = "In Firefox `Alt+Shift`, on a Mac `Control+O
 pub(super) fn section(who: &Administrator, id: i64, among: &Wanted) -> Section {
     let section = Section::new("One after the other");
     if !who.may_act {
-        return section.lead(format!("With the keyboard: `Alt+N` shows the next older dead job. {OTHER_KEYS}"));
+        return section
+            .lead(format!("With the keyboard: `Alt+N` shows the next older dead job. {OTHER_KEYS}"));
     }
     let retry = among.address(&format!("/admin/jobs/{id}/retry-and-next"), None);
     let cancel = among.address(&format!("/admin/jobs/{id}/cancel-and-next"), None);
@@ -50,8 +51,7 @@ pub(super) fn section(who: &Administrator, id: i64, among: &Wanted) -> Section {
 
 /// The address of the next older dead job of a list; `None`: it is the last.
 pub(super) async fn next(queue: &Queue, id: i64, among: &Wanted) -> Result<Option<String>, Failed> {
-    let wanted =
-        JobCriteria { state: Some(JobState::Dead), before: Some(JobId(id)), ..criteria(among)? };
+    let wanted = JobCriteria { state: Some(JobState::Dead), before: Some(JobId(id)), ..criteria(among)? };
     let list = queue.list(&wanted, 1).await?;
     Ok(list.jobs.first().map(|job| among.address(&format!("/admin/jobs/{}", job.id), None)))
 }

@@ -27,6 +27,8 @@ pub(super) struct Wanted {
     pub(super) since: Option<String>,
     pub(super) until: Option<String>,
     pub(super) before: Option<String>,
+    /// Of jobs: what their payload contains.
+    pub(super) text: Option<String>,
     /// Of people: what the id, name or number begins with.
     pub(super) find: Option<String>,
 }
@@ -60,6 +62,7 @@ impl Wanted {
             ("code", self.code.as_deref()),
             ("since", self.since.as_deref()),
             ("until", self.until.as_deref()),
+            ("text", self.text.as_deref()),
             ("find", self.find.as_deref()),
             ("before", before),
         ];

@@ -129,6 +129,7 @@ async fn ask(
             ("group", &wanted.group),
             ("since", &wanted.since),
             ("until", &wanted.until),
+            ("text", &wanted.text),
         ];
         let form = Action::new(format!("{verb} {jobs}"), "/admin/jobs/all/do")
             .with(Field::hidden("action", verb.to_lowercase()))
@@ -165,12 +166,13 @@ struct ConfirmedFilter {
     group: Option<String>,
     since: Option<String>,
     until: Option<String>,
+    text: Option<String>,
 }
 
 impl From<ConfirmedFilter> for Wanted {
     fn from(filter: ConfirmedFilter) -> Self {
-        let ConfirmedFilter { state, kind, pool, lane, group, since, until } = filter;
-        Self { state, kind, pool, lane, group, since, until, ..Self::default() }
+        let ConfirmedFilter { state, kind, pool, lane, group, since, until, text } = filter;
+        Self { state, kind, pool, lane, group, since, until, text, ..Self::default() }
     }
 }
 

@@ -3,7 +3,7 @@
 use axum::extract::{Query, State};
 use axum::routing::get;
 use axum::{Extension, Router};
-use queue::inspection::{JobCriteria, JobSummary};
+use queue::inspection::{JobCriteria, JobList, JobSummary};
 use queue::job_state::JobState;
 
 use super::failure::Failed;
@@ -27,7 +27,8 @@ async fn page(
     flash: Option<Flash>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Sections, Failed> {
-    let list = admin.queue.list(&criteria(&wanted)?, PAGE).await?;
+    let criteria = criteria(&wanted)?;
+    let list = admin.queue.list(&criteria, PAGE).await?;
     let counts = admin.queue.stats().await?;
     let by_place = counts.iter().map(|count| {
         let (pool, kind) = (count.pool.as_str(), count.kind.as_str());
@@ -55,13 +56,7 @@ async fn page(
         "No job fits.",
     );
     let next = list.next.map(|before| wanted.address("/admin/jobs", Some(&before.to_string())));
-    let live = list.unread_live_before.map(|before| {
-        format!("Of live jobs the newest 15,000 were looked at; choose a kind, or a state to go on before job {before}. ")
-    });
-    let finished = list.unread_before.map(|before| {
-        format!("Of finished jobs the newest 15,000 were looked at; choose the state `done` to go on before job {before}.")
-    });
-    let note: Option<String> = live.into_iter().chain(finished).reduce(|one, other| one + &other);
+    let note = unread(&list, &criteria);
     let sections = vec![Section::new("").table(table).actions(bulk(&wanted)), summary];
     Ok(Sections::new(&who, "/admin/jobs", flash, "Jobs", sections)
         .filter(filter(&wanted))
@@ -69,9 +64,28 @@ async fn page(
         .note(note))
 }
 
+/// What was searched, and what was not looked at.
+fn unread(list: &JobList, criteria: &JobCriteria) -> Option<String> {
+    let most = criteria.looked_at_in_words();
+    let text = criteria.contains.as_ref().map(|text| {
+        format!("Searched for `{}` in the payloads of the newest {most} jobs of the filter: live, finished and dead ones each. ", text.replace('`', "'"))
+    });
+    let live = list.unread_live_before.map(|before| {
+        format!("Of live jobs the newest {most} were looked at; choose a kind, or a state to go on before job {before}. ")
+    });
+    let finished = list.unread_before.map(|before| {
+        format!("Of finished jobs the newest {most} were looked at; choose the state `done` to go on before job {before}. ")
+    });
+    let dead = list.unread_dead_before.map(|before| {
+        format!("Of dead jobs the newest {most} were looked at; choose the state `dead` to go on before job {before}.")
+    });
+    text.into_iter().chain(live).chain(finished).chain(dead).reduce(|one, other| one + &other)
+}
+
 /// What can be done with all that match.
 fn bulk(wanted: &Wanted) -> Vec<Action> {
-    let is_narrowed = [&wanted.state, &wanted.kind, &wanted.pool, &wanted.lane, &wanted.since, &wanted.until]
+    let Wanted { state, kind, pool, lane, since, until, text, .. } = wanted;
+    let is_narrowed = [state, kind, pool, lane, since, until, text]
         .into_iter()
         .any(|field| filters::given(field.as_deref()).is_some());
     if !is_narrowed {
@@ -100,6 +114,7 @@ fn filter(wanted: &Wanted) -> Vec<Field> {
         Field::written("lane", "Lane", wanted.lane.as_deref()),
         Field::written("since", "Since", wanted.since.as_deref()),
         Field::written("until", "Until", wanted.until.as_deref()),
+        Field::written("text", "Text in the payload", wanted.text.as_deref()),
     ]
 }
 
@@ -115,6 +130,7 @@ pub(super) fn criteria(wanted: &Wanted) -> Result<JobCriteria, Failed> {
         group: text(&wanted.group),
         since: wanted.since()?,
         until: wanted.until()?,
+        contains: text(&wanted.text),
         before: filters::parsed::<i64>("before", wanted.before.as_deref())?.map(queue::job::JobId),
     })
 }

@@ -44,6 +44,9 @@ pub(super) struct BulkRequest {
     since: Option<DateTime<Utc>>,
     /// Enqueued before this moment.
     until: Option<DateTime<Utc>>,
+    /// A text in their payload, in capitals or not, as the payload is written in JSON.
+    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00]*$")]
+    contains: Option<String>,
     /// Of a higher number than this: `next` of the request before.
     #[schema(value_type = Option<i64>, minimum = 0)]
     after: Option<JobId>,
@@ -61,10 +64,13 @@ pub(super) struct BulkRequest {
 impl BulkRequest {
     /// Begins it, if as many fit as the caller has confirmed. An empty body by mistake must not mean everything.
     async fn begin(self, queue: &Queue, action: JobAction) -> Result<BulkInTime, Problem> {
-        let Self { state, kind, pool, lane, group, since, until, after, limit, expected, dry_run } = self;
-        let filter = JobFilter { state, kind, pool, lane, group, since, until };
+        let Self { state, kind, pool, lane, group, since, until, contains, after, limit, expected, dry_run } =
+            self;
+        let filter = JobFilter { state, kind, pool, lane, group, since, until, contains };
         if filter.is_empty() {
-            return Err(Problem::invalid("say which jobs: state, kind, pool, lane, group, since or until"));
+            return Err(Problem::invalid(
+                "say which jobs: state, kind, pool, lane, group, since, until or contains",
+            ));
         }
         let bulk = queue.bulk(action, filter.filter(None)?).await?;
         let bulk = bulk.behind(after.unwrap_or(JobId(0)));

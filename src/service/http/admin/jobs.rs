@@ -37,11 +37,13 @@ pub(super) struct JobFilter {
     pub(super) since: Option<DateTime<Utc>>,
     /// Enqueued before this moment.
     pub(super) until: Option<DateTime<Utc>>,
+    /// A text in their payload.
+    pub(super) contains: Option<String>,
 }
 
 impl JobFilter {
     pub(super) fn filter(self, before: Option<JobId>) -> Result<JobCriteria, Problem> {
-        let Self { state, kind, pool, lane, group, since, until } = self;
+        let Self { state, kind, pool, lane, group, since, until, contains } = self;
         let state = state.map(|state| state.parse()).transpose();
         let state = state.map_err(|error: UnknownState| Problem::invalid(format!("state: {error}")))?;
         let is_group = |group: &String| group.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
@@ -49,11 +51,11 @@ impl JobFilter {
             let what = "group: twelve digits of 0-9 and a-f, as /admin/api/jobs/groups names it";
             return Err(Problem::invalid(what));
         }
-        Ok(JobCriteria { state, kind, pool, lane, group, since, until, before })
+        Ok(JobCriteria { state, kind, pool, lane, group, since, until, contains, before })
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        let texts = [&self.state, &self.kind, &self.pool, &self.lane, &self.group];
+        let texts = [&self.state, &self.kind, &self.pool, &self.lane, &self.group, &self.contains];
         texts.iter().all(|text| text.is_none()) && self.since.is_none() && self.until.is_none()
     }
 }
@@ -90,6 +92,9 @@ pub(super) struct ListQuery {
     since: Option<DateTime<Utc>>,
     /// Enqueued before this moment.
     until: Option<DateTime<Utc>>,
+    /// A text in their payload, in capitals or not, as the payload is written in JSON; the newest 100,000 of the filter are searched.
+    #[param(min_length = 1, max_length = 200)]
+    contains: Option<String>,
 }
 
 fn usual_limit() -> i64 {
@@ -102,8 +107,8 @@ pub(super) async fn list(
     State(admin): State<Admin>,
     input::Query(query): input::Query<ListQuery>,
 ) -> Result<Json<JobList>, Problem> {
-    let ListQuery { limit, before, state, kind, pool, lane, group, since, until } = query;
-    let filter = JobFilter { state, kind, pool, lane, group, since, until }.filter(before)?;
+    let ListQuery { limit, before, state, kind, pool, lane, group, since, until, contains } = query;
+    let filter = JobFilter { state, kind, pool, lane, group, since, until, contains }.filter(before)?;
     Ok(Json(admin.queue.list(&filter, limit).await?))
 }
 
