@@ -26,6 +26,7 @@ mod compliance;
 mod connections;
 mod console;
 mod console_jobs;
+mod console_now;
 mod conversation;
 mod costs;
 mod crashes;

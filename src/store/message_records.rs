@@ -295,3 +295,29 @@ pub async fn by_minute(conn: &mut PgConnection) -> sqlx::Result<Vec<i64>> {
     .fetch_all(conn)
     .await
 }
+
+/// About how many messages came in each of the last forty-eight half hours, the oldest first, and whether that is an estimate: where a day has more than five thousand, a number out of
+/// each of five thousand stretches is looked up, at random, and stands for its stretch: for a caller that asks once a minute at most.
+pub async fn by_half_hour(conn: &mut PgConnection) -> sqlx::Result<Vec<(i64, bool)>> {
+    sqlx::query_as(
+        "WITH RECURSIVE halves AS (
+             SELECT coalesce((SELECT min(id) FROM channel_messages), 1) AS low, coalesce((SELECT max(id) FROM channel_messages), 0) AS high
+             UNION ALL
+             SELECT CASE WHEN look.is_old THEN look.middle + 1 ELSE halves.low END, CASE WHEN look.is_old THEN halves.high ELSE look.middle END
+             FROM halves CROSS JOIN LATERAL (
+                 SELECT (halves.low + halves.high) / 2 AS middle,
+                        (SELECT m.received_at < now() - interval '1 day' FROM channel_messages m WHERE m.id >= (halves.low + halves.high) / 2 ORDER BY m.id LIMIT 1) AS is_old) AS look
+             WHERE halves.low < halves.high),
+         day AS (SELECT first, last, greatest((last - first) / 5000 + 1, 1) AS step
+                 FROM (SELECT (SELECT max(low) FROM halves) AS first, coalesce((SELECT max(id) FROM channel_messages), 0) AS last) AS ends),
+         numbers AS MATERIALIZED (SELECT stretch + floor(random() * day.step)::BIGINT AS number, day.step
+             FROM day CROSS JOIN generate_series(day.first, day.last, day.step) AS stretch),
+         looked_up AS (SELECT found.received_at, step FROM numbers
+             CROSS JOIN LATERAL (SELECT m.received_at FROM channel_messages m WHERE m.id = number LIMIT 1) AS found)
+         SELECT coalesce(sum(step), 0)::BIGINT, (SELECT step > 1 FROM day) FROM generate_series(47, 0, -1) AS ago
+         LEFT JOIN looked_up ON received_at > now() - interval '1 day' AND floor(extract(epoch FROM now() - received_at) / 1800) = ago
+         GROUP BY ago ORDER BY ago DESC",
+    )
+    .fetch_all(conn)
+    .await
+}

@@ -15,6 +15,8 @@ mod job_list;
 mod job_page;
 /// A job's states as a drawing.
 mod job_states;
+/// The drawings of the last day.
+mod last_day;
 mod layout;
 mod live;
 mod messages;
@@ -36,6 +38,7 @@ use axum::middleware;
 use axum::routing::{get, post};
 use tower_http::csrf::CsrfLayer;
 
+use self::last_day::LastDay;
 use self::live::Watch;
 use self::session::Sessions;
 use crate::http::admin::Admin;
@@ -47,6 +50,7 @@ struct Console {
     admin: Admin,
     sessions: Sessions,
     watch: Watch,
+    last_day: LastDay,
 }
 
 impl FromRef<Console> for Admin {
@@ -55,10 +59,16 @@ impl FromRef<Console> for Admin {
     }
 }
 
+impl FromRef<Console> for LastDay {
+    fn from_ref(console: &Console) -> Self {
+        console.last_day.clone()
+    }
+}
+
 /// The pages, for whoever logs in with one of the tokens; their looks and script are served beside them. Forms are taken from pages of ours alone: of this address, or of `origins`.
 pub(crate) fn routes(admin: Admin, tokens: BearerTokens, origins: &[String]) -> anyhow::Result<Router> {
     let watch = Watch::of(admin.pg.clone());
-    let console = Console { admin, sessions: Sessions::of(tokens), watch };
+    let console = Console { admin, sessions: Sessions::of(tokens), watch, last_day: LastDay::default() };
     let mut same_site = CsrfLayer::new();
     for origin in origins {
         same_site = same_site.add_trusted_origin(origin)?;

@@ -14,9 +14,10 @@ use store::message_records;
 use super::failure::Failed;
 use super::filters;
 use super::flash::{Flash, Told};
+use super::last_day::LastDay;
 use super::layout::Layout;
 use super::parts::{Action, Cell, Field, Section, Table, Tone};
-use super::sparkline::Sparkline;
+use super::sparkline::{Flow, Sparkline};
 use crate::config::administrators::Administrator;
 use crate::http::admin::Admin;
 use crate::status;
@@ -29,7 +30,7 @@ struct NowPage {
     troubles: Vec<Trouble>,
     /// What all is well with, and when that was seen, where nobody looked now.
     well: Vec<(&'static str, Option<Cell>)>,
-    flow: Vec<Sparkline>,
+    flow: Vec<Flow>,
     sections: Vec<Section>,
 }
 
@@ -49,6 +50,7 @@ struct Trouble {
 /// The page.
 pub(super) async fn page(
     State(admin): State<Admin>,
+    State(last_day): State<LastDay>,
     Extension(who): Extension<Administrator>,
     flash: Option<Flash>,
 ) -> Result<Response, Failed> {
@@ -61,7 +63,8 @@ pub(super) async fn page(
     // A database that is away is told by the status.
     let (processes, flow) = match admin.pg.acquire().await {
         Ok(mut conn) => {
-            (processes::all(&mut conn).await.unwrap_or_default(), flow(&mut conn).await.unwrap_or_default())
+            let flow = flow(&mut conn, &last_day).await.unwrap_or_default();
+            (processes::all(&mut conn).await.unwrap_or_default(), flow)
         }
         Err(_) => (Vec::new(), Vec::new()),
     };
@@ -82,10 +85,13 @@ pub(super) async fn page(
     Ok((Told, Page(page)).into_response())
 }
 
-async fn flow(conn: &mut PgConnection) -> sqlx::Result<Vec<Sparkline>> {
+async fn flow(conn: &mut PgConnection, last_day: &LastDay) -> sqlx::Result<Vec<Flow>> {
+    let messages = Sparkline::per_minute(&message_records::by_minute(conn).await?);
+    let jobs = Sparkline::per_minute(&finished_jobs::by_minute(conn).await?);
+    let day = last_day.lines(conn).await?;
     Ok(vec![
-        Sparkline::per_minute("Messages a minute", &message_records::by_minute(conn).await?),
-        Sparkline::per_minute("Jobs done a minute", &finished_jobs::by_minute(conn).await?),
+        Flow { title: "Messages", lines: [messages, day.messages] },
+        Flow { title: "Jobs done", lines: [jobs, day.jobs] },
     ])
 }
 

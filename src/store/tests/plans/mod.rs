@@ -53,7 +53,7 @@ const SMALL: [&str; 26] = [
 ];
 
 /// What a person asks now and then and what has to read a lot for its answer, by how it begins and why.
-const ASKED_SELDOM: [(&str, &str); 9] = [
+const ASKED_SELDOM: [(&str, &str); 11] = [
     (
         "WITH RECURSIVE found AS ( (SELECT failure_group",
         "counts the dead jobs of each cause, 10,000 of each at most",
@@ -79,6 +79,14 @@ const ASKED_SELDOM: [(&str, &str); 9] = [
     (
         "SELECT id, state, kind, pool, lane, failed_attempts",
         "the beginning of a statement that the filter completes",
+    ),
+    (
+        "WITH RECURSIVE halves AS ( SELECT coalesce((SELECT min(id) FROM channel_messages)",
+        "looks up 5,000 messages of a day by their numbers, once a minute while a page is looked at",
+    ),
+    (
+        "WITH RECURSIVE latest AS (SELECT coalesce((SELECT id FROM queue.finished",
+        "looks up 5,000 jobs of a day by their numbers, once a minute while a page is looked at",
     ),
     ("SELECT id FROM queue.every_job", "the beginning of a statement that the filter completes"),
 ];
