@@ -212,7 +212,8 @@ impl Browser {
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
         let path = format!("/session/{}", self.session);
         write!(stream, "DELETE {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.address)?;
-        stream.read_to_end(&mut Vec::new()).map(|_| ())
+        // It answers when the window is closed, and keeps the connection.
+        stream.read(&mut [0; 1024]).map(|_| ())
     }
 }
 
