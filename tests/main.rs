@@ -27,6 +27,7 @@ mod connections;
 mod console;
 mod console_jobs;
 mod console_now;
+mod console_people;
 mod conversation;
 mod costs;
 mod crashes;

@@ -75,6 +75,17 @@ pub async fn opt_out(
     Ok(true)
 }
 
+/// Opts a user out for whom somebody of ours was asked to. Only START from the phone, or a claim, lifts that: nobody else can agree in the person's place.
+/// False: the person was opted out already. `None`: the user has no phone.
+pub async fn opt_out_user(
+    conn: &mut PgConnection,
+    keys: &SecretKeys,
+    user_id: &UserId,
+) -> sqlx::Result<Option<bool>> {
+    let Some(link) = store::links::lock_of_user(conn, user_id).await? else { return Ok(None) };
+    opt_out(conn, keys, link.address_id, OptOut::Support).await.map(Some)
+}
+
 /// Lifts an opt-out by START. False: there was none, and nothing is recorded. The caller holds the address's lock.
 pub async fn opt_in(
     conn: &mut PgConnection,

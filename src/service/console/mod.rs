@@ -21,6 +21,8 @@ mod layout;
 mod live;
 mod messages;
 mod now;
+/// Opt-outs on request.
+mod opt_outs;
 mod parts;
 mod pauses;
 mod people;
@@ -88,6 +90,7 @@ pub(crate) fn routes(admin: Admin, tokens: BearerTokens, origins: &[String]) -> 
         .merge(in_doubt::routes())
         .merge(schedules::routes())
         .merge(people::routes())
+        .merge(opt_outs::routes())
         .merge(who_answers::routes())
         .merge(alerts::routes())
         .merge(audit::routes())

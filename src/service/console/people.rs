@@ -15,6 +15,7 @@ use super::failure::Failed;
 use super::filters::{self, PAGE, Wanted};
 use super::flash::Flash;
 use super::messages::person;
+use super::opt_outs;
 use super::parts::{Bubble, Cell, Field, Section, Sections, Table};
 use super::tones::Toned as _;
 use super::who_answers;
@@ -99,7 +100,6 @@ async fn show(
         ("Plan", text("/plan")),
         ("Phone", text("/whatsapp/address")),
         ("Linked", text("/whatsapp/linkedAt")),
-        ("Wants nothing of our own accord", text("/optedOut")),
         ("Paused", text("/paused")),
         ("Time zone", text("/timezone")),
         ("Used of the allowance", text("/usage/whatsappSends/used")),
@@ -134,6 +134,7 @@ async fn show(
     let sections = vec![
         Section::new("").facts(facts),
         Section::new("More").facts(ways),
+        opt_outs::section(&id, &view),
         Section::new("What was said")
             .lead(if length > ENTRIES { "The last fifty." } else { "" })
             .thread(said),

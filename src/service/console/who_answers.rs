@@ -54,13 +54,14 @@ pub(super) fn section(id: &UserId, taken_over: Option<&TakeoverView>, is_there: 
     Section::new("A person answers, and the agent rests").facts(facts).actions([answer, give_back])
 }
 
+/// Whose page a form is on.
 #[derive(Deserialize)]
-struct Chosen {
+pub(super) struct Chosen {
     user: String,
 }
 
 impl Chosen {
-    fn user(self) -> Result<UserId, Failed> {
+    pub(super) fn user(self) -> Result<UserId, Failed> {
         UserId::try_from(self.user).map_err(|error| Failed::invalid(error.to_string()))
     }
 }
@@ -72,7 +73,8 @@ struct Answer {
     text: String,
 }
 
-fn to_person(user: &UserId, said: impl Into<String>) -> Done {
+/// Back on the person's page.
+pub(super) fn to_person(user: &UserId, said: impl Into<String>) -> Done {
     Done::new(filters::address("/admin/person", &[("user", Some(user.as_str()))]), said)
 }
 

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use channel::app::Settings;
 use channel::erasure;
-use channel::opt_out::{self, OptOut};
+use channel::opt_out;
 use channel::{user_attributes, user_times};
 use store::deliveries::Obstacle;
 
@@ -119,13 +119,12 @@ pub(super) async fn opt_out(
     let keys = &product.settings.secret_keys;
     let mut tx = product.pg.begin().await?;
     let user = known_user(&mut tx, &id).await?;
-    let Some(link) = store::links::lock_of_user(&mut tx, &user.id).await? else {
-        return Err(Problem::conflict(
-            Obstacle::NotLinked.as_str(),
-            "the user has no phone that could be opted out",
-        ));
-    };
-    opt_out::opt_out(&mut tx, keys, link.address_id, OptOut::Support).await?;
+    opt_out::opt_out_user(&mut tx, keys, &user.id).await?.ok_or_else(no_phone)?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// 409: nobody can be opted out.
+pub(crate) fn no_phone() -> Problem {
+    Problem::conflict(Obstacle::NotLinked.as_str(), "the user has no phone that could be opted out")
 }
