@@ -15,7 +15,7 @@ const BRAZIL_ALONE: [(&str, &str); 2] = [
 ];
 
 /// What production wants, on top of what a test sets.
-fn production(private_listen: &str) -> Vec<(&str, &str)> {
+pub(crate) fn production(private_listen: &str) -> Vec<(&str, &str)> {
     vec![
         ("CLOUDYBOT_ENV", "production"),
         ("CLOUDYBOT__SERVER__PRIVATE_LISTEN", private_listen),

@@ -4,6 +4,8 @@
 //! what has changed is put in its place, but nothing under a pointer or with the focus moves.
 
 mod assets;
+/// Texts as WhatsApp shows them.
+pub mod formatting;
 
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};

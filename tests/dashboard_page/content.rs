@@ -42,6 +42,29 @@ async fn what_people_and_operators_write_is_shown_as_text() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_assistant_says_is_shown_with_its_signs_and_nothing_else_of_it_is_a_tag() {
+    let app = TestApp::start().await;
+    assert_eq!(app.product(Method::PUT, "/users/alice", json!({ "plan": "pro" })).await.0, 201);
+    let visit = Visit::begin(&app, "alice").await;
+    let text = "**sunny** and `a < b`, [here](javascript:alert(1)) or https://a.example/\"onclick=\"alert(2) <img src=x onerror=alert(3)>";
+    assert_eq!(visit.post("/dashboard/messages", &[("text", text), ("key", "one")]).await.status(), 303);
+    app.drained_well().await;
+
+    let page = visit.page().await;
+    let (mine, theirs) = page.split_once("<li class=\"theirs\"").unwrap();
+
+    assert!(mine.contains("<p>**sunny** and"), "{mine}");
+    assert!(theirs.contains("<strong>sunny</strong> and <code>a &lt; b</code>"), "{theirs}");
+    assert!(
+        theirs.contains("<a rel=\"noopener noreferrer\" target=\"_blank\" href=\"https://a.example/\">"),
+        "{theirs}"
+    );
+    for never in ["href=\"javascript", "\"onclick", "<img"] {
+        assert!(!page.contains(never), "{never}: {page}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_phone_is_linked_by_the_code_on_the_page_and_let_go_again() {
     let app = TestApp::start().await;
     app.product(Method::PUT, "/users/alice", json!({ "plan": "pro" })).await;

@@ -1,10 +1,12 @@
 //! Who comes in, whom the page is for then, and what browsers may do with it.
 
-use reqwest::Method;
 use reqwest::header::{COOKIE, HOST, HeaderMap, LOCATION, ORIGIN};
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Visit, client, cookies, kept, link};
+use crate::compliance::production;
+use crate::support::processes::free_address;
 use crate::support::{PERSON, TestApp};
 
 /// Under which a proxy leads to the page, for those who frame it.
@@ -200,4 +202,32 @@ async fn pages_that_the_operator_names_may_frame_it_and_only_then_is_its_cookie_
     );
     let door = client().get(alone.url("/dashboard")).send().await.unwrap();
     assert_eq!(framing(door.headers()), "frame-ancestors 'none'");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_without_a_dashboard_says_so_and_how_there_will_be_one() {
+    let mut app = TestApp::start().await;
+    app.product(Method::PUT, "/users/alice", json!({ "plan": "pro" })).await;
+    let private = free_address().to_string();
+    let mut env = production(&private);
+    let base_url = app.sandbox.base_url();
+    env.push(("TWILIO_API_BASE_URL", &base_url));
+    let public = app.launch_another_with(&env).await.to_string();
+
+    let answer = client()
+        .post(format!("http://{private}/v1/users/alice/dashboard-link"))
+        .bearer_auth("a long one for the product")
+        .send()
+        .await
+        .unwrap();
+    let status = answer.status();
+    let problem: Value = answer.json().await.unwrap();
+    let page = async |address: &str| {
+        client().get(format!("http://{address}/dashboard")).send().await.unwrap().status()
+    };
+
+    assert_eq!((status.as_u16(), &problem["code"]), (409, &json!("no_dashboard")), "{problem}");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("server.dashboard_listen") && detail.contains("dashboard.url"), "{detail}");
+    assert_eq!((page(&private).await, page(&public).await), (StatusCode::NOT_FOUND, StatusCode::NOT_FOUND));
 }

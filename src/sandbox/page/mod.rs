@@ -2,7 +2,6 @@
 
 mod failures;
 mod files;
-mod formatting;
 mod forms;
 mod phones;
 mod requests;

@@ -2,11 +2,16 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{failures, files, formatting};
+use pages::formatting;
+
+use super::{failures, files};
 use crate::faults::{Faults, TemplateButton};
 use crate::message::SandboxMessage;
 use crate::resource::filled;
 use crate::state::SandboxState;
+
+/// What is shown of one text. WhatsApp itself ends at 4096 characters.
+const LIMIT_CHARS: usize = 8000;
 
 /// WhatsApp shows that somebody types for so long, or until the next message.
 const TYPING: TimeDelta = TimeDelta::seconds(25);
@@ -85,6 +90,17 @@ pub(super) fn typing_left<'a>(
     (left > TimeDelta::zero()).then_some(left)
 }
 
+/// A text with its signs; one that is very long is cut.
+fn formatted(text: &str) -> String {
+    match text.char_indices().nth(LIMIT_CHARS) {
+        Some((end, _)) => {
+            let (shown, left_out) = text.split_at(end);
+            format!("{}… ({} bytes more)", formatting::html(shown), left_out.len())
+        }
+        None => formatting::html(text),
+    }
+}
+
 impl Bubble {
     pub(super) fn of(
         sandbox: &SandboxState,
@@ -106,7 +122,7 @@ impl Bubble {
             order,
             phone: phone_of(message).to_owned(),
             is_mine: message.is_inbound(),
-            text: formatting::html(shown),
+            text: formatted(shown),
             file: message.media_url.as_deref().map(|url| FileView::of(sandbox, message, url)),
             place: Place::of(message),
             time: message.created_at.to_rfc3339(),

@@ -3,8 +3,11 @@
 use askama::Template;
 use channel::schedules::zones::tz::Tz;
 use chrono::{DateTime, Utc};
+use pages::formatting;
 use store::deliveries::{DeliveryState, Obstacle};
 use store::messages::ChannelName;
+
+use whatsapp_text::text::{Format, WhatsappText};
 
 use crate::http::product::messages::{EntryView, Speaker};
 
@@ -15,6 +18,8 @@ pub(super) struct Bubble {
     pub(super) number: i64,
     is_mine: bool,
     text: String,
+    /// What the assistant said, with its signs as a phone shows them; `None`: it was the user.
+    html: Option<String>,
     at: DateTime<Utc>,
     clock: String,
     /// Where it was written, or what made the assistant speak.
@@ -30,8 +35,8 @@ pub(super) struct Reach {
 }
 
 impl Bubble {
-    /// As clocks of this zone show its time.
-    pub(super) fn of(entry: EntryView, zone: Tz) -> Self {
+    /// As clocks of this zone show its time; the assistant writes in this format.
+    pub(super) fn of(entry: EntryView, zone: Tz, format: Format) -> Self {
         let is_mine = matches!(entry.role, Speaker::User);
         let place = match (&entry.schedule, entry.channel, is_mine) {
             (Some(schedule), ..) => format!("scheduled: {}", title(schedule.as_str())),
@@ -43,6 +48,7 @@ impl Bubble {
         Self {
             number: entry.number,
             is_mine,
+            html: (!is_mine).then(|| formatting::html(WhatsappText::of(&entry.text, format).as_str())),
             text: entry.text,
             at: entry.at,
             clock: shown(entry.at, zone),

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 use store::ids::UserId;
 use tokio::time::Instant;
+use whatsapp_text::text::Format;
 
 use super::Dashboard;
 use super::bubbles::{Bubble, Reach};
@@ -76,21 +77,22 @@ pub(super) async fn thread(
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let known = store::users::get(&mut *dashboard.product.pg.acquire().await?, &user).await?;
     let zone = page::zone_of(&known.ok_or_else(Failed::unknown)?);
+    let format = dashboard.product.settings.agent.format;
     let watched = ThreadStream::new(dashboard.product, user, last.unwrap_or(place.after));
     let end = Instant::now() + STREAM_LASTS;
     let stream = futures::stream::unfold(watched, move |mut watched| async move {
         let event = tokio::time::timeout_at(end, watched.next()).await.ok()??;
-        let event = told(event, watched.seen, zone);
+        let event = told(event, watched.seen, zone, format);
         Some((event, watched))
     });
     Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
 }
 
-fn told(event: StreamEvent, seen: i64, zone: Tz) -> Result<Event, axum::Error> {
+fn told(event: StreamEvent, seen: i64, zone: Tz, format: Format) -> Result<Event, axum::Error> {
     let numbered = Event::default().id(seen.to_string());
     match event {
         StreamEvent::Entry(entry) => {
-            let bubble = Bubble::of(EntryView::from(entry), zone);
+            let bubble = Bubble::of(EntryView::from(entry), zone, format);
             let html = bubble.render().map_err(axum::Error::new)?;
             numbered.event("said").json_data(json!({ "number": bubble.number, "html": html }))
         }

@@ -16,6 +16,7 @@ use store::entries;
 use store::ids::UserId;
 use store::users::User;
 use uuid::Uuid;
+use whatsapp_text::text::Format;
 
 use super::bubbles::{Bubble, shown_in_full, title};
 use super::cookie_jar::Kept;
@@ -110,7 +111,7 @@ pub(super) async fn page(
     };
     let whatsapp = WhatsappCard::of(settings, &view, code, zone);
     let coming = coming_up::coming_up(&mut conn, &user, view.whatsapp.is_some()).await?;
-    let thread = Thread::read(&mut conn, &id, wanted.before, zone).await?;
+    let thread = Thread::read(&mut conn, &id, wanted.before, zone, settings.agent.format).await?;
     drop(conn);
     let usage = UsageCard::of(settings, &view.usage);
     let page = DashboardPage {
@@ -157,7 +158,13 @@ fn reaches(view: &UserView, usage: &UsageCard) -> String {
 }
 
 impl Thread {
-    async fn read(conn: &mut PgConnection, id: &UserId, before: Option<i64>, zone: Tz) -> sqlx::Result<Self> {
+    async fn read(
+        conn: &mut PgConnection,
+        id: &UserId,
+        before: Option<i64>,
+        zone: Tz,
+        format: Format,
+    ) -> sqlx::Result<Self> {
         let length = entries::lengths(conn, std::slice::from_ref(id)).await?;
         let length = length.first().map_or(0, |(_, length)| *length);
         let last = before.map_or(length, |before| (before - 1).clamp(0, length));
@@ -165,7 +172,8 @@ impl Thread {
         let found = entries::after(conn, id, from, last - from).await?;
         // Old entries are taken away, and their numbers stay behind.
         let has_earlier = from > 0 && found.first().is_some_and(|first| first.number == from + 1);
-        let bubbles = found.into_iter().map(|entry| Bubble::of(EntryView::from(entry), zone)).collect();
+        let bubbles =
+            found.into_iter().map(|entry| Bubble::of(EntryView::from(entry), zone, format)).collect();
         Ok(Self {
             bubbles,
             seen: last,
