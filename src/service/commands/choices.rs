@@ -11,19 +11,25 @@ pub(crate) fn text_of<T>() -> impl TypedValueParser<Value = T>
 where
     T: TextEnum + FromStr<Err = UnknownText> + Send + Sync,
 {
-    one_of(T::MEANINGS.iter().copied(), T::from_str)
+    one_of(with_meanings(T::MEANINGS.iter().copied()), T::from_str)
 }
 
-/// One of these words, each with what it means.
-pub(crate) fn one_of<T, E>(
+/// Words, each with what it means.
+pub(crate) fn with_meanings(
     words: impl IntoIterator<Item = (&'static str, &'static str)>,
+) -> impl Iterator<Item = PossibleValue> {
+    words.into_iter().map(|(word, meaning)| PossibleValue::new(word).help(meaning))
+}
+
+/// One of these words.
+pub(crate) fn one_of<T, E>(
+    words: impl IntoIterator<Item = impl Into<PossibleValue>>,
     read: fn(&str) -> Result<T, E>,
 ) -> impl TypedValueParser<Value = T>
 where
     T: Clone + Send + Sync + 'static,
     E: Error + Send + Sync + 'static,
 {
-    let words = words.into_iter().map(|(word, meaning)| PossibleValue::new(word).help(meaning));
     PossibleValuesParser::new(words).try_map(move |word| read(&word))
 }
 
@@ -36,7 +42,7 @@ mod tests {
 
     #[test]
     fn a_word_that_is_none_is_answered_with_all_of_them() {
-        let state = one_of(MessageState::meanings(), str::parse::<MessageState>);
+        let state = one_of(with_meanings(MessageState::meanings()), str::parse::<MessageState>);
         let command = Command::new("list").arg(Arg::new("state").long("state").value_parser(state));
 
         let told = command.clone().try_get_matches_from(["list", "--state", "lost"]).unwrap_err().to_string();

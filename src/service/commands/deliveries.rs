@@ -67,7 +67,7 @@ pub(crate) struct DeliveryArgs {
     #[arg(long, conflicts_with = "user")]
     number: Option<String>,
     /// Where it stands
-    #[arg(long, value_parser = choices::one_of(deliveries::state_words(), states))]
+    #[arg(long, value_parser = choices::one_of(choices::with_meanings(deliveries::state_words()), states))]
     state: Option<States>,
     /// The reason begins like this, quota say
     #[arg(long)]

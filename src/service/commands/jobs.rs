@@ -13,9 +13,11 @@ use queue::connections::Connections;
 use queue::failure_groups::{self, FailureGroup};
 use queue::inspection::{ActionOutcome, JobAction, JobCount, JobCriteria, JobDetail, JobList, JobSummary};
 use queue::job::JobId;
+use queue::job_state::JobState;
 use queue::pauses::Scope;
 use twilio::explanations;
 
+use super::choices;
 use super::chosen_jobs::Chosen;
 use super::output::{actor, moment, print, table};
 use crate::app;
@@ -94,9 +96,9 @@ pub(crate) enum ScopeArg {
 
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct FilterArgs {
-    /// held, scheduled, parked, waiting, running, done, cancelled or dead
-    #[arg(long)]
-    state: Option<String>,
+    /// Where it stands
+    #[arg(long, value_parser = choices::one_of(JobState::ALL.map(JobState::as_str), str::parse::<JobState>))]
+    state: Option<JobState>,
     /// A job kind, send_chunk say
     #[arg(long)]
     kind: Option<String>,
@@ -126,13 +128,13 @@ pub(crate) struct FilterArgs {
 impl FilterArgs {
     pub(crate) fn filter(&self) -> anyhow::Result<JobCriteria> {
         let Self { state, kind, pool, lane, group, since, until, contains, before } = self.clone();
-        let state = state.map(|state| state.parse()).transpose().context("--state")?;
         Ok(JobCriteria { state, kind, pool, lane, group, since, until, contains, before })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        let texts = [&self.state, &self.kind, &self.pool, &self.lane, &self.group, &self.contains];
-        texts.iter().all(|text| text.is_none())
+        let texts = [&self.kind, &self.pool, &self.lane, &self.group, &self.contains];
+        self.state.is_none()
+            && texts.iter().all(|text| text.is_none())
             && self.since.is_none()
             && self.until.is_none()
             && self.before.is_none()

@@ -39,7 +39,7 @@ pub(crate) struct MessageArgs {
     #[arg(long, conflicts_with = "user")]
     number: Option<String>,
     /// What it came to
-    #[arg(long, value_parser = choices::one_of(MessageState::meanings(), str::parse::<MessageState>))]
+    #[arg(long, value_parser = choices::one_of(choices::with_meanings(MessageState::meanings()), str::parse::<MessageState>))]
     state: Option<MessageState>,
     /// Received at this moment or later, 2026-11-29T12:00:00Z
     #[arg(long, value_name = "TIME")]

@@ -7,6 +7,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Form, Router};
 use queue::failure_groups;
 use queue::inspection::JobAction;
+use queue::job_state::JobState;
 use serde::Deserialize;
 
 use super::Console;
@@ -50,7 +51,10 @@ async fn page(
         .iter()
         .map(|group| {
             let of_group = |path: &str| {
-                filters::address(path, &[("state", Some("dead")), ("group", Some(&group.group))])
+                filters::address(
+                    path,
+                    &[("state", Some(JobState::Dead.as_str())), ("group", Some(&group.group))],
+                )
             };
             let jobs = group.jobs.of_what("job");
             let facts = [

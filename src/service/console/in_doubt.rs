@@ -76,10 +76,10 @@ fn section(chunk: &InDoubt, is_first: bool) -> Section {
     ];
     let path = format!("/admin/in-doubt/{}", chunk.chunk);
     let mut arrived = Action::new("It arrived", &path)
-        .with(Field::hidden("verdict", "arrived"))
+        .with(Field::hidden("verdict", AdminVerdict::Arrived.as_str()))
         .confirmed(&chunk.verdicts.arrived);
     let mut again = Action::new("It did not: send it again", &path)
-        .with(Field::hidden("verdict", "send_again"))
+        .with(Field::hidden("verdict", AdminVerdict::SendAgain.as_str()))
         .confirmed(&chunk.verdicts.send_again)
         .danger();
     if is_first {
@@ -90,7 +90,7 @@ fn section(chunk: &InDoubt, is_first: bool) -> Section {
 
 #[derive(Deserialize)]
 struct Judgement {
-    verdict: String,
+    verdict: AdminVerdict,
 }
 
 async fn judge(
@@ -99,11 +99,7 @@ async fn judge(
     Path(id): Path<i64>,
     Form(judgement): Form<Judgement>,
 ) -> Result<Done, Failed> {
-    let verdict = match judgement.verdict.as_str() {
-        "arrived" => AdminVerdict::Arrived,
-        "send_again" => AdminVerdict::SendAgain,
-        other => return Err(Failed::invalid(format!("{other:?} is no verdict"))),
-    };
+    let verdict = judgement.verdict;
     let state =
         channel::outbound::in_doubt::give_verdict(&admin.queue, &admin.pg, ChunkId(id), verdict, &who.name)
             .await?;

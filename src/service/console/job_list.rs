@@ -9,7 +9,8 @@ use queue::job_state::JobState;
 use super::failure::Failed;
 use super::filters::{self, PAGE, Wanted};
 use super::flash::Flash;
-use super::parts::{Action, Cell, Field, Section, Sections, Table, Tone};
+use super::parts::{Action, Cell, Field, Section, Sections, Table};
+use super::tones::Toned as _;
 use super::{Console, groups};
 use crate::config::administrators::Administrator;
 use crate::http::admin::Admin;
@@ -36,7 +37,7 @@ async fn page(
         let fields = [("state", Some(state.as_str())), ("kind", Some(kind)), ("pool", Some(pool))];
         let jobs = if count.is_more { format!("{} or more", count.jobs) } else { count.jobs.to_string() };
         [
-            Cell::tag(state.clone(), tone(count.state)),
+            Cell::tag(state.clone(), count.state.tone()),
             Cell::text(kind),
             Cell::text(pool),
             Cell::link(jobs, filters::address("/admin/jobs", &fields)),
@@ -57,7 +58,7 @@ async fn page(
     );
     let next = list.next.map(|before| wanted.address("/admin/jobs", Some(&before.to_string())));
     let note = unread(&list, &criteria);
-    let sections = vec![Section::new("").table(table).actions(bulk(&wanted)), summary];
+    let sections = vec![Section::new("").table(table).actions(bulk(&wanted, criteria.state)), summary];
     Ok(Sections::new(&who, "/admin/jobs", flash, "Jobs", sections)
         .filter(filter(&wanted))
         .next(next)
@@ -83,7 +84,7 @@ fn unread(list: &JobList, criteria: &JobCriteria) -> Option<String> {
 }
 
 /// What can be done with all that match.
-fn bulk(wanted: &Wanted) -> Vec<Action> {
+fn bulk(wanted: &Wanted, chosen: Option<JobState>) -> Vec<Action> {
     let Wanted { state, kind, pool, lane, since, until, text, .. } = wanted;
     let is_narrowed = [state, kind, pool, lane, since, until, text]
         .into_iter()
@@ -92,10 +93,10 @@ fn bulk(wanted: &Wanted) -> Vec<Action> {
         return Vec::new();
     }
     let mut actions = Vec::new();
-    if wanted.state.as_deref() == Some("dead") {
+    if chosen == Some(JobState::Dead) {
         actions.push(Action::new("Retry all that match", wanted.address(groups::RETRY, None)));
     }
-    if !matches!(wanted.state.as_deref(), Some("done" | "cancelled")) {
+    if !matches!(chosen, Some(JobState::Done | JobState::Cancelled)) {
         actions.push(Action::new("Cancel all that match", wanted.address(groups::CANCEL, None)).danger());
     }
     actions
@@ -135,15 +136,6 @@ pub(super) fn criteria(wanted: &Wanted) -> Result<JobCriteria, Failed> {
     })
 }
 
-pub(super) fn tone(state: JobState) -> Tone {
-    match state {
-        JobState::Dead => Tone::Bad,
-        JobState::Cancelled => Tone::Warn,
-        JobState::Done => Tone::Good,
-        _ => Tone::Plain,
-    }
-}
-
 fn row(job: &JobSummary, wanted: &Wanted) -> [Cell; 8] {
     let why: String = job.reason.as_deref().unwrap_or_default().chars().take(REASON_CHARS).collect();
     let of = |name, value| filters::address("/admin/jobs", &[(name, Some(value))]);
@@ -154,7 +146,7 @@ fn row(job: &JobSummary, wanted: &Wanted) -> [Cell; 8] {
     }
     [
         Cell::link(job.id.to_string(), page),
-        Cell::tag(job.state.to_string(), tone(job.state)),
+        Cell::tag(job.state.to_string(), job.state.tone()),
         Cell::link(&job.kind, of("kind", &job.kind)),
         Cell::text(&job.pool),
         job.lane.as_deref().map_or_else(Cell::default, |lane| Cell::link(lane, of("lane", lane))),

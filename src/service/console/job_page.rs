@@ -13,9 +13,9 @@ use super::dead_jobs;
 use super::failure::Failed;
 use super::filters::{self, Wanted};
 use super::flash::{Done, Flash};
-use super::job_list::tone;
 use super::job_states::StateDiagram;
 use super::parts::{Action, Cell, Section, Sections, Table, Tone};
+use super::tones::Toned as _;
 use crate::config::administrators::Administrator;
 use crate::http::admin::Admin;
 use crate::http::problem::Problem;
@@ -52,7 +52,7 @@ fn sections(job: &JobDetail) -> Vec<Section> {
     let (summary, rest) = (&job.summary, &job.rest);
     let most = rest.max_attempts.map(|most| format!(" of {most}")).unwrap_or_default();
     let facts = [
-        ("State", Cell::tag(summary.state.to_string(), tone(summary.state))),
+        ("State", Cell::tag(summary.state.to_string(), summary.state.tone())),
         ("Why", Cell::maybe(summary.reason.clone())),
         ("Pool", Cell::text(&summary.pool)),
         ("Lane", Cell::maybe(summary.lane.clone())),

@@ -10,6 +10,7 @@ use pages::Page;
 use queue::finished_jobs;
 use sqlx::PgConnection;
 use store::message_records;
+use store::turns::TurnState;
 
 use super::failure::Failed;
 use super::filters;
@@ -127,8 +128,10 @@ fn trouble(finding: Finding) -> Trouble {
             (vec![("Pauses", "/admin/pauses".to_owned())], vec![probe])
         }
         Subject::Agent => {
-            let failed =
-                filters::address("/admin/turns", &[("state", Some("failed")), ("since", since.as_deref())]);
+            let failed = filters::address(
+                "/admin/turns",
+                &[("state", Some(TurnState::Failed.as_str())), ("since", since.as_deref())],
+            );
             let retry = since.map(|since| {
                 Action::new("Answer what failed", "/admin/turns/retry")
                     .with(Field::hidden("since", since))

@@ -1,5 +1,6 @@
 //! How a state is to be taken: well, amiss, or worth a look.
 
+use queue::job_state::JobState;
 use store::chunks::ChunkState;
 use store::deliveries::DeliveryState;
 use store::turns::TurnState;
@@ -11,6 +12,17 @@ use super::parts::Tone;
 pub(super) trait Toned {
     /// Its tone.
     fn tone(self) -> Tone;
+}
+
+impl Toned for JobState {
+    fn tone(self) -> Tone {
+        match self {
+            Self::Done => Tone::Good,
+            Self::Dead => Tone::Bad,
+            Self::Cancelled => Tone::Warn,
+            Self::Held | Self::Scheduled | Self::Parked | Self::Waiting | Self::Running => Tone::Plain,
+        }
+    }
 }
 
 impl Toned for DeliveryState {
