@@ -332,6 +332,8 @@ CREATE TABLE channel_turns (
 -- One running turn per conversation: the agent never talks to one person twice at a time.
 CREATE UNIQUE INDEX channel_turns_running ON channel_turns (conversation_id) WHERE state = 'running';
 CREATE INDEX channel_turns_conversation ON channel_turns (conversation_id, id);
+-- What people of the operator's have answered: an agent that keeps the history itself is told of it.
+CREATE INDEX channel_turns_by_hand ON channel_turns (conversation_id, id) WHERE agent = 'person';
 CREATE UNIQUE INDEX channel_turns_retry_of ON channel_turns (retry_of) WHERE retry_of IS NOT NULL;
 -- Administrators look for what did not end as most things do, of one user or of all. What ended as usual is everywhere, and needs no index.
 CREATE INDEX channel_turns_unusual ON channel_turns (state, id) WHERE state IN ('failed', 'silent');
@@ -437,7 +439,7 @@ CREATE TABLE channel_notices (
 
 -- Token buckets, shared by all processes.
 CREATE TABLE channel_rate_buckets (
-    name      TEXT PRIMARY KEY CHECK (split_part(name, ':', 1) IN ('writer', 'unlinked', 'total', 'to')), -- writer:N, unlinked:N and to:N of address N, total of all
+    name      TEXT PRIMARY KEY CHECK (split_part(name, ':', 1) IN ('writer', 'unlinked', 'page', 'total', 'to')), -- writer:N, unlinked:N and to:N of address N, page:N of conversation N, total of all
     tokens    DOUBLE PRECISION NOT NULL,                   -- left at `filled_at`
     filled_at TIMESTAMPTZ NOT NULL                         -- of the latest arrival that was counted
 );

@@ -151,3 +151,38 @@ async fn an_answer_to_what_was_asked_in_the_dashboard_is_read_there_and_by_nobod
     assert_eq!(texts.last(), Some("I am."));
     assert_eq!(app.said_to(PERSON), Vec::<String>::new());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_leaves_the_agent_at_rest_and_the_agent_learns_later_what_was_said_by_hand() {
+    let gateway = Gateway::chatting(|chat: &Chat, _| match chat.text.as_str() {
+        "Hello" => Run::Refuse(401),
+        _ => Run::Say("The agent is back.", Duration::ZERO),
+    })
+    .await;
+    let env = [("OPENCLAW_BASE_URL", gateway.url.as_str()), ("OPENCLAW_TOKEN", "secret")];
+    let app = TestApp::start_with(&env).await;
+    app.write(PERSON, "Hello").await;
+    app.drained_well().await;
+    let dead = app.count("SELECT id FROM queue.dead WHERE kind = 'answer'").await.unwrap().to_string();
+
+    take_over(&app).await;
+    answer(&app, "one", "A person speaks.").await;
+    let (retried, told) = app.command(&["jobs", "retry", &dead]).await;
+    // What a schedule says asks no agent, and keys of answers are kept for a day.
+    sqlx::raw_sql(
+        "INSERT INTO channel_turns (conversation_id, channel, state, calls, agent, reply, finished_at)
+         SELECT conversation_id, 'whatsapp', 'replied', 0, 'schedule briefing', 'Good morning', now() FROM channel_turns LIMIT 1;
+         DELETE FROM channel_answers_by_hand",
+    )
+    .execute(&app.pg)
+    .await
+    .unwrap();
+    give_back(&app).await;
+    app.write(PERSON, "Thanks").await;
+    app.drained_well().await;
+
+    assert!(!retried && told.contains("a person answers there"), "{told}");
+    let asked = gateway.chats().pop().unwrap().text;
+    assert!(asked.contains("The person: A person speaks.") && asked.contains("Thanks"), "{asked}");
+    assert_eq!(app.said_to(PERSON).last().unwrap(), "The agent is back.");
+}

@@ -67,7 +67,7 @@ pub struct Owner {
     pub user_id: Option<UserId>,
     /// A person of the operator's answers instead of the agent.
     pub is_taken_over: bool,
-    /// Such a person has answered of late.
+    /// Such a person has answered there before.
     pub was_answered_by_hand: bool,
 }
 
@@ -75,7 +75,7 @@ pub struct Owner {
 pub async fn owner(conn: &mut PgConnection, id: ConversationId) -> sqlx::Result<Option<Owner>> {
     sqlx::query_as(
         "SELECT user_id, EXISTS (SELECT FROM channel_takeovers t WHERE t.conversation_id = c.id AND t.ends_at > clock_timestamp()) AS is_taken_over,
-                EXISTS (SELECT FROM channel_answers_by_hand a WHERE a.conversation_id = c.id) AS was_answered_by_hand
+                EXISTS (SELECT FROM channel_turns t WHERE t.conversation_id = c.id AND t.agent = 'person') AS was_answered_by_hand
          FROM channel_conversations c WHERE id = $1",
     )
     .bind(id)

@@ -31,7 +31,7 @@ pub async fn marks(conn: &mut PgConnection, user_ids: &[UserId]) -> sqlx::Result
     .into_iter()
     .collect();
     let schedules: String = sqlx::query_scalar(
-        "SELECT concat_ws('-', count(*) FILTER (WHERE enabled AND removed_at IS NULL), max(loaded_at), max(fired_until)) FROM channel_schedules",
+        "SELECT concat_ws('-', count(*) FILTER (WHERE enabled AND removed_at IS NULL), max(loaded_at), (SELECT max(id) FROM channel_slots)) FROM channel_schedules",
     )
     .fetch_one(conn)
     .await?;

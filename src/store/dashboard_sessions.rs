@@ -28,10 +28,11 @@ pub async fn keep_code(
     .await
 }
 
-/// Uses a code up; of two who have it the first one gets the user. `None`: it was used, is over, or never was one.
+/// Uses a code up; of two who have it the first one gets the user. Its user is locked before it, as where a user is erased. `None`: it was used, is over, or never was one.
 pub async fn use_code(conn: &mut PgConnection, hash: &[u8; 32]) -> sqlx::Result<Option<UserId>> {
     let used: Option<(UserId, bool)> = sqlx::query_as(
-        "DELETE FROM channel_dashboard_codes WHERE hash = $1 RETURNING user_id, ends_at > clock_timestamp()",
+        "WITH known AS (SELECT u.id FROM channel_dashboard_codes c JOIN channel_users u ON u.id = c.user_id WHERE c.hash = $1 FOR KEY SHARE OF u)
+         DELETE FROM channel_dashboard_codes WHERE hash = $1 AND user_id IN (SELECT id FROM known) RETURNING user_id, ends_at > clock_timestamp()",
     )
     .bind(hash.as_slice())
     .fetch_optional(conn)

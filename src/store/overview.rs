@@ -97,10 +97,10 @@ pub async fn outages(conn: &mut PgConnection) -> sqlx::Result<Vec<OpenOutage>> {
     .await
 }
 
-/// When an agent has last answered or failed, as the newest 100 turns tell; `None`: none of them has been told either.
+/// When an agent has last answered or failed, as its newest 100 calls tell; `None`: none of them has ended.
 pub async fn agent_heard_at(conn: &mut PgConnection) -> sqlx::Result<Option<DateTime<Utc>>> {
     sqlx::query_scalar(
-        "SELECT max(ended_at) FROM channel_agent_calls WHERE turn_id = ANY (ARRAY(SELECT id FROM channel_turns ORDER BY id DESC LIMIT 100))",
+        "SELECT max(ended_at) FROM (SELECT ended_at FROM channel_agent_calls ORDER BY turn_id DESC, call DESC LIMIT 100) AS newest",
     )
     .fetch_one(conn)
     .await

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use crate::ids::AddressId;
+use crate::ids::{AddressId, ConversationId};
 use crate::text_enum::text_enum;
 
 /// Whose messages are counted together.
@@ -13,6 +13,8 @@ pub enum Bucket {
     Writer(AddressId),
     /// Those of a phone that no user has claimed.
     Unlinked(AddressId),
+    /// Those that a user writes on a page, in this conversation.
+    Page(ConversationId),
     /// Those of all users.
     Total,
     /// Those to a person.
@@ -20,12 +22,14 @@ pub enum Bucket {
 }
 
 text_enum! {
-    /// How a bucket's name begins; a colon and the address's number follow.
+    /// How a bucket's name begins; a colon and the number of the address or conversation follow.
     pub enum BucketPrefix in ["channel_rate_buckets.name"] {
         /// See [`Bucket::Writer`].
         Writer = "writer",
         /// See [`Bucket::Unlinked`].
         Unlinked = "unlinked",
+        /// See [`Bucket::Page`].
+        Page = "page",
         /// See [`Bucket::Total`]; nothing follows.
         Total = "total",
         /// See [`Bucket::Recipient`].
@@ -35,13 +39,14 @@ text_enum! {
 
 impl Bucket {
     fn name(self) -> String {
-        let (prefix, address_id) = match self {
+        let (prefix, number) = match self {
             Self::Total => return BucketPrefix::Total.to_string(),
-            Self::Writer(address_id) => (BucketPrefix::Writer, address_id),
-            Self::Unlinked(address_id) => (BucketPrefix::Unlinked, address_id),
-            Self::Recipient(address_id) => (BucketPrefix::Recipient, address_id),
+            Self::Writer(address_id) => (BucketPrefix::Writer, address_id.0),
+            Self::Unlinked(address_id) => (BucketPrefix::Unlinked, address_id.0),
+            Self::Page(conversation_id) => (BucketPrefix::Page, conversation_id.0),
+            Self::Recipient(address_id) => (BucketPrefix::Recipient, address_id.0),
         };
-        format!("{prefix}:{address_id}")
+        format!("{prefix}:{number}")
     }
 }
 

@@ -154,7 +154,7 @@ pub async fn answer(
     .bind(text)
     .fetch_one(&mut *conn)
     .await?;
-    sqlx::query("DELETE FROM channel_answers_by_hand WHERE (conversation_id, key) IN (SELECT conversation_id, key FROM channel_answers_by_hand WHERE answered_at < now() - interval '1 day' ORDER BY answered_at LIMIT 100)")
+    sqlx::query("DELETE FROM channel_answers_by_hand WHERE (conversation_id, key) IN (SELECT conversation_id, key FROM channel_answers_by_hand WHERE answered_at < now() - interval '1 day' ORDER BY answered_at LIMIT 100 FOR UPDATE SKIP LOCKED)")
         .execute(&mut *conn)
         .await?;
     sqlx::query("INSERT INTO channel_answers_by_hand (conversation_id, key, turn_id) VALUES ($1, $2, $3)")
@@ -193,7 +193,7 @@ pub async fn unknown_to_agent(conn: &mut PgConnection, turn: &Turn) -> sqlx::Res
              FROM channel_turns t
              WHERE t.conversation_id = $1 AND t.id < $2 AND t.agent = 'person' AND t.id > coalesce((
                  SELECT o.id FROM channel_turns o
-                 WHERE o.conversation_id = $1 AND o.id < $2 AND o.agent <> 'person' AND o.state = 'replied' ORDER BY o.id DESC LIMIT 1), 0)
+                 WHERE o.conversation_id = $1 AND o.id < $2 AND o.agent <> 'person' AND o.state = 'replied' AND o.calls > 0 ORDER BY o.id DESC LIMIT 1), 0)
              ORDER BY t.id DESC LIMIT 20) AS latest
          ORDER BY id",
     )

@@ -89,7 +89,7 @@ async fn a_phone_is_linked_by_the_code_on_the_page_and_let_go_again() {
     app.drained_well().await;
     let page = visit.page().await;
     assert!(
-        page.contains("You have sent STOP") && page.contains("https://wa.me/14155238886?text=START"),
+        page.contains("You are unsubscribed") && page.contains("https://wa.me/14155238886?text=START"),
         "{page}"
     );
     let page = visit.follow("/dashboard/unlink", &[]).await;
@@ -224,4 +224,47 @@ async fn a_page_that_is_open_is_told_when_its_phone_is_linked() {
         read.push_str(&String::from_utf8_lossy(&events.chunk().await.unwrap().unwrap()));
     }
     assert!(visit.page().await.contains("Linked: +15005550100"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_writes_faster_than_people_do_nor_keeps_more_streams_open() {
+    let app = TestApp::start_with(&[("CLOUDYBOT__LIMITS__PER_SENDER_BURST", "3")]).await;
+    app.product(Method::PUT, "/users/alice", json!({})).await;
+    let visit = Visit::begin(&app, "alice").await;
+
+    let mut answers = Vec::new();
+    for key in ["one", "two", "three", "four"] {
+        answers.push(
+            visit.post("/dashboard/messages", &[("text", "Hello"), ("key", key)]).await.status().as_u16(),
+        );
+    }
+    assert_eq!(answers, [303, 303, 303, 429]);
+    app.drained_well().await;
+    assert_eq!(app.count("SELECT count(*) FROM channel_messages").await, Some(3));
+
+    let mut streams = Vec::new();
+    for _ in 0..10 {
+        streams.push(visit.get("/dashboard/thread?after=0").await);
+        streams.push(visit.get("/dashboard/events?seen=0").await);
+    }
+    assert!(streams.iter().all(|stream| stream.status() == 200));
+    assert_eq!(visit.get("/dashboard/thread?after=0").await.status(), 429);
+    drop(streams);
+    app.until("a place is free", async || visit.get("/dashboard/events?seen=0").await.status() == 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_whose_session_is_over_tells_its_script_so_in_words() {
+    let app = TestApp::start().await;
+    app.product(Method::PUT, "/users/alice", json!({})).await;
+    let visit = Visit::begin(&app, "alice").await;
+    sqlx::raw_sql("DELETE FROM channel_dashboard_sessions").execute(&app.pg).await.unwrap();
+
+    let form = [("text", "Hello"), ("key", "one")];
+    let request = visit.http.post(app.url("/dashboard/messages")).header("cookie", &visit.cookie);
+    let answer = request.header("accept", "text/plain").form(&form).send().await.unwrap();
+
+    assert_eq!(answer.status(), 403);
+    assert!(answer.text().await.unwrap().starts_with("You are signed out"));
+    assert_eq!(visit.get("/dashboard/thread?after=0").await.status(), 401);
 }

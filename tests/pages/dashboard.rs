@@ -108,7 +108,7 @@ async fn a_newcomer_links_a_second_phone_chats_on_both_and_stops_what_comes_unas
     );
 
     phones.press(&format!("{SECOND} .taps form:first-child button")).await;
-    page.until(&says("#whatsapp", "You have sent STOP")).await;
+    page.until(&says("#whatsapp", "You are unsubscribed")).await;
     app.until("the schedule is loaded", async || {
         app.count("SELECT count(*) FROM channel_schedules").await == Some(1)
     })
@@ -116,7 +116,7 @@ async fn a_newcomer_links_a_second_phone_chats_on_both_and_stops_what_comes_unas
     app.command(&["schedules", "fire", "morning_briefing"]).await;
     page.until(&says(".chat-thread .theirs", "Good morning, nina.")).await;
     page.until(&says(".chat-thread .theirs", "scheduled: Morning briefing")).await;
-    page.until(&says(".chat-thread .reach.bad", "you had sent STOP")).await;
+    page.until(&says(".chat-thread .reach.bad", "you were unsubscribed")).await;
     assert_eq!(page.script("return window.isTheSame").await, true);
     page.picture("dashboard stopped").await;
     page.prefer("dark").await;

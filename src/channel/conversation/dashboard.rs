@@ -3,6 +3,7 @@
 
 use queue::job::NewJob;
 use queue::transaction::Transaction;
+use sqlx::PgConnection;
 use store::dashboard_messages;
 use store::entries;
 use store::ids::{ConversationId, MessageId};
@@ -64,6 +65,12 @@ pub fn check_text(text: &str) -> Result<(), WriteRefusal> {
         return Err(WriteRefusal::TooLong);
     }
     Ok(())
+}
+
+/// Whether a user may write one more message on a page of ours, where people have the same pace as on the phone.
+pub async fn admits(conn: &mut PgConnection, settings: &Settings, user: &User) -> sqlx::Result<bool> {
+    let conversation = store::conversations::of_user(conn, &user.id).await?;
+    settings.limits.admit_on_page(conn, conversation).await
 }
 
 /// Takes in what a user writes, in the caller's transaction. The same key is the same message.

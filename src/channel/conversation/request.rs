@@ -58,11 +58,16 @@ pub async fn of_prompt(
     prompt: String,
     is_again: bool,
 ) -> sqlx::Result<TurnRequest> {
+    let memory = memory::of(app, agent, turn).await?;
+    let said_by_hand = match &memory {
+        Memory::Gateway => takeovers::unknown_to_agent(&mut *app.pg.acquire().await?, turn).await?,
+        Memory::Thread(_) => Vec::new(),
+    };
     Ok(TurnRequest {
         conversation_id: session_key(app, turn.conversation_id),
-        memory: memory::of(app, agent, turn).await?,
+        memory,
         channel: Channel::Whatsapp,
-        parts: vec![TurnPart::Text(prompt)],
+        parts: in_words(&said_by_hand).into_iter().chain([TurnPart::Text(prompt)]).collect(),
         asked_before: asked_before(app, turn, is_again).await?,
         timeout: app.settings.agent.timeout,
     })

@@ -110,6 +110,11 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<OpenedTurn>, Failure
         let trouble = failed.as_ref().map(|_| (&identity, AgentTrouble::Failing));
         apologise(app, &mut tx, &turn, Cause { reason, agent: trouble }).await?;
     }
+    if owner.is_some_and(|owner| owner.is_taken_over) {
+        // A person answers, or the end of the takeover enqueues this anew; a failed turn stays as it is, and can be tried again by hand.
+        tx.commit().await?;
+        return Ok(None);
+    }
     if let Some(failed) = job.retry_of {
         let turn = store::turns::begin_again(&mut tx, failed, &agent.name()).await?;
         let Some(turn) = turn else {
@@ -128,11 +133,6 @@ pub async fn open(app: &App, job: &Answer) -> Result<Option<OpenedTurn>, Failure
             in_hand: None,
             was_answered_by_hand,
         }));
-    }
-    if owner.is_some_and(|owner| owner.is_taken_over) {
-        // A person answers, or the end of the takeover enqueues this anew.
-        tx.commit().await?;
-        return Ok(None);
     }
     let messages = store::messages::unanswered(&mut tx, job.conversation).await?;
     if !messages.iter().any(|message| message.id == job.message) {

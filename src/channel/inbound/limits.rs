@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use sqlx::PgConnection;
-use store::ids::AddressId;
+use store::ids::{AddressId, ConversationId};
 use store::rate_buckets::{self, Bucket, Rate};
 
 /// The operator's limits; 0: none.
@@ -32,6 +32,24 @@ impl RateLimits {
         address_id: AddressId,
         at: DateTime<Utc>,
     ) -> sqlx::Result<bool> {
+        self.admit(conn, Bucket::Writer(address_id), Some(at)).await
+    }
+
+    /// Whether a user may write one more message on a page, where they have the same pace as on the phone.
+    pub(crate) async fn admit_on_page(
+        &self,
+        conn: &mut PgConnection,
+        conversation_id: ConversationId,
+    ) -> sqlx::Result<bool> {
+        self.admit(conn, Bucket::Page(conversation_id), None).await
+    }
+
+    async fn admit(
+        &self,
+        conn: &mut PgConnection,
+        bucket: Bucket,
+        at: Option<DateTime<Utc>>,
+    ) -> sqlx::Result<bool> {
         if self.per_sender_per_min == 0 {
             return Ok(true);
         }
@@ -39,7 +57,7 @@ impl RateLimits {
             capacity: f64::from(self.per_sender_burst.max(1)),
             per_sec: f64::from(self.per_sender_per_min) / 60.0,
         };
-        rate_buckets::take(conn, Bucket::Writer(address_id), rate, Some(at)).await
+        rate_buckets::take(conn, bucket, rate, at).await
     }
 
     /// Whether a stranger may write this.

@@ -25,6 +25,9 @@ pub(super) async fn answer_again(
     let Some(user_id) = store::conversations::user_of(tx, conversation).await? else {
         return refused("the user was erased");
     };
+    if store::takeovers::lasts(tx, conversation).await? {
+        return refused("a person answers there: give the conversation back first");
+    }
     let asked = match failed(retries::asked(tx, message).await?) {
         Ok(asked) => asked,
         Err(reason) => return refused(reason),

@@ -148,6 +148,10 @@ pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
     }
     must(keys.server.client.head_limit_bytes >= 8192, "server.head_limit_bytes must be at least 8192");
     must(!keys.takeovers.lasts.is_zero(), "takeovers.lasts must be longer than nothing, \"2h\" for example");
+    must(
+        keys.takeovers.lasts < keys.deliveries.reply_expires,
+        "takeovers.lasts must be shorter than deliveries.reply_expires: what waits for so long would be answered too late",
+    );
     let problem = keys.human.problem();
     must(problem.is_none(), &problem.unwrap_or_default());
     let addresses: Vec<SocketAddr> = addresses(keys).map(|(_, address)| address).collect();

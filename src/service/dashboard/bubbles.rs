@@ -76,7 +76,7 @@ impl Reach {
                 bad(if is(Obstacle::NotLinked) {
                     ": no phone was linked"
                 } else if is(Obstacle::OptedOut) {
-                    ": you had sent STOP"
+                    ": you were unsubscribed"
                 } else if is(Obstacle::Quota) {
                     ": your plan's updates were used up"
                 } else if is(Obstacle::Window) {
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn what_kept_a_message_from_the_phone_is_told() {
         let of = |state, reason| Reach::of(state, reason).words;
-        assert_eq!(of(DeliveryState::Blocked, Some("opted_out")), "not on WhatsApp: you had sent STOP");
+        assert_eq!(of(DeliveryState::Blocked, Some("opted_out")), "not on WhatsApp: you were unsubscribed");
         assert_eq!(of(DeliveryState::Cancelled, Some("something else")), "not on WhatsApp");
         assert!(!Reach::of(DeliveryState::Delivered, None).is_bad);
     }

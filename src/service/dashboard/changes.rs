@@ -23,12 +23,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::Dashboard;
 use super::entrance::Visitor;
+use super::failure::Failed;
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A stream ends after this, and the browser comes back: by then its session may have ended.
 pub(super) const STREAM_LASTS: Duration = Duration::from_secs(15 * 60);
+
+/// Streams that one user may have open at this process; a page has two.
+const STREAMS_OF_USER: usize = 20;
 
 /// Who watches whose page; clones are the same thing.
 #[derive(Clone)]
@@ -91,8 +95,11 @@ impl Changes {
         Ok(())
     }
 
-    fn watch(&self, user: &UserId) -> watch::Receiver<Option<u64>> {
-        self.lock().entry(user.clone()).or_insert_with(|| watch::channel(None).0).subscribe()
+    /// What changes on a user's page, and a place among the user's streams; `None`: all are taken.
+    pub(super) fn watch(&self, user: &UserId) -> Option<watch::Receiver<Option<u64>>> {
+        let mut watched = self.lock();
+        let sender = watched.entry(user.clone()).or_insert_with(|| watch::channel(None).0);
+        (sender.receiver_count() < STREAMS_OF_USER).then(|| sender.subscribe())
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<UserId, watch::Sender<Option<u64>>>> {
@@ -112,9 +119,9 @@ pub(super) async fn events(
     Extension(Visitor(user)): Extension<Visitor>,
     Query(Seen { seen }): Query<Seen>,
     headers: HeaderMap,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Failed> {
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
-    let receiver = dashboard.changes.watch(&user);
+    let receiver = dashboard.changes.watch(&user).ok_or_else(Failed::too_many_pages)?;
     let (stop, end) = (dashboard.changes.stop, Instant::now() + STREAM_LASTS);
     let state = (receiver, last.or(seen));
     let changes = futures::stream::unfold(state, move |(mut receiver, seen)| {
@@ -132,5 +139,5 @@ pub(super) async fn events(
             }
         }
     });
-    Sse::new(changes).keep_alive(KeepAlive::default())
+    Ok(Sse::new(changes).keep_alive(KeepAlive::default()))
 }

@@ -39,8 +39,16 @@
     for (const [name, tell] of [["said", show], ["reach", reach]]) {
       stream.addEventListener(name, (event) => { last = event.lastEventId; tell(JSON.parse(event.data)); });
     }
-    stream.onerror = ({ target }) => {
+    stream.onerror = async ({ target }) => {
       if (target !== stream || target.readyState !== EventSource.CLOSED) return;
+      // A stream does not tell why it was refused.
+      const ask = new AbortController();
+      const status = await fetch(address, { signal: ask.signal }).then((answer) => answer.status, () => 0);
+      ask.abort();
+      if (status === 401) {
+        notice.textContent = "You are signed out. Open this page from CloudyBot once more.";
+        return;
+      }
       notice.textContent = "The connection is lost; trying again…";
       setTimeout(listen, 5000);
     };
@@ -65,25 +73,43 @@
   }
 
   if (!form || !thread.dataset.stream) return;
+  // Sent one after the other, each under a key of its own: with the same key it is sent once, however often it is tried.
+  const { text, key } = form.elements;
+  const newKey = () => crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
+  const waiting = [];
+  let returned = null;
+  const post = async (body) => {
+    for (const pause of [1000, 3000, 0]) {
+      const answer = await fetch(form.action, { method: "POST", body, headers: { Accept: "text/plain" } }).catch(() => null);
+      if (answer || !pause) return answer;
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
+  };
+  // What was not sent comes back into the box, before what was written since.
+  const giveBack = async (answer) => {
+    notice.textContent = answer ? await answer.text() : "This does not work just now. Please try again.";
+    const [first] = waiting;
+    returned = waiting.length === 1 && !text.value ? first : null;
+    text.value = [...waiting.map(({ written }) => written), text.value].filter(Boolean).join("\n");
+    waiting.length = 0;
+  };
   const send = async () => {
-    const { text, key } = form.elements;
-    const body = new URLSearchParams(new FormData(form));
     if (!text.value.trim()) return;
-    const written = text.value;
+    key.value = returned?.written === text.value ? returned.key : newKey();
+    returned = null;
+    waiting.push({ written: text.value, key: key.value, body: new URLSearchParams(new FormData(form)) });
     text.value = "";
     notice.textContent = "";
     toEnd();
-    const answer = await fetch(form.action, { method: "POST", body, headers: { Accept: "text/plain" } }).catch(() => null);
-    if (answer?.ok) {
-      key.value = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
-      return;
+    if (waiting.length > 1) return;
+    while (waiting.length) {
+      const answer = await post(waiting[0].body);
+      if (answer?.ok) waiting.shift();
+      else await giveBack(answer);
     }
-    // With the same key it is sent once, however often it is tried.
-    notice.textContent = answer ? await answer.text() : "This does not work just now. Please try again.";
-    if (!text.value) text.value = written;
   };
   form.addEventListener("submit", (event) => { event.preventDefault(); send(); });
-  form.elements.text.addEventListener("keydown", (event) => {
+  text.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     event.preventDefault();
     form.requestSubmit();

@@ -39,8 +39,7 @@ pub(super) async fn write(
     headers: HeaderMap,
     Form(writing): Form<Writing>,
 ) -> Response {
-    let by_script = headers.get(header::ACCEPT).is_some_and(|accept| accept == "text/plain");
-    match (take_in(&dashboard, &user, &writing).await, by_script) {
+    match (take_in(&dashboard, &user, &writing).await, is_by_script(&headers)) {
         (Ok(()), true) => StatusCode::NO_CONTENT.into_response(),
         (Ok(()), false) => Redirect::to("/dashboard#newest").into_response(),
         (Err(failed), true) => failed.in_words(),
@@ -48,10 +47,18 @@ pub(super) async fn write(
     }
 }
 
+/// Whether the page's script asks, which wants words and no page.
+pub(super) fn is_by_script(headers: &HeaderMap) -> bool {
+    headers.get(header::ACCEPT).is_some_and(|accept| accept == "text/plain")
+}
+
 async fn take_in(dashboard: &Dashboard, user: &UserId, writing: &Writing) -> Result<(), Failed> {
     let product = &dashboard.product;
     let mut tx = product.queue.begin(&product.pg).await?;
     let user = store::users::get(&mut tx, user).await?.ok_or_else(Failed::unknown)?;
+    if !dashboard::admits(&mut tx, &product.settings, &user).await? {
+        return Err(Failed::too_fast());
+    }
     let key = Some(writing.key.as_str()).filter(|key| (1..=100).contains(&key.len()));
     // Forms end lines as the web does.
     let text = writing.text.replace("\r\n", "\n");
@@ -78,12 +85,15 @@ pub(super) async fn thread(
     let known = store::users::get(&mut *dashboard.product.pg.acquire().await?, &user).await?;
     let zone = page::zone_of(&known.ok_or_else(Failed::unknown)?);
     let format = dashboard.product.settings.agent.format;
+    // Held as long as the stream.
+    let place_among_streams = dashboard.changes.watch(&user).ok_or_else(Failed::too_many_pages)?;
     let watched = ThreadStream::new(dashboard.product, user, last.unwrap_or(place.after));
     let end = Instant::now() + STREAM_LASTS;
-    let stream = futures::stream::unfold(watched, move |mut watched| async move {
+    let state = (watched, place_among_streams);
+    let stream = futures::stream::unfold(state, move |(mut watched, place_among_streams)| async move {
         let event = tokio::time::timeout_at(end, watched.next()).await.ok()??;
         let event = told(event, watched.seen, zone, format);
-        Some((event, watched))
+        Some((event, (watched, place_among_streams)))
     });
     Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
 }

@@ -16,7 +16,7 @@ use url::form_urlencoded;
 
 use super::cookie_jar::Kept;
 use super::failure::Failed;
-use super::{Dashboard, page};
+use super::{Dashboard, chat, page};
 
 /// Whom the page is for.
 #[derive(Clone)]
@@ -62,6 +62,7 @@ pub(super) async fn require(
         return match (request.method().is_safe(), request.uri().path() == page::PATH) {
             (true, true) => door(&dashboard, request.headers()).await,
             (true, false) => Ok(StatusCode::UNAUTHORIZED.into_response()),
+            (false, _) if chat::is_by_script(request.headers()) => Ok(Failed::signed_out().in_words()),
             (false, _) => Err(Failed::signed_out()),
         };
     };

@@ -46,6 +46,22 @@ impl Failed {
         Self::new(StatusCode::NOT_FOUND, "This account does not exist here any more.")
     }
 
+    /// The user writes faster than people do.
+    pub(super) fn too_fast() -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "Not sent yet: that is too many messages at once. Wait a moment, and send it once more.",
+        )
+    }
+
+    /// All streams that a user may have are open.
+    pub(super) fn too_many_pages() -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "This page is open too many times. Close some of them, and load it again.",
+        )
+    }
+
     /// What was given makes no sense.
     pub(super) fn invalid(text: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, text)

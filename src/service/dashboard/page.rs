@@ -146,7 +146,7 @@ fn reaches(view: &UserView, usage: &UsageCard) -> String {
     let why_not = if view.whatsapp.as_ref().is_none_or(|phone| phone.unproven) {
         "no phone is linked"
     } else if view.opted_out {
-        "you have sent STOP"
+        "you are unsubscribed"
     } else {
         match &usage.bar {
             None => "your plan has no WhatsApp updates",

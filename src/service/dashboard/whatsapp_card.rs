@@ -150,13 +150,13 @@ impl Subscription {
             (true, true) => Self {
                 tag: "stopped",
                 is_on: false,
-                words: "You have sent STOP, so they do not come to this phone. You can still chat there. To have them again, send START from it.",
+                words: "You are unsubscribed, so they do not come to this phone. You can still chat there. To have them again, send START from it.",
                 link: send("START", "Send START on WhatsApp"),
             },
             (true, false) => Self {
                 tag: "stopped",
                 is_on: false,
-                words: "You have sent STOP, so they do not come to WhatsApp. Linking a phone starts them again.",
+                words: "You are unsubscribed, so they do not come to WhatsApp. Linking a phone starts them again.",
                 link: None,
             },
         }

@@ -129,6 +129,7 @@ async fn a_mark_changes_with_whatever_the_page_shows() {
         "INSERT INTO whatsapp_sends (user_id, period_start, period_end, used) VALUES ('alice', now(), now() + interval '1 day', 1)",
         "UPDATE whatsapp_sends SET reserved = 1",
         "INSERT INTO channel_schedules (name, hash, definition) VALUES ('daily', 'x', '{}')",
+        "INSERT INTO channel_slots (schedule, moment, definition, state) VALUES ('daily', now(), '{}', 'open')",
         "UPDATE channel_schedules SET enabled = FALSE, off_cause = 'by_hand', off_by = 'dana', off_since = now()",
     ] {
         sqlx::query(change).execute(&mut *conn).await.unwrap();
@@ -136,4 +137,8 @@ async fn a_mark_changes_with_whatever_the_page_shows() {
         assert_ne!(known, marks[&alice], "nothing is seen of: {change}");
         known.clone_from(&marks[&alice]);
     }
+    // A look at a schedule that has nothing due is no news to anybody.
+    sqlx::query("UPDATE channel_schedules SET fired_until = now()").execute(&mut *conn).await.unwrap();
+    let marks = dashboard_changes::marks(&mut conn, std::slice::from_ref(&alice)).await.unwrap();
+    assert_eq!(known, marks[&alice]);
 }

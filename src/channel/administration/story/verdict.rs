@@ -124,7 +124,10 @@ fn of_failure(message: &MessageRecord, turn: Option<&TurnView>) -> Told {
 fn of_turn_state(turn: &TurnView) -> Option<Told> {
     match turn.state {
         TurnState::Replied => None,
-        TurnState::Silent => Some(("The agent chose to say nothing.".to_owned(), None)),
+        TurnState::Silent => match &turn.error {
+            Some(reason) => Some((format!("The agent's answer was not waited for: {reason}."), None)),
+            None => Some(("The agent chose to say nothing.".to_owned(), None)),
+        },
         TurnState::Running => Some((format!("Turn {} is at work.", turn.id), None)),
         TurnState::Failed => {
             let error = turn.error.as_deref().unwrap_or("no reason is kept");
