@@ -46,6 +46,7 @@ def play(client):
     look(client)
     fire(client)
     resend(client)
+    take_over(client)
     leave(client)
     return known
 
@@ -194,6 +195,18 @@ def resend(client):
     client("retryTurn", turn)
     client("retryTurn", turn, expect=409)
     client.row("retryTurn answers once more")
+
+
+def take_over(client):
+    """A person answers instead of the agent."""
+    client("takeOver", "alice")
+    client("takeOver", "nobody", expect=404)
+    write("Is anybody there?")
+    until("the message waits for a person", lambda: client("listTakeovers")["takeovers"][0]["waiting"])
+    client("answerByHand", "alice", body={"text": "Yes."}, idempotency_key="by-hand", expect=202)
+    client("giveBack", "alice", expect=204)
+    client("answerByHand", "alice", body={"text": "Still here."}, idempotency_key="too-late", expect=409)
+    client.row("takeOver, answerByHand and giveBack")
 
 
 def fire(client):
