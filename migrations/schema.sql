@@ -463,7 +463,7 @@ CREATE TABLE channel_rate_buckets (
     name TEXT NOT NULL,
     tokens DOUBLE PRECISION NOT NULL,
     filled_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    CHECK ((split_part(name, ':'::text, 1) = ANY (ARRAY['writer'::text, 'unlinked'::text, 'total'::text, 'to'::text]))),
+    CHECK ((split_part(name, ':'::text, 1) = ANY (ARRAY['writer'::text, 'unlinked'::text, 'page'::text, 'total'::text, 'to'::text]))),
     PRIMARY KEY (name)
 );
 
@@ -689,6 +689,7 @@ CREATE TABLE channel_turns (
     FOREIGN KEY (slot_id) REFERENCES channel_slots(id),
     PRIMARY KEY (id)
 );
+CREATE INDEX channel_turns_by_hand ON channel_turns USING btree (conversation_id, id) WHERE (agent = 'person'::text);
 CREATE INDEX channel_turns_conversation ON channel_turns USING btree (conversation_id, id);
 CREATE INDEX channel_turns_failed_in_outage ON channel_turns USING btree (finished_at, id) WHERE (outage_id IS NOT NULL);
 CREATE INDEX channel_turns_outage ON channel_turns USING btree (outage_id, conversation_id) WHERE (outage_id IS NOT NULL);
