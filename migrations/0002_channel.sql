@@ -305,6 +305,7 @@ CREATE TABLE channel_agent_outages (
 CREATE UNIQUE INDEX channel_agent_outages_open ON channel_agent_outages (agent) WHERE closed_at IS NULL;
 -- An administrator sees the longest first.
 CREATE INDEX channel_agent_outages_open_since ON channel_agent_outages (opened_at) WHERE closed_at IS NULL;
+CREATE INDEX channel_agent_outages_closed ON channel_agent_outages (closed_at) WHERE closed_at IS NOT NULL;
 
 -- One run of the agent over all messages that were unanswered when it began.
 CREATE TABLE channel_turns (
@@ -322,7 +323,7 @@ CREATE TABLE channel_turns (
     reply           TEXT,                                  -- what it said; set once, never changed
     withheld        TEXT[] NOT NULL DEFAULT '{}' CHECK (withheld <@ ARRAY['silence', 'heartbeat', 'thought', 'media_directive', 'control_character']), -- kinds of what the answer held that is not for a person, without the words
     error           TEXT,                                  -- the last failure
-    outage_id       BIGINT REFERENCES channel_agent_outages (id), -- the outage of its agent in which it failed; NULL: there was none
+    outage_id       BIGINT REFERENCES channel_agent_outages (id), -- the outage of its agent in which it failed; NULL: there was none, or the turn has lost its words
     no_apology      TEXT CHECK (no_apology IN ('retried', 'same_outage')), -- why nobody apologised though it failed; NULL: somebody did, where somebody had asked
     started_at      TIMESTAMPTZ NOT NULL DEFAULT now(),    -- when the first call of the agent began
     finished_at     TIMESTAMPTZ,                           -- when it ended; NULL while it runs
@@ -674,6 +675,7 @@ CREATE TABLE channel_sent_days (
     number  INTEGER NOT NULL,                              -- how many
     PRIMARY KEY (user_id, day, kind)
 );
+CREATE INDEX channel_sent_days_day ON channel_sent_days (day);
 
 -- What everybody was sent, also people without a user. Of the rows of a month and kind each transaction changes one, so that few wait for each other.
 CREATE TABLE channel_sent_months (
@@ -769,7 +771,7 @@ CREATE INDEX channel_dashboard_sessions_ends_at ON channel_dashboard_sessions (e
 CREATE TABLE channel_retention (
     part          TEXT PRIMARY KEY CHECK (part IN          -- of what
         ('entries', 'messages', 'turns', 'deliveries', 'callbacks', 'slot_users', 'claim_tries', 'idempotency_keys', 'rate_buckets', 'ledger', 'strangers',
-         'dashboard_codes', 'dashboard_sessions')),
+         'claim_tokens', 'sent_days', 'alerts', 'unusable_entries', 'agent_outages', 'dashboard_codes', 'dashboard_sessions')),
     next_id       BIGINT NOT NULL DEFAULT 0,               -- of rows that are walked by number: those up to here are done
     next_delivery UUID NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000', -- the same of deliveries
     next_name     TEXT NOT NULL DEFAULT '',                -- the same of rows that are walked by name
@@ -777,7 +779,8 @@ CREATE TABLE channel_retention (
 );
 INSERT INTO channel_retention (part)
 VALUES ('entries'), ('messages'), ('turns'), ('deliveries'), ('callbacks'), ('slot_users'), ('claim_tries'), ('idempotency_keys'), ('rate_buckets'),
-       ('ledger'), ('strangers'), ('dashboard_codes'), ('dashboard_sessions');
+       ('ledger'), ('strangers'), ('claim_tokens'), ('sent_days'), ('alerts'), ('unusable_entries'), ('agent_outages'), ('dashboard_codes'),
+       ('dashboard_sessions');
 
 -- What is still to be emptied of erased people: they are forgotten at once, and what was said goes page by page. A row goes with its last page.
 CREATE TABLE channel_erasures (

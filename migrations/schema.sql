@@ -64,6 +64,7 @@ CREATE TABLE channel_agent_outages (
     CHECK ((trouble = ANY (ARRAY['token'::text, 'endpoint'::text, 'name'::text, 'unreachable'::text, 'locked_out'::text, 'busy'::text, 'provider'::text, 'setup'::text, 'failing'::text]))),
     PRIMARY KEY (id)
 );
+CREATE INDEX channel_agent_outages_closed ON channel_agent_outages USING btree (closed_at) WHERE (closed_at IS NOT NULL);
 CREATE INDEX channel_agent_outages_open_since ON channel_agent_outages USING btree (opened_at) WHERE (closed_at IS NULL);
 CREATE UNIQUE INDEX channel_agent_outages_open ON channel_agent_outages USING btree (agent) WHERE (closed_at IS NULL);
 
@@ -473,7 +474,7 @@ CREATE TABLE channel_retention (
     next_delivery UUID NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000'::uuid,
     next_name TEXT NOT NULL DEFAULT ''::text,
     walked_at TIMESTAMP WITH TIME ZONE,
-    CHECK ((part = ANY (ARRAY['entries'::text, 'messages'::text, 'turns'::text, 'deliveries'::text, 'callbacks'::text, 'slot_users'::text, 'claim_tries'::text, 'idempotency_keys'::text, 'rate_buckets'::text, 'ledger'::text, 'strangers'::text, 'dashboard_codes'::text, 'dashboard_sessions'::text]))),
+    CHECK ((part = ANY (ARRAY['entries'::text, 'messages'::text, 'turns'::text, 'deliveries'::text, 'callbacks'::text, 'slot_users'::text, 'claim_tries'::text, 'idempotency_keys'::text, 'rate_buckets'::text, 'ledger'::text, 'strangers'::text, 'claim_tokens'::text, 'sent_days'::text, 'alerts'::text, 'unusable_entries'::text, 'agent_outages'::text, 'dashboard_codes'::text, 'dashboard_sessions'::text]))),
     PRIMARY KEY (part)
 );
 
@@ -565,6 +566,7 @@ CREATE TABLE channel_sent_days (
     CHECK ((kind = ANY (ARRAY['reply'::text, 'notice'::text, 'metered'::text, 'marketing_template'::text, 'utility_template'::text, 'authentication_template'::text, 'template'::text]))),
     PRIMARY KEY (user_id, day, kind)
 );
+CREATE INDEX channel_sent_days_day ON channel_sent_days USING btree (day);
 
 CREATE TABLE channel_sent_months (
     month DATE NOT NULL,

@@ -114,5 +114,9 @@ async fn what_administrators_did_long_ago_goes_and_what_is_kept_how_long_is_told
     assert_eq!(kept("queue.audit"), "retention.audit = 1825d");
     assert_eq!(kept("whatsapp_send_ledger"), "retention.ledger = 400d, then its sums");
     assert_eq!(kept("channel_address_aliases"), "retention.strangers = 400d, of people who never had a user");
+    assert_eq!(kept("channel_claim_tokens"), "retention.claim_tokens = 90d");
+    assert_eq!(kept("channel_sent_days"), "retention.sent_days = 400d");
+    assert_eq!(kept("channel_alerts"), "retention.alerts = 400d");
+    assert_eq!(kept("channel_agent_outages"), "retention.texts = 400d");
     assert_eq!(kept("whatsapp_send_sums"), "");
 }

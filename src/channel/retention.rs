@@ -27,6 +27,15 @@ pub struct Retention {
     /// Names of people who never had a user, since they wrote last.
     #[serde(with = "humantime_serde")]
     pub strangers: Duration,
+    /// Tokens by which phones prove whose they are, since they expired.
+    #[serde(with = "humantime_serde")]
+    pub claim_tokens: Duration,
+    /// Counts of the messages that each user was sent on a day.
+    #[serde(with = "humantime_serde")]
+    pub sent_days: Duration,
+    /// Alerts since they are over, and entries of Twilio's list that could not be taken in.
+    #[serde(with = "humantime_serde")]
+    pub alerts: Duration,
     /// What administrators did.
     #[serde(with = "humantime_serde")]
     pub audit: Duration,
@@ -34,6 +43,9 @@ pub struct Retention {
 
 /// The shortest time for which anything is kept: until then sends in doubt are compared with Twilio's list, and messages are fetched that never came.
 pub const SHORTEST: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// The shortest time for which a day's counts are kept: the running billing period is told from them.
+pub const SHORTEST_OF_SENT_DAYS: Duration = Duration::from_secs(62 * 24 * 3600);
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -49,10 +61,17 @@ impl Retention {
             RetainedPart::Messages | RetainedPart::Turns | RetainedPart::Deliveries => {
                 return Some(self.texts).filter(|age| !age.is_zero()).map(|age| age + DAY);
             }
+            // After the turns that failed in it.
+            RetainedPart::AgentOutages => {
+                return Some(self.texts).filter(|age| !age.is_zero()).map(|age| age + 2 * DAY);
+            }
             RetainedPart::Callbacks => self.callbacks,
             RetainedPart::SlotUsers => self.slot_users,
             RetainedPart::Ledger => self.ledger,
             RetainedPart::Strangers => self.strangers,
+            RetainedPart::ClaimTokens => self.claim_tokens,
+            RetainedPart::SentDays => self.sent_days,
+            RetainedPart::Alerts | RetainedPart::UnusableEntries => self.alerts,
             // Of no use after a day, whatever is set.
             RetainedPart::ClaimTries
             | RetainedPart::IdempotencyKeys
@@ -104,6 +123,9 @@ mod tests {
             slot_users: Duration::ZERO,
             ledger: days(500),
             strangers: days(300),
+            claim_tokens: days(90),
+            sent_days: Duration::ZERO,
+            alerts: days(60),
             audit: days(1000),
         };
 
@@ -113,8 +135,13 @@ mod tests {
         assert_eq!(of_days.age(RetainedPart::SlotUsers), None);
         assert_eq!(of_days.age(RetainedPart::Ledger), Some(days(500)));
         assert_eq!(of_days.age(RetainedPart::Strangers), Some(days(300)));
+        assert_eq!(of_days.age(RetainedPart::AgentOutages), Some(days(402)));
+        assert_eq!(of_days.age(RetainedPart::ClaimTokens), Some(days(90)));
+        assert_eq!(of_days.age(RetainedPart::SentDays), None);
+        assert_eq!(of_days.age(RetainedPart::UnusableEntries), Some(days(60)));
         let for_ever = Retention { texts: Duration::ZERO, ..of_days };
         assert_eq!(for_ever.age(RetainedPart::Messages), None);
+        assert_eq!(for_ever.age(RetainedPart::AgentOutages), None);
         assert_eq!(for_ever.age(RetainedPart::RateBuckets), Some(30 * DAY));
     }
 }

@@ -37,6 +37,11 @@ pub async fn oldest(conn: &mut PgConnection) -> sqlx::Result<Vec<(String, Option
          UNION ALL SELECT 'channel_deliveries', (SELECT created_at FROM channel_deliveries
              WHERE id > (SELECT next_delivery FROM channel_retention WHERE part = 'deliveries') ORDER BY id LIMIT 1)
          UNION ALL SELECT 'whatsapp_send_ledger', (SELECT at FROM whatsapp_send_ledger ORDER BY id LIMIT 1)
+         UNION ALL SELECT 'channel_claim_tokens', (SELECT created_at FROM channel_claim_tokens ORDER BY id LIMIT 1)
+         UNION ALL SELECT 'channel_sent_days', (SELECT day::TIMESTAMP AT TIME ZONE 'UTC' FROM channel_sent_days ORDER BY day LIMIT 1)
+         UNION ALL SELECT 'channel_alerts', (SELECT opened_at FROM channel_alerts ORDER BY id LIMIT 1)
+         UNION ALL SELECT 'channel_unusable_entries', (SELECT first_seen_at FROM channel_unusable_entries ORDER BY id LIMIT 1)
+         UNION ALL SELECT 'channel_agent_outages', (SELECT opened_at FROM channel_agent_outages ORDER BY id LIMIT 1)
          UNION ALL SELECT 'queue.audit', (SELECT at FROM queue.audit ORDER BY id LIMIT 1)
          UNION ALL SELECT 'channel_status_callbacks', (SELECT received_at FROM channel_status_callbacks ORDER BY id LIMIT 1)
          UNION ALL SELECT 'channel_slot_users', (SELECT fired_at FROM channel_slots

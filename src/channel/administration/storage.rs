@@ -71,6 +71,10 @@ fn kept(table: &str, retention: &Retention, history: Duration) -> Option<String>
         }
         "channel_address_aliases" | "channel_notices" => of("retention.strangers", retention.strangers)
             .map(|setting| format!("{setting}, of people who never had a user")),
+        "channel_agent_outages" => of("retention.texts", retention.texts),
+        "channel_claim_tokens" => of("retention.claim_tokens", retention.claim_tokens),
+        "channel_sent_days" => of("retention.sent_days", retention.sent_days),
+        "channel_alerts" | "channel_unusable_entries" => of("retention.alerts", retention.alerts),
         "queue.audit" => of("retention.audit", retention.audit),
         "channel_claim_tries"
         | "channel_idempotency_keys"

@@ -104,6 +104,8 @@ pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
         ("slot_users", keys.retention.slot_users),
         ("ledger", keys.retention.ledger),
         ("strangers", keys.retention.strangers),
+        ("claim_tokens", keys.retention.claim_tokens),
+        ("alerts", keys.retention.alerts),
         ("audit", keys.retention.audit),
     ] {
         must(
@@ -111,6 +113,11 @@ pub(super) fn contradictions(keys: &Keys, errors: &mut Vec<String>) {
             &format!("retention.{name} must be at least \"3d\", or \"0s\" for ever"),
         );
     }
+    let sent_days = keys.retention.sent_days;
+    must(
+        sent_days.is_zero() || sent_days >= retention::SHORTEST_OF_SENT_DAYS,
+        "retention.sent_days must be at least \"62d\", since a user's usage is counted from them, or \"0s\" for ever",
+    );
     must(keys.queue.renew <= keys.queue.lease / 3, "queue.renew must be at most a third of queue.lease");
     must(keys.queue.crash_limit > 0, "queue.crash_limit must be at least 1");
     must(

@@ -3,6 +3,8 @@
 //!
 //! The narrow rows stay: a message's SID is taken in once, for ever, and a delivery's state is told for ever.
 
+/// Parts whose oldest rows an index has first.
+mod oldest;
 /// Parts whose age is not in the order of their keys.
 mod walks;
 
@@ -38,6 +40,16 @@ text_enum! {
         Ledger = "ledger",
         /// Names of people who never had a user.
         Strangers = "strangers",
+        /// Tokens by which phones prove whose they are.
+        ClaimTokens = "claim_tokens",
+        /// Counts of the messages that each user was sent on a day.
+        SentDays = "sent_days",
+        /// Alerts that are over.
+        Alerts = "alerts",
+        /// Entries of Twilio's list that could not be taken in.
+        UnusableEntries = "unusable_entries",
+        /// The times in which an agent answered nobody.
+        AgentOutages = "agent_outages",
         /// Links to the dashboard that nobody has opened.
         DashboardCodes = "dashboard_codes",
         /// Sessions of the dashboard that have ended.
@@ -47,7 +59,7 @@ text_enum! {
 
 impl RetainedPart {
     /// All of them, threads first: their entries go before the words do.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 18] = [
         Self::Entries,
         Self::Messages,
         Self::Turns,
@@ -59,6 +71,11 @@ impl RetainedPart {
         Self::RateBuckets,
         Self::Ledger,
         Self::Strangers,
+        Self::ClaimTokens,
+        Self::SentDays,
+        Self::Alerts,
+        Self::UnusableEntries,
+        Self::AgentOutages,
         Self::DashboardCodes,
         Self::DashboardSessions,
     ];
@@ -119,11 +136,16 @@ pub async fn take_page(conn: &mut PgConnection, part: RetainedPart, age: Duratio
         RetainedPart::RateBuckets => walks::rate_buckets(conn, cursor, age).await?,
         RetainedPart::Strangers => walks::strangers(conn, cursor, age).await?,
         RetainedPart::Ledger => numbered(conn, LEDGER, cursor, age).await?,
-        RetainedPart::Callbacks => return oldest(conn, CALLBACKS, age).await,
-        RetainedPart::ClaimTries => return oldest(conn, CLAIM_TRIES, age).await,
-        RetainedPart::IdempotencyKeys => return oldest(conn, IDEMPOTENCY_KEYS, age).await,
-        RetainedPart::DashboardCodes => return oldest(conn, DASHBOARD_CODES, age).await,
-        RetainedPart::DashboardSessions => return oldest(conn, DASHBOARD_SESSIONS, age).await,
+        RetainedPart::Callbacks => return oldest::take(conn, oldest::CALLBACKS, age).await,
+        RetainedPart::ClaimTries => return oldest::take(conn, oldest::CLAIM_TRIES, age).await,
+        RetainedPart::IdempotencyKeys => return oldest::take(conn, oldest::IDEMPOTENCY_KEYS, age).await,
+        RetainedPart::ClaimTokens => return oldest::take(conn, oldest::CLAIM_TOKENS, age).await,
+        RetainedPart::SentDays => return oldest::take(conn, oldest::SENT_DAYS, age).await,
+        RetainedPart::Alerts => return oldest::take(conn, oldest::ALERTS, age).await,
+        RetainedPart::UnusableEntries => return oldest::take(conn, oldest::UNUSABLE_ENTRIES, age).await,
+        RetainedPart::AgentOutages => return oldest::take(conn, oldest::AGENT_OUTAGES, age).await,
+        RetainedPart::DashboardCodes => return oldest::take(conn, oldest::DASHBOARD_CODES, age).await,
+        RetainedPart::DashboardSessions => return oldest::take(conn, oldest::DASHBOARD_SESSIONS, age).await,
     };
     let Page { cursor, has_next } = page;
     sqlx::query(
@@ -160,7 +182,7 @@ const TURNS: &str = "WITH page AS (
      ), calls AS (
          DELETE FROM channel_agent_calls WHERE turn_id = ANY (ARRAY(SELECT id FROM old WHERE is_settled))
      ), emptied AS (
-         UPDATE channel_turns SET reply = left(reply, 0), in_hand = NULL, error = NULL WHERE id = ANY (ARRAY(SELECT id FROM old WHERE is_settled))
+         UPDATE channel_turns SET reply = left(reply, 0), in_hand = NULL, error = NULL, outage_id = NULL WHERE id = ANY (ARRAY(SELECT id FROM old WHERE is_settled))
      )
      SELECT max(id), count(*) FROM old";
 
@@ -238,29 +260,4 @@ async fn slot_users(conn: &mut PgConnection, cursor: Cursor, age: f64) -> sqlx::
     };
     let next_id = if gone == PAGE { cursor.next_id } else { slot_id };
     Ok(Page { cursor: Cursor { next_id, ..cursor }, has_next: true })
-}
-
-const CALLBACKS: &str = "DELETE FROM channel_status_callbacks WHERE id = ANY (ARRAY(
-         SELECT id FROM (SELECT id, received_at FROM channel_status_callbacks ORDER BY id LIMIT 500) page
-         WHERE received_at < now() - make_interval(secs => $1)))";
-
-const CLAIM_TRIES: &str = "DELETE FROM channel_claim_tries WHERE message_id = ANY (ARRAY(
-         SELECT message_id FROM (SELECT message_id, tried_at FROM channel_claim_tries ORDER BY message_id LIMIT 500) page
-         WHERE tried_at < now() - make_interval(secs => $1)))";
-
-const IDEMPOTENCY_KEYS: &str = "DELETE FROM channel_idempotency_keys WHERE ctid = ANY (ARRAY(
-         SELECT ctid FROM channel_idempotency_keys WHERE created_at < now() - make_interval(secs => $1) ORDER BY created_at LIMIT 500
-         FOR UPDATE SKIP LOCKED))";
-
-const DASHBOARD_CODES: &str = "DELETE FROM channel_dashboard_codes WHERE hash = ANY (ARRAY(
-         SELECT hash FROM channel_dashboard_codes WHERE ends_at < now() - make_interval(secs => $1) ORDER BY ends_at LIMIT 500 FOR UPDATE SKIP LOCKED))";
-
-const DASHBOARD_SESSIONS: &str = "DELETE FROM channel_dashboard_sessions WHERE hash = ANY (ARRAY(
-         SELECT hash FROM channel_dashboard_sessions WHERE ends_at < now() - make_interval(secs => $1) ORDER BY ends_at LIMIT 500
-         FOR UPDATE SKIP LOCKED))";
-
-/// Deletes a page of the oldest rows.
-async fn oldest(conn: &mut PgConnection, statement: &'static str, age: f64) -> sqlx::Result<bool> {
-    let gone = sqlx::query(statement).bind(age).execute(conn).await?.rows_affected();
-    Ok(i64::try_from(gone).is_ok_and(|gone| gone == PAGE))
 }

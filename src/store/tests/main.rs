@@ -19,6 +19,7 @@ mod plans;
 mod proofs;
 mod races;
 mod retention;
+mod retention_of_ended;
 mod slots;
 mod states;
 mod text_enums;

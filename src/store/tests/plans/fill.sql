@@ -37,6 +37,8 @@ INSERT INTO channel_gateways (address_hash, memory, answered, asked_at)
 SELECT sha256(n::TEXT::BYTEA), (ARRAY['gateway', 'thread', NULL])[1 + n % 3], n % 5 > 0, now() - n % 700 * interval '1 hour' FROM size, generate_series(1, people, 10) n;
 INSERT INTO channel_user_agents (user_id, base_url) SELECT format('user-%s', n), 'https://agent.example' FROM size, generate_series(1, people, 10) n;
 
+INSERT INTO channel_takeovers (conversation_id, begun_by, ends_at) SELECT n, 'somebody', now() + interval '1 day' FROM size, generate_series(2, people, greatest(people / 200, 1)) n;
+
 -- Who says what: every message has a turn, a reply and callbacks.
 CREATE TEMPORARY TABLE said AS
 SELECT n AS id, CASE WHEN n % share = 0 THEN 1 ELSE 2 + n % (people - 1) END AS person, now() - (messages - n) * interval '6 seconds' AS at,
