@@ -1,9 +1,10 @@
 //! How long everything takes that an administrator asks, beside the same of a nearly empty database: each list under `/admin/api`, with each filter and each
-//! pair of filters, as `/openapi.json` describes them; the pages under `/admin`; and how fast many jobs are cancelled.
+//! pair of filters, as `/openapi.json` describes them; the pages under `/admin` and `/dashboard`; and how fast many jobs are tried again and cancelled.
 //!
 //! `cargo bench --bench full_size` fills a durable server of its own with a million people, five million messages, a million live jobs and five million that
 //! have ended, about 20 GB in 15 minutes. `-- --people 20000 --messages 60000 --jobs 20000` takes less. Nothing works meanwhile: every pool is paused.
 
+mod bulk_actions;
 #[allow(dead_code, reason = "not every benchmark asks everything")]
 mod program;
 mod questions;
@@ -16,9 +17,10 @@ use clap::Parser;
 use reqwest::Client;
 use reqwest::header::{COOKIE, SET_COOKIE};
 use reqwest::redirect::Policy;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgPool};
 
+use crate::bulk_actions::Action;
 use crate::program::Program;
 use crate::questions::Question;
 
@@ -34,6 +36,12 @@ const POOLS: [&str; 7] =
 
 /// How often each question is asked.
 const ROUNDS: usize = 5;
+
+/// How many jobs are tried again and cancelled.
+const ACTED_ON: [u32; 2] = [10_000, 100_000];
+
+/// Whose dashboard is opened: the user with the long thread, and one like most.
+const READERS: [&str; 2] = ["user-1", "user-7"];
 
 /// What an answer may take.
 const LIMIT: Duration = Duration::from_millis(50);
@@ -69,35 +77,42 @@ async fn main() -> anyhow::Result<()> {
     println!("{} people, {} messages, {} live jobs", full.people, full.messages, full.jobs);
     let filled = measure(&full).await?;
     print_questions(&bare.questions, &filled.questions);
-    let per_second = |measured: &Measured| f64::from(measured.cancelled) / measured.seconds;
-    println!(
-        "{} jobs cancelled by a filter: {:.0} /s; of few: {:.0} /s",
-        filled.cancelled,
-        per_second(&filled),
-        per_second(&bare)
-    );
+    for (title, measured) in [("beside few jobs", &bare), ("beside all of them", &filled)] {
+        println!("by a filter, {title}:");
+        measured.actions.iter().for_each(|action| println!("{}", action.line()));
+    }
     Ok(())
 }
 
 #[expect(clippy::print_stdout, reason = "a benchmark's answer")]
-fn print_questions(bare: &[(Question, Duration)], filled: &[(Question, Duration)]) {
+fn print_questions(bare: &[(Question, Times)], filled: &[(Question, Times)]) {
     let mut rows: Vec<_> = filled.iter().collect();
-    rows.sort_by_key(|(_, took)| std::cmp::Reverse(*took));
-    let slow = rows.iter().filter(|(_, took)| *took > LIMIT).count();
-    let median = rows.get(rows.len() / 2).map_or(Duration::ZERO, |(_, took)| *took);
+    rows.sort_by_key(|(_, took)| std::cmp::Reverse(took.median()));
+    let slow = rows.iter().filter(|(_, took)| took.median() > LIMIT).count();
+    let mut medians: Vec<_> = rows.iter().map(|(_, took)| took.median()).collect();
+    let mut answers: Vec<_> = rows.iter().flat_map(|(_, took)| took.0).collect();
     println!(
-        "{} questions, each {ROUNDS} times; the median of all {}, above {LIMIT:?}: {slow}",
+        "{} questions, each {ROUNDS} times; above {LIMIT:?}: {slow}; their medians: {}; all answers: {}",
         rows.len(),
-        ms(median)
+        spread(&mut medians),
+        spread(&mut answers)
     );
     println!("{:>10} {:>10}  the slowest", "full", "few rows");
     for (question, took) in rows.iter().take(SHOWN.max(slow)) {
         let beside = bare
             .iter()
             .find(|(other, _)| other.template == question.template)
-            .map_or(Duration::ZERO, |(_, took)| *took);
-        println!("{:>10} {:>10}  {}", ms(*took), ms(beside), question.path);
+            .map_or(Duration::ZERO, |(_, took)| took.median());
+        println!("{:>10} {:>10}  {}", ms(took.median()), ms(beside), question.path);
     }
+}
+
+/// Half of them, 95 of 100, and the longest.
+fn spread(all: &mut [Duration]) -> String {
+    all.sort_unstable();
+    let at =
+        |percent: usize| ms(all.get(all.len() * percent / 100).or(all.last()).copied().unwrap_or_default());
+    format!("median {}, p95 {}, max {}", at(50), at(95), at(100))
 }
 
 fn ms(took: Duration) -> String {
@@ -106,11 +121,17 @@ fn ms(took: Duration) -> String {
 
 /// What was found at one size.
 struct Measured {
-    questions: Vec<(Question, Duration)>,
-    /// Jobs that were cancelled by a filter …
-    cancelled: u32,
-    /// … and the seconds that it took.
-    seconds: f64,
+    questions: Vec<(Question, Times)>,
+    actions: Vec<Action>,
+}
+
+/// How long the answers to one question took, the shortest first.
+struct Times([Duration; ROUNDS]);
+
+impl Times {
+    fn median(&self) -> Duration {
+        self.0[ROUNDS / 2]
+    }
 }
 
 async fn measure(size: &Arguments) -> anyhow::Result<Measured> {
@@ -129,22 +150,29 @@ async fn measure(size: &Arguments) -> anyhow::Result<Measured> {
     let mut all = questions::all(&description, &pg).await?;
     let pages = questions::pages(&all, &pg).await?;
     all.extend(pages);
-    let cookie = log_in(&program.url).await?;
+    let cookie = enter(&program.url, "/admin/login", &[("token", TOKEN), ("next", "/admin")]).await?;
     let mut questions = Vec::new();
     for question in all {
-        let took = median(&client, &program.url, &cookie, &question).await?;
+        let took = ask(&client, &program.url, &cookie, &question).await?;
         questions.push((question, took));
     }
-    let begun = Instant::now();
-    let cancelled = cancel(&client, &program.url).await?;
-    Ok(Measured { questions, cancelled, seconds: begun.elapsed().as_secs_f64() })
+    for user in READERS {
+        let cookie = enter(&program.url, "/dashboard/enter", &[("user", user)]).await?;
+        let page = |path: &str| Question { path: path.to_owned(), template: path.to_owned() };
+        let took = ask(&client, &program.url, &cookie, &page("/dashboard")).await?;
+        questions.push((page(&format!("/dashboard of {user}")), took));
+    }
+    let mut actions = Vec::new();
+    for jobs in ACTED_ON {
+        actions.extend(bulk_actions::measure(&client, &program.url, TOKEN, &pg, jobs).await?);
+    }
+    Ok(Measured { questions, actions })
 }
 
-/// The cookie of an administrator who has logged in.
-async fn log_in(url: &str) -> anyhow::Result<String> {
+/// The cookie of somebody whom a form lets in.
+async fn enter(url: &str, path: &str, form: &[(&str, &str)]) -> anyhow::Result<String> {
     let client = Client::builder().redirect(Policy::none()).build()?;
-    let form = [("token", TOKEN), ("next", "/admin")];
-    let answer = client.post(format!("{url}/admin/login")).form(&form).send().await?;
+    let answer = client.post(format!("{url}{path}")).form(form).send().await?;
     let cookie = answer.headers().get(SET_COOKIE).context("nobody was logged in")?.to_str()?;
     Ok(cookie.split(';').next().unwrap_or_default().to_owned())
 }
@@ -168,38 +196,18 @@ async fn fill(pg: &PgPool, size: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How long an answer takes.
-async fn median(client: &Client, url: &str, cookie: &str, question: &Question) -> anyhow::Result<Duration> {
-    let mut took = Vec::new();
-    for _ in 0..ROUNDS {
+/// How long its answers take.
+async fn ask(client: &Client, url: &str, cookie: &str, question: &Question) -> anyhow::Result<Times> {
+    let mut times = [Duration::ZERO; ROUNDS];
+    for took in &mut times {
         let begun = Instant::now();
         let asked = client.get(format!("{url}{}", question.path)).bearer_auth(TOKEN).header(COOKIE, cookie);
         let answer = asked.send().await?;
         let status = answer.status();
         let body = answer.text().await?;
-        took.push(begun.elapsed());
+        *took = begun.elapsed();
         anyhow::ensure!(status.is_success(), "{} answered {status}: {body}", question.path);
     }
-    took.sort_unstable();
-    Ok(took[ROUNDS / 2])
-}
-
-/// Cancels all jobs of a kind that are scheduled; returns how many.
-async fn cancel(client: &Client, url: &str) -> anyhow::Result<u32> {
-    let mut request = json!({ "kind": "answer", "state": "scheduled" });
-    let mut jobs = 0;
-    loop {
-        let asked = client.post(format!("{url}/admin/api/jobs/cancel")).bearer_auth(TOKEN).json(&request);
-        let answer = asked.send().await?;
-        let status = answer.status();
-        let told: Value = answer.json().await?;
-        anyhow::ensure!(status.is_success(), "cancel: {status}: {told}");
-        jobs += u32::try_from(told["outcomes"].as_array().map_or(0, Vec::len))?;
-        if told["next"].is_null() {
-            break;
-        }
-        request["after"] = told["next"].clone();
-    }
-    // A server that was kept may have none left.
-    Ok(jobs)
+    times.sort_unstable();
+    Ok(Times(times))
 }
