@@ -156,6 +156,9 @@ CREATE TABLE queue.dead (
 -- Groups are counted, and their jobs acted on, in the order of their numbers; the times of their first and last death are told.
 CREATE INDEX dead_group ON queue.dead (failure_group, id);
 CREATE INDEX dead_group_times ON queue.dead (failure_group, finished_at);
+-- Administrators look for those of a kind or pool, the newest first.
+CREATE INDEX dead_kind ON queue.dead (kind, id);
+CREATE INDEX dead_pool ON queue.dead (pool, id);
 -- A successor that is made for what a lane's job was about puts that job away.
 CREATE INDEX dead_lane ON queue.dead (lane) WHERE lane IS NOT NULL;
 -- An alert tells of the latest ones.

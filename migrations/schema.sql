@@ -809,7 +809,9 @@ CREATE TABLE queue.dead (
 CREATE INDEX dead_finished ON queue.dead USING btree (finished_at);
 CREATE INDEX dead_group ON queue.dead USING btree (failure_group, id);
 CREATE INDEX dead_group_times ON queue.dead USING btree (failure_group, finished_at);
+CREATE INDEX dead_kind ON queue.dead USING btree (kind, id);
 CREATE INDEX dead_lane ON queue.dead USING btree (lane) WHERE (lane IS NOT NULL);
+CREATE INDEX dead_pool ON queue.dead USING btree (pool, id);
 CREATE TRIGGER group_failure BEFORE INSERT OR UPDATE OF kind, reason ON queue.dead FOR EACH ROW EXECUTE FUNCTION queue.group_failure();
 
 CREATE TABLE queue.finished (

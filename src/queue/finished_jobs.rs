@@ -22,10 +22,11 @@ pub async fn has_done_since(
 /// How many jobs ended in each of the last sixty minutes, the oldest first; of the ten thousand that were enqueued last.
 pub async fn by_minute(conn: &mut PgConnection) -> sqlx::Result<Vec<i64>> {
     sqlx::query_scalar(
-        "SELECT count(latest.finished_at) FROM generate_series(59, 0, -1) AS ago
-         LEFT JOIN (SELECT finished_at FROM queue.finished ORDER BY id DESC LIMIT 10000) AS latest
-             ON latest.finished_at > now() - interval '1 hour' AND floor(extract(epoch FROM now() - latest.finished_at) / 60) = ago
-         GROUP BY ago ORDER BY ago DESC",
+        "SELECT coalesce(number, 0) FROM generate_series(59, 0, -1) AS ago
+         LEFT JOIN (SELECT floor(extract(epoch FROM now() - finished_at)::DOUBLE PRECISION / 60)::INTEGER AS minute, count(*) AS number
+                    FROM (SELECT finished_at FROM queue.finished ORDER BY id DESC LIMIT 10000) AS latest
+                    WHERE finished_at > now() - interval '1 hour' GROUP BY 1) AS minutes ON minute = ago
+         ORDER BY ago DESC",
     )
     .fetch_all(conn)
     .await

@@ -246,17 +246,29 @@ impl Queue {
     /// at the other. Finished jobs are not counted, since that would read the whole history.
     pub async fn stats(&self) -> sqlx::Result<Vec<JobCount>> {
         sqlx::query_as(
-            "WITH newest AS MATERIALIZED (SELECT id, pool, kind, state::TEXT, created_at FROM queue.jobs ORDER BY id DESC LIMIT 10000),
-                  oldest AS MATERIALIZED (SELECT id, pool, kind, state::TEXT, created_at FROM queue.jobs WHERE id < (SELECT min(id) FROM newest)
-                                          ORDER BY id LIMIT 10000),
-                  newest_dead AS MATERIALIZED (SELECT id, pool, kind, 'dead' AS state, created_at FROM queue.dead ORDER BY id DESC LIMIT 10000),
-                  oldest_dead AS MATERIALIZED (SELECT id, pool, kind, 'dead' AS state, created_at FROM queue.dead
-                                               WHERE id < (SELECT min(id) FROM newest_dead) ORDER BY id LIMIT 10000),
-                  found AS (SELECT *, (SELECT count(*) = 10000 FROM oldest) AS is_more FROM newest UNION ALL
-                            SELECT *, (SELECT count(*) = 10000 FROM oldest) FROM oldest UNION ALL
-                            SELECT *, (SELECT count(*) = 10000 FROM oldest_dead) FROM newest_dead UNION ALL
-                            SELECT *, (SELECT count(*) = 10000 FROM oldest_dead) FROM oldest_dead)
-             SELECT pool, kind, state, count(*) AS jobs, bool_or(is_more) AS is_more, min(created_at) AS oldest,
+            "WITH newest AS MATERIALIZED (
+                 SELECT pool, kind, state, count(*) AS jobs, min(created_at) AS oldest, min(id) AS first
+                 FROM (SELECT id, pool, kind, state, created_at FROM queue.jobs ORDER BY id DESC LIMIT 10000) AS j GROUP BY pool, kind, state
+             ), oldest AS MATERIALIZED (
+                 SELECT pool, kind, state, count(*) AS jobs, min(created_at) AS oldest
+                 FROM (SELECT pool, kind, state, created_at FROM queue.jobs WHERE id < (SELECT min(first) FROM newest) ORDER BY id LIMIT 10000) AS j
+                 GROUP BY pool, kind, state
+             ), newest_dead AS MATERIALIZED (
+                 SELECT pool, kind, count(*) AS jobs, min(created_at) AS oldest, min(id) AS first
+                 FROM (SELECT id, pool, kind, created_at FROM queue.dead ORDER BY id DESC LIMIT 10000) AS j GROUP BY pool, kind
+             ), oldest_dead AS MATERIALIZED (
+                 SELECT pool, kind, count(*) AS jobs, min(created_at) AS oldest
+                 FROM (SELECT pool, kind, created_at FROM queue.dead WHERE id < (SELECT min(first) FROM newest_dead) ORDER BY id LIMIT 10000) AS j
+                 GROUP BY pool, kind
+             ), more AS MATERIALIZED (
+                 SELECT coalesce((SELECT sum(jobs) FROM oldest), 0) = 10000 AS live, coalesce((SELECT sum(jobs) FROM oldest_dead), 0) = 10000 AS dead
+             ), found AS (
+                 SELECT pool, kind, state::TEXT, jobs, oldest, live AS is_more FROM newest, more UNION ALL
+                 SELECT pool, kind, state::TEXT, jobs, oldest, live FROM oldest, more UNION ALL
+                 SELECT pool, kind, 'dead', jobs, oldest, dead FROM newest_dead, more UNION ALL
+                 SELECT pool, kind, 'dead', jobs, oldest, dead FROM oldest_dead, more
+             )
+             SELECT pool, kind, state, sum(jobs)::BIGINT AS jobs, bool_or(is_more) AS is_more, min(oldest) AS oldest,
                     EXISTS (SELECT FROM queue.pauses p WHERE (p.scope, p.name) IN (('pool', pool), ('kind', kind))) AS paused
              FROM found GROUP BY pool, kind, state ORDER BY pool, kind, state",
         )

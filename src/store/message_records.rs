@@ -287,10 +287,11 @@ async fn of_person(
 /// How many messages came in each of the last sixty minutes, the oldest first; of the latest ten thousand.
 pub async fn by_minute(conn: &mut PgConnection) -> sqlx::Result<Vec<i64>> {
     sqlx::query_scalar(
-        "SELECT count(latest.received_at) FROM generate_series(59, 0, -1) AS ago
-         LEFT JOIN (SELECT received_at FROM channel_messages ORDER BY id DESC LIMIT 10000) AS latest
-             ON latest.received_at > now() - interval '1 hour' AND floor(extract(epoch FROM now() - latest.received_at) / 60) = ago
-         GROUP BY ago ORDER BY ago DESC",
+        "SELECT coalesce(number, 0) FROM generate_series(59, 0, -1) AS ago
+         LEFT JOIN (SELECT floor(extract(epoch FROM now() - received_at)::DOUBLE PRECISION / 60)::INTEGER AS minute, count(*) AS number
+                    FROM (SELECT received_at FROM channel_messages ORDER BY id DESC LIMIT 10000) AS latest
+                    WHERE received_at > now() - interval '1 hour' GROUP BY 1) AS minutes ON minute = ago
+         ORDER BY ago DESC",
     )
     .fetch_all(conn)
     .await

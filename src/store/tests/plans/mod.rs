@@ -64,8 +64,8 @@ const ASKED_SELDOM: [(&str, &str); 11] = [
         "reads all names after a change of keys",
     ),
     (
-        "WITH newest AS MATERIALIZED (SELECT id, pool, kind, state",
-        "counts live and dead jobs, 50,000 of each at most",
+        "WITH newest AS MATERIALIZED ( SELECT pool, kind, state",
+        "counts live and dead jobs, 20,000 of each at most",
     ),
     ("SELECT s.user_id, CASE WHEN (s.used, s.reserved", "recomputes a share of the allowances, for `check`"),
     (
