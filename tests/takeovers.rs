@@ -147,8 +147,9 @@ async fn an_answer_to_what_was_asked_in_the_dashboard_is_read_there_and_by_nobod
     assert!(list.contains(PERSON) && list.contains(" 1 "), "{list}");
     assert!(!again && problem.contains("nobody has taken"), "{problem}");
     let (_, thread) = app.product(Method::GET, &path("messages"), Value::Null).await;
-    let texts = thread["messages"].as_array().unwrap().iter().map(|entry| entry["text"].as_str().unwrap());
-    assert_eq!(texts.last(), Some("I am."));
+    let mut texts =
+        thread["messages"].as_array().unwrap().iter().map(|entry| entry["text"].as_str().unwrap());
+    assert_eq!(texts.next_back(), Some("I am."));
     assert_eq!(app.said_to(PERSON), Vec::<String>::new());
 }
 
@@ -162,7 +163,7 @@ async fn a_retry_leaves_the_agent_at_rest_and_the_agent_learns_later_what_was_sa
     let env = [("OPENCLAW_BASE_URL", gateway.url.as_str()), ("OPENCLAW_TOKEN", "secret")];
     let app = TestApp::start_with(&env).await;
     app.write(PERSON, "Hello").await;
-    app.drained_well().await;
+    app.drained().await;
     let dead = app.count("SELECT id FROM queue.dead WHERE kind = 'answer'").await.unwrap().to_string();
 
     take_over(&app).await;
@@ -179,7 +180,7 @@ async fn a_retry_leaves_the_agent_at_rest_and_the_agent_learns_later_what_was_sa
     .unwrap();
     give_back(&app).await;
     app.write(PERSON, "Thanks").await;
-    app.drained_well().await;
+    app.drained().await;
 
     assert!(!retried && told.contains("a person answers there"), "{told}");
     let asked = gateway.chats().pop().unwrap().text;

@@ -1,5 +1,5 @@
 //! Takeovers: a person of the operator's answers in a conversation, and the agent rests there. What is written meanwhile waits unanswered; an answer by hand
-//! answers all of it, on the way that replies take. A takeover ends by hand, or by itself when nobody has answered for [`Takeovers::lasts`]; then the agent
+//! answers all of it, on the way that replies take. A takeover ends by hand, or by itself when nobody has answered for `takeovers.lasts`; then the agent
 //! answers what is left.
 
 use std::time::Duration;
