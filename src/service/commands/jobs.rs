@@ -1,24 +1,23 @@
 //! `cloudybot jobs …`: the queue, for an administrator at a terminal.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use channel::administration::pauses::{self, PauseView};
+use channel::administration::pauses;
 use channel::app::Settings;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 use queue::Queue;
 use queue::connections::Connections;
-use queue::failure_groups::{self, FailureGroup};
-use queue::inspection::{ActionOutcome, JobAction, JobCount, JobCriteria, JobDetail, JobList, JobSummary};
+use queue::failure_groups;
+use queue::inspection::{ActionOutcome, JobAction, JobCriteria};
 use queue::job::JobId;
 use queue::job_state::JobState;
 use queue::pauses::Scope;
-use twilio::explanations;
 
 use super::choices;
 use super::chosen_jobs::Chosen;
+use super::jobs_tables::{self, GROUPS_HEAD, LIST_HEAD, PAUSES_HEAD, STATS_HEAD};
 use super::output::{actor, moment, print, table};
 use crate::app;
 use crate::config::Config;
@@ -163,12 +162,14 @@ async fn answer(
         JobsCommand::List { filter, limit } => {
             let filter = filter.filter()?;
             let list = queue.list(&filter, limit).await.context(UNANSWERED)?;
-            let unread = unread(&list, &filter);
+            let unread = jobs_tables::unread(&list, &filter);
             if as_json {
                 // Beside the jobs, which a program reads.
                 eprint!("{unread}");
             }
-            print(as_json, &list.jobs, || table(&LIST_HEAD, list.jobs.iter().map(list_row)) + &unread)
+            print(as_json, &list.jobs, || {
+                table(&LIST_HEAD, list.jobs.iter().map(jobs_tables::list_row)) + &unread
+            })
         }
         JobsCommand::Show { id } => {
             let job = queue
@@ -176,7 +177,7 @@ async fn answer(
                 .await
                 .context(UNANSWERED)?
                 .with_context(|| format!("job {id} is not remembered"))?;
-            print(as_json, &job, || detail(&job))
+            print(as_json, &job, || jobs_tables::detail(&job))
         }
         JobsCommand::Retry(chosen) => {
             if let Some(trial) = chosen.trial(queue, JobAction::Retry).await? {
@@ -207,7 +208,7 @@ async fn answer(
         }
         JobsCommand::Stats => {
             let counts = queue.stats().await.context(UNANSWERED)?;
-            print(as_json, &counts, || table(&STATS_HEAD, counts.iter().map(stats_row)))
+            print(as_json, &counts, || table(&STATS_HEAD, counts.iter().map(jobs_tables::stats_row)))
         }
         JobsCommand::Groups { live } => {
             let mut conn = pg.acquire().await.context(UNANSWERED)?;
@@ -216,7 +217,7 @@ async fn answer(
                 false => failure_groups::of_dead(&mut conn).await,
             };
             let groups = groups.context(UNANSWERED)?;
-            print(as_json, &groups, || table(&GROUPS_HEAD, groups.iter().map(group_row)))
+            print(as_json, &groups, || table(&GROUPS_HEAD, groups.iter().map(jobs_tables::group_row)))
         }
         JobsCommand::Pauses => {
             let pauses = pauses::all(&mut *pg.acquire().await?).await.context(UNANSWERED)?;
@@ -224,7 +225,7 @@ async fn answer(
                 if pauses.is_empty() {
                     return "nothing is paused\n".to_owned();
                 }
-                table(&PAUSES_HEAD, pauses.iter().map(pause_row))
+                table(&PAUSES_HEAD, pauses.iter().map(jobs_tables::pause_row))
             })
         }
         JobsCommand::Pause { paused, reason } => {
@@ -284,136 +285,9 @@ fn report(as_json: bool, outcomes: &[ActionOutcome]) -> anyhow::Result<()> {
             return "no job fits\n".to_owned();
         }
         let rows = outcomes.iter().map(|outcome| vec![outcome.id.to_string(), outcome.outcome.to_string()]);
-        format!("{}\n{}\n", table(&["JOB", "OUTCOME"], rows), counted(outcomes))
+        format!("{}\n{}\n", table(&["JOB", "OUTCOME"], rows), jobs_tables::counted(outcomes))
     })?;
     let nothing = !outcomes.is_empty() && !outcomes.iter().any(|outcome| outcome.outcome.is_done());
     anyhow::ensure!(!nothing, "nothing was cancelled");
     Ok(())
-}
-
-/// How many came to what.
-fn counted(outcomes: &[ActionOutcome]) -> String {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for outcome in outcomes {
-        *counts.entry(outcome.outcome.as_str()).or_default() += 1;
-    }
-    counts.iter().map(|(outcome, number)| format!("{number} {outcome}")).collect::<Vec<_>>().join(", ")
-}
-
-/// What was not looked at.
-fn unread(list: &JobList, filter: &JobCriteria) -> String {
-    let most = filter.looked_at_in_words();
-    let live = list.unread_live_before.map(|before| {
-        format!("Of live jobs the newest {most} were looked at; older ones: a state (--state waiting) with --before {before}, or a --kind\n")
-    });
-    let finished = list.unread_before.map(|before| {
-        format!(
-            "Of finished jobs the newest {most} were looked at; older ones: --state done --before {before}\n"
-        )
-    });
-    let dead = list.unread_dead_before.map(|before| {
-        format!("Of dead jobs the newest {most} were looked at; older ones: --state dead --before {before}\n")
-    });
-    live.into_iter().chain(finished).chain(dead).collect()
-}
-
-const LIST_HEAD: [&str; 8] = ["JOB", "STATE", "KIND", "POOL", "LANE", "FAILED", "CREATED", "REASON"];
-const GROUPS_HEAD: [&str; 7] = ["GROUP", "KIND", "JOBS", "FIRST", "LAST", "EXAMPLE", "WHAT WENT WRONG"];
-const PAUSES_HEAD: [&str; 6] = ["SCOPE", "NAME", "SINCE", "BY", "NEXT PROBE", "WHY"];
-const STATS_HEAD: [&str; 6] = ["POOL", "KIND", "STATE", "JOBS", "OLDEST", ""];
-
-fn list_row(job: &JobSummary) -> Vec<String> {
-    vec![
-        job.id.to_string(),
-        job.state.to_string(),
-        job.kind.clone(),
-        job.pool.clone(),
-        job.lane.clone().unwrap_or_default(),
-        job.failed_attempts.to_string(),
-        moment(job.created_at),
-        job.reason.clone().unwrap_or_default().chars().take(60).collect(),
-    ]
-}
-
-fn group_row(group: &FailureGroup) -> Vec<String> {
-    vec![
-        group.group.clone(),
-        group.kind.clone(),
-        group.jobs.to_string(),
-        moment(group.first),
-        moment(group.last),
-        group.example.to_string(),
-        group.shape.chars().take(100).collect(),
-    ]
-}
-
-fn pause_row(pause: &PauseView) -> Vec<String> {
-    vec![
-        pause.scope.as_str().to_owned(),
-        pause.name.clone(),
-        moment(pause.since),
-        pause.by.clone(),
-        pause.next_probe_at.map(moment).unwrap_or_default(),
-        pause.reason.clone().unwrap_or_default(),
-    ]
-}
-
-fn stats_row(count: &JobCount) -> Vec<String> {
-    let paused = if count.paused { "paused" } else { "" };
-    let oldest = count.oldest.map(moment).unwrap_or_default();
-    vec![
-        count.pool.clone(),
-        count.kind.clone(),
-        count.state.to_string(),
-        if count.is_more { format!("{} or more", count.jobs) } else { count.jobs.to_string() },
-        oldest,
-        paused.to_owned(),
-    ]
-}
-
-fn detail(job: &JobDetail) -> String {
-    let (summary, rest) = (&job.summary, &job.rest);
-    let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-    let lines = [
-        ("job", format!("{} {} ({})", summary.kind, summary.id, summary.state)),
-        ("pool", summary.pool.clone()),
-        ("lane", or_none(summary.lane.clone())),
-        ("key", or_none(rest.unique_key.clone())),
-        (
-            "attempts",
-            format!(
-                "{} failed of {}",
-                summary.failed_attempts,
-                or_none(rest.max_attempts.map(|most| most.to_string()))
-            ),
-        ),
-        ("crashes", rest.crashes.to_string()),
-        ("created", moment(summary.created_at)),
-        ("run at", or_none(summary.run_at.map(moment))),
-        ("claimed", or_none(rest.claimed_at.map(moment))),
-        ("finished", or_none(summary.finished_at.map(moment))),
-        ("worker", or_none(rest.worker_id.map(|id| id.to_string()))),
-        ("reason", or_none(summary.reason.clone())),
-        ("trace", or_none(rest.traceparent.clone())),
-        ("payload", rest.payload.to_string()),
-    ];
-    let mut text: String = lines.iter().map(|(name, value)| format!("{name:<10}{value}\n")).collect();
-    if let Some((code, said)) = summary.reason.as_deref().and_then(explanations::named_in) {
-        text.push_str(&format!("{:<10}{code}: {} {}\n", "", said.cause, said.remedy));
-    }
-    if !job.attempts.is_empty() {
-        text.push('\n');
-        let rows = job.attempts.iter().map(|attempt| {
-            vec![
-                attempt.attempt.to_string(),
-                attempt.outcome.to_string(),
-                or_none(attempt.worker_id.map(|id| id.to_string())),
-                or_none(attempt.started_at.map(moment)),
-                moment(attempt.ended_at),
-                attempt.error.clone().unwrap_or_default(),
-            ]
-        });
-        text.push_str(&table(&["ATTEMPT", "OUTCOME", "WORKER", "STARTED", "ENDED", "ERROR"], rows));
-    }
-    text
 }

@@ -15,6 +15,8 @@ pub(crate) mod chunks;
 pub(crate) mod deliveries;
 /// `cloudybot jobs`.
 pub(crate) mod jobs;
+/// How jobs are shown.
+mod jobs_tables;
 /// `cloudybot keys`.
 pub(crate) mod keys;
 /// `cloudybot messages` and `cloudybot story`.
