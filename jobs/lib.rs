@@ -22,9 +22,9 @@
 //! ```
 //!
 //! What each kind carries, where it runs and how often it is tried is in `channel/kinds.rs`. To add a job: a payload of ids with its [`Job`]
-//! there and its kind in `kinds::ALL`; a file here whose `run` says what a failure means; its `mod` and a line in [`register`] below. If its follow-up closes what the job was
-//! about, `channel/retries` must know how to try that again. A new lane has its name in `channel/lanes.rs`, a new pool in `channel/pools.rs` and in
-//! the configuration.
+//! there and its kind in `kinds::ALL`; a file here whose `run` says what a failure means; its `mod` and a line in [`register`] below. If its follow-up
+//! closes what the job was about, `channel/retries` must know how to try that again. A new lane has its name in `channel/lanes.rs`, a new pool in
+//! `channel/pools.rs` and in the configuration.
 //!
 //! [`Job`]: queue::job::Job
 

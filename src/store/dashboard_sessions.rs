@@ -28,7 +28,8 @@ pub async fn keep_code(
     .await
 }
 
-/// Uses a code up; of two who have it the first one gets the user. Its user is locked before it, as where a user is erased. `None`: it was used, is over, or never was one.
+/// Uses a code up; of two who have it the first one gets the user. Its user is locked before it, as where a user is erased. `None`: it was used, is over,
+/// or never was one.
 pub async fn use_code(conn: &mut PgConnection, hash: &[u8; 32]) -> sqlx::Result<Option<UserId>> {
     let used: Option<(UserId, bool)> = sqlx::query_as(
         "WITH known AS (SELECT u.id FROM channel_dashboard_codes c JOIN channel_users u ON u.id = c.user_id WHERE c.hash = $1 FOR KEY SHARE OF u)

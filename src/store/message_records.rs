@@ -297,8 +297,9 @@ pub async fn by_minute(conn: &mut PgConnection) -> sqlx::Result<Vec<i64>> {
     .await
 }
 
-/// About how many messages came in each of the last forty-eight half hours, the oldest first, and whether that is an estimate: where a day has more than five thousand, a number out of
-/// each of five thousand stretches is looked up, at random, and stands for its stretch: for a caller that asks once a minute at most.
+/// About how many messages came in each of the last forty-eight half hours, the oldest first, and whether that is an estimate: where a day has more than
+/// five thousand, a number out of each of five thousand stretches is looked up, at random, and stands for its stretch. For a caller that asks once a minute
+/// at most.
 pub async fn by_half_hour(conn: &mut PgConnection) -> sqlx::Result<Vec<(i64, bool)>> {
     sqlx::query_as(
         "WITH RECURSIVE halves AS (

@@ -4,6 +4,7 @@ use reqwest::Method;
 use sandbox::faults::Faults;
 use serde_json::json;
 
+use super::CONSOLE;
 use crate::support::browser::{ALT, Browser, ENTER, TAB};
 use crate::support::{PERSON, TestApp};
 
@@ -132,24 +133,7 @@ async fn every_page_fits_a_phone_and_breaks_no_policy() {
     app.drained_well().await;
     let browser = log_in(&app, 500).await;
     browser.resize(390, 844).await;
-    for path in [
-        "",
-        "/jobs",
-        "/groups",
-        "/pauses",
-        "/messages",
-        "/messages/1",
-        "/turns",
-        "/deliveries",
-        "/in-doubt",
-        "/schedules",
-        "/schedules/morning",
-        "/schedules/morning/preview",
-        "/people",
-        "/person?user=alice",
-        "/alerts",
-        "/audit",
-    ] {
+    for path in CONSOLE {
         browser.open(&app.url(&format!("/admin{path}"))).await;
         browser.until("document.querySelector('h1') !== null").await;
         let width = browser.script("return document.documentElement.scrollWidth").await;

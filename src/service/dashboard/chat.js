@@ -49,7 +49,9 @@
         notice.textContent = "You are signed out. Open this page from CloudyBot once more.";
         return;
       }
-      notice.textContent = "The connection is lost; trying again…";
+      notice.textContent = status === 429
+        ? "This page is open too many times. Close some of them; trying again…"
+        : "The connection is lost; trying again…";
       setTimeout(listen, 5000);
     };
   };
